@@ -1,0 +1,252 @@
+"""Design: the one frozen, validated value that compiler, simulator, cost model and hardware are built from.
+
+A Design is read from YAML and written back to it. Every field that is wrong is reported with its name, its value,
+what would be legal, and the line of the file.
+"""
+
+from __future__ import annotations
+
+from math import gcd
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from models.errors import InputError
+
+DESIGNS_FOLDER = Path(__file__).parent / "designs"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Array(_Section):
+    """The systolic array: `rows` is the reduction (input channel) side, `cols` the output channel side."""
+
+    rows: int = Field(ge=1, le=64)
+    cols: int = Field(ge=1, le=64)
+
+
+class Widths(_Section):
+    """Bit widths of the data path. Codes are int8; sums are `accumulator` bits and checked not to overflow."""
+
+    activation: Literal[8] = 8
+    weight: Literal[8] = 8
+    accumulator: int = Field(default=32, ge=20, le=32)
+
+
+class Buffers(_Section):
+    """On-chip memories. Activations and accumulators are each two equal banks; sizes are totals in bytes."""
+
+    activation_bytes: int = Field(ge=64, le=1 << 24)
+    weight_bytes: int = Field(ge=64, le=1 << 24)
+    accumulator_bytes: int = Field(ge=64, le=1 << 22)
+    parameter_bytes: int = Field(ge=64, le=1 << 20)
+    program_commands: int = Field(default=64, ge=8, le=1024)
+
+
+class Memory(_Section):
+    """The AXI4 master port and the DRAM behind it, as the simulator and the test benches model it.
+
+    A read burst's first beat is valid `latency_cycles` after its address is accepted, later beats follow every
+    `beat_interval_cycles`; a write burst's response comes `latency_cycles` after its last beat.
+    """
+
+    axi_bits: Literal[32, 64, 128, 256, 512]
+    latency_cycles: int = Field(ge=1, le=1000)
+    beat_interval_cycles: int = Field(default=1, ge=1, le=16)
+    burst_beats: Literal[1, 2, 4, 8, 16, 32, 64] = 64
+    outstanding_bursts: int = Field(default=8, ge=1, le=64)
+
+
+class Technology(_Section):
+    """What the cost model prices: logic node in nm and CACTI's SRAM cell."""
+
+    node_nm: Literal[22, 32, 45, 65, 90] = 45
+    sram_cell: Literal["itrs-lstp", "itrs-lop", "itrs-hp"] = "itrs-lop"
+
+
+class Design(_Section):
+    """One accelerator.
+
+    `post_lanes` channels are requantised each cycle; it must divide both `array.rows` and `array.cols`
+    (default: their greatest common divisor).
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    engine: Literal["systolic"] = "systolic"
+    dataflow: Literal["ws"] = "ws"
+    array: Array
+    widths: Widths = Widths()
+    buffers: Buffers
+    post_lanes: int | None = None
+    memory: Memory
+    clock_mhz: float = Field(gt=0, le=5000, strict=False)
+    technology: Technology = Technology()
+
+    @model_validator(mode="after")
+    def _check(self) -> Design:
+        lanes = self.post_lanes
+        if lanes is not None and (lanes < 1 or self.array.rows % lanes or self.array.cols % lanes):
+            raise ValueError(
+                f"post_lanes must divide array.rows {self.array.rows} and array.cols {self.array.cols}, not {lanes}"
+            )
+        for what, words, limit in (
+            ("activation_bytes", self.activation_words, 1 << 19),
+            ("weight_bytes", self.weight_words, 1 << 18),
+            ("accumulator_bytes", self.accumulator_words, 1 << 14),
+            ("parameter_bytes", self.parameter_words, 1 << 14),
+        ):
+            if not 2 <= words <= limit:
+                raise ValueError(
+                    f"buffers.{what} must hold 2..{limit} words (per bank), not {words}: "
+                    f"it is {getattr(self.buffers, what)} bytes"
+                )
+        return self
+
+    # Derived sizes. A "word" is what one cycle reads: a row of lanes.
+
+    @property
+    def rows(self) -> int:
+        """Array rows R, and lanes of an activation word."""
+        return self.array.rows
+
+    @property
+    def cols(self) -> int:
+        """Array columns C, and lanes of a weight or accumulator word."""
+        return self.array.cols
+
+    @property
+    def lanes(self) -> int:
+        """Post-process lanes P."""
+        return self.post_lanes if self.post_lanes is not None else gcd(self.rows, self.cols)
+
+    @property
+    def beat_bytes(self) -> int:
+        """Bytes of an AXI beat, W."""
+        return self.memory.axi_bits // 8
+
+    @property
+    def bytes_per_cycle(self) -> float:
+        """Peak DRAM bandwidth."""
+        return self.beat_bytes / self.memory.beat_interval_cycles
+
+    @property
+    def activation_words(self) -> int:
+        """Words of R bytes in one of the two activation banks."""
+        return self.buffers.activation_bytes // 2 // self.rows
+
+    @property
+    def weight_words(self) -> int:
+        """Words of C bytes in the weight buffer."""
+        return self.buffers.weight_bytes // self.cols
+
+    @property
+    def accumulator_words(self) -> int:
+        """Words of C sums (4 bytes each) in one of the two accumulator banks."""
+        return self.buffers.accumulator_bytes // 2 // (4 * self.cols)
+
+    @property
+    def parameter_words(self) -> int:
+        """Words of P records (8 bytes each) in the parameter buffer."""
+        return self.buffers.parameter_bytes // (8 * self.lanes)
+
+    def to_yaml(self) -> str:
+        """The design as YAML, which `load` reads back to an equal value."""
+        return yaml.safe_dump(self.model_dump(), sort_keys=False)
+
+
+def _lines(node: yaml.Node, prefix: str = "") -> dict[str, int]:
+    """Line (from 1) of every dotted field name in a YAML mapping."""
+    found = {prefix: node.start_mark.line + 1}
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            name = f"{prefix}.{key.value}" if prefix else str(key.value)
+            found |= _lines(value, name)
+            found[name] = key.start_mark.line + 1
+    return found
+
+
+def _legal(error: dict[str, Any], value: object) -> str:
+    """One message of pydantic's, in our words: what the value must be, and what it is."""
+    context = error.get("ctx", {})
+    kind = error["type"]
+    if kind == "missing":
+        return "must be given, and is missing"
+    if kind == "extra_forbidden":
+        return "is not a field of a design"
+    if kind == "value_error":
+        return str(context["error"])
+    schema = _FIELD_RANGES.get(".".join(str(part) for part in error["loc"]))
+    legal = schema or str(context.get("expected") or error["msg"].removeprefix("Input should be "))
+    return f"must be {legal}, not {value!r}"
+
+
+def _ranges(model: type[BaseModel], prefix: str = "") -> dict[str, str]:
+    """'1..64' for each field with numeric bounds, by dotted name."""
+    found = {}
+    for name, info in model.model_fields.items():
+        annotation = info.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            found |= _ranges(annotation, f"{prefix}{name}.")
+            continue
+        low = next((m.ge for m in info.metadata if hasattr(m, "ge")), None)
+        above = next((m.gt for m in info.metadata if hasattr(m, "gt")), None)
+        high = next((m.le for m in info.metadata if hasattr(m, "le")), None)
+        if high is not None:
+            kind = "an integer in " if annotation is int else ""
+            found[prefix + name] = f"{kind}{low}..{high}" if low is not None else f"above {above} and at most {high}"
+    return found
+
+
+_FIELD_RANGES = _ranges(Design)
+
+
+def parse(text: str, where: str = "design") -> Design:
+    """The Design in a YAML text. `where` names the source in errors.
+
+    Raises InputError, one line that names field, value, legal set and line, for the first thing that is wrong.
+    """
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise InputError(f"{where}{line}: not valid YAML: {getattr(error, 'problem', error)}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{where}: a design must be a YAML mapping, not {type(values).__name__}")
+    lines = _lines(node)
+    try:
+        return Design.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        location = ".".join(str(part) for part in first["loc"])
+        message = _legal(dict(first), first.get("input"))
+        parts = location.split(".") if location else []
+        while parts and ".".join(parts) not in lines:
+            parts.pop()
+        named = message.split(" ", 1)[0] if not location else ""
+        line = lines.get(".".join(parts) if parts else named, lines.get(named, 1))
+        subject = f"{location} " if location else ""
+        raise InputError(f"{subject}{message} ({where}:{line})") from None
+
+
+def names() -> list[str]:
+    """The designs that ship by name."""
+    return sorted(path.stem for path in DESIGNS_FOLDER.glob("*.yaml"))
+
+
+def load(name_or_path: str | Path) -> Design:
+    """The design of that name, or in that YAML file. Raises InputError."""
+    path = Path(name_or_path)
+    if str(name_or_path) in names():
+        path = DESIGNS_FOLDER / f"{name_or_path}.yaml"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text file"
+        raise InputError(f"{name_or_path}: design must be one of {', '.join(names())} or a YAML file: {reason}") from None
+    return parse(text, path.name)

@@ -1,0 +1,29 @@
+"""The events that hardware counts, the simulator predicts, and the cost model multiplies."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Event(Enum):
+    """One performance counter each, in the order of the register map. Values name the unit that is counted."""
+
+    CYCLES = "cycles from start to done"
+    READ_BEATS = "AXI read beats"
+    WRITE_BEATS = "AXI write beats"
+    READ_BURSTS = "AXI read bursts"
+    WRITE_BURSTS = "AXI write bursts"
+    COMMANDS = "commands dispatched (the hardware's own first fetch included)"
+    ACT_READS = "activation words read (feeder, post-process and storer)"
+    ACT_WRITES = "activation words written (loader and post-process; partial words count as one)"
+    WEIGHT_READS = "weight-buffer words read"
+    WEIGHT_WRITES = "weight-buffer words written"
+    CODEBOOK_READS = "codebook look-ups (one a weight)"
+    ACC_READS = "accumulator words read (accumulation and post-process)"
+    ACC_WRITES = "accumulator words written"
+    PARAM_READS = "parameter words read"
+    PARAM_WRITES = "parameter words written"
+    MACS = "multiply-accumulates done"
+    MACS_GATED = "multiply-accumulates of idle rows and columns while the array streams"
+    POST_OUTPUTS = "activation chunks requantised"
+    STREAM_CYCLES = "cycles in which the array takes an activation word"

@@ -1,0 +1,1 @@
+"""What the user runs: compare, simulate, emit, train, and the command line."""

@@ -1,0 +1,180 @@
+"""How words of on-chip buffers lie in DRAM beats, and how tensors lie in words.
+
+A buffer word of Z bytes occupies a stride of `stride_bytes(Z, W)` bytes in DRAM, so that either a beat of W bytes holds
+a whole number of words or a word takes a whole number of beats; the rest of the stride is zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.commands import COMMAND_BYTES, Target
+from accel.design import Design
+
+
+def stride_bytes(word_bytes: int, beat_bytes: int) -> int:
+    """DRAM bytes from one word to the next."""
+    if word_bytes >= beat_bytes:
+        return -(-word_bytes // beat_bytes) * beat_bytes
+    return 1 << (word_bytes - 1).bit_length()
+
+
+def word_bytes(design: Design, target: Target) -> int:
+    """Bytes of one word of a LOAD target."""
+    return {
+        Target.ACTIVATION: design.rows,
+        Target.WEIGHT: design.cols,
+        Target.PARAMETER: 8 * design.lanes,
+        Target.CODEBOOK: 1,
+        Target.PROGRAM: COMMAND_BYTES,
+    }[target]
+
+
+def target_depth(design: Design, target: Target) -> int:
+    """Words that a LOAD target holds (of one bank, for activations); the codebook has two banks of 256 entries."""
+    return {
+        Target.ACTIVATION: design.activation_words,
+        Target.WEIGHT: design.weight_words,
+        Target.PARAMETER: design.parameter_words,
+        Target.CODEBOOK: 512,
+        Target.PROGRAM: design.buffers.program_commands,
+    }[target]
+
+
+def words_per_beat(design: Design, target: Target) -> int:
+    """Words that one beat brings (1 when a word takes one beat or several)."""
+    return max(1, design.beat_bytes // stride_bytes(word_bytes(design, target), design.beat_bytes))
+
+
+def beats_per_word(design: Design, target: Target) -> int:
+    """Beats that one word takes (1 when a beat holds one word or several)."""
+    return max(1, stride_bytes(word_bytes(design, target), design.beat_bytes) // design.beat_bytes)
+
+
+def beats(design: Design, target: Target, words: int) -> int:
+    """Beats that bring `words` consecutive words."""
+    return -(-words // words_per_beat(design, target)) * beats_per_word(design, target)
+
+
+@dataclass(frozen=True)
+class WordTensor:
+    """A (channels, height, width) tensor in activation words, on chip or in DRAM.
+
+    Channel c of pixel (y, x) is lane c % R of word `(c // R) * plane + y * row_pitch + x`.
+    """
+
+    channels: int
+    height: int
+    width: int
+    row_pitch: int
+    plane: int
+
+    def groups(self, rows: int) -> int:
+        """Channel groups of R lanes."""
+        return -(-self.channels // rows)
+
+    def words(self, rows: int) -> int:
+        """Words from the first to one past the last plane."""
+        return self.groups(rows) * self.plane
+
+    def pack(self, codes: NDArray[np.int8], rows: int) -> NDArray[np.int8]:
+        """(..., channels, height, width) codes to (..., words, R) words; unused lanes and words are 0."""
+        lead = codes.shape[:-3]
+        groups = self.groups(rows)
+        out = np.zeros((*lead, groups * self.plane, rows), np.int8)
+        full = np.zeros((*lead, groups * rows, self.height, self.width), np.int8)
+        full[..., : self.channels, :, :] = codes
+        view = np.moveaxis(full.reshape(*lead, groups, rows, self.height, self.width), -3, -1)
+        index = (
+            np.arange(groups)[:, None, None] * self.plane
+            + np.arange(self.height)[:, None] * self.row_pitch
+            + np.arange(self.width)
+        )
+        out[..., index, :] = view
+        return out
+
+    def unpack(self, words: NDArray[np.int8]) -> NDArray[np.int8]:
+        """(..., words, R) words to (..., channels, height, width) codes."""
+        rows = words.shape[-1]
+        groups = self.groups(rows)
+        index = (
+            np.arange(groups)[:, None, None] * self.plane
+            + np.arange(self.height)[:, None] * self.row_pitch
+            + np.arange(self.width)
+        )
+        view = np.moveaxis(words[..., index, :], -1, -3)
+        lead = view.shape[:-4]
+        return np.ascontiguousarray(view.reshape(*lead, groups * rows, self.height, self.width)[..., : self.channels, :, :])
+
+
+@dataclass(frozen=True)
+class RowTensor:
+    """A (channels, height, width) tensor in DRAM as rows of bytes, channel fastest: what window loads read.
+
+    Padding is stored: the row of input row y (from -pads[0] to height + pads[2] - 1) starts at byte
+    (y + pads[0]) * pitch_bytes, its pixel x (from -pads[1]) at (x + pads[1]) * channels. `pad_value` fills it.
+    """
+
+    channels: int
+    height: int
+    width: int
+    pads: tuple[int, int, int, int]
+    pitch_bytes: int
+    pad_value: int
+
+    @property
+    def bytes(self) -> int:
+        """Size in DRAM."""
+        return (self.height + self.pads[0] + self.pads[2]) * self.pitch_bytes
+
+    def pack(self, codes: NDArray[np.int8]) -> NDArray[np.int8]:
+        """(..., channels, height, width) codes to (..., bytes)."""
+        top, left, bottom, right = self.pads
+        lead = codes.shape[:-3]
+        padded = np.full(
+            (*lead, self.height + top + bottom, self.width + left + right, self.channels), self.pad_value, np.int8
+        )
+        padded[..., top : top + self.height, left : left + self.width, :] = np.moveaxis(codes, -3, -1)
+        out = np.zeros((*lead, self.height + top + bottom, self.pitch_bytes), np.int8)
+        flat = padded.reshape(*lead, self.height + top + bottom, -1)
+        out[..., : flat.shape[-1]] = flat
+        return out.reshape(*lead, self.bytes)
+
+
+def words_to_dram(words: NDArray[np.int8], beat_bytes: int) -> NDArray[np.int8]:
+    """(..., n, Z) words to (..., n * stride) DRAM bytes."""
+    stride = stride_bytes(words.shape[-1], beat_bytes)
+    out = np.zeros((*words.shape[:-1], stride), np.int8)
+    out[..., : words.shape[-1]] = words
+    return out.reshape(*words.shape[:-2], -1)
+
+
+def dram_to_words(data: NDArray[np.int8], word_bytes: int, beat_bytes: int) -> NDArray[np.int8]:
+    """(..., n * stride) DRAM bytes to (..., n, Z) words."""
+    stride = stride_bytes(word_bytes, beat_bytes)
+    return data.reshape(*data.shape[:-1], -1, stride)[..., :word_bytes]
+
+
+def pack_weight_columns(indices: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
+    """Weight rows (n, C) of `bits`-bit codes (two's complement when 8 and dense) to (words, C) weight-buffer words.
+
+    Column c is a bit stream: its codes in row order, lowest bit first. Word k holds bits 8k..8k+7 of every column's
+    stream, column c in byte c. The last word is filled with zero bits.
+    """
+    n, cols = indices.shape
+    if bits == 8:
+        return indices.astype(np.uint8)
+    planes = (indices[:, None, :] >> np.arange(bits, dtype=np.uint8)[:, None]) & 1
+    stream = planes.reshape(n * bits, cols)
+    return np.packbits(stream, axis=0, bitorder="little")
+
+
+def unpack_weight_columns(words: NDArray[np.uint8], bits: int, n: int) -> NDArray[np.uint8]:
+    """The inverse of `pack_weight_columns`: (words, C) to the first `n` rows (n, C) of codes."""
+    if bits == 8:
+        return words[:n]
+    stream = np.unpackbits(words, axis=0, bitorder="little")[: n * bits].reshape(n, bits, -1)
+    return (stream << np.arange(bits, dtype=np.uint8)[:, None]).sum(axis=1).astype(np.uint8)

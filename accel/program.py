@@ -1,0 +1,81 @@
+"""Program: what the compiler makes and the simulator, the hardware and its drivers run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.commands import Command
+from accel.design import Design
+from accel.layout import RowTensor, WordTensor, dram_to_words, stride_bytes, words_to_dram
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a tensor lies in DRAM: byte offset and layout."""
+
+    name: str
+    offset: int
+    layout: WordTensor | RowTensor
+    scale: float = 1.0
+    zero_point: int = 0
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """What a report says of one layer: its name, the multiply-accumulates it asks for, its weights in DRAM."""
+
+    name: str
+    kind: str
+    macs: int
+    weight_bytes: int
+    weight_format: str
+
+
+@dataclass(frozen=True)
+class Program:
+    """Commands in program order, and the DRAM image that contains them.
+
+    `commands` is the order in which they are dispatched, fetches included; program order is a legal sequential order:
+    every wait is on an earlier command. In the image they lie at `program_offset`, in fetch order.
+    The hardware itself fetches the first `first_fetch` commands. `layer_of[i]` is the index into `layers` of command i,
+    or -1. `image` is the initial DRAM content; `dram_bytes` >= len(image) is all that the program may touch.
+    """
+
+    name: str
+    design: Design
+    commands: tuple[Command, ...]
+    layer_of: tuple[int, ...]
+    layers: tuple[LayerInfo, ...]
+    image: NDArray[np.uint8]
+    dram_bytes: int
+    program_offset: int
+    first_fetch: int
+    input: Placement
+    output: Placement
+
+    def pack_input(self, codes: NDArray[np.int8]) -> NDArray[np.uint8]:
+        """(..., C, H, W) input codes to the (..., bytes) that the host writes at `input.offset`."""
+        layout = self.input.layout
+        if isinstance(layout, RowTensor):
+            return layout.pack(codes).view(np.uint8)
+        return words_to_dram(layout.pack(codes, self.design.rows), self.design.beat_bytes).view(np.uint8)
+
+    def image_with(self, codes: NDArray[np.int8]) -> NDArray[np.uint8]:
+        """The whole DRAM content (..., dram_bytes) at start for input codes (..., C, H, W)."""
+        packed = self.pack_input(codes)
+        memory = np.zeros((*packed.shape[:-1], self.dram_bytes), np.uint8)
+        memory[..., : len(self.image)] = self.image
+        memory[..., self.input.offset : self.input.offset + packed.shape[-1]] = packed
+        return memory
+
+    def unpack_output(self, memory: NDArray[np.uint8]) -> NDArray[np.int8]:
+        """The (..., C, H, W) output codes in a DRAM content (..., dram_bytes) after the run."""
+        layout = self.output.layout
+        assert isinstance(layout, WordTensor)
+        rows, beat = self.design.rows, self.design.beat_bytes
+        size = layout.words(rows) * stride_bytes(rows, beat)
+        data = memory[..., self.output.offset : self.output.offset + size].view(np.int8)
+        return layout.unpack(dram_to_words(data, rows, beat))

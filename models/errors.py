@@ -1,0 +1,10 @@
+"""The one exception for input that the user can correct."""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """Bad user input, described in one line: the thing, its value, and what would be right.
+
+    The command line prints the message and ends with status 2; anything else that escapes is a defect.
+    """

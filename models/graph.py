@@ -1,0 +1,217 @@
+"""The float network: an immutable list of layers with the shape of every tensor.
+
+Shapes leave the batch dimension out. A tensor is a feature map (channels, height, width), a vector
+(features,) or a matrix (rows, features). Batch normalisation, dropout and the like do not exist here:
+`models.onnx_read` folds them away.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import InputError
+from models.integer import Window
+
+Shape = tuple[int, ...]
+Float = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Conv:
+    """2-D convolution: weights (out_channels, in_channels / groups, kernel_h, kernel_w), bias (out_channels,)."""
+
+    name: str
+    inputs: tuple[str]
+    output: str
+    weights: Float
+    bias: Float
+    window: Window
+    groups: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """Gemm or MatMul on the last axis: weights (out_features, in_features), bias (out_features,)."""
+
+    name: str
+    inputs: tuple[str]
+    output: str
+    weights: Float
+    bias: Float
+
+
+@dataclass(frozen=True)
+class Activation:
+    """Clip every value to low..high: ReLU is 0..inf, ReLU6 is 0..6."""
+
+    name: str
+    inputs: tuple[str]
+    output: str
+    low: float = 0.0
+    high: float = math.inf
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Pooling of a feature map; an average counts padding as zeros only if `count_include_pad`."""
+
+    name: str
+    inputs: tuple[str]
+    output: str
+    kind: Literal["max", "average"]
+    window: Window
+    count_include_pad: bool = False
+
+
+@dataclass(frozen=True)
+class GlobalPool:
+    """Reduce height and width of a feature map to 1 x 1."""
+
+    name: str
+    inputs: tuple[str]
+    output: str
+    kind: Literal["max", "average"]
+
+
+@dataclass(frozen=True)
+class Add:
+    """Elementwise sum of two tensors of one shape."""
+
+    name: str
+    inputs: tuple[str, str]
+    output: str
+
+
+@dataclass(frozen=True)
+class Reshape:
+    """The same values in row-major order under another shape; Flatten is a Reshape to one dimension."""
+
+    name: str
+    inputs: tuple[str]
+    output: str
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """Softmax over the features: the channels of a feature map, else the last axis."""
+
+    name: str
+    inputs: tuple[str]
+    output: str
+
+
+Layer = Conv | Linear | Activation | Pool | GlobalPool | Add | Reshape | Softmax
+
+
+@dataclass(frozen=True)
+class Network:
+    """A float network with one input and one output; make it with `build`, which checks it.
+
+    `layers` stand in an order in which they can run; `shapes` holds the shape of every tensor by name.
+    """
+
+    name: str
+    input: str
+    output: str
+    layers: tuple[Layer, ...]
+    shapes: dict[str, Shape]
+
+    @property
+    def parameters(self) -> int:
+        """The number of weights and biases."""
+        return sum(x.weights.size + x.bias.size for x in self.layers if isinstance(x, Conv | Linear))
+
+
+def build(name: str, input: str, input_shape: Shape, layers: tuple[Layer, ...], output: str = "") -> Network:
+    """The checked network of `layers`; `output` defaults to the last layer's.
+
+    Raises InputError when a layer reads a tensor that does not exist yet, writes one that does, does not
+    fit the shape of what it reads, or has weights that are not finite.
+    """
+    if not input_shape or min(input_shape) < 1:
+        raise InputError(f"{name}: input {input!r} must have a shape of positive sizes, not {input_shape}")
+    shapes: dict[str, Shape] = {input: tuple(input_shape)}
+    for layer in layers:
+        where = f"{name}: layer {layer.name!r}"
+        for tensor in layer.inputs:
+            if tensor not in shapes:
+                raise InputError(f"{where} reads {tensor!r}, which no earlier layer writes")
+        if layer.output in shapes:
+            raise InputError(f"{where} writes {layer.output!r}, which exists already")
+        if isinstance(layer, Conv | Linear):
+            for what, array in (("weights", layer.weights), ("bias", layer.bias)):
+                if not np.isfinite(array).all():
+                    raise InputError(f"{where} ({type(layer).__name__}): {what} must be finite, not NaN or Inf")
+        try:
+            shapes[layer.output] = output_shape(layer, [shapes[t] for t in layer.inputs])
+        except InputError as error:
+            raise InputError(f"{where} ({type(layer).__name__}): {error}") from None
+    output = output or (layers[-1].output if layers else input)
+    if output not in shapes:
+        raise InputError(f"{name}: output {output!r} is written by no layer")
+    return Network(name, input, output, tuple(layers), shapes)
+
+
+def output_shape(layer: Layer, inputs: list[Shape]) -> Shape:
+    """The shape that `layer` makes of inputs of these shapes. Raises InputError if they do not fit."""
+    shape = inputs[0]
+    match layer:
+        case Conv():
+            channels, height, width = _feature_map(shape)
+            out, in_per_group, *kernel = layer.weights.shape
+            if layer.groups < 1 or out % layer.groups or in_per_group * layer.groups != channels:
+                raise InputError(
+                    f"weights {layer.weights.shape} in {layer.groups} groups do not fit {channels} input channels"
+                )
+            if tuple(kernel) != layer.window.kernel or layer.bias.shape != (out,):
+                raise InputError(f"kernel {kernel} and bias {layer.bias.shape} do not fit the weights")
+            return (out, *_slide(layer.window, height, width))
+        case Linear():
+            out, features = layer.weights.shape
+            if len(shape) > 2 or shape[-1] != features or layer.bias.shape != (out,):
+                raise InputError(f"weights {layer.weights.shape} do not fit an input of shape {shape}")
+            return (*shape[:-1], out)
+        case Pool():
+            channels, height, width = _feature_map(shape)
+            window = layer.window
+            # A window that saw only padding would have no value.
+            if any(window.pads[i] >= (window.kernel[i % 2] - 1) * window.dilation[i % 2] + 1 for i in range(4)):
+                raise InputError(f"pads {window.pads} must be smaller than the kernel {window.kernel}")
+            return (channels, *_slide(window, height, width))
+        case GlobalPool():
+            return (_feature_map(shape)[0], 1, 1)
+        case Add():
+            if inputs[0] != inputs[1]:
+                raise InputError(f"both inputs must have one shape, not {inputs[0]} and {inputs[1]}")
+            return shape
+        case Reshape():
+            if math.prod(layer.shape) != math.prod(shape):
+                raise InputError(f"shape {layer.shape} does not hold the values of {shape}")
+            return layer.shape
+        case Activation():
+            if not layer.low < layer.high:
+                raise InputError(f"low must be below high, not {layer.low} and {layer.high}")
+            return shape
+        case Softmax():
+            return shape
+
+
+def _feature_map(shape: Shape) -> tuple[int, int, int]:
+    if len(shape) != 3:
+        raise InputError(f"input must be (channels, height, width), not {shape}")
+    return shape[0], shape[1], shape[2]
+
+
+def _slide(window: Window, height: int, width: int) -> tuple[int, int]:
+    if min(window.stride) < 1 or min(window.dilation) < 1 or min(window.pads) < 0 or min(window.kernel) < 1:
+        raise InputError(f"{window} must have kernel, stride and dilation of at least 1, pads of at least 0")
+    size = window.output_size(height, width)
+    if min(size) < 1:
+        raise InputError(f"kernel {window.kernel} does not fit in an input of {height} x {width} with its pads")
+    return size

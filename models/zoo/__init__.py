@@ -1,0 +1,1 @@
+"""Networks and data that come with the project."""

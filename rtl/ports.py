@@ -1,0 +1,40 @@
+"""Signatures that the boxes of the block diagram share: memory ports and what every unit has."""
+
+from __future__ import annotations
+
+from amaranth.lib import stream
+from amaranth.lib.wiring import In, Out, Signature
+
+from accel.commands import COMMAND_BYTES, WAIT_BITS
+
+UNITS = ("load", "compute", "post", "store")
+
+COMMAND_STREAM = stream.Signature(8 * COMMAND_BYTES)
+"""Commands as raw bits, lowest bit first as in DRAM."""
+
+
+def write_port(addr_bits: int, lanes: int, lane_bits: int = 8) -> Signature:
+    """A write port as its user sees it: `data` and `mask` (one bit a lane) are written at the clock edge if `en`."""
+    return Signature({"en": Out(1), "addr": Out(addr_bits), "data": Out(lanes * lane_bits), "mask": Out(lanes)})
+
+
+def read_port(addr_bits: int, lanes: int, lane_bits: int = 8) -> Signature:
+    """A read port as its user sees it: `data` is valid in the cycle after `en`, and holds until the next read."""
+    return Signature({"en": Out(1), "addr": Out(addr_bits), "data": In(lanes * lane_bits)})
+
+
+def unit_members() -> dict:
+    """The members that load, compute, post and store have in common (as the unit sees them).
+
+    `i`: commands from its queue. `completed_*`: how many commands each unit has completed. `halt`: stop starting
+    anything. `done`: one-cycle pulse, a (counted) command is complete. `idle`: nothing is in progress inside.
+    `error`: not 0 for one cycle when something is wrong (an ErrorCode).
+    """
+    return {
+        "i": In(COMMAND_STREAM),
+        **{f"completed_{unit}": In(WAIT_BITS) for unit in UNITS},
+        "halt": In(1),
+        "done": Out(1),
+        "idle": Out(1),
+        "error": Out(4),
+    }

@@ -1,0 +1,1 @@
+"""What a Program costs: cycle-accurate timing, bit-exact execution, events, energy."""
