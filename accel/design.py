@@ -248,5 +248,6 @@ def load(name_or_path: str | Path) -> Design:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a text file"
-        raise InputError(f"{name_or_path}: design must be one of {', '.join(names())} or a YAML file: {reason}") from None
+        known = ", ".join(names())
+        raise InputError(f"{name_or_path}: design must be one of {known} or a YAML file: {reason}") from None
     return parse(text, path.name)

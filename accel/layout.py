@@ -107,7 +107,8 @@ class WordTensor:
         )
         view = np.moveaxis(words[..., index, :], -1, -3)
         lead = view.shape[:-4]
-        return np.ascontiguousarray(view.reshape(*lead, groups * rows, self.height, self.width)[..., : self.channels, :, :])
+        codes = view.reshape(*lead, groups * rows, self.height, self.width)
+        return np.ascontiguousarray(codes[..., : self.channels, :, :])
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,9 @@
 """Bit-exact execution of a Program: commands in program order on modelled buffers, for many inputs at once.
 
 Nothing here knows about time. Sums are made by BLAS and are exact: a product of two int8 codes is below 2**14 in
-magnitude, so a sum of K of them is below K * 2**14, and every partial sum in any order as well. float32 holds all integers
-up to 2**24 and is used for K <= 2**10; float64 holds them up to 2**53, which K <= 2**18 (the most that a COMPUTE can ask
-of one sum between two accumulator writes) cannot reach. Sums across commands are added as int64 and checked against the
-accumulator's width.
+magnitude, so a sum of K of them is below K * 2**14, and every partial sum in any order as well. float32 holds all
+integers up to 2**24 and is used for K <= 2**10; float64 holds them up to 2**53, which K <= 2**34 (more than a COMPUTE
+can ask for) does not reach. Sums across commands are added as int64 and checked against the accumulator's width.
 """
 
 from __future__ import annotations
@@ -251,6 +250,7 @@ def _post(machine: _Machine, c: Post) -> None:
         source = _chunks(machine.accumulators[c.src_addr // ACCUMULATOR_BANK], lanes)
         at, per, part = c.src_addr % ACCUMULATOR_BANK, design.cols // lanes, q
     outside = cfg.res_zero_point if c.reduce_sum else np.iinfo(np.int32).min
+    reduce = np.add if c.reduce_sum else np.maximum
     value: NDArray[np.int64] | None = None
     for wy in range(cfg.win_h):
         for wx in range(cfg.win_w):
@@ -259,10 +259,7 @@ def _post(machine: _Machine, c: Post) -> None:
             word = at + (part // per) * cfg.src_plane + iy * cfg.src_row_pitch + ix
             element = source[:, np.where(inside, word, 0), part % per].astype(np.int64)
             element = np.where(inside[..., None], element, outside)
-            if value is None:
-                value = element
-            else:
-                value = value + element if c.reduce_sum else np.maximum(value, element)
+            value = element if value is None else reduce(value, element)
     assert value is not None
     bias, multiplier, shift = _records(machine, c)
     y = _round_shift((value + bias) * multiplier, shift) + cfg.zero_point
@@ -288,7 +285,7 @@ def _store(machine: _Machine, c: Store) -> None:
         data = layout.words_to_dram(bank[:, at : at + c.row_words], design.beat_bytes).view(np.uint8)
         size = -(-data.shape[1] // design.beat_bytes) * design.beat_bytes
         address = c.dram_addr + row * c.dram_pitch - machine.boundary
-        _check(0 <= address and address + size <= machine.dynamic.shape[1], "DRAM range", c)
+        _check(address >= 0 and address + size <= machine.dynamic.shape[1], "DRAM range", c)
         machine.dynamic[:, address : address + size] = 0
         machine.dynamic[:, address : address + data.shape[1]] = data
 
