@@ -24,7 +24,7 @@ def bound_cycles(design: Design, macs: int, dram_bytes: int) -> int:
 
 @dataclass(frozen=True)
 class LayerResult:
-    """One layer. `cycles` is its share of the total (the shares sum to it): from the end of the layer before to its end.
+    """One layer. `cycles` is its share of the total (the shares sum to it): from the previous layer's end to its own.
 
     `stalls`: cycles in which the array did not stream, by what it waited for: "load", "post", "store" (commands of
     these units), "program" (its command had not been dispatched), "fill" (first weights of a block),
@@ -138,7 +138,7 @@ def _layers(program: Program, timing: Timing) -> tuple[LayerResult, ...]:
         if isinstance(command, Compute):
             gap = timed.step.complete - streamed - timed.step.busy
             waited = min(gap, max(0, timed.step.pop - (before.step.issued if before else 0)))
-            stalls[owner][_cause(command, timed)] += waited
+            stalls[owner][_cause(timed)] += waited
             stalls[owner]["fill"] += gap - waited
             streamed, before = timed.step.complete, timed
     results, end = [], 0
@@ -151,11 +151,9 @@ def _layers(program: Program, timing: Timing) -> tuple[LayerResult, ...]:
     return tuple(results)
 
 
-def _cause(command: Compute, timed: Timed) -> str:
+def _cause(timed: Timed) -> str:
     """What a COMPUTE waited for before its unit took it."""
-    if timed.ready < timed.step.pop or not timed.ready:
-        return "program"
-    return "load" if command.wait_load else "post" if command.wait_post else "store"
+    return timed.awaited if timed.awaited and timed.ready == timed.step.pop else "program"
 
 
 def _layer(

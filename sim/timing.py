@@ -1,8 +1,8 @@
 """Cycle-exact timing of a Program: the max-plus recurrence of docs/architecture.md, "Timing contract".
 
-Commands are taken once, in program order. Each unit's own timing (`sim/timing_<unit>.py`) says when it takes a command and
-when it is done; here are the sequencer, the queues, the waits, and the end of the program. The cost is per command (and per
-burst inside loads and stores), never per cycle.
+Commands are taken once, in program order. Each unit's own timing (`sim/timing_<unit>.py`) says when it takes a command
+and when it is done; here are the sequencer, the queues, the waits, and the end of the program. The cost is per command
+(and per burst inside loads and stores), never per cycle.
 """
 
 from __future__ import annotations
@@ -47,11 +47,15 @@ UNITS = ("load", "compute", "post", "store")
 
 @dataclass(frozen=True)
 class Timed:
-    """One command's history: its unit, when it was pushed, and what its unit did with it. `ready`: its waits held."""
+    """One command's history: its unit, when it was pushed, and what its unit did with it.
+
+    `ready`: first cycle in which its waits held; `awaited`: the unit that made it so ("" without waits).
+    """
 
     unit: str
     pushed: int
     ready: int
+    awaited: str
     step: Step
 
 
@@ -93,18 +97,18 @@ def time_commands(design: Design, commands: tuple[Command, ...], program_offset:
     pops: dict[str, deque[int]] = {unit: deque(maxlen=QUEUE_DEPTH) for unit in UNITS}
     events = dict.fromkeys(Event, 0)
 
-    def run(unit: str, command: Command, pushed: int, ready: int) -> Timed:
+    def run(unit: str, command: Command, pushed: int, ready: int, awaited: str) -> Timed:
         step = units[unit].step(command, pushed, ready)
         pops[unit].append(step.pop)
         if not isinstance(command, (ConfigCompute, ConfigPost)):
             completions[unit].append(step.complete)
         for event, count in step.events.items():
             events[event] += count
-        return Timed(unit, pushed, ready, step)
+        return Timed(unit, pushed, ready, awaited, step)
 
     written: deque[int] = deque()  # cycle in which each fetched, not yet read command is written
     fetch = first_fetch(design, program_offset, fetch_count)
-    initial = run("load", fetch, 1, 0)
+    initial = run("load", fetch, 1, 0, "")
     events[Event.COMMANDS] += 1
     written.extend(loads.program_written(k) for k in range(_fetched(design, fetch)))
     history: list[Timed | None] = []
@@ -121,7 +125,7 @@ def time_commands(design: Design, commands: tuple[Command, ...], program_offset:
         queue = pops[unit]
         if len(queue) == QUEUE_DEPTH:
             dispatch = max(dispatch, queue[0] + 1)
-        timed = run(unit, command, dispatch, _ready(command, unit, completions))
+        timed = run(unit, command, dispatch, *_ready(command, unit, completions))
         if isinstance(command, Load) and command.target == Target.PROGRAM:
             written.extend(loads.program_written(k) for k in range(_fetched(design, command)))
         events[Event.COMMANDS] += 1
@@ -138,14 +142,15 @@ def _fetched(design: Design, load: Load) -> int:
     return load.row_beats * load.rows * design.beat_bytes // COMMAND_BYTES
 
 
-def _ready(command: Command, unit: str, completions: dict[str, list[int]]) -> int:
-    """First cycle in which the command's waits hold."""
-    ready = 0
+def _ready(command: Command, unit: str, completions: dict[str, list[int]]) -> tuple[int, str]:
+    """First cycle in which the command's waits hold, and the unit that it waited for longest."""
+    ready, awaited = 0, ""
     for other in UNITS:
         count = getattr(command, f"wait_{other}", 0) if other != unit else 0
         if count:
             done = completions[other]
             if count > len(done):
                 raise DeadlockError(f"{command} waits for {count} {other} commands, {len(done)} come before it")
-            ready = max(ready, done[count - 1] + 1)
-    return ready
+            if done[count - 1] + 1 > ready:
+                ready, awaited = done[count - 1] + 1, other
+    return ready, awaited
