@@ -1,0 +1,61 @@
+"""How fast the simulator is: `python -m tests.benchmarks.simulator`. Prints medians of five runs.
+
+Timing of a 4096 x 4096 x 4096 GEMM on 32 x 32, timing of LeNet-5, and LeNet-5 bit-exact on the 10,000 test images.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+from accel.compile import compile_network
+from accel.design import load
+from accel.gemm import gemm_network
+from models.quantise import quantise
+from models.reference_integer import quantise_input
+from models.zoo import load as load_network
+from models.zoo import mnist_calibration, mnist_test, preprocess
+from sim.execute import execute
+from sim.timing import time_program
+
+
+def median_seconds(action: Callable[[], object], runs: int = 5) -> float:
+    """Median wall seconds of `runs` calls after one that is not counted."""
+    action()
+    seconds = []
+    for _ in range(runs):
+        began = time.perf_counter()
+        action()
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)
+
+
+def main() -> None:
+    """Run the three benchmarks and print one line each."""
+    began = time.perf_counter()
+    gemm = compile_network(gemm_network(4096, 4096, 4096), load("large"))
+    compiled = time.perf_counter() - began
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    seconds = median_seconds(lambda: time_program(gemm))
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    cycles = time_program(gemm).cycles
+    print(f"GEMM 4096^3 on 32 x 32: {cycles:,} cycles timed in {seconds:.3f} s ({len(gemm.commands):,} commands, "
+          f"compiled in {compiled:.1f} s; peak memory {after // 1024} MiB, {(after - before) // 1024} MiB of it timing)")  # fmt: skip
+    lenet = quantise(load_network("lenet-5"), preprocess(mnist_calibration()))
+    program = compile_network(lenet, load("edge"))
+    seconds = median_seconds(lambda: time_program(program))
+    print(f"LeNet-5 timing on edge: {time_program(program).cycles:,} cycles in {1e3 * seconds:.2f} ms")
+    images, labels = mnist_test()
+    codes = quantise_input(lenet, preprocess(images))
+    began = time.perf_counter()
+    outputs = execute(program, codes)
+    seconds = time.perf_counter() - began
+    right = int((outputs.reshape(len(labels), -1).argmax(axis=1) == labels).sum())
+    print(f"LeNet-5 bit-exact, {len(labels):,} images through the program: {seconds:.1f} s, {right:,} right")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""Random designs, integer networks and memories for the cross-checks.
+
+Every function takes a `random.Random`; tests pass Hypothesis's own (`strategies.randoms`), so that failures shrink.
+"""
+
+from __future__ import annotations
+
+from math import gcd
+from random import Random
+
+import numpy as np
+
+from accel.design import Design
+from models.integer import (
+    IntegerNetwork,
+    Layer,
+    MatrixLayer,
+    Requantise,
+    Residual,
+    Shared,
+    TensorSpec,
+    VectorLayer,
+    Window,
+)
+
+
+def draw_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
+    """A small design: any rows and columns, odd ones included, and small buffers."""
+    rows, cols = rng.randint(1, largest), rng.randint(1, largest)
+    common = gcd(rows, cols)
+    lanes = rng.choice([d for d in range(1, common + 1) if common % d == 0])
+    bank_words, accumulators = rng.choice([192, 500, 2048]), rng.choice([16, 33, 128])
+    return Design.model_validate(
+        {
+            "name": name,
+            "array": {"rows": rows, "cols": cols},
+            "buffers": {
+                "activation_bytes": max(64, 2 * bank_words * rows),
+                "weight_bytes": max(64, rng.choice([200, 999]) * cols),
+                "accumulator_bytes": max(64, 8 * cols * accumulators),
+                "parameter_bytes": max(64, rng.choice([16, 64]) * 8 * lanes),
+                "program_commands": rng.choice([8, 16, 64]),
+            },
+            "post_lanes": lanes,
+            "memory": {
+                "axi_bits": rng.choice([32, 64, 128, 256, 512]),
+                "latency_cycles": 20,
+                "burst_beats": rng.choice([4, 16, 64]),
+                "outstanding_bursts": rng.choice([1, 2, 8]),
+            },
+            "clock_mhz": 100,
+        }
+    )
+
+
+def with_memory(design: Design, latency_cycles: int, beat_interval_cycles: int) -> Design:
+    """The same hardware in front of another DRAM."""
+    update = {"latency_cycles": latency_cycles, "beat_interval_cycles": beat_interval_cycles}
+    return design.model_copy(update={"memory": design.memory.model_copy(update=update)})
+
+
+def draw_memory(rng: Random) -> tuple[int, int]:
+    """Latency 1..200 and one beat in 1..4 cycles."""
+    return rng.choice([1, 2, rng.randint(1, 30), rng.randint(1, 200)]), rng.randint(1, 4)
+
+
+def _requantise(rng: Random, terms: int, channels: int, zero_point: int, uniform: bool) -> Requantise:
+    """A record whose outputs fill the int8 range: a sum of `terms` random products has about 5000 * sqrt(terms)."""
+    count = 1 if uniform else channels
+    generator = np.random.default_rng(rng.getrandbits(32))
+    shift = 15 + max(1, round(np.log2(5000 * terms**0.5 / 60)))
+    return Requantise(
+        bias=generator.integers(-4000, 4000, count).astype(np.int32),
+        multiplier=generator.integers(32768, 65536, count).astype(np.uint16),
+        shift=np.clip(generator.integers(shift - 1, shift + 2, count), 0, 47).astype(np.uint8),
+        zero_point=zero_point,
+        low=rng.choice([-128, zero_point]),
+        high=rng.choice([127, 127, 100]),
+    )
+
+
+def _residual(rng: Random, tensor: TensorSpec) -> Residual:
+    return Residual(tensor.name, rng.randint(1, 65535), rng.randint(14, 18), tensor.zero_point)
+
+
+def _window(rng: Random, height: int, width: int, most: int, conv: bool) -> Window:
+    kernel = (rng.randint(1, min(most, height)), rng.randint(1, min(most, width)))
+    dilation = (1, 1)
+    if conv and rng.random() < 0.2:
+        dilation = tuple(2 if (k - 1) * 2 + 1 <= n else 1 for k, n in zip(kernel, (height, width), strict=True))
+    stride = (rng.choice([1, 1, 2, 3]), rng.choice([1, 1, 2, 3]))
+    limits = (kernel[0] - 1, kernel[1] - 1) * 2 if conv else (kernel[0] // 2, kernel[1] // 2) * 2
+    pads = tuple(rng.randint(0, min(2, limit)) for limit in limits)
+    return Window(kernel, stride, pads, dilation)  # type: ignore[arg-type]
+
+
+def _matrix(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tuple[MatrixLayer, TensorSpec]:
+    channels, height, width = source.shape
+    groups = 1
+    if rng.random() < 0.25:  # fully connected on whatever comes
+        window, out = Window((height, width)), rng.randint(1, 40)
+    else:
+        window, out = _window(rng, height, width, 3, conv=True), rng.randint(1, 20)
+        if rng.random() < 0.25:
+            groups = rng.choice([g for g in range(1, channels + 1) if channels % g == 0])
+            out = groups * rng.randint(1, max(1, 12 // groups))
+    generator = np.random.default_rng(rng.getrandbits(32))
+    shape = (out, channels // groups, *window.kernel)
+    shared = None
+    if rng.random() < 0.5:
+        bits = rng.randint(1, 8)
+        codebook = np.sort(generator.integers(-128, 128, 1 << bits)).astype(np.int8)
+        if groups > 1:
+            codebook[0] = 0
+        indices = generator.integers(0, 1 << bits, shape).astype(np.uint8)
+        shared, weights = Shared(bits, codebook, indices), codebook[indices]
+    else:
+        weights = generator.integers(-128, 128, shape).astype(np.int8)
+    terms = int(np.prod(shape[1:]))
+    uniform = rng.random() < 0.3
+    layer = MatrixLayer(
+        name, source.name, f"{name}:out", weights, window,
+        _requantise(rng, terms, out, zero_point, uniform), groups, None, shared,
+    )  # fmt: skip
+    return layer, TensorSpec(layer.output, (out, *window.output_size(height, width)), 1.0, zero_point)
+
+
+def _vector(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tuple[VectorLayer, TensorSpec]:
+    channels, height, width = source.shape
+    window = _window(rng, height, width, 3, conv=False)
+    reduce = rng.choice(["max", "max", "sum"])
+    identity = Requantise(
+        np.array([-source.zero_point], np.int32),
+        np.array([32768], np.uint16),
+        np.array([15], np.uint8),
+        source.zero_point,
+    )
+    requantise = identity if reduce == "max" and rng.random() < 0.7 else _requantise(rng, 1, 1, zero_point, True)
+    layer = VectorLayer(name, source.name, f"{name}:out", reduce, window, requantise)  # type: ignore[arg-type]
+    out = TensorSpec(layer.output, (channels, *window.output_size(height, width)), 1.0, requantise.zero_point)
+    return layer, out
+
+
+def draw_network(rng: Random, layers: int = 3, size: int = 9, channels: int = 12) -> IntegerNetwork:
+    """A chain of 1..`layers` matrix and vector layers, some with a residual operand."""
+    spec = TensorSpec(
+        "x", (rng.randint(1, channels), rng.randint(1, size), rng.randint(1, size)), 1.0, rng.randint(-9, 9)
+    )
+    tensors: dict[str, TensorSpec] = {"x": spec}
+    made: list[Layer] = []
+    for index in range(rng.randint(1, layers)):
+        build = _vector if made and rng.random() < 0.3 else _matrix
+        layer, out = build(rng, f"layer{index}", spec, rng.randint(-30, 30))
+        partners = [t for t in tensors.values() if t.shape == out.shape]
+        if partners and rng.random() < 0.6 and getattr(layer, "reduce", "max") == "max":
+            layer = type(layer)(**{**layer.__dict__, "residual": _residual(rng, rng.choice(partners))})
+        made.append(layer)
+        tensors[out.name] = spec = out
+    return IntegerNetwork("random", "x", spec.name, tensors, tuple(made))
+
+
+def draw_input(rng: Random, network: IntegerNetwork, batch: int = 1) -> np.ndarray:
+    """int8 codes (batch, C, H, W)."""
+    generator = np.random.default_rng(rng.getrandbits(32))
+    return generator.integers(-128, 128, (batch, *network.tensors[network.input].shape)).astype(np.int8)

@@ -1,0 +1,62 @@
+"""The rules that hold the project together: who imports whom, generated pages, and what is written where."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from accel.flow import command_tables
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("accel", "rtl", "sim", "models")
+# folder -> the top-level packages of the project that it may import (docs/architecture.md)
+ALLOWED = {
+    "models": {"models"},
+    "accel": {"accel", "models"},
+    "sim": {"sim", "accel", "models"},
+    "rtl": {"rtl", "accel", "models"},
+    "accel/flow": {"accel", "models", "sim", "rtl"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def sources() -> list[Path]:
+    return sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports(path: Path) -> None:
+    relative = path.relative_to(ROOT)
+    folder = "accel/flow" if relative.parts[:2] == ("accel", "flow") else relative.parts[0]
+    for name in imported(path):
+        top = name.split(".")[0]
+        assert top not in FOLDERS or top in ALLOWED[folder], f"{relative} must not import {name}"
+        if folder != "accel/flow":
+            assert not name.startswith("accel.flow"), f"{relative} must not import {name}"
+
+
+def test_command_tables_are_current() -> None:
+    page = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    assert command_tables.replace(page) == page
+
+
+def test_torch_is_only_imported_inside_functions() -> None:
+    for path in sources():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in tree.body:
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(name.split(".")[0] == "torch" for name in names), path
