@@ -1,0 +1,45 @@
+"""AXI4 master and AXI4-Lite slave ports (no identifiers: one transaction stream each way, answered in order)."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Value
+from amaranth.lib.wiring import In, Out, Signature
+
+
+def read_master(bits: int) -> Signature:
+    """Read channels of an AXI4 master with `bits` of data."""
+    return Signature(
+        {
+            "araddr": Out(32), "arlen": Out(8), "arsize": Out(3), "arburst": Out(2), "arvalid": Out(1), "arready": In(1),
+            "rdata": In(bits), "rresp": In(2), "rlast": In(1), "rvalid": In(1), "rready": Out(1),
+        }
+    )  # fmt: skip
+
+
+def write_master(bits: int) -> Signature:
+    """Write channels of an AXI4 master with `bits` of data."""
+    return Signature(
+        {
+            "awaddr": Out(32), "awlen": Out(8), "awsize": Out(3), "awburst": Out(2), "awvalid": Out(1), "awready": In(1),
+            "wdata": Out(bits), "wstrb": Out(bits // 8), "wlast": Out(1), "wvalid": Out(1), "wready": In(1),
+            "bresp": In(2), "bvalid": In(1), "bready": Out(1),
+        }
+    )  # fmt: skip
+
+
+LITE_SLAVE = Signature(
+    {
+        "awaddr": In(12), "awvalid": In(1), "awready": Out(1),
+        "wdata": In(32), "wstrb": In(4), "wvalid": In(1), "wready": Out(1),
+        "bresp": Out(2), "bvalid": Out(1), "bready": In(1),
+        "araddr": In(12), "arvalid": In(1), "arready": Out(1),
+        "rdata": Out(32), "rresp": Out(2), "rvalid": Out(1), "rready": In(1),
+    }
+)  # fmt: skip
+"""AXI4-Lite slave, 4 KiB of 32-bit registers."""
+
+
+def byte_address(base: Value, beat: Value, beat_bytes: int) -> Value:
+    """Byte address of a beat index counted from `base`."""
+    shift = (beat_bytes - 1).bit_length()
+    return (base + Cat(Const(0, shift), beat))[:32]

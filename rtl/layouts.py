@@ -1,0 +1,20 @@
+"""The hardware's view of commands: bit layouts made from the classes of `accel.commands`."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from amaranth.hdl import signed, unsigned
+from amaranth.lib import data
+
+from accel.commands import COMMAND_BYTES, OPCODE_BITS, Command, used_bits
+
+
+def layout(command: type[Command]) -> data.StructLayout:
+    """256 bits: `opcode`, the fields in order (signed where the command says so), and `unused`."""
+    members = {"opcode": unsigned(OPCODE_BITS)}
+    for f in fields(command):
+        bits = f.metadata["bits"]
+        members[f.name] = signed(bits) if f.metadata["signed"] else unsigned(bits)
+    members["unused"] = unsigned(8 * COMMAND_BYTES - used_bits(command))
+    return data.StructLayout(members)

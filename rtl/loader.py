@@ -1,0 +1,268 @@
+"""The loader: LOAD commands to AXI read bursts, and read beats to words of the on-chip memories."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from accel.commands import COMMAND_BYTES, ErrorCode, Load, Target
+from accel.design import Design
+from accel.latency import LOADER_AHEAD
+from accel.layout import beats_per_word, stride_bytes, target_depth, word_bytes, words_per_beat
+from rtl.axi import byte_address, read_master
+from rtl.layouts import layout
+from rtl.ports import unit_members, write_port
+from rtl.queue import CommandQueue
+
+
+class Loader(wiring.Component):
+    """Two halves that work on different commands.
+
+    Front: pops a command when its waits hold and one of LOADER_AHEAD places behind it is free, then issues one naturally aligned
+    burst a cycle while fewer than `outstanding_bursts` are in flight. Back: takes commands in the same order and cuts beats into words,
+    one word a cycle; in window mode one byte a cycle. The last word is written in the cycle of `done`.
+    """
+
+    def __init__(self, design: Design) -> None:
+        self.design = design
+        super().__init__(
+            {
+                **unit_members(),
+                "axi": Out(read_master(design.memory.axi_bits)),
+                "dram_base": In(32),
+                "dram_size": In(32),
+                "w_act": Out(write_port(20, design.rows)),
+                "w_weight": Out(write_port(18, design.cols)),
+                "w_param": Out(write_port(14, design.lanes, 64)),
+                "w_codebook": Out(write_port(9, 1)),
+                "program_write": Out(1),
+                "program_data": Out(8 * COMMAND_BYTES),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.ahead = ahead = CommandQueue(LOADER_AHEAD)
+        front_error, back_error, axi_error = Signal(4), Signal(4), Signal(4)
+        in_flight = Signal(range(self.design.memory.outstanding_bursts + 1))
+        front_idle = self._front(m, ahead, in_flight, front_error)
+        back_idle = self._back(m, ahead, in_flight, back_error, axi_error)
+        m.d.comb += [
+            self.idle.eq(front_idle & (in_flight == 0) & (self.halt | (back_idle & ~ahead.o.valid))),
+            self.error.eq(Mux(axi_error != 0, axi_error, Mux(front_error != 0, front_error, back_error))),
+        ]
+        return m
+
+    def _front(self, m: Module, ahead: CommandQueue, in_flight: Signal, error: Signal) -> Value:
+        """Pops commands and issues addresses. Returns idle."""
+        design, axi = self.design, self.axi
+        beat_shift = (design.beat_bytes - 1).bit_length()
+        burst = design.memory.burst_beats
+        head = data.View(layout(Load), self.i.payload)
+        waits = (
+            (self.completed_compute >= head.wait_compute)
+            & (self.completed_post >= head.wait_post)
+            & (self.completed_store >= head.wait_store)
+        )
+        active = Signal()
+        row_start, beat = Signal(32 - beat_shift), Signal(32 - beat_shift)
+        left, row_beats, rows = Signal(16), Signal(16), Signal(12)
+        pitch = Signal(28 - beat_shift)
+        room = burst - (beat & (burst - 1))
+        length = Signal(range(burst + 1))
+        outside, waiting = Signal(), Signal()
+        m.d.comb += [
+            length.eq(Mux(left < room, left, room)),
+            outside.eq(((beat + length) << beat_shift) > self.dram_size),
+            axi.araddr.eq(byte_address(self.dram_base, beat, design.beat_bytes)),
+            axi.arlen.eq(length - 1),
+            axi.arsize.eq(beat_shift),
+            axi.arburst.eq(1),
+            # An address that was offered stays until it is taken, whatever happens meanwhile.
+            axi.arvalid.eq(
+                active & ((~outside & ~self.halt & (in_flight != design.memory.outstanding_bursts)) | waiting)
+            ),
+        ]
+        m.d.sync += waiting.eq(axi.arvalid & ~axi.arready)
+        taken = axi.arvalid & axi.arready
+        answered = axi.rvalid & axi.rready & axi.rlast
+        m.d.sync += in_flight.eq(in_flight + taken - answered)
+        m.d.comb += ahead.i.payload.eq(self.i.payload)
+        with m.If(~active):
+            with m.If(self.i.valid & waits & ahead.i.ready & ~self.halt):
+                m.d.comb += [self.i.ready.eq(1), ahead.i.valid.eq(1)]
+                m.d.sync += [
+                    active.eq(1),
+                    row_start.eq(head.dram_addr >> beat_shift),
+                    beat.eq(head.dram_addr >> beat_shift),
+                    left.eq(head.row_beats),
+                    row_beats.eq(head.row_beats),
+                    rows.eq(head.rows),
+                    pitch.eq(head.dram_pitch >> beat_shift),
+                ]
+        with m.Elif(self.halt & ~waiting):
+            m.d.sync += active.eq(0)
+        with m.Elif(outside & ~waiting):
+            m.d.comb += error.eq(ErrorCode.DRAM_RANGE)
+        with m.Elif(taken):
+            m.d.sync += [beat.eq(beat + length), left.eq(left - length)]
+            with m.If(left == length):
+                m.d.sync += [
+                    row_start.eq(row_start + pitch),
+                    beat.eq(row_start + pitch),
+                    left.eq(row_beats),
+                    rows.eq(rows - 1),
+                ]
+                with m.If(rows == 1):
+                    m.d.sync += active.eq(0)
+        return ~active
+
+    def _back(self, m: Module, ahead: CommandQueue, in_flight: Signal, error: Signal, axi_error: Signal) -> Value:
+        """Takes beats and writes words. Returns idle."""
+        design, axi = self.design, self.axi
+        bits = design.memory.axi_bits
+        command = data.View(layout(Load), Signal(8 * COMMAND_BYTES, name="back_command", reset_less=True))
+        following = data.View(layout(Load), ahead.o.payload)
+        active = Signal()
+        hold = Signal(bits, reset_less=True)
+        slots = Signal(range(65))  # words (or window bytes) still in `hold`
+        beats_left, rows_left = Signal(16), Signal(12)
+        emitted, emit_rows = Signal(16), Signal(12)  # beats of the row, rows, whose words are still to be written
+        row_addr, addr = Signal(20), Signal(20)
+        per_beat = Signal(range(65))
+        with m.If(command.window):
+            m.d.comb += per_beat.eq(design.beat_bytes)
+        with m.Else(), m.Switch(command.target):
+            for target in Target:
+                with m.Case(int(target)):
+                    m.d.comb += per_beat.eq(words_per_beat(design, target))
+        emit = active & (slots != 0)
+        beat_done = emit & (slots == 1)
+        row_done = beat_done & (emitted == 1)
+        last = row_done & (emit_rows == 1)
+        dropping = self.halt
+        m.d.comb += axi.rready.eq(dropping | (active & (rows_left != 0) & (slots <= 1)))
+        accept = axi.rvalid & axi.rready & ~dropping
+        with m.If(axi.rvalid & axi.rready & (axi.rresp != 0)):
+            m.d.comb += axi_error.eq(ErrorCode.AXI_RESPONSE)
+        with m.If(accept):
+            m.d.sync += [hold.eq(axi.rdata), slots.eq(per_beat), beats_left.eq(beats_left - 1)]
+            with m.If(beats_left == 1):
+                m.d.sync += [beats_left.eq(command.row_beats), rows_left.eq(rows_left - 1)]
+        with m.Elif(emit):
+            m.d.sync += slots.eq(slots - 1)
+        words = self._words(m, command, hold, emit, beat_done, row_done, addr)
+        with m.If(emit & ~accept):
+            m.d.sync += hold.eq(words["rest"])
+        with m.If(words["write"]):
+            m.d.sync += addr.eq(addr + 1)
+        with m.If(beat_done):
+            m.d.sync += emitted.eq(emitted - 1)
+            with m.If(row_done):
+                m.d.sync += [
+                    emitted.eq(command.row_beats),
+                    emit_rows.eq(emit_rows - 1),
+                    row_addr.eq(row_addr + command.dst_pitch),
+                    addr.eq(row_addr + command.dst_pitch),
+                ]
+        self._writes(m, command.target, words, addr, error)
+        m.d.comb += [self.done.eq(last), ahead.o.ready.eq(~active | last)]
+        with m.If(last):
+            m.d.sync += active.eq(0)
+        with m.If(ahead.o.valid & ahead.o.ready):
+            m.d.sync += [
+                active.eq(1),
+                command.eq(following),
+                slots.eq(0),
+                beats_left.eq(following.row_beats),
+                rows_left.eq(following.rows),
+                emitted.eq(following.row_beats),
+                emit_rows.eq(following.rows),
+                row_addr.eq(following.dst_addr),
+                addr.eq(following.dst_addr),
+            ]
+        return ~active
+
+    def _words(
+        self, m: Module, command: data.View, hold: Signal, emit: Value, beat_done: Value, row_done: Value, addr: Signal
+    ) -> dict:
+        """The word of every target in this cycle, whether it is complete, and what is left of the beat."""
+        design = self.design
+        bits = design.memory.axi_bits
+        pieces = {target: beats_per_word(design, target) for target in Target}
+        gathered = Signal(max(1, (max(pieces.values()) - 1) * bits), reset_less=True)
+        piece = Signal(range(max(pieces.values()) + 1))
+        rest, write, complete = Signal(bits), Signal(), Signal()
+        found: dict = {"rest": rest, "write": write, "window": self._window(m, command, hold, emit, row_done)}
+        with m.Switch(command.target):
+            for target in Target:
+                size = 8 * word_bytes(design, target)
+                count = pieces[target]
+                word = Signal(size, name=f"word_{target.name.lower()}")
+                if count > 1:
+                    m.d.comb += word.eq(Cat(gathered[len(gathered) - (count - 1) * bits :], hold))
+                else:
+                    m.d.comb += word.eq(hold)
+                found[target] = word
+                with m.Case(int(target)):
+                    stride = 8 * stride_bytes(word_bytes(design, target), design.beat_bytes)
+                    m.d.comb += [rest.eq(hold >> min(stride, bits)), complete.eq(piece == count - 1)]
+        with m.If(command.window):
+            m.d.comb += [rest.eq(hold >> 8), write.eq(found["window"]["write"])]
+        with m.Else():
+            m.d.comb += write.eq(emit & complete)
+            with m.If(emit):
+                m.d.sync += [piece.eq(Mux(complete, 0, piece + 1)), gathered.eq(Cat(gathered, hold) >> bits)]
+        return found
+
+    def _window(self, m: Module, command: data.View, hold: Signal, emit: Value, row_done: Value) -> dict:
+        """The shift register of window mode: a new byte enters at lane + run - 1."""
+        rows = self.design.rows
+        lanes = [Signal(8, name=f"lane_{k}", reset_less=True) for k in range(rows)]
+        shifted = [Signal(8, name=f"shifted_{k}") for k in range(rows)]
+        entry = command.lane + command.run - 1
+        until, words, fresh = Signal(9), Signal(14), Signal(init=1)
+        countdown = Signal(9)
+        step = emit & command.window
+        # At the first byte of a row the countdown is set for that byte at once.
+        m.d.comb += countdown.eq(Mux(fresh, command.skip_bytes + command.run - 1, until))
+        write = step & (countdown == 0) & (fresh | (words != command.row_words))
+        for k in range(rows):
+            above = lanes[k + 1] if k + 1 < rows else Const(0, 8)
+            m.d.comb += shifted[k].eq(Mux(entry == k, hold[:8], above))
+        with m.If(step):
+            m.d.sync += [lane.eq(new) for lane, new in zip(lanes, shifted, strict=True)]
+            m.d.sync += [
+                until.eq(Mux(countdown == 0, command.step - 1, countdown - 1)),
+                words.eq(Mux(fresh, 0, words) + write),
+                fresh.eq(row_done),
+            ]
+        mask = Cat((command.lane <= k) & (entry >= k) for k in range(rows))
+        return {"write": write, "data": Cat(*shifted), "mask": mask}
+
+    def _writes(self, m: Module, target: Value, words: dict, addr: Signal, error: Signal) -> None:
+        """Routes the word to its memory, unless its address is outside."""
+        design = self.design
+        ports = {
+            Target.ACTIVATION: self.w_act,
+            Target.WEIGHT: self.w_weight,
+            Target.PARAMETER: self.w_param,
+            Target.CODEBOOK: self.w_codebook,
+        }
+        with m.If(words["write"]), m.Switch(target):
+            for kind, port in ports.items():
+                place = addr[:19] if kind is Target.ACTIVATION else addr
+                with m.Case(int(kind)):
+                    with m.If(place < target_depth(design, kind)):
+                        m.d.comb += port.en.eq(~self.halt)
+                    with m.Else():
+                        m.d.comb += error.eq(ErrorCode.BUFFER_RANGE)
+            with m.Case(int(Target.PROGRAM)):
+                m.d.comb += self.program_write.eq(~self.halt)
+        window = words["window"]
+        for kind, port in ports.items():
+            m.d.comb += [port.addr.eq(addr), port.data.eq(words[kind]), port.mask.eq(-1)]
+        with m.If(words["window"]["write"]):
+            m.d.comb += [self.w_act.data.eq(window["data"]), self.w_act.mask.eq(window["mask"])]
+        m.d.comb += self.program_data.eq(words[Target.PROGRAM])
