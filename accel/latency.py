@@ -13,3 +13,8 @@ STORE_READ_CYCLES = 2  # from the last slot of a beat to the cycle in which the 
 STORE_FIFO_BEATS = 4  # beats that the storer reads ahead of the write channel
 FEED_CYCLES = 3  # from a feeder's (or weight issue's) address to the array's edge
 POST_CYCLES = 7  # from a window's last element to the write of the output
+
+
+def array_cycles(rows: int, cols: int) -> int:
+    """From a pixel at the array's edge to its sums: skew and columns, and the product and sum registers."""
+    return rows + cols

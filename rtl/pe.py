@@ -1,0 +1,54 @@
+"""The processing element: one multiplier, a weight and its shadow."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+
+class PE(wiring.Component):
+    """Row r, column c of the array; every PE is the same.
+
+    Activations (with `valid` and `swap`) go right, one register a PE; sums go down, one register a PE; weights go down one
+    register a PE, and the capture bit two, so that row r's weight and the capture bit meet in row r. `capture`: the weight that
+    passes becomes the shadow. `swap`: this activation is the first of a tile, the shadow becomes the weight, for it already.
+    The sum leaves two cycles after its activation came: product register, then sum register. An activation that is not valid (a
+    gated row) leaves the multiplier's inputs alone and adds nothing.
+    """
+
+    def __init__(self, sum_bits: int) -> None:
+        self.sum_bits = sum_bits
+        super().__init__(
+            {
+                "act_i": In(signed(8)), "valid_i": In(1), "swap_i": In(1),
+                "act_o": Out(signed(8)), "valid_o": Out(1), "swap_o": Out(1),
+                "weight_i": In(signed(8)), "capture_i": In(1),
+                "weight_o": Out(signed(8)), "capture_o": Out(1),
+                "sum_i": In(signed(sum_bits)), "sum_o": Out(signed(sum_bits)),
+            }
+        )  # fmt: skip
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        shadow = Signal(signed(8), reset_less=True)
+        weight = Signal(signed(8), reset_less=True)
+        product = Signal(signed(16), reset_less=True)
+        half_way = Signal()
+        used = Mux(self.swap_i, shadow, weight)
+        m.d.sync += [
+            self.act_o.eq(self.act_i),
+            self.valid_o.eq(self.valid_i),
+            self.swap_o.eq(self.swap_i),
+            self.weight_o.eq(self.weight_i),
+            half_way.eq(self.capture_i),
+            self.capture_o.eq(half_way),
+            weight.eq(used),
+            product.eq(0),
+            self.sum_o.eq(self.sum_i + product),
+        ]
+        with m.If(self.valid_i):
+            m.d.sync += product.eq(self.act_i * used)
+        with m.If(self.capture_i):
+            m.d.sync += shadow.eq(self.weight_i)
+        return m
