@@ -12,6 +12,7 @@ LOADER_AHEAD = 4  # LOAD commands whose addresses may be issued before their dat
 STORE_READ_CYCLES = 2  # from the last slot of a beat to the cycle in which the beat is offered, less one
 STORE_FIFO_BEATS = 4  # beats that the storer reads ahead of the write channel
 FEED_CYCLES = 3  # from a feeder's (or weight issue's) address to the array's edge
+ACC_CYCLES = 1  # from sums at the array's exit to the write of the accumulator
 POST_CYCLES = 7  # from a window's last element to the write of the output
 
 

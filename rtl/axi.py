@@ -10,7 +10,8 @@ def read_master(bits: int) -> Signature:
     """Read channels of an AXI4 master with `bits` of data."""
     return Signature(
         {
-            "araddr": Out(32), "arlen": Out(8), "arsize": Out(3), "arburst": Out(2), "arvalid": Out(1), "arready": In(1),
+            "araddr": Out(32), "arlen": Out(8), "arsize": Out(3), "arburst": Out(2),
+            "arvalid": Out(1), "arready": In(1),
             "rdata": In(bits), "rresp": In(2), "rlast": In(1), "rvalid": In(1), "rready": Out(1),
         }
     )  # fmt: skip
@@ -20,7 +21,8 @@ def write_master(bits: int) -> Signature:
     """Write channels of an AXI4 master with `bits` of data."""
     return Signature(
         {
-            "awaddr": Out(32), "awlen": Out(8), "awsize": Out(3), "awburst": Out(2), "awvalid": Out(1), "awready": In(1),
+            "awaddr": Out(32), "awlen": Out(8), "awsize": Out(3), "awburst": Out(2),
+            "awvalid": Out(1), "awready": In(1),
             "wdata": Out(bits), "wstrb": Out(bits // 8), "wlast": Out(1), "wvalid": Out(1), "wready": In(1),
             "bresp": In(2), "bvalid": In(1), "bready": Out(1),
         }
@@ -37,6 +39,11 @@ LITE_SLAVE = Signature(
     }
 )  # fmt: skip
 """AXI4-Lite slave, 4 KiB of 32-bit registers."""
+
+
+def flat(prefix: str, signature: Signature) -> dict:
+    """The members of `signature` as `<prefix>_<name>`, for a top level whose ports have the names that tools expect."""
+    return {f"{prefix}_{name}": member for name, member in signature.members.items()}
 
 
 def byte_address(base: Value, beat: Value, beat_bytes: int) -> Value:

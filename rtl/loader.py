@@ -14,14 +14,18 @@ from rtl.axi import byte_address, read_master
 from rtl.layouts import layout
 from rtl.ports import unit_members, write_port
 from rtl.queue import CommandQueue
+from rtl.sequencer import PROGRAM_PORT
 
 
 class Loader(wiring.Component):
     """Two halves that work on different commands.
 
-    Front: pops a command when its waits hold and one of LOADER_AHEAD places behind it is free, then issues one naturally aligned
-    burst a cycle while fewer than `outstanding_bursts` are in flight. Back: takes commands in the same order and cuts beats into words,
-    one word a cycle; in window mode one byte a cycle. The last word is written in the cycle of `done`.
+    Front: pops a command when its waits hold and one of LOADER_AHEAD places behind it is free, then issues one naturally
+    aligned burst a cycle while fewer than `outstanding_bursts` are in flight. Back: takes commands in the same order and
+    cuts beats into words, one word a cycle; in window mode one byte a cycle. `done` comes with the write of the last word.
+
+    No address is issued that leaves [0, dram_size), no word written outside its memory. After `halt` beats in flight are
+    dropped. `sim/timing_load.py` gives the cycles.
     """
 
     def __init__(self, design: Design) -> None:
@@ -36,8 +40,12 @@ class Loader(wiring.Component):
                 "w_weight": Out(write_port(18, design.cols)),
                 "w_param": Out(write_port(14, design.lanes, 64)),
                 "w_codebook": Out(write_port(9, 1)),
-                "program_write": Out(1),
-                "program_data": Out(8 * COMMAND_BYTES),
+                "w_program": Out(PROGRAM_PORT),
+                "event_read_beats": Out(1),
+                "event_read_bursts": Out(1),
+                "event_act_writes": Out(1),
+                "event_weight_writes": Out(1),
+                "event_param_writes": Out(1),
             }
         )
 
@@ -51,6 +59,11 @@ class Loader(wiring.Component):
         m.d.comb += [
             self.idle.eq(front_idle & (in_flight == 0) & (self.halt | (back_idle & ~ahead.o.valid))),
             self.error.eq(Mux(axi_error != 0, axi_error, Mux(front_error != 0, front_error, back_error))),
+            self.event_read_beats.eq(self.axi.rvalid & self.axi.rready),
+            self.event_read_bursts.eq(self.axi.arvalid & self.axi.arready),
+            self.event_act_writes.eq(self.w_act.en),
+            self.event_weight_writes.eq(self.w_weight.en),
+            self.event_param_writes.eq(self.w_param.en),
         ]
         return m
 
@@ -66,7 +79,8 @@ class Loader(wiring.Component):
             & (self.completed_store >= head.wait_store)
         )
         active = Signal()
-        row_start, beat = Signal(32 - beat_shift), Signal(32 - beat_shift)
+        # One bit more than an address has: what a pitch leads to beyond 2**32 is seen to be outside.
+        row_start, beat = Signal(33 - beat_shift), Signal(33 - beat_shift)
         left, row_beats, rows = Signal(16), Signal(16), Signal(12)
         pitch = Signal(28 - beat_shift)
         room = burst - (beat & (burst - 1))
@@ -152,7 +166,7 @@ class Loader(wiring.Component):
                 m.d.sync += [beats_left.eq(command.row_beats), rows_left.eq(rows_left - 1)]
         with m.Elif(emit):
             m.d.sync += slots.eq(slots - 1)
-        words = self._words(m, command, hold, emit, beat_done, row_done, addr)
+        words = self._words(m, command, hold, emit, row_done)
         with m.If(emit & ~accept):
             m.d.sync += hold.eq(words["rest"])
         with m.If(words["write"]):
@@ -185,7 +199,7 @@ class Loader(wiring.Component):
         return ~active
 
     def _words(
-        self, m: Module, command: data.View, hold: Signal, emit: Value, beat_done: Value, row_done: Value, addr: Signal
+        self, m: Module, command: data.View, hold: Signal, emit: Value, row_done: Value
     ) -> dict:
         """The word of every target in this cycle, whether it is complete, and what is left of the beat."""
         design = self.design
@@ -213,7 +227,7 @@ class Loader(wiring.Component):
         with m.Else():
             m.d.comb += write.eq(emit & complete)
             with m.If(emit):
-                m.d.sync += [piece.eq(Mux(complete, 0, piece + 1)), gathered.eq(Cat(gathered, hold) >> bits)]
+                m.d.sync += [piece.eq(Mux(complete | row_done, 0, piece + 1)), gathered.eq(Cat(gathered, hold) >> bits)]
         return found
 
     def _window(self, m: Module, command: data.View, hold: Signal, emit: Value, row_done: Value) -> dict:
@@ -259,10 +273,10 @@ class Loader(wiring.Component):
                     with m.Else():
                         m.d.comb += error.eq(ErrorCode.BUFFER_RANGE)
             with m.Case(int(Target.PROGRAM)):
-                m.d.comb += self.program_write.eq(~self.halt)
+                m.d.comb += self.w_program.en.eq(~self.halt)
         window = words["window"]
         for kind, port in ports.items():
             m.d.comb += [port.addr.eq(addr), port.data.eq(words[kind]), port.mask.eq(-1)]
         with m.If(words["window"]["write"]):
             m.d.comb += [self.w_act.data.eq(window["data"]), self.w_act.mask.eq(window["mask"])]
-        m.d.comb += self.program_data.eq(words[Target.PROGRAM])
+        m.d.comb += self.w_program.data.eq(words[Target.PROGRAM])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, Signature
 
 from accel.commands import (
     COMMAND_BYTES,
+    OPCODE_BITS,
+    Command,
     Compute,
     ConfigCompute,
     ConfigPost,
@@ -21,6 +23,7 @@ from accel.commands import (
     Target,
 )
 from accel.design import Design
+from accel.registers import PROGRAM_COUNT_BITS
 from rtl.layouts import layout
 from rtl.ports import COMMAND_STREAM
 
@@ -43,27 +46,30 @@ NOT_ZERO = {
 }
 
 
-class Sequencer(wiring.Component):
-    """Pushes the first fetch in the cycle after `start`, then takes commands from the program buffer, in order.
+PROGRAM_PORT = Signature({"en": Out(1), "data": Out(8 * COMMAND_BYTES)})
+"""Appends a command to the program buffer."""
 
-    `program_write`/`program_data`: the loader appends a command. `o_<unit>`: command streams. `pushed_<unit>`: pulse, a counted
-    (not configuration) command was pushed. `all_complete`: every pushed command is complete. `finished`: pulse, END was
-    reached and everything is complete. `error`: an ErrorCode for one cycle. One command takes SEQUENCER_INTERVAL cycles.
+
+class Sequencer(wiring.Component):
+    """Program buffer (a FIFO of commands in memory) and dispatch, one command in SEQUENCER_INTERVAL cycles.
+
+    Pushes the fetch of the first `program_count` commands at `program_offset` in the cycle of `begin`; then a command
+    written in cycle m is read in m + 1 and pushed in m + 2, or when its queue has room. A command that is illegal gives
+    `error` for one cycle and is not pushed. `all_idle`: queues empty, units idle; END then pulses `finished`.
+    Reset it before each run.
     """
 
     def __init__(self, design: Design) -> None:
         self.design = design
         super().__init__(
             {
-                "start": In(1),
+                "begin": In(1),
                 "program_offset": In(32),
-                "program_count": In(16),
+                "program_count": In(PROGRAM_COUNT_BITS),
                 "halt": In(1),
-                "program_write": In(1),
-                "program_data": In(8 * COMMAND_BYTES),
+                "w_program": In(PROGRAM_PORT),
                 **{f"o_{unit}": Out(COMMAND_STREAM) for unit in UNIT_OPCODES},
-                **{f"pushed_{unit}": Out(1) for unit in UNIT_OPCODES},
-                "all_complete": In(1),
+                "all_idle": In(1),
                 "finished": Out(1),
                 "error": Out(4),
                 "event_commands": Out(1),
@@ -72,69 +78,55 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        design = self.design
-        depth = design.buffers.program_commands
+        depth = self.design.buffers.program_commands
         m.submodules.program = program = memory.Memory(shape=8 * COMMAND_BYTES, depth=depth, init=[])
         write, read = program.write_port(), program.read_port()
         level = Signal(range(depth + 1))
-        popped, pushed = Signal(), Signal()
-        overflow = Signal()
+        popped, pushed, overflow = Signal(), Signal(), Signal()
         m.d.comb += [
-            overflow.eq(self.program_write & (level == depth)),
-            pushed.eq(self.program_write & ~overflow),
+            overflow.eq(self.w_program.en & (level == depth)),
+            pushed.eq(self.w_program.en & ~overflow),
             write.en.eq(pushed),
-            write.data.eq(self.program_data),
+            write.data.eq(self.w_program.data),
         ]
         m.d.sync += level.eq(level + pushed - popped)
         for address, moved in ((write.addr, pushed), (read.addr, popped)):
             with m.If(moved):
                 m.d.sync += address.eq(Mux(address == depth - 1, 0, address + 1))
         command = Signal(8 * COMMAND_BYTES)
-        opcode, code = Signal(4), Signal(4)
-        m.d.comb += [command.eq(read.data), opcode.eq(command[:4]), code.eq(self._check(command))]
-        accepted = Signal()
+        code, go = Signal(4), Signal()
+        m.d.comb += [command.eq(Mux(self.begin, self._first(), read.data)), code.eq(self._check(command))]
+        legal = go & (code == 0)
         for unit, opcodes in UNIT_OPCODES.items():
-            stream = getattr(self, f"o_{unit}")
-            counted = opcodes[-1]
-            m.d.comb += [
-                stream.payload.eq(command),
-                getattr(self, f"pushed_{unit}").eq(stream.valid & stream.ready & (stream.payload[:4] == counted)),
-            ]
+            o = getattr(self, f"o_{unit}")
+            mine = Cat(command[:OPCODE_BITS] == opcode for opcode in opcodes).any()
+            m.d.comb += [o.payload.eq(command), o.valid.eq(legal & mine)]
+        streams = [getattr(self, f"o_{unit}") for unit in UNIT_OPCODES]
+        accepted = Cat(o.valid & o.ready for o in streams).any()
         with m.FSM():
-            with m.State("IDLE"), m.If(self.start):
-                m.next = "FIRST"
-            with m.State("FIRST"):
-                m.d.comb += [self.o_load.valid.eq(1), self.o_load.payload.eq(self._first()), accepted.eq(1)]
+            with m.State("START"), m.If(self.begin):
+                m.d.comb += go.eq(1)
                 m.next = "READ"
             with m.State("READ"):
                 m.d.comb += read.en.eq(1)
                 with m.If((level != 0) & ~self.halt):
                     m.next = "DISPATCH"
             with m.State("DISPATCH"), m.If(~self.halt):
-                with m.If(code != 0):
-                    m.d.comb += self.error.eq(code)
-                with m.Elif(opcode == Opcode.NOP):
+                m.d.comb += go.eq(1)
+                with m.If(legal & self.all_idle & (command[:OPCODE_BITS] == Opcode.END)):
+                    m.d.comb += self.finished.eq(1)
+                    m.next = "START"
+                with m.Elif(accepted | (legal & (command[:OPCODE_BITS] == Opcode.NOP))):
                     m.d.comb += popped.eq(1)
                     m.next = "READ"
-                with m.Elif(opcode == Opcode.END):
-                    with m.If(self.all_complete):
-                        m.d.comb += self.finished.eq(1)
-                        m.next = "IDLE"
-                for unit, opcodes in UNIT_OPCODES.items():
-                    stream = getattr(self, f"o_{unit}")
-                    with m.If((code == 0) & Cat(opcode == o for o in opcodes).any()):
-                        m.d.comb += stream.valid.eq(1)
-                        with m.If(stream.ready):
-                            m.d.comb += [popped.eq(1), accepted.eq(1)]
-                            m.next = "READ"
-        with m.If(overflow):
-            m.d.comb += self.error.eq(ErrorCode.PROGRAM_OVERFLOW)
-        m.d.comb += self.event_commands.eq(accepted)
+        m.d.comb += [
+            self.error.eq(Mux(overflow, ErrorCode.PROGRAM_OVERFLOW, Mux(go, code, 0))),
+            self.event_commands.eq(accepted),
+        ]
         return m
 
     def _first(self) -> Value:
         """The hardware's own LOAD of the first commands."""
-        first = data.View(layout(Load), Signal(8 * COMMAND_BYTES))
         beat = self.design.beat_bytes
         if beat >= COMMAND_BYTES:
             each = beat // COMMAND_BYTES
@@ -142,49 +134,60 @@ class Sequencer(wiring.Component):
         else:
             beats = self.program_count * (COMMAND_BYTES // beat)
         values = {
-            "opcode": Const(Opcode.LOAD, 4),
+            "opcode": Const(Opcode.LOAD),
             "dram_addr": self.program_offset,
-            "target": Const(Target.PROGRAM, 3),
-            "row_beats": beats[:16],
-            "rows": Const(1, 12),
+            "target": Const(Target.PROGRAM),
+            "row_beats": beats,
+            "rows": Const(1),
         }
-        parts = []
-        for name, member in first.shape():
-            value = values.get(name, Const(0))
-            parts.append((Value.cast(value) | Const(0, member.width))[: member.width])
-        return Cat(*parts)
+        sized = [
+            (Const(0, member.width) | values.get(name, Const(0)))[: member.width] for name, member in layout(Load)
+        ]
+        return Cat(*sized)
 
     def _check(self, command: Value) -> Value:
         """0, or the ErrorCode of an illegal command."""
-        design = self.design
-        bad = Const(0)
-        known = Const(0)
-        opcode = command[:4]
+        known, bad = [], []
         for cls, names in NOT_ZERO.items():
             view = data.View(layout(cls), command)
-            wrong = view.unused != 0
-            for name in names:
-                wrong |= getattr(view, name) == 0
-            wrong |= self._ranges(cls, view, design)
-            known |= opcode == cls.OPCODE
-            bad |= (opcode == cls.OPCODE) & wrong
-        return Mux(known, Mux(bad, ErrorCode.FIELD, 0), ErrorCode.OPCODE)
+            wrong = [getattr(view, name) == 0 for name in names]
+            wrong += self._ranges(cls, view)
+            if len(Value.cast(view.unused)):
+                wrong.append(view.unused != 0)
+            is_it = view.opcode == int(cls.OPCODE)
+            known.append(is_it)
+            bad.append(is_it & Cat(wrong).any())
+        return Mux(Cat(known).any(), Mux(Cat(bad).any(), ErrorCode.FIELD, 0), ErrorCode.OPCODE)
 
-    @staticmethod
-    def _ranges(cls: type, view: data.View, design: Design) -> Value:
-        """Fields with a legal set of their own."""
-        per_word = design.rows // design.lanes
+    def _ranges(self, cls: type[Command], view: data.View) -> list[Value]:
+        """Conditions under which a field is outside a legal set of its own."""
+        rows, cols, per_word = self.design.rows, self.design.cols, self.design.rows // self.design.lanes
+        shift = (self.design.beat_bytes - 1).bit_length()
         if cls is Load:
-            window = (
-                (view.target != Target.ACTIVATION) | (view.run == 0) | (view.step == 0) | (view.row_words == 0)
-                | (view.lane + view.run > design.rows)
-            )  # fmt: skip
-            return (view.target > Target.PROGRAM) | (view.window & window)
+            window = Cat(
+                view.target != Target.ACTIVATION,
+                view.run == 0,
+                view.step == 0,
+                view.row_words == 0,
+                view.lane + view.run > rows,
+            )
+            return [
+                view.target > Target.PROGRAM,
+                view.window & window.any(),
+                view.dram_addr[:shift] != 0,
+                view.dram_pitch[:shift] != 0,
+            ]
+        if cls is Store:
+            return [view.dram_addr[:shift] != 0, view.dram_pitch[:shift] != 0]
         if cls is Compute:
-            return (
-                (view.weight_bits == 0) | (view.weight_bits > 8) | (view.rows_last == 0)
-                | (view.rows_last > design.rows) | (view.cols_last == 0) | (view.cols_last > design.cols)
-            )  # fmt: skip
+            return [
+                view.weight_bits == 0,
+                view.weight_bits > 8,
+                view.rows_last == 0,
+                view.rows_last > rows,
+                view.cols_last == 0,
+                view.cols_last > cols,
+            ]
         if cls is Post:
-            return (view.dst_chunk >= per_word) | (view.src_chunk >= per_word)
-        return Const(0)
+            return [view.dst_chunk >= per_word, view.src_chunk >= per_word]
+        return []

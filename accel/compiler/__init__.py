@@ -1,0 +1,1 @@
+"""The compiler's parts; `accel.compile.compile_network` is the way in."""

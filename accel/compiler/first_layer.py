@@ -1,0 +1,186 @@
+"""How the network's input lies in DRAM and reaches the lanes.
+
+A convolution with few input channels would leave most rows of the array idle. So its input is stored as rows of bytes
+with its padding, and window loads put `u` columns by `m` rows of each kernel window side by side into the R lanes of a
+word (and the next u columns into the next channel group): the array sees more channels and a kernel of
+ceil(kernel_h / m) x 1. A fully connected layer on a map sees the bytes of the map in a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.commands import ACTIVATION_BANK, Load, Target
+from accel.compiler.estimate import beat_cycles, tile_cycles
+from accel.compiler.geometry import Geometry, Range
+from accel.compiler.ops import load_words
+from accel.compiler.sources import Lanes, Piece, RowSource, Source
+from accel.design import Design
+from accel.layout import RowTensor, stride_bytes
+from models.integer import MatrixLayer
+
+Codes = NDArray[np.uint8]
+LARGEST_STEP = 511
+LARGEST_WORDS = (1 << 14) - 1
+
+
+@dataclass(frozen=True)
+class Unfolded:
+    """A first layer as the array sees it. `arrange` turns weights (o, C, kh, kw) into (o, groups * R, kh', kw')."""
+
+    geometry: Geometry
+    layout: RowTensor
+    source: Callable[[int], Source]
+    arrange: Callable[[Codes, int], Codes]
+    cycles: float
+
+
+@dataclass(frozen=True)
+class FlatSource:
+    """The bytes of a map in a row, cut into words of R bytes: channel group g is word g."""
+
+    design: Design
+    offset: int
+    align: int = 1
+
+    def columns(self, cols: Range) -> Range:
+        """There is one column."""
+        return cols
+
+    def loads(self, piece: Piece) -> list[Load]:
+        """The LOADs of a piece: its groups lie one after the other."""
+        rows, beat = self.design.rows, self.design.beat_bytes
+        found = []
+        if stride_bytes(rows, beat) == rows:
+            address = self.offset + piece.groups[0] * rows
+            target = piece.bank * ACTIVATION_BANK + piece.word
+            return load_words(self.design, Target.ACTIVATION, address, target, piece.groups[1] - piece.groups[0])
+        for first in range(*piece.groups, LARGEST_WORDS):
+            count = min(LARGEST_WORDS, piece.groups[1] - first)
+            skip = first * rows % beat
+            found.append(
+                Load(
+                    dram_addr=self.offset + first * rows - skip,
+                    target=Target.ACTIVATION,
+                    dst_addr=piece.bank * ACTIVATION_BANK + piece.word + first - piece.groups[0],
+                    row_beats=-(-(skip + count * rows) // beat),
+                    window=1,
+                    run=rows,
+                    step=rows,
+                    row_words=count,
+                    skip_bytes=skip,
+                )
+            )
+        return found
+
+
+def unfold(layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: int, has_zero: bool) -> Unfolded | None:
+    """The cheapest way to unfold the layer, None if it is better read as words.
+
+    `has_zero`: a weight of 0 can be written, so lanes may hold what the layer does not need.
+    """
+    if layer.groups > 1:
+        return None
+    if (geometry.out_h, geometry.out_w) == (1, 1) and not geometry.padded:
+        whole = geometry.kernel == (geometry.in_h, geometry.in_w)
+        return _flat(geometry, design) if whole and geometry.taps > 1 else None
+    tiles = -(-len(layer.weights) // design.cols)
+    groups = -(-geometry.channels // design.rows)
+    words = groups * geometry.in_h * geometry.in_w
+    plain = words * beat_cycles(design, Target.ACTIVATION) * max(1.0, stride_bytes(design.rows, 1) / design.beat_bytes)
+    best, least = None, _cost(plain, _compute(design, geometry, groups, tiles))
+    (kernel_h, kernel_w), channels = geometry.kernel, geometry.channels
+    if geometry.stride[1] * channels > LARGEST_STEP:
+        return None
+    for columns in sorted({-(-kernel_w // parts) for parts in range(1, kernel_w + 1)}):
+        if columns > 1 and geometry.dilation[1] > 1:
+            continue
+        for rows in range(1, kernel_h + 1):
+            if columns * rows * channels > design.rows:
+                break
+            parts = -(-kernel_w // columns)
+            exact = kernel_h % rows == 0 and (parts == 1 or columns * rows * channels == design.rows)
+            exact = exact and (parts == 1 or rows == 1 or kernel_w % columns == 0)
+            if not exact and not has_zero:
+                continue
+            option = _rows(layer, geometry, design, pad_value, columns, rows, tiles)
+            if option and option.cycles < least:
+                best, least = option, option.cycles
+    return best
+
+
+def _cost(load: float, compute: float) -> float:
+    return max(load, compute) + 0.25 * (load + compute)
+
+
+def _compute(design: Design, geometry: Geometry, groups: int, tiles: int) -> float:
+    return tiles * groups * geometry.taps * tile_cycles(design, geometry.out_h * geometry.out_w)
+
+
+def _rows(
+    layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: int, columns: int, rows: int, tiles: int
+) -> Unfolded | None:
+    """`columns` x `rows` kernel positions side by side in the lanes of a word."""
+    channels, (kernel_h, kernel_w) = geometry.channels, geometry.kernel
+    parts, folded = -(-kernel_w // columns), -(-kernel_h // rows)
+    stride, dilation = geometry.stride[0], geometry.dilation[0]
+    step = stride if folded == 1 or rows * dilation % stride == 0 else 1
+    height = (geometry.out_h - 1) * (stride // step) + (folded - 1) * (rows * dilation // step) + 1
+    top, left, bottom, right = layer.window.pads
+    bottom += max(0, (height - 1) * step + (rows - 1) * dilation + 1 - (geometry.in_h + top + bottom))
+    beat = design.beat_bytes
+    pitch = -(-(geometry.in_w + left + right) * channels // beat) * beat
+    layout = RowTensor(channels, geometry.in_h, geometry.in_w, (top, left, bottom, right), pitch, pad_value)
+    spots = []
+    for part in range(parts):
+        run = min(columns, kernel_w - part * columns) * channels
+        for row in range(rows):
+            start = part * columns * geometry.dilation[1] * channels
+            spots.append(Lanes(part, row * columns * channels, run, start, row * dilation))
+    seen = Geometry(
+        (parts - 1) * design.rows + spots[-1].lane + spots[-1].run,
+        (folded, 1), (stride // step, 1), (rows * dilation // step if folded > 1 else 1, 1), (0, 0), False,
+        height, geometry.out_w, geometry.out_h, geometry.out_w, geometry.pool,
+    )  # fmt: skip
+    if seen.dilation[0] > 63 or geometry.out_w > LARGEST_WORDS:
+        return None
+
+    def arrange(codes: Codes, pad_code: int) -> Codes:
+        out = np.full((len(codes), parts * design.rows, folded, 1), pad_code, np.uint8)
+        for spot in spots:
+            row, first = spot.row // dilation, spot.group * columns
+            for x in range(spot.run // channels):
+                lane = spot.group * design.rows + spot.lane + x * channels
+                taken = codes[:, :, row::rows, first + x]
+                out[:, lane : lane + channels, : taken.shape[2], 0] = taken
+        return out
+
+    row_bytes = (geometry.out_w - 1) * geometry.stride[1] * channels + columns * channels
+    load = height * len(spots) * -(-row_bytes // beat) * beat_cycles(design, Target.ACTIVATION, window=True)
+    step_bytes = geometry.stride[1] * channels
+    return Unfolded(
+        seen, layout,
+        lambda offset: RowSource(design, offset, pitch, step, step_bytes, tuple(spots)),
+        arrange, _cost(load, _compute(design, seen, parts, tiles)),
+    )  # fmt: skip
+
+
+def _flat(geometry: Geometry, design: Design) -> Unfolded:
+    """A fully connected layer on a map: one pixel of channels * height * width channels, in the order of the bytes."""
+    channels = geometry.channels * geometry.taps
+    layout = RowTensor(
+        geometry.channels, geometry.in_h, geometry.in_w, (0, 0, 0, 0), geometry.in_w * geometry.channels, 0
+    )
+    seen = Geometry(channels, (1, 1), (1, 1), (1, 1), (0, 0), False, 1, 1, 1, 1, geometry.pool)
+
+    def arrange(codes: Codes, pad_code: int) -> Codes:
+        groups = -(-channels // design.rows)
+        out = np.full((len(codes), groups * design.rows, 1, 1), pad_code, np.uint8)
+        out[:, :channels, 0, 0] = np.moveaxis(codes, 1, -1).reshape(len(codes), -1)
+        return out
+
+    return Unfolded(seen, layout, lambda offset: FlatSource(design, offset), arrange, 0.0)

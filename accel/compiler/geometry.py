@@ -1,0 +1,105 @@
+"""What the array sees of a layer: a convolution over channel groups of R, whatever the layer was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from models.integer import MatrixLayer, VectorLayer, Window
+
+Range = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A convolution of a (channels, in_h, in_w) input to out_h x out_w pixels, optionally max-pooled on the way out.
+
+    `pads` (top, left); `padded`: some window leaves the input (then coordinates matter, else only addresses do).
+    `pool` is the fused pooling window, `pooled_h` x `pooled_w` its output (the layer's own without pooling).
+    """
+
+    channels: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    pads: tuple[int, int]
+    padded: bool
+    in_h: int
+    in_w: int
+    out_h: int
+    out_w: int
+    pool: Window | None = None
+
+    @property
+    def pooled(self) -> tuple[int, int]:
+        """Height and width of what the layer writes."""
+        return self.pool.output_size(self.out_h, self.out_w) if self.pool else (self.out_h, self.out_w)
+
+    @property
+    def taps(self) -> int:
+        """Kernel positions."""
+        return self.kernel[0] * self.kernel[1]
+
+    def made(self, axis: int, pixels: Range) -> Range:
+        """Rows (axis 0) or columns (1) of the convolution under the output pixels `pixels`."""
+        if not self.pool:
+            return pixels
+        window, size = self.pool, (self.out_h, self.out_w)[axis]
+        low = pixels[0] * window.stride[axis] - window.pads[axis]
+        high = (pixels[1] - 1) * window.stride[axis] - window.pads[axis] + window.kernel[axis]
+        return max(0, low), min(size, high)
+
+    def read(self, axis: int, made: Range) -> Range:
+        """Rows or columns of the input under the convolution's `made`; never empty, clipped to the input."""
+        size = (self.in_h, self.in_w)[axis]
+        low = made[0] * self.stride[axis] - self.pads[axis]
+        span = (self.kernel[axis] - 1) * self.dilation[axis] + 1
+        high = (made[1] - 1) * self.stride[axis] - self.pads[axis] + span
+        low = min(max(0, low), size - 1)
+        return low, max(low + 1, min(size, high))
+
+    @property
+    def pointwise(self) -> bool:
+        """Pixels are independent: they may be taken in any rectangle, or as one row."""
+        alone = self.kernel == self.stride == (1, 1) and not self.padded and self.pool is None
+        return alone and (self.in_h, self.in_w) == (self.out_h, self.out_w)
+
+    def flat(self) -> Geometry:
+        """A pointwise layer with all pixels in one row."""
+        size = self.out_h * self.out_w
+        return replace(self, in_h=1, in_w=size, out_h=1, out_w=size)
+
+
+def matrix_geometry(layer: MatrixLayer, shape: tuple[int, int, int], pool: Window | None) -> Geometry:
+    """The layer as it is."""
+    window = layer.window
+    channels, height, width = shape
+    out_h, out_w = window.output_size(height, width)
+    return Geometry(
+        channels, window.kernel, window.stride, window.dilation, window.pads[:2],
+        any(window.pads), height, width, out_h, out_w, pool,
+    )  # fmt: skip
+
+
+def vector_geometry(layer: VectorLayer, shape: tuple[int, int, int]) -> Geometry:
+    """The window of a vector layer; it has no dilation."""
+    window = layer.window
+    channels, height, width = shape
+    out_h, out_w = window.output_size(height, width)
+    return Geometry(
+        channels, window.kernel, window.stride, (1, 1), window.pads[:2], any(window.pads), height, width, out_h, out_w
+    )
+
+
+def split(size: int, most: int, align: int = 1) -> list[Range]:
+    """0..size in pieces of at most `most` (a multiple of `align`, if there are several), as equal as can be."""
+    if most >= size:
+        return [(0, size)]
+    most = max(align, most // align * align)
+    count = -(-size // most)
+    step = -(-(-(-size // count)) // align) * align
+    return [(first, min(size, first + step)) for first in range(0, size, step)]
+
+
+def pieces(size: int, most: int, align: int = 1) -> int:
+    """How many pieces `split` makes."""
+    return len(split(size, most, align))

@@ -1,0 +1,81 @@
+"""The accumulators: two banks of C sums a word, added to as pixels leave the array, read by the post-process."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from accel.design import Design
+from rtl.feeder import TAG
+from rtl.ports import read_port
+
+
+class Accumulators(wiring.Component):
+    """`tag` comes one cycle before its `sums`: the old word is read meanwhile; the new one is written in the cycle after.
+
+    `done`: the last word of a command is written. `outside`: a write beyond the depth was suppressed. Address bit 14 is the bank.
+    A word is written ACC_CYCLES after its tag.
+    """
+
+    def __init__(self, design: Design) -> None:
+        self.design = design
+        super().__init__(
+            {
+                "tag": In(TAG),
+                "sums": In(design.widths.accumulator * design.cols),
+                "halt": In(1),
+                "r_post": In(read_port(15, design.cols, design.widths.accumulator)),
+                "done": Out(1),
+                "outside": Out(1),
+                "event_acc_reads": Out(1),
+                "event_acc_writes": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        design = self.design
+        bits, cols, depth = design.widths.accumulator, design.cols, design.accumulator_words
+        reads = self.tag.valid & ~self.tag.overwrite
+        tag1, tag2 = Signal(TAG), Signal(TAG)
+        m.d.sync += [tag1.eq(self.tag), tag2.eq(tag1)]
+        total = Signal(bits * cols, reset_less=True)
+        write_ok = tag2.valid & (tag2.address[:14] < depth)
+        outputs = []
+        for bank in range(2):
+            m.submodules[f"bank{bank}"] = cells = memory.Memory(shape=bits * cols, depth=depth, init=[])
+            read, write = cells.read_port(), cells.write_port()
+            outputs.append(read.data)
+            m.d.comb += read.en.eq(0)
+            with m.If(self.r_post.en & (self.r_post.addr[14] == bank)):
+                m.d.comb += [read.en.eq(1), read.addr.eq(self.r_post.addr)]
+            with m.If(reads & (self.tag.address[14] == bank)):
+                m.d.comb += [read.en.eq(1), read.addr.eq(self.tag.address)]
+            m.d.comb += [
+                write.en.eq(write_ok & (tag2.address[14] == bank) & ~self.halt),
+                write.addr.eq(tag2.address),
+                write.data.eq(total),
+            ]
+        old = Mux(tag1.address[14], outputs[1], outputs[0])
+        parts = []
+        for c in range(cols):
+            fresh = Signal(signed(bits), name=f"fresh_{c}")
+            before = Signal(signed(bits), name=f"before_{c}")
+            m.d.comb += [
+                fresh.eq(self.sums.word_select(c, bits)),
+                before.eq(Mux(tag1.overwrite, 0, old.word_select(c, bits))),
+            ]
+            parts.append((fresh + before)[:bits])
+        m.d.sync += total.eq(Cat(*parts))
+        chosen = Signal()
+        with m.If(self.r_post.en):
+            m.d.sync += chosen.eq(self.r_post.addr[14])
+        m.d.comb += [
+            self.r_post.data.eq(Mux(chosen, outputs[1], outputs[0])),
+            self.done.eq(tag2.valid & tag2.last),
+            self.outside.eq(tag2.valid & ~write_ok),
+            self.event_acc_reads.eq(reads),
+            self.event_acc_writes.eq(write_ok),
+        ]
+        return m
