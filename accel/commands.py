@@ -215,17 +215,18 @@ class Post(Command):
 
     for q in chunks, oy in out_h, ox in out_w:
         for wy in win_h, wx in win_w:  iy = iy0 + oy * stride_y + wy;  ix likewise; skipped if outside in_h x in_w
-            accumulator source: chunk q % (C/P) of acc[src_addr + (q // (C/P)) * src_plane + iy * src_row_pitch + ix]
-            activation source:  chunk s % (R/P) of act[src_addr + (s // (R/P)) * src_plane + iy * src_row_pitch + ix],
-                                s = src_chunk + q
+            accumulator source: chunk q % (C/P) of acc[src_addr + (q // (C/P)) * src_plane + offset]
+            activation source:  chunk s % (R/P) of act[src_addr + (s // (R/P)) * src_plane + offset], s = src_chunk + q
+            with offset = (iy - iy0) * src_row_pitch + (ix - ix0)
         v = max or sum over the window (an element outside contributes nothing to max, res_zero_point to sum)
         y = round_shift((v + bias) * multiplier, shift) + zero_point  with the record param_addr + q, or the uniform one
         y += round_shift((act[res_addr + same offset as the output] - res_zero_point) * res_multiplier, res_shift)
         act[dst_addr + (d // (R/P)) * dst_plane + oy * dst_row_pitch + ox] chunk d % (R/P) = clip(y, low, high),
                                 d = dst_chunk + q
 
-    `src_addr` is the word of (iy = 0, ix = 0). `residual` reads the operand with the destination's pitches.
-    A sum has no residual (res_zero_point is its pad value).
+    `src_addr` is the word of (iy0, ix0), modulo the bank's size: it may lie before the tensor. `residual` reads the
+    operand with the destination's pitches. A sum has no residual (res_zero_point is its pad value). A maximum over a
+    window that is all outside is -2**31.
     """
 
     OPCODE: ClassVar[Opcode] = Opcode.POST

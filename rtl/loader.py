@@ -55,7 +55,7 @@ class Loader(wiring.Component):
         front_error, back_error, axi_error = Signal(4), Signal(4), Signal(4)
         in_flight = Signal(range(self.design.memory.outstanding_bursts + 1))
         front_idle = self._front(m, ahead, in_flight, front_error)
-        back_idle = self._back(m, ahead, in_flight, back_error, axi_error)
+        back_idle = self._back(m, ahead, back_error, axi_error)
         m.d.comb += [
             self.idle.eq(front_idle & (in_flight == 0) & (self.halt | (back_idle & ~ahead.o.valid))),
             self.error.eq(Mux(axi_error != 0, axi_error, Mux(front_error != 0, front_error, back_error))),
@@ -132,7 +132,7 @@ class Loader(wiring.Component):
                     m.d.sync += active.eq(0)
         return ~active
 
-    def _back(self, m: Module, ahead: CommandQueue, in_flight: Signal, error: Signal, axi_error: Signal) -> Value:
+    def _back(self, m: Module, ahead: CommandQueue, error: Signal, axi_error: Signal) -> Value:
         """Takes beats and writes words. Returns idle."""
         design, axi = self.design, self.axi
         bits = design.memory.axi_bits
@@ -198,9 +198,7 @@ class Loader(wiring.Component):
             ]
         return ~active
 
-    def _words(
-        self, m: Module, command: data.View, hold: Signal, emit: Value, row_done: Value
-    ) -> dict:
+    def _words(self, m: Module, command: data.View, hold: Signal, emit: Value, row_done: Value) -> dict:
         """The word of every target in this cycle, whether it is complete, and what is left of the beat."""
         design = self.design
         bits = design.memory.axi_bits

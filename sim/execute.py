@@ -245,10 +245,10 @@ def _post(machine: _Machine, c: Post) -> None:
     oy, ox = np.arange(c.out_h)[:, None], np.arange(c.out_w)
     if c.from_activation:
         source = _chunks(machine.activations[c.src_addr // ACTIVATION_BANK], lanes)
-        at, per, part = c.src_addr % ACTIVATION_BANK, design.rows // lanes, c.src_chunk + q
+        at, per, part, wrap = c.src_addr % ACTIVATION_BANK, design.rows // lanes, c.src_chunk + q, ACTIVATION_BANK
     else:
         source = _chunks(machine.accumulators[c.src_addr // ACCUMULATOR_BANK], lanes)
-        at, per, part = c.src_addr % ACCUMULATOR_BANK, design.cols // lanes, q
+        at, per, part, wrap = c.src_addr % ACCUMULATOR_BANK, design.cols // lanes, q, ACCUMULATOR_BANK
     outside = cfg.res_zero_point if c.reduce_sum else np.iinfo(np.int32).min
     reduce = np.add if c.reduce_sum else np.maximum
     value: NDArray[np.int64] | None = None
@@ -256,7 +256,8 @@ def _post(machine: _Machine, c: Post) -> None:
         for wx in range(cfg.win_w):
             iy, ix = c.iy0 + oy * cfg.stride_y + wy, c.ix0 + ox * cfg.stride_x + wx
             inside = (iy >= 0) & (iy < cfg.in_h) & (ix >= 0) & (ix < cfg.in_w)
-            word = at + (part // per) * cfg.src_plane + iy * cfg.src_row_pitch + ix
+            word = at + (part // per) * cfg.src_plane + (iy - c.iy0) * cfg.src_row_pitch + (ix - c.ix0)
+            word = word % wrap
             element = source[:, np.where(inside, word, 0), part % per].astype(np.int64)
             element = np.where(inside[..., None], element, outside)
             value = element if value is None else reduce(value, element)

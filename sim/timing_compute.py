@@ -22,7 +22,7 @@ from sim.step import Step
 
 
 @lru_cache(maxsize=4096)
-def _inside(start: int, dilation: int, taps: int, stride: int, count: int, size: int) -> int:
+def inside_pairs(start: int, dilation: int, taps: int, stride: int, count: int, size: int) -> int:
     """How many (tap, output position) pairs of one dimension read inside 0..size-1."""
     total = 0
     for tap in range(taps):
@@ -74,9 +74,9 @@ class ComputeTiming:
         rows, cols, config = self.design.rows, self.design.cols, self.config
         streamed = tiles * pixels
         taps = config.kernel_h * config.kernel_w
-        inside = _inside(
+        inside = inside_pairs(
             command.iy0, config.dilation_y, config.kernel_h, config.stride_y, command.out_h, config.in_h
-        ) * _inside(command.ix0, config.dilation_x, config.kernel_w, config.stride_x, command.out_w, config.in_w)
+        ) * inside_pairs(command.ix0, config.dilation_x, config.kernel_w, config.stride_x, command.out_w, config.in_w)
         row_steps = taps * pixels * ((command.groups - 1) * rows + command.rows_last)
         macs = row_steps * ((command.n_tiles - 1) * cols + command.cols_last)
         sums = command.n_tiles * pixels

@@ -1,0 +1,262 @@
+"""The post-process unit: windows from accumulators or activation banks, requantised, into the activation banks."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from accel.commands import COMMAND_BYTES, ConfigPost, ErrorCode, Opcode, Post
+from accel.design import Design
+from accel.latency import POST_CYCLES
+from rtl.layouts import layout
+from rtl.ports import read_port, unit_members, write_port
+from rtl.requantise import Requantise
+from rtl.shared import shared
+
+
+class PostUnit(wiring.Component):
+    """One window element a cycle, P channels wide.
+
+    Pipeline after the cycle in which an element is read: 1 data, chunk selected | 2 reduced | 3..6 requantised (`Requantise`) |
+    7 written: POST_CYCLES. A residual operand is read with the window's last element, or in a cycle of its own after it when
+    the source is the activation banks (they have one read port). CONFIG_POST is taken when the pipeline is empty.
+    """
+
+    def __init__(self, design: Design) -> None:
+        self.design = design
+        super().__init__(
+            {
+                **unit_members(),
+                "r_acc": Out(read_port(15, design.cols, design.widths.accumulator)),
+                "r_act": Out(read_port(20, design.rows)),
+                "w_act": Out(write_port(20, design.rows)),
+                "r_param": Out(read_port(14, design.lanes, 64)),
+                "event_act_reads": Out(1),
+                "event_acc_reads": Out(1),
+                "event_act_writes": Out(1),
+                "event_param_reads": Out(1),
+                "event_post_outputs": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = data.View(layout(ConfigPost), Signal(8 * COMMAND_BYTES, name="config", reset_less=True))
+        command = data.View(layout(Post), Signal(8 * COMMAND_BYTES, name="running", reset_less=True))
+        head = data.View(layout(Post), self.i.payload)
+        is_post = head.opcode == Opcode.POST
+        active, finishing, take = Signal(), Signal(), Signal()
+        draining = Signal(range(POST_CYCLES + 1))
+        waits = (
+            (self.completed_load >= head.wait_load)
+            & (self.completed_compute >= head.wait_compute)
+            & (self.completed_store >= head.wait_store)
+        )
+        m.d.comb += [
+            take.eq(
+                self.i.valid & ~self.halt & Mux(is_post, waits & (~active | finishing), ~active & (draining == 0))
+            ),
+            self.i.ready.eq(take),
+            self.idle.eq(~active & (draining == 0)),
+        ]
+        with m.If(active):
+            m.d.sync += draining.eq(POST_CYCLES)
+        with m.Elif(draining != 0):
+            m.d.sync += draining.eq(draining - 1)
+        with m.If(finishing):
+            m.d.sync += active.eq(0)
+        with m.If(take):
+            with m.If(is_post):
+                m.d.sync += [command.eq(head), active.eq(1)]
+            with m.Else():
+                m.d.sync += config.eq(self.i.payload)
+        element = self._walk(m, config, command, head, active, finishing, take & is_post)
+        self._pipeline(m, config, command, element)
+        return m
+
+    def _walk(self, m: Module, config, command, head, active, finishing, begin) -> dict[str, Value]:
+        """Nested counters: chunk, output pixel, window element (and the residual's own cycle)."""
+        design = self.design
+        oy, ox, wy, wx = (Signal(12, name=n) for n in ("oy", "ox", "wy", "wx"))
+        chunk = Signal(12)
+        # Source addresses of the current element and where its window row, window, output row and chunk began.
+        at, at_wy, at_ox, at_oy, at_q = (Signal(19, name=n) for n in ("at", "at_wy", "at_ox", "at_oy", "at_q"))
+        iy, ix, iy_o, ix_o = (Signal(signed(17), name=n) for n in ("iy", "ix", "iy_o", "ix_o"))
+        # Offsets of the destination (and of the residual operand) from the command's addresses.
+        to, to_oy, to_q = (Signal(19, name=n) for n in ("to", "to_oy", "to_q"))
+        per_source = Mux(command.from_activation, design.rows // design.lanes, design.cols // design.lanes)
+        src_chunk, dst_chunk = Signal(7), Signal(7)
+        extra = Signal()  # the residual's own cycle
+        end_wx, end_wy = wx == config.win_w - 1, wy == config.win_h - 1
+        end_window = end_wx & end_wy
+        own_cycle = command.residual & command.from_activation
+        last = Signal()
+        m.d.comb += last.eq(active & Mux(own_cycle, extra, end_window))
+        end_ox, end_oy = ox == command.out_w - 1, oy == command.out_h - 1
+        end_q = chunk == command.chunks - 1
+        m.d.comb += finishing.eq(last & end_ox & end_oy & end_q)
+        next_q = Signal(19)
+        src_wraps, dst_wraps = src_chunk == per_source - 1, dst_chunk == design.rows // design.lanes - 1
+        next_to_q = Signal(19)
+        m.d.comb += [
+            next_q.eq(at_q + Mux(src_wraps, config.src_plane, 0)),
+            next_to_q.eq(to_q + Mux(dst_wraps, config.dst_plane, 0)),
+        ]
+
+        def go_to(address: Value, *signals: Signal) -> list:
+            return [signal.eq(address) for signal in signals]
+
+        with m.If(active):
+            m.d.sync += [wx.eq(wx + 1), at.eq(at + 1), ix.eq(ix + 1)]
+            with m.If(end_wx):
+                m.d.sync += [wx.eq(0), wy.eq(wy + 1), ix.eq(ix_o), iy.eq(iy + 1)]
+                m.d.sync += go_to(at_wy + config.src_row_pitch, at, at_wy)
+            with m.If(end_window & own_cycle & ~extra):
+                m.d.sync += [extra.eq(1), wx.eq(wx), wy.eq(wy)]
+            with m.If(last):
+                m.d.sync += [extra.eq(0), wx.eq(0), wy.eq(0), ox.eq(ox + 1), to.eq(to + 1)]
+                m.d.sync += go_to(at_ox + config.stride_x, at, at_wy, at_ox)
+                m.d.sync += [*go_to(ix_o + config.stride_x, ix, ix_o), iy.eq(iy_o)]
+                with m.If(end_ox):
+                    m.d.sync += [ox.eq(0), oy.eq(oy + 1), *go_to(command.ix0, ix, ix_o)]
+                    m.d.sync += go_to(at_oy + config.src_row_step, at, at_wy, at_ox, at_oy)
+                    m.d.sync += go_to(to_oy + config.dst_row_pitch, to, to_oy)
+                    m.d.sync += go_to(iy_o + config.stride_y, iy, iy_o)
+                    with m.If(end_oy):
+                        m.d.sync += [oy.eq(0), chunk.eq(chunk + 1), *go_to(command.iy0, iy, iy_o)]
+                        m.d.sync += [
+                            src_chunk.eq(Mux(src_wraps, 0, src_chunk + 1)),
+                            dst_chunk.eq(Mux(dst_wraps, 0, dst_chunk + 1)),
+                        ]
+                        m.d.sync += go_to(next_q, at, at_wy, at_ox, at_oy, at_q)
+                        m.d.sync += go_to(next_to_q, to, to_oy, to_q)
+        with m.If(begin):
+            m.d.sync += [*go_to(head.src_addr, at, at_wy, at_ox, at_oy, at_q), *go_to(Const(0), to, to_oy, to_q)]
+            m.d.sync += [*go_to(head.iy0, iy, iy_o), *go_to(head.ix0, ix, ix_o), extra.eq(0)]
+            m.d.sync += [*go_to(Const(0), ox, oy, wx, wy, chunk), dst_chunk.eq(head.dst_chunk)]
+            m.d.sync += src_chunk.eq(Mux(head.from_activation, head.src_chunk, 0))
+        inside = (iy >= 0) & (iy < config.in_h) & (ix >= 0) & (ix < config.in_w)
+        return {
+            "active": active, "element": active & ~extra, "first": (wx == 0) & (wy == 0) & ~extra, "last": last,
+            "inside": inside, "at": at, "to": to, "chunk": chunk, "src_chunk": src_chunk, "dst_chunk": dst_chunk,
+            "finishing": finishing,
+        }  # fmt: skip
+
+    def _pipeline(self, m: Module, config, command, e: dict[str, Value]) -> None:
+        design = self.design
+        lanes, bits = design.lanes, design.widths.accumulator
+
+        def later(value: Value, cycles: int, name: str) -> Value:
+            for k in range(cycles):
+                signal = Signal(value.shape(), name=f"{name}_{k + 1}")
+                m.d.sync += signal.eq(value)
+                value = signal
+            return value
+
+        reads = Signal()
+        res_reads = Signal()
+        m.d.comb += [reads.eq(e["element"] & e["inside"]), res_reads.eq(e["last"] & command.residual)]
+        from_act = Signal()
+        m.d.comb += from_act.eq(command.from_activation)
+        bank = command.src_addr[19]
+        m.d.comb += [
+            self.r_acc.en.eq(reads & ~from_act),
+            self.r_acc.addr.eq(Cat(e["at"][:14], command.src_addr[14])),
+            self.r_act.en.eq((reads & from_act) | res_reads),
+            self.r_act.addr.eq(
+                Mux(
+                    res_reads,
+                    Cat((command.res_addr + e["to"])[:19], command.res_addr[19]),
+                    Cat(e["at"], bank),
+                )
+            ),
+            self.event_acc_reads.eq(self.r_acc.en),
+            self.event_act_reads.eq(self.r_act.en),
+        ]
+        # 1: the words are there.
+        element1, inside1 = later(e["element"], 1, "element"), later(e["inside"], 1, "inside")
+        act1, src1 = later(from_act, 1, "from_act"), later(e["src_chunk"], 1, "src_chunk")
+        dst1, res1 = later(e["dst_chunk"], 1, "dst_chunk"), later(res_reads, 1, "res_read")
+        acc_chunk, act_chunk, res_chunk = (Signal(lanes * w, name=n) for w, n in (
+            (bits, "acc_chunk"), (8, "act_chunk"), (8, "res_chunk")))  # fmt: skip
+        m.d.comb += [
+            acc_chunk.eq(self.r_acc.data.word_select(src1, lanes * bits)),
+            act_chunk.eq(self.r_act.data.word_select(src1, lanes * 8)),
+            res_chunk.eq(self.r_act.data.word_select(dst1, lanes * 8)),
+        ]
+        # 2: reduction. 3: requantisation starts.
+        element2, inside2 = later(element1, 1, "element1"), later(inside1, 1, "inside1")
+        first2, last2 = later(e["first"], 2, "first"), later(e["last"], 2, "last")
+        res2 = later(res1, 1, "res_read1")
+        address = Cat((command.dst_addr + e["to"])[:19], command.dst_addr[19])
+        address7 = later(address, POST_CYCLES, "address")
+        chunk7, valid7 = later(e["dst_chunk"], POST_CYCLES, "to_chunk"), later(e["last"], POST_CYCLES, "output")
+        finish7 = later(e["finishing"], POST_CYCLES, "finish")
+        uniform2, sum2 = later(command.uniform, 2, "uniform"), later(command.reduce_sum, 2, "sum")
+        param2 = later((command.param_addr + e["chunk"])[:14], 2, "param")
+        m.d.comb += [
+            self.r_param.en.eq(last2 & ~uniform2),
+            self.r_param.addr.eq(param2),
+            self.event_param_reads.eq(self.r_param.en),
+        ]
+        uniform3 = later(uniform2, 1, "uniform2")
+        codes = []
+        for lane in range(lanes):
+            x2 = Signal(signed(32), name=f"x_{lane}", reset_less=True)
+            r2 = Signal(signed(8), name=f"r_{lane}", reset_less=True)
+            reduced, so_far = Signal(signed(32), name=f"reduced_{lane}"), Signal(signed(32), name=f"so_far_{lane}")
+            element = Signal(signed(32), name=f"element_{lane}")
+            value3 = Signal(signed(32), name=f"value_{lane}", reset_less=True)
+            residual3 = Signal(signed(9), name=f"residual_{lane}")
+            m.d.sync += [
+                x2.eq(
+                    Mux(
+                        act1,
+                        act_chunk.word_select(lane, 8).as_signed(),
+                        acc_chunk.word_select(lane, bits).as_signed(),
+                    )
+                ),
+                r2.eq(res_chunk.word_select(lane, 8)),
+                residual3.eq(Mux(res2, r2 - config.res_zero_point, 0)),
+            ]
+            m.d.comb += [
+                element.eq(Mux(inside2, x2, Mux(sum2, config.res_zero_point, -(1 << 31)))),
+                reduced.eq(so_far),
+            ]
+            with m.If(element2):
+                with m.If(first2):
+                    m.d.comb += reduced.eq(element)
+                with m.Elif(sum2):
+                    m.d.comb += reduced.eq(so_far + element)
+                with m.Elif(element > so_far):
+                    m.d.comb += reduced.eq(element)
+            m.d.sync += [so_far.eq(reduced), value3.eq(reduced)]
+            record = self.r_param.data.word_select(lane, 64)
+            unit = shared(m, Requantise(), f"requantise_{lane}", "requantise")
+            m.d.comb += [
+                unit.value.eq(value3),
+                unit.bias.eq(Mux(uniform3, config.uniform_bias, record[:32].as_signed())),
+                unit.multiplier.eq(Mux(uniform3, config.uniform_multiplier, record[32:48])),
+                unit.shift.eq(Mux(uniform3, config.uniform_shift, record[48:54])),
+                unit.residual.eq(residual3),
+                unit.res_multiplier.eq(config.res_multiplier),
+                unit.res_shift.eq(config.res_shift),
+                unit.zero_point.eq(config.zero_point),
+                unit.low.eq(config.low),
+                unit.high.eq(config.high),
+            ]
+            codes.append(unit.code)
+        # 7: the masked write.
+        per_word = design.rows // lanes
+        fits = address7[:19] < design.activation_words
+        m.d.comb += [
+            self.w_act.en.eq(valid7 & fits & ~self.halt),
+            self.w_act.addr.eq(address7),
+            self.w_act.data.eq(Cat(*codes * per_word)),
+            self.w_act.mask.eq(Cat((chunk7 == k // lanes) for k in range(design.rows))),
+            self.event_act_writes.eq(valid7 & fits),
+            self.event_post_outputs.eq(valid7),
+            self.done.eq(finish7),
+            self.error.eq(Mux(valid7 & ~fits, ErrorCode.BUFFER_RANGE, 0)),
+        ]
