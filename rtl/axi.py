@@ -41,11 +41,6 @@ LITE_SLAVE = Signature(
 """AXI4-Lite slave, 4 KiB of 32-bit registers."""
 
 
-def flat(prefix: str, signature: Signature) -> dict:
-    """The members of `signature` as `<prefix>_<name>`, for a top level whose ports have the names that tools expect."""
-    return {f"{prefix}_{name}": member for name, member in signature.members.items()}
-
-
 def byte_address(base: Value, beat: Value, beat_bytes: int) -> Value:
     """Byte address of a beat index counted from `base`."""
     shift = (beat_bytes - 1).bit_length()

@@ -1,39 +1,33 @@
-"""Start and end of a run, the first error, and the watchdog."""
+"""Run control: the end of a run, its first error, and the watchdog."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.commands import ErrorCode
 
-SOURCES = ("sequencer", "load", "compute", "post", "store")
-
 
 class Control(wiring.Component):
-    """Latches what happens to a run. The cycle of `start` is cycle 0.
+    """`done` comes one cycle after `finished`; or, after an error, when `quiet` (nothing is in flight on AXI).
 
-    `soft_reset` is high in cycle 0 (it resets everything but this and the CSR), `begin` in cycle 1, `busy` from cycle 1
-    to the cycle of the `done` pulse: one after `finished` or, when an error stopped the run, after the bus is idle.
-    `error` is the code of the first error until the next start, and `halt` says that there is one. `watchdog` cycles
-    without `activity` are ErrorCode.TIMEOUT (0: never). When after an error the bus is neither idle nor active for as
-    long again, done is raised nevertheless; such a bus needs the hardware reset.
+    `busy`: from the cycle after `start` to that of `done`. `errors`: an ErrorCode in the cycles in which something is
+    wrong; the first is kept in `error` until the next start, and `halt` says that there is one. `watchdog` cycles
+    without `active` (something made progress) are ErrorCode.TIMEOUT; 0 = never. If after an error the bus is neither
+    quiet nor active for as long again, `done` comes nevertheless: such a bus needs the hardware reset before a start.
     """
 
     def __init__(self) -> None:
         super().__init__(
             {
                 "start": In(1),
+                "busy": In(1),
                 "finished": In(1),
-                **{f"error_{source}": In(4) for source in SOURCES},
-                "load_idle": In(1),
-                "store_idle": In(1),
-                "activity": In(1),
+                "errors": In(4),
+                "active": In(1),
+                "quiet": In(1),
                 "watchdog": In(32),
-                "soft_reset": Out(1),
-                "begin": Out(1),
-                "busy": Out(1),
                 "halt": Out(1),
                 "error": Out(4),
                 "done": Out(1),
@@ -42,28 +36,20 @@ class Control(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        quiet, first = Signal(32), Signal(4)
-        expired, stopped = Signal(), Signal()
-        code = first
-        for source in reversed(SOURCES):
-            error = getattr(self, f"error_{source}")
-            code = Mux(error != 0, error, code)
+        still, ended = Signal(32), Signal()  # cycles without progress; finished in the cycle before
+        expired = (self.watchdog != 0) & (still >= self.watchdog)
         m.d.comb += [
-            expired.eq((self.watchdog != 0) & (quiet >= self.watchdog)),
-            first.eq(Mux(expired, ErrorCode.TIMEOUT, 0)),
-            self.soft_reset.eq(self.start),
             self.halt.eq(self.error != 0),
-            stopped.eq(self.halt & ((self.load_idle & self.store_idle) | expired)),
+            self.done.eq(self.busy & (ended | (self.halt & (self.quiet | expired)))),
         ]
-        m.d.sync += [self.begin.eq(self.start), self.done.eq(0), quiet.eq(quiet + 1)]
+        m.d.sync += [ended.eq(self.finished), still.eq(still + 1)]
+        with m.If(self.busy & ~self.halt & ~self.finished & ~ended):
+            with m.If(self.errors != 0):
+                m.d.sync += [self.error.eq(self.errors), still.eq(0)]
+            with m.Elif(expired):
+                m.d.sync += [self.error.eq(ErrorCode.TIMEOUT), still.eq(0)]
+        with m.If(self.active):
+            m.d.sync += still.eq(0)
         with m.If(self.start):
-            m.d.sync += [self.busy.eq(1), self.error.eq(0), quiet.eq(0)]
-        with m.Elif(self.busy & ~self.done):
-            with m.If(~self.halt):
-                m.d.sync += self.error.eq(code)
-            with m.If(self.activity | (~self.halt & (code != 0))):
-                m.d.sync += quiet.eq(0)
-            m.d.sync += self.done.eq(self.finished | stopped)
-        with m.Else():
-            m.d.sync += [self.busy.eq(0), quiet.eq(0)]
+            m.d.sync += [self.error.eq(0), still.eq(0), ended.eq(0)]
         return m

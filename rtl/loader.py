@@ -14,18 +14,18 @@ from rtl.axi import byte_address, read_master
 from rtl.layouts import layout
 from rtl.ports import unit_members, write_port
 from rtl.queue import CommandQueue
-from rtl.sequencer import PROGRAM_PORT
 
 
 class Loader(wiring.Component):
     """Two halves that work on different commands.
 
-    Front: pops a command when its waits hold and one of LOADER_AHEAD places behind it is free, then issues one naturally
-    aligned burst a cycle while fewer than `outstanding_bursts` are in flight. Back: takes commands in the same order and
-    cuts beats into words, one word a cycle; in window mode one byte a cycle. `done` comes with the write of the last word.
+    Front: pops a command when its waits hold and one of LOADER_AHEAD places behind it is free, then issues one
+    naturally aligned burst a cycle while fewer than `outstanding_bursts` are in flight. Back: takes commands in the
+    same order and cuts beats into words, one word a cycle; in window mode one byte a cycle. `done` comes with the write
+    of the last word.
 
-    No address is issued that leaves [0, dram_size), no word written outside its memory. After `halt` beats in flight are
-    dropped. `sim/timing_load.py` gives the cycles.
+    No address is issued that leaves [0, dram_size), no word written outside its memory. After `halt` beats in flight
+    are dropped. `sim/timing_load.py` gives the cycles.
     """
 
     def __init__(self, design: Design) -> None:
@@ -40,12 +40,8 @@ class Loader(wiring.Component):
                 "w_weight": Out(write_port(18, design.cols)),
                 "w_param": Out(write_port(14, design.lanes, 64)),
                 "w_codebook": Out(write_port(9, 1)),
-                "w_program": Out(PROGRAM_PORT),
-                "event_read_beats": Out(1),
-                "event_read_bursts": Out(1),
-                "event_act_writes": Out(1),
-                "event_weight_writes": Out(1),
-                "event_param_writes": Out(1),
+                "program_write": Out(1),
+                "program_data": Out(8 * COMMAND_BYTES),
             }
         )
 
@@ -59,11 +55,6 @@ class Loader(wiring.Component):
         m.d.comb += [
             self.idle.eq(front_idle & (in_flight == 0) & (self.halt | (back_idle & ~ahead.o.valid))),
             self.error.eq(Mux(axi_error != 0, axi_error, Mux(front_error != 0, front_error, back_error))),
-            self.event_read_beats.eq(self.axi.rvalid & self.axi.rready),
-            self.event_read_bursts.eq(self.axi.arvalid & self.axi.arready),
-            self.event_act_writes.eq(self.w_act.en),
-            self.event_weight_writes.eq(self.w_weight.en),
-            self.event_param_writes.eq(self.w_param.en),
         ]
         return m
 
@@ -103,21 +94,23 @@ class Loader(wiring.Component):
         answered = axi.rvalid & axi.rready & axi.rlast
         m.d.sync += in_flight.eq(in_flight + taken - answered)
         m.d.comb += ahead.i.payload.eq(self.i.payload)
-        with m.If(~active):
-            with m.If(self.i.valid & waits & ahead.i.ready & ~self.halt):
-                m.d.comb += [self.i.ready.eq(1), ahead.i.valid.eq(1)]
-                m.d.sync += [
-                    active.eq(1),
-                    row_start.eq(head.dram_addr >> beat_shift),
-                    beat.eq(head.dram_addr >> beat_shift),
-                    left.eq(head.row_beats),
-                    row_beats.eq(head.row_beats),
-                    rows.eq(head.rows),
-                    pitch.eq(head.dram_pitch >> beat_shift),
-                ]
+        m.d.comb += [
+            self.i.ready.eq(~active & waits & ahead.i.ready & ~self.halt),
+            ahead.i.valid.eq(self.i.valid & self.i.ready),
+        ]
+        with m.If(ahead.i.valid):
+            m.d.sync += [
+                active.eq(1),
+                row_start.eq(head.dram_addr >> beat_shift),
+                beat.eq(head.dram_addr >> beat_shift),
+                left.eq(head.row_beats),
+                row_beats.eq(head.row_beats),
+                rows.eq(head.rows),
+                pitch.eq(head.dram_pitch >> beat_shift),
+            ]
         with m.Elif(self.halt & ~waiting):
             m.d.sync += active.eq(0)
-        with m.Elif(outside & ~waiting):
+        with m.Elif(active & outside & ~waiting):
             m.d.comb += error.eq(ErrorCode.DRAM_RANGE)
         with m.Elif(taken):
             m.d.sync += [beat.eq(beat + length), left.eq(left - length)]
@@ -271,10 +264,10 @@ class Loader(wiring.Component):
                     with m.Else():
                         m.d.comb += error.eq(ErrorCode.BUFFER_RANGE)
             with m.Case(int(Target.PROGRAM)):
-                m.d.comb += self.w_program.en.eq(~self.halt)
+                m.d.comb += self.program_write.eq(~self.halt)
         window = words["window"]
         for kind, port in ports.items():
             m.d.comb += [port.addr.eq(addr), port.data.eq(words[kind]), port.mask.eq(-1)]
         with m.If(words["window"]["write"]):
             m.d.comb += [self.w_act.data.eq(window["data"]), self.w_act.mask.eq(window["mask"])]
-        m.d.comb += self.w_program.data.eq(words[Target.PROGRAM])
+        m.d.comb += self.program_data.eq(words[Target.PROGRAM])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, wiring
-from amaranth.lib.wiring import In, Out, Signature
+from amaranth.lib.wiring import In, Out
 
 from accel.commands import (
     COMMAND_BYTES,
@@ -27,6 +27,7 @@ from accel.registers import PROGRAM_COUNT_BITS
 from rtl.layouts import layout
 from rtl.ports import COMMAND_STREAM
 
+# Of each unit; the last is the one that counts.
 UNIT_OPCODES = {
     "load": (Opcode.LOAD,),
     "compute": (Opcode.CONFIG_COMPUTE, Opcode.COMPUTE),
@@ -46,30 +47,28 @@ NOT_ZERO = {
 }
 
 
-PROGRAM_PORT = Signature({"en": Out(1), "data": Out(8 * COMMAND_BYTES)})
-"""Appends a command to the program buffer."""
-
-
 class Sequencer(wiring.Component):
     """Program buffer (a FIFO of commands in memory) and dispatch, one command in SEQUENCER_INTERVAL cycles.
 
-    Pushes the fetch of the first `program_count` commands at `program_offset` in the cycle of `begin`; then a command
-    written in cycle m is read in m + 1 and pushed in m + 2, or when its queue has room. A command that is illegal gives
-    `error` for one cycle and is not pushed. `all_idle`: queues empty, units idle; END then pulses `finished`.
-    Reset it before each run.
+    Pushes the fetch of the first `program_count` commands at `program_offset` in the cycle of `start`; then a command
+    written (`program_write`) in cycle m is read in m + 1 and pushed in m + 2, or when its queue has room. A command
+    that is illegal gives `error` for one cycle and is not pushed. `pushed_<unit>`: pulse, a counted (not configuration)
+    command was pushed. `all_complete`: these are all complete; END then pulses `finished`. Reset it before each start.
     """
 
     def __init__(self, design: Design) -> None:
         self.design = design
         super().__init__(
             {
-                "begin": In(1),
+                "start": In(1),
                 "program_offset": In(32),
                 "program_count": In(PROGRAM_COUNT_BITS),
                 "halt": In(1),
-                "w_program": In(PROGRAM_PORT),
+                "program_write": In(1),
+                "program_data": In(8 * COMMAND_BYTES),
                 **{f"o_{unit}": Out(COMMAND_STREAM) for unit in UNIT_OPCODES},
-                "all_idle": In(1),
+                **{f"pushed_{unit}": Out(1) for unit in UNIT_OPCODES},
+                "all_complete": In(1),
                 "finished": Out(1),
                 "error": Out(4),
                 "event_commands": Out(1),
@@ -84,10 +83,10 @@ class Sequencer(wiring.Component):
         level = Signal(range(depth + 1))
         popped, pushed, overflow = Signal(), Signal(), Signal()
         m.d.comb += [
-            overflow.eq(self.w_program.en & (level == depth)),
-            pushed.eq(self.w_program.en & ~overflow),
+            overflow.eq(self.program_write & (level == depth)),
+            pushed.eq(self.program_write & ~overflow),
             write.en.eq(pushed),
-            write.data.eq(self.w_program.data),
+            write.data.eq(self.program_data),
         ]
         m.d.sync += level.eq(level + pushed - popped)
         for address, moved in ((write.addr, pushed), (read.addr, popped)):
@@ -95,16 +94,20 @@ class Sequencer(wiring.Component):
                 m.d.sync += address.eq(Mux(address == depth - 1, 0, address + 1))
         command = Signal(8 * COMMAND_BYTES)
         code, go = Signal(4), Signal()
-        m.d.comb += [command.eq(Mux(self.begin, self._first(), read.data)), code.eq(self._check(command))]
+        m.d.comb += [command.eq(Mux(self.start, self._first(), read.data)), code.eq(self._check(command))]
         legal = go & (code == 0)
         for unit, opcodes in UNIT_OPCODES.items():
             o = getattr(self, f"o_{unit}")
             mine = Cat(command[:OPCODE_BITS] == opcode for opcode in opcodes).any()
-            m.d.comb += [o.payload.eq(command), o.valid.eq(legal & mine)]
+            m.d.comb += [
+                o.payload.eq(command),
+                o.valid.eq(legal & mine),
+                getattr(self, f"pushed_{unit}").eq(o.valid & o.ready & (command[:OPCODE_BITS] == opcodes[-1])),
+            ]
         streams = [getattr(self, f"o_{unit}") for unit in UNIT_OPCODES]
         accepted = Cat(o.valid & o.ready for o in streams).any()
         with m.FSM():
-            with m.State("START"), m.If(self.begin):
+            with m.State("START"), m.If(self.start):
                 m.d.comb += go.eq(1)
                 m.next = "READ"
             with m.State("READ"):
@@ -113,7 +116,7 @@ class Sequencer(wiring.Component):
                     m.next = "DISPATCH"
             with m.State("DISPATCH"), m.If(~self.halt):
                 m.d.comb += go.eq(1)
-                with m.If(legal & self.all_idle & (command[:OPCODE_BITS] == Opcode.END)):
+                with m.If(legal & self.all_complete & (command[:OPCODE_BITS] == Opcode.END)):
                     m.d.comb += self.finished.eq(1)
                     m.next = "START"
                 with m.Elif(accepted | (legal & (command[:OPCODE_BITS] == Opcode.NOP))):
@@ -140,9 +143,7 @@ class Sequencer(wiring.Component):
             "row_beats": beats,
             "rows": Const(1),
         }
-        sized = [
-            (Const(0, member.width) | values.get(name, Const(0)))[: member.width] for name, member in layout(Load)
-        ]
+        sized = [(Const(0, member.width) | values.get(name, Const(0)))[: member.width] for name, member in layout(Load)]
         return Cat(*sized)
 
     def _check(self, command: Value) -> Value:

@@ -36,9 +36,6 @@ class Storer(wiring.Component):
                 "dram_base": In(32),
                 "dram_size": In(32),
                 "r_act": Out(read_port(20, design.rows)),
-                "event_write_beats": Out(1),
-                "event_write_bursts": Out(1),
-                "event_act_reads": Out(1),
             }
         )
 
@@ -47,7 +44,7 @@ class Storer(wiring.Component):
         axi = self.axi
         head = data.View(layout(Store), self.i.payload)
         command = data.View(layout(Store), Signal(8 * COMMAND_BYTES, name="command", reset_less=True))
-        active, full, abandon = Signal(), Signal(), Signal()
+        active, full, abandon, crowded = Signal(), Signal(), Signal(), Signal()
         waits = (
             (self.completed_load >= head.wait_load)
             & (self.completed_compute >= head.wait_compute)
@@ -58,8 +55,8 @@ class Storer(wiring.Component):
         with m.If(pop):
             m.d.sync += [active.eq(1), command.eq(head)]
 
-        in_burst, ended = self._writer(m, head, command, active, pop, abandon)
-        quiet = self._responses(m, ended, full)
+        in_burst, ended = self._writer(m, head, command, active, pop, abandon, crowded)
+        quiet = self._responses(m, ended, full, crowded)
         with m.If(ended | abandon):
             m.d.sync += active.eq(0)
         beat, beat_valid = self._reader(m, head, command, pop, abandon)
@@ -67,14 +64,18 @@ class Storer(wiring.Component):
             axi.wdata.eq(beat),
             axi.wvalid.eq(beat_valid & (in_burst != 0)),
             self.idle.eq(~active & quiet),
-            self.event_write_beats.eq(axi.wvalid & axi.wready),
-            self.event_write_bursts.eq(axi.awvalid & axi.awready),
-            self.event_act_reads.eq(self.r_act.en),
         ]
         return m
 
     def _writer(
-        self, m: Module, head: data.View, command: data.View, active: Signal, pop: Value, abandon: Signal
+        self,
+        m: Module,
+        head: data.View,
+        command: data.View,
+        active: Signal,
+        pop: Value,
+        abandon: Signal,
+        crowded: Signal,
     ) -> tuple[Signal, Value]:
         """Addresses and the beats of each burst. Returns the beats left in the burst, and the end of the command."""
         design, axi = self.design, self.axi
@@ -96,7 +97,7 @@ class Storer(wiring.Component):
             axi.awsize.eq(beat_shift),
             axi.awburst.eq(1),
             # An address that was offered stays until it is taken, whatever happens meanwhile.
-            axi.awvalid.eq((wanted & ~outside & ~self.halt & ~self._crowded) | waiting),
+            axi.awvalid.eq((wanted & ~outside & ~self.halt & ~crowded) | waiting),
             axi.wstrb.eq(-1),
             axi.wlast.eq(in_burst == 1),
             abandon.eq(active & self.halt & (in_burst == 0) & ~waiting),
@@ -123,12 +124,7 @@ class Storer(wiring.Component):
             ]
         return in_burst, taken & (in_burst == 1) & (rows == 0)
 
-    @property
-    def _crowded(self) -> Value:
-        """As many responses are awaited as can be told apart."""
-        return self._awaited.all()
-
-    def _responses(self, m: Module, ended: Value, full: Signal) -> Value:
+    def _responses(self, m: Module, ended: Value, full: Signal, crowded: Signal) -> Value:
         """Numbers the bursts; a command is done when the response of its last burst is in. Returns: none is awaited."""
         axi = self.axi
         responded = Signal(SEQUENCE_BITS)
@@ -140,6 +136,7 @@ class Storer(wiring.Component):
         m.d.comb += [
             axi.bready.eq(1),
             full.eq(level == STORE_PENDING),
+            crowded.eq((issued - responded)[:SEQUENCE_BITS].all()),  # no more can be told apart
             self.done.eq((level != 0) & (responded == marks[read])),
         ]
         m.d.sync += [
@@ -154,3 +151,82 @@ class Storer(wiring.Component):
         with m.If(response & (axi.bresp != 0)):
             m.d.comb += self.error.eq(ErrorCode.AXI_RESPONSE)
         return (level == 0) & (issued == responded)
+
+    def _reader(
+        self, m: Module, head: data.View, command: data.View, pop: Value, abandon: Signal
+    ) -> tuple[Value, Value]:
+        """Reads words and makes beats. Returns the first beat that waits, and whether there is one."""
+        per_beat = words_per_beat(self.design, Target.ACTIVATION)
+        per_word = beats_per_word(self.design, Target.ACTIVATION)
+        slots = max(per_beat, per_word)
+        reading, room = Signal(), Signal()
+        slot = Signal(range(slots))
+        address, row_address = Signal(20), Signal(20)
+        words_left, rows_left = Signal(16), Signal(12)
+        closes = slot == per_beat - 1 if per_beat > 1 else Const(1)
+        go = reading & (~closes | room)
+        if per_word > 1:
+            reads, row_ends = go & (slot == 0), go & (slot == per_word - 1) & (words_left == 0)
+        else:
+            reads, row_ends = go & (words_left != 0), go & closes & (words_left <= 1)
+        m.d.comb += [self.r_act.en.eq(reads), self.r_act.addr.eq(address)]
+        with m.If(go):
+            m.d.sync += slot.eq(Mux(slot == slots - 1, 0, slot + 1))
+        with m.If(reads):
+            m.d.sync += [address.eq(address + 1), words_left.eq(words_left - 1)]
+        with m.If(row_ends):
+            following = row_address + command.src_pitch
+            m.d.sync += [
+                row_address.eq(following),
+                address.eq(following),
+                words_left.eq(command.row_words),
+                rows_left.eq(rows_left - 1),
+                reading.eq(rows_left != 1),
+            ]
+        with m.If(abandon):
+            m.d.sync += reading.eq(0)
+        with m.If(pop):
+            m.d.sync += [
+                reading.eq(1),
+                row_address.eq(head.src_addr),
+                address.eq(head.src_addr),
+                words_left.eq(head.row_words),
+                rows_left.eq(head.rows),
+            ]
+        return self._fifo(m, go, closes, slot, reads, room)
+
+    def _fifo(
+        self, m: Module, go: Value, closes: Value, slot: Signal, reads: Value, room: Signal
+    ) -> tuple[Value, Value]:
+        """One cycle after a slot its word is there: makes the beat and queues it. Returns the first, and valid."""
+        axi, bits = self.axi, self.design.memory.axi_bits
+        per_beat = words_per_beat(self.design, Target.ACTIVATION)
+        per_word = beats_per_word(self.design, Target.ACTIVATION)
+        stride = 8 * stride_bytes(self.design.rows, self.design.beat_bytes)
+        came, came_slot, came_word, push = Signal(), Signal.like(slot), Signal(), Signal()
+        m.d.sync += [came.eq(go), came_slot.eq(slot), came_word.eq(reads), push.eq(go & closes)]
+        beat = Signal(bits)
+        word = self.r_act.data
+        if per_word > 1:
+            m.d.comb += beat.eq(Cat(word, Const(0, per_word * bits - len(word))).word_select(came_slot, bits))
+        elif per_beat == 1:
+            m.d.comb += beat.eq(word)
+        else:
+            gathered = Signal((per_beat - 1) * stride, reset_less=True)
+            sized = Signal(stride)
+            # A row's last beat is filled with zeros.
+            m.d.comb += [sized.eq(Mux(came_word, word, 0)), beat.eq(Cat(gathered, sized))]
+            with m.If(came):
+                m.d.sync += gathered.eq(Cat(gathered, sized)[stride:])
+        taken = axi.wvalid & axi.wready
+        beats = Array(Signal(bits, name=f"beat_{k}", reset_less=True) for k in range(STORE_FIFO_BEATS))
+        level = Signal(range(STORE_FIFO_BEATS + 1))
+        credit = Signal(range(STORE_FIFO_BEATS + 1), init=STORE_FIFO_BEATS)
+        read, write = Signal(range(STORE_FIFO_BEATS)), Signal(range(STORE_FIFO_BEATS))
+        m.d.comb += room.eq(credit != 0)
+        m.d.sync += [level.eq(level + push - taken), credit.eq(credit - (go & closes) + taken)]
+        with m.If(push):
+            m.d.sync += [beats[write].eq(beat), write.eq(Mux(write == STORE_FIFO_BEATS - 1, 0, write + 1))]
+        with m.If(taken):
+            m.d.sync += read.eq(Mux(read == STORE_FIFO_BEATS - 1, 0, read + 1))
+        return beats[read], level != 0

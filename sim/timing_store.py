@@ -1,20 +1,25 @@
-"""Timing of the storer: closed forms for each burst.
+"""Timing of the storer, in closed form for each command.
 
-With memory latency L, one beat in B cycles, g cycles to make a beat (words a beat, 1 if a word takes several beats):
+With memory latency L, one beat in B cycles, and g cycles to make a beat (words a beat; 1 if a word takes several):
 
-    pop     p = max(pushed + 1, waits, previous done + 1)
-    burst   a = p + 1, or the cycle after the previous burst's last beat                     address taken
-            w = max(a + g + STORE_READ_CYCLES, previous beat + B)                            first beat taken
-            later beats every max(B, g)
-    done    e = last beat + L + 1
+    pop        p   = max(pushed + 1, waits, last beat of the command before + 1,
+                         done of the command STORE_PENDING before + 1)
+    first beat x_1 = max(p + g + STORE_READ_CYCLES, last beat of the command before + B)
+    others     x_i = x_{i-1} + max(B, g), or + max(B, g, 2) for the first beat of a burst (its address goes between)
+    done       e   = last beat + L + 1
+
+The reader makes beats while addresses are sent and keeps ahead, so neither rows nor bursts cost it anything. It can be
+ahead of the write channel only where the channel is the slower one, which then goes at its own pace to the end.
 """
 
 from __future__ import annotations
 
+from collections import deque
+
 from accel.commands import Store, Target
 from accel.design import Design
 from accel.events import Event
-from accel.latency import STORE_READ_CYCLES
+from accel.latency import STORE_PENDING, STORE_READ_CYCLES
 from accel.layout import beats, words_per_beat
 from sim.step import Step
 
@@ -24,37 +29,32 @@ class StoreTiming:
 
     def __init__(self, design: Design) -> None:
         self.design = design
-        self.free = 0
-        self.next_beat = 0
+        self.last = -design.memory.beat_interval_cycles  # cycle of the last beat
+        self.done: deque[int] = deque(maxlen=STORE_PENDING)
 
     def step(self, command: Store, pushed: int, ready: int) -> Step:
         """Time one STORE: `pushed` into the queue, waits hold from `ready` on."""
         memory, beat_bytes = self.design.memory, self.design.beat_bytes
+        interval, burst = memory.beat_interval_cycles, memory.burst_beats
         gap = words_per_beat(self.design, Target.ACTIVATION)
-        spacing = max(gap, memory.beat_interval_cycles)
+        spacing = max(gap, interval)
         row_beats = beats(self.design, Target.ACTIVATION, command.row_words)
-        pop = max(pushed + 1, ready, self.free)
-        address = pop + 1
-        bursts = 0
-        row = command.dram_addr // beat_bytes
-        last = 0
-        for _ in range(command.rows):
-            at, left = row, row_beats
-            while left:
-                length = min(left, memory.burst_beats - at % memory.burst_beats)
-                first = max(address + gap + STORE_READ_CYCLES, self.next_beat)
-                last = first + (length - 1) * spacing
-                self.next_beat = last + memory.beat_interval_cycles
-                address = last + 1
-                bursts += 1
-                at += length
-                left -= length
-            row += command.dram_pitch // beat_bytes
-        done = last + memory.latency_cycles + 1
-        self.free = done + 1
+        start, pitch = command.dram_addr // beat_bytes, command.dram_pitch // beat_bytes
+        if pitch % burst:
+            bursts = sum(((start + y * pitch) % burst + row_beats - 1) // burst + 1 for y in range(command.rows))
+        else:
+            bursts = command.rows * ((start % burst + row_beats - 1) // burst + 1)
+        total = command.rows * row_beats
+        pop = max(pushed + 1, ready, self.last + 1)
+        if len(self.done) == STORE_PENDING:
+            pop = max(pop, self.done[0] + 1)
+        first = max(pop + gap + STORE_READ_CYCLES, self.last + interval)
+        self.last = first + (total - 1) * spacing + (bursts - 1) * (max(spacing, 2) - spacing)
+        done = self.last + memory.latency_cycles + 1
+        self.done.append(done)
         events = {
-            Event.WRITE_BEATS: command.rows * row_beats,
+            Event.WRITE_BEATS: total,
             Event.WRITE_BURSTS: bursts,
             Event.ACT_READS: command.rows * command.row_words,
         }
-        return Step(pop, done + 1, done, command.rows * row_beats, events)
+        return Step(pop, self.last + 1, done, total, events)
