@@ -12,10 +12,14 @@ from rtl.ports import read_port
 
 
 class Accumulators(wiring.Component):
-    """`tag` comes one cycle before its `sums`: the old word is read meanwhile; the new one is written in the cycle after.
+    """`tag` comes one cycle before its `sums`: the old word is read meanwhile; the new one is written after the sums.
 
-    `done`: the last word of a command is written. `outside`: a write beyond the depth was suppressed. Address bit 14 is the bank.
-    A word is written ACC_CYCLES after its tag.
+    A word is written ACC_CYCLES after its sums came and can be read from the next cycle on, 3 cycles after its tag:
+    MIN_TILE_CYCLES sees to it as long as pixels repeat in the same order. A COMPUTE that accumulates onto words that the
+    command before wrote with its last two pixels must not read them first; the compiler does not make such a command.
+
+    `done`: the last word of a command is written. `outside`: a write beyond the depth was suppressed. Address bit 14 is
+    the bank.
     """
 
     def __init__(self, design: Design) -> None:
@@ -34,6 +38,7 @@ class Accumulators(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
+        """The hardware."""
         m = Module()
         design = self.design
         bits, cols, depth = design.widths.accumulator, design.cols, design.accumulator_words

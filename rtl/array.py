@@ -12,17 +12,18 @@ from rtl.shared import shared
 
 
 class Delay(wiring.Component):
-    """`depth` registers of `bits`."""
+    """`depth` registers of `bits`, without reset: what comes out first is not used by anybody."""
 
     def __init__(self, bits: int, depth: int) -> None:
         self.bits, self.depth = bits, depth
         super().__init__({"i": In(bits), "o": Out(bits)})
 
     def elaborate(self, platform: object) -> Module:
+        """The hardware."""
         m = Module()
         value: Value = self.i
         for k in range(self.depth):
-            stage = Signal(self.bits, name=f"stage_{k}")
+            stage = Signal(self.bits, name=f"stage_{k}", reset_less=True)
             m.d.sync += stage.eq(value)
             value = stage
         m.d.comb += self.o.eq(value)
@@ -32,9 +33,12 @@ class Delay(wiring.Component):
 class SystolicArray(wiring.Component):
     """Weight-stationary array.
 
-    In one cycle: `acts` (R lanes) with `valid` (a bit a row) and `swap` for a pixel, and independently `weights` (C lanes) with
-    `capture` for a weight row of the next tile: row r of a tile must come r cycles after its capture pulse (row 0). The
-    sums of a pixel leave, all columns together, accel.latency.array_cycles(R, C) later.
+    In one cycle: `acts` (R lanes) with `valid` (a bit a row) and `swap` (a tile's first) for a pixel, and independently
+    `weights` (C lanes) with `capture` (row 0 of a tile) for a weight row of the next tile; its other rows follow in the
+    next cycles. The sums of a pixel leave, all columns together, accel.latency.array_cycles(R, C) later.
+
+    With row 0 of a tile's weights in cycle w and its first pixel in t, row r is captured in w + 2r (+ c, column c) and
+    swapped in t + r (+ c): t >= w + R, and for the next tile w' >= t.
     """
 
     def __init__(self, design: Design) -> None:
@@ -49,6 +53,7 @@ class SystolicArray(wiring.Component):
         )  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:
+        """The hardware."""
         m = Module()
         rows, cols, bits = self.design.rows, self.design.cols, self.design.widths.accumulator
         right: list[tuple[Value, Value, Value]] = []

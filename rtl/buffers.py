@@ -16,7 +16,7 @@ WRITERS = ("load", "post")
 class ActivationBanks(wiring.Component):
     """Two banks of R-byte words, each with one read and one write port. Address bit 19 is the bank.
 
-    Writes need `place` < depth (the writers check it). A reader's data comes one cycle after `en` and holds for as long as
+    Writes need word < depth (the writers check it). A reader's data comes one cycle after `en` and holds for as long as
     nobody else reads that bank.
     """
 
@@ -27,6 +27,7 @@ class ActivationBanks(wiring.Component):
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
+        """The hardware."""
         m = Module()
         readers = {name: getattr(self, f"r_{name}") for name in READERS}
         writers = {name: getattr(self, f"w_{name}") for name in WRITERS}
@@ -62,6 +63,7 @@ class Buffer(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
+        """The hardware."""
         m = Module()
         m.submodules.cells = cells = memory.Memory(shape=self.lanes * self.lane_bits, depth=self.depth, init=[])
         read, write = cells.read_port(), cells.write_port()
@@ -92,6 +94,7 @@ class Codebook(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
+        """The hardware."""
         m = Module()
         for col in range(self.design.cols):
             m.submodules[f"column{col}"] = cells = memory.Memory(shape=8, depth=512, init=[])

@@ -18,7 +18,13 @@ from rtl.weights import WeightIssue
 
 
 class ComputeUnit(wiring.Component):
-    """Pops a command into the feeder's slot when the slot is empty; a COMPUTE also needs its waits and a free weight issue."""
+    """Dispatch of commands to weight issue and feeder.
+
+    A command is popped into the feeder's slot when that is empty or being emptied; a COMPUTE also needs its waits and
+    a weight issue that is free or issues its last row. So commands follow each other without a bubble.
+
+    `done`: a COMPUTE's last accumulator word is written. `idle` from the cycle after the last done.
+    """
 
     def __init__(self, design: Design) -> None:
         self.design = design
@@ -42,6 +48,7 @@ class ComputeUnit(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
+        """The hardware."""
         m = Module()
         design = self.design
         m.submodules.weights = weights = WeightIssue(design)
@@ -63,11 +70,15 @@ class ComputeUnit(wiring.Component):
             & (self.completed_post >= head.wait_post)
             & (self.completed_store >= head.wait_store)
         )
-        pop = Signal()
+        pop, begun = Signal(), Signal()
+        under_way = Signal(8)  # COMPUTE commands popped and not done
         m.d.comb += [
-            pop.eq(self.i.valid & ~slot_valid & ~self.halt & (~is_compute | (waits & weights.free))),
+            pop.eq(
+                self.i.valid & (~slot_valid | feeder.slot_taken) & ~self.halt & (~is_compute | (waits & weights.free))
+            ),
             self.i.ready.eq(pop),
-            weights.take.eq(pop & is_compute),
+            begun.eq(pop & is_compute),
+            weights.take.eq(begun),
             weights.command.eq(self.i.payload),
             weights.config.eq(feeder.config),
             weights.tile_start.eq(feeder.tile_start),
@@ -83,6 +94,7 @@ class ComputeUnit(wiring.Component):
             accumulators.sums.eq(array.sums),
             accumulators.halt.eq(self.halt),
         ]
+        m.d.sync += under_way.eq(under_way + begun - self.done)
         with m.If(feeder.slot_taken):
             m.d.sync += slot_valid.eq(0)
         with m.If(pop):
@@ -96,7 +108,7 @@ class ComputeUnit(wiring.Component):
         m.d.comb += [
             accumulators.tag.eq(tag),
             self.done.eq(accumulators.done),
-            self.idle.eq(feeder.idle & weights.free),
+            self.idle.eq((under_way == 0) & ~slot_valid),
             self.error.eq(Mux(accumulators.outside, ErrorCode.BUFFER_RANGE, 0)),
         ]
         for source in (weights, feeder, accumulators):

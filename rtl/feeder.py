@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,16 +13,16 @@ from rtl.layouts import layout
 from rtl.ports import read_port
 
 TAG = data.StructLayout({"valid": 1, "address": 15, "overwrite": 1, "last": 1})
-"""Travels with a pixel to the accumulators: where its sums go, whether they replace what is there, last of the command."""
+"""Travels with a pixel: where its sums go, whether they replace what is there, and whether it ends the command."""
 
 
 class Feeder(wiring.Component):
     """Streams one activation word a cycle, tile after tile, without a bubble when the weights are there.
 
     `slot_valid`, `slot`: the next command of the unit (CONFIG_COMPUTE or COMPUTE); `slot_taken` in the cycle in which
-    it is taken: when the feeder is idle, or with the last pixel of the running command. A tile starts (`tile_start`) when
-    `loaded`, and at the earliest MIN_TILE_CYCLES after the one before. `acts`, `valid`, `swap` and `tag` are at the array's edge
-    FEED_CYCLES after the pixel's address.
+    it is taken: when the feeder is idle, or with the last pixel of the running command. `config`: the CONFIG_COMPUTE in
+    force. A tile starts (`tile_start`) when `loaded`, and at the earliest MIN_TILE_CYCLES after the one before. `acts`,
+    `valid` (gated rows: 0), `swap` and `tag` are at the array's edge FEED_CYCLES after the pixel's address.
     """
 
     def __init__(self, design: Design) -> None:
@@ -36,7 +36,6 @@ class Feeder(wiring.Component):
                 "config": Out(8 * COMMAND_BYTES),
                 "loaded": In(1),
                 "tile_start": Out(1),
-                "idle": Out(1),
                 "halt": In(1),
                 "r_act": Out(read_port(20, rows)),
                 "acts": Out(8 * rows),
@@ -51,6 +50,7 @@ class Feeder(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
+        """The hardware."""
         m = Module()
         config_bits = Signal(8 * COMMAND_BYTES, reset_less=True)
         config = data.View(layout(ConfigCompute), config_bits)
@@ -66,13 +66,12 @@ class Feeder(wiring.Component):
             go.eq(self.tile_start | (active & in_tile)),
             take.eq(self.slot_valid & (~active | finishing) & ~self.halt),
             self.slot_taken.eq(take),
-            self.idle.eq(~active & ~self.slot_valid),
         ]
         with m.If(self.tile_start):
             m.d.sync += gap.eq(MIN_TILE_CYCLES - 1)
         with m.Elif(gap != 0):
             m.d.sync += gap.eq(gap - 1)
-        last_tap, first_tap = self._walk(m, config, command, head, go, finishing, in_tile, take & is_compute)
+        self._walk(m, config, command, head, go, finishing, in_tile, take & is_compute)
         with m.If(finishing):
             m.d.sync += active.eq(0)
         with m.If(take):
@@ -82,12 +81,24 @@ class Feeder(wiring.Component):
                 m.d.sync += config_bits.eq(self.slot)
         return m
 
-    def _walk(self, m: Module, config, command, head, go, finishing, in_tile, begin):
+    def _walk(
+        self,
+        m: Module,
+        config: data.View,
+        command: data.View,
+        head: data.View,
+        go: Signal,
+        finishing: Signal,
+        in_tile: Signal,
+        begin: Value,
+    ) -> None:
         """The nested counters, their addresses, and the pipeline behind them."""
         oy, ox = Signal(12), Signal(12)
         kx, ky, group, tile = Signal(7), Signal(7), Signal(14), Signal(10)
-        # Word addresses within the bank, modulo 2**19: of the tile's first pixel, and where group and kernel row began.
-        pixel, line, at_group, at_ky, at_tap = (Signal(19, name=n) for n in ("pixel", "line", "at_group", "at_ky", "at_tap"))
+        # Word addresses within the bank, modulo 2**19: this pixel's, and where its output row, tap, kernel row, group began.
+        pixel, line, at_tap, at_ky, at_group = (
+            Signal(19, name=n) for n in ("pixel", "line", "at_tap", "at_ky", "at_group")
+        )
         iy, ix, iy_ky, ix_kx = (Signal(signed(17), name=n) for n in ("iy", "ix", "iy_ky", "ix_kx"))
         acc, acc_tile = Signal(14), Signal(14)
         end_x = ox == command.out_w - 1
@@ -106,10 +117,13 @@ class Feeder(wiring.Component):
             with m.If(end_tile):
                 m.d.sync += [
                     ox.eq(0), oy.eq(0), pixel.eq(next_tap), line.eq(next_tap), at_tap.eq(next_tap),
-                    iy.eq(next_iy), iy_ky.eq(next_iy), ix.eq(next_ix), ix_kx.eq(next_ix), acc.eq(acc_tile), kx.eq(kx + 1),
+                    iy.eq(next_iy), iy_ky.eq(next_iy), ix.eq(next_ix), ix_kx.eq(next_ix),
+                    acc.eq(acc_tile), kx.eq(kx + 1),
                 ]  # fmt: skip
                 m.d.comb += [
-                    next_tap.eq(at_tap + config.dilation_x), next_iy.eq(iy_ky), next_ix.eq(ix_kx + config.dilation_x)
+                    next_tap.eq(at_tap + config.dilation_x),
+                    next_iy.eq(iy_ky),
+                    next_ix.eq(ix_kx + config.dilation_x),
                 ]
                 with m.If(end_kx):
                     m.d.sync += [kx.eq(0), ky.eq(ky + 1), at_ky.eq(next_tap)]
@@ -127,7 +141,8 @@ class Feeder(wiring.Component):
             with m.Elif(end_x):
                 next_line = (line + config.row_step)[:19]
                 m.d.sync += [
-                    ox.eq(0), oy.eq(oy + 1), pixel.eq(next_line), line.eq(next_line), ix.eq(ix_kx), iy.eq(iy + config.stride_y)
+                    ox.eq(0), oy.eq(oy + 1), pixel.eq(next_line), line.eq(next_line),
+                    ix.eq(ix_kx), iy.eq(iy + config.stride_y),
                 ]  # fmt: skip
         with m.If(begin):
             m.d.sync += [signal.eq(head.act_addr) for signal in (pixel, line, at_group, at_ky, at_tap)]
@@ -139,9 +154,21 @@ class Feeder(wiring.Component):
         inside = (iy >= 0) & (iy < config.in_h) & (ix >= 0) & (ix < config.in_w)
         first = (group == 0) & (ky == 0) & (kx == 0)
         self._stream(m, config, command, go, inside, pixel, acc, first, finishing, end_group, tile)
-        return end_all, first
 
-    def _stream(self, m: Module, config, command, go, inside, pixel, acc, first, finishing, last_group, tile):
+    def _stream(
+        self,
+        m: Module,
+        config: data.View,
+        command: data.View,
+        go: Signal,
+        inside: Value,
+        pixel: Signal,
+        acc: Signal,
+        first: Value,
+        finishing: Signal,
+        last_group: Value,
+        tile: Signal,
+    ) -> None:
         """Read, pad, and the register at the array's edge: FEED_CYCLES = 3."""
         rows, cols = self.design.rows, self.design.cols
         m.d.comb += [

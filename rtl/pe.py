@@ -10,11 +10,11 @@ from amaranth.lib.wiring import In, Out
 class PE(wiring.Component):
     """Row r, column c of the array; every PE is the same.
 
-    Activations (with `valid` and `swap`) go right, one register a PE; sums go down, one register a PE; weights go down one
-    register a PE, and the capture bit two, so that row r's weight and the capture bit meet in row r. `capture`: the weight that
-    passes becomes the shadow. `swap`: this activation is the first of a tile, the shadow becomes the weight, for it already.
-    The sum leaves two cycles after its activation came: product register, then sum register. An activation that is not valid (a
-    gated row) leaves the multiplier's inputs alone and adds nothing.
+    Activations (with `valid` and `swap`) go right, one register a PE; sums go down, one register a PE; weights go down
+    one register a PE, and the capture bit two, so that row r's weight and the capture bit meet in row r. `capture`: the
+    weight that passes becomes the shadow. `swap`: this activation is the first of a tile, the shadow becomes the
+    weight, for it already. The sum leaves two cycles after its activation came: product register, then sum register.
+    An activation that is not valid (a gated row) leaves the multiplier's inputs alone and adds nothing.
     """
 
     def __init__(self, sum_bits: int) -> None:
@@ -30,22 +30,27 @@ class PE(wiring.Component):
         )  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:
+        """The hardware."""
         m = Module()
-        shadow = Signal(signed(8), reset_less=True)
-        weight = Signal(signed(8), reset_less=True)
+        # Data need no reset; ports always have one, so the registers are signals of our own.
+        act, passing, weight, shadow = (
+            Signal(signed(8), name=name, reset_less=True) for name in ("act", "passing", "weight", "shadow")
+        )
         product = Signal(signed(16), reset_less=True)
+        total = Signal(signed(self.sum_bits), reset_less=True)
         half_way = Signal()
         used = Mux(self.swap_i, shadow, weight)
+        m.d.comb += [self.act_o.eq(act), self.weight_o.eq(passing), self.sum_o.eq(total)]
         m.d.sync += [
-            self.act_o.eq(self.act_i),
+            act.eq(self.act_i),
             self.valid_o.eq(self.valid_i),
             self.swap_o.eq(self.swap_i),
-            self.weight_o.eq(self.weight_i),
+            passing.eq(self.weight_i),
             half_way.eq(self.capture_i),
             self.capture_o.eq(half_way),
             weight.eq(used),
             product.eq(0),
-            self.sum_o.eq(self.sum_i + product),
+            total.eq(self.sum_i + product),
         ]
         with m.If(self.valid_i):
             m.d.sync += product.eq(self.act_i * used)

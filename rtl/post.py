@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import Out
 
 from accel.commands import COMMAND_BYTES, ConfigPost, ErrorCode, Opcode, Post
 from accel.design import Design
@@ -18,9 +18,11 @@ from rtl.shared import shared
 class PostUnit(wiring.Component):
     """One window element a cycle, P channels wide.
 
-    Pipeline after the cycle in which an element is read: 1 data, chunk selected | 2 reduced | 3..6 requantised (`Requantise`) |
-    7 written: POST_CYCLES. A residual operand is read with the window's last element, or in a cycle of its own after it when
-    the source is the activation banks (they have one read port). CONFIG_POST is taken when the pipeline is empty.
+    Pipeline after the cycle in which an element is read: 1 data, chunk selected | 2 reduced | 3..6 requantised
+    (`Requantise`) | 7 written: POST_CYCLES. Elements outside take their cycle, but are not read. A record is read for
+    each output. A residual operand is read with the window's last element, or in a cycle of its own after it when
+    the source is the activation banks (they have one read port). A maximum over a window that is all outside is -2**31.
+    A POST is popped in the last element's cycle of the one before, or later; CONFIG_POST when the pipeline is empty.
     """
 
     def __init__(self, design: Design) -> None:
@@ -41,6 +43,7 @@ class PostUnit(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
+        """The hardware."""
         m = Module()
         config = data.View(layout(ConfigPost), Signal(8 * COMMAND_BYTES, name="config", reset_less=True))
         command = data.View(layout(Post), Signal(8 * COMMAND_BYTES, name="running", reset_less=True))
@@ -54,9 +57,7 @@ class PostUnit(wiring.Component):
             & (self.completed_store >= head.wait_store)
         )
         m.d.comb += [
-            take.eq(
-                self.i.valid & ~self.halt & Mux(is_post, waits & (~active | finishing), ~active & (draining == 0))
-            ),
+            take.eq(self.i.valid & ~self.halt & Mux(is_post, waits & (~active | finishing), ~active & (draining == 0))),
             self.i.ready.eq(take),
             self.idle.eq(~active & (draining == 0)),
         ]
@@ -75,7 +76,16 @@ class PostUnit(wiring.Component):
         self._pipeline(m, config, command, element)
         return m
 
-    def _walk(self, m: Module, config, command, head, active, finishing, begin) -> dict[str, Value]:
+    def _walk(
+        self,
+        m: Module,
+        config: data.View,
+        command: data.View,
+        head: data.View,
+        active: Signal,
+        finishing: Signal,
+        begin: Value,
+    ) -> dict[str, Value]:
         """Nested counters: chunk, output pixel, window element (and the residual's own cycle)."""
         design = self.design
         oy, ox, wy, wx = (Signal(12, name=n) for n in ("oy", "ox", "wy", "wx"))
@@ -143,7 +153,8 @@ class PostUnit(wiring.Component):
             "finishing": finishing,
         }  # fmt: skip
 
-    def _pipeline(self, m: Module, config, command, e: dict[str, Value]) -> None:
+    def _pipeline(self, m: Module, config: data.View, command: data.View, e: dict[str, Value]) -> None:
+        """Reads, reduction, requantisation and the write."""
         design = self.design
         lanes, bits = design.lanes, design.widths.accumulator
 

@@ -17,8 +17,8 @@ def round_shift(m: Module, value: Value, shift: Value, name: str) -> Value:
 class Requantise(wiring.Component):
     """Pipeline of four registers: + bias | x multiplier | round-shift | + zero point + residual, clip.
 
-    Cycle 0 takes `value` and the record (`bias`, `multiplier`, `shift`); `residual` is taken in cycle 0 too (already minus its
-    zero point; 0 without a residual). `code` is there in cycle 4. The scalars do not change while something is in the pipeline.
+    Cycle 0 takes `value`, the record (`bias`, `multiplier`, `shift`) and `residual` (already minus its zero point; 0
+    without a residual). `code` is there in cycle 4. The other inputs do not change while something is in the pipeline.
     """
 
     def __init__(self) -> None:
@@ -32,6 +32,7 @@ class Requantise(wiring.Component):
         )  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:
+        """The hardware."""
         m = Module()
 
         def register(bits: int, name: str, value: Value) -> Signal:

@@ -16,10 +16,11 @@ from rtl.ports import write_port
 class WeightIssue(wiring.Component):
     """Issues the R rows of each tile of a COMPUTE, one a cycle, a tile ahead of the feeder.
 
-    `take` with `command` (the raw COMMAND) when `free`. `config` is the feeder's current CONFIG_COMPUTE, which does not
-    change while a COMPUTE is pending. Row 0 of a tile is issued when no other tile waits to be swapped in, at the earliest in the
-    cycle in which the feeder starts (`tile_start`) the tile before. `loaded`: the feeder may start the tile (the cycle after
-    its last row was issued). `weights` and `capture` reach the array's edge FEED_CYCLES after a row is issued.
+    `take` with `command` (the raw COMMAND) when `free`: with the last row of the command before, or later. `config` is
+    the feeder's CONFIG_COMPUTE, which does not change while a COMPUTE is pending. Row 0 of a tile is issued when no
+    other tile waits to be swapped in, at the earliest in the cycle in which the feeder starts the tile before
+    (`tile_start`). `loaded`: the feeder may start the tile (from the cycle after its last row was issued). `weights`
+    and `capture` reach the array's edge FEED_CYCLES after a row is issued.
     """
 
     def __init__(self, design: Design) -> None:
@@ -42,6 +43,7 @@ class WeightIssue(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
+        """The hardware."""
         m = Module()
         rows, cols = self.design.rows, self.design.cols
         m.submodules.buffer = buffer = Buffer(18, self.design.weight_words, cols)
@@ -53,9 +55,9 @@ class WeightIssue(wiring.Component):
         busy, pending = Signal(), Signal()
         row = Signal(range(rows))
         kx, ky, group, tile = Signal(7), Signal(7), Signal(14), Signal(10)
-        go, last_row = Signal(), Signal()
+        go, last_row, end = Signal(), Signal(), Signal()
         m.d.comb += [
-            self.free.eq(~busy),
+            self.free.eq(~busy | end),
             go.eq(busy & ((row != 0) | ~pending | self.tile_start)),
             last_row.eq(row == rows - 1),
         ]
@@ -72,6 +74,7 @@ class WeightIssue(wiring.Component):
                         with m.If(group == command.groups - 1):
                             m.d.sync += [group.eq(0), tile.eq(tile + 1)]
                             with m.If(tile == command.n_tiles - 1):
+                                m.d.comb += end.eq(1)
                                 m.d.sync += busy.eq(0)
         # Stage 0: does this row need another word of the weight buffer?
         available = Signal(range(16))  # bits a column that are unpacked from memory and not used
@@ -92,8 +95,8 @@ class WeightIssue(wiring.Component):
         left1 = Signal(range(16))
         bits1, use1, bank1 = Signal(4), Signal(), Signal()
         m.d.sync += [
-            at1.eq(go), needs1.eq(needs), left1.eq(available), start1.eq(go & (row == 0)), bits1.eq(command.weight_bits),
-            use1.eq(command.use_codebook), bank1.eq(command.codebook_bank),
+            at1.eq(go), needs1.eq(needs), left1.eq(available), start1.eq(go & (row == 0)),
+            bits1.eq(command.weight_bits), use1.eq(command.use_codebook), bank1.eq(command.codebook_bank),
         ]  # fmt: skip
         codes = Signal(8 * cols)
         mask = Signal(8)
@@ -102,9 +105,7 @@ class WeightIssue(wiring.Component):
             rest = Signal(8, name=f"rest_{c}", reset_less=True)
             joined = Signal(16, name=f"joined_{c}")
             # Bits above `left1` in `rest` are zero: every shift leaves exactly the unused ones.
-            m.d.comb += joined.eq(
-                Mux(left1 == 0, 0, rest) | (Mux(needs1, buffer.r.data.word_select(c, 8), 0) << left1)
-            )
+            m.d.comb += joined.eq(Mux(left1 == 0, 0, rest) | (Mux(needs1, buffer.r.data.word_select(c, 8), 0) << left1))
             with m.If(at1):
                 m.d.sync += [rest.eq(joined >> bits1), codes.word_select(c, 8).eq(joined & mask)]
         # Stage 2: codebook.
@@ -121,5 +122,3 @@ class WeightIssue(wiring.Component):
         m.d.sync += [plain.eq(codes), use3.eq(use2), self.capture.eq(start2)]
         m.d.comb += self.weights.eq(Mux(use3, codebook.entries, plain))
         return m
-
-

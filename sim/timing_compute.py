@@ -2,7 +2,8 @@
 
 For T pixels a tile, N tiles (n tiles x groups x kernel), R rows, S = max(T, R, MIN_TILE_CYCLES):
 
-    pop         p   = max(pushed + 1, waits, slot empty, weight issue free)      (configuration: without the last two waits)
+    pop         p   = max(pushed + 1, waits, q of the command before,
+                          last weight row of the command before)                (not for a configuration)
     weights     s_1 = max(p + 1, start of the last tile before)                 first row of the first tile issued
     feeder      q   = max(p + 1, last pixel of the command before)              command taken from the slot
     first tile  t_1 = max(q + 1, s_1 + R, start of the last tile before + MIN_TILE_CYCLES)
@@ -50,10 +51,8 @@ class ComputeTiming:
         if isinstance(command, ConfigCompute):
             pop = max(pushed + 1, self.slot_free)
             self.config = command
-            taken = max(pop + 1, self.finished)
-            self.slot_free = taken + 1
-            self.finished = max(self.finished, taken)
-            return Step(pop, taken + 1, taken)
+            self.slot_free = max(pop + 1, self.finished)
+            return Step(pop, self.slot_free, self.slot_free)
         rows, config = self.design.rows, self.config
         pop = max(pushed + 1, ready, self.slot_free, self.weights_free)
         pixels = command.out_h * command.out_w
@@ -65,8 +64,8 @@ class ComputeTiming:
         last_weights = first_weights if tiles == 1 else start + (tiles - 2) * period
         self.tile_start = start + (tiles - 1) * period
         self.finished = self.tile_start + pixels - 1
-        self.slot_free = taken + 1
-        self.weights_free = last_weights + rows
+        self.slot_free = taken
+        self.weights_free = last_weights + rows - 1
         issued = max(self.slot_free, self.weights_free)
         return Step(pop, issued, self.finished + self.latency, tiles * pixels, self._events(command, tiles, pixels))
 

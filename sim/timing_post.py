@@ -1,8 +1,11 @@
 """Timing of the post-process unit: one window element a cycle.
 
+Outputs are chunks times pixels; each takes its window's elements, and one cycle more when a residual operand and the
+source both come from the activation banks:
+
     pop    p = max(pushed + 1, waits, last element of the command before)
            configuration: max(pushed + 1, last element + POST_CYCLES + 1)
-    last   l = p + outputs * (window + 1 if a residual meets an activation source)
+    last   l = p + outputs * (window [+ 1])
     done   e = l + POST_CYCLES
 """
 
