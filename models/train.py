@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from models import onnx_write
 from models.errors import InputError
 from models.graph import Activation, Conv, Layer, Linear, Network, Pool, Reshape, build
+from models.idx import read_idx
 from models.integer import Window
 
 BATCH = 64
@@ -84,25 +85,6 @@ def _initial(random: np.random.Generator, *shape: int) -> tuple[Array, Array]:
     """Weights of variance 1 / fan-in, and zeros for the bias."""
     weights = random.standard_normal(shape) / math.sqrt(math.prod(shape[1:]))
     return weights.astype(np.float32), np.zeros(shape[0], np.float32)
-
-
-def read_idx(path: str | Path) -> NDArray[np.uint8]:
-    """The bytes of one IDX file, as the array of the shape that its header states.
-
-    Raises InputError if the file is missing or not an IDX file of unsigned bytes.
-    """
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
-    if len(content) < 4 or content[:3] != b"\0\0\x08":
-        raise InputError(f"{path} must be an IDX file of unsigned bytes, and is not")
-    rank = content[3]
-    shape = np.frombuffer(content[4 : 4 + 4 * rank], ">u4").tolist()
-    data = content[4 + 4 * rank :]
-    if len(shape) != rank or len(data) != math.prod(shape):
-        raise InputError(f"{path} must hold {shape} bytes after its header, not {len(data)}")
-    return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def read_mnist(folder: str | Path) -> dict[str, NDArray[np.uint8]]:

@@ -1,1 +1,67 @@
-"""Networks and data that come with the project."""
+"""Networks and data that come with the project: trained checkpoints, the MNIST test set, calibration images.
+
+The sources and licences are in `data/README.md`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import onnx_read
+from models.errors import InputError
+from models.graph import Network
+from models.idx import read_idx
+from models.integer import IntegerNetwork
+from models.quantise import quantise
+
+DATA = Path(__file__).parent / "data"
+NAMES = ("lenet-5", "lenet-300-100")
+
+
+def names() -> tuple[str, ...]:
+    """The names that `load` knows."""
+    return NAMES
+
+
+def load(name: str) -> Network:
+    """The trained network `name`; its input is what `preprocess` returns. Raises InputError for another name."""
+    if name not in NAMES:
+        raise InputError(f"network must be one of {', '.join(NAMES)}, not {name!r}")
+    return onnx_read.read(DATA / f"{name}.onnx")
+
+
+def resolve(name_or_path: str | Path) -> Network:
+    """The zoo's network of that name, else the ONNX file of that path.
+
+    Raises InputError if it is neither, or the file is not a supported network.
+    """
+    if str(name_or_path) in NAMES:
+        return load(str(name_or_path))
+    if not Path(name_or_path).exists():
+        raise InputError(
+            f"network must be one of {', '.join(NAMES)} or an ONNX file, and {str(name_or_path)!r} does not exist"
+        )
+    return onnx_read.read(name_or_path)
+
+
+def integer_network(name: str) -> IntegerNetwork:
+    """`load(name)` quantised on the calibration images."""
+    return quantise(load(name), preprocess(mnist_calibration()))
+
+
+def preprocess(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What the zoo's networks read: pixel / 255, (n, 1, 28, 28), from `images` (n, 28, 28)."""
+    return images[:, None].astype(np.float32) / np.float32(255)
+
+
+def mnist_test() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The MNIST test set: images (10000, 28, 28) and labels (10000,) in 0..9."""
+    return read_idx(DATA / "t10k-images-idx3-ubyte.gz"), read_idx(DATA / "t10k-labels-idx1-ubyte.gz")
+
+
+def mnist_calibration() -> NDArray[np.uint8]:
+    """The first 512 images (512, 28, 28) of the MNIST training set: no test image sets a range."""
+    return read_idx(DATA / "calibration-images-idx3-ubyte.gz")
