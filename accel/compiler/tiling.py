@@ -169,9 +169,16 @@ def _options(design: Design, task: Task) -> Iterator[Tiling]:
                 break  # whole rows are possible: do not cut them
 
 
+def _most_pixels(task: Task, axis: int) -> int:
+    """Output rows or columns whose input coordinates fit the fields of a command."""
+    g = task.geometry
+    made = (LARGEST_PIXELS - (g.kernel[axis] - 1) * g.dilation[axis] - 1) // g.stride[axis] + 1
+    return made if not g.pool else max(1, (made - g.pool.kernel[axis]) // g.pool.stride[axis] + 1)
+
+
 def _block(task: Task, strip_h: int, strip_w: int, limit: int) -> tuple[int, int] | None:
     """The largest part of a strip whose convolution has at most `limit` pixels, whole rows if possible."""
-    width = min(strip_w, LARGEST_PIXELS)
+    width = min(strip_w, _most_pixels(task, 1))
     while width > 0 and _made(task, 1, width) * _made(task, 0, 1) > limit:
         over = width if task.geometry.pool else limit // _made(task, 0, 1) + 1
         width = min(over, width) - 1
@@ -182,7 +189,7 @@ def _block(task: Task, strip_h: int, strip_w: int, limit: int) -> tuple[int, int
         return None
     if width < strip_w and (task.in_align > 1 and width % task.in_align):
         return None
-    height = min(strip_h, LARGEST_PIXELS)
+    height = min(strip_h, _most_pixels(task, 0))
     while height > 1 and _made(task, 1, width) * _made(task, 0, height) > limit:
         height -= 1
     if height < strip_h:

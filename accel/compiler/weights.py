@@ -47,6 +47,14 @@ class LayerWeights:
         return not self.shared or self.codebook[self.pad_code] == 0
 
     @property
+    def stored_bytes(self) -> int:
+        """Codes of the layer in DRAM, filled up to whole tiles, and its codebook."""
+        groups = sum(b - a for a, b in map(self.reach, range(self.tiles)))
+        kernel = self.arrange(self.codes[:1], 0).shape[2:] if self.layer.groups == 1 else self.codes.shape[2:]
+        codes = groups * self.design.rows * self.design.cols * kernel[0] * kernel[1]
+        return -(-codes * self.bits // 8) + len(self.codebook)
+
+    @property
     def format(self) -> str:
         """For reports."""
         if self.shared:

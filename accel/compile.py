@@ -1,0 +1,170 @@
+"""The compiler: an integer network and a design to a Program.
+
+The parts, in the order in which they run: `graph` (steps, fused pooling), `first_layer` (how the input reaches the
+lanes), `memory_plan` with `tiling` (residency, tiles, loop order), `matrix` and `vector` (operations), `schedule` with
+`hazards` (program order, fetches, waits), and here the DRAM image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from accel.commands import COMMAND_BYTES, Command, Load, Store
+from accel.compiler.first_layer import Unfolded, unfold
+from accel.compiler.graph import Step, steps
+from accel.compiler.matrix import MatrixWriter
+from accel.compiler.memory_plan import Plan, Planner, StepPlan
+from accel.compiler.ops import ALIGNMENT, Stream
+from accel.compiler.schedule import Segment, schedule
+from accel.compiler.sources import Source
+from accel.compiler.tensors import InputLoader, OutputStorer, word_source
+from accel.compiler.vector import VectorWriter
+from accel.compiler.weights import LayerWeights
+from accel.design import Design
+from accel.program import LayerInfo, Placement, Program
+from models.errors import InputError
+from models.integer import IntegerNetwork, MatrixLayer
+
+DRAM_LIMIT = 1 << 32
+
+
+def compile_network(network: IntegerNetwork, design: Design) -> Program:
+    """Compile `network` for `design`.
+
+    Raises InputError, one line, for a layer that the commands cannot express or a buffer that cannot hold one tile.
+    """
+    made = steps(network, design)
+    unfolded = _unfold(network, design, made)
+    weights = {}
+    for step in made:
+        if isinstance(step.layer, MatrixLayer):
+            first = unfolded if step.input == network.input else None
+            channels = first.geometry.channels if first else step.geometry.channels
+            weights[step.name] = LayerWeights(step.layer, channels, design, first.arrange if first else None)
+    plan = Planner(network, design, made, weights, unfolded).plan()
+    stream = Stream(design, -(-plan.data_bytes // design.beat_bytes))
+    loader: InputLoader | None = None
+    for step_plan in plan.steps:
+        stream.new_layer(step_plan.step.index)
+        loader = _write(stream, network, plan, step_plan, weights, unfolded, loader)
+    return _program(network, design, made, plan, stream, weights, unfolded)
+
+
+def _unfold(network: IntegerNetwork, design: Design, made: list[Step]) -> Unfolded | None:
+    """The first layer read by window loads, if it alone reads the input and gains by it."""
+    readers = [s for s in made if network.input in (s.input, s.residual)]
+    if len(readers) != 1 or not isinstance(readers[0].layer, MatrixLayer) or readers[0].residual == network.input:
+        return None
+    step = readers[0]
+    assert isinstance(step.layer, MatrixLayer)
+    has_zero = LayerWeights(step.layer, step.geometry.channels, design, None).has_zero
+    zero_point = network.tensors[network.input].zero_point
+    return unfold(step.layer, step.geometry, design, zero_point, has_zero)
+
+
+def _write(
+    stream: Stream, network: IntegerNetwork, plan: Plan, step_plan: StepPlan, weights: dict[str, LayerWeights],
+    unfolded: Unfolded | None, loader: InputLoader | None,
+) -> InputLoader | None:  # fmt: skip
+    """Write one step's operations; the loader of the network's input goes from one of its readers to the next."""
+    step, design = step_plan.step, stream.design
+    source: Source | None = None
+    place = plan.places[step.input]
+    first = step.input == network.input
+    if first and unfolded:
+        assert place.dram is not None
+        source = unfolded.source(place.dram)
+    elif place.dram is not None and (first or place.region is None):
+        source = word_source(design, place, step_plan.flat or place.region is not None)
+    if first and place.region and loader is None:
+        assert source
+        loader = InputLoader(stream, source, place, place.region, unfolded is not None)
+    mine = loader if first and place.region else None
+    output = plan.places[step.output]
+    storer = None
+    if output.region and step.output == network.output:
+        storer = OutputStorer(stream, output, output.region, step_plan.flat)
+    if step.residual == network.input and plan.places[network.input].region:
+        if loader is None:
+            whole = plan.places[network.input]
+            assert whole.region
+            loader = InputLoader(stream, word_source(design, whole, True), whole, whole.region, False)
+        loader.need(loader.place.layout.plane)
+    residual_zero = step.layer.residual.zero_point if step.layer.residual else 0
+    zero_point = network.tensors[step.input].zero_point
+    streamed = source if place.region is None else None
+    if isinstance(step.layer, MatrixLayer):
+        MatrixWriter(
+            stream, step_plan, weights[step.name], plan.places, zero_point, residual_zero, streamed, mine, storer
+        ).write()
+    else:
+        channels = network.tensors[step.input].shape[0]
+        VectorWriter(
+            stream, step_plan, channels, plan.places, zero_point, residual_zero, streamed, mine, storer
+        ).write()
+    return loader
+
+
+def _program(
+    network: IntegerNetwork, design: Design, made: list[Step], plan: Plan, stream: Stream,
+    weights: dict[str, LayerWeights], unfolded: Unfolded | None,
+) -> Program:  # fmt: skip
+    """Addresses, image and reports."""
+    beats = -(-plan.data_bytes // design.beat_bytes)
+    order = schedule(design, stream.ops, stream.items, beats)
+    program_offset = stream.constant_bytes
+    size = -(-len(order.commands) * COMMAND_BYTES // ALIGNMENT) * ALIGNMENT
+    data = program_offset + size
+    if data + plan.data_bytes > DRAM_LIMIT:
+        raise InputError(
+            f"{network.name}: DRAM must hold {data + plan.data_bytes:,} bytes, addresses reach {DRAM_LIMIT:,}"
+        )
+    bases = {Segment.NONE: 0, Segment.CONSTANTS: 0, Segment.DATA: data, Segment.PROGRAM: program_offset}
+    commands = tuple(_moved(p.command, bases[p.segment]) for p in order.commands)
+    image = np.zeros(data, np.uint8)
+    at = 0
+    for block in stream.constants:
+        image[at : at + len(block)] = block
+        at += len(block)
+    encoded = np.frombuffer(b"".join(c.encode() for c in commands), np.uint8)
+    image[program_offset : program_offset + len(encoded)] = encoded
+    source, target = network.tensors[network.input], network.tensors[network.output]
+    entry, leave = plan.places[network.input], plan.places[network.output]
+    assert entry.dram is not None and leave.dram is not None
+    return Program(
+        name=network.name,
+        design=design,
+        commands=commands,
+        layer_of=tuple(p.layer for p in order.commands),
+        layers=tuple(_info(step, weights, network) for step in made),
+        image=image,
+        dram_bytes=data + plan.data_bytes,
+        program_offset=program_offset,
+        first_fetch=order.first_fetch,
+        input=Placement(
+            source.name, data + entry.dram, unfolded.layout if unfolded else entry.layout, source.scale, source.zero_point
+        ),
+        output=Placement(target.name, data + leave.dram, leave.layout, target.scale, target.zero_point),
+    )
+
+
+def _moved(command: Command, base: int) -> Command:
+    if base and isinstance(command, (Load, Store)):
+        return replace(command, dram_addr=command.dram_addr + base)
+    return command
+
+
+def _info(step: Step, weights: dict[str, LayerWeights], network: IntegerNetwork) -> LayerInfo:
+    """Name and kind of a step, its multiply-accumulates, its weights as they are stored."""
+    layer, g = step.layer, step.geometry
+    if not isinstance(layer, MatrixLayer):
+        kind = "add" if layer.residual else {"max": "maxpool", "sum": "avgpool"}[layer.reduce]
+        return LayerInfo(step.name, kind, 0, 0, "none")
+    pixels = g.out_h * g.out_w
+    kind = "fc" if pixels == 1 else "conv"
+    kind += "+maxpool" if step.pool else ""
+    used = weights[step.name]
+    stored = used.stored_bytes + (0 if len(step.requantise.bias) == 1 else 8 * used.outputs)
+    return LayerInfo(step.name, kind, pixels * layer.weights.size, stored, used.format)

@@ -1,0 +1,101 @@
+"""Pieces of a vector layer: channel groups by output pixels, as large as the rings allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from accel.compiler.geometry import Geometry, pieces
+from accel.compiler.tiling import LARGEST_CHUNKS, LARGEST_PIXELS, Shortage
+from accel.design import Design
+
+WHOLE_CYCLES = 2000  # a layer longer than this is cut, so that what follows can start
+PARTS = 4
+
+
+@dataclass(frozen=True)
+class VectorTask:
+    """As `accel.compiler.tiling.Task`. `cut_columns`: column pieces must start on beats of the output."""
+
+    geometry: Geometry
+    groups: int
+    in_ring: int | None
+    out_ring: int | None
+    in_pitch: int
+    out_pitch: int
+    align: int
+    cut_columns: bool
+
+
+@dataclass(frozen=True)
+class VectorTiling:
+    """Groups and output pixels (height, width) of a piece."""
+
+    groups: int
+    strip: tuple[int, int]
+    cost: float
+
+
+def vector_piece(task: VectorTask, strip: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Rows and pitch of the input of one group under a strip, rows and pitch of its output."""
+    g = task.geometry
+    rows = min(g.in_h, (strip[0] - 1) * g.stride[0] + g.kernel[0])
+    cols = min(g.in_w, (strip[1] - 1) * g.stride[1] + g.kernel[1])
+    if strip[1] >= g.out_w:
+        return rows, task.in_pitch, strip[0], task.out_pitch
+    pitch = min(task.in_pitch, (-(-cols // task.align) + (task.align > 1)) * task.align)
+    return rows, pitch, strip[0], -(-strip[1] // task.align) * task.align
+
+
+def choose_vector(design: Design, task: VectorTask) -> VectorTiling | Shortage:
+    """The tiling with the fewest pieces whose rings can hold two (or at least one)."""
+    best: VectorTiling | None = None
+    for option in _options(design, task):
+        if best is None or option.cost < best.cost:
+            best = option
+    if best:
+        return best
+    width = min(task.geometry.out_w, task.align)
+    rows, pitch, out_rows, out_pitch = vector_piece(task, (1, width))
+    needs = (rows * pitch if task.in_ring is not None else 0) + (out_rows * out_pitch if task.out_ring else 0)
+    has = (task.in_ring or 0) + (task.out_ring or 0)
+    return Shortage("activation_bytes", max(needs, has + 1) * design.rows, has * design.rows)
+
+
+def _options(design: Design, task: VectorTask) -> Iterator[VectorTiling]:
+    g = task.geometry
+    most = max(1, LARGEST_CHUNKS // (design.rows // design.lanes))
+    work = task.groups * (design.rows // design.lanes) * g.out_h * g.out_w * g.taps
+    step = task.align if task.cut_columns else 1
+    widths = [g.out_w] if g.out_w <= LARGEST_PIXELS else []
+    width = max(step, min(LARGEST_PIXELS, g.out_w) // 2 // step * step)
+    while width < g.out_w:
+        widths.append(width)
+        if width == step:
+            break
+        width = max(step, width // 2 // step * step)
+    for width in widths:
+        for parts in range(1, g.out_h + 1):
+            height = -(-g.out_h // parts)
+            if parts > 1 and height == -(-g.out_h // (parts - 1)) or height > LARGEST_PIXELS:
+                continue
+            rows, pitch, out_rows, out_pitch = vector_piece(task, (height, width))
+            groups = min(most, task.groups)
+            short = False
+            for ring, size in ((task.in_ring, rows * pitch), (task.out_ring, out_rows * out_pitch)):
+                if ring is not None:
+                    short = short or size > ring
+                    groups = max(1, min(groups, ring // 2 // size))
+            if short:
+                continue
+            groups = -(-task.groups // pieces(task.groups, groups))
+            count = pieces(task.groups, groups) * parts * pieces(g.out_w, width, step)
+            cost = work + 24.0 * count
+            for ring, size in ((task.in_ring, rows * pitch), (task.out_ring, out_rows * out_pitch)):
+                if ring is not None and count > 1 and 2 * groups * size > ring:
+                    cost += work
+            if count < PARTS and work > WHOLE_CYCLES:
+                cost += 2000.0 / count
+            if task.in_ring is not None:
+                cost += parts * pieces(g.out_w, width, step) * (rows * pitch) * task.groups
+            yield VectorTiling(groups, (height, width), cost)
