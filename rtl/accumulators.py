@@ -15,8 +15,8 @@ class Accumulators(wiring.Component):
     """`tag` comes one cycle before its `sums`: the old word is read meanwhile; the new one is written after the sums.
 
     A word is written ACC_CYCLES after its sums came and can be read from the next cycle on, 3 cycles after its tag:
-    MIN_TILE_CYCLES sees to it as long as pixels repeat in the same order. A COMPUTE that accumulates onto words that the
-    command before wrote with its last two pixels must not read them first; the compiler does not make such a command.
+    MIN_TILE_CYCLES sees to it as long as pixels repeat in the same order. A COMPUTE that accumulates onto words which
+    the command before wrote last must not read them first; the compiler does not make such a command.
 
     `done`: the last word of a command is written. `outside`: a write beyond the depth was suppressed. Address bit 14 is
     the bank.

@@ -95,7 +95,7 @@ class Feeder(wiring.Component):
         """The nested counters, their addresses, and the pipeline behind them."""
         oy, ox = Signal(12), Signal(12)
         kx, ky, group, tile = Signal(7), Signal(7), Signal(14), Signal(10)
-        # Word addresses within the bank, modulo 2**19: this pixel's, and where its output row, tap, kernel row, group began.
+        # Word addresses within the bank, modulo 2**19: of this pixel, and where its row, tap, kernel row, group began.
         pixel, line, at_tap, at_ky, at_group = (
             Signal(19, name=n) for n in ("pixel", "line", "at_tap", "at_ky", "at_group")
         )

@@ -1,0 +1,294 @@
+"""The compute unit against the docstring of `Compute` (values) and against `ComputeTiming` (cycles, events)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accel.commands import ACCUMULATOR_BANK, ACTIVATION_BANK, Compute, ConfigCompute, ErrorCode
+from accel.design import Design
+from accel.events import Event
+from accel.latency import MIN_TILE_CYCLES
+from rtl.buffers import ActivationBanks
+from rtl.compute import ComputeUnit
+from sim.timing_compute import ComputeTiming
+from tests.unit_bench import Bench, Log, Offer, from_lanes, read_all, run_commands, simulate, to_lanes, write_all
+
+ACTIVATION_WORDS = 70  # of each bank
+WEIGHT_WORDS = 120
+ACCUMULATOR_WORDS = 40  # of each bank
+
+
+def make_design(rows: int, cols: int, bits: int = 32) -> Design:
+    return Design.model_validate(
+        {
+            "name": "unit",
+            "array": {"rows": rows, "cols": cols},
+            "widths": {"accumulator": bits},
+            "buffers": {
+                "activation_bytes": max(64, 2 * ACTIVATION_WORDS * rows),
+                "weight_bytes": max(64, WEIGHT_WORDS * cols),
+                "accumulator_bytes": max(64, 8 * ACCUMULATOR_WORDS * cols),
+                "parameter_bytes": 1024,
+            },
+            "memory": {"axi_bits": 32, "latency_cycles": 1},
+            "clock_mhz": 100,
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What the memories hold before the first command."""
+
+    activations: np.ndarray  # (2, words, R) int8
+    weights: np.ndarray  # (words, C) uint8
+    codebook: np.ndarray  # (512,) int8
+
+
+def draw_contents(rng: Random, design: Design) -> Contents:
+    generator = np.random.default_rng(rng.getrandbits(32))
+    return Contents(
+        generator.integers(-128, 128, (2, ACTIVATION_WORDS, design.rows)).astype(np.int8),
+        generator.integers(0, 256, (WEIGHT_WORDS, design.cols)).astype(np.uint8),
+        generator.integers(-128, 128, 512).astype(np.int8),
+    )
+
+
+def expected(design: Design, contents: Contents, commands: Sequence[Compute | ConfigCompute]) -> np.ndarray:
+    """(2, words, C) sums: the nested loops of the docstring, literally."""
+    rows, bits = design.rows, design.widths.accumulator
+    sums = np.zeros((2, ACCUMULATOR_WORDS, design.cols), np.int64)
+    config = ConfigCompute()
+    for c in commands:
+        if isinstance(c, ConfigCompute):
+            config = c
+            continue
+        activations = contents.activations[c.act_addr // ACTIVATION_BANK].astype(np.int64)
+        stream = np.unpackbits(contents.weights[c.weight_addr :], axis=0, bitorder="little")
+        at = 0
+        for n in range(c.n_tiles):
+            for g, ky, kx in np.ndindex(c.groups, config.kernel_h, config.kernel_w):
+                tile = np.zeros((rows, design.cols), np.int64)
+                for r in range(rows):
+                    code = sum(stream[at + k].astype(np.int64) << k for k in range(c.weight_bits))
+                    at += c.weight_bits
+                    tile[r] = (
+                        contents.codebook[256 * c.codebook_bank + code] if c.use_codebook else code.astype(np.int8)
+                    )
+                if g == c.groups - 1:
+                    tile[c.rows_last :] = 0
+                for oy, ox in np.ndindex(c.out_h, c.out_w):
+                    iy = c.iy0 + ky * config.dilation_y + oy * config.stride_y
+                    ix = c.ix0 + kx * config.dilation_x + ox * config.stride_x
+                    word = c.act_addr + g * config.plane + ky * config.tap_row_step + kx * config.dilation_x
+                    word += oy * config.row_step + ox * config.stride_x
+                    pixel = np.full(rows, config.pad_value)
+                    if 0 <= iy < config.in_h and 0 <= ix < config.in_w:
+                        pixel = activations[word % ACTIVATION_BANK]
+                    target = sums[c.acc_addr // ACCUMULATOR_BANK]
+                    where = c.acc_addr % ACCUMULATOR_BANK + n * c.out_h * c.out_w + oy * c.out_w + ox
+                    old = 0 if (g, ky, kx) == (0, 0, 0) and not c.accumulate else target[where]
+                    target[where] = old + pixel @ tile
+    return (sums + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
+
+
+def draw_commands(rng: Random, design: Design) -> list[Compute | ConfigCompute]:
+    commands: list[Compute | ConfigCompute] = []
+    config, pitch = ConfigCompute(), 1
+    last: Compute | None = None
+    for index in range(rng.randint(2, 6)):
+        if index == 0 or rng.random() < 0.3:
+            config, pitch = _draw_config(rng)
+            commands.append(config)
+        if index and rng.random() < 0.05:
+            continue
+        command = _draw_command(rng, design, config, pitch)
+        if last is not None and rng.random() < 0.3:  # a chain of accumulations
+            same = replace(
+                command, out_h=last.out_h, out_w=last.out_w, n_tiles=last.n_tiles, acc_addr=last.acc_addr, accumulate=1
+            )
+            command = same if _words(design, config, same) <= WEIGHT_WORDS - same.weight_addr else command
+        if last is not None and command.accumulate and _too_early(last, command):
+            command = replace(command, accumulate=0)
+        commands.append(command)
+        last = command
+    return commands
+
+
+def _draw_config(rng: Random) -> tuple[ConfigCompute, int]:
+    in_h, in_w = rng.randint(1, 5), rng.randint(1, 5)
+    pitch = in_w + rng.randint(0, 2)
+    stride, dilation = (rng.randint(1, 3), rng.randint(1, 3)), (rng.randint(1, 2), rng.randint(1, 3))
+    kernel = rng.choice([(1, 1), (1, 1), (1, 2), (3, 1), (2, 2), (3, 3)])
+    config = ConfigCompute(
+        plane=min(31, in_h * pitch + rng.randint(0, 2)), row_step=stride[0] * pitch, tap_row_step=dilation[0] * pitch,
+        stride_y=stride[0], stride_x=stride[1], dilation_y=dilation[0], dilation_x=dilation[1],
+        kernel_h=kernel[0], kernel_w=kernel[1], in_h=in_h, in_w=in_w, pad_value=rng.randint(-128, 127),
+    )  # fmt: skip
+    return config, pitch
+
+
+def _draw_command(rng: Random, design: Design, config: ConfigCompute, pitch: int) -> Compute:
+    out_h, out_w = rng.randint(1, 4), rng.randint(1, 4)
+    iy0, ix0 = rng.randint(-3, config.in_h), rng.randint(-3, config.in_w)
+    base = rng.randint(0, 2) + iy0 * pitch + ix0
+    bits = rng.randint(1, 8)
+    codebook = int(bits < 8 or rng.random() < 0.3)
+    fits = ACCUMULATOR_WORDS // (out_h * out_w)
+    n_tiles = rng.choice([1, 1, 2, min(3, fits)])
+    command = Compute(
+        act_addr=rng.randint(0, 1) * ACTIVATION_BANK + base % ACTIVATION_BANK, iy0=iy0, ix0=ix0,
+        out_h=out_h, out_w=out_w, groups=rng.randint(1, 2), n_tiles=n_tiles, weight_bits=bits, use_codebook=codebook,
+        codebook_bank=rng.randint(0, 1), accumulate=int(rng.random() < 0.3), rows_last=rng.randint(1, design.rows),
+        cols_last=rng.randint(1, design.cols),
+        acc_addr=rng.randint(0, 1) * ACCUMULATOR_BANK + rng.randint(0, ACCUMULATOR_WORDS - n_tiles * out_h * out_w),
+    )  # fmt: skip
+    if _words(design, config, command) > WEIGHT_WORDS:
+        command = replace(command, n_tiles=1, groups=1, weight_bits=1, use_codebook=1)
+    return replace(command, weight_addr=rng.randint(0, WEIGHT_WORDS - _words(design, config, command)))
+
+
+def _words(design: Design, config: ConfigCompute, c: Compute) -> int:
+    tiles = c.n_tiles * c.groups * config.kernel_h * config.kernel_w
+    return -(-tiles * design.rows * c.weight_bits // 8)
+
+
+def _too_early(before: Compute, after: Compute) -> bool:
+    """Would `after` read a sum less than 3 cycles after the pixel that `before` wrote it with? (rtl/accumulators.py)"""
+    pixels = before.out_h * before.out_w
+    start = max(pixels, MIN_TILE_CYCLES)
+    first = before.acc_addr + (before.n_tiles - 1) * pixels
+    return any(
+        first + k == after.acc_addr + j and start + j - k < 3 for k in range(pixels) for j in range(min(3, pixels))
+    )
+
+
+def draw_offers(rng: Random, commands: Sequence[Any]) -> list[Offer]:
+    """Mostly as fast as the sequencer pushes, sometimes late, sometimes waiting."""
+    offers, pushed, ready = [], -1, 0
+    for index, command in enumerate(commands):
+        pushed += rng.choice([1, 2, 2, 2, rng.randint(1, 60)])
+        waits = {}
+        if hasattr(command, "wait_load") and rng.random() < 0.4:
+            ready = max(ready, pushed + rng.randint(-5, 120))
+            names = [
+                name for name in ("wait_load", "wait_compute", "wait_post", "wait_store") if hasattr(command, name)
+            ]
+            waits = {name: 700 * index + rng.randint(1, 700) for name in rng.sample(names, rng.randint(1, 2))}
+        offers.append(Offer(replace(command, **waits), pushed, ready if waits else 0))
+    return offers
+
+
+def run(design: Design, contents: Contents, offers: Sequence[Offer]) -> tuple[Log, np.ndarray]:
+    """Load the memories, run the commands, read the accumulators."""
+    unit, banks = ComputeUnit(design), ActivationBanks(design)
+    bench = Bench(unit, {"banks": banks}, [(unit.r_act, banks.r_feed)])
+    result: dict[str, Any] = {}
+
+    async def testbench(ctx: Any) -> None:
+        for bank in range(2):
+            words = [from_lanes(word) for word in contents.activations[bank]]
+            await write_all(ctx, banks.w_load, words, bank * ACTIVATION_BANK)
+        await write_all(ctx, unit.w_weight, [from_lanes(word) for word in contents.weights])
+        if any(getattr(offer.command, "use_codebook", 0) for offer in offers):
+            most = 1 << max(getattr(offer.command, "weight_bits", 0) for offer in offers)
+            for bank in range(2):
+                entries = contents.codebook[256 * bank : 256 * bank + most]
+                await write_all(ctx, unit.w_codebook, [int(v) & 255 for v in entries], 256 * bank)
+        result["log"] = await run_commands(ctx, bench, offers)
+        sums = [await read_all(ctx, unit.r_acc, ACCUMULATOR_WORDS, bank * ACCUMULATOR_BANK) for bank in range(2)]
+        bits = design.widths.accumulator
+        result["sums"] = np.array([[to_lanes(word, design.cols, bits) for word in bank] for bank in sums])
+
+    simulate(bench, testbench)
+    return result["log"], result["sums"]
+
+
+def timed(design: Design, offers: Sequence[Offer]) -> Log:
+    """The same log as the hardware's, from the timing model."""
+    timing, log = ComputeTiming(design), Log(events={})
+    for offer in offers:
+        step = timing.step(offer.command, offer.pushed, offer.ready)
+        log.pops.append(step.pop)
+        if isinstance(offer.command, Compute):
+            log.dones.append(step.complete)
+        for event, count in step.events.items():
+            log.events[event] = log.events.get(event, 0) + count
+    return log
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_values_cycles_and_events(rng: Random) -> None:
+    design = make_design(rng.randint(1, 6), rng.randint(1, 6), rng.choice([20, 25, 32]))
+    contents = draw_contents(rng, design)
+    offers = draw_offers(rng, draw_commands(rng, design))
+    log, sums = run(design, contents, offers)
+    np.testing.assert_array_equal(sums, expected(design, contents, [offer.command for offer in offers]))
+    model = timed(design, offers)
+    assert (log.pops, log.dones, log.errors) == (model.pops, model.dones, [])
+    assert log.events == model.events | {event: 0 for event in log.events if event not in model.events}
+
+
+@pytest.mark.parametrize("pixels", [1, 4, 5, 6, 9])
+def test_commands_follow_without_bubbles(pixels: int) -> None:
+    """One tile a command, and two: max(T, R, MIN_TILE_CYCLES) cycles a tile from the second command on."""
+    design = make_design(5, 2)
+    for tiles in (1, 2):
+        offers = [Offer(Compute(out_w=pixels, groups=tiles, acc_addr=ACCUMULATOR_BANK * (k % 2)), k) for k in range(6)]
+        offers.insert(0, Offer(ConfigCompute(in_w=9), -1))
+        log, _ = run(design, draw_contents(Random(1), design), offers)
+        period = max(pixels, 5, MIN_TILE_CYCLES)
+        assert np.diff(log.dones).tolist() == [tiles * period] * 5
+        assert log.dones == timed(design, offers).dones
+
+
+def test_short_arrays_keep_the_accumulators_distance() -> None:
+    design = make_design(1, 1)
+    offers = [Offer(ConfigCompute(kernel_w=4, in_w=9), -1), Offer(Compute(), 0), Offer(Compute(accumulate=1), 1)]
+    contents = draw_contents(Random(2), design)
+    log, sums = run(design, contents, offers)
+    np.testing.assert_array_equal(sums, expected(design, contents, [offer.command for offer in offers]))
+    assert np.diff(log.dones).tolist() == [4 * MIN_TILE_CYCLES]
+
+
+def test_a_write_outside_is_suppressed_and_flagged() -> None:
+    design = make_design(2, 3)
+    contents = draw_contents(Random(3), design)
+    inside = Compute(out_w=2, acc_addr=ACCUMULATOR_WORDS - 2)
+    outside = Compute(out_w=3, acc_addr=ACCUMULATOR_BANK + ACCUMULATOR_WORDS - 1)
+    config = ConfigCompute(in_w=9)
+    log, sums = run(design, contents, [Offer(config, -1), Offer(inside, 0), Offer(outside, 1)])
+    assert [code for _, code in log.errors] == [ErrorCode.BUFFER_RANGE] * 2
+    shorter = replace(outside, out_w=1)
+    np.testing.assert_array_equal(sums, expected(design, contents, [config, inside, shorter]))
+    assert log.events[Event.ACC_WRITES] == 3
+
+
+def test_halt_starts_nothing_and_writes_nothing() -> None:
+    design = make_design(3, 2)
+    contents = draw_contents(Random(4), design)
+    unit, banks = ComputeUnit(design), ActivationBanks(design)
+    bench = Bench(unit, {"banks": banks}, [(unit.r_act, banks.r_feed)])
+    offers = [Offer(ConfigCompute(in_w=9), -1), Offer(Compute(out_w=8), 0), Offer(Compute(out_w=8), 30)]
+
+    async def testbench(ctx: Any) -> None:
+        await write_all(ctx, banks.w_load, [from_lanes(word) for word in contents.activations[0]])
+        await write_all(ctx, unit.w_weight, [from_lanes(word) for word in contents.weights])
+        done = timed(design, offers).dones[0]
+        log = await run_commands(ctx, bench, offers, halt_at=done - 3)
+        assert log.pops == timed(design, offers).pops[:2]
+        sums = await read_all(ctx, unit.r_acc, 8)
+        full = expected(design, contents, [offers[0].command, offers[1].command])[0]
+        want = [from_lanes(word, 32) for word in full[:4]] + [0] * 4
+        assert sums == want
+
+    simulate(bench, testbench)
