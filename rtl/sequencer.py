@@ -35,7 +35,7 @@ UNIT_OPCODES = {
     "store": (Opcode.STORE,),
 }
 # Fields that count something and must not be zero.
-NOT_ZERO = {
+NOT_ZERO: dict[type[Command], tuple[str, ...]] = {
     Load: ("row_beats", "rows"),
     ConfigCompute: ("stride_x", "stride_y", "dilation_x", "dilation_y", "kernel_h", "kernel_w", "in_h", "in_w"),
     Compute: ("out_h", "out_w", "groups", "n_tiles"),

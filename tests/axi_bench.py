@@ -1,0 +1,174 @@
+"""An AXI memory for block tests in Amaranth's simulator, and how a unit is driven through one list of commands.
+
+`ReadMemory` and `WriteMemory` are stepped once a cycle: `drive` gives the inputs of this cycle, `observe` takes what the
+unit did in it. Without stalls they are the memory of docs/architecture.md; with stalls every handshake waits at random.
+Both check the protocol: a payload that was offered stays, a burst does not cross 4 KiB, and it lies in the memory.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from random import Random
+
+import numpy as np
+from amaranth.sim import Simulator
+
+BASE = 0x7654_3000  # DRAM_BASE in all tests
+
+
+class _Channel:
+    """What an AXI address channel may do."""
+
+    def __init__(self, beat_bytes: int, size: int) -> None:
+        self.beat_bytes, self.size = beat_bytes, size
+        self.offered: tuple | None = None
+        self.bursts: list[tuple[int, int]] = []
+
+    def check(self, valid: int, ready: bool, payload: tuple) -> bool:
+        """Whether an address was accepted in this cycle."""
+        if self.offered is not None:
+            assert (valid, payload) == (1, self.offered), "an offered address was changed"
+        self.offered = payload if valid and not ready else None
+        if not (valid and ready):
+            return False
+        addr, length, size, burst = payload
+        count = (length + 1) * self.beat_bytes
+        assert (1 << size, burst) == (self.beat_bytes, 1)
+        assert addr // 4096 == (addr + count - 1) // 4096, "a burst crosses 4 KiB"
+        assert 0 <= addr - BASE <= self.size - count, "a burst leaves the memory"
+        self.bursts.append((addr - BASE, length + 1))
+        return True
+
+
+class ReadMemory:
+    """Answers read bursts from `content`. `bad`: beats (counted from the first) that come with SLVERR."""
+
+    def __init__(
+        self, content: np.ndarray, beat_bytes: int, latency: int, interval: int, stalls: Random | None
+    ) -> None:
+        self.content, self.beat_bytes, self.latency, self.interval = content, beat_bytes, latency, interval
+        self.stalls = stalls
+        self.channel = _Channel(beat_bytes, len(content))
+        self.waiting: deque[list[int]] = deque()  # cycle of the first beat, offset, beats left
+        self.earliest = 0
+        self.bad: set[int] = set()
+        self.beats = 0
+        self.shown = False  # a beat is on the bus
+
+    @property
+    def in_flight(self) -> int:
+        return len(self.waiting)
+
+    def drive(self, ctx, axi, cycle: int) -> None:
+        self.ready = self.stalls is None or self.stalls.random() < 0.6
+        ctx.set(axi.arready, self.ready)
+        due = bool(self.waiting) and cycle >= max(self.waiting[0][0], self.earliest)
+        self.shown = due and (self.shown or self.stalls is None or self.stalls.random() < 0.6)
+        ctx.set(axi.rvalid, self.shown)
+        if self.shown:
+            _, at, left = self.waiting[0]
+            ctx.set(axi.rdata, int.from_bytes(self.content[at : at + self.beat_bytes].tobytes(), "little"))
+            ctx.set(axi.rlast, left == 1)
+            ctx.set(axi.rresp, 2 * (self.beats in self.bad))
+        else:
+            ctx.set(axi.rdata, 0)
+
+    @staticmethod
+    def watched(axi) -> list:
+        return [axi.arvalid, axi.araddr, axi.arlen, axi.arsize, axi.arburst, axi.rready]
+
+    def observe(self, seen: tuple, cycle: int) -> None:
+        valid, *payload, rready = seen
+        if self.shown and rready:
+            self.waiting[0][1] += self.beat_bytes
+            self.waiting[0][2] -= 1
+            if not self.waiting[0][2]:
+                self.waiting.popleft()
+            self.beats += 1
+            self.shown = False
+            self.earliest = cycle + self.interval
+        if self.channel.check(valid, self.ready, tuple(payload)):
+            self.waiting.append([cycle + self.latency, payload[0] - BASE, payload[1] + 1])
+
+
+class WriteMemory:
+    """Takes write bursts into `content`. `bad`: bursts (counted from the first) that are answered with SLVERR."""
+
+    def __init__(self, size: int, beat_bytes: int, latency: int, interval: int, stalls: Random | None) -> None:
+        self.content = np.zeros(size, np.uint8)
+        self.written = np.zeros(size, bool)
+        self.beat_bytes, self.latency, self.interval, self.stalls = beat_bytes, latency, interval, stalls
+        self.channel = _Channel(beat_bytes, size)
+        self.open: deque[list[int]] = deque()  # offset and beats left of bursts whose data is to come
+        self.answers: deque[int] = deque()  # cycles from which responses are due
+        self.earliest = 0
+        self.bad: set[int] = set()
+        self.answered = 0
+        self.shown = False
+        self.offered: tuple | None = None
+
+    @property
+    def in_flight(self) -> int:
+        return len(self.open) + len(self.answers)
+
+    def drive(self, ctx, axi, cycle: int) -> None:
+        luck = self.stalls.random if self.stalls else lambda: 0.0
+        self.aw_ready = luck() < 0.6
+        self.w_ready = cycle >= self.earliest and luck() < 0.6
+        due = bool(self.answers) and cycle >= self.answers[0]
+        self.shown = due and (self.shown or luck() < 0.6)
+        ctx.set(axi.awready, self.aw_ready)
+        ctx.set(axi.wready, self.w_ready)
+        ctx.set(axi.bvalid, self.shown)
+        ctx.set(axi.bresp, 2 * (self.shown and self.answered in self.bad))
+
+    @staticmethod
+    def watched(axi) -> list:
+        address = [axi.awvalid, axi.awaddr, axi.awlen, axi.awsize, axi.awburst]
+        return [*address, axi.wvalid, axi.wdata, axi.wstrb, axi.wlast, axi.bready]
+
+    def observe(self, seen: tuple, cycle: int) -> None:
+        aw_valid, *payload, w_valid, data, strobe, last, b_ready = (*seen[:5], *seen[5:])
+        if self.shown and b_ready:
+            self.answers.popleft()
+            self.answered += 1
+            self.shown = False
+        if self.offered is not None:
+            assert (w_valid, data, last) == self.offered, "an offered beat was changed"
+        self.offered = (1, data, last) if w_valid and not self.w_ready else None
+        if w_valid and self.w_ready:
+            assert self.open, "data before its address"
+            assert strobe == (1 << self.beat_bytes) - 1
+            at, left = self.open[0]
+            assert bool(last) == (left == 1)
+            self.content[at : at + self.beat_bytes] = np.frombuffer(
+                int(data).to_bytes(self.beat_bytes, "little"), np.uint8
+            )
+            self.written[at : at + self.beat_bytes] = True
+            self.open[0] = [at + self.beat_bytes, left - 1]
+            self.earliest = cycle + self.interval
+            if left == 1:
+                self.open.popleft()
+                self.answers.append(cycle + self.latency)
+        if self.channel.check(aw_valid, self.aw_ready, tuple(payload)):
+            self.open.append([payload[0] - BASE, payload[1] + 1])
+
+
+class Bench:
+    """A unit in Amaranth's simulator, run again and again from reset: `run(body)` awaits `body(ctx)`."""
+
+    def __init__(self, unit) -> None:
+        self.unit = unit
+        self.simulator = Simulator(unit)
+        self.simulator.add_clock(1e-6)
+        self.body = None
+        self.simulator.add_testbench(self._bench)
+
+    async def _bench(self, ctx) -> None:
+        await self.body(ctx)
+
+    def run(self, body) -> None:
+        if self.body is not None:
+            self.simulator.reset()
+        self.body = body
+        self.simulator.run()

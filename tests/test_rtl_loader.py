@@ -1,0 +1,293 @@
+"""The loader against its twin in numpy (what is written) and in sim (when)."""
+
+from __future__ import annotations
+
+from functools import cache
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accel.commands import COMMAND_BYTES, ErrorCode, Load, Target
+from accel.design import Design
+from accel.events import Event
+from accel.layout import stride_bytes, target_depth, word_bytes
+from rtl.loader import Loader
+from sim.timing_load import LoadTiming
+from tests.axi_bench import BASE, Bench, ReadMemory
+from tests.draw import with_memory
+
+DRAM_BYTES = 24576
+# rows, cols, lanes, AXI bits, beats of a burst, bursts in flight
+SHAPES = [
+    (3, 5, 1, 32, 4, 2),
+    (8, 8, 8, 64, 16, 8),
+    (7, 7, 7, 64, 64, 1),
+    (5, 3, 1, 128, 8, 3),
+    (4, 6, 2, 256, 16, 8),
+    (17, 9, 1, 128, 1, 8),
+    (1, 1, 1, 512, 64, 2),
+    (64, 2, 2, 512, 2, 4),
+]
+
+
+@cache
+def design_of(shape: tuple[int, ...]) -> Design:
+    rows, cols, lanes, bits, burst, outstanding = shape
+    return Design.model_validate(
+        {
+            "name": "loader",
+            "array": {"rows": rows, "cols": cols},
+            "buffers": {
+                "activation_bytes": max(64, 2 * 100 * rows),
+                "weight_bytes": max(64, 90 * cols),
+                "accumulator_bytes": max(64, 8 * 16 * cols),
+                "parameter_bytes": 8 * 40 * lanes,
+                "program_commands": 64,
+            },
+            "post_lanes": lanes,
+            "memory": {
+                "axi_bits": bits,
+                "latency_cycles": 20,
+                "burst_beats": burst,
+                "outstanding_bursts": outstanding,
+            },
+            "clock_mhz": 100,
+        }
+    )
+
+
+@cache
+def bench_of(shape: tuple[int, ...]) -> Bench:
+    return Bench(Loader(design_of(shape)))
+
+
+def draw_load(rng: Random, design: Design) -> Load:
+    """A legal LOAD that stays in DRAM and in its buffer."""
+    beat = design.beat_bytes
+    target = Target(rng.choice([0, 0, 0, 1, 2, 3, 4]))
+    stride = stride_bytes(word_bytes(design, target), beat)
+    rows = 1 if target is Target.PROGRAM else rng.choice([1, 1, 2, 3, 5])
+    depth = target_depth(design, target)
+    window: dict[str, int] = {}
+    if target is Target.ACTIVATION and rng.random() < 0.6:
+        run = rng.randint(1, design.rows)
+        step, skip = rng.randint(1, 12), rng.randint(0, beat - 1)
+        row_words = rng.randint(1, min(20, depth // rows))
+        row_beats = -(-(skip + (row_words - 1) * step + run) // beat) + rng.choice([0, 0, 1])
+        lane = rng.randint(0, design.rows - run)
+        window = {"window": 1, "run": run, "step": step, "lane": lane, "row_words": row_words, "skip_bytes": skip}
+        words = row_words
+    else:
+        per_word = max(1, stride // beat)
+        row_beats = rng.randint(1, max(1, min(40, depth // rows * stride // beat) // per_word)) * per_word
+        words = row_beats * beat // stride
+    rows = max(1, min(rows, depth // words))
+    dst_pitch = rng.randint(words, max(words, depth // rows)) if rows > 1 else 0
+    extent = (rows - 1) * dst_pitch + words
+    bank = rng.randint(0, 1) << 19 if target is Target.ACTIVATION else 0
+    pitch_beats = rng.randint(0, 70)
+    extent_beats = (rows - 1) * pitch_beats + row_beats
+    start = rng.randint(0, DRAM_BYTES // beat - extent_beats)
+    return Load(
+        dram_addr=start * beat,
+        target=target,
+        dst_addr=bank + (0 if target is Target.PROGRAM else rng.randint(0, max(0, depth - extent))),
+        row_beats=row_beats,
+        rows=rows,
+        dram_pitch=pitch_beats * beat,
+        dst_pitch=dst_pitch,
+        wait_compute=rng.choice([0, 0, 1]),
+        **window,
+    )
+
+
+def twin(design: Design, dram: np.ndarray, load: Load) -> list[tuple]:
+    """(target, address, bytes of the written lanes, first of these lanes) in order."""
+    target = Target(load.target)
+    size = word_bytes(design, target)
+    stride = stride_bytes(size, design.beat_bytes)
+    out = []
+    for y in range(load.rows):
+        at = load.dram_addr + y * load.dram_pitch
+        row = dram[at : at + load.row_beats * design.beat_bytes].tobytes()
+        if load.window:
+            pieces = [row[load.skip_bytes + i * load.step :][: load.run] for i in range(load.row_words)]
+        else:
+            pieces = [row[i * stride :][:size] for i in range(len(row) // stride)]
+        for i, piece in enumerate(pieces):
+            address = None if target is Target.PROGRAM else load.dst_addr + y * load.dst_pitch + i
+            out.append((target, address, piece, load.lane))
+    return out
+
+
+class Run:
+    """What the hardware did with a list of commands pushed in given cycles; waits hold from `ready` on."""
+
+    def __init__(self, shape: tuple[int, ...], commands, pushed, ready, memory: ReadMemory, size: int = DRAM_BYTES):
+        self.design = design_of(shape)
+        self.bench = bench_of(shape)
+        self.commands, self.pushed, self.ready, self.memory, self.size = commands, pushed, ready, memory, size
+        self.pops: list[int] = []
+        self.dones: list[int] = []
+        self.writes: list[tuple] = []
+        self.write_cycles: list[int] = []
+        self.error = 0
+        self.bench.run(self.body)
+
+    async def body(self, ctx) -> None:
+        unit, axi = self.bench.unit, self.bench.unit.axi
+        ctx.set(unit.dram_base, BASE)
+        ctx.set(unit.dram_size, self.size)
+        ports = [unit.w_act, unit.w_weight, unit.w_param, unit.w_codebook]
+        outputs = [unit.i.ready, unit.done, unit.idle, unit.error, unit.program_write, *self.memory.watched(axi)]
+        outputs += [port.en for port in ports]
+        halted = False
+        for cycle in range(20000):
+            current = len(self.pops)
+            valid = current < len(self.commands) and cycle > self.pushed[current]
+            ctx.set(unit.i.valid, valid)
+            ctx.set(unit.i.payload, int.from_bytes(self.commands[current].encode(), "little") if valid else 0)
+            ctx.set(unit.completed_compute, current < len(self.ready) and cycle >= self.ready[current])
+            ctx.set(unit.halt, halted)
+            self.memory.drive(ctx, axi, cycle)
+            ready, done, idle, error, program, *seen = (ctx.get(value) for value in outputs)
+            self.memory.observe(tuple(seen[:6]), cycle)
+            self._writes(ctx, cycle, seen[6:], program)
+            await ctx.tick()
+            if valid and ready:
+                self.pops.append(cycle)
+            if done:
+                self.dones.append(cycle)
+            if error and not self.error:
+                self.error = error
+            if idle and (halted or len(self.dones) == len(self.commands)):
+                assert self.memory.in_flight == 0
+                return
+            halted = halted or bool(error)
+        raise AssertionError("the loader hangs")
+
+    def _writes(self, ctx, cycle: int, enables, program: int) -> None:
+        unit, design = self.bench.unit, self.design
+        if program:
+            data = int(ctx.get(unit.program_data)).to_bytes(COMMAND_BYTES, "little")
+            self.writes.append((Target.PROGRAM, None, data, 0))
+            self.write_cycles.append(cycle)
+        for target, enable in zip(Target, enables, strict=False):
+            if enable:
+                port = (unit.w_act, unit.w_weight, unit.w_param, unit.w_codebook)[target]
+                size = word_bytes(design, target)
+                data = int(ctx.get(port.data)).to_bytes(size, "little")
+                mask = int(ctx.get(port.mask))
+                lane_bytes = size // len(port.mask)
+                lanes = [k for k in range(len(port.mask)) if mask >> k & 1]
+                assert lanes == list(range(lanes[0], lanes[-1] + 1))
+                kept = data[lanes[0] * lane_bytes : (lanes[-1] + 1) * lane_bytes]
+                self.writes.append((target, int(ctx.get(port.addr)), kept, lanes[0]))
+                self.write_cycles.append(cycle)
+
+
+def dram_of(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, DRAM_BYTES).astype(np.uint8)
+
+
+def draw_run(rng: Random, shape: tuple[int, ...], stalls: bool) -> tuple[Run, list[int], Design]:
+    latency, interval = rng.choice([1, 2, rng.randint(1, 60)]), rng.randint(1, 4)
+    design = with_memory(design_of(shape), latency, interval)
+    commands = [draw_load(rng, design) for _ in range(rng.randint(1, 7))]
+    pushed, cycle = [], 0
+    for _ in commands:
+        cycle += rng.choice([2, 2, rng.randint(2, 80)])
+        pushed.append(cycle)
+    ready = [push + rng.choice([0, rng.randint(0, 60)]) if c.wait_compute else 0
+             for c, push in zip(commands, pushed, strict=True)]  # fmt: skip
+    seed = rng.getrandbits(32)
+    memory = ReadMemory(dram_of(seed), design.beat_bytes, latency, interval, Random(seed) if stalls else None)
+    return Run(shape, commands, pushed, ready, memory), ready, design
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.randoms(use_true_random=False), st.sampled_from(SHAPES))
+def test_words_and_cycles_equal_the_twins(rng: Random, shape: tuple[int, ...]) -> None:
+    run, ready, design = draw_run(rng, shape, stalls=False)
+    timing = LoadTiming(design)
+    written = 0
+    expected = []
+    for command, pushed, waits, pop, done in zip(
+        run.commands, run.pushed, ready, run.pops, run.dones, strict=True
+    ):  # fmt: skip
+        step = timing.step(command, pushed, waits)
+        assert (pop, done) == (step.pop, step.complete), command
+        words = twin(design, run.memory.content, command)
+        if command.target == Target.PROGRAM:
+            cycles = [timing.program_written(k) for k in range(len(words))]
+            assert cycles == run.write_cycles[written : written + len(words)]
+        written += len(words)
+        expected += words
+    assert run.writes == expected
+    assert run.error == 0
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.randoms(use_true_random=False), st.sampled_from(SHAPES))
+def test_stalls_change_nothing_but_the_cycles(rng: Random, shape: tuple[int, ...]) -> None:
+    run, _, design = draw_run(rng, shape, stalls=True)
+    assert run.writes == [word for command in run.commands for word in twin(design, run.memory.content, command)]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.randoms(use_true_random=False), st.sampled_from(SHAPES))
+def test_events_equal_what_the_bus_and_the_memories_saw(rng: Random, shape: tuple[int, ...]) -> None:
+    run, ready, design = draw_run(rng, shape, stalls=False)
+    timing, total = LoadTiming(design), dict.fromkeys(Event, 0)
+    for command, pushed, waits in zip(run.commands, run.pushed, ready, strict=True):
+        for event, count in timing.step(command, pushed, waits).events.items():
+            total[event] += count
+    targets = [write[0] for write in run.writes]
+    assert total[Event.READ_BEATS] == run.memory.beats
+    assert total[Event.READ_BURSTS] == len(run.memory.channel.bursts)
+    assert total[Event.ACT_WRITES] == targets.count(Target.ACTIVATION)
+    assert total[Event.WEIGHT_WRITES] == targets.count(Target.WEIGHT)
+    assert total[Event.PARAM_WRITES] == targets.count(Target.PARAMETER)
+
+
+def run_one(command: Load, bad: tuple[int, ...] = (), size: int = DRAM_BYTES) -> Run:
+    memory = ReadMemory(dram_of(1)[:size], design_of(SHAPES[1]).beat_bytes, 9, 1, Random(2))
+    memory.bad = set(bad)
+    return Run(SHAPES[1], [command], [0], [0], memory, size)
+
+
+def test_no_burst_leaves_the_dram() -> None:
+    run = run_one(Load(target=Target.WEIGHT, dram_addr=800, row_beats=30), size=1000)  # a byte short: 800 + 240 > 1000
+    assert run.error == ErrorCode.DRAM_RANGE
+    assert run.memory.channel.bursts == [(800, 12)]  # the next one would end at 1024
+    whole = run_one(Load(target=Target.WEIGHT, dram_addr=760, row_beats=30), size=1000)
+    assert (whole.error, len(whole.writes)) == (0, 30)
+
+
+def test_an_address_beyond_32_bits_is_outside() -> None:
+    run = run_one(Load(target=Target.WEIGHT, dram_addr=0, row_beats=1, rows=40, dram_pitch=(1 << 28) - 8))
+    assert run.error == ErrorCode.DRAM_RANGE
+    assert len(run.memory.channel.bursts) == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "depth"), [(t, target_depth(design_of(SHAPES[1]), t)) for t in Target if t is not Target.PROGRAM]
+)
+def test_no_word_is_written_outside_its_memory(target: Target, depth: int) -> None:
+    step = 8 if target is Target.CODEBOOK else 1  # words of a beat
+    bank = (1 << 19) if target is Target.ACTIVATION else 0
+    per_word = 8 if target is Target.PARAMETER else 1
+    inside = Load(target=target, dst_addr=bank + depth - 2 * step, row_beats=2 * per_word)
+    assert run_one(inside).error == 0
+    run = run_one(Load(target=target, dst_addr=bank + depth - 2 * step + 1, row_beats=2 * per_word))
+    assert run.error == ErrorCode.BUFFER_RANGE
+    assert len(run.writes) == 2 * step - 1
+
+
+def test_a_bad_response_stops_it_and_the_bus_is_emptied() -> None:
+    run = run_one(Load(target=Target.WEIGHT, row_beats=80), bad=(5,))
+    assert run.error == ErrorCode.AXI_RESPONSE
+    assert len(run.writes) < 80

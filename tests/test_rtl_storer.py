@@ -1,0 +1,223 @@
+"""The storer against its twin in numpy (what DRAM holds) and in sim (when)."""
+
+from __future__ import annotations
+
+from functools import cache
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accel.commands import ErrorCode, Store, Target
+from accel.design import Design
+from accel.events import Event
+from accel.layout import beats, words_to_dram
+from rtl.storer import Storer
+from sim.timing_store import StoreTiming
+from tests.axi_bench import BASE, Bench, WriteMemory
+from tests.draw import with_memory
+
+DRAM_BYTES = 16384
+BANK_WORDS = 120
+# rows, AXI bits, beats of a burst
+SHAPES = [(3, 32, 4), (8, 64, 16), (7, 64, 1), (5, 128, 8), (4, 256, 16), (17, 32, 64), (1, 512, 4), (64, 128, 2)]
+
+
+@cache
+def design_of(shape: tuple[int, int, int]) -> Design:
+    rows, bits, burst = shape
+    return Design.model_validate(
+        {
+            "name": "storer",
+            "array": {"rows": rows, "cols": 2},
+            "buffers": {
+                "activation_bytes": 2 * BANK_WORDS * rows,
+                "weight_bytes": 64,
+                "accumulator_bytes": 128,
+                "parameter_bytes": 128,
+            },
+            "post_lanes": 1,
+            "memory": {"axi_bits": bits, "latency_cycles": 20, "burst_beats": burst},
+            "clock_mhz": 100,
+        }
+    )
+
+
+@cache
+def bench_of(shape: tuple[int, int, int]) -> Bench:
+    return Bench(Storer(design_of(shape)))
+
+
+def draw_stores(rng: Random, design: Design) -> list[Store]:
+    """STOREs that lie behind one another in DRAM, so that no one overwrites another."""
+    beat, free = design.beat_bytes, 0
+    commands = []
+    for _ in range(rng.randint(1, 7)):
+        rows, row_words = rng.choice([1, 1, 2, 4]), rng.randint(1, rng.choice([3, 30]))
+        row_beats = beats(design, Target.ACTIVATION, row_words)
+        pitch = row_beats + rng.choice([0, 0, rng.randint(0, 9)])
+        start = free + rng.randint(0, 20)
+        free = start + (rows - 1) * pitch + row_beats
+        src_pitch = rng.randint(0, (BANK_WORDS - row_words) // max(1, rows - 1))
+        extent = (rows - 1) * src_pitch + row_words
+        if free * beat > DRAM_BYTES:
+            break
+        commands.append(
+            Store(
+                dram_addr=start * beat,
+                src_addr=(rng.randint(0, 1) << 19) + rng.randint(0, max(0, BANK_WORDS - extent)),
+                row_words=row_words,
+                rows=rows,
+                dram_pitch=pitch * beat,
+                src_pitch=src_pitch if rows > 1 else 0,
+                wait_post=rng.choice([0, 0, 1]),
+            )
+        )
+    return commands or [Store()]
+
+
+def twin(design: Design, banks: np.ndarray, commands: list[Store]) -> tuple[np.ndarray, np.ndarray]:
+    """What DRAM holds, and which of its bytes were written."""
+    content, written = np.zeros(DRAM_BYTES, np.uint8), np.zeros(DRAM_BYTES, bool)
+    for command in commands:
+        count = beats(design, Target.ACTIVATION, command.row_words) * design.beat_bytes
+        for y in range(command.rows):
+            at = command.src_addr % (1 << 19) + y * command.src_pitch
+            words = banks[command.src_addr >> 19, at : at + command.row_words]
+            packed = words_to_dram(words, design.beat_bytes).view(np.uint8)
+            to = command.dram_addr + y * command.dram_pitch
+            content[to : to + count] = 0
+            content[to : to + len(packed)] = packed
+            written[to : to + count] = True
+    return content, written
+
+
+class Run:
+    """What the hardware did with a list of commands pushed in given cycles; waits hold from `ready` on."""
+
+    def __init__(self, shape: tuple[int, int, int], commands, pushed, ready, memory: WriteMemory, size: int) -> None:
+        self.design = design_of(shape)
+        self.bench = bench_of(shape)
+        self.commands, self.pushed, self.ready, self.memory, self.size = commands, pushed, ready, memory, size
+        self.banks = np.random.default_rng(5).integers(-128, 128, (2, BANK_WORDS, self.design.rows)).astype(np.int8)
+        self.pops: list[int] = []
+        self.dones: list[int] = []
+        self.error = self.reads = 0
+        self.bench.run(self.body)
+
+    async def body(self, ctx) -> None:
+        unit, axi = self.bench.unit, self.bench.unit.axi
+        ctx.set(unit.dram_base, BASE)
+        ctx.set(unit.dram_size, self.size)
+        outputs = [unit.i.ready, unit.done, unit.idle, unit.error, unit.r_act.en, unit.r_act.addr]
+        outputs += self.memory.watched(axi)
+        halted = False
+        for cycle in range(20000):
+            current = len(self.pops)
+            valid = current < len(self.commands) and cycle > self.pushed[current]
+            ctx.set(unit.i.valid, valid)
+            ctx.set(unit.i.payload, int.from_bytes(self.commands[current].encode(), "little") if valid else 0)
+            ctx.set(unit.completed_post, current < len(self.ready) and cycle >= self.ready[current])
+            ctx.set(unit.halt, halted)
+            self.memory.drive(ctx, axi, cycle)
+            ready, done, idle, error, read, addr, *seen = (ctx.get(value) for value in outputs)
+            self.memory.observe(tuple(seen), cycle)
+            await ctx.tick()
+            if read:
+                self.reads += 1
+                word = self.banks[addr >> 19, addr % (1 << 19) % BANK_WORDS].tobytes()
+                ctx.set(unit.r_act.data, int.from_bytes(word, "little"))
+            if valid and ready:
+                self.pops.append(cycle)
+            if done:
+                self.dones.append(cycle)
+            if error and not self.error:
+                self.error = error
+            if idle and (halted or len(self.dones) == len(self.commands)):
+                assert self.memory.in_flight == 0
+                return
+            halted = halted or bool(error)
+        raise AssertionError("the storer hangs")
+
+
+def draw_run(rng: Random, shape: tuple[int, int, int], stalls: bool) -> tuple[Run, Design]:
+    latency, interval = rng.choice([1, 2, rng.randint(1, 60)]), rng.randint(1, 4)
+    design = with_memory(design_of(shape), latency, interval)
+    commands = draw_stores(rng, design)
+    pushed, cycle = [], 0
+    for _ in commands:
+        cycle += rng.choice([2, 2, rng.randint(2, 80)])
+        pushed.append(cycle)
+    ready = [push + rng.choice([0, rng.randint(0, 60)]) if c.wait_post else 0
+             for c, push in zip(commands, pushed, strict=True)]  # fmt: skip
+    random = Random(rng.getrandbits(32)) if stalls else None
+    memory = WriteMemory(DRAM_BYTES, design.beat_bytes, latency, interval, random)
+    return Run(shape, commands, pushed, ready, memory, DRAM_BYTES), design
+
+
+def check_content(run: Run, design: Design) -> None:
+    content, written = twin(design, run.banks, run.commands)
+    assert np.array_equal(run.memory.written, written)
+    assert np.array_equal(run.memory.content, content)
+    assert run.error == 0
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.randoms(use_true_random=False), st.sampled_from(SHAPES))
+def test_bytes_cycles_and_events_equal_the_twins(rng: Random, shape: tuple[int, int, int]) -> None:
+    run, design = draw_run(rng, shape, stalls=False)
+    check_content(run, design)
+    timing, total = StoreTiming(design), dict.fromkeys(Event, 0)
+    for command, pushed, waits, pop, done in zip(
+        run.commands, run.pushed, run.ready, run.pops, run.dones, strict=True
+    ):  # fmt: skip
+        step = timing.step(command, pushed, waits)
+        assert (pop, done) == (step.pop, step.complete), command
+        for event, count in step.events.items():
+            total[event] += count
+    assert total[Event.WRITE_BURSTS] == len(run.memory.channel.bursts)
+    assert total[Event.WRITE_BEATS] == sum(length for _, length in run.memory.channel.bursts)
+    assert total[Event.ACT_READS] == run.reads
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.randoms(use_true_random=False), st.sampled_from(SHAPES))
+def test_stalls_change_nothing_but_the_cycles(rng: Random, shape: tuple[int, int, int]) -> None:
+    run, design = draw_run(rng, shape, stalls=True)
+    check_content(run, design)
+
+
+def run_one(command: Store, bad: tuple[int, ...] = (), size: int = DRAM_BYTES) -> Run:
+    memory = WriteMemory(size, 8, 9, 1, Random(2))
+    memory.bad = set(bad)
+    return Run(SHAPES[1], [command], [0], [0], memory, size)
+
+
+def test_no_burst_leaves_the_dram() -> None:
+    run = run_one(Store(dram_addr=800, row_words=30), size=1000)
+    assert run.error == ErrorCode.DRAM_RANGE
+    assert run.memory.channel.bursts == [(800, 12)]  # the next one would end at 1024
+    whole = run_one(Store(dram_addr=760, row_words=30), size=1000)
+    assert (whole.error, int(whole.memory.written.sum())) == (0, 240)
+
+
+def test_an_address_beyond_32_bits_is_outside() -> None:
+    run = run_one(Store(row_words=1, rows=40, dram_pitch=(1 << 28) - 8))
+    assert run.error == ErrorCode.DRAM_RANGE
+    assert len(run.memory.channel.bursts) == 1
+
+
+@pytest.mark.parametrize("bad", [0, 2])
+def test_a_bad_response_stops_it_after_a_whole_burst(bad: int) -> None:
+    run = run_one(Store(row_words=100), bad=(bad,))
+    assert run.error == ErrorCode.AXI_RESPONSE
+    assert bad < len(run.memory.channel.bursts) < 7
+
+
+def test_a_burst_of_whole_words_is_sent_at_one_beat_a_cycle() -> None:
+    memory = WriteMemory(DRAM_BYTES, 8, 30, 1, None)
+    run = Run(SHAPES[1], [Store(row_words=96)], [0], [0], memory, DRAM_BYTES)
+    # 96 beats in 6 bursts: 5 more addresses, 4 cycles until the first beat, 31 for the last response
+    assert run.dones == [1 + 3 + 96 + 5 + 30]
