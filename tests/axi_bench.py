@@ -1,8 +1,8 @@
 """An AXI memory for block tests in Amaranth's simulator, and how a unit is driven through one list of commands.
 
-`ReadMemory` and `WriteMemory` are stepped once a cycle: `drive` gives the inputs of this cycle, `observe` takes what the
-unit did in it. Without stalls they are the memory of docs/architecture.md; with stalls every handshake waits at random.
-Both check the protocol: a payload that was offered stays, a burst does not cross 4 KiB, and it lies in the memory.
+`ReadMemory` and `WriteMemory` are stepped once a cycle: `drive` gives the inputs of this cycle, `observe` takes what
+the unit did in it. Without stalls they are the memory of docs/architecture.md; with stalls every handshake waits at
+random. Both check the protocol: a payload that was offered stays, a burst does not cross 4 KiB and lies in the memory.
 """
 
 from __future__ import annotations

@@ -1,0 +1,68 @@
+"""Run control: done, the first error, the watchdog."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from accel.commands import ErrorCode
+from rtl.control import Control
+from tests.axi_bench import Bench
+
+
+@cache
+def bench() -> Bench:
+    return Bench(Control())
+
+
+def run(cycles: int, watchdog: int = 1000, **events: dict[int, int]) -> tuple[list[int], list[int], int]:
+    """Starts in cycle 0; `events`: an input's value from a cycle on. Returns cycles of done, of halt, and the error."""
+    dones, halts, codes = [], [], []
+
+    async def body(ctx) -> None:
+        unit = bench().unit
+        ctx.set(unit.watchdog, watchdog)
+        busy = 0
+        for cycle in range(cycles):
+            ctx.set(unit.start, cycle == 0)
+            ctx.set(unit.busy, busy)
+            for name, changes in events.items():
+                if cycle in changes:
+                    ctx.set(getattr(unit, name), changes[cycle])
+            done = ctx.get(unit.done)
+            if done:
+                dones.append(cycle)
+            if ctx.get(unit.halt):
+                halts.append(cycle)
+            codes.append(ctx.get(unit.error))
+            await ctx.tick()
+            busy = int((busy or cycle == 0) and not done)
+
+    bench().run(body)
+    return dones, halts, codes[-1]
+
+
+def test_done_comes_a_cycle_after_finished() -> None:
+    assert run(20, finished={7: 1, 8: 0}, quiet={0: 1}) == ([8], [], 0)
+
+
+def test_an_error_halts_and_done_waits_for_the_bus() -> None:
+    dones, halts, code = run(20, errors={5: 3, 6: 5, 7: 0}, quiet={0: 0, 12: 1})
+    assert (dones, halts[0], halts[-1], code) == ([12], 6, 19, 3)
+
+
+@pytest.mark.parametrize("watchdog", [1, 5, 6])
+def test_the_watchdog_counts_cycles_without_activity(watchdog: int) -> None:
+    dones, halts, code = run(40, watchdog, active={0: 1, 10: 0}, quiet={0: 1})
+    assert (dones, halts[0], code) == ([10 + watchdog + 1], 10 + watchdog + 1, ErrorCode.TIMEOUT)
+
+
+def test_a_watchdog_of_zero_never_barks() -> None:
+    assert run(60, 0) == ([], [], 0)
+
+
+def test_done_comes_even_when_the_bus_is_dead() -> None:
+    dones, halts, code = run(60, 8, quiet={0: 0})
+    assert (halts[0], code) == (10, ErrorCode.TIMEOUT)
+    assert dones == [18]

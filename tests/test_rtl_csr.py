@@ -1,0 +1,197 @@
+"""The AXI4-Lite slave: every register of the map, counters, start, done and interrupt."""
+
+from __future__ import annotations
+
+from functools import cache
+from random import Random
+
+import pytest
+
+from accel.design import load
+from accel.events import Event
+from accel.registers import COUNTERS, OFFSETS, REGISTERS, VERSION, counter_offset
+from rtl.csr import Csr
+from tests.axi_bench import Bench
+
+WIDTHS = {event: 1 + index % 5 for index, event in enumerate(Event)}
+NANO = load("nano")
+RW = [register for register in REGISTERS if register.access == "rw"]
+
+
+@cache
+def bench() -> Bench:
+    return Bench(Csr(NANO, WIDTHS))
+
+
+class Host:
+    """Writes and reads, with random delays of every handshake."""
+
+    def __init__(self, ctx, random: Random) -> None:
+        self.ctx, self.lite, self.random = ctx, bench().unit.lite, random
+
+    async def _pause(self) -> None:
+        for _ in range(self.random.choice([0, 0, 1, 3])):
+            await self.ctx.tick()
+
+    async def write(self, offset: int, value: int, strobe: int = 15) -> None:
+        ctx, lite = self.ctx, self.lite
+        first, second = (lite.awvalid, lite.wvalid) if self.random.random() < 0.5 else (lite.wvalid, lite.awvalid)
+        ctx.set(lite.awaddr, offset)
+        ctx.set(lite.wdata, value)
+        ctx.set(lite.wstrb, strobe)
+        ctx.set(first, 1)
+        await self._pause()
+        ctx.set(second, 1)
+        while not (ctx.get(lite.awready) and ctx.get(lite.wready)):
+            await ctx.tick()
+        await ctx.tick()
+        ctx.set(lite.awvalid, 0)
+        ctx.set(lite.wvalid, 0)
+        await self._pause()
+        ctx.set(lite.bready, 1)
+        assert ctx.get(lite.bvalid)
+        assert ctx.get(lite.bresp) == 0
+        await ctx.tick()
+        ctx.set(lite.bready, 0)
+        assert not ctx.get(lite.bvalid)
+
+    async def read(self, offset: int) -> int:
+        ctx, lite = self.ctx, self.lite
+        await self._pause()
+        ctx.set(lite.araddr, offset)
+        ctx.set(lite.arvalid, 1)
+        while not ctx.get(lite.arready):
+            await ctx.tick()
+        await ctx.tick()
+        ctx.set(lite.arvalid, 0)
+        assert ctx.get(lite.rvalid)
+        value = ctx.get(lite.rdata)
+        await self._pause()
+        assert (ctx.get(lite.rvalid), ctx.get(lite.rdata)) == (1, value)
+        ctx.set(lite.rready, 1)
+        await ctx.tick()
+        ctx.set(lite.rready, 0)
+        return value
+
+
+def hosted(test) -> None:
+    async def body(ctx) -> None:
+        await test(ctx, Host(ctx, Random(3)))
+
+    bench().run(body)
+
+
+def test_the_map_after_reset() -> None:
+    async def test(ctx, host: Host) -> None:
+        expected = {register.offset: register.reset for register in REGISTERS + COUNTERS}
+        expected[OFFSETS["ARRAY"]] = NANO.rows | NANO.cols << 8 | NANO.lanes << 16
+        assert expected[OFFSETS["VERSION"]] == VERSION
+        for offset in range(0, 0x240, 4):
+            assert await host.read(offset) == expected.get(offset, 0), hex(offset)
+
+    hosted(test)
+
+
+@pytest.mark.parametrize("register", RW, ids=lambda r: r.name)
+def test_writable_registers_byte_by_byte(register) -> None:
+    async def test(ctx, host: Host) -> None:
+        random, held = Random(1), register.reset
+        mask = (1 << register.bits) - (1 << register.align)
+        for _ in range(12):
+            value, strobe = random.getrandbits(32), random.getrandbits(4)
+            bytes_written = sum(255 << 8 * k for k in range(4) if strobe >> k & 1) & mask
+            held = held & ~bytes_written | value & bytes_written
+            await host.write(register.offset, value, strobe)
+            assert await host.read(register.offset) == held
+            assert ctx.get(getattr(bench().unit, register.name.lower())) == held
+        for other in RW:
+            if other is not register:
+                assert await host.read(other.offset) == other.reset
+
+    hosted(test)
+
+
+def test_start_busy_done_and_interrupt() -> None:
+    async def test(ctx, host: Host) -> None:
+        unit, starts = bench().unit, []
+
+        async def settle(cycles: int) -> None:
+            for _ in range(cycles):
+                await ctx.tick()
+
+        async def start() -> None:
+            ctx.set(unit.lite.awaddr, OFFSETS["CONTROL"])
+            ctx.set(unit.lite.wdata, 1)
+            ctx.set(unit.lite.wstrb, 1)
+            ctx.set(unit.lite.awvalid, 1)
+            ctx.set(unit.lite.wvalid, 1)
+            starts.append(ctx.get(unit.start))
+            await ctx.tick()
+            ctx.set(unit.lite.awvalid, 0)
+            ctx.set(unit.lite.wvalid, 0)
+            ctx.set(unit.lite.bready, 1)
+            assert not ctx.get(unit.start)
+            await ctx.tick()
+            ctx.set(unit.lite.bready, 0)
+
+        await host.write(OFFSETS["CONTROL"], 0)
+        assert not ctx.get(unit.busy)
+        await start()
+        await start()  # while busy: ignored
+        assert starts == [1, 0]
+        assert await host.read(OFFSETS["STATUS"]) == 1
+        ctx.set(unit.error, 3)
+        ctx.set(unit.done, 1)
+        await ctx.tick()
+        ctx.set(unit.done, 0)
+        await settle(5)
+        assert await host.read(OFFSETS["STATUS"]) == 6
+        assert await host.read(OFFSETS["ERROR"]) == 3
+        assert not ctx.get(unit.irq)
+        await host.write(OFFSETS["IRQ_ENABLE"], 1)
+        assert ctx.get(unit.irq)
+        await host.write(OFFSETS["STATUS"], 2)
+        assert not ctx.get(unit.irq)
+        assert await host.read(OFFSETS["STATUS"]) == 4
+        ctx.set(unit.error, 0)
+        await start()
+        assert starts == [1, 0, 1]
+        assert await host.read(OFFSETS["STATUS"]) == 1
+
+    hosted(test)
+
+
+def test_counters_count_from_start_to_done() -> None:
+    async def test(ctx, host: Host) -> None:
+        unit = bench().unit
+        random = Random(8)
+        for run_cycles in (9, 40):  # the second start clears
+            total = dict.fromkeys(Event, 0)
+            ctx.set(unit.lite.awaddr, OFFSETS["CONTROL"])
+            ctx.set(unit.lite.wdata, 1)
+            ctx.set(unit.lite.wstrb, 1)
+            ctx.set(unit.lite.awvalid, 1)
+            ctx.set(unit.lite.wvalid, 1)
+            ctx.set(unit.lite.bready, 1)
+            assert ctx.get(unit.start)
+            for cycle in range(run_cycles + 1):  # cycle 0 is that of start, the last one that of done
+                ctx.set(unit.done, cycle == run_cycles)
+                for event, width in WIDTHS.items():
+                    if event is not Event.CYCLES:
+                        amount = random.getrandbits(width) if cycle else 0
+                        ctx.set(getattr(unit, f"event_{event.name.lower()}"), amount)
+                        total[event] += amount
+                await ctx.tick()
+                ctx.set(unit.lite.awvalid, 0)
+                ctx.set(unit.lite.wvalid, 0)
+            ctx.set(unit.done, 0)
+            ctx.set(unit.lite.bready, 0)
+            for event in Event:
+                if event is not Event.CYCLES:
+                    ctx.set(getattr(unit, f"event_{event.name.lower()}"), 0)
+            total[Event.CYCLES] = run_cycles
+            for event, count in total.items():
+                assert await host.read(counter_offset(event)) == count, event
+                assert await host.read(counter_offset(event) + 4) == 0
+
+    hosted(test)

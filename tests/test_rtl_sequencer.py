@@ -1,0 +1,258 @@
+"""The sequencer: order and cycles of dispatch, the first fetch, and the checks of every command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from functools import cache
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accel.commands import (
+    COMMANDS,
+    Command,
+    Compute,
+    ConfigCompute,
+    ConfigPost,
+    End,
+    ErrorCode,
+    Load,
+    Nop,
+    Post,
+    Store,
+    Target,
+    decode,
+    used_bits,
+)
+from accel.design import Design
+from accel.latency import SEQUENCER_INTERVAL
+from accel.layout import beats
+from rtl.sequencer import Sequencer
+from tests.axi_bench import Bench
+
+UNIT_OF = {Load: "load", ConfigCompute: "compute", Compute: "compute", ConfigPost: "post", Post: "post", Store: "store"}
+UNITS = ("load", "compute", "post", "store")
+COUNTED = (Load, Compute, Post, Store)
+FIRST = 6  # commands of the first fetch in these tests
+
+
+@cache
+def design_of(bits: int = 64) -> Design:
+    return Design.model_validate(
+        {
+            "name": "sequencer",
+            "array": {"rows": 12, "cols": 6},
+            "buffers": {
+                "activation_bytes": 4096,
+                "weight_bytes": 4096,
+                "accumulator_bytes": 4096,
+                "parameter_bytes": 4096,
+                "program_commands": 8,
+            },
+            "post_lanes": 3,
+            "memory": {"axi_bits": bits, "latency_cycles": 20},
+            "clock_mhz": 100,
+        }
+    )
+
+
+@cache
+def bench_of(bits: int = 64) -> Bench:
+    return Bench(Sequencer(design_of(bits)))
+
+
+class Run:
+    """Commands written to the program buffer in given cycles; `ready(unit, cycle)` says whether its queue has room."""
+
+    def __init__(
+        self,
+        words: list[bytes],
+        written: list[int],
+        ready: Callable[[str, int], bool] = lambda unit, cycle: True,
+        complete_from: int = 0,
+        bits: int = 64,
+        offset: int = 4096,
+        count: int = FIRST,
+        cycles: int = 400,
+    ) -> None:
+        self.words, self.written, self.ready, self.complete_from = words, written, ready, complete_from
+        self.bench, self.offset, self.count, self.cycles = bench_of(bits), offset, count, cycles
+        self.pushes: list[tuple[int, str, Command]] = []
+        self.counted: list[tuple[int, str]] = []
+        self.events = self.error = 0
+        self.finished: int | None = None
+        self.bench.run(self.body)
+
+    async def body(self, ctx) -> None:
+        unit = self.bench.unit
+        ctx.set(unit.program_offset, self.offset)
+        ctx.set(unit.program_count, self.count)
+        words = dict(zip(self.written, self.words, strict=True))
+        for cycle in range(self.cycles):
+            ctx.set(unit.start, cycle == 1)
+            ctx.set(unit.program_write, cycle in words)
+            ctx.set(unit.program_data, int.from_bytes(words.get(cycle, b""), "little"))
+            ctx.set(unit.all_complete, cycle >= self.complete_from)
+            for name in UNITS:
+                ctx.set(getattr(unit, f"o_{name}").ready, self.ready(name, cycle))
+            for name in UNITS:
+                stream = getattr(unit, f"o_{name}")
+                if ctx.get(stream.valid) and self.ready(name, cycle):
+                    self.pushes.append((cycle, name, decode(int(ctx.get(stream.payload)).to_bytes(32, "little"))))
+                if ctx.get(getattr(unit, f"pushed_{name}")):
+                    self.counted.append((cycle, name))
+            self.events += ctx.get(unit.event_commands)
+            if ctx.get(unit.finished):
+                self.finished = cycle
+            self.error = self.error or ctx.get(unit.error)
+            halt = bool(self.error)
+            await ctx.tick()
+            ctx.set(unit.halt, halt)
+
+
+def draw_legal(rng: Random, kind: type[Command]) -> Command:
+    """Any command of this kind that the sequencer of `design_of` lets pass."""
+    values = {}
+    for f in fields(kind):
+        bits, signed = f.metadata["bits"], f.metadata["signed"]
+        low = -(1 << bits - 1) if signed else 1
+        values[f.name] = rng.randint(low, (1 << bits - signed) - 1)
+    if kind is Load:
+        run = rng.randint(1, 12)
+        values |= {"target": rng.randint(0, 4), "window": 0, "run": run, "lane": rng.randint(0, 12 - run)}
+        values["window"] = rng.randint(0, 1) if values["target"] == 0 else 0
+    if kind in (Load, Store):
+        values["dram_addr"] &= ~63
+        values["dram_pitch"] &= ~63
+    if kind is Compute:
+        values |= {"weight_bits": rng.randint(1, 8), "rows_last": rng.randint(1, 12), "cols_last": rng.randint(1, 6)}
+    if kind is Post:
+        values |= {"src_chunk": rng.randint(0, 3), "dst_chunk": rng.randint(0, 3)}
+    return kind(**values)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_order_and_cycles_of_dispatch(rng: Random) -> None:
+    kinds = [Load, ConfigCompute, Compute, ConfigPost, Post, Store, Nop]
+    commands = [draw_legal(rng, rng.choice(kinds)) for _ in range(rng.randint(1, 20))] + [End()]
+    seed, room = rng.getrandbits(32), rng.choice([100, 50, 20])
+
+    def ready(unit: str, cycle: int) -> bool:
+        return cycle == 1 or Random(f"{seed} {unit} {cycle}").randrange(100) < room
+
+    written: list[int] = []
+    taken: list[int] = []
+    expected, counted = [], []
+    at = 0
+    complete = rng.randint(0, 300)
+    for index, command in enumerate(commands):
+        cycle = (written[-1] + rng.choice([1, 1, 9])) if written else rng.randint(3, 30)
+        if index >= 8:
+            cycle = max(cycle, taken[index - 8] + 1)  # the buffer holds eight commands
+        written.append(cycle)
+        at = max(at + SEQUENCER_INTERVAL, cycle + 2)
+        unit = UNIT_OF.get(type(command))
+        while unit and not ready(unit, at):
+            at += 1
+        if unit:
+            expected.append((at, unit, command))
+        if isinstance(command, COUNTED):
+            counted.append((at, unit))
+        taken.append(at)
+    run = Run([c.encode() for c in commands], written, ready, complete, cycles=max(at, complete) + 3)
+    fetch = Load(dram_addr=4096, target=Target.PROGRAM, row_beats=beats(design_of(), Target.PROGRAM, FIRST))
+    assert run.pushes == [(1, "load", fetch), *expected]
+    assert run.counted == [(1, "load"), *counted]
+    assert run.events == len(expected) + 1
+    assert run.finished == max(at, complete)
+    assert run.error == 0
+
+
+@pytest.mark.parametrize("bits", [32, 128, 512])
+@pytest.mark.parametrize("count", [1, 7, 8])
+def test_the_first_fetch_brings_whole_beats(bits: int, count: int) -> None:
+    run = Run([], [], bits=bits, count=count, cycles=4)
+    row_beats = beats(design_of(bits), Target.PROGRAM, count)
+    assert run.pushes == [(1, "load", Load(dram_addr=4096, target=Target.PROGRAM, row_beats=row_beats))]
+
+
+@pytest.mark.parametrize(("offset", "count"), [(4096, 0), (4100, 3)])
+def test_a_first_fetch_of_nothing_or_not_aligned_is_an_error(offset: int, count: int) -> None:
+    run = Run([], [], offset=offset, count=count, cycles=4)
+    assert (run.error, run.pushes) == (ErrorCode.FIELD, [])
+
+
+def error_of(word: bytes) -> int:
+    run = Run([word], [3], cycles=12)
+    assert len(run.pushes) == 1 + (run.error == 0 and word[0] & 15 not in (End.OPCODE, Nop.OPCODE))
+    return run.error
+
+
+@pytest.mark.parametrize("opcode", [0, *range(9, 16)])
+def test_illegal_opcodes(opcode: int) -> None:
+    assert error_of(bytes([opcode]) + bytes(31)) == ErrorCode.OPCODE
+
+
+@pytest.mark.parametrize("kind", COMMANDS.values(), ids=lambda c: c.__name__)
+def test_a_bit_above_the_last_field_is_an_error(kind: type[Command]) -> None:
+    word = int.from_bytes(draw_legal(Random(1), kind).encode(), "little")
+    assert error_of(word.to_bytes(32, "little")) == 0
+    for bit in (used_bits(kind), 255):
+        if bit < 256:
+            assert error_of((word | 1 << bit).to_bytes(32, "little")) == ErrorCode.FIELD
+
+
+WINDOW = Load(window=1, run=5, lane=7, step=1, row_words=1)
+BAD = [
+    *((Load(), {name: 0}) for name in ("row_beats", "rows")),
+    (Load(), {"target": 5}),
+    (Load(), {"target": 7}),
+    (Load(), {"dram_addr": 4}),
+    (Load(), {"dram_pitch": 12}),
+    *((WINDOW, {name: 0}) for name in ("run", "step", "row_words")),
+    (WINDOW, {"target": 1}),
+    (WINDOW, {"lane": 8}),
+    (WINDOW, {"run": 6}),
+    (WINDOW, {"run": 127, "lane": 63}),
+    *(
+        (ConfigCompute(), {name: 0})
+        for name in ("stride_x", "stride_y", "dilation_x", "dilation_y", "kernel_h", "kernel_w", "in_h", "in_w")
+    ),
+    *((Compute(), {name: 0}) for name in ("out_h", "out_w", "groups", "n_tiles", "weight_bits")),
+    (Compute(), {"weight_bits": 9}),
+    *((Compute(), {"rows_last": value}) for value in (0, 13)),
+    *((Compute(), {"cols_last": value}) for value in (0, 7)),
+    *((ConfigPost(), {name: 0}) for name in ("win_h", "win_w", "stride_y", "stride_x", "in_h", "in_w")),
+    *((Post(), {name: 0}) for name in ("out_h", "out_w", "chunks")),
+    (Post(), {"src_chunk": 4}),
+    (Post(), {"dst_chunk": 4}),
+    *((Store(), {name: 0}) for name in ("row_words", "rows")),
+    (Store(), {"dram_addr": 4}),
+    (Store(), {"dram_pitch": 4}),
+]
+
+
+@pytest.mark.parametrize(("good", "change"), BAD, ids=lambda v: type(v).__name__ if isinstance(v, Command) else str(v))
+def test_illegal_fields(good: Command, change: dict[str, int]) -> None:
+    assert error_of(good.encode()) == 0
+    assert error_of(replace(good, **change).encode()) == ErrorCode.FIELD
+
+
+def test_a_command_too_many_is_an_error() -> None:
+    def never(unit: str, cycle: int) -> bool:
+        return cycle == 1
+
+    words = [Store().encode()] * 9
+    assert Run(words[:8], list(range(3, 11)), never, cycles=30).error == 0
+    assert Run(words, list(range(3, 12)), never, cycles=30).error == ErrorCode.PROGRAM_OVERFLOW
+
+
+def test_nothing_is_dispatched_after_halt() -> None:
+    words = [Store().encode(), bytes(32), Store().encode()]
+    run = Run(words, [3, 4, 5], cycles=30)
+    assert [unit for _, unit, _ in run.pushes] == ["load", "store"]
+    assert run.finished is None
