@@ -132,7 +132,8 @@ class Accesses:
             x0, x1 = _span(c.ix0, c.out_w, cfg.stride_x, cfg.win_w, 1, cfg.in_w)
             if y0 < y1 and x0 < x1:
                 low, high = c.src_chunk // per, (c.src_chunk + c.chunks - 1) // per
-                first = word + low * cfg.src_plane + y0 * cfg.src_row_pitch + x0
+                offset = (y0 - c.iy0) * cfg.src_row_pitch + x0 - c.ix0
+                first = (word + low * cfg.src_plane + offset) % ACTIVATION_BANK
                 length = (y1 - 1 - y0) * cfg.src_row_pitch + x1 - x0
                 found.append(Access(Memory(bank), False, first, length, high - low + 1, cfg.src_plane))
         else:

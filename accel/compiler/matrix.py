@@ -73,7 +73,7 @@ class MatrixWriter:
         self.tiling, self.task, self.layer = self.plan.tiling, self.plan.task, self.plan.step.layer
         self.geometry, self.requantise = self.plan.geometry, self.plan.step.requantise
         self.key = self.plan.step.index
-        self.align = max(self.task.in_align, self.task.out_align)
+        self.align = self.task.out_align
         self.in_ring = Ring(self.plan.in_ring.word, self.plan.in_ring.words, 1) if self.plan.in_ring else None
         self.out_ring = Ring(self.plan.out_ring.word, self.plan.out_ring.words, 1) if self.plan.out_ring else None
         self.codebook = 0
@@ -288,13 +288,15 @@ class MatrixWriter:
                 needs.append(self.stream.item(loads, True))
         self.stream.configure(self._config(block, view))
         pool = g.pool
+        iy0 = block.rows[0] * pool.stride[0] - pool.pads[0] - block.made_rows[0] if pool else 0
+        ix0 = block.cols[0] * pool.stride[1] - pool.pads[1] - block.made_cols[0] if pool else 0
         self.stream.op(
             Post(
-                src_addr=bank * ACCUMULATOR_BANK,
+                src_addr=bank * ACCUMULATOR_BANK + (iy0 * block.width + ix0) % ACCUMULATOR_BANK,
                 residual=int(residual is not None),
                 uniform=int(self.task.uniform),
-                iy0=block.rows[0] * pool.stride[0] - pool.pads[0] - block.made_rows[0] if pool else 0,
-                ix0=block.cols[0] * pool.stride[1] - pool.pads[1] - block.made_cols[0] if pool else 0,
+                iy0=iy0,
+                ix0=ix0,
                 out_h=block.rows[1] - block.rows[0],
                 out_w=block.cols[1] - block.cols[0],
                 dst_addr=view.at(groups[0], block.rows[0], block.cols[0]),

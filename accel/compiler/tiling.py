@@ -128,7 +128,8 @@ def piece_words(design: Design, task: Task, strip: tuple[int, int], groups: int)
     pitch = min(task.in_pitch, (-(-cols // align) + (1 if align > 1 else 0)) * align)
     if strip[1] >= task.geometry.pooled[1]:
         pitch = task.in_pitch
-    return groups * rows * pitch, rows, pitch
+    whole = words_per_beat(design, Target.ACTIVATION)
+    return -(-groups * rows * pitch // whole) * whole, rows, pitch
 
 
 def region_words(design: Design, task: Task, size: tuple[int, int], groups: int) -> tuple[int, int]:
@@ -147,7 +148,7 @@ def _options(design: Design, task: Task) -> Iterator[Tiling]:
         most = min(most, parameters // chunks)
     if task.grouped:
         most = min(most, 1)
-    widths = [w for w in _counts(width) if w == width or w % task.out_align == 0 and w % task.in_align == 0] or [width]
+    widths = [w for w in _counts(width) if w == width or w % task.out_align == 0] or [width]
     widths += [task.out_align] if task.out_align < width and task.out_align not in widths else []
     for block_tiles in _counts(tiles):
         if block_tiles > most:
@@ -186,8 +187,6 @@ def _block(task: Task, strip_h: int, strip_w: int, limit: int) -> tuple[int, int
         width = width // task.out_align * task.out_align
         width = min(width, -(-(-(-strip_w // max(1, pieces(strip_w, max(1, width))))) // task.out_align) * task.out_align)
     if width <= 0:
-        return None
-    if width < strip_w and (task.in_align > 1 and width % task.in_align):
         return None
     height = min(strip_h, _most_pixels(task, 0))
     while height > 1 and _made(task, 1, width) * _made(task, 0, height) > limit:
@@ -335,7 +334,7 @@ def _shortage(design: Design, task: Task) -> Shortage:
     has = ring_words(design, Target.PARAMETER, design.parameter_words)
     if not task.uniform and chunks > has:
         return Shortage("parameter_bytes", -(-chunks // align) * align * 8 * design.lanes, has * 8 * design.lanes)
-    width = min(task.geometry.pooled[1], max(task.out_align, task.in_align))
+    width = min(task.geometry.pooled[1], task.out_align)
     needs, has = 0, 0
     if task.in_ring is not None:
         needs += piece_words(design, task, (1, width), 1)[0]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from accel.commands import ConfigPost, Post
 from accel.compiler.geometry import Range, split
 from accel.compiler.memory_plan import Place, StepPlan
-from accel.compiler.ops import Ring, Stream
+from accel.compiler.ops import Ring, Stream, activation_address
 from accel.compiler.sources import Piece, Source
 from accel.compiler.tensors import InputLoader, OutputStorer, View, residual_loads, stores
 from accel.compiler.vector_tiling import VectorTask, VectorTiling, vector_piece
@@ -63,15 +63,16 @@ class VectorWriter:
         per = design.rows // design.lanes
         chunks = -(-min(self.channels - groups[0] * design.rows, (groups[1] - groups[0]) * design.rows) // design.lanes)
         self.stream.configure(self._config(source, target, size))
+        iy0, ix0 = rows[0] * g.stride[0] - g.pads[0], cols[0] * g.stride[1] - g.pads[1]
         self.stream.op(
             Post(
                 from_activation=1,
-                src_addr=source.at(groups[0], source.row, source.col),
+                src_addr=activation_address(source.bank, source.address(groups[0], iy0, ix0)),
                 reduce_sum=int(self.layer.reduce == "sum"),
                 residual=int(residual is not None),
                 uniform=1,
-                iy0=rows[0] * g.stride[0] - g.pads[0] - source.row,
-                ix0=cols[0] * g.stride[1] - g.pads[1] - source.col,
+                iy0=iy0 - source.row,
+                ix0=ix0 - source.col,
                 out_h=rows[1] - rows[0],
                 out_w=cols[1] - cols[0],
                 dst_addr=target.at(groups[0], rows[0], cols[0]),
