@@ -103,8 +103,10 @@ def evaluate(reading: Reading, node: onnx.NodeProto, values: list[Array]) -> lis
     graph = helper.make_graph(
         [node],
         "constant",
-        [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape)
-         for n, v in dict(zip(names, values, strict=True)).items()],
+        [
+            helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape)
+            for n, v in dict(zip(names, values, strict=True)).items()
+        ],
         [helper.make_empty_tensor_value_info(n) for n in node.output],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", reading.opset)])
@@ -180,7 +182,7 @@ def _gemm(reading: Reading, node: onnx.NodeProto) -> None:
     bias = np.zeros(len(weights), np.float32)
     if len(node.input) > 2 and node.input[2]:
         c = reading.constant(node, 2, "bias")
-        if c.size not in (1, len(weights)) or c.size != c.shape[-1:].count(c.size) * c.size and c.size != 1:
+        if c.size not in (1, len(weights)) or (c.ndim and c.shape[-1] != c.size):
             raise reading.error(node, f"bias must be a row of {len(weights)} values, not {c.shape}")
         bias = np.broadcast_to(c.reshape(-1), len(weights)) * np.float32(attribute(node, "beta", 1.0))
     weights = np.ascontiguousarray(weights * np.float32(attribute(node, "alpha", 1.0)))

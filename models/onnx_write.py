@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -62,7 +63,7 @@ def _nodes(layer: Layer, network: Network, constants: list[onnx.TensorProto]) ->
         constants.append(numpy_helper.from_array(array, f"{layer.name}.{suffix}"))
         return f"{layer.name}.{suffix}"
 
-    def node(op: str, *extra: str, **attributes: object) -> list[onnx.NodeProto]:
+    def node(op: str, *extra: str, **attributes: Any) -> list[onnx.NodeProto]:
         return [helper.make_node(op, [*layer.inputs, *extra], [layer.output], layer.name, **attributes)]
 
     match layer:
@@ -82,7 +83,7 @@ def _nodes(layer: Layer, network: Network, constants: list[onnx.TensorProto]) ->
             return node("Relu")
         case Activation():
             limits = [
-                constant(name, np.float32(value)) if math.isfinite(value) else ""
+                constant(name, np.array(value, np.float32)) if math.isfinite(value) else ""
                 for name, value in (("low", layer.low), ("high", layer.high))
             ]
             return node("Clip", *limits)

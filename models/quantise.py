@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,9 +38,7 @@ INT32_MAX = 2**31 - 1
 IDENTITY = (32768, 15)  # multiplier and shift whose product is exactly 1
 
 # Weights (O, ...) and the smallest scale (O,) that each channel's bias allows -> codes, scale (O,), sharing.
-WeightQuantiser = Callable[
-    [NDArray[np.float32], NDArray[np.float64]], tuple[Int8, NDArray[np.float64], Shared | None]
-]
+WeightQuantiser = Callable[[NDArray[np.float32], NDArray[np.float64]], tuple[Int8, NDArray[np.float64], Shared | None]]
 
 
 def quantise(network: Network, calibration: NDArray[Any], per_channel: bool = True) -> IntegerNetwork:
@@ -109,9 +107,7 @@ class _State:
         return self.tensors[self.alias[tensor]]
 
 
-def quantise_with(
-    network: Network, calibration: NDArray[Any], weight_quantiser: WeightQuantiser
-) -> IntegerNetwork:
+def quantise_with(network: Network, calibration: NDArray[Any], weight_quantiser: WeightQuantiser) -> IntegerNetwork:
     """`quantise` with the codes and scales of the weights chosen by `weight_quantiser`."""
     ranges = _ranges(network, calibration)
     readers: dict[str, list[Layer]] = {tensor: [] for tensor in network.shapes}
@@ -300,6 +296,7 @@ def _pool(state: _State, layer: Pool | GlobalPool, chain: _Chain) -> None:
     _same_layout(operand, state.network.shapes[layer.inputs[0]])
     window = layer.window if isinstance(layer, Pool) else Window((operand.shape[1], operand.shape[2]))
     shape = _integer_shape(state.network.shapes[layer.output])
+    reduce: Literal["max", "sum"]
     if layer.kind == "max":
         spec = _declare(state, chain.output, shape, like=operand)
         requantise = _vector_requantise(operand, spec, chain, 1, IDENTITY)

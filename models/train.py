@@ -99,9 +99,7 @@ def read_mnist(folder: str | Path) -> dict[str, NDArray[np.uint8]]:
     for part in ("train", "test"):
         images, labels = data[f"{part}_images"], data[f"{part}_labels"]
         if images.shape != (len(labels), 28, 28) or not len(labels) or labels.max(initial=0) > 9:
-            raise InputError(
-                f"{folder}: {part} set must be images of 28 x 28 with labels 0..9, not {images.shape}"
-            )
+            raise InputError(f"{folder}: {part} set must be images of 28 x 28 with labels 0..9, not {images.shape}")
     return data
 
 
@@ -214,7 +212,8 @@ def _module(network: Network) -> Any:
     for layer in network.layers:
         match layer:
             case Conv():
-                parts.append((layer.name, nn.Conv2d(*layer.weights.shape[1::-1], layer.window.kernel)))
+                channels = layer.weights.shape[1]
+                parts.append((layer.name, nn.Conv2d(channels, len(layer.weights), layer.window.kernel)))
             case Linear():
                 parts.append((layer.name, nn.Linear(*layer.weights.shape[::-1])))
             case Pool():
