@@ -95,7 +95,7 @@ class MatrixWriter:
         else:
             order = [(strip, tiles) for tiles in rounds for strip in strips]
         for strip, tiles in order:
-            self._strip(strip, tiles)
+            self._strip(strip, tiles, self.storer is not None and (strip, tiles) == order[-1])
         if self.storer:
             self.storer.finish()
 
@@ -133,12 +133,13 @@ class MatrixWriter:
                 out_rows, out_cols = (y0 + rows[0], y0 + rows[1]), (x0 + cols[0], x0 + cols[1])
                 yield Block(out_rows, out_cols, self.geometry.made(0, out_rows), self.geometry.made(1, out_cols))
 
-    def _strip(self, strip: Strip, tiles: Range) -> None:
+    def _strip(self, strip: Strip, tiles: Range, last: bool) -> None:
         region: View | None = None
         if self.out_ring and not self.tiling.output_by_block:
             region = self._strip_region(strip, tiles)
-        for block in self._blocks(strip):
-            self._block(strip, block, tiles, region)
+        blocks = list(self._blocks(strip))
+        for block in blocks:
+            self._block(strip, block, tiles, region, last and block == blocks[-1])
         if region and tiles[1] == self.weights.tiles:
             self._store(region, (0, self._out_groups()), strip.rows, strip.cols)
 
@@ -154,9 +155,11 @@ class MatrixWriter:
         word = found[0] if found and tiles[0] else self.out_ring.take(words, strip, -1)
         return View(self.plan.out_ring.bank, word, pitch, size[0] * pitch, 0, strip.rows[0], strip.cols[0])
 
-    def _block(self, strip: Strip, block: Block, tiles: Range, region: View | None) -> None:
+    def _block(self, strip: Strip, block: Block, tiles: Range, region: View | None, last: bool) -> None:
         bank = self.stream.next_bank()
         chunks = self._chunks(tiles)
+        if last:
+            chunks = _tapered(chunks)
         first_group = chunks[0][1][0]
         for n, g in chunks:
             weight_address, weight_item = self._weights(n, g)
@@ -385,3 +388,15 @@ class MatrixWriter:
             uniform_multiplier=int(r.multiplier[0]) if self.task.uniform else 0,
             uniform_shift=int(r.shift[0]) if self.task.uniform else 0,
         )
+
+
+def _tapered(chunks: list[tuple[Range, Range]]) -> list[tuple[Range, Range]]:
+    """The last chunk in halves: at the end of the program nothing else hides the time from its load to its sums."""
+    tiles, groups = chunks[-1]
+    if tiles[1] - tiles[0] > 1:
+        middle = (tiles[0] + tiles[1]) // 2
+        return [*chunks[:-1], ((tiles[0], middle), groups), ((middle, tiles[1]), groups)]
+    if groups[1] - groups[0] > 1:
+        middle = (groups[0] + groups[1]) // 2
+        return [*chunks[:-1], (tiles, (groups[0], middle)), (tiles, (middle, groups[1]))]
+    return chunks

@@ -21,6 +21,10 @@ from accel.latency import QUEUE_DEPTH, SEQUENCER_INTERVAL
 from accel.layout import beats, words_per_beat
 
 
+FETCH_COMMANDS = 16  # of one fetch, if the program buffer has room for twice as many
+LOW_WATER = 14  # commands in the buffer that bridge the time until a fetch is answered
+
+
 class Segment(Enum):
     """What a command's DRAM address counts from."""
 
@@ -130,17 +134,16 @@ class Scheduler:
         return max(4, min(hidden, 12, self.capacity // 2))
 
     def _chunk(self) -> int:
-        """Commands of one fetch: a part of the buffer, so that the rest bridges the time until it comes."""
-        share = 4 if self.capacity >= 32 else 2
-        return self._whole(max(2, min(32, self.capacity // share)))
+        """Commands of one fetch."""
+        return self._whole(min(FETCH_COMMANDS, self.capacity // 2))
 
     def add(self, command: Command, layer: int, segment: Segment) -> None:
         """Append a command, after a fetch if one is needed and has room (and is not the very first command)."""
         ready = self.fetched - len(self.placed)  # commands in the buffer, the next one included
         while self.left > ready and (ready == 1 or self.placed):
-            chunk = self._chunk() if len(self.placed) > 1 else self._whole(self.capacity // 2)
+            chunk = self._chunk()
             room = (self.capacity - ready + 1) // self.unit * self.unit
-            if room < chunk and ready > 1:
+            if ready > 1 and (room < chunk or ready > LOW_WATER):
                 break
             size = min(room, chunk, self._whole(self.left - ready + 1))
             fetch = Load(
