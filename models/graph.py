@@ -131,17 +131,21 @@ class Network:
 def build(name: str, input: str, input_shape: Shape, layers: tuple[Layer, ...], output: str = "") -> Network:
     """The checked network of `layers`; `output` defaults to the last layer's.
 
-    Raises InputError when a layer reads a tensor that does not exist yet, writes one that does, does not
-    fit the shape of what it reads, or has weights that are not finite.
+    Raises InputError when a layer reads a tensor that does not exist yet, writes one that does, has
+    the name of another layer, does not fit the shape of what it reads, or has weights that are not finite.
     """
     if not input_shape or min(input_shape) < 1:
         raise InputError(f"{name}: input {input!r} must have a shape of positive sizes, not {input_shape}")
     shapes: dict[str, Shape] = {input: tuple(input_shape)}
+    names: set[str] = set()
     for layer in layers:
         where = f"{name}: layer {layer.name!r}"
         for tensor in layer.inputs:
             if tensor not in shapes:
                 raise InputError(f"{where} reads {tensor!r}, which no earlier layer writes")
+        if layer.name in names:
+            raise InputError(f"{where} must have a name of its own")
+        names.add(layer.name)
         if layer.output in shapes:
             raise InputError(f"{where} writes {layer.output!r}, which exists already")
         if isinstance(layer, Conv | Linear):

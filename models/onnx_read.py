@@ -17,7 +17,7 @@ from onnx import numpy_helper
 from models import onnx_ops
 from models.errors import InputError
 from models.graph import Layer, Network, build
-from models.onnx_ops import Reading
+from models.onnx_reading import Reading, attribute, evaluate
 
 # What exporters write between constants, and shapes, and what reads them.
 FOLDABLE = frozenset(
@@ -72,7 +72,7 @@ def _load(path: Path) -> onnx.ModelProto:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
         # A few bytes of anything can parse as an empty message, which the checker then refuses.
-        raise InputError(f"{path} must be a valid ONNX file: {str(error).strip().splitlines()[0]}") from None
+        raise InputError(f"{path} must be a valid ONNX file: {' '.join(str(error).split())}") from None
     return model
 
 
@@ -112,11 +112,11 @@ def _node(reading: Reading, node: onnx.NodeProto) -> None:
     known = all(name in reading.constants for name in inputs)
     if node.op_type == "Shape" and not known:
         shape = np.array([reading.batch, *reading.shape(node, node.input[0])], np.int64)
-        first = onnx_ops.attribute(node, "start", 0)
-        last = onnx_ops.attribute(node, "end", len(shape))
+        first = attribute(node, "start", 0)
+        last = attribute(node, "end", len(shape))
         reading.constants[node.output[0]] = shape[first:last]
     elif known and node.op_type in FOLDABLE:
-        values = onnx_ops.evaluate(reading, node, [reading.constants[name] for name in inputs])
+        values = evaluate(reading, node, [reading.constants[name] for name in inputs])
         reading.constants.update(zip(node.output, values, strict=False))
     elif node.op_type in onnx_ops.OPERATORS:
         onnx_ops.OPERATORS[node.op_type](reading, node)

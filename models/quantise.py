@@ -8,37 +8,33 @@ on the way out is fused: bias, ReLU / ReLU6 / clip, and an Add as residual. Flat
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models import reference_float
+from models import fuse, reference_float
 from models.errors import InputError
+from models.fuse import Chain
 from models.graph import Activation, Add, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, Softmax
 from models.integer import (
     HostLayer,
-    Int8,
     IntegerNetwork,
     MatrixLayer,
     Requantise,
     Residual,
-    Shared,
     TensorSpec,
     VectorLayer,
     Window,
 )
+from models.quantise_weights import WeightQuantiser, per_channel_weights, per_layer_weights
 from models.requantise import activation_spec, clip_codes, multiplier_and_shift
 
 # The bias keeps two bits below int32, so that the sum of the products has room beside it.
 LARGEST_BIAS = 2**29
 INT32_MAX = 2**31 - 1
 IDENTITY = (32768, 15)  # multiplier and shift whose product is exactly 1
-
-# Weights (O, ...) and the smallest scale (O,) that each channel's bias allows -> codes, scale (O,), sharing.
-WeightQuantiser = Callable[[NDArray[np.float32], NDArray[np.float64]], tuple[Int8, NDArray[np.float64], Shared | None]]
 
 
 def quantise(network: Network, calibration: NDArray[Any], per_channel: bool = True) -> IntegerNetwork:
@@ -52,41 +48,6 @@ def quantise(network: Network, calibration: NDArray[Any], per_channel: bool = Tr
     without an integer form, and for a sum that could overflow 32 bits.
     """
     return quantise_with(network, calibration, per_channel_weights if per_channel else per_layer_weights)
-
-
-def per_channel_weights(
-    weights: NDArray[np.float32], smallest: NDArray[np.float64]
-) -> tuple[Int8, NDArray[np.float64], Shared | None]:
-    """Codes -127..127 with one scale for each output channel."""
-    largest = np.abs(weights.reshape(len(weights), -1)).max(1).astype(np.float64)
-    return _symmetric(weights, np.maximum(largest / 127, smallest))
-
-
-def per_layer_weights(
-    weights: NDArray[np.float32], smallest: NDArray[np.float64]
-) -> tuple[Int8, NDArray[np.float64], Shared | None]:
-    """Codes -127..127 with one scale for all channels."""
-    scale = max(float(np.abs(weights).max()) / 127, float(smallest.max()))
-    return _symmetric(weights, np.full(len(weights), scale))
-
-
-def _symmetric(
-    weights: NDArray[np.float32], scale: NDArray[np.float64]
-) -> tuple[Int8, NDArray[np.float64], Shared | None]:
-    scale = np.where(scale > 0, scale, 1.0)  # a channel of zeros: any scale holds it
-    codes = np.rint(weights / scale.reshape(-1, *[1] * (weights.ndim - 1)))
-    return np.clip(codes, -127, 127).astype(np.int8), scale, None
-
-
-@dataclass(frozen=True)
-class _Chain:
-    """A layer with the Add and the activations that follow it and fuse into it."""
-
-    output: str
-    source: tuple[str, ...]
-    residual: str | None = None
-    low: float = -math.inf
-    high: float = math.inf
 
 
 @dataclass
@@ -110,11 +71,7 @@ class _State:
 def quantise_with(network: Network, calibration: NDArray[Any], weight_quantiser: WeightQuantiser) -> IntegerNetwork:
     """`quantise` with the codes and scales of the weights chosen by `weight_quantiser`."""
     ranges = _ranges(network, calibration)
-    readers: dict[str, list[Layer]] = {tensor: [] for tensor in network.shapes}
-    for layer in network.layers:
-        for tensor in layer.inputs:
-            readers[tensor].append(layer)
-    state = _State(network, ranges, readers, weight_quantiser)
+    state = _State(network, ranges, fuse.readers(network), weight_quantiser)
     _declare(state, network.input, _integer_shape(network.shapes[network.input]))
     fused: set[str] = set()
     for layer in network.layers:
@@ -184,46 +141,29 @@ def _declare(state: _State, tensor: str, shape: tuple[int, int, int], like: Tens
 def _convert(state: _State, layer: Layer) -> set[str]:
     """Append the integer form of `layer`; the names of the layers that it took in."""
     match layer:
-        case Conv() | Linear():
-            chain = _chain(state, layer, residual=True)
-            _matrix(state, layer, chain)
-        case Pool() | GlobalPool() | Add():
-            chain = _chain(state, layer, residual=False)
-            _add(state, layer, chain) if isinstance(layer, Add) else _pool(state, layer, chain)
-        case Activation():
-            chain = _chain(state, layer, residual=False)
-            _elementwise(state, layer.inputs[0], chain)
         case Reshape():
             _reshape(state, layer)
             return {layer.name}
         case Softmax():
             _softmax(state, layer)
             return {layer.name}
+
+    def addable(operand: str, output: str) -> bool:
+        shape = _integer_shape(state.network.shapes[output])
+        on_array = isinstance(layer, Conv | Linear)
+        return on_array and operand in state.alias and state.spec(operand).shape == shape
+
+    chain = fuse.chain_of(state.network, state.readers, layer, addable)
+    match layer:
+        case Conv() | Linear():
+            _matrix(state, layer, chain)
+        case Pool() | GlobalPool():
+            _pool(state, layer, chain)
+        case Add():
+            _add(state, layer, chain)
+        case Activation():
+            _elementwise(state, layer.inputs[0], chain)
     return set(chain.source)
-
-
-def _chain(state: _State, layer: Layer, residual: bool) -> _Chain:
-    """`layer` and what fuses into it: an Add whose other operand exists already, then activations."""
-    chain = _Chain(layer.output, (layer.name,))
-    if isinstance(layer, Activation):
-        chain = _Chain(layer.output, (layer.name,), None, layer.low, layer.high)
-    while chain.output != state.network.output and len(state.readers[chain.output]) == 1:
-        reader = state.readers[chain.output][0]
-        source = (*chain.source, reader.name)
-        if isinstance(reader, Activation):
-            # Clipping twice is clipping once, to the first limits as the second clip leaves them.
-            low = min(max(chain.low, reader.low), reader.high)
-            high = min(max(chain.high, reader.low), reader.high)
-            chain = _Chain(reader.output, source, chain.residual, low, high)
-        elif isinstance(reader, Add) and residual and len(chain.source) == 1:
-            other = reader.inputs[reader.inputs[0] == chain.output]
-            shape = _integer_shape(state.network.shapes[reader.output])
-            if other not in state.alias or state.spec(other).shape != shape:
-                break
-            chain = _Chain(reader.output, source, other)
-        else:
-            break
-    return chain
 
 
 def _residual(state: _State, tensor: str, spec: TensorSpec) -> Residual:
@@ -232,7 +172,7 @@ def _residual(state: _State, tensor: str, spec: TensorSpec) -> Residual:
     return Residual(operand.name, multiplier, shift, operand.zero_point)
 
 
-def _matrix(state: _State, layer: Conv | Linear, chain: _Chain) -> None:
+def _matrix(state: _State, layer: Conv | Linear, chain: Chain) -> None:
     """Convolution or fully connected layer on the array."""
     operand = state.spec(layer.inputs[0])
     shape = state.network.shapes[layer.inputs[0]]
@@ -278,7 +218,7 @@ def _matrix(state: _State, layer: Conv | Linear, chain: _Chain) -> None:
 
 
 def _vector_requantise(
-    operand: TensorSpec, spec: TensorSpec, chain: _Chain, count: int, pair: tuple[int, int]
+    operand: TensorSpec, spec: TensorSpec, chain: Chain, count: int, pair: tuple[int, int]
 ) -> Requantise:
     """Requantisation of the sum of `count` codes (1 for a maximum) of `operand` to `spec`."""
     return Requantise(
@@ -290,7 +230,7 @@ def _vector_requantise(
     )
 
 
-def _pool(state: _State, layer: Pool | GlobalPool, chain: _Chain) -> None:
+def _pool(state: _State, layer: Pool | GlobalPool, chain: Chain) -> None:
     """A maximum keeps the coding of its input, so that it is exact; an average is a sum with a divisor."""
     operand = state.spec(layer.inputs[0])
     _same_layout(operand, state.network.shapes[layer.inputs[0]])
@@ -314,7 +254,7 @@ def _pool(state: _State, layer: Pool | GlobalPool, chain: _Chain) -> None:
     )
 
 
-def _elementwise(state: _State, tensor: str, chain: _Chain, residual: str | None = None) -> None:
+def _elementwise(state: _State, tensor: str, chain: Chain, residual: str | None = None) -> None:
     """An activation or an Add of its own: a maximum over a 1 x 1 window, then requantisation."""
     operand = state.spec(tensor)
     spec = _declare(state, chain.output, operand.shape)
@@ -327,7 +267,7 @@ def _elementwise(state: _State, tensor: str, chain: _Chain, residual: str | None
     )
 
 
-def _add(state: _State, layer: Add, chain: _Chain) -> None:
+def _add(state: _State, layer: Add, chain: Chain) -> None:
     first, second = (state.spec(t) for t in layer.inputs)
     if first.shape != second.shape:
         raise InputError(f"operands must have one layout, not {first.shape} and {second.shape}")

@@ -1,0 +1,107 @@
+"""Random float networks, and ways to run a model elsewhere, for the tests of `models`."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+from models.graph import (
+    Activation,
+    Add,
+    Conv,
+    GlobalPool,
+    Layer,
+    Linear,
+    Network,
+    Pool,
+    Reshape,
+    Softmax,
+    build,
+    output_shape,
+)
+from models.integer import Window
+
+
+def draw_network(rng: Random, quantisable: bool = False) -> Network:
+    """A network of up to seven layers on a map of at most 4 x 9 x 9; `quantisable` ones have an integer form."""
+    values = np.random.default_rng(rng.getrandbits(32))
+    shape: tuple[int, ...] = (rng.randint(1, 4), rng.randint(4, 9), rng.randint(4, 9))
+    start, layers = shape, list[Layer]()
+    shapes = {"input": shape}
+    tensor = "input"
+
+    def append(kind: Any, *arguments: Any, inputs: tuple[str, ...] = ()) -> None:
+        nonlocal tensor, shape
+        name = f"{kind.__name__.lower()}{len(layers)}"
+        layers.append(kind(name, inputs or (tensor,), name, *arguments))
+        tensor, shape = name, output_shape(layers[-1], [shapes[t] for t in layers[-1].inputs])
+        shapes[tensor] = shape
+
+    def random_weights(*size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        weights = values.standard_normal(size) / np.sqrt(np.prod(size[1:]))
+        return weights.astype(np.float32), values.standard_normal(size[0]).astype(np.float32)
+
+    def activation() -> None:
+        append(Activation, *rng.choice([(), (0.0, 6.0), (-0.5, 0.75), (-np.inf, 0.5)]))
+
+    for _ in range(rng.randint(1, 5)):
+        match rng.choice(["conv", "conv", "pool", "add", "activation"]):
+            case "conv":
+                groups = rng.choice([g for g in (1, 2, 3, 4) if shape[0] % g == 0])
+                out = groups * rng.randint(1, 3)
+                window = _draw_window(rng, shape, dilated=True)
+                append(Conv, *random_weights(out, shape[0] // groups, *window.kernel), window, groups)
+            case "pool" if rng.random() < 0.5:
+                append(Pool, "max", _draw_window(rng, shape, dilated=True))
+            case "pool":
+                window = _draw_window(rng, shape, dilated=False)
+                append(Pool, "average", window, quantisable or rng.random() < 0.5)
+            case "add":
+                same = [t for t, s in shapes.items() if s == shape]
+                append(Add, inputs=(tensor, rng.choice(same)))
+            case "activation":
+                activation()
+    if rng.random() < 0.3:
+        append(GlobalPool, rng.choice(["max", "average"]))
+    if rng.random() < 0.6:
+        append(Reshape, (int(np.prod(shape)),))
+        append(Linear, *random_weights(rng.randint(1, 6), shape[0]))
+        if rng.random() < 0.5:
+            activation()
+        if rng.random() < 0.3:
+            append(Softmax)
+    if not any(isinstance(x, Conv | Linear | Pool) for x in layers):
+        append(Activation)
+    return build("drawn", "input", start, tuple(layers))
+
+
+def _draw_window(rng: Random, shape: tuple[int, ...], dilated: bool) -> Window:
+    """A window that fits `shape`, with pads smaller than the kernel."""
+    kernel = rng.randint(1, min(3, shape[1])), rng.randint(1, min(3, shape[2]))
+    dilation = tuple(
+        rng.choice([d for d in (1, 2) if (k - 1) * d < n]) if dilated else 1
+        for k, n in zip(kernel, shape[1:], strict=True)
+    )
+    pads = tuple(rng.randint(0, kernel[i % 2] - 1) for i in range(4))
+    stride = rng.randint(1, 3), rng.randint(1, 3)
+    return Window(kernel, stride, pads, dilation)
+
+
+def draw_inputs(rng: Random, network: Network, count: int) -> NDArray[np.float32]:
+    """`count` normal inputs of `network`."""
+    size = (count, *network.shapes[network.input])
+    return np.random.default_rng(rng.getrandbits(32)).standard_normal(size).astype(np.float32)
+
+
+def onnxruntime_output(model: onnx.ModelProto, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The first output of `model` by ONNX Runtime, on one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return session.run(None, {session.get_inputs()[0].name: inputs})[0]

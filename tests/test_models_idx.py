@@ -1,0 +1,41 @@
+import gzip
+
+import numpy as np
+import pytest
+
+from models.errors import InputError
+from models.idx import read_idx, write_idx
+
+
+@pytest.mark.parametrize("name", ["a", "a.gz"])
+def test_round_trip(tmp_path, name):
+    array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    write_idx(tmp_path / name, array)
+    np.testing.assert_array_equal(read_idx(tmp_path / name), array)
+
+
+def test_header_is_big_endian(tmp_path):
+    (tmp_path / "a").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 9]))
+    assert read_idx(tmp_path / "a").tolist() == [7, 9]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a", b"", "must be an IDX file of unsigned bytes"),
+        ("a", b"\0\0\x0d\1\0\0\0\0", "must be an IDX file of unsigned bytes"),
+        ("a", b"\0\0\x08\2\0\0\0\1", "must have a header of 12 bytes, not 8"),
+        ("a", b"\0\0\x08\1\0\0\0\3ab", "must hold 3 bytes after its header, not 2"),
+        ("a.gz", b"no gzip", "cannot be read"),
+        ("a.gz", gzip.compress(b"\0\0\x08\1\0\0\0\3abc")[:-9], "must be a whole gzip file"),
+    ],
+)
+def test_damaged_file(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_idx(tmp_path / name)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere cannot be read: No such file"):
+        read_idx(tmp_path / "nowhere")
