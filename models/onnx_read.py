@@ -69,7 +69,13 @@ def _load(path: Path) -> onnx.ModelProto:
     except Exception:  # protobuf's own, and protobuf is not a dependency of ours
         raise InputError(f"{path} must be an ONNX file, and is not") from None
     try:
-        onnx.checker.check_model(model)
+        checked = onnx.ModelProto()
+        checked.CopyFrom(model)
+        for value in checked.graph.output:
+            # The checker asks for the shape of every output, which some exporters leave out: any will do.
+            if value.type.HasField("tensor_type"):
+                value.type.tensor_type.shape.SetInParent()
+        onnx.checker.check_model(checked)
     except onnx.checker.ValidationError as error:
         # A few bytes of anything can parse as an empty message, which the checker then refuses.
         raise InputError(f"{path} must be a valid ONNX file: {' '.join(str(error).split())}") from None
@@ -83,8 +89,8 @@ def _input(model: onnx.ModelProto, reading: Reading) -> str:
         names = ", ".join(repr(x.name) for x in inputs)
         raise InputError(f"{reading.file}: model must have one input, not {len(inputs)} ({names})")
     (value,) = inputs
-    if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
-        raise InputError(f"{reading.file}: input {value.name!r} must be a tensor with a shape")
+    if not value.type.HasField("tensor_type"):
+        raise InputError(f"{reading.file}: input {value.name!r} must be a tensor")
     if value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
         kind = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
         raise InputError(f"{reading.file}: input {value.name!r} must be float32, not {kind}")

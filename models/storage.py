@@ -66,7 +66,7 @@ def save(network: IntegerNetwork, path: str | Path) -> None:
 def load(path: str | Path) -> IntegerNetwork:
     """The network that `save` wrote to `path`. Raises InputError if the file is missing, damaged or another."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
         document = json.loads(str(arrays["network"]))
         if document["format"] != FORMAT:

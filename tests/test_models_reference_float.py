@@ -10,7 +10,7 @@ from models.reference_float import run
 from tests.model_networks import draw_inputs, draw_network, onnxruntime_output
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=300)
 @given(st.randoms(use_true_random=False))
 def test_agrees_with_onnx_runtime(rng):
     network = draw_network(rng)

@@ -1,0 +1,303 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from models import onnx_read, onnx_write, reference_float
+from models.errors import InputError
+from models.graph import Conv, Linear, Pool
+from tests.model_networks import draw_inputs, draw_network, onnxruntime_output
+
+FOREIGN = Path(__file__).parent / "data/mnist-conv"
+RANDOM = np.random.default_rng(0)
+
+
+def floats(*shape):
+    return RANDOM.standard_normal(shape).astype(np.float32)
+
+
+def model_of(nodes, constants=None, shape=("n", 4, 6, 6), opset=13, output=None):
+    """A model from "x" to the last node's output; a node is (op, inputs, output, attributes)."""
+    protos = [
+        helper.make_node(op, inputs.split(","), [out], name=f"the_{out}", **attributes)
+        for op, inputs, out, attributes in nodes
+    ]
+    graph = helper.make_graph(
+        protos,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(output or nodes[-1][2], TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.asarray(v), k) for k, v in (constants or {}).items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    model.ir_version = 8
+    return model
+
+
+def read(tmp_path, model):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    return onnx_read.read(path)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.randoms(use_true_random=False))
+def test_reads_what_was_written(tmp_path_factory, rng):
+    network = draw_network(rng)
+    inputs = draw_inputs(rng, network, 2)
+    path = tmp_path_factory.mktemp("onnx") / "n.onnx"
+    onnx_write.write(network, path)
+    again = onnx_read.read(path)
+    assert again.output == network.output
+    np.testing.assert_array_equal(reference_float.run(again, inputs), reference_float.run(network, inputs))
+
+
+def test_foreign_network_gives_its_golden_output():
+    def tensor(name):
+        proto = TensorProto()
+        proto.ParseFromString((FOREIGN / "test_data_set_0" / name).read_bytes())
+        return numpy_helper.to_array(proto)
+
+    network = onnx_read.read(FOREIGN / "model.onnx")
+    assert network.shapes[network.input] == (1, 28, 28)
+    assert [type(x).__name__ for x in network.layers if isinstance(x, Conv | Linear)] == ["Conv", "Conv", "Linear"]
+    golden = tensor("output_0.pb")
+    np.testing.assert_allclose(
+        reference_float.run(network, tensor("input_0.pb")), golden, atol=1e-4 * np.abs(golden).max()
+    )
+
+
+W, B = floats(5, 4, 3, 3), floats(5)
+BN = {"g": floats(5), "b": floats(5), "m": floats(5), "v": np.abs(floats(5)) + 0.1}
+CASES = {
+    "batch norm behind a convolution": (
+        [("Conv", "x,w,c", "y", {}), ("BatchNormalization", "y,g,b,m,v", "z", {"epsilon": 0.01})],
+        {"w": W, "c": B, **BN},
+    ),
+    "batch norm behind a branch": (
+        [("Conv", "x,w", "y", {}), ("BatchNormalization", "y,g,b,m,v", "z", {}), ("Add", "y,z", "s", {})],
+        {"w": W, **BN},
+    ),
+    "batch norm first": (
+        [("BatchNormalization", "x,g,b,m,v", "z", {}), ("Conv", "z,w", "y", {"pads": [1, 1, 1, 1]})],
+        {"w": W, **{k: v[:4] for k, v in BN.items()}},
+    ),
+    "batch norm behind Gemm": (
+        [("Flatten", "x", "f", {}), ("Gemm", "f,w", "y", {}), ("BatchNormalization", "y,g,b,m,v", "z", {})],
+        {"w": floats(144, 5), **BN},
+    ),
+    "batch norm behind Identity": (
+        [("Conv", "x,w", "y", {}), ("Identity", "y", "i", {}), ("BatchNormalization", "i,g,b,m,v", "z", {})],
+        {"w": W, **BN},
+    ),
+    "scale and offset": (
+        [("Conv", "x,w", "y", {}), ("Mul", "y,k", "a", {}), ("Add", "o,a", "b", {}), ("Sub", "h,b", "s", {})],
+        {"w": W, "k": floats(5, 1, 1), "o": floats(1, 5, 1, 1), "h": np.float32(0.5)},
+    ),
+    "normalised input": (
+        [("Sub", "x,o", "a", {}), ("Div", "a,k", "b", {}), ("Conv", "b,w", "y", {})],
+        {"w": W, "o": floats(4, 1, 1), "k": np.float32(0.3)},
+    ),
+    "Gemm attributes": (
+        [("Flatten", "x", "f", {"axis": -3}), ("Gemm", "f,w,c", "y", {"alpha": 0.5, "beta": 2.0, "transB": 1})],
+        {"w": floats(5, 144), "c": floats(1, 5)},
+    ),
+    "flatten by Shape, Gather and Concat": (
+        [
+            ("Shape", "x", "s", {}),
+            ("Gather", "s,zero", "n", {"axis": 0}),
+            ("Unsqueeze", "n,axis", "n1", {}),
+            ("Concat", "n1,minus", "target", {"axis": 0}),
+            ("Reshape", "x,target", "f", {}),
+            ("MatMul", "f,w", "y", {}),
+            ("Add", "y,c", "z", {}),
+        ],
+        {"zero": np.int64(0), "axis": np.array([0]), "minus": np.array([-1]), "w": floats(144, 5), "c": floats(5)},
+    ),
+    "weights by Constant and Transpose": (
+        [
+            ("Constant", "", "k", {"value": numpy_helper.from_array(floats(144, 5))}),
+            ("Transpose", "k", "t", {"perm": [1, 0]}),
+            ("Flatten", "x", "f", {}),
+            ("Gemm", "f,t", "y", {"transB": 1}),
+        ],
+        {},
+    ),
+    "SAME_UPPER": ([("Conv", "x,w", "y", {"auto_pad": "SAME_UPPER", "strides": [2, 3]})], {"w": floats(5, 4, 2, 4)}),
+    "SAME_LOWER": ([("Conv", "x,w", "y", {"auto_pad": "SAME_LOWER"})], {"w": floats(5, 4, 2, 4)}),
+    "VALID": ([("Conv", "x,w", "y", {"auto_pad": "VALID"})], {"w": W}),
+    "max pool rounded up": ([("MaxPool", "x", "y", {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1})], {}),
+    "average pool rounded up": (
+        [("AveragePool", "x", "y", {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1})],
+        {},
+    ),
+    "pool rounded up with pads": (
+        [("MaxPool", "x", "y", {"kernel_shape": [2, 2], "strides": [3, 3], "pads": [1, 1, 1, 1], "ceil_mode": 1})],
+        {},
+    ),
+    "mean over height and width": (
+        [("ReduceMean", "x", "m", {"axes": [2, 3], "keepdims": 0}), ("MatMul", "m,w", "y", {})],
+        {"w": floats(4, 5)},
+    ),
+    "squeeze": (
+        [("GlobalMaxPool", "x", "g", {}), ("Squeeze", "g,a", "s", {}), ("Softmax", "s", "y", {"axis": 1})],
+        {"a": np.array([2, 3])},
+    ),
+    "clip without a lower limit": ([("Clip", "x,,hi", "y", {})], {"hi": np.float32(0.5)}),
+    "dropout and a dead branch": (
+        [("Dropout", "x", "d", {}), ("GlobalMaxPool", "x", "unused", {}), ("Relu", "d", "y", {})],
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("batch", ["n", 1, 3])
+def test_agrees_with_onnx_runtime(tmp_path, case, batch):
+    nodes, constants = CASES[case]
+    protos = [(op, i, o, a) for op, i, o, a in nodes]
+    model = model_of(protos, constants, (batch, 4, 6, 6))
+    for node in model.graph.node:
+        if list(node.input) == [""]:
+            del node.input[:]
+    inputs = floats(batch if isinstance(batch, int) else 2, 4, 6, 6)
+    network = read(tmp_path, model)
+    ours = reference_float.run(network, inputs)
+    expected = onnxruntime_output(model, inputs)
+    assert ours.shape == expected.shape
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_old_clip_and_softmax(tmp_path):
+    model = model_of(
+        [("Clip", "x", "c", {"min": 0.0, "max": 6.0}), ("Flatten", "c", "f", {}), ("Softmax", "f", "y", {})], opset=7
+    )
+    inputs = floats(2, 4, 6, 6)
+    np.testing.assert_allclose(
+        reference_float.run(read(tmp_path, model), inputs), onnxruntime_output(model, inputs), atol=1e-5
+    )
+
+
+def test_folding_leaves_one_layer(tmp_path):
+    nodes, constants = CASES["scale and offset"]
+    assert len(read(tmp_path, model_of(nodes, constants)).layers) == 1
+    nodes, constants = CASES["dropout and a dead branch"]
+    assert [x.name for x in read(tmp_path, model_of(nodes, constants)).layers] == ["the_y"]
+
+
+def test_nodes_without_names(tmp_path):
+    model = model_of([("Relu", "x", "a", {}), ("Relu", "a", "b", {}), ("Relu", "b", "c", {})])
+    model.graph.node[0].name = ""
+    model.graph.node[2].name = model.graph.node[1].name
+    assert [x.name for x in read(tmp_path, model).layers] == ["a", "the_b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "constants", "message"),
+    [
+        ([("LRN", "x", "y", {"size": 3})], {}, r"model\.onnx: node 'the_y' \(LRN\): operator is not supported"),
+        ([("Mul", "x,x", "y", {})], {}, r"'the_y' \(Mul\): Mul of 2 activations is not supported"),
+        ([("Conv", "x,w", "y", {})], {"w": W * np.nan}, r"'the_y' \(Conv\): weight 'w' must be finite, not NaN or Inf"),
+        ([("Conv", "x,w", "y", {})], {"w": W[:, :3]}, r"\(Conv\): weights .* do not fit 4 input channels"),
+        ([("Conv", "x,x", "y", {})], {}, r"\(Conv\): weight 'x' must be a constant, and depends on the input"),
+        ([("MatMul", "w,x", "y", {})], {"w": floats(6, 6)}, r"\(MatMul\): matrix 'x' must be a constant"),
+        ([("Softmax", "x", "y", {"axis": 3})], {}, r"\(Softmax\): axis must be the features"),
+        ([("ReduceMean", "x", "y", {"axes": [1]})], {}, r"axes must be height and width \(2, 3\), not \[1\]"),
+        ([("Flatten", "x", "y", {"axis": 2})], {}, r"\(Flatten\): shape must keep the batch of 1 in front"),
+        ([("Mul", "x,k", "y", {})], {"k": floats(6)}, "constant must be one value a channel"),
+        ([("Add", "x,k", "y", {})], {"k": floats(5, 1, 1)}, r"constant of shape \(5, 1, 1\) does not fit"),
+        ([("Flatten", "x", "f", {}), ("Mul", "f,k", "y", {})], {"k": floats(144)}, "must follow a Gemm or MatMul"),
+        ([("Relu", "x", "y", {"nonsense": 1})], {}, "must be a valid ONNX file: .*nonsense"),
+        (
+            [("Conv", "x,w", "c", {}), ("Add", "c,x", "y", {})],
+            {"w": W},
+            r"\(Add\): both inputs must have one shape, not \(5, 4, 4\) and \(4, 6, 6\)",
+        ),
+        ([("MaxPool", "x", "y", {"kernel_shape": [9, 9]})], {}, r"kernel \(9, 9\) does not fit in an input of 6 x 6"),
+        ([("MaxPool", "x", "y", {"kernel_shape": [3]})], {}, r"must be two-dimensional: kernel \(3,\)"),
+    ],
+)
+def test_what_is_not_supported(tmp_path, nodes, constants, message):
+    with pytest.raises(InputError, match=message) as error:
+        read(tmp_path, model_of(nodes, constants))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        (("n", 4, "h", 6), "input 'x' must have known dimensions after the batch, not 'h'"),
+        ((4,), "must have 2 to 4 dimensions, not 1"),
+        (None, "must be a valid ONNX file: Field 'shape'"),
+    ],
+)
+def test_input_shapes(tmp_path, shape, message):
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, model_of([("Relu", "x", "y", {})], shape=shape))
+
+
+def test_inputs_and_outputs_of_a_model(tmp_path):
+    model = model_of([("Relu", "x", "y", {}), ("Relu", "y", "z", {})])
+    model.graph.output.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, None))
+    with pytest.raises(InputError, match="model must have one output, not 2"):
+        read(tmp_path, model)
+    model = model_of([("Relu", "x", "y", {})])
+    model.graph.input.append(helper.make_tensor_value_info("x2", TensorProto.FLOAT, [1]))
+    with pytest.raises(InputError, match=r"model must have one input, not 2 \('x', 'x2'\)"):
+        read(tmp_path, model)
+    model = model_of([("Relu", "x", "y", {})])
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT8
+    with pytest.raises(InputError, match="input 'x' must be float32, not INT8"):
+        read(tmp_path, model)
+
+
+def test_another_domain(tmp_path):
+    model = model_of([("Quant", "x", "y", {"domain": "qonnx.custom_op.general"})])
+    model.opset_import.append(helper.make_opsetid("qonnx.custom_op.general", 1))
+    with pytest.raises(InputError, match=r"'the_y' \(Quant\): operator of domain 'qonnx.custom_op.general' is not"):
+        read(tmp_path, model)
+
+
+@pytest.mark.parametrize("content", [b"", b"no model at all", b"\x08", bytes(range(256))])
+def test_files_that_are_not_onnx(tmp_path, content):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"model\.onnx must be an? (valid )?ONNX file") as error:
+        onnx_read.read(path)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_file_and_folder(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere\.onnx cannot be read: No such file"):
+        onnx_read.read(tmp_path / "nowhere.onnx")
+    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+        onnx_read.read(tmp_path)
+
+
+def test_contradicting_shape_inference(tmp_path):
+    """Our shapes and ONNX's own are compared: an output that declares another shape is refused."""
+    model = model_of([("Relu", "x", "y", {})])
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 4, 6, 7]))
+    with pytest.raises(InputError, match="shape"):
+        read(tmp_path, model)
+
+
+def test_truncated_foreign_model(tmp_path):
+    content = (FOREIGN / "model.onnx").read_bytes()
+    for size in (100, 5000, len(content) - 1):
+        path = tmp_path / "model.onnx"
+        path.write_bytes(content[:size])
+        with pytest.raises(InputError, match="ONNX file"):
+            onnx_read.read(path)
+
+
+def test_pool_attributes(tmp_path):
+    nodes = [("AveragePool", "x", "y", {"kernel_shape": [3, 2], "pads": [1, 0, 1, 1], "count_include_pad": 1})]
+    (layer,) = read(tmp_path, model_of(nodes)).layers
+    assert isinstance(layer, Pool)
+    assert layer.count_include_pad
+    assert layer.window.pads == (1, 0, 1, 1)

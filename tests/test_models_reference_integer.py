@@ -1,0 +1,154 @@
+"""The integer reference against the arithmetic of docs/formats.md, written out one number at a time."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.errors import InputError
+from models.integer import (
+    HostLayer,
+    IntegerNetwork,
+    MatrixLayer,
+    Requantise,
+    Residual,
+    TensorSpec,
+    VectorLayer,
+    Window,
+)
+from models.quantise import quantise
+from models.reference_integer import dequantise_output, quantise_input, run
+from tests.model_networks import draw_inputs, draw_network
+
+
+def round_shift(value, shift):
+    return (value + (1 << (shift - 1))) >> shift if shift else value
+
+
+def oracle_value(layer, x, zero_point, channel, row, column, residual):
+    """One output code from input codes `x` (channels, height, width), in Python's own integers."""
+    window, to = layer.window, layer.requantise
+    terms = []
+    for i in range(window.kernel[0]):
+        for j in range(window.kernel[1]):
+            y = row * window.stride[0] + i * window.dilation[0] - window.pads[0]
+            z = column * window.stride[1] + j * window.dilation[1] - window.pads[1]
+            inside = 0 <= y < x.shape[1] and 0 <= z < x.shape[2]
+            if isinstance(layer, VectorLayer):
+                padding = -128 if layer.reduce == "max" else zero_point
+                terms.append(int(x[channel, y, z]) if inside else padding)
+                continue
+            depth = layer.weights.shape[1]
+            group = channel // (len(layer.weights) // layer.groups)
+            for c in range(depth):
+                q = int(x[group * depth + c, y, z]) if inside else zero_point
+                terms.append(int(layer.weights[channel, c, i, j]) * q)
+    total = max(terms) if isinstance(layer, VectorLayer) and layer.reduce == "max" else sum(terms)
+    bias, multiplier, shift = (int(a[channel if len(a) > 1 else 0]) for a in (to.bias, to.multiplier, to.shift))
+    value = round_shift((total + bias) * multiplier, shift) + to.zero_point
+    if layer.residual:
+        other = layer.residual
+        r = int(residual[channel, row, column]) - other.zero_point
+        value += round_shift(r * other.multiplier, other.shift)
+    return min(max(value, to.low), to.high)
+
+
+def oracle(network, image):
+    """Every tensor (channels, height, width) for one image of codes."""
+    tensors = {network.input: image}
+    for layer in network.layers:
+        shape = network.tensors[layer.output].shape
+        residual = tensors[layer.residual.tensor] if layer.residual else None
+        tensors[layer.output] = np.array(
+            [
+                oracle_value(layer, tensors[layer.input], network.tensors[layer.input].zero_point, *index, residual)
+                for index in np.ndindex(*shape)
+            ]
+        ).reshape(shape)
+    return tensors
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.randoms(use_true_random=False))
+def test_equals_the_oracle_on_drawn_networks(rng):
+    float_network = draw_network(rng, quantisable=True)
+    inputs = draw_inputs(rng, float_network, 3)
+    network = quantise(float_network, inputs, per_channel=rng.random() < 0.7)
+    codes = quantise_input(network, inputs)
+    ours = run(network, codes[:1], all_tensors=True)
+    expected = oracle(network, codes[0])
+    assert ours.keys() == expected.keys() == network.tensors.keys()
+    for name in expected:
+        np.testing.assert_array_equal(ours[name][0], expected[name], err_msg=name)
+
+
+def one_layer(layer, shape, zero_point=0, residual=None):
+    """A network of one layer from "x" (and "x" as the residual) to "y"."""
+    size = layer.window.output_size(*shape[1:])
+    channels = len(layer.weights) if isinstance(layer, MatrixLayer) else shape[0]
+    tensors = {"x": TensorSpec("x", shape, 1.0, zero_point), "y": TensorSpec("y", (channels, *size), 0.5, 3)}
+    return IntegerNetwork("n", "x", "y", tensors, (layer,))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(-(2**31), 2**31 - 1),
+    st.integers(0, 65535),
+    st.integers(0, 47),
+    st.integers(0, 65535),
+    st.integers(0, 47),
+)
+def test_requantisation_at_the_limits(bias, multiplier, shift, r_multiplier, r_shift):
+    to = Requantise(*(np.array([v], t) for v, t in ((bias, np.int32), (multiplier, np.uint16), (shift, np.uint8))), 5)
+    layer = VectorLayer("v", "x", "y", "max", Window((1, 1)), to, Residual("x", r_multiplier, r_shift, -7))
+    network = one_layer(layer, (1, 16, 16))
+    codes = np.arange(-128, 128).astype(np.int8).reshape(1, 1, 16, 16)
+    np.testing.assert_array_equal(run(network, codes)["y"][0], oracle(network, codes[0])["y"])
+
+
+@pytest.mark.parametrize("depth", [1032, 1033, 4096])
+def test_sums_beyond_the_precision_of_float32(depth):
+    """Every second weight is odd, so a float32 sum above 2**24 would lose its last bit."""
+    weights = np.full((1, depth, 1, 1), 127, np.int8)
+    weights[0, 0] = 126
+    codes = np.full((1, depth, 1, 1), -128, np.int8)
+    codes[0, 1] = -127
+    total = int((weights[0].astype(int) * codes[0].astype(int)).sum())
+    one, none = np.array([1], np.uint16), np.array([0], np.uint8)
+    layer = MatrixLayer("m", "x", "y", weights, Window((1, 1)), Requantise(np.array([-total], np.int32), one, none, 3))
+    assert run(one_layer(layer, (depth, 1, 1)), codes)["y"].item() == 3
+
+
+def test_more_images_than_one_chunk():
+    to = Requantise(np.array([0], np.int32), np.array([32768], np.uint16), np.array([15], np.uint8), 0)
+    network = one_layer(VectorLayer("v", "x", "y", "max", Window((1, 1)), to), (2, 1, 1))
+    codes = np.random.default_rng(0).integers(-128, 128, (300, 2, 1, 1)).astype(np.int8)
+    np.testing.assert_array_equal(run(network, codes)["y"], codes)
+
+
+def test_softmax_of_the_host():
+    tensors = {"x": TensorSpec("x", (3, 1, 1), 0.5, 1)}
+    network = IntegerNetwork("n", "x", "x", tensors, (), (HostLayer("s", "softmax", "x", "y", 3),))
+    out = dequantise_output(network, np.array([[1, 3, 5]], np.int8).reshape(1, 3, 1, 1))
+    expected = np.exp([0.0, 1.0, 2.0])
+    np.testing.assert_allclose(out, [expected / expected.sum()], rtol=1e-6)
+
+
+def test_inputs_saturate_and_take_the_layout():
+    tensors = {"x": TensorSpec("x", (2, 1, 3), 0.5, -1)}
+    network = IntegerNetwork("n", "x", "x", tensors, ())
+    rows = np.array([[[0, 1], [-1000, 1000], [0.74, -0.76]]])
+    assert quantise_input(network, rows).tolist() == [[[[-1, -128, 0]], [[1, 127, -3]]]]
+    with pytest.raises(InputError, match="inputs must be finite, not NaN or Inf"):
+        quantise_input(network, rows * np.nan)
+    with pytest.raises(InputError, match=r"inputs must be \(n, \*\(2, 1, 3\)\), not \(1, 2, 1, 1\)"):
+        quantise_input(network, np.zeros((1, 2)))
+
+
+@pytest.mark.parametrize(
+    "codes", [np.zeros((1, 2, 1, 1), np.int8), np.zeros((1, 2, 1, 3), np.uint8), np.zeros((0, 2, 1, 3), np.int8)]
+)
+def test_codes_that_do_not_fit(codes):
+    network = IntegerNetwork("n", "x", "x", {"x": TensorSpec("x", (2, 1, 3), 0.5, -1)}, ())
+    with pytest.raises(InputError, match=r"inputs must be int8 of shape \(n, 2, 1, 3\) with n > 0, not"):
+        run(network, codes)

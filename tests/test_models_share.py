@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.errors import InputError
+from models.graph import Linear, build
+from models.share import cluster, share
+
+
+def lloyd(weights, count):
+    """The textbook: nearest centroid for every weight, mean of every cluster, until nothing moves."""
+    centroids = np.linspace(weights.min(), weights.max(), count)
+    former = None
+    while True:
+        indices = np.abs(weights[:, None] - centroids).argmin(1)
+        if former is not None and (indices == former).all():
+            return centroids, indices
+        former = indices
+        for k in range(count):
+            if (indices == k).any():
+                centroids[k] = weights[indices == k].mean()
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 200))
+def test_equals_the_textbook(seed, bits, count):
+    weights = np.random.default_rng(seed).standard_normal(count).astype(np.float32)
+    centroids, indices = cluster(weights, bits)
+    expected, expected_indices = lloyd(weights.astype(np.float64), 2**bits)
+    np.testing.assert_allclose(centroids, expected, atol=1e-9)
+    # Centroids may coincide (a single weight): compare what the indices stand for.
+    np.testing.assert_allclose(centroids[indices], expected[expected_indices], atol=1e-9)
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_codebook_and_weights(bits):
+    random = np.random.default_rng(bits)
+    weights = random.standard_normal((20, 30)).astype(np.float32)
+    network = build(
+        "n", "x", (30,), (Linear("l", ("x",), "y", weights, random.standard_normal(20).astype(np.float32)),)
+    )
+    (layer,) = share(network, random.standard_normal((50, 30)), bits).layers
+    shared = layer.shared
+    assert (shared.bits, shared.codebook.shape, shared.codebook.dtype) == (bits, (2**bits,), np.int8)
+    assert shared.indices.dtype == np.uint8
+    np.testing.assert_array_equal(layer.weights, shared.codebook[shared.indices])
+    # One scale; and the error is below that of the start, but for the rounding of the codebook.
+    codes = layer.weights[:, :, 0, 0].astype(np.float64)
+    scale = (weights * codes).sum() / (codes * codes).sum()
+    error = ((codes * scale - weights) ** 2).mean()
+    start = np.linspace(weights.min(), weights.max(), 2**bits)
+    start_error = (np.abs(weights[:, :, None] - start).min(2) ** 2).mean()
+    assert error <= start_error + scale**2 / 4
+    assert bits > 4 or error < 0.9 * start_error
+    assert len(set(layer.requantise.multiplier.tolist())) == 1
+
+
+@pytest.mark.parametrize("bits", [0, 9, -1])
+def test_bits_out_of_range(bits):
+    network = build("n", "x", (1,), (Linear("l", ("x",), "y", np.ones((1, 1), np.float32), np.ones(1, np.float32)),))
+    with pytest.raises(InputError, match=rf"bits of weight sharing must be 1\.\.8, not {bits}"):
+        share(network, np.ones((1, 1)), bits)
+
+
+def test_equal_weights():
+    centroids, indices = cluster(np.full((2, 3), 0.5, np.float32), 4)
+    assert (centroids[indices] == 0.5).all()

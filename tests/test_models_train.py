@@ -1,0 +1,89 @@
+import sys
+
+import numpy as np
+import pytest
+
+from models import onnx_read, reference_float
+from models.errors import InputError
+from models.idx import write_idx
+from models.train import LARGEST_SHIFT, Epoch, lenet5, lenet_300_100, read_mnist, shift, train
+
+
+@pytest.fixture
+def small_mnist(tmp_path):
+    """Two classes that are easy to tell apart: a bright left or right half."""
+    random = np.random.default_rng(0)
+    for part, count in (("train", 640), ("t10k", 100)):
+        labels = random.integers(0, 2, count).astype(np.uint8)
+        images = random.integers(0, 60, (count, 28, 28)).astype(np.uint8)
+        images[labels == 0, :, :14] += 150
+        images[labels == 1, :, 14:] += 150
+        write_idx(tmp_path / f"{part}-images-idx3-ubyte", images)
+        write_idx(tmp_path / f"{part}-labels-idx1-ubyte", labels)
+    return tmp_path
+
+
+def test_architectures():
+    random = np.random.default_rng(0)
+    assert lenet5(random).parameters == 431_080
+    assert lenet_300_100(random).parameters == 266_610
+
+
+def test_shift_moves_whole_images():
+    images = np.zeros((500, 28, 28), np.uint8)
+    images[:, 10, 12] = 7
+    moved = shift(images, np.random.default_rng(0))
+    assert moved.shape == images.shape
+    assert (moved.sum((1, 2)) == 7).all()
+    _, rows, columns = np.nonzero(moved)
+    k = LARGEST_SHIFT
+    assert {(r - 10, c - 12) for r, c in zip(rows, columns, strict=True)} == {
+        (y, x) for y in range(-k, k + 1) for x in range(-k, k + 1)
+    }
+
+
+def test_bad_arguments(small_mnist, tmp_path, monkeypatch):
+    out = tmp_path / "n.onnx"
+    with pytest.raises(InputError, match="network must be one of lenet-5, lenet-300-100, not 'lenet'"):
+        train("lenet", small_mnist, out)
+    with pytest.raises(InputError, match="epochs must be at least 1, not 0"):
+        train("lenet-5", small_mnist, out, epochs=0)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(InputError, match=r"training needs torch: pip install 'accel\[train\]'"):
+        train("lenet-5", small_mnist, out)
+
+
+def test_folder_without_the_files(small_mnist):
+    (small_mnist / "t10k-labels-idx1-ubyte").unlink()
+    with pytest.raises(InputError, match="t10k-labels-idx1-ubyte cannot be read: No such file"):
+        read_mnist(small_mnist)
+
+
+def test_labels_that_do_not_fit(small_mnist):
+    write_idx(small_mnist / "train-labels-idx1-ubyte", np.zeros(3, np.uint8))
+    with pytest.raises(InputError, match="train set must be images of 28 x 28 with labels"):
+        read_mnist(small_mnist)
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("name", ["lenet-5", "lenet-300-100"])
+def test_trains_and_resumes_to_the_same_network(small_mnist, tmp_path, name):
+    epochs: list[Epoch] = []
+    whole = train(name, small_mnist, tmp_path / "whole.onnx", 1, 3, epochs.append)
+    assert [e.number for e in epochs] == [1, 2, 3]
+    assert epochs[-1].accuracy_percent > 95
+    assert not (tmp_path / "whole.onnx.state").exists()
+
+    def interrupt(epoch):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(name, small_mnist, tmp_path / "resumed.onnx", 1, 3, interrupt)
+    assert not (tmp_path / "resumed.onnx").exists()
+    with pytest.raises(InputError, match="belongs to another run"):
+        train(name, small_mnist, tmp_path / "resumed.onnx", 2, 3)
+    resumed = train(name, small_mnist, tmp_path / "resumed.onnx", 1, 3)
+    data = read_mnist(small_mnist)["test_images"][:, None].astype(np.float32) / 255
+    np.testing.assert_array_equal(reference_float.run(whole, data), reference_float.run(resumed, data))
+    written = onnx_read.read(tmp_path / "whole.onnx")
+    np.testing.assert_array_equal(reference_float.run(whole, data), reference_float.run(written, data))
