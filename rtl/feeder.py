@@ -174,7 +174,7 @@ class Feeder(wiring.Component):
         m.d.comb += [
             self.r_act.en.eq(go & inside),
             self.r_act.addr.eq(Cat(pixel, command.act_addr[19])),
-            self.event_act_reads.eq(go & inside),
+            self.event_act_reads.eq(self.r_act.en),
             self.event_stream_cycles.eq(go),
         ]
         rows_valid = Signal(range(rows + 1))

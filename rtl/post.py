@@ -22,7 +22,10 @@ class PostUnit(wiring.Component):
     (`Requantise`) | 7 written: POST_CYCLES. Elements outside take their cycle, but are not read. A record is read for
     each output. A residual operand is read with the window's last element, or in a cycle of its own after it when
     the source is the activation banks (they have one read port). A maximum over a window that is all outside is -2**31.
-    A POST is popped in the last element's cycle of the one before, or later; CONFIG_POST when the pipeline is empty.
+    Sums have 32 bits and wrap around.
+
+    A POST is popped in the last element's cycle of the one before, or later; CONFIG_POST when the pipeline is empty. So
+    a POST does not see what the one before wrote in its last POST_CYCLES, unless there is a CONFIG_POST between them.
     """
 
     def __init__(self, design: Design) -> None:

@@ -251,6 +251,14 @@ def test_commands_follow_without_bubbles(pixels: int) -> None:
         assert log.dones == timed(design, offers).dones
 
 
+@pytest.mark.parametrize("name", ["wait_load", "wait_post", "wait_store"])
+def test_waits(name: str) -> None:
+    design = make_design(1, 1)
+    command = replace(Compute(), **{name: (1 << 20) - 1})
+    log, _ = run(design, draw_contents(Random(5), design), [Offer(ConfigCompute(), -1), Offer(command, 0, 40)])
+    assert log.pops == [0, 40]
+
+
 def test_short_arrays_keep_the_accumulators_distance() -> None:
     design = make_design(1, 1)
     offers = [Offer(ConfigCompute(kernel_w=4, in_w=9), -1), Offer(Compute(), 0), Offer(Compute(accumulate=1), 1)]

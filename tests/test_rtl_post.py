@@ -1,0 +1,311 @@
+"""The post-process unit against the docstring of `Post` (values) and against `PostTiming` (cycles, events)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+from amaranth.hdl import Cat, Module
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accel.commands import ACCUMULATOR_BANK, ACTIVATION_BANK, ConfigPost, ErrorCode, Post
+from accel.design import Design
+from accel.events import Event
+from accel.latency import POST_CYCLES
+from rtl.buffers import ActivationBanks, Buffer
+from rtl.ports import read_port
+from rtl.post import PostUnit
+from sim.timing_post import PostTiming
+from tests.test_rtl_compute import draw_offers
+from tests.unit_bench import Bench, Log, Offer, from_lanes, read_all, run_commands, simulate, to_lanes, write_all
+
+HALF = 40  # words of an activation bank that commands read, before those that they write (swapped by a configuration)
+SUMS = 40  # of each bank
+RECORDS = 8
+
+
+def make_design(chunks_in: int, chunks_out: int, lanes: int, bits: int = 32) -> Design:
+    """A design with C = chunks_in * lanes and R = chunks_out * lanes."""
+    rows, cols = chunks_out * lanes, chunks_in * lanes
+    return Design.model_validate(
+        {
+            "name": "unit",
+            "array": {"rows": rows, "cols": cols},
+            "widths": {"accumulator": bits},
+            "buffers": {
+                "activation_bytes": 2 * 2 * HALF * rows,
+                "weight_bytes": 1024,
+                "accumulator_bytes": 8 * SUMS * cols,
+                "parameter_bytes": RECORDS * 8 * lanes,
+            },
+            "post_lanes": lanes,
+            "memory": {"axi_bits": 32, "latency_cycles": 1},
+            "clock_mhz": 100,
+        }
+    )
+
+
+class Sums(wiring.Component):
+    """Both accumulator banks, filled from the start."""
+
+    def __init__(self, design: Design, words: Sequence[int]) -> None:
+        self.words, bits = words, design.widths.accumulator
+        self.bits = bits * design.cols
+        super().__init__({"r": In(read_port(15, design.cols, bits))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.cells = cells = memory.Memory(shape=self.bits, depth=128, init=self.words)
+        read = cells.read_port()
+        m.d.comb += [
+            read.en.eq(self.r.en), read.addr.eq(Cat(self.r.addr[:6], self.r.addr[14])), self.r.data.eq(read.data)
+        ]  # fmt: skip
+        return m
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What the memories hold before the first command."""
+
+    activations: np.ndarray  # (2, words, R) int8
+    sums: np.ndarray  # (2, words, C) of accumulator bits
+    records: np.ndarray  # (words, P, 3): bias, multiplier, shift
+
+
+def draw_contents(rng: Random, design: Design) -> Contents:
+    generator = np.random.default_rng(rng.getrandbits(32))
+    bits = rng.choice([9, 16, design.widths.accumulator])
+    limit = 1 << bits - 1
+    records = np.zeros((RECORDS, design.lanes, 3), np.int64)
+    records[..., 0] = generator.integers(-limit, limit, records.shape[:2])
+    records[..., 1] = generator.integers(0, 1 << 16, records.shape[:2])
+    records[..., 2] = np.clip(bits + 8 + generator.integers(-3, 4, records.shape[:2]), 0, 47)
+    return Contents(
+        generator.integers(-128, 128, (2, 2 * HALF, design.rows)).astype(np.int8),
+        generator.integers(-limit, limit, (2, SUMS, design.cols)),
+        records,
+    )
+
+
+def round_shift(value: int, shift: int) -> int:
+    return (value + (1 << shift - 1) >> shift) if shift else value
+
+
+def expected(design: Design, contents: Contents, commands: Sequence[Post | ConfigPost]) -> np.ndarray:
+    """(2, words, R) activations: the nested loops of the docstring, literally."""
+    lanes = design.lanes
+    per_source, per_word = design.cols // lanes, design.rows // lanes
+    memory = contents.activations.astype(object)
+    sums = contents.sums.astype(object)
+    config = ConfigPost()
+    for c in commands:
+        if isinstance(c, ConfigPost):
+            config = c
+            continue
+        for q, oy, ox in np.ndindex(c.chunks, c.out_h, c.out_w):
+            values = []
+            for wy, wx in np.ndindex(config.win_h, config.win_w):
+                iy, ix = c.iy0 + oy * config.stride_y + wy, c.ix0 + ox * config.stride_x + wx
+                offset = (iy - c.iy0) * config.src_row_pitch + ix - c.ix0
+                if not (0 <= iy < config.in_h and 0 <= ix < config.in_w):
+                    values.append(np.full(lanes, config.res_zero_point if c.reduce_sum else -(1 << 31), object))
+                elif c.from_activation:
+                    group, chunk = divmod(c.src_chunk + q, per_word)
+                    word = (c.src_addr + group * config.src_plane + offset) % ACTIVATION_BANK
+                    values.append(memory[c.src_addr // ACTIVATION_BANK, word, chunk * lanes : (chunk + 1) * lanes])
+                else:
+                    group, chunk = divmod(q, per_source)
+                    word = (c.src_addr + group * config.src_plane + offset) % ACCUMULATOR_BANK
+                    values.append(sums[c.src_addr // ACCUMULATOR_BANK, word, chunk * lanes : (chunk + 1) * lanes])
+            reduced = np.sum(values, axis=0) if c.reduce_sum else np.max(values, axis=0)
+            group, chunk = divmod(c.dst_chunk + q, per_word)
+            offset = group * config.dst_plane + oy * config.dst_row_pitch + ox
+            for lane in range(lanes):
+                v = (int(reduced[lane]) + (1 << 31)) % (1 << 32) - (1 << 31)  # 32 bits: a sum of sums wraps around
+                bias, multiplier, shift = (int(v) for v in contents.records[(c.param_addr + q) % RECORDS, lane])
+                if c.uniform:
+                    bias, multiplier = config.uniform_bias, config.uniform_multiplier
+                    shift = config.uniform_shift
+                at = chunk * lanes + lane
+                y = round_shift((v + bias) * multiplier, shift) + config.zero_point
+                if c.residual:
+                    operand = memory[c.res_addr // ACTIVATION_BANK, c.res_addr % ACTIVATION_BANK + offset, at]
+                    y += round_shift((operand - config.res_zero_point) * config.res_multiplier, config.res_shift)
+                word = c.dst_addr % ACTIVATION_BANK + offset
+                memory[c.dst_addr // ACTIVATION_BANK, word, at] = min(max(y, config.low), config.high)
+    return memory.astype(np.int8)
+
+
+def draw_commands(rng: Random, design: Design) -> list[Post | ConfigPost]:
+    commands: list[Post | ConfigPost] = []
+    config, half = ConfigPost(), 0
+    for index in range(rng.randint(2, 6)):
+        if index == 0 or rng.random() < 0.35:
+            config, half = _draw_config(rng), 1 - half
+            commands += [config] * rng.choice([1, 1, 1, 2])
+        commands.append(_draw_command(rng, design, config, half))
+    return commands
+
+
+def _draw_config(rng: Random) -> ConfigPost:
+    in_h, in_w = rng.randint(1, 5), rng.randint(1, 5)
+    pitch, stride_y = in_w + rng.randint(0, 1), rng.randint(1, 3)
+    low, high = sorted(rng.choice([(-128, 127), (rng.randint(-128, 127), rng.randint(-128, 127))]))
+    return ConfigPost(
+        src_row_step=stride_y * pitch, src_row_pitch=pitch, src_plane=rng.randint(0, 9),
+        win_h=rng.choice([1, 1, 2, 3]), win_w=rng.choice([1, 1, 2, 3]), stride_y=stride_y, stride_x=rng.randint(1, 3),
+        dst_row_pitch=rng.randint(0, 5), dst_plane=rng.randint(0, 9), in_h=in_h, in_w=in_w,
+        zero_point=rng.randint(-128, 127), low=low, high=high, res_multiplier=rng.randint(0, 65535),
+        res_shift=rng.choice([0, 14, 15, 16, 17, rng.randint(0, 47)]), res_zero_point=rng.randint(-128, 127),
+        uniform_bias=rng.choice([0, rng.randint(-(1 << 31), (1 << 31) - 1)]), uniform_multiplier=rng.randint(0, 65535),
+        uniform_shift=rng.choice([0, 15, 16, 17, rng.randint(0, 47)]),
+    )  # fmt: skip
+
+
+def _draw_command(rng: Random, design: Design, config: ConfigPost, half: int) -> Post:
+    """Reads one half of the activation banks and writes the other; addresses of elements inside are in range."""
+    per_word, per_source = design.rows // design.lanes, design.cols // design.lanes
+    from_activation = rng.randint(0, 1)
+    reduce_sum = rng.randint(0, 1)
+    source_bank, words = (ACTIVATION_BANK, HALF) if from_activation else (ACCUMULATOR_BANK, SUMS)
+    first = HALF * half if from_activation else 0
+    iy0, ix0 = rng.randint(-3, config.in_h), rng.randint(-3, config.in_w)
+    span = (config.in_h - 1) * config.src_row_pitch + config.in_w
+    src_chunk, dst_chunk = rng.randrange(per_word), rng.randrange(per_word)
+    chunks, out_h, out_w = rng.randint(1, 5), rng.randint(1, 4), rng.randint(1, 4)
+    while True:  # fewer chunks or rows, until both ends fit
+        groups = ((src_chunk + chunks - 1) // per_word if from_activation else (chunks - 1) // per_source) + 1
+        room = words - span - (groups - 1) * config.src_plane
+        reach = (dst_chunk + chunks - 1) // per_word * config.dst_plane + (out_h - 1) * config.dst_row_pitch + out_w
+        if room >= 0 and reach <= HALF:
+            break
+        chunks, out_h = max(1, chunks - 1), max(1, out_h - 1)
+    base = first + rng.randint(0, room) + iy0 * config.src_row_pitch + ix0
+    return Post(
+        from_activation=from_activation, src_addr=rng.randint(0, 1) * source_bank + base % source_bank,
+        src_chunk=src_chunk, reduce_sum=reduce_sum, residual=int(not reduce_sum and rng.random() < 0.5),
+        uniform=rng.randint(0, 1), iy0=iy0, ix0=ix0, out_h=out_h, out_w=out_w,
+        dst_addr=rng.randint(0, 1) * ACTIVATION_BANK + HALF * (1 - half) + rng.randint(0, HALF - reach),
+        dst_chunk=dst_chunk, chunks=chunks, param_addr=rng.randint(0, RECORDS - chunks),
+        res_addr=rng.randint(0, 1) * ACTIVATION_BANK + HALF * half + rng.randint(0, HALF - reach),
+    )  # fmt: skip
+
+
+def run(
+    design: Design, contents: Contents, offers: Sequence[Offer], halt_at: int | None = None
+) -> tuple[Log, np.ndarray]:
+    """Load the memories, run the commands, read the activations."""
+    bits = design.widths.accumulator
+    words = [0] * 128
+    for bank in range(2):
+        words[64 * bank : 64 * bank + SUMS] = [from_lanes(word, bits) for word in contents.sums[bank]]
+    unit, banks, sums = PostUnit(design), ActivationBanks(design), Sums(design, words)
+    records = Buffer(14, design.parameter_words, design.lanes, 64)
+    bench = Bench(
+        unit,
+        {"banks": banks, "sums": sums, "records": records},
+        [(unit.r_act, banks.r_post), (unit.w_act, banks.w_post), (unit.r_acc, sums.r), (unit.r_param, records.r)],
+    )
+    result: dict[str, Any] = {}
+
+    async def testbench(ctx: Any) -> None:
+        for bank in range(2):
+            values = [from_lanes(word) for word in contents.activations[bank]]
+            await write_all(ctx, banks.w_load, values, bank * ACTIVATION_BANK)
+        fields = contents.records.tolist()
+        lanes = [[(b & 0xFFFFFFFF) | mul << 32 | s << 48 for b, mul, s in record] for record in fields]
+        await write_all(ctx, records.w, [from_lanes(record, 64) for record in lanes])
+        result["log"] = await run_commands(ctx, bench, offers, halt_at)
+        found = [await read_all(ctx, banks.r_store, 2 * HALF, bank * ACTIVATION_BANK) for bank in range(2)]
+        result["activations"] = np.array([[to_lanes(word, design.rows) for word in bank] for bank in found], np.int8)
+
+    simulate(bench, testbench)
+    return result["log"], result["activations"]
+
+
+def timed(design: Design, offers: Sequence[Offer]) -> Log:
+    """The same log as the hardware's, from the timing model."""
+    timing, log = PostTiming(design), Log(events={})
+    for offer in offers:
+        step = timing.step(offer.command, offer.pushed, offer.ready)
+        log.pops.append(step.pop)
+        if isinstance(offer.command, Post):
+            log.dones.append(step.complete)
+        for event, count in step.events.items():
+            log.events[event] = log.events.get(event, 0) + count
+    return log
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_values_cycles_and_events(rng: Random) -> None:
+    design = make_design(rng.randint(1, 3), rng.randint(1, 3), rng.randint(1, 3), rng.choice([20, 32, 32]))
+    contents = draw_contents(rng, design)
+    offers = draw_offers(rng, draw_commands(rng, design))
+    log, activations = run(design, contents, offers)
+    np.testing.assert_array_equal(activations, expected(design, contents, [offer.command for offer in offers]))
+    model = timed(design, offers)
+    assert (log.pops, log.dones, log.errors) == (model.pops, model.dones, [])
+    assert log.events == model.events | {event: 0 for event in log.events if event not in model.events}
+
+
+@pytest.mark.parametrize("name", ["wait_load", "wait_compute", "wait_store"])
+def test_waits(name: str) -> None:
+    design = make_design(1, 1, 1)
+    command = replace(Post(dst_addr=HALF), **{name: (1 << 20) - 1})
+    log, _ = run(design, draw_contents(Random(5), design), [Offer(ConfigPost(), -1), Offer(command, 0, 40)])
+    assert log.pops == [0, 40]
+
+
+def test_one_element_a_cycle_and_no_drain_between_commands() -> None:
+    design = make_design(2, 1, 2)
+    command = Post(out_h=3, out_w=4, chunks=2, dst_addr=HALF)
+    offers = [Offer(ConfigPost(in_h=3, in_w=4), -1)] + [Offer(command, k) for k in range(4)]
+    log, _ = run(design, draw_contents(Random(1), design), offers)
+    assert np.diff(log.dones).tolist() == [24] * 3
+    assert log.dones[0] == log.pops[1] + 24 + POST_CYCLES
+
+
+def test_a_configuration_waits_for_the_pipeline_and_sees_what_was_written() -> None:
+    """A POST that reads what the one before wrote: a configuration between them is enough."""
+    design = make_design(1, 1, 2)
+    contents = draw_contents(Random(2), design)
+    config = ConfigPost(in_w=4, uniform_multiplier=3, uniform_shift=1)
+    first = Post(out_w=4, uniform=1, from_activation=1, dst_addr=HALF)
+    second = replace(first, src_addr=HALF, dst_addr=ACTIVATION_BANK)
+    commands = [config, first, replace(config, zero_point=5), second]
+    log, activations = run(design, contents, [Offer(c, k) for k, c in enumerate(commands)])
+    np.testing.assert_array_equal(activations, expected(design, contents, commands))
+    assert log.pops[2] == log.dones[0] + 1
+
+
+def test_a_write_outside_is_suppressed_and_flagged() -> None:
+    design = make_design(1, 2, 1)
+    contents = draw_contents(Random(3), design)
+    config = ConfigPost(in_w=9)
+    outside = Post(out_w=3, dst_addr=ACTIVATION_BANK + 2 * HALF - 1, dst_chunk=1)
+    log, activations = run(design, contents, [Offer(config, -1), Offer(outside, 0)])
+    assert [code for _, code in log.errors] == [ErrorCode.BUFFER_RANGE] * 2
+    inside = [config, replace(outside, out_w=1)]
+    np.testing.assert_array_equal(activations, expected(design, contents, inside))
+    assert log.events[Event.ACT_WRITES] == 1
+
+
+def test_halt_starts_nothing_and_writes_nothing() -> None:
+    design = make_design(1, 1, 2)
+    contents = draw_contents(Random(4), design)
+    commands = [ConfigPost(in_w=9), Post(out_w=8, dst_addr=HALF), Post(out_w=8, dst_addr=HALF + 20)]
+    offers = [Offer(c, k) for k, c in enumerate(commands)]
+    done = timed(design, offers).dones[0]
+    log, activations = run(design, contents, offers, halt_at=done - 3)
+    assert log.pops == timed(design, offers).pops[: len(log.pops)]
+    full = expected(design, contents, commands[:2])
+    full[0, HALF + 4 : HALF + 8] = contents.activations[0, HALF + 4 : HALF + 8]
+    np.testing.assert_array_equal(activations[0, HALF : HALF + 8], full[0, HALF : HALF + 8])
