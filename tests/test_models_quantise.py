@@ -229,6 +229,18 @@ def test_network_without_an_integer_form(layers, shape, message):
         quantise(network_of(*layers, shape=shape), np.ones((1, *shape), np.float32))
 
 
+def test_largest_sum():
+    """Every product can reach 127 * 128, and the zero point -128 puts as much again into the bias."""
+    for depth, fits in ((66_052, True), (66_053, False)):
+        linear = Linear("l", ("x",), "y", np.ones((1, depth), np.float32), np.zeros(1, np.float32))
+        network, inputs = network_of(linear, shape=(depth,)), np.ones((1, depth), np.float32)
+        if fits:
+            assert quantise(network, inputs).layers[0].requantise.bias.item() == depth * 127 * 128
+        else:
+            with pytest.raises(InputError, match="must fit 32 bits"):
+                quantise(network, inputs)
+
+
 def test_one_scale_a_layer():
     conv = random_conv("c", "x")
     conv.weights[0] *= 100

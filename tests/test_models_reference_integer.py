@@ -106,6 +106,15 @@ def test_requantisation_at_the_limits(bias, multiplier, shift, r_multiplier, r_s
     np.testing.assert_array_equal(run(network, codes)["y"][0], oracle(network, codes[0])["y"])
 
 
+@pytest.mark.parametrize("shift", range(48))
+def test_every_shift(shift):
+    multiplier = min(max(1, 2**shift - 1), 65535)  # not so large that every code saturates
+    to = Requantise(*(np.array([v], t) for v, t in ((0, np.int32), (multiplier, np.uint16), (shift, np.uint8))), 0)
+    network = one_layer(VectorLayer("v", "x", "y", "max", Window((1, 1)), to), (1, 16, 16))
+    codes = np.arange(-128, 128).astype(np.int8).reshape(1, 1, 16, 16)
+    np.testing.assert_array_equal(run(network, codes)["y"][0], oracle(network, codes[0])["y"])
+
+
 @pytest.mark.parametrize("depth", [1032, 1033, 4096])
 def test_sums_beyond_the_precision_of_float32(depth):
     """Every second weight is odd, so a float32 sum above 2**24 would lose its last bit."""
