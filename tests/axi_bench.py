@@ -35,20 +35,24 @@ class _Channel:
         count = (length + 1) * self.beat_bytes
         assert (1 << size, burst) == (self.beat_bytes, 1)
         assert addr // 4096 == (addr + count - 1) // 4096, "a burst crosses 4 KiB"
-        assert 0 <= addr - BASE <= self.size - count, "a burst leaves the memory"
-        self.bursts.append((addr - BASE, length + 1))
+        offset = (addr - BASE) % (1 << 32)
+        assert offset <= self.size - count, "a burst leaves the memory"
+        self.bursts.append((offset, length + 1))
         return True
 
 
 class ReadMemory:
-    """Answers read bursts from `content`. `bad`: beats (counted from the first) that come with SLVERR."""
+    """Answers read bursts from `content`, of which a DRAM of `size` bytes holds copies behind one another.
+
+    `bad`: beats (counted from the first) that come with SLVERR.
+    """
 
     def __init__(
-        self, content: np.ndarray, beat_bytes: int, latency: int, interval: int, stalls: Random | None
+        self, content: np.ndarray, beat_bytes: int, latency: int, interval: int, stalls: Random | None, size: int = 0
     ) -> None:
         self.content, self.beat_bytes, self.latency, self.interval = content, beat_bytes, latency, interval
         self.stalls = stalls
-        self.channel = _Channel(beat_bytes, len(content))
+        self.channel = _Channel(beat_bytes, size or len(content))
         self.waiting: deque[list[int]] = deque()  # cycle of the first beat, offset, beats left
         self.earliest = 0
         self.bad: set[int] = set()
@@ -66,7 +70,7 @@ class ReadMemory:
         self.shown = due and (self.shown or self.stalls is None or self.stalls.random() < 0.6)
         ctx.set(axi.rvalid, self.shown)
         if self.shown:
-            _, at, left = self.waiting[0]
+            at, left = self.waiting[0][1] % len(self.content), self.waiting[0][2]
             ctx.set(axi.rdata, int.from_bytes(self.content[at : at + self.beat_bytes].tobytes(), "little"))
             ctx.set(axi.rlast, left == 1)
             ctx.set(axi.rresp, 2 * (self.beats in self.bad))
@@ -88,11 +92,14 @@ class ReadMemory:
             self.shown = False
             self.earliest = cycle + self.interval
         if self.channel.check(valid, self.ready, tuple(payload)):
-            self.waiting.append([cycle + self.latency, payload[0] - BASE, payload[1] + 1])
+            self.waiting.append([cycle + self.latency, *self.channel.bursts[-1]])
 
 
 class WriteMemory:
-    """Takes write bursts into `content`. `bad`: bursts (counted from the first) that are answered with SLVERR."""
+    """Takes write bursts into `content`, at their offset modulo its size.
+
+    `bad`: bursts (counted from the first) that are answered with SLVERR.
+    """
 
     def __init__(self, size: int, beat_bytes: int, latency: int, interval: int, stalls: Random | None) -> None:
         self.content = np.zeros(size, np.uint8)
@@ -139,7 +146,7 @@ class WriteMemory:
         if w_valid and self.w_ready:
             assert self.open, "data before its address"
             assert strobe == (1 << self.beat_bytes) - 1
-            at, left = self.open[0]
+            at, left = self.open[0][0] % len(self.content), self.open[0][1]
             assert bool(last) == (left == 1)
             self.content[at : at + self.beat_bytes] = np.frombuffer(
                 int(data).to_bytes(self.beat_bytes, "little"), np.uint8
@@ -151,7 +158,7 @@ class WriteMemory:
                 self.open.popleft()
                 self.answers.append(cycle + self.latency)
         if self.channel.check(aw_valid, self.aw_ready, tuple(payload)):
-            self.open.append([payload[0] - BASE, payload[1] + 1])
+            self.open.append([*self.channel.bursts[-1]])
 
 
 class Bench:
