@@ -1,6 +1,8 @@
-"""The systolic array: R x C processing elements with the skew of their inputs and the deskew of their sums."""
+"""The systolic array: R rows of C processing elements with the skew of their inputs and the deskew of their sums."""
 
 from __future__ import annotations
+
+from functools import partial
 
 from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import wiring
@@ -11,22 +13,36 @@ from rtl.pe import PE
 from rtl.shared import shared
 
 
-class Delay(wiring.Component):
-    """`depth` registers of `bits`, without reset: what comes out first is not used by anybody."""
+class ArrayRow(wiring.Component):
+    """One row of the array: C processing elements (`PE` explains the ports).
 
-    def __init__(self, bits: int, depth: int) -> None:
-        self.bits, self.depth = bits, depth
-        super().__init__({"i": In(bits), "o": Out(bits)})
+    Activations enter at column 0; `weights`, `capture` and `sums` have a lane for each column.
+    """
+
+    def __init__(self, design: Design) -> None:
+        self.cols, self.bits = design.cols, design.widths.accumulator
+        super().__init__(
+            {
+                "act_i": In(8), "valid_i": In(1), "swap_i": In(1),
+                "weights_i": In(8 * self.cols), "capture_i": In(self.cols), "sums_i": In(self.bits * self.cols),
+                "weights_o": Out(8 * self.cols), "capture_o": Out(self.cols), "sums_o": Out(self.bits * self.cols),
+            }
+        )  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:
         """The hardware."""
         m = Module()
-        value: Value = self.i
-        for k in range(self.depth):
-            stage = Signal(self.bits, name=f"stage_{k}", reset_less=True)
-            m.d.sync += stage.eq(value)
-            value = stage
-        m.d.comb += self.o.eq(value)
+        act, valid, swap = self.act_i, self.valid_i, self.swap_i
+        for c in range(self.cols):
+            pe = shared(m, partial(PE, self.bits), f"pe_{c}", "pe")
+            m.d.comb += [
+                pe.act_i.eq(act), pe.valid_i.eq(valid), pe.swap_i.eq(swap),
+                pe.weight_i.eq(self.weights_i.word_select(c, 8)), self.weights_o.word_select(c, 8).eq(pe.weight_o),
+                pe.capture_i.eq(self.capture_i[c]), self.capture_o[c].eq(pe.capture_o),
+                pe.sum_i.eq(self.sums_i.word_select(c, self.bits)),
+                self.sums_o.word_select(c, self.bits).eq(pe.sum_o),
+            ]  # fmt: skip
+            act, valid, swap = pe.act_o, pe.valid_o, pe.swap_o
         return m
 
 
@@ -56,32 +72,29 @@ class SystolicArray(wiring.Component):
         """The hardware."""
         m = Module()
         rows, cols, bits = self.design.rows, self.design.cols, self.design.widths.accumulator
-        right: list[tuple[Value, Value, Value]] = []
+        weights, captures = Signal(8 * cols), Signal(cols)
+        for c in range(cols):
+            out = self._delay(m, f"skew_col{c}", Cat(self.weights.word_select(c, 8), self.capture), c)
+            m.d.comb += [weights.word_select(c, 8).eq(out[:8]), captures[c].eq(out[8])]
+        sums: Value = Signal(bits * cols, name="no_sums")
+        passing, capture = weights, captures
         for r in range(rows):
             lane = Cat(self.acts.word_select(r, 8), self.valid[r], self.swap)
             out = self._delay(m, f"skew_row{r}", lane, r)
-            right.append((out[:8], out[8], out[9]))
-        down: list[tuple[Value, Value, Value]] = []
+            row = shared(m, partial(ArrayRow, self.design), f"row_{r}", "array_row")
+            m.d.comb += [
+                row.act_i.eq(out[:8]), row.valid_i.eq(out[8]), row.swap_i.eq(out[9]),
+                row.weights_i.eq(passing), row.capture_i.eq(capture), row.sums_i.eq(sums),
+            ]  # fmt: skip
+            passing, capture, sums = row.weights_o, row.capture_o, row.sums_o
         for c in range(cols):
-            out = self._delay(m, f"skew_col{c}", Cat(self.weights.word_select(c, 8), self.capture), c)
-            down.append((out[:8], out[8], Signal(bits, name=f"zero_{c}")))
-        for r in range(rows):
-            for c in range(cols):
-                pe = shared(m, PE(bits), f"pe_{r}_{c}", "pe")
-                m.d.comb += [
-                    pe.act_i.eq(right[r][0]), pe.valid_i.eq(right[r][1]), pe.swap_i.eq(right[r][2]),
-                    pe.weight_i.eq(down[c][0]), pe.capture_i.eq(down[c][1]), pe.sum_i.eq(down[c][2]),
-                ]  # fmt: skip
-                right[r] = (pe.act_o, pe.valid_o, pe.swap_o)
-                down[c] = (pe.weight_o, pe.capture_o, pe.sum_o)
-        for c in range(cols):
-            m.d.comb += self.sums.word_select(c, bits).eq(self._delay(m, f"deskew_{c}", down[c][2], cols - 1 - c))
+            deskewed = self._delay(m, f"deskew_{c}", sums.word_select(c, bits), cols - 1 - c)
+            m.d.comb += self.sums.word_select(c, bits).eq(deskewed)
         return m
 
     @staticmethod
     def _delay(m: Module, name: str, value: Value, depth: int) -> Value:
-        if depth == 0:
-            return value
-        delay = shared(m, Delay(len(value), depth), name, f"delay_{len(value)}x{depth}")
-        m.d.comb += delay.i.eq(value)
-        return delay.o
+        """`depth` registers, without reset: what comes out first is not used by anybody."""
+        stages = Signal(len(value) * depth, name=name, reset_less=True)
+        m.d.sync += stages.eq(Cat(value, stages))
+        return Cat(value, stages)[len(value) * depth :]

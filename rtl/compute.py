@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -11,7 +11,7 @@ from accel.design import Design
 from accel.latency import array_cycles
 from rtl.accumulators import Accumulators
 from rtl.array import SystolicArray
-from rtl.feeder import TAG, Feeder
+from rtl.feeder import Feeder
 from rtl.layouts import layout
 from rtl.ports import read_port, unit_members, write_port
 from rtl.weights import WeightIssue
@@ -100,13 +100,11 @@ class ComputeUnit(wiring.Component):
         with m.If(pop):
             m.d.sync += [slot.eq(self.i.payload), slot_valid.eq(1)]
         # The tag is as long under way as the sums, less the cycle in which the old word is read.
-        tag = feeder.tag
-        for k in range(array_cycles(design.rows, design.cols) - 1):
-            later = Signal(TAG, name=f"tag_{k}")
-            m.d.sync += later.eq(tag)
-            tag = later
+        bits = len(Value.cast(feeder.tag))
+        tags = Signal(bits * (array_cycles(design.rows, design.cols) - 1))
+        m.d.sync += tags.eq(Cat(feeder.tag, tags))
         m.d.comb += [
-            accumulators.tag.eq(tag),
+            accumulators.tag.eq(tags[-bits:]),
             self.done.eq(accumulators.done),
             self.idle.eq((under_way == 0) & ~slot_valid),
             self.error.eq(Mux(accumulators.outside, ErrorCode.BUFFER_RANGE, 0)),

@@ -247,7 +247,7 @@ class PostUnit(wiring.Component):
                     m.d.comb += reduced.eq(element)
             m.d.sync += [so_far.eq(reduced), value3.eq(reduced)]
             record = self.r_param.data.word_select(lane, 64)
-            unit = shared(m, Requantise(), f"requantise_{lane}", "requantise")
+            unit = shared(m, Requantise, f"requantise_{lane}", "requantise")
             m.d.comb += [
                 unit.value.eq(value3),
                 unit.bias.eq(Mux(uniform3, config.uniform_bias, record[:32].as_signed())),

@@ -1,17 +1,19 @@
 """Components that are written to Verilog once and instantiated by name many times.
 
-Amaranth writes one Verilog module per instance. Inside `collecting()` a shared component becomes an `Instance` of a named
-module, and the component itself is kept to be converted once; outside, in simulation, it is an ordinary submodule.
+Amaranth writes one Verilog module per instance. Inside `collecting()` a shared component becomes an `Instance` of a
+named module, and one component of each name is kept to be converted once; outside, in simulation, it is an ordinary
+submodule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any
 
+from amaranth.back import verilog
 from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Flow
@@ -30,21 +32,34 @@ def collecting() -> Iterator[dict[str, wiring.Component]]:
         _collected.reset(token)
 
 
-def shared(m: Module, component: wiring.Component, instance: str, module: str) -> Any:
-    """Add `component` to `m` as `instance`; returns something with the component's ports as attributes.
+def shared(m: Module, make: Callable[[], wiring.Component], instance: str, module: str) -> Any:
+    """Add the component that `make` makes to `m` as `instance`; returns something with its ports as attributes.
 
-    Components of the same `module` name must be equal in everything. Only flat ports of plain shapes are supported, and
-    the component must use clock and reset of the domain `sync`.
+    Components of the same `module` name must be equal in everything, and may contain shared components themselves. Only
+    flat ports of plain shapes are supported, and the component must use clock and reset of the domain `sync`. (A
+    ResetInserter around it does not reach into it when collecting.)
     """
     table = _collected.get()
     if table is None:
+        component = make()
         m.submodules[instance] = component
         return component
-    table.setdefault(module, component)
+    if module not in table:
+        table[module] = make()
     ports, arguments = {}, {}
-    for name, member in component.signature.members.items():
+    for name, member in table[module].signature.members.items():
         ports[name] = Signal(member.shape, name=f"{instance}_{name}")
         arguments[("i_" if member.flow is Flow.In else "o_") + name] = ports[name]
     clock = {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
     m.submodules[instance] = Instance(module, **arguments, **clock)
     return SimpleNamespace(**ports)
+
+
+def convert(top: wiring.Component, name: str) -> dict[str, str]:
+    """Verilog by module name: `top`, and each shared component below it once."""
+    with collecting() as table:
+        texts = {name: verilog.convert(top, name=name, strip_internal_attrs=True)}
+        while missing := [module for module in table if module not in texts]:
+            for module in missing:
+                texts[module] = verilog.convert(table[module], name=module, strip_internal_attrs=True)
+    return texts
