@@ -17,7 +17,7 @@ from accel.compiler.graph import Step, steps
 from accel.compiler.matrix import MatrixWriter
 from accel.compiler.memory_plan import Plan, Planner, StepPlan
 from accel.compiler.ops import ALIGNMENT, Stream
-from accel.compiler.schedule import Segment, schedule
+from accel.compiler.schedule import PACES, Schedule, Scheduler, Segment, order
 from accel.compiler.sources import Source
 from accel.compiler.tensors import InputLoader, OutputStorer, word_source
 from accel.compiler.vector import VectorWriter
@@ -28,6 +28,8 @@ from models.errors import InputError
 from models.integer import IntegerNetwork, MatrixLayer
 
 DRAM_LIMIT = 1 << 32
+TAPERS = (1.0, 1.1, 1.2, 1.5)
+FEW, VERY_FEW = 200, 64  # programs of at most so many commands try several paces, and tapers as well
 
 
 def compile_network(network: IntegerNetwork, design: Design) -> Program:
@@ -44,12 +46,23 @@ def compile_network(network: IntegerNetwork, design: Design) -> Program:
             channels = first.geometry.channels if first else step.geometry.channels
             weights[step.name] = LayerWeights(step.layer, channels, design, first.arrange if first else None)
     plan = Planner(network, design, made, weights, unfolded).plan()
-    stream = Stream(design, -(-plan.data_bytes // design.beat_bytes))
-    loader: InputLoader | None = None
-    for step_plan in plan.steps:
-        stream.new_layer(step_plan.step.index)
-        loader = _write(stream, network, plan, step_plan, weights, unfolded, loader)
-    return _program(network, design, made, plan, stream, weights, unfolded)
+    beats = -(-plan.data_bytes // design.beat_bytes)
+    best: tuple[Scheduler, Stream] | None = None
+    for taper in TAPERS:
+        stream = Stream(design, beats, taper)
+        loader: InputLoader | None = None
+        for step_plan in plan.steps:
+            stream.new_layer(step_plan.step.index)
+            loader = _write(stream, network, plan, step_plan, weights, unfolded, loader)
+        commands = len(stream.ops) + len(stream.items)
+        for pace in PACES if commands <= FEW else PACES[:1]:
+            ordered = order(design, stream.ops, stream.items, beats, pace)
+            if best is None or ordered.clock.cycles < best[0].clock.cycles:
+                best = ordered, stream
+        if commands > VERY_FEW:
+            break
+    assert best
+    return _program(network, design, made, plan, best[1], best[0].finish(), weights, unfolded)
 
 
 def _unfold(network: IntegerNetwork, design: Design, made: list[Step]) -> Unfolded | None:
@@ -109,20 +122,18 @@ def _write(
 
 def _program(
     network: IntegerNetwork, design: Design, made: list[Step], plan: Plan, stream: Stream,
-    weights: dict[str, LayerWeights], unfolded: Unfolded | None,
+    schedule: Schedule, weights: dict[str, LayerWeights], unfolded: Unfolded | None,
 ) -> Program:  # fmt: skip
     """Addresses, image and reports."""
-    beats = -(-plan.data_bytes // design.beat_bytes)
-    order = schedule(design, stream.ops, stream.items, beats)
     program_offset = stream.constant_bytes
-    size = -(-len(order.commands) * COMMAND_BYTES // ALIGNMENT) * ALIGNMENT
+    size = -(-len(schedule.commands) * COMMAND_BYTES // ALIGNMENT) * ALIGNMENT
     data = program_offset + size
     if data + plan.data_bytes > DRAM_LIMIT:
         raise InputError(
             f"{network.name}: DRAM must hold {data + plan.data_bytes:,} bytes, addresses reach {DRAM_LIMIT:,}"
         )
     bases = {Segment.NONE: 0, Segment.CONSTANTS: 0, Segment.DATA: data, Segment.PROGRAM: program_offset}
-    commands = tuple(_moved(p.command, bases[p.segment]) for p in order.commands)
+    commands = tuple(_moved(p.command, bases[p.segment]) for p in schedule.commands)
     image = np.zeros(data, np.uint8)
     at = 0
     for block in stream.constants:
@@ -132,20 +143,20 @@ def _program(
     image[program_offset : program_offset + len(encoded)] = encoded
     source, target = network.tensors[network.input], network.tensors[network.output]
     entry, leave = plan.places[network.input], plan.places[network.output]
-    assert entry.dram is not None and leave.dram is not None
+    assert entry.dram is not None
+    assert leave.dram is not None
+    layout = unfolded.layout if unfolded else entry.layout
     return Program(
         name=network.name,
         design=design,
         commands=commands,
-        layer_of=tuple(p.layer for p in order.commands),
+        layer_of=tuple(p.layer for p in schedule.commands),
         layers=tuple(_info(step, weights, network) for step in made),
         image=image,
         dram_bytes=data + plan.data_bytes,
         program_offset=program_offset,
-        first_fetch=order.first_fetch,
-        input=Placement(
-            source.name, data + entry.dram, unfolded.layout if unfolded else entry.layout, source.scale, source.zero_point
-        ),
+        first_fetch=schedule.first_fetch,
+        input=Placement(source.name, data + entry.dram, layout, source.scale, source.zero_point),
         output=Placement(target.name, data + leave.dram, leave.layout, target.scale, target.zero_point),
     )
 

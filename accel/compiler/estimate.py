@@ -1,16 +1,18 @@
-"""Estimates of what commands cost in cycles. They choose tiles and order loads; nothing depends on their being exact."""
+"""What tiling and ordering must know of a design, and estimates of what commands cost in cycles.
+
+Estimates choose tiles and order loads; nothing depends on their being exact.
+"""
 
 from __future__ import annotations
 
-from accel.commands import Target
+from dataclasses import dataclass
+
+from accel.commands import COMMAND_BYTES, Target
 from accel.design import Design
-from accel.latency import MIN_TILE_CYCLES
-from accel.layout import beats, words_per_beat
+from accel.latency import ACC_CYCLES, FEED_CYCLES, MIN_TILE_CYCLES, array_cycles
+from accel.layout import beats_per_word, words_per_beat
 
 COMMAND_CYCLES = 4  # what one more command costs in a unit that is busy all the time
-COMPUTE_LATENCY = 12  # beyond rows + columns: from the last activation to a complete sum
-POST_LATENCY = 12
-STORE_LATENCY = 8  # beyond the memory's own
 
 
 def beat_cycles(design: Design, target: Target, window: bool = False) -> int:
@@ -19,21 +21,77 @@ def beat_cycles(design: Design, target: Target, window: bool = False) -> int:
     return max(unpack, design.memory.beat_interval_cycles)
 
 
-def load_cycles(design: Design, target: Target, words: int) -> int:
-    """Cycles of the read channel for `words` consecutive words."""
-    return beats(design, target, words) * beat_cycles(design, target)
+def word_cycles(design: Design, target: Target) -> float:
+    """Cycles that a word of a LOAD takes, in a long row."""
+    cycles = max(beat_cycles(design, target), answer_cycles(design)) * beats_per_word(design, target)
+    return cycles / words_per_beat(design, target)
 
 
-def store_cycles(design: Design, words: int) -> int:
-    """Cycles of a STORE of `words` words, the memory's answer included."""
-    return beats(design, Target.ACTIVATION, words) * beat_cycles(design, Target.ACTIVATION) + design.memory.latency_cycles
+def answer_cycles(design: Design) -> float:
+    """Cycles a beat that the memory's latency costs when few bursts may be outstanding."""
+    memory = design.memory
+    return (memory.latency_cycles + 2) / (memory.outstanding_bursts * memory.burst_beats)
 
 
-def tile_cycles(design: Design, pixels: float) -> float:
-    """Cycles of one weight tile with `pixels` activations."""
-    return max(pixels, design.rows, MIN_TILE_CYCLES)
+def compute_latency(design: Design) -> int:
+    """Cycles from a pixel's address to its complete sum."""
+    return FEED_CYCLES + array_cycles(design.rows, design.cols) + ACC_CYCLES
 
 
-def fetch_cycles(design: Design, commands: float) -> float:
-    """Cycles of the read channel for fetching `commands` commands."""
-    return commands * 32 / design.beat_bytes * beat_cycles(design, Target.PROGRAM)
+@dataclass(frozen=True)
+class Machine:
+    """Sizes in words, costs in cycles. `*_align`: words of a beat; capacities are whole beats."""
+
+    rows: int
+    cols: int
+    chunks: int  # chunks of P channels in C columns
+    accumulators: int
+    weight_align: int
+    weights: int
+    parameters: int
+    activation_align: int
+    weight_cycles: float
+    activation_cycles: float
+    command_cycles: float
+    latency: int
+
+    @classmethod
+    def of(cls, design: Design) -> Machine:
+        """The machine of a design."""
+        align = {target: words_per_beat(design, target) for target in Target}
+        return cls(
+            rows=design.rows,
+            cols=design.cols,
+            chunks=design.cols // design.lanes,
+            accumulators=design.accumulator_words,
+            weight_align=align[Target.WEIGHT],
+            weights=whole(design.weight_words, align[Target.WEIGHT]),
+            parameters=whole(design.parameter_words, align[Target.PARAMETER]),
+            activation_align=align[Target.ACTIVATION],
+            weight_cycles=word_cycles(design, Target.WEIGHT),
+            activation_cycles=word_cycles(design, Target.ACTIVATION),
+            command_cycles=COMMAND_BYTES / design.beat_bytes * design.memory.beat_interval_cycles,
+            latency=design.memory.latency_cycles,
+        )
+
+    def tile_cycles(self, pixels: float) -> float:
+        """Cycles of one weight tile with `pixels` activations."""
+        return max(pixels, self.rows, MIN_TILE_CYCLES)
+
+    def chunk_words(self, taps: int, bits: int, tiles: int, groups: int) -> int:
+        """Words of the weight buffer for one COMPUTE, whole beats."""
+        return up(-(-tiles * groups * taps * self.rows * bits // 8), self.weight_align)
+
+    def out_groups(self, tiles: int, outputs: int) -> int:
+        """Channel groups that `tiles` output tiles touch when the first of them starts a group."""
+        return -(-min(outputs, tiles * self.cols) // self.rows)
+
+
+def whole(words: int, align: int) -> int:
+    """The largest multiple of `align` up to `words`."""
+    return words // align * align
+
+
+def up(words: int, align: int) -> int:
+    """The smallest multiple of `align` from `words` on."""
+    return -(-words // align) * align

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.commands import ACTIVATION_BANK, Load, Target
-from accel.compiler.estimate import beat_cycles, tile_cycles
+from accel.compiler.estimate import Machine, beat_cycles, word_cycles
 from accel.compiler.geometry import Geometry, Range
 from accel.compiler.ops import load_words
 from accel.compiler.sources import Lanes, Piece, RowSource, Source
@@ -91,7 +91,7 @@ def unfold(layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: in
     tiles = -(-len(layer.weights) // design.cols)
     groups = -(-geometry.channels // design.rows)
     words = groups * geometry.in_h * geometry.in_w
-    plain = words * beat_cycles(design, Target.ACTIVATION) * max(1.0, stride_bytes(design.rows, 1) / design.beat_bytes)
+    plain = words * word_cycles(design, Target.ACTIVATION)
     best, least = None, _cost(plain, _compute(design, geometry, groups, tiles))
     (kernel_h, kernel_w), channels = geometry.kernel, geometry.channels
     if geometry.stride[1] * channels > LARGEST_STEP:
@@ -118,7 +118,7 @@ def _cost(load: float, compute: float) -> float:
 
 
 def _compute(design: Design, geometry: Geometry, groups: int, tiles: int) -> float:
-    return tiles * groups * geometry.taps * tile_cycles(design, geometry.out_h * geometry.out_w)
+    return tiles * groups * geometry.taps * Machine.of(design).tile_cycles(geometry.out_h * geometry.out_w)
 
 
 def _rows(

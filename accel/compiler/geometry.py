@@ -102,4 +102,9 @@ def split(size: int, most: int, align: int = 1) -> list[Range]:
 
 def pieces(size: int, most: int, align: int = 1) -> int:
     """How many pieces `split` makes."""
-    return len(split(size, most, align))
+    if most >= size:
+        return 1
+    most = max(align, most // align * align)
+    count = -(-size // most)
+    step = -(-(-(-size // count)) // align) * align
+    return -(-size // step)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from accel.commands import ACCUMULATOR_BANK, Compute, ConfigCompute, ConfigPost, Post, Target
+from accel.commands import ACCUMULATOR_BANK, Compute, ConfigCompute, ConfigPost, Post
+from accel.compiler.constants import Constants
 from accel.compiler.geometry import Range, split
 from accel.compiler.memory_plan import Place, StepPlan
-from accel.compiler.ops import Ring, Stream, activation_address, load_words
+from accel.compiler.ops import Ring, Stream, activation_address
 from accel.compiler.sources import Piece, Source
+from accel.compiler.taper import Chunk, tapered
 from accel.compiler.tensors import InputLoader, OutputStorer, View, residual_loads, stores
-from accel.compiler.tiling import Task, Tiling, chunk_words, out_groups, piece_words, region_words, ring_words
-from accel.compiler.weights import LayerWeights, parameter_words
+from accel.compiler.tiling import Task, Tiling, most_tiles, piece_words, region_words
+from accel.compiler.weights import LayerWeights
 from models.integer import MatrixLayer
 
 UNBOUNDED = 4095  # in_h and in_w of an input that no window leaves
@@ -64,20 +66,20 @@ class MatrixWriter:
     source: Source | None
     loader: InputLoader | None
     storer: OutputStorer | None
-    offsets: dict[object, int] = field(default_factory=dict)  # of constants in the image
 
     def __post_init__(self) -> None:
-        assert isinstance(self.plan.tiling, Tiling) and isinstance(self.plan.task, Task)
-        assert isinstance(self.plan.step.layer, MatrixLayer)
-        self.design = self.stream.design
-        self.tiling, self.task, self.layer = self.plan.tiling, self.plan.task, self.plan.step.layer
-        self.geometry, self.requantise = self.plan.geometry, self.plan.step.requantise
-        self.key = self.plan.step.index
-        self.align = self.task.out_align
-        self.in_ring = Ring(self.plan.in_ring.word, self.plan.in_ring.words, 1) if self.plan.in_ring else None
-        self.out_ring = Ring(self.plan.out_ring.word, self.plan.out_ring.words, 1) if self.plan.out_ring else None
-        self.codebook = 0
-        self.codebook_item = -1
+        plan = self.plan
+        assert isinstance(plan.tiling, Tiling)
+        assert isinstance(plan.task, Task)
+        assert isinstance(plan.step.layer, MatrixLayer)
+        self.design, self.machine = self.stream.design, plan.machine
+        self.tiling, self.task, self.layer = plan.tiling, plan.task, plan.step.layer
+        self.geometry, self.requantise = plan.geometry, plan.step.requantise
+        self.in_ring = Ring.of(plan.in_ring) if plan.in_ring else None
+        self.out_ring = Ring.of(plan.out_ring) if plan.out_ring else None
+        self.constants = Constants(
+            self.stream, self.machine, self.weights, self.requantise, self.geometry.taps, plan.step.index
+        )
 
     def write(self) -> None:
         """Append the step's operations to the stream."""
@@ -85,39 +87,44 @@ class MatrixWriter:
         strips = [
             Strip(rows, cols)
             for rows in split(height, self.tiling.strip[0])
-            for cols in split(width, self.tiling.strip[1], self.align)
+            for cols in split(width, self.tiling.strip[1], self.task.out_align)
         ]
-        rounds = split(self.weights.tiles, self.tiling.block_tiles)
-        self._reserve_weights()
-        self._load_codebook()
+        rounds = self._rounds()
+        self.constants.begin([chunk for _, chunks in rounds for chunk in chunks])
         if self.tiling.strips_outside:
-            order = [(strip, tiles) for strip in strips for tiles in rounds]
+            order = [(strip, tiles, chunks) for strip in strips for tiles, chunks in rounds]
         else:
-            order = [(strip, tiles) for tiles in rounds for strip in strips]
-        for strip, tiles in order:
-            self._strip(strip, tiles, self.storer is not None and (strip, tiles) == order[-1])
+            order = [(strip, tiles, chunks) for tiles, chunks in rounds for strip in strips]
+        for strip, tiles, chunks in order:
+            if self.storer and tiles[1] - tiles[0] == 1:
+                self.storer.flush()  # so that little is left to store at the end
+            self._strip(strip, tiles, chunks)
         if self.storer:
             self.storer.finish()
 
-    def _reserve_weights(self) -> None:
-        """If the weights of the whole layer fit, let them lie together, so that every strip finds them."""
-        total = 0
-        for tiles in split(self.weights.tiles, self.tiling.block_tiles):
-            for n, g in self._chunks(tiles):
-                total += chunk_words(self.design, self.task, n[1] - n[0], g[1] - g[0])
-        self.stream.weights.reserve(total)
+    def _rounds(self) -> list[tuple[Range, list[Chunk]]]:
+        """Blocks of output tiles, and their chunks. At the end of a program that waits for weights, chunks shrink."""
+        tiles, size, g = self.weights.tiles, self.tiling.block_tiles, self.geometry
+        load = g.taps * self.design.rows * self.weights.bits / 8 * self.machine.weight_cycles
+        compute = g.taps * self.machine.tile_cycles(g.out_h * g.out_w)
+        once = (g.out_h, g.out_w) == self.tiling.block and self.layer.groups == 1 and tiles > 1
+        resident = self.storer and not self.in_ring and not self.layer.residual
+        if compute > load or not once or not resident:
+            return [(block, self._chunks(block)) for block in split(tiles, size)]
+        extra = 2 * self.machine.command_cycles + 1
+        largest = max(1, self.machine.weights // 4 // self.machine.chunk_words(g.taps, self.weights.bits, 1, 1))
+        size = most_tiles(self.machine, self.task, g.out_h * g.out_w)
+        chunks = tapered(tiles, self.weights.groups, load, compute, extra, largest, size, self.stream.taper)
+        rounds: list[tuple[Range, list[Chunk]]] = []
+        for n, groups in chunks:
+            first = rounds[-1][0][0] if rounds else 0
+            if rounds and n[1] - first <= size and n[0] < tiles - 1 or (rounds and n[0] < rounds[-1][0][1]):
+                rounds[-1] = ((first, n[1]), [*rounds[-1][1], (n, groups)])
+            else:
+                rounds.append((n, [(n, groups)]))
+        return rounds
 
-    def _load_codebook(self) -> None:
-        if not self.weights.shared:
-            return
-        self.codebook = self.stream.codebooks % 2
-        self.stream.codebooks += 1
-        words = self.weights.codebook.view("uint8").reshape(-1, 1)
-        offset = self.stream.words(Target.CODEBOOK, words)
-        loads = load_words(self.design, Target.CODEBOOK, offset, 256 * self.codebook, len(words))
-        self.codebook_item = self.stream.item(loads, False)
-
-    def _chunks(self, tiles: Range) -> list[tuple[Range, Range]]:
+    def _chunks(self, tiles: Range) -> list[Chunk]:
         """Tiles and channel groups of the COMPUTEs of a block, channel groups outermost."""
         low, high = self.weights.reach(tiles[0])
         found = []
@@ -129,59 +136,32 @@ class MatrixWriter:
     def _blocks(self, strip: Strip) -> Iterator[Block]:
         (y0, y1), (x0, x1) = strip.rows, strip.cols
         for rows in split(y1 - y0, self.tiling.block[0]):
-            for cols in split(x1 - x0, self.tiling.block[1], self.align):
+            for cols in split(x1 - x0, self.tiling.block[1], self.task.out_align):
                 out_rows, out_cols = (y0 + rows[0], y0 + rows[1]), (x0 + cols[0], x0 + cols[1])
                 yield Block(out_rows, out_cols, self.geometry.made(0, out_rows), self.geometry.made(1, out_cols))
 
-    def _strip(self, strip: Strip, tiles: Range, last: bool) -> None:
+    def _strip(self, strip: Strip, tiles: Range, chunks: list[Chunk]) -> None:
         region: View | None = None
         if self.out_ring and not self.tiling.output_by_block:
-            region = self._strip_region(strip, tiles)
-        blocks = list(self._blocks(strip))
-        for block in blocks:
-            self._block(strip, block, tiles, region, last and block == blocks[-1])
+            region = self._strip_region(self.out_ring, strip, tiles)
+        for block in self._blocks(strip):
+            bank = self.stream.next_bank()
+            for chunk in chunks:
+                self._compute(strip, block, chunk, tiles, bank)
+            self._post(block, tiles, bank, region)
         if region and tiles[1] == self.weights.tiles:
             self._store(region, (0, self._out_groups()), strip.rows, strip.cols)
 
     def _out_groups(self) -> int:
-        return out_groups(self.design, self.weights.tiles, self.weights.outputs)
+        return self.machine.out_groups(self.weights.tiles, self.weights.outputs)
 
-    def _strip_region(self, strip: Strip, tiles: Range) -> View:
+    def _strip_region(self, ring: Ring, strip: Strip, tiles: Range) -> View:
         """The output region of a strip with all channel groups: taken with its first tiles."""
-        assert self.out_ring and self.plan.out_ring
         size = (strip.rows[1] - strip.rows[0], strip.cols[1] - strip.cols[0])
-        words, pitch = region_words(self.design, self.task, size, self._out_groups())
-        found = self.out_ring.find(strip)
-        word = found[0] if found and tiles[0] else self.out_ring.take(words, strip, -1)
-        return View(self.plan.out_ring.bank, word, pitch, size[0] * pitch, 0, strip.rows[0], strip.cols[0])
-
-    def _block(self, strip: Strip, block: Block, tiles: Range, region: View | None, last: bool) -> None:
-        bank = self.stream.next_bank()
-        chunks = self._chunks(tiles)
-        if last:
-            chunks = _tapered(chunks)
-        first_group = chunks[0][1][0]
-        for n, g in chunks:
-            weight_address, weight_item = self._weights(n, g)
-            view, input_item = self._input(strip, block, g)
-            self._compute(block, view, n, g, weight_address, (n[0] - tiles[0], bank), g[0] > first_group,
-                          (weight_item, input_item, self.codebook_item))  # fmt: skip
-        self._post(block, tiles, bank, region)
-
-    def _weights(self, tiles: Range, groups: Range) -> tuple[int, int]:
-        """Address and item of a chunk's weights, loaded unless they are still there."""
-        key = (self.key, tiles, groups)
-        ring = self.stream.weights
-        found = ring.find(key)
-        if found:
-            return found
-        size = chunk_words(self.design, self.task, tiles[1] - tiles[0], groups[1] - groups[0])
-        if key not in self.offsets:
-            self.offsets[key] = self.stream.words(Target.WEIGHT, self.weights.block(tiles, groups))
-        address = ring.take(size, key, len(self.stream.items))
-        return address, self.stream.item(
-            load_words(self.design, Target.WEIGHT, self.offsets[key], address, size), False
-        )
+        words, pitch = region_words(self.machine, self.task, size, self._out_groups())
+        found = ring.find(strip) if tiles[0] else None
+        word = found[0] if found else ring.take(words, strip, -1)
+        return View(ring.bank, word, pitch, size[0] * pitch, 0, strip.rows[0], strip.cols[0])
 
     def _input(self, strip: Strip, block: Block, groups: Range) -> tuple[View, int]:
         """The view that holds the block's input, and the item that brings it."""
@@ -196,16 +176,16 @@ class MatrixWriter:
                 last_row, last_col = g.read(0, block.made_rows)[1], g.read(1, block.made_cols)[1]
                 item = self.loader.need(last_col if plan.flat else last_row * pitch)
             return View(place.region.bank, place.region.word, pitch, layout.plane), item
-        assert self.source and plan.in_ring
+        assert self.source
         taken = groups if self.tiling.split_input else self._strip_groups(groups)
         rows = g.read(0, (g.made(0, strip.rows)))
         cols = self.source.columns(g.read(1, g.made(1, strip.cols)))
-        words, height, pitch = piece_words(self.design, self.task, self.tiling.strip, taken[1] - taken[0])
+        words, height, pitch = piece_words(self.machine, self.task, self.tiling.strip, taken[1] - taken[0])
         key = (strip, taken)
         found = self.in_ring.find(key)
         item = found[1] if found else len(self.stream.items)
         word = found[0] if found else self.in_ring.take(words, key, item)
-        view = View(plan.in_ring.bank, word, pitch, height * pitch, taken[0], rows[0], cols[0])
+        view = View(self.in_ring.bank, word, pitch, height * pitch, taken[0], rows[0], cols[0])
         if not found:
             piece = Piece(taken, rows, cols, view.bank, word, view.plane, pitch)
             self.stream.item(self.source.loads(piece), True)
@@ -223,10 +203,10 @@ class MatrixWriter:
                 return low, high
         raise AssertionError(groups)
 
-    def _compute(
-        self, block: Block, view: View, tiles: Range, groups: Range, weight_address: int, at: tuple[int, int],
-        accumulate: bool, needs: tuple[int, ...],
-    ) -> None:  # fmt: skip
+    def _compute(self, strip: Strip, block: Block, chunk: Chunk, block_tiles: Range, bank: int) -> None:
+        tiles, groups = chunk
+        weight_address, weight_item = self.constants.chunk(chunk)
+        view, input_item = self._input(strip, block, groups)
         g, rows = self.geometry, self.design.rows
         iy0 = block.made_rows[0] * g.stride[0] - g.pads[0]
         ix0 = block.made_cols[0] * g.stride[1] - g.pads[1]
@@ -260,13 +240,13 @@ class MatrixWriter:
                 weight_addr=weight_address,
                 weight_bits=weights.bits,
                 use_codebook=int(weights.shared),
-                codebook_bank=self.codebook,
-                acc_addr=at[1] * ACCUMULATOR_BANK + at[0] * block.pixels,
-                accumulate=int(accumulate),
+                codebook_bank=self.constants.codebook,
+                acc_addr=bank * ACCUMULATOR_BANK + (tiles[0] - block_tiles[0]) * block.pixels,
+                accumulate=int(groups[0] > weights.reach(tiles[0])[0]),
                 rows_last=g.channels - (weights.groups - 1) * rows if last_group else rows,
                 cols_last=weights.outputs - (weights.tiles - 1) * self.design.cols if last_tile else self.design.cols,
             ),
-            needs,
+            (weight_item, input_item, self.constants.codebook_item),
         )
 
     def _post(self, block: Block, tiles: Range, bank: int, region: View | None) -> None:
@@ -276,7 +256,8 @@ class MatrixWriter:
         first = outputs[0] // lanes
         groups = (first // per, -(-outputs[1] // design.rows))
         view, owned = self._output(block, groups, region)
-        param_address, needs = self._parameters(tiles)
+        param_address, item = (0, -1) if self.task.uniform else self.constants.records(tiles)
+        needs = [item]
         residual = self.places[self.plan.step.residual] if self.plan.step.residual else None
         res_address = 0
         if residual and residual.region:
@@ -329,40 +310,17 @@ class MatrixWriter:
             return View(place.region.bank, place.region.word, pitch, place.layout.plane), False
         if region:
             return region, False
-        assert self.out_ring and self.plan.out_ring
+        assert self.out_ring
         size = (block.rows[1] - block.rows[0], block.cols[1] - block.cols[0])
-        words, pitch = region_words(self.design, self.task, size, groups[1] - groups[0])
+        words, pitch = region_words(self.machine, self.task, size, groups[1] - groups[0])
         word = self.out_ring.take(words, None, -1)
-        view = View(self.plan.out_ring.bank, word, pitch, size[0] * pitch, groups[0], block.rows[0], block.cols[0])
+        view = View(self.out_ring.bank, word, pitch, size[0] * pitch, groups[0], block.rows[0], block.cols[0])
         return view, True
 
     def _store(self, view: View, groups: Range, rows: Range, cols: Range) -> None:
         place = self.places[self.plan.step.output]
         for store in stores(self.design, place, self.plan.flat, view, groups, rows, cols):
             self.stream.op(store)
-
-    def _parameters(self, tiles: Range) -> tuple[int, list[int]]:
-        """Address of the records of a block's tiles, and the item that brings them."""
-        if self.task.uniform:
-            return 0, []
-        lanes, ring = self.design.lanes, self.stream.parameters
-        whole = (0, self.weights.tiles)
-        size = -(-self.weights.outputs // lanes)
-        taken = whole if size <= ring_words(self.design, Target.PARAMETER, self.design.parameter_words) // 2 else tiles
-        key, first = (self.key, taken), taken[0] * self.design.cols
-        offset = (tiles[0] * self.design.cols - first) // lanes
-        found = ring.find(key)
-        if found:
-            return found[0] + offset, [found[1]]
-        channels = (first, min(self.weights.outputs, taken[1] * self.design.cols))
-        words = parameter_words(self.requantise, channels, lanes)
-        if key not in self.offsets:
-            self.offsets[key] = self.stream.words(Target.PARAMETER, words)
-        address = ring.take(len(words), key, len(self.stream.items))
-        item = self.stream.item(
-            load_words(self.design, Target.PARAMETER, self.offsets[key], address, len(words)), False
-        )
-        return address + offset, [item]
 
     def _config(self, block: Block, view: View) -> ConfigPost:
         r, pool, residual = self.requantise, self.geometry.pool, self.layer.residual
@@ -389,14 +347,3 @@ class MatrixWriter:
             uniform_shift=int(r.shift[0]) if self.task.uniform else 0,
         )
 
-
-def _tapered(chunks: list[tuple[Range, Range]]) -> list[tuple[Range, Range]]:
-    """The last chunk in halves: at the end of the program nothing else hides the time from its load to its sums."""
-    tiles, groups = chunks[-1]
-    if tiles[1] - tiles[0] > 1:
-        middle = (tiles[0] + tiles[1]) // 2
-        return [*chunks[:-1], ((tiles[0], middle), groups), ((middle, tiles[1]), groups)]
-    if groups[1] - groups[0] > 1:
-        middle = (groups[0] + groups[1]) // 2
-        return [*chunks[:-1], (tiles, (groups[0], middle)), (tiles, (middle, groups[1]))]
-    return chunks

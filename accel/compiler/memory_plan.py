@@ -9,29 +9,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from accel.commands import Target
+from accel.compiler.estimate import Machine
 from accel.compiler.first_layer import Unfolded
 from accel.compiler.geometry import Geometry
 from accel.compiler.graph import Step
-from accel.compiler.ops import ALIGNMENT
+from accel.compiler.ops import ALIGNMENT, Region
 from accel.compiler.tiling import Shortage, Task, Tiling, choose
 from accel.compiler.vector_tiling import VectorTask, VectorTiling, choose_vector
 from accel.compiler.weights import LayerWeights
 from accel.design import Design
-from accel.layout import WordTensor, stride_bytes, words_per_beat
+from accel.layout import WordTensor, stride_bytes
 from models.errors import InputError
 from models.integer import IntegerNetwork, VectorLayer
 
 SAME_BANK = 1.3  # cost of streaming through the bank that the step writes otherwise
-
-
-@dataclass(frozen=True)
-class Region:
-    """Words of an activation bank."""
-
-    bank: int
-    word: int
-    words: int
 
 
 @dataclass(frozen=True)
@@ -47,6 +38,7 @@ class Place:
 class StepPlan:
     """How a step runs. `flat`: pixels are taken as one row (`geometry` already is)."""
 
+    machine: Machine
     step: Step
     geometry: Geometry
     flat: bool
@@ -79,7 +71,8 @@ class Planner:
 
     def plan(self) -> Plan:
         """A plan; raises InputError if some step cannot run even with everything else in DRAM."""
-        self.align = words_per_beat(self.design, Target.ACTIVATION)
+        self.machine = Machine.of(self.design)
+        self.align = self.machine.activation_align
         self.born = {self.network.input: -1} | {s.output: s.index for s in self.steps}
         self.uses: dict[str, list[int]] = {name: [] for name in self.born}
         for step in self.steps:
@@ -287,12 +280,12 @@ class Planner:
                 loaded, stored, step.layer.groups > 1, residual_loads,
             )  # fmt: skip
         if task not in self.cache:
-            made = choose_vector(self.design, task) if isinstance(task, VectorTask) else choose(self.design, task)
+            made = choose_vector(self.design, task) if isinstance(task, VectorTask) else choose(self.machine, task)
             self.cache[task] = made
         made = self.cache[task]
         if isinstance(made, Shortage):
             return made
-        return StepPlan(step, geometry, flat, task, made, in_ring, out_ring)
+        return StepPlan(self.machine, step, geometry, flat, task, made, in_ring, out_ring)
 
     def _finish(self, regions: dict[str, Region], plans: list[StepPlan]) -> Plan:
         """DRAM offsets of what crosses: the input, the spilled tensors, the output."""

@@ -42,15 +42,30 @@ class Op:
     items: int
 
 
+@dataclass(frozen=True)
+class Region:
+    """Words of an activation bank."""
+
+    bank: int
+    word: int
+    words: int
+
+
 @dataclass
 class Ring:
     """A buffer that is allocated round and round. What is overwritten is forgotten."""
 
     base: int
     words: int
-    align: int
+    align: int = 1
+    bank: int = 0
     at: int = 0
     live: deque[tuple[int, int, Hashable, int]] = field(default_factory=deque)  # start, end, key, item
+
+    @classmethod
+    def of(cls, region: Region) -> Ring:
+        """A ring in a region of an activation bank."""
+        return cls(region.word, region.words, 1, region.bank)
 
     def find(self, key: Hashable) -> tuple[int, int] | None:
         """Address and item of what is still there."""
@@ -78,10 +93,10 @@ class Ring:
 
 
 class Stream:
-    """Collects operations, items and constants of a network."""
+    """Collects operations, items and constants of a network. `taper`: how fast the last chunks shrink."""
 
-    def __init__(self, design: Design, data_beats: int) -> None:
-        self.design = design
+    def __init__(self, design: Design, data_beats: int, taper: float = 1.0) -> None:
+        self.design, self.taper = design, taper
         self.ops: list[Op] = []
         self.items: list[Item] = []
         self.constants: list[NDArray[np.uint8]] = []

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from accel.commands import ACTIVATION_BANK, Load, Store, Target
 from accel.compiler.geometry import Range
-from accel.compiler.memory_plan import Place, Region
-from accel.compiler.ops import Stream
+from accel.compiler.memory_plan import Place
+from accel.compiler.ops import Region, Stream
 from accel.compiler.sources import LARGEST_ROWS, Piece, Source, WordSource
 from accel.design import Design
 from accel.layout import stride_bytes, words_per_beat

@@ -10,11 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from accel.commands import Target
-from accel.compiler.estimate import COMMAND_CYCLES, beat_cycles, fetch_cycles, load_cycles, store_cycles, tile_cycles
+from accel.compiler.estimate import COMMAND_CYCLES, Machine, up
 from accel.compiler.geometry import Geometry, pieces
-from accel.design import Design
-from accel.layout import beats_per_word, words_per_beat
 
 LARGEST_PIXELS = 4095  # of a block, in each direction
 LARGEST_TILES = 1023
@@ -47,6 +44,10 @@ class Task:
     grouped: bool
     residual_loads: bool
 
+    def words(self, machine: Machine, tiles: int, groups: int) -> int:
+        """Words of the weight buffer for one COMPUTE."""
+        return machine.chunk_words(self.geometry.taps, self.bits, tiles, groups)
+
 
 @dataclass(frozen=True)
 class Tiling:
@@ -72,31 +73,13 @@ class Shortage:
     has: int
 
 
-def ring_words(design: Design, target: Target, words: int) -> int:
-    """Words of a buffer that LOADs of whole beats can use."""
-    align = words_per_beat(design, target)
-    return words // align * align
-
-
-def chunk_words(design: Design, task: Task, tiles: int, groups: int) -> int:
-    """Words of the weight buffer for one COMPUTE, whole beats."""
-    words = -(-tiles * groups * task.geometry.taps * design.rows * task.bits // 8)
-    align = words_per_beat(design, Target.WEIGHT)
-    return -(-words // align) * align
-
-
-def out_groups(design: Design, tiles: int, outputs: int) -> int:
-    """Channel groups that `tiles` output tiles touch when the first of them starts a group."""
-    return -(-min(outputs, tiles * design.cols) // design.rows)
-
-
-def choose(design: Design, task: Task) -> Tiling | Shortage:
+def choose(machine: Machine, task: Task) -> Tiling | Shortage:
     """The cheapest tiling, or why there is none."""
     best: Tiling | None = None
-    for option in _options(design, task):
+    for option in _options(machine, task):
         if best is None or option.cost < best.cost:
             best = option
-    return best or _shortage(design, task)
+    return best or _shortage(machine, task)
 
 
 def _counts(size: int) -> list[int]:
@@ -121,40 +104,41 @@ def _read(task: Task, axis: int, pixels: int) -> int:
     return max(1, min((g.in_h, g.in_w)[axis], span))
 
 
-def piece_words(design: Design, task: Task, strip: tuple[int, int], groups: int) -> tuple[int, int, int]:
+def piece_words(machine: Machine, task: Task, strip: tuple[int, int], groups: int) -> tuple[int, int, int]:
     """Words, rows and row pitch of the input under a strip, for `groups` channel groups."""
     rows, cols = _read(task, 0, strip[0]), _read(task, 1, strip[1])
     align = task.in_align
     pitch = min(task.in_pitch, (-(-cols // align) + (1 if align > 1 else 0)) * align)
     if strip[1] >= task.geometry.pooled[1]:
         pitch = task.in_pitch
-    whole = words_per_beat(design, Target.ACTIVATION)
-    return -(-groups * rows * pitch // whole) * whole, rows, pitch
+    return up(groups * rows * pitch, machine.activation_align), rows, pitch
 
 
-def region_words(design: Design, task: Task, size: tuple[int, int], groups: int) -> tuple[int, int]:
+def region_words(machine: Machine, task: Task, size: tuple[int, int], groups: int) -> tuple[int, int]:
     """Words and row pitch of an output region of `size` pixels."""
     pitch = task.out_pitch if size[1] >= task.geometry.pooled[1] else -(-size[1] // task.out_align) * task.out_align
     return groups * size[0] * pitch, pitch
 
 
-def _options(design: Design, task: Task) -> Iterator[Tiling]:
+def most_tiles(machine: Machine, task: Task, pixels: int) -> int:
+    """Output tiles that a block of `pixels` can have: accumulators, fields of commands, parameter records."""
+    most = min(len(task.reach), LARGEST_TILES, max(1, LARGEST_CHUNKS // machine.chunks), machine.accumulators // pixels)
+    if not task.uniform:
+        most = min(most, machine.parameters // machine.chunks)
+    return min(most, 1) if task.grouped else most
+
+
+def _options(machine: Machine, task: Task) -> Iterator[Tiling]:
     height, width = task.geometry.pooled
     tiles, groups = len(task.reach), max(task.reach)
-    parameters = ring_words(design, Target.PARAMETER, design.parameter_words)
-    chunks = design.cols // design.lanes
-    most = min(tiles, LARGEST_TILES, max(1, LARGEST_CHUNKS // chunks), design.accumulator_words)
-    if not task.uniform:
-        most = min(most, parameters // chunks)
-    if task.grouped:
-        most = min(most, 1)
+    most = most_tiles(machine, task, 1)
     widths = [w for w in _counts(width) if w == width or w % task.out_align == 0] or [width]
     widths += [task.out_align] if task.out_align < width and task.out_align not in widths else []
     for block_tiles in _counts(tiles):
         if block_tiles > most:
             continue
-        limit = design.accumulator_words // block_tiles
-        aligned = block_tiles >= tiles or block_tiles * design.cols % design.rows == 0
+        limit = machine.accumulators // block_tiles
+        aligned = block_tiles >= tiles or block_tiles * machine.cols % machine.rows == 0
         found = 0
         for strip_w in widths:
             for strip_h in _counts(height):
@@ -163,7 +147,7 @@ def _options(design: Design, task: Task) -> Iterator[Tiling]:
                     continue
                 if found > 24:
                     break
-                fits = list(_strip_options(design, task, (strip_h, strip_w), block, block_tiles, aligned, groups))
+                fits = list(_strip_options(machine, task, (strip_h, strip_w), block, block_tiles, aligned, groups))
                 found += bool(fits)
                 yield from fits
             if found and strip_w * _made(task, 0, 1) <= limit and task.in_ring is None and task.out_ring is None:
@@ -197,25 +181,25 @@ def _block(task: Task, strip_h: int, strip_w: int, limit: int) -> tuple[int, int
 
 
 def _strip_options(
-    design: Design, task: Task, strip: tuple[int, int], block: tuple[int, int], block_tiles: int, aligned: bool,
+    machine: Machine, task: Task, strip: tuple[int, int], block: tuple[int, int], block_tiles: int, aligned: bool,
     groups: int,
 ) -> Iterator[Tiling]:  # fmt: skip
     """Loop orders and chunks for a strip, a block and the tiles of a block."""
     if task.out_ring is not None:
         if aligned:
-            size = region_words(design, task, block, out_groups(design, block_tiles, task.outputs))[0]
+            size = region_words(machine, task, block, machine.out_groups(block_tiles, task.outputs))[0]
         else:
-            size = region_words(design, task, strip, out_groups(design, len(task.reach), task.outputs))[0]
+            size = region_words(machine, task, strip, machine.out_groups(len(task.reach), task.outputs))[0]
         if size > task.out_ring:
             return
-    cap = ring_words(design, Target.WEIGHT, design.weight_words)
+    cap = machine.weights
     seen = set()
     for split_input in (False, True):
         if split_input and (task.in_ring is None or groups == 1):
             continue
         for share in (2, 4, 8, 16, 32, 1):
             limit = cap // share
-            one = chunk_words(design, task, 1, 1)
+            one = task.words(machine, 1, 1)
             if one > limit:
                 continue
             if share == 1 and one <= cap // 2:
@@ -223,30 +207,30 @@ def _strip_options(
             chunk_groups = groups
             if split_input:
                 chunk_tiles = block_tiles
-                while chunk_groups > 1 and chunk_words(design, task, chunk_tiles, chunk_groups) > limit:
+                while chunk_groups > 1 and task.words(machine, chunk_tiles, chunk_groups) > limit:
                     chunk_groups = -(-chunk_groups // 2)
                 while (
                     chunk_groups > 1
                     and task.in_ring is not None
-                    and 2 * piece_words(design, task, strip, chunk_groups)[0] > task.in_ring
+                    and 2 * piece_words(machine, task, strip, chunk_groups)[0] > task.in_ring
                 ):
                     chunk_groups = -(-chunk_groups // 2)
-                if chunk_groups == groups or chunk_words(design, task, chunk_tiles, chunk_groups) > limit:
+                if chunk_groups == groups or task.words(machine, chunk_tiles, chunk_groups) > limit:
                     continue
             else:
-                whole = chunk_words(design, task, 1, groups)
+                whole = task.words(machine, 1, groups)
                 chunk_tiles = max(1, min(block_tiles, limit // whole))
                 chunk_tiles = -(-block_tiles // pieces(block_tiles, chunk_tiles))
                 if whole > limit:
                     chunk_groups = -(-groups // pieces(groups, max(1, groups * limit // whole)))
-                    while chunk_groups > 1 and chunk_words(design, task, 1, chunk_groups) > limit:
+                    while chunk_groups > 1 and task.words(machine, 1, chunk_groups) > limit:
                         chunk_groups -= 1
             key = (split_input, chunk_tiles, chunk_groups)
             if key in seen:
                 continue
             seen.add(key)
             if task.in_ring is not None:
-                piece = piece_words(design, task, strip, chunk_groups if split_input else groups)[0]
+                piece = piece_words(machine, task, strip, chunk_groups if split_input else groups)[0]
                 if piece > task.in_ring:
                     continue
             for strips_outside in (True, False):
@@ -255,10 +239,10 @@ def _strip_options(
                 option = Tiling(
                     strips_outside, strip, block, block_tiles, chunk_tiles, chunk_groups, split_input, aligned, 0.0
                 )
-                yield Tiling(**{**option.__dict__, "cost": _cost(design, task, option, groups, cap)})
+                yield Tiling(**{**option.__dict__, "cost": _cost(machine, task, option, groups, cap)})
 
 
-def _cost(design: Design, task: Task, t: Tiling, groups: int, cap: int) -> float:
+def _cost(machine: Machine, task: Task, t: Tiling, groups: int, cap: int) -> float:
     """Estimated cycles of the layer."""
     g, tiles = task.geometry, len(task.reach)
     height, width = g.pooled
@@ -270,10 +254,10 @@ def _cost(design: Design, task: Task, t: Tiling, groups: int, cap: int) -> float
     chunk_count = -(-groups // t.chunk_groups)
     per_block = chunk_count * -(-t.block_tiles // t.chunk_tiles)
     computes = blocks * rounds * per_block
-    compute = blocks * total_groups * g.taps * tile_cycles(design, pixels) + computes * COMMAND_CYCLES
-    chunk = chunk_words(design, task, t.chunk_tiles, t.chunk_groups)
-    chunk_load = load_cycles(design, Target.WEIGHT, chunk)
-    total = chunk_words(design, task, 1, 1) * total_groups
+    compute = blocks * total_groups * g.taps * machine.tile_cycles(pixels) + computes * COMMAND_CYCLES
+    chunk = task.words(machine, t.chunk_tiles, t.chunk_groups)
+    chunk_load = chunk * machine.weight_cycles
+    total = task.words(machine, 1, 1) * total_groups
     set_words = chunk * per_block
     if total <= cap:
         again = 1
@@ -281,12 +265,11 @@ def _cost(design: Design, task: Task, t: Tiling, groups: int, cap: int) -> float
         again = strips if t.strips_outside else 1
     else:
         again = blocks
-    weights = again * load_cycles(design, Target.WEIGHT, total)
+    weights = again * total * machine.weight_cycles
     if chunk > cap // 2 and (total > cap):
         compute += weights
-    per_word = beats_per_word(design, Target.ACTIVATION) * beat_cycles(design, Target.ACTIVATION)
-    per_word /= words_per_beat(design, Target.ACTIVATION)
-    piece = piece_words(design, task, t.strip, t.chunk_groups if t.split_input else groups)[0]
+    per_word = machine.activation_cycles
+    piece = piece_words(machine, task, t.strip, t.chunk_groups if t.split_input else groups)[0]
     inputs, piece_load = 0.0, 0.0
     loads = 0
     if task.in_ring is not None:
@@ -305,47 +288,47 @@ def _cost(design: Design, task: Task, t: Tiling, groups: int, cap: int) -> float
         loads = strips
     stored = task.stored or task.out_ring is not None
     stores = blocks * rounds if stored else 0
-    out_words = out_groups(design, tiles, task.outputs) * height * width
-    write = out_words * per_word + stores * design.memory.latency_cycles if stored else 0.0
+    out_words = machine.out_groups(tiles, task.outputs) * height * width
+    write = out_words * per_word + stores * COMMAND_CYCLES if stored else 0.0
     if task.residual_loads:
         inputs += out_words * per_word
     window = g.pool.kernel[0] * g.pool.kernel[1] if g.pool else 1
-    chunks = -(-task.outputs // design.lanes)
+    chunks = -(-task.outputs * machine.chunks // machine.cols)
     post = chunks * height * width * window + blocks * rounds * COMMAND_CYCLES
     commands = 2 * computes + 2 * loads + blocks * rounds * 2 + stores
-    read = weights + inputs + fetch_cycles(design, commands) + (0 if task.uniform else chunks * blocks)
+    read = weights + inputs + commands * machine.command_cycles + (0 if task.uniform else chunks * blocks)
     chunk_compute = compute / computes
     first = piece_load + (chunk_load if task.loaded or task.in_ring is not None else 0)
     lag = chunk_compute * min(1.0, read / compute)
     tail = post / (blocks * rounds)
-    tail += store_cycles(design, int(out_words / (blocks * rounds)) + 1) if stored else 0
+    tail += out_words / (blocks * rounds) * per_word + machine.latency if stored else 0
     work = compute + read + write + post
     return max(compute, read, write, post) + PENALTY * work + first + lag + tail
 
 
-def _shortage(design: Design, task: Task) -> Shortage:
+def _shortage(machine: Machine, task: Task) -> Shortage:
     """Which buffer is short of the smallest tile."""
-    cap = ring_words(design, Target.WEIGHT, design.weight_words)
-    weights = chunk_words(design, task, 1, 1)
+    cap = machine.weights
+    weights = task.words(machine, 1, 1)
     if weights > cap:
-        return Shortage("weight_bytes", weights * design.cols, cap * design.cols)
-    chunks = design.cols // design.lanes
-    align = words_per_beat(design, Target.PARAMETER)
-    has = ring_words(design, Target.PARAMETER, design.parameter_words)
+        return Shortage("weight_bytes", weights * machine.cols, cap * machine.cols)
+    chunks = machine.chunks
+    has = machine.parameters
     if not task.uniform and chunks > has:
-        return Shortage("parameter_bytes", -(-chunks // align) * align * 8 * design.lanes, has * 8 * design.lanes)
+        size = 8 * machine.cols // machine.chunks
+        return Shortage("parameter_bytes", chunks * size, has * size)
     width = min(task.geometry.pooled[1], task.out_align)
     needs, has = 0, 0
     if task.in_ring is not None:
-        needs += piece_words(design, task, (1, width), 1)[0]
+        needs += piece_words(machine, task, (1, width), 1)[0]
         has += task.in_ring
     if task.out_ring is not None:
-        aligned = design.cols % design.rows == 0 or len(task.reach) == 1
-        groups = out_groups(design, 1 if aligned else len(task.reach), task.outputs)
-        needs += region_words(design, task, (1, width), groups)[0]
+        aligned = machine.cols % machine.rows == 0 or len(task.reach) == 1
+        groups = machine.out_groups(1 if aligned else len(task.reach), task.outputs)
+        needs += region_words(machine, task, (1, width), groups)[0]
         has += task.out_ring
     pixels = _made(task, 0, 1) * _made(task, 1, width)
-    if pixels > design.accumulator_words and needs <= has:
-        size = 8 * design.cols
-        return Shortage("accumulator_bytes", pixels * size, design.accumulator_words * size)
-    return Shortage("activation_bytes", max(needs, has + 1) * design.rows, has * design.rows)
+    if pixels > machine.accumulators and needs <= has:
+        size = 8 * machine.cols
+        return Shortage("accumulator_bytes", pixels * size, machine.accumulators * size)
+    return Shortage("activation_bytes", max(needs, has + 1) * machine.rows, has * machine.rows)

@@ -29,12 +29,13 @@ class VectorWriter:
     storer: OutputStorer | None
 
     def __post_init__(self) -> None:
-        assert isinstance(self.plan.tiling, VectorTiling) and isinstance(self.plan.task, VectorTask)
+        assert isinstance(self.plan.tiling, VectorTiling)
+        assert isinstance(self.plan.task, VectorTask)
         assert isinstance(self.plan.step.layer, VectorLayer)
         self.tiling, self.task, self.layer = self.plan.tiling, self.plan.task, self.plan.step.layer
         self.design, self.geometry = self.stream.design, self.plan.geometry
-        self.in_ring = Ring(self.plan.in_ring.word, self.plan.in_ring.words, 1) if self.plan.in_ring else None
-        self.out_ring = Ring(self.plan.out_ring.word, self.plan.out_ring.words, 1) if self.plan.out_ring else None
+        self.in_ring = Ring.of(self.plan.in_ring) if self.plan.in_ring else None
+        self.out_ring = Ring.of(self.plan.out_ring) if self.plan.out_ring else None
 
     def write(self) -> None:
         """Append the step's operations to the stream."""
@@ -104,11 +105,11 @@ class VectorWriter:
                 size = (rows[1] - rows[0], cols[1] - cols[0])
             needs = [self.loader.need(cols[1] if self.plan.flat else rows[1] * pitch)] if self.loader else []
             return view, size, needs
-        assert self.source and self.plan.in_ring
+        assert self.source
         height, pitch, _, _ = vector_piece(self.task, self.tiling.strip)
         taken = self.source.columns(cols)
         word = self.in_ring.take((groups[1] - groups[0]) * height * pitch, None, -1)
-        view = View(self.plan.in_ring.bank, word, pitch, height * pitch, groups[0], rows[0], taken[0])
+        view = View(self.in_ring.bank, word, pitch, height * pitch, groups[0], rows[0], taken[0])
         piece = Piece(groups, rows, taken, view.bank, word, view.plane, pitch)
         item = self.stream.item(self.source.loads(piece), True)
         return view, (rows[1] - rows[0], min(cols[1], g.in_w) - taken[0]), [item]
@@ -118,11 +119,11 @@ class VectorWriter:
         if place.region:
             pitch = place.layout.plane if self.plan.flat else place.layout.row_pitch
             return View(place.region.bank, place.region.word, pitch, place.layout.plane)
-        assert self.out_ring and self.plan.out_ring
+        assert self.out_ring
         _, _, _, pitch = vector_piece(self.task, (rows[1] - rows[0], cols[1] - cols[0]))
         height = rows[1] - rows[0]
         word = self.out_ring.take((groups[1] - groups[0]) * height * pitch, None, -1)
-        return View(self.plan.out_ring.bank, word, pitch, height * pitch, groups[0], rows[0], cols[0])
+        return View(self.out_ring.bank, word, pitch, height * pitch, groups[0], rows[0], cols[0])
 
     def _config(self, source: View, target: View, size: tuple[int, int]) -> ConfigPost:
         g, r, residual = self.geometry, self.layer.requantise, self.layer.residual
