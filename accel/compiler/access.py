@@ -1,7 +1,7 @@
 """What a command reads and writes: the one place from which order, waits and prefetching are derived.
 
-An access is a set of words: `rows` runs of `length` words, `pitch` words apart, from `start`. Runs may be a little larger
-than what is touched (a block of some columns counts its rows as a whole); that costs a wait, never correctness.
+An access is a set of words: `rows` runs of `length` words, `pitch` words apart, from `start`. Runs may be a little
+larger than what is touched (a block of some columns counts its rows as a whole); that costs a wait, never correctness.
 """
 
 from __future__ import annotations
@@ -190,7 +190,8 @@ class Marks:
     def _view(self, access: Access) -> NDArray[np.int32]:
         words = self.words[access.memory]
         end = access.start + (access.rows - 1) * access.pitch + access.length
-        assert 0 <= access.start and end <= len(words), (access, len(words))
+        assert access.start >= 0, access
+        assert end <= len(words), (access, len(words))
         if access.rows == 1:
             return words[access.start : access.start + access.length]
         return as_strided(words[access.start :], (access.rows, access.length), (4 * access.pitch, 4))

@@ -94,9 +94,7 @@ def split(size: int, most: int, align: int = 1) -> list[Range]:
     """0..size in pieces of at most `most` (a multiple of `align`, if there are several), as equal as can be."""
     if most >= size:
         return [(0, size)]
-    most = max(align, most // align * align)
-    count = -(-size // most)
-    step = -(-(-(-size // count)) // align) * align
+    step = _step(size, most, align)
     return [(first, min(size, first + step)) for first in range(0, size, step)]
 
 
@@ -104,7 +102,11 @@ def pieces(size: int, most: int, align: int = 1) -> int:
     """How many pieces `split` makes."""
     if most >= size:
         return 1
-    most = max(align, most // align * align)
-    count = -(-size // most)
-    step = -(-(-(-size // count)) // align) * align
-    return -(-size // step)
+    return -(-size // _step(size, most, align))
+
+
+def _step(size: int, most: int, align: int) -> int:
+    """The size of equal pieces."""
+    count = -(-size // max(align, most // align * align))
+    equal = -(-size // count)
+    return -(-equal // align) * align

@@ -118,7 +118,7 @@ class MatrixWriter:
         rounds: list[tuple[Range, list[Chunk]]] = []
         for n, groups in chunks:
             first = rounds[-1][0][0] if rounds else 0
-            if rounds and n[1] - first <= size and n[0] < tiles - 1 or (rounds and n[0] < rounds[-1][0][1]):
+            if rounds and (n[0] < rounds[-1][0][1] or (n[0] < tiles - 1 and n[1] - first <= size)):
                 rounds[-1] = ((first, n[1]), [*rounds[-1][1], (n, groups)])
             else:
                 rounds.append((n, [(n, groups)]))

@@ -104,7 +104,7 @@ class Lanes:
 
 @dataclass(frozen=True)
 class RowSource:
-    """A tensor in byte rows at `offset` of the data segment, unfolded by window loads (see `accel.compiler.first_layer`).
+    """A tensor in byte rows at `offset` of the data segment, unfolded by window loads (see `first_layer`).
 
     Row y of the unfolded tensor reads byte rows `y * row_step + lanes.row`, its column x the bytes from
     `x * step + lanes.start`.

@@ -169,7 +169,8 @@ def _block(task: Task, strip_h: int, strip_w: int, limit: int) -> tuple[int, int
         width = min(over, width) - 1
     if width < strip_w:
         width = width // task.out_align * task.out_align
-        width = min(width, -(-(-(-strip_w // max(1, pieces(strip_w, max(1, width))))) // task.out_align) * task.out_align)
+        equal = -(-strip_w // pieces(strip_w, max(1, width)))
+        width = min(width, up(equal, task.out_align))
     if width <= 0:
         return None
     height = min(strip_h, _most_pixels(task, 0))
@@ -273,10 +274,8 @@ def _cost(machine: Machine, task: Task, t: Tiling, groups: int, cap: int) -> flo
     inputs, piece_load = 0.0, 0.0
     loads = 0
     if task.in_ring is not None:
-        if t.split_input:
-            times = rounds * inside * chunk_count
-        else:
-            times = 1 if t.strips_outside or strips == 1 else rounds
+        times = 1 if t.strips_outside or strips == 1 else rounds
+        times = rounds * inside * chunk_count if t.split_input else times
         loads = strips * times
         inputs = loads * piece * per_word
         piece_load = piece * per_word

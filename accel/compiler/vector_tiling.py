@@ -77,7 +77,7 @@ def _options(design: Design, task: VectorTask) -> Iterator[VectorTiling]:
     for width in widths:
         for parts in range(1, g.out_h + 1):
             height = -(-g.out_h // parts)
-            if parts > 1 and height == -(-g.out_h // (parts - 1)) or height > LARGEST_PIXELS:
+            if (parts > 1 and height == -(-g.out_h // (parts - 1))) or height > LARGEST_PIXELS:
                 continue
             rows, pitch, out_rows, out_pitch = vector_piece(task, (height, width))
             groups = min(most, task.groups)
