@@ -53,7 +53,10 @@ def compile_network(network: IntegerNetwork, design: Design) -> Program:
         loader: InputLoader | None = None
         for step_plan in plan.steps:
             stream.new_layer(step_plan.step.index)
-            loader = _write(stream, network, plan, step_plan, weights, unfolded, loader)
+            try:
+                loader = _write(stream, network, plan, step_plan, weights, unfolded, loader)
+            except ValueError as error:  # a field of a command that the checks before did not foresee
+                raise InputError(f"{step_plan.step.name}: {error}") from None
         commands = len(stream.ops) + len(stream.items)
         for pace in PACES if commands <= FEW else PACES[:1]:
             ordered = order(design, stream.ops, stream.items, beats, pace)

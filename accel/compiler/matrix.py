@@ -158,7 +158,7 @@ class MatrixWriter:
     def _strip_region(self, ring: Ring, strip: Strip, tiles: Range) -> View:
         """The output region of a strip with all channel groups: taken with its first tiles."""
         size = (strip.rows[1] - strip.rows[0], strip.cols[1] - strip.cols[0])
-        words, pitch = region_words(self.machine, self.task, size, self._out_groups())
+        words, pitch = region_words(self.task, size, self._out_groups())
         found = ring.find(strip) if tiles[0] else None
         word = found[0] if found else ring.take(words, strip, -1)
         return View(ring.bank, word, pitch, size[0] * pitch, 0, strip.rows[0], strip.cols[0])
@@ -312,7 +312,7 @@ class MatrixWriter:
             return region, False
         assert self.out_ring
         size = (block.rows[1] - block.rows[0], block.cols[1] - block.cols[0])
-        words, pitch = region_words(self.machine, self.task, size, groups[1] - groups[0])
+        words, pitch = region_words(self.task, size, groups[1] - groups[0])
         word = self.out_ring.take(words, None, -1)
         view = View(self.out_ring.bank, word, pitch, size[0] * pitch, groups[0], block.rows[0], block.cols[0])
         return view, True

@@ -198,9 +198,11 @@ class Planner:
                 continue
             live = [n for n in regions if self._life(n)[0] <= step.index <= self._life(n)[1]]
             if not live or best.buffer != "activation_bytes":
+                has = getattr(self.design.buffers, best.buffer)
+                needs = max(best.needs, has + 2 * self.design.rows)
                 raise InputError(
-                    f"{step.name}: one tile needs {best.needs:,} bytes of {best.buffer}, the design has {best.has:,}: "
-                    f"short by {best.needs - best.has:,}"
+                    f"{step.name}: one tile needs {needs:,} bytes of {best.buffer}, the design has {has:,}: "
+                    f"short by {needs - has:,}"
                 )
             self._spill(step.index, [])
             return None
@@ -232,8 +234,7 @@ class Planner:
         for in_ring, out_ring, factor in choices:
             made = self._choose(step, in_ring, out_ring, regions)
             if isinstance(made, Shortage):
-                better = shortage is None or made.needs - made.has < shortage.needs - shortage.has
-                shortage = made if better else shortage
+                shortage = made if shortage is None or made.needs < shortage.needs else shortage
             elif best is None or made.tiling.cost * factor < cost:
                 best, cost = made, made.tiling.cost * factor
         if best:

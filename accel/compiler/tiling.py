@@ -66,11 +66,10 @@ class Tiling:
 
 @dataclass(frozen=True)
 class Shortage:
-    """The smallest tile does not fit: the buffer, what it needs and what there is, in bytes."""
+    """The smallest tile does not fit: the buffer, and the bytes that it would need."""
 
     buffer: str
     needs: int
-    has: int
 
 
 def choose(machine: Machine, task: Task) -> Tiling | Shortage:
@@ -114,7 +113,7 @@ def piece_words(machine: Machine, task: Task, strip: tuple[int, int], groups: in
     return up(groups * rows * pitch, machine.activation_align), rows, pitch
 
 
-def region_words(machine: Machine, task: Task, size: tuple[int, int], groups: int) -> tuple[int, int]:
+def region_words(task: Task, size: tuple[int, int], groups: int) -> tuple[int, int]:
     """Words and row pitch of an output region of `size` pixels."""
     pitch = task.out_pitch if size[1] >= task.geometry.pooled[1] else -(-size[1] // task.out_align) * task.out_align
     return groups * size[0] * pitch, pitch
@@ -188,9 +187,9 @@ def _strip_options(
     """Loop orders and chunks for a strip, a block and the tiles of a block."""
     if task.out_ring is not None:
         if aligned:
-            size = region_words(machine, task, block, machine.out_groups(block_tiles, task.outputs))[0]
+            size = region_words(task, block, machine.out_groups(block_tiles, task.outputs))[0]
         else:
-            size = region_words(machine, task, strip, machine.out_groups(len(task.reach), task.outputs))[0]
+            size = region_words(task, strip, machine.out_groups(len(task.reach), task.outputs))[0]
         if size > task.out_ring:
             return
     cap = machine.weights
@@ -306,28 +305,21 @@ def _cost(machine: Machine, task: Task, t: Tiling, groups: int, cap: int) -> flo
 
 
 def _shortage(machine: Machine, task: Task) -> Shortage:
-    """Which buffer is short of the smallest tile."""
-    cap = machine.weights
+    """Which buffer is short of the smallest tile: one channel group, one output tile, one row of the fewest pixels."""
     weights = task.words(machine, 1, 1)
-    if weights > cap:
-        return Shortage("weight_bytes", weights * machine.cols, cap * machine.cols)
-    chunks = machine.chunks
-    has = machine.parameters
-    if not task.uniform and chunks > has:
-        size = 8 * machine.cols // machine.chunks
-        return Shortage("parameter_bytes", chunks * size, has * size)
+    if weights > machine.weights:
+        return Shortage("weight_bytes", weights * machine.cols)
+    if not task.uniform and machine.chunks > machine.parameters:
+        return Shortage("parameter_bytes", 8 * machine.cols)
     width = min(task.geometry.pooled[1], task.out_align)
-    needs, has = 0, 0
+    pixels = _made(task, 0, 1) * _made(task, 1, width)
+    if pixels > machine.accumulators:
+        return Shortage("accumulator_bytes", 2 * pixels * 4 * machine.cols)
+    needs = 0
     if task.in_ring is not None:
-        needs += piece_words(machine, task, (1, width), 1)[0]
-        has += task.in_ring
+        needs = piece_words(machine, task, (1, width), 1)[0]
     if task.out_ring is not None:
         aligned = machine.cols % machine.rows == 0 or len(task.reach) == 1
         groups = machine.out_groups(1 if aligned else len(task.reach), task.outputs)
-        needs += region_words(machine, task, (1, width), groups)[0]
-        has += task.out_ring
-    pixels = _made(task, 0, 1) * _made(task, 1, width)
-    if pixels > machine.accumulators and needs <= has:
-        size = 8 * machine.cols
-        return Shortage("accumulator_bytes", pixels * size, machine.accumulators * size)
-    return Shortage("activation_bytes", max(needs, has + 1) * machine.rows, has * machine.rows)
+        needs = max(needs, region_words(task, (1, width), groups)[0])
+    return Shortage("activation_bytes", 2 * up(needs, machine.activation_align) * machine.rows)

@@ -57,9 +57,8 @@ def choose_vector(design: Design, task: VectorTask) -> VectorTiling | Shortage:
         return best
     width = min(task.geometry.out_w, task.align)
     rows, pitch, out_rows, out_pitch = vector_piece(task, (1, width))
-    needs = (rows * pitch if task.in_ring is not None else 0) + (out_rows * out_pitch if task.out_ring else 0)
-    has = (task.in_ring or 0) + (task.out_ring or 0)
-    return Shortage("activation_bytes", max(needs, has + 1) * design.rows, has * design.rows)
+    needs = max(rows * pitch if task.in_ring is not None else 0, out_rows * out_pitch if task.out_ring is not None else 0)
+    return Shortage("activation_bytes", 2 * needs * design.rows)
 
 
 def _options(design: Design, task: VectorTask) -> Iterator[VectorTiling]:
