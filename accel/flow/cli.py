@@ -1,0 +1,211 @@
+"""The command line: `accel compare`, `simulate`, `emit`, `train`, `designs`.
+
+Exit statuses: 0 done; 2 the user's input is wrong, with one line on standard error that says what would be right;
+130 interrupted. Anything else is a defect of the program and shows its traceback.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from accel import design as designs_module
+from models import zoo
+from models.errors import InputError
+from models.graph import Network
+
+# Modules that take long to import (matplotlib, Amaranth) are imported by the verb that needs them.
+
+app = typer.Typer(
+    name="accel",
+    help="Compressed neural networks on a systolic accelerator: exact cycles, energy, and the Verilog.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+# typer carries its own copy of click, under different names in different versions: take the class from its children.
+UsageError: type[BaseException] = typer.BadParameter.__mro__[1]
+
+NetworkArgument = Annotated[
+    str, typer.Argument(metavar="NETWORK", help=f"An ONNX file, or one of {', '.join(zoo.NAMES)}.")
+]
+DesignHelp = "A design by name (see `accel designs`) or a YAML file."
+Calibration = Annotated[
+    str, typer.Option(metavar="FILE", help="Inputs that set the ranges: .npy of floats [N,C,H,W], or mnist.")
+]
+Test = Annotated[str, typer.Option(metavar="FILE", help="Test inputs for the accuracy column: .npy, or mnist.")]
+Labels = Annotated[str, typer.Option(metavar="FILE", help="Classes of the test inputs: .npy of integers.")]
+TechniqueOption = Annotated[str, typer.Option(help="dense, or shared-8, -6, -4, -3, -2.")]
+
+
+def _network(name: str) -> tuple[Network, bool]:
+    """The network, and whether it is the zoo's."""
+    return zoo.resolve(name), name in zoo.NAMES
+
+
+def _say(line: str) -> None:
+    Console(stderr=True).print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+def compare(
+    network: NetworkArgument = "lenet-5",
+    design: Annotated[list[str] | None, typer.Option(help=f"{DesignHelp} Repeat for several.")] = None,
+    technique: Annotated[list[str] | None, typer.Option(help="Only these rows. Repeat for several.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the files.")] = None,
+    calibration: Calibration = "",
+    test: Test = "",
+    labels: Labels = "",
+) -> None:
+    """Compare compression techniques: accuracy, bytes, cycles, energy; a table, charts, JSON, CSV and HTML.
+
+    Without arguments: LeNet-5 on the MNIST test set and the design `edge`. Files go to accel-out/NETWORK.
+    """
+    from accel.flow import compare as job
+    from accel.flow import report, tables
+    from accel.flow.data import resolve
+    from accel.flow.progress import progress
+    from accel.flow.techniques import TECHNIQUES, find
+
+    rows = tuple(find(name) for name in technique) if technique else TECHNIQUES
+    chosen = [designs_module.load(name) for name in design or ["edge"]]
+    float_network, from_zoo = _network(network)
+    folder = out or Path("accel-out") / float_network.name
+    report.check_folder(folder)
+    data = resolve(float_network, from_zoo, calibration, test, labels)
+    with progress(job.steps(chosen, rows)) as advance:
+        comparison = job.compare(float_network, data, chosen, rows, advance)
+    report.write(folder, report.files(comparison))
+    tables.show_comparison(tables.console(), comparison)
+    if data.warning:
+        _say(f"accel: warning: {data.warning}")
+    _say(f"report: {folder / 'report.html'} (and JSON, CSV and charts beside it)")
+
+
+@app.command()
+def simulate(
+    network: NetworkArgument,
+    design: Annotated[str, typer.Option(help=DesignHelp)] = "edge",
+    technique: TechniqueOption = "dense",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    calibration: Calibration = "",
+) -> None:
+    """Show where one network's cycles, bytes and energy go on one design, layer by layer."""
+    from accel.flow import simulate as job
+    from accel.flow import tables
+    from accel.flow.data import resolve
+    from accel.flow.progress import progress
+    from accel.flow.techniques import find
+
+    chosen, on = find(technique), designs_module.load(design)
+    float_network, from_zoo = _network(network)
+    data = resolve(float_network, from_zoo, calibration, "mnist" if from_zoo else "")
+    with progress(2) as advance:
+        advance(f"{chosen.title}: compressing")
+        integer = chosen.apply(float_network, data.calibration)
+        advance(f"simulating on {on.name}")
+        found = job.run(integer, on)
+    if as_json:
+        notes = [data.warning] if data.warning else []
+        typer.echo(json.dumps(job.record(found) | {"technique": chosen.name, "data": data.source, "warnings": notes}))
+    else:
+        tables.show_simulation(tables.console(), found)
+    if data.warning:
+        _say(f"accel: warning: {data.warning}")
+
+
+@app.command()
+def emit(
+    network: NetworkArgument,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the files.")],
+    design: Annotated[str, typer.Option(help=DesignHelp)] = "edge",
+    technique: TechniqueOption = "dense",
+    calibration: Calibration = "",
+) -> None:
+    """Write the accelerator as Verilog, with DRAM image, register map and a self-checking test bench."""
+    from accel.flow import report
+    from accel.flow.data import resolve
+    from accel.flow.emit import emit as write
+    from accel.flow.progress import progress
+    from accel.flow.techniques import find
+
+    chosen, on = find(technique), designs_module.load(design)
+    float_network, from_zoo = _network(network)
+    report.check_folder(out)
+    data = resolve(float_network, from_zoo, calibration)
+    with progress(2) as advance:
+        advance(f"{chosen.title}: compressing")
+        integer = chosen.apply(float_network, data.calibration)
+        advance("writing Verilog")
+        write(integer, on, out, data.calibration)
+    if data.warning:
+        _say(f"accel: warning: {data.warning}")
+    typer.echo(f"wrote {out}")
+
+
+@app.command()
+def train(
+    name: Annotated[str, typer.Argument(metavar="NAME", help=f"One of {', '.join(zoo.NAMES)}.")],
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder with MNIST's four IDX files.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The ONNX file to write.")],
+    epochs: Annotated[int, typer.Option(help="Passes over the training set.")] = 10,
+    seed: Annotated[int, typer.Option(help="Of initial weights and batches.")] = 0,
+) -> None:
+    """Train a network of the zoo on MNIST (needs the extra `train`). A run that was cut short goes on."""
+    from accel.flow import tables
+    from accel.flow import train as job
+
+    job.run(tables.console(), name, data, out, epochs, seed)
+
+
+@app.command()
+def designs(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Print this design as YAML, to start one's own.")] = "",
+) -> None:
+    """List the designs that ship, or print one as YAML."""
+    if name:
+        typer.echo(designs_module.load(name).to_yaml(), nl=False)
+        return
+    from accel.flow import tables
+
+    found = [designs_module.load(known) for known in designs_module.names()]
+    tables.show(tables.console(), "", tables.DESIGN_COLUMNS, found)
+
+
+def main() -> None:
+    """The `accel` command."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line with these arguments; returns the exit status."""
+    try:
+        status = app(arguments, prog_name="accel", standalone_mode=False)
+    except InputError as error:
+        return _fail(str(error))
+    except UsageError as error:
+        return _fail(f"{getattr(error, 'format_message', error.__str__)()} (see accel --help)")
+    except (typer.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        # The reader has what it wanted (`accel designs | head`); what is left must not be flushed at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status if isinstance(status, int) else 0
+
+
+def _fail(message: str) -> int:
+    _say("accel: " + " ".join(message.split()))
+    return 2
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,228 @@
+"""The columns of every table, once, and how they look on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from accel.design import Design
+from accel.flow.compare import Comparison, Row
+from accel.flow.simulate import Part, Simulation
+from models.integer import HostLayer
+from sim.cost import Energy
+
+T = TypeVar("T")
+
+PLAIN_WIDTH = 160  # of tables that go to a file or a pipe
+
+
+@dataclass(frozen=True)
+class Column(Generic[T]):
+    """A heading of two lines (name, unit) and the text of a cell."""
+
+    name: str
+    unit: str
+    cell: Callable[[T], str]
+    left: bool = False
+
+
+def figure(value: float) -> str:
+    """Three significant digits, as a reader wants energies and times; larger numbers are whole."""
+    if value == 0 or abs(value) >= 100:
+        return f"{value:,.0f}"
+    if abs(value) < 0.001:
+        return f"{value:.1e}"
+    return f"{value:.{1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3}f}"
+
+
+def _span(low: float, high: float) -> str:
+    return f"{figure(low)} .. {figure(high)}"
+
+
+RATIO = "/ first"  # in ROW_COLUMNS, for the name of the first technique
+
+ROW_COLUMNS: tuple[Column[Row], ...] = (
+    Column("technique", "", lambda r: r.title, left=True),
+    Column("accuracy", "%", lambda r: "" if r.accuracy_percent is None else f"{r.accuracy_percent:.2f}"),
+    Column("weights", "bytes", lambda r: f"{r.weights_bytes:,}"),
+    Column("DRAM", "bytes", lambda r: f"{r.dram_bytes:,}"),
+    Column("cycles", "", lambda r: f"{r.cycles:,}"),
+    Column("latency", "us", lambda r: figure(r.latency_us)),
+    Column("effic.", "%", lambda r: f"{100 * r.efficiency:.1f}"),
+    Column("DRAM", "uJ", lambda r: figure(r.dram_uj)),
+    Column("SRAM", "uJ", lambda r: figure(r.sram_uj)),
+    Column("compute", "uJ", lambda r: _span(r.compute_low_uj, r.compute_high_uj)),
+    Column("static", "uJ", lambda r: figure(r.static_uj)),
+    Column("total", "uJ", lambda r: _span(r.total_low_uj, r.total_high_uj)),
+    Column("latency", RATIO, lambda r: f"{r.latency_ratio:.2f}"),
+    Column("energy", RATIO, lambda r: f"{r.energy_ratio:.2f}"),
+)
+
+
+def row_columns(comparison: Comparison) -> list[Column[Row]]:
+    """The columns that say something (no accuracy without test data), ratios with the name of what they are to."""
+    measured = any(row.accuracy_percent is not None for row in comparison.rows)
+    ratio = f"/ {comparison.rows[0].technique}"
+    columns = [c for c in ROW_COLUMNS if measured or c.name != "accuracy"]
+    return [replace(c, unit=ratio) if c.unit == RATIO else c for c in columns]
+
+
+_NAME: Column[Part] = Column("layer", "", lambda p: p.name, left=True)
+
+
+def _stall_column(cause: str) -> Column[Part]:
+    return Column(f"stall: {cause}", "cycles", lambda p: f"{p.stall_cycles.get(cause, 0):,}")
+
+
+def _bytes_column(memory: str) -> Column[Part]:
+    return Column(memory, "buffer", lambda p: f"{p.memory_bytes[memory]:,}")
+
+
+def _memory_energy_column(memory: str) -> Column[Part]:
+    return Column(memory, "buffer", lambda p: figure(p.energy.sram_pj[memory] / 1e6))
+
+
+def part_columns(simulation: Simulation) -> dict[str, list[Column[Part]]]:
+    """Three tables of a simulation by title: time, bytes by memory, energy by part."""
+    causes = [c for c, cycles in simulation.total.stall_cycles.items() if cycles]
+    time: list[Column[Part]] = [
+        _NAME,
+        Column("kind", "", lambda p: p.kind, left=True),
+        Column("MACs", "", lambda p: f"{p.macs:,}"),
+        Column("cycles", "", lambda p: f"{p.cycles:,}"),
+        Column("bound", "", lambda p: f"{p.bound_cycles:,}"),
+        Column("effic.", "%", lambda p: f"{100 * p.efficiency:.1f}"),
+        *(_stall_column(cause) for cause in causes),
+    ]
+    bytes_: list[Column[Part]] = [
+        _NAME,
+        Column("weights", "format", lambda p: p.weights_format, left=True),
+        Column("weights", "stored", lambda p: f"{p.weights_bytes:,}"),
+        Column("DRAM", "read", lambda p: f"{p.dram_read_bytes:,}"),
+        Column("DRAM", "written", lambda p: f"{p.dram_write_bytes:,}"),
+        *(_bytes_column(memory) for memory in simulation.total.memory_bytes),
+    ]
+    return {"Cycles": time, "Bytes moved": bytes_, "Energy, uJ": [_NAME, *_energy_columns(simulation.total.energy)]}
+
+
+def _energy_columns(total: Energy) -> list[Column[Part]]:
+    return [
+        Column("DRAM", "", lambda p: figure(p.energy.dram_pj / 1e6)),
+        *(_memory_energy_column(memory) for memory in total.sram_pj),
+        Column("compute", "", lambda p: _span(p.energy.compute_low_pj / 1e6, p.energy.compute_high_pj / 1e6)),
+        Column("static", "", lambda p: figure(p.energy.static_pj / 1e6)),
+        Column("total", "", lambda p: _span(p.energy.total_low_pj / 1e6, p.energy.total_high_pj / 1e6)),
+    ]
+
+
+DESIGN_COLUMNS: tuple[Column[Design], ...] = (
+    Column("design", "", lambda d: d.name, left=True),
+    Column("array", "", lambda d: f"{d.rows} x {d.cols}"),
+    Column("clock", "MHz", lambda d: f"{d.clock_mhz:g}"),
+    Column("activations", "bytes", lambda d: f"{d.buffers.activation_bytes:,}"),
+    Column("weights", "bytes", lambda d: f"{d.buffers.weight_bytes:,}"),
+    Column("accumulators", "bytes", lambda d: f"{d.buffers.accumulator_bytes:,}"),
+    Column("DRAM", "bytes a cycle", lambda d: f"{d.bytes_per_cycle:g}"),
+    Column("DRAM latency", "cycles", lambda d: f"{d.memory.latency_cycles}"),
+)
+
+
+def console() -> Console:
+    """Standard output: as wide as the terminal, or wide enough for every table when it is none."""
+    plain = Console()
+    return plain if plain.is_terminal else Console(width=PLAIN_WIDTH)
+
+
+def show(where: Console, title: str, columns: Sequence[Column[T]], rows: Sequence[T], last_apart: bool = False) -> None:
+    """Print a table; one that is too wide is continued below with its first column again, never cut."""
+    for part in _fitting(where, list(columns), rows):
+        table = _table(part, rows, last_apart)
+        table.title = title
+        where.print()
+        where.print(table)
+        title = ""
+
+
+def _table(columns: Sequence[Column[T]], rows: Sequence[T], last_apart: bool = False) -> Table:
+    table = Table(
+        box=SIMPLE_HEAD, show_edge=False, title_justify="left", title_style="bold", padding=(0, 1), pad_edge=False
+    )
+    for column in columns:
+        heading = f"{column.name}\n{column.unit}" if any(c.unit for c in columns) else column.name
+        table.add_column(heading, justify="left" if column.left else "right", no_wrap=True)
+    for index, row in enumerate(rows):
+        apart = last_apart and index == len(rows) - 2
+        table.add_row(*(column.cell(row) for column in columns), end_section=apart)
+    return table
+
+
+def _fitting(where: Console, columns: list[Column[T]], rows: Sequence[T]) -> list[list[Column[T]]]:
+    """The columns in as many tables as the width asks for."""
+    first, rest = columns[0], columns[1:]
+    parts: list[list[Column[T]]] = [[first]]
+    for column in rest:
+        wide = where.measure(_table([*parts[-1], column], rows)).minimum > where.width
+        if wide and len(parts[-1]) > 1:
+            parts.append([first])
+        parts[-1].append(column)
+    return parts
+
+
+def show_comparison(where: Console, comparison: Comparison) -> None:
+    """Everything that `accel compare` prints."""
+    exact = comparison.float_accuracy_percent
+    facts = [f"{comparison.parameters:,} parameters", comparison.data_source]
+    if exact is not None:
+        facts.insert(1, f"float {exact:.2f} %")
+    where.print(f"[bold]{comparison.network}[/]: {', '.join(facts)}", highlight=False)
+    for design in comparison.designs:
+        title = (
+            f"{design.name}: {design.rows} x {design.cols} at {design.clock_mhz:g} MHz, "
+            f"{design.bytes_per_cycle:g} bytes a cycle from DRAM"
+        )
+        rows = [row for row in comparison.rows if row.design == design.name]
+        show(where, title, row_columns(comparison), rows)
+    where.print()
+    for line in remarks(comparison):
+        where.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def remarks(comparison: Comparison) -> list[str]:
+    """What stands below the table: how to read it, host layers, notes."""
+    return [
+        "effic.: roofline bound / cycles, the share of time in which the limit (array or DRAM) is at work",
+        "compute: the lowest and the highest figure of the literature; the ratio of energies is of the high totals",
+        *_host(comparison.host_layers),
+        *(f"note: {note}" for note in comparison.notes),
+    ]
+
+
+def _host(layers: Sequence[HostLayer]) -> list[str]:
+    """What the accelerator leaves to the host is never silently free."""
+    return [f"host: {x.kind} {x.name!r} is not priced; {x.bytes:,} bytes cross to the host" for x in layers]
+
+
+def show_simulation(where: Console, simulation: Simulation) -> None:
+    """Everything that `accel simulate` prints."""
+    result = simulation.result
+    where.print(
+        f"[bold]{result.network}[/] on {result.design.name}: {result.cycles:,} cycles, "
+        f"{figure(result.latency_us)} us, efficiency {100 * result.efficiency:.1f} %",
+        highlight=False,
+    )
+    parts = [*simulation.layers, simulation.total]
+    for title, columns in part_columns(simulation).items():
+        show(where, title, columns, parts, last_apart=True)
+    lines = [
+        "cycles of a layer: since the layer before ended; fetching ahead may bring its efficiency above 100 %",
+        *_host(simulation.host_layers),
+        *(f"note: {note}" for note in simulation.total.energy.notes),
+    ]
+    where.print()
+    for line in lines:
+        where.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,25 @@
+"""`accel train`: `models.train` with a line for each epoch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from accel.flow.report import check_folder
+from models.train import Epoch, train
+
+
+def run(where: Console, name: str, data: Path, out: Path, epochs: int, seed: int) -> None:
+    """Train `name` on the MNIST files in `data` into `out`; a run that was cut short goes on. Raises InputError."""
+    check_folder(out.parent)
+    out.parent.mkdir(parents=True, exist_ok=True)
+
+    def show(epoch: Epoch) -> None:
+        where.print(
+            f"epoch {epoch.number} of {epoch.epochs}: loss {epoch.loss:.4f}, accuracy {epoch.accuracy_percent:.2f} %",
+            highlight=False,
+        )
+
+    train(name, data, out, seed, epochs, show)
+    where.print(f"wrote {out}", highlight=False)
