@@ -23,7 +23,7 @@ from tests.unit_bench import Bench, Log, Offer, from_lanes, read_all, run_comman
 
 ACTIVATION_WORDS = 70  # of each bank
 WEIGHT_WORDS = 120
-ACCUMULATOR_WORDS = 40  # of each bank
+ACCUMULATOR_WORDS = 32  # of each bank; a power of two, so that a write outside would hit another word
 
 
 def make_design(rows: int, cols: int, bits: int = 32) -> Design:

@@ -26,7 +26,7 @@ from sim.timing_post import PostTiming
 from tests.test_rtl_compute import draw_offers
 from tests.unit_bench import Bench, Log, Offer, from_lanes, read_all, run_commands, simulate, to_lanes, write_all
 
-HALF = 40  # words of an activation bank that commands read, before those that they write (swapped by a configuration)
+HALF = 32  # words of an activation bank that commands read, before those that they write (swapped by a configuration)
 SUMS = 40  # of each bank
 RECORDS = 8
 

@@ -1,0 +1,95 @@
+"""The array against matrix products, at the shortest distances between tiles that its docstring allows."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accel.latency import array_cycles
+from rtl.array import SystolicArray
+from rtl.shared import convert
+from tests.test_rtl_compute import make_design
+from tests.unit_bench import from_lanes, to_lanes
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_tiles(rng: Random) -> None:
+    """Tiles of weights and pixels with gated rows; weight rows and first pixels as early as possible, or later."""
+    rows, cols = rng.randint(1, 6), rng.randint(1, 6)
+    generator = np.random.default_rng(rng.getrandbits(32))
+    weight_in: dict[int, tuple[np.ndarray, int]] = {}  # by cycle: row of weights, capture
+    pixel_in: dict[int, tuple[np.ndarray, int, int]] = {}  # by cycle: activations, valid rows, swap
+    sums_out: dict[int, np.ndarray] = {}
+    weights_at, free = 0, 0
+    for _ in range(rng.randint(1, 5)):
+        tile = generator.integers(-128, 128, (rows, cols))
+        for r in range(rows):
+            weight_in[weights_at + r] = tile[r], int(r == 0)
+        start = max(weights_at + rows, free) + rng.choice([0, 0, 1, 3])
+        valid = rng.getrandbits(rows)
+        gate = np.array([valid >> r & 1 for r in range(rows)])
+        for k in range(rng.randint(1, 8)):
+            pixel = generator.integers(-128, 128, rows)
+            pixel_in[start + k] = pixel, valid, int(k == 0)
+            sums_out[start + k + array_cycles(rows, cols)] = (pixel * gate) @ tile
+            free = start + k + 1
+        weights_at = max(weights_at + rows, start) + rng.choice([0, 0, 2])
+    array = SystolicArray(make_design(rows, cols))
+
+    async def testbench(ctx: Any) -> None:
+        for cycle in range(max(sums_out) + 1):
+            row, capture = weight_in.get(cycle, (generator.integers(-128, 128, cols), 0))
+            pixel, valid, swap = pixel_in.get(cycle, (generator.integers(-128, 128, rows), 0, 0))
+            values = {
+                "weights": from_lanes(row), "capture": capture, "acts": from_lanes(pixel), "valid": valid, "swap": swap
+            }  # fmt: skip
+            for name, value in values.items():
+                ctx.set(getattr(array, name), value)
+            _, _, sums = await ctx.tick().sample(array.sums)
+            if cycle in sums_out:
+                assert to_lanes(sums, cols, 32) == sums_out[cycle].tolist(), f"cycle {cycle}"
+
+    simulator = Simulator(array)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(testbench)
+    simulator.run()
+
+
+def test_verilog_has_each_component_once_and_grows_with_the_edges() -> None:
+    sizes = {}
+    for size in (8, 32):
+        modules = convert(SystolicArray(make_design(size, size)), "array")
+        assert set(modules) == {"array", "array_row", "pe"}
+        assert modules["array_row"].count("  pe pe_") == size
+        assert modules["array"].count("  array_row row_") == size
+        sizes[size] = sum(len(text) for text in modules.values())
+    assert sizes[32] < 5 * sizes[8]
+
+
+@pytest.mark.parametrize("value", [-128, 127])
+def test_extreme_products_do_not_overflow(value: int) -> None:
+    """64 rows of the largest products, in 20 bits: 64 * 2**14 needs 21 and wraps around, 16 rows do not."""
+    rows = 16
+    array = SystolicArray(make_design(rows, 1, 20))
+
+    async def testbench(ctx: Any) -> None:
+        for cycle in range(rows + array_cycles(rows, 1)):
+            ctx.set(array.weights, -128 & 255)
+            ctx.set(array.capture, cycle == 0)
+            ctx.set(array.acts, from_lanes([value] * rows))
+            ctx.set(array.valid, -1 if cycle == rows else 0)
+            ctx.set(array.swap, cycle == rows)
+            await ctx.tick()
+        assert to_lanes(ctx.get(array.sums), 1, 20) == [rows * value * -128]
+
+    simulator = Simulator(array)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(testbench)
+    simulator.run()

@@ -1,0 +1,95 @@
+"""On-chip memories against Python lists."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import numpy as np
+from amaranth.sim import Simulator
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accel.commands import ACTIVATION_BANK
+from rtl.buffers import READERS, WRITERS, ActivationBanks, Buffer, Codebook
+from tests.test_rtl_compute import ACTIVATION_WORDS, make_design
+from tests.unit_bench import from_lanes, read_all, to_lanes, write_all
+
+
+def simulate(dut: Any, testbench: Any) -> None:
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(testbench)
+    simulator.run()
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_activation_banks(rng: Random) -> None:
+    """At most one reader and one writer a bank and cycle, any of them; data hold until the next read of the bank."""
+    rng = Random(rng.getrandbits(32))  # too many numbers for Hypothesis
+    rows = rng.randint(1, 5)
+    dut = ActivationBanks(make_design(rows, 1))
+    banks = np.zeros((2, ACTIVATION_WORDS, rows), np.int64)
+    seen: dict[str, tuple[int, list[int]]] = {}  # reader -> bank and data that it must see
+
+    async def testbench(ctx: Any) -> None:
+        for _ in range(150):
+            expect = {}
+            for names, prefix in ((READERS, "r_"), (WRITERS, "w_")):
+                users = rng.sample(names, 2)
+                for name in names:
+                    ctx.set(getattr(dut, prefix + name).en, 0)
+                for bank, name in enumerate(users):
+                    if rng.random() < 0.3:
+                        continue
+                    word = rng.choice([rng.randrange(ACTIVATION_WORDS), 3])
+                    port = getattr(dut, prefix + name)
+                    ctx.set(port.en, 1)
+                    ctx.set(port.addr, bank * ACTIVATION_BANK + word)
+                    if prefix == "r_":
+                        expect[name] = bank, banks[bank, word].tolist()
+                        continue
+                    values, mask = [rng.randint(-128, 127) for _ in range(rows)], rng.getrandbits(rows)
+                    ctx.set(port.data, from_lanes(values))
+                    ctx.set(port.mask, mask)
+                    # Reads of this cycle, which were collected first, see the word before.
+                    banks[bank, word] = np.where([mask >> k & 1 for k in range(rows)], values, banks[bank, word])
+            read = {bank for bank, _ in expect.values()}
+            for name in [name for name, (bank, _) in seen.items() if bank in read]:
+                del seen[name]
+            seen.update(expect)
+            await ctx.tick()
+            for name, (_, values) in seen.items():
+                assert to_lanes(ctx.get(getattr(dut, f"r_{name}").data), rows) == values
+
+    simulate(dut, testbench)
+
+
+def test_buffer_of_wide_lanes() -> None:
+    dut = Buffer(14, 5, 2, 64)
+    words = [k * 0x0123456789ABCDEF0011223344556677 & (1 << 128) - 1 for k in range(5)]
+
+    async def testbench(ctx: Any) -> None:
+        await write_all(ctx, dut.w, words)
+        assert await read_all(ctx, dut.r, 5) == words
+
+    simulate(dut, testbench)
+
+
+def test_codebook() -> None:
+    """Every column looks up its own code; banks are apart."""
+    dut = Codebook(make_design(1, 3))
+    generator = np.random.default_rng(1)
+    entries = generator.integers(0, 256, 512)
+
+    async def testbench(ctx: Any) -> None:
+        await write_all(ctx, dut.w, entries.tolist())
+        ctx.set(dut.en, 1)
+        for bank, codes in ((0, [0, 1, 255]), (1, [0, 1, 255]), (1, [7, 7, 8])):
+            ctx.set(dut.bank, bank)
+            ctx.set(dut.codes, from_lanes(codes))
+            await ctx.tick()
+            assert ctx.get(dut.entries) == from_lanes(entries[[256 * bank + code for code in codes]])
+
+    simulate(dut, testbench)

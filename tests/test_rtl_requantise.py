@@ -1,0 +1,64 @@
+"""Requantisation against the formula in docs/formats.md, one value a cycle."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from amaranth.sim import Simulator
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rtl.requantise import Requantise
+from tests.test_rtl_post import round_shift
+
+LATENCY = 4
+INT32 = (-(1 << 31), -1, 0, 1, (1 << 31) - 1)
+
+
+def value(rng: Random, low: int, high: int) -> int:
+    """The ends, small numbers, and anything between."""
+    return rng.choice([low, high, max(low, min(high, rng.randint(-3, 3))), rng.randint(low, high)])
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_values(rng: Random) -> None:
+    rng = Random(rng.getrandbits(32))  # too many numbers for Hypothesis
+    dut = Requantise()
+    low, high = sorted([value(rng, -128, 127), value(rng, -128, 127)])
+    if rng.random() < 0.5:
+        low, high = -128, 127
+    scalars = {
+        "res_multiplier": value(rng, 0, 65535), "res_shift": value(rng, 0, 47), "zero_point": value(rng, -128, 127),
+        "low": low, "high": high,
+    }  # fmt: skip
+    given_, want = [], []
+    for _ in range(200):
+        shift = rng.choice([0, value(rng, 0, 47)])
+        near = 1 << max(0, min(31, shift - 8))  # many codes are not clipped
+        x = rng.choice([*INT32, rng.randint(-9, 9), rng.randint(-near, near - 1), rng.randint(*INT32[::4])])
+        fields = {
+            "value": x, "bias": rng.choice([0, value(rng, *INT32[::4])]), "shift": shift,
+            "multiplier": rng.choice([1, value(rng, 0, 65535)]), "residual": rng.choice([0, value(rng, -255, 255)]),
+        }  # fmt: skip
+        y = round_shift((x + fields["bias"]) * fields["multiplier"], shift) + scalars["zero_point"]
+        y += round_shift(fields["residual"] * scalars["res_multiplier"], scalars["res_shift"])
+        given_.append(fields)
+        want.append(min(max(y, low), high))
+    got = []
+
+    async def testbench(ctx: Any) -> None:
+        for name, scalar in scalars.items():
+            ctx.set(getattr(dut, name), scalar)
+        for fields in given_ + [{}] * (LATENCY - 1):
+            for name, field in fields.items():
+                ctx.set(getattr(dut, name), field)
+            await ctx.tick()
+            got.append(ctx.get(dut.code))
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(testbench)
+    simulator.run()
+    assert got[LATENCY - 1 :] == want

@@ -1,0 +1,88 @@
+"""Weight issue against `accel.layout.pack_weight_columns`: what is packed comes out at the array's edge."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import numpy as np
+from amaranth.sim import Simulator
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accel.commands import Compute, ConfigCompute
+from accel.latency import FEED_CYCLES
+from accel.layout import pack_weight_columns
+from rtl.weights import WeightIssue
+from tests.test_rtl_compute import WEIGHT_WORDS, make_design
+from tests.unit_bench import from_lanes, to_lanes, write_all
+
+
+def bits_of(command: Compute | ConfigCompute) -> int:
+    return int.from_bytes(command.encode(), "little")
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_rows_come_out_as_packed(rng: Random) -> None:
+    """Commands one after the other; the feeder starts tiles at once or later."""
+    design = make_design(rng.randint(1, 6), rng.randint(1, 5))
+    generator = np.random.default_rng(rng.getrandbits(32))
+    codebook = generator.integers(-128, 128, 512)
+    config = ConfigCompute(kernel_h=rng.randint(1, 2), kernel_w=rng.randint(1, 2))
+    memory = generator.integers(0, 256, (WEIGHT_WORDS, design.cols))
+    commands, rows, words, tiles, looked_up = [], [], 0, 0, 0
+    for _ in range(rng.randint(1, 3)):
+        bits, groups, n_tiles = rng.choice([1, 2, 3, 4, 5, 6, 7, 7, 8]), rng.randint(1, 2), rng.randint(1, 2)
+        use, bank = int(bits < 8 or rng.random() < 0.5), rng.randint(0, 1)
+        count = n_tiles * groups * config.kernel_h * config.kernel_w
+        codes = generator.integers(0, 1 << bits, (count * design.rows, design.cols)).astype(np.uint8)
+        packed = pack_weight_columns(codes, bits)
+        if words + len(packed) > WEIGHT_WORDS:
+            break
+        memory[words : words + len(packed)] = packed
+        fields = {"groups": groups, "n_tiles": n_tiles, "use_codebook": use, "codebook_bank": bank}
+        commands.append(Compute(weight_addr=words, weight_bits=bits, **fields))
+        rows += (codebook[256 * bank + codes.astype(int)] if use else codes.view(np.int8)).tolist()
+        words, tiles, looked_up = words + len(packed), tiles + count, looked_up + use * len(codes) * design.cols
+    dut = WeightIssue(design)
+    edge: list[tuple[int, list[int], int]] = []  # cycle, weights, capture
+    issued: list[int] = []  # cycle in which row 0 of each tile was issued
+    starts: list[int] = []  # cycle in which each tile was started
+
+    async def testbench(ctx: Any) -> None:
+        await write_all(ctx, dut.w_weight, [from_lanes(word) for word in memory])
+        most = 1 << max(command.weight_bits * command.use_codebook for command in commands)
+        for bank in (0, 256):
+            await write_all(ctx, dut.w_codebook, [int(v) & 255 for v in codebook[bank : bank + most]], bank)
+        ctx.set(dut.config, bits_of(config))
+        position = reads = lookups = cycle = delay = 0
+        while len(starts) < tiles or len(issued) < tiles or cycle <= issued[-1] + design.rows + FEED_CYCLES:
+            if position < len(commands):
+                ctx.set(dut.command, bits_of(commands[position]))
+            start = ctx.get(dut.loaded) and delay == 0
+            ctx.set(dut.tile_start, start)
+            ctx.set(dut.take, position < len(commands) and ctx.get(dut.free))
+            delay = rng.choice([0, 0, 3, 9]) if start else max(0, delay - 1)
+            _, _, taken, weights, capture, read, looks = await ctx.tick().sample(
+                dut.take, dut.weights, dut.capture, dut.event_weight_reads, dut.event_codebook_reads
+            )
+            edge.append((cycle, to_lanes(weights, design.cols), capture))
+            if capture:
+                issued.append(cycle - FEED_CYCLES)
+            if start:
+                starts.append(cycle)
+            position, reads, lookups = position + taken, reads + read, lookups + looks
+            cycle += 1
+        assert (reads, lookups) == (words, looked_up)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(testbench)
+    simulator.run()
+    assert len(issued) == len(starts) == tiles
+    assert all(start >= cycle + design.rows for cycle, start in zip(issued, starts, strict=True))
+    assert all(cycle >= start for cycle, start in zip(issued[1:], starts[:-1], strict=True))
+    for tile, cycle in enumerate(issued):
+        for r in range(design.rows):
+            assert edge[cycle + FEED_CYCLES + r][1] == rows[tile * design.rows + r], f"tile {tile} row {r}"

@@ -1,0 +1,101 @@
+"""The compute unit's closed form against a loop over tiles, and its counts against loops over pixels.
+
+That both equal the hardware is shown in tests/test_rtl_compute.py; here commands are larger.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+from random import Random
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accel.commands import Compute, ConfigCompute
+from accel.events import Event
+from accel.latency import ACC_CYCLES, FEED_CYCLES, MIN_TILE_CYCLES, array_cycles
+from sim.timing_compute import ComputeTiming, inside_pairs
+from tests.test_rtl_compute import draw_offers, make_design
+from tests.unit_bench import Offer
+
+
+def walk(rows: int, cols: int, offers: Sequence[Offer]) -> list[tuple[int, int]]:
+    """(pop, complete) of each COMPUTE, tile by tile: weight row by weight row and start by start."""
+    result = []
+    config = ConfigCompute()
+    slot = weights = pixels = 0  # cycles from which slot, weight issue and feeder are free
+    start = -MIN_TILE_CYCLES
+    for offer in offers:
+        if isinstance(offer.command, ConfigCompute):
+            config = offer.command
+            slot = max(max(offer.pushed + 1, slot) + 1, pixels - 1)
+            continue
+        c = offer.command
+        pop = max(offer.pushed + 1, offer.ready, slot, weights - 1)
+        slot = max(pop + 1, pixels - 1)
+        weights, pixels = max(weights, pop + 1), max(pixels, slot + 1)
+        for _ in np.ndindex(c.n_tiles, c.groups, config.kernel_h, config.kernel_w):
+            weights = max(weights, start) + rows
+            start = max(pixels, weights, start + MIN_TILE_CYCLES)
+            pixels = start + c.out_h * c.out_w
+        result.append((pop, pixels - 1 + FEED_CYCLES + array_cycles(rows, cols) + ACC_CYCLES))
+    return result
+
+
+def draw_command(rng: Random) -> Compute:
+    return Compute(
+        out_h=rng.randint(1, 6), out_w=rng.randint(1, 9), groups=rng.randint(1, 6), n_tiles=rng.choice([1, 1, 2, 5])
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_closed_form_is_the_walk_over_tiles(rng: Random) -> None:
+    rows, cols = rng.randint(1, 40), rng.randint(1, 8)
+    commands: list[Compute | ConfigCompute] = []
+    for _ in range(rng.randint(1, 8)):
+        if rng.random() < 0.3:
+            commands.append(ConfigCompute(kernel_h=rng.randint(1, 3), kernel_w=rng.randint(1, 3)))
+        commands.append(draw_command(rng))
+    offers = draw_offers(rng, commands)
+    timing = ComputeTiming(make_design(rows, cols))
+    steps = [timing.step(offer.command, offer.pushed, offer.ready) for offer in offers]
+    found = [(s.pop, s.complete) for s, c in zip(steps, commands, strict=True) if isinstance(c, Compute)]
+    assert found == walk(rows, cols, offers)
+    assert all(after.pop >= step.issued for step, after in pairwise(steps) if step.busy == 0)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.integers(-4096, 4095), st.integers(1, 63), st.integers(1, 9), st.integers(1, 15), st.integers(1, 40),
+    st.integers(1, 4095),
+)  # fmt: skip
+def test_inside_pairs(start: int, dilation: int, taps: int, stride: int, count: int, size: int) -> None:
+    positions = start + dilation * np.arange(taps)[:, None] + stride * np.arange(count)
+    assert inside_pairs(start, dilation, taps, stride, count, size) == ((positions >= 0) & (positions < size)).sum()
+    start %= 16
+    positions = positions - positions[0, 0] - start
+    assert inside_pairs(-start, dilation, taps, stride, count, 20) == ((positions >= 0) & (positions < 20)).sum()
+
+
+def test_every_streamed_cycle_is_done_or_gated() -> None:
+    design = make_design(7, 5)
+    timing = ComputeTiming(design)
+    timing.step(ConfigCompute(kernel_h=3, kernel_w=2), 0, 0)
+    events = timing.step(Compute(out_h=4, out_w=6, groups=3, n_tiles=2, rows_last=2, cols_last=4), 1, 0).events
+    taps, pixels = 6, 24
+    assert events[Event.STREAM_CYCLES] == 2 * 3 * taps * pixels
+    assert events[Event.MACS] == (7 + 7 + 2) * (5 + 4) * taps * pixels
+    assert events[Event.MACS] + events[Event.MACS_GATED] == 7 * 5 * events[Event.STREAM_CYCLES]
+
+
+def test_cost_does_not_grow_with_the_work() -> None:
+    """2**24 tiles of 2**24 pixels take as long to time as one."""
+    timing = ComputeTiming(make_design(8, 8))
+    before = time.perf_counter()
+    step = timing.step(Compute(out_h=4095, out_w=4095, groups=16383, n_tiles=1023), 0, 0)
+    assert time.perf_counter() - before < 0.1
+    assert step.busy == 4095 * 4095 * 16383 * 1023

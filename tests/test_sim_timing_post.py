@@ -1,0 +1,83 @@
+"""The post-process unit's closed form against loops over its outputs.
+
+That both equal the hardware is shown in tests/test_rtl_post.py; here commands are larger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accel.commands import ConfigPost, Post
+from accel.events import Event
+from accel.latency import POST_CYCLES
+from sim.timing_post import PostTiming
+from tests.test_rtl_compute import draw_offers
+from tests.test_rtl_post import make_design
+from tests.unit_bench import Offer
+
+
+def walk(offers: Sequence[Offer]) -> tuple[list[tuple[int, int]], dict[Event, int]]:
+    """(pop, complete) of each command and the counts, element by element."""
+    result = []
+    events = dict.fromkeys(
+        [Event.ACC_READS, Event.ACT_READS, Event.ACT_WRITES, Event.PARAM_READS, Event.POST_OUTPUTS], 0
+    )
+    config = ConfigPost()
+    cycle, written = 0, -1  # first free cycle of the front; cycle of the last write
+    for offer in offers:
+        c = offer.command
+        pop = max(offer.pushed + 1, offer.ready, cycle)
+        if isinstance(c, ConfigPost):
+            pop = max(pop, written + 1)
+            config, cycle = c, pop + 1
+            result.append((pop, pop))
+            continue
+        cycle = pop + 1
+        for _, oy, ox in np.ndindex(c.chunks, c.out_h, c.out_w):
+            for wy, wx in np.ndindex(config.win_h, config.win_w):
+                iy, ix = c.iy0 + oy * config.stride_y + wy, c.ix0 + ox * config.stride_x + wx
+                inside = 0 <= iy < config.in_h and 0 <= ix < config.in_w
+                events[Event.ACT_READS if c.from_activation else Event.ACC_READS] += inside
+                cycle += 1
+            if c.residual:
+                events[Event.ACT_READS] += 1
+                cycle += c.from_activation
+            events[Event.PARAM_READS] += not c.uniform
+            for event in (Event.ACT_WRITES, Event.POST_OUTPUTS):
+                events[event] += 1
+        cycle -= 1  # the next POST is taken in the cycle of the last element
+        written = cycle + POST_CYCLES
+        result.append((pop, written))
+    return result, events
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_closed_form_is_the_walk_over_elements(rng: Random) -> None:
+    commands: list[Post | ConfigPost] = []
+    for _ in range(rng.randint(1, 6)):
+        if rng.random() < 0.4:
+            commands.append(
+                ConfigPost(
+                    win_h=rng.randint(1, 5), win_w=rng.randint(1, 5), stride_y=rng.randint(1, 6),
+                    stride_x=rng.randint(1, 6), in_h=rng.randint(1, 30), in_w=rng.randint(1, 30),
+                )
+            )  # fmt: skip
+        commands.append(
+            Post(
+                from_activation=rng.randint(0, 1), residual=rng.randint(0, 1), uniform=rng.randint(0, 1),
+                iy0=rng.randint(-9, 9), ix0=rng.randint(-9, 9), out_h=rng.randint(1, 6), out_w=rng.randint(1, 6),
+                chunks=rng.randint(1, 4),
+            )
+        )  # fmt: skip
+    offers = draw_offers(rng, commands)
+    timing = PostTiming(make_design(2, 1, 1))
+    steps = [timing.step(offer.command, offer.pushed, offer.ready) for offer in offers]
+    found, events = walk(offers)
+    assert [(step.pop, step.complete) for step in steps] == found
+    assert {event: sum(step.events.get(event, 0) for step in steps) for event in events} == events
