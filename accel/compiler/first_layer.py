@@ -55,7 +55,7 @@ class FlatSource:
         """The LOADs of a piece: its groups lie one after the other."""
         rows, beat = self.design.rows, self.design.beat_bytes
         found = []
-        if stride_bytes(rows, beat) == rows:
+        if stride_bytes(rows, beat) == rows and piece.groups[0] * rows % beat == 0:
             address = self.offset + piece.groups[0] * rows
             target = piece.bank * ACTIVATION_BANK + piece.word
             return load_words(self.design, Target.ACTIVATION, address, target, piece.groups[1] - piece.groups[0])

@@ -28,7 +28,8 @@ def tapered(
     """
     ratio = compute / load
     options = []
-    for parts in range(1, min(MOST_PARTS, groups) + 1):
+    fewest = -(-groups // most)
+    for parts in range(fewest, min(fewest + MOST_PARTS, groups) + 1):
         chunks = _backwards(tiles, groups, parts, load, ratio, slope * extra, most, min(height, LARGEST_BAND))
         options.append((len(chunks) * extra + ratio * load * -(-groups // parts), chunks))
     return min(options, key=lambda option: option[0])[1]
@@ -49,12 +50,11 @@ def _backwards(
             at -= size
             allowed += (load * size * height * (1 - ratio) + extra) / ratio
         end -= height
-        area = 0
+        area, band = 0, (1, parts)
         for height in range(1, min(end, tallest) + 1):
-            for cuts in range(1, min(MOST_PARTS, groups) + 1):
+            fewest = -(-height * groups // most)
+            for cuts in range(fewest, min(fewest + MOST_PARTS, groups) + 1):
                 size = height * -(-groups // cuts)
                 if area < size <= min(most, allowed / load):
                     area, band = size, (height, cuts)
-        if not area:
-            band = (1, min(MOST_PARTS, groups))
     return chunks[::-1]
