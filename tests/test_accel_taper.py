@@ -10,7 +10,12 @@ from accel.compiler.taper import tapered
 
 
 @given(
-    st.integers(2, 70), st.integers(1, 130), st.floats(0.1, 1.0), st.floats(1, 100), st.integers(1, 60), st.integers(1, 9)
+    st.integers(2, 70),
+    st.integers(1, 130),
+    st.floats(0.1, 1.0),
+    st.floats(1, 100),
+    st.integers(1, 60),
+    st.integers(1, 9),
 )
 def test_chunks_are_a_partition(
     tiles: int, groups: int, ratio: float, extra: float, most: int, height: int

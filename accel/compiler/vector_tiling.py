@@ -57,8 +57,9 @@ def choose_vector(design: Design, task: VectorTask) -> VectorTiling | Shortage:
         return best
     width = min(task.geometry.out_w, task.align)
     rows, pitch, out_rows, out_pitch = vector_piece(task, (1, width))
-    needs = max(rows * pitch if task.in_ring is not None else 0, out_rows * out_pitch if task.out_ring is not None else 0)
-    return Shortage("activation_bytes", 2 * needs * design.rows)
+    reads = rows * pitch if task.in_ring is not None else 0
+    writes = out_rows * out_pitch if task.out_ring is not None else 0
+    return Shortage("activation_bytes", 2 * max(reads, writes) * design.rows)
 
 
 def _options(design: Design, task: VectorTask) -> Iterator[VectorTiling]:
