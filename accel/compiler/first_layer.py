@@ -37,6 +37,7 @@ class Unfolded:
     source: Callable[[int], Source]
     arrange: Callable[[Codes, int], Codes]
     cycles: float
+    word_cycles: float  # of loading one word of the unfolded input
 
 
 @dataclass(frozen=True)
@@ -160,12 +161,13 @@ def _rows(
         return out
 
     row_bytes = (geometry.out_w - 1) * geometry.stride[1] * channels + columns * channels
-    load = height * len(spots) * -(-row_bytes // beat) * beat_cycles(design, Target.ACTIVATION, window=True)
+    byte_cycles = beat_cycles(design, Target.ACTIVATION, window=True) / beat
+    load = height * len(spots) * -(-row_bytes // beat) * beat * byte_cycles
     step_bytes = geometry.stride[1] * channels
     return Unfolded(
         seen, layout,
         lambda offset: RowSource(design, offset, pitch, step, step_bytes, tuple(spots)),
-        arrange, _cost(load, _compute(design, seen, parts, tiles)),
+        arrange, _cost(load, _compute(design, seen, parts, tiles)), rows * step_bytes * byte_cycles,
     )  # fmt: skip
 
 
@@ -183,4 +185,6 @@ def _flat(geometry: Geometry, design: Design) -> Unfolded:
         out[:, :channels, 0, 0] = np.moveaxis(codes, 1, -1).reshape(len(codes), -1)
         return out
 
-    return Unfolded(seen, layout, lambda offset: FlatSource(design, offset), arrange, 0.0)
+    plain = stride_bytes(design.rows, design.beat_bytes) == design.rows
+    cycles = word_cycles(design, Target.ACTIVATION) if plain else float(design.rows)
+    return Unfolded(seen, layout, lambda offset: FlatSource(design, offset), arrange, 0.0, cycles)

@@ -279,6 +279,7 @@ class Planner:
                 in_words, out_words, source.plane // geometry.in_h, target.plane // geometry.pooled[0],
                 in_align, self.align if stored or residual_loads else 1,
                 loaded, stored, step.layer.groups > 1, residual_loads,
+                unfolded.word_cycles if unfolded else self.machine.activation_cycles,
             )  # fmt: skip
         if task not in self.cache:
             made = choose_vector(self.design, task) if isinstance(task, VectorTask) else choose(self.machine, task)

@@ -20,6 +20,9 @@ from accel.design import Design
 from accel.layout import beats, words_per_beat
 
 
+BACKLOG = 2000  # cycles of loads before a fetch from which on it is made as soon as there is room
+
+
 @dataclass(frozen=True)
 class Pace:
     """How a program is fetched: `commands` at a time when `low` are left; `ahead`: items loaded before they are due."""
@@ -92,7 +95,8 @@ class Scheduler:
         while self.left > ready and (ready == 1 or self.placed):
             chunk = self._chunk()
             room = (self.capacity - ready + 1) // self.unit * self.unit
-            if ready > 1 and (room < chunk or ready > self.pace.low):
+            late = self.clock.next_beat - self.clock.dispatched > BACKLOG  # the fetch will come after long loads
+            if ready > 1 and (room < chunk or (ready > self.pace.low and not late)):
                 break
             size = min(room, chunk, self._whole(self.left - ready + 1))
             fetch = Load(

@@ -43,6 +43,7 @@ class Task:
     stored: bool
     grouped: bool
     residual_loads: bool
+    in_cycles: float  # of loading a word of the input
 
     def words(self, machine: Machine, tiles: int, groups: int) -> int:
         """Words of the weight buffer for one COMPUTE."""
@@ -276,13 +277,13 @@ def _cost(machine: Machine, task: Task, t: Tiling, groups: int, cap: int) -> flo
         times = 1 if t.strips_outside or strips == 1 else rounds
         times = rounds * inside * chunk_count if t.split_input else times
         loads = strips * times
-        inputs = loads * piece * per_word
-        piece_load = piece * per_word
+        inputs = loads * piece * task.in_cycles
+        piece_load = piece * task.in_cycles
         if 2 * piece > task.in_ring and loads > 1:
             compute += inputs
     elif task.loaded:
-        inputs = groups * g.in_h * task.in_pitch * per_word
-        piece_load = piece * per_word
+        inputs = groups * g.in_h * task.in_pitch * task.in_cycles
+        piece_load = piece * task.in_cycles
         loads = strips
     stored = task.stored or task.out_ring is not None
     stores = blocks * rounds if stored else 0
