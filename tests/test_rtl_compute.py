@@ -251,6 +251,16 @@ def test_commands_follow_without_bubbles(pixels: int) -> None:
         assert log.dones == timed(design, offers).dones
 
 
+def test_accumulation_in_alternating_banks_without_bubbles() -> None:
+    design = make_design(2, 2)
+    contents = draw_contents(Random(6), design)
+    commands = [ConfigCompute(in_w=9)]
+    commands += [Compute(out_w=6, acc_addr=ACCUMULATOR_BANK * (k % 2), accumulate=k > 1) for k in range(6)]
+    log, sums = run(design, contents, [Offer(command, k) for k, command in enumerate(commands)])
+    assert np.diff(log.dones).tolist() == [6] * 5
+    np.testing.assert_array_equal(sums, expected(design, contents, commands))
+
+
 @pytest.mark.parametrize("name", ["wait_load", "wait_post", "wait_store"])
 def test_waits(name: str) -> None:
     design = make_design(1, 1)

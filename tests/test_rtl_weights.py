@@ -58,6 +58,7 @@ def test_rows_come_out_as_packed(rng: Random) -> None:
         ctx.set(dut.config, bits_of(config))
         position = reads = lookups = cycle = delay = 0
         while len(starts) < tiles or len(issued) < tiles or cycle <= issued[-1] + design.rows + FEED_CYCLES:
+            assert cycle < 2000, "stuck"
             if position < len(commands):
                 ctx.set(dut.command, bits_of(commands[position]))
             start = ctx.get(dut.loaded) and delay == 0
