@@ -269,13 +269,16 @@ def test_waits(name: str) -> None:
     assert log.pops == [0, 40]
 
 
-def test_short_arrays_keep_the_accumulators_distance() -> None:
+@pytest.mark.parametrize("kernel", [1, 4])
+def test_short_arrays_keep_the_accumulators_distance(kernel: int) -> None:
     design = make_design(1, 1)
-    offers = [Offer(ConfigCompute(kernel_w=4, in_w=9), -1), Offer(Compute(), 0), Offer(Compute(accumulate=1), 1)]
+    config = ConfigCompute(kernel_w=kernel, in_w=9)
+    offers = [Offer(config, -1), Offer(Compute(), 0), Offer(Compute(accumulate=1), 1)]
     contents = draw_contents(Random(2), design)
     log, sums = run(design, contents, offers)
     np.testing.assert_array_equal(sums, expected(design, contents, [offer.command for offer in offers]))
-    assert np.diff(log.dones).tolist() == [4 * MIN_TILE_CYCLES]
+    assert np.diff(log.dones).tolist() == [kernel * MIN_TILE_CYCLES]
+    assert log.dones == timed(design, offers).dones
 
 
 def test_a_write_outside_is_suppressed_and_flagged() -> None:
