@@ -19,7 +19,7 @@ from accel.compiler.ops import Item, Op
 from accel.design import Design
 from accel.layout import beats, words_per_beat
 
-
+HOLD = 1000  # cycles of loads that are dispatched before there is need: more would only delay fetches
 BACKLOG = 2000  # cycles of loads before a fetch from which on it is made as soon as there is room
 
 
@@ -141,7 +141,8 @@ def order(design: Design, ops: list[Op], items: list[Item], data_beats: int, pac
         reached = max(reached, op.items)
         while loaded < len(items) and items[loaded].earliest <= index:
             needed = loaded < op.items or loaded == 0  # nothing can start before a first load
-            later = made.clock.place(Unit.LOAD) > max(made.clock.place(unit), made.clock.dispatched)
+            next_op = max(made.clock.place(unit), made.clock.dispatched)
+            later = made.clock.place(Unit.LOAD) > next_op or made.clock.next_beat > next_op + HOLD
             if not needed and (later or loaded - reached >= pace.ahead):
                 break
             load()

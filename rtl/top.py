@@ -1,0 +1,170 @@
+"""The whole accelerator: the block diagram of docs/architecture.md, connected."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out, connect
+
+from accel.commands import WAIT_BITS
+from accel.design import Design
+from accel.events import Event
+from rtl.axi import LITE_SLAVE, read_master, write_master
+from rtl.buffers import ActivationBanks, Buffer
+from rtl.compute import ComputeUnit
+from rtl.control import Control
+from rtl.csr import Csr
+from rtl.loader import Loader
+from rtl.ports import UNITS
+from rtl.post import PostUnit
+from rtl.queue import CommandQueue
+from rtl.sequencer import Sequencer
+from rtl.storer import Storer
+
+
+class Accelerator(wiring.Component):
+    """Ports: `s_axil_*` (AXI4-Lite slave), `m_axi_*` (AXI4 master, no identifiers), `irq`; clock and synchronous reset."""
+
+    def __init__(self, design: Design) -> None:
+        self.design = design
+        bits = design.memory.axi_bits
+        members = {f"m_axi_{name}": member for name, member in _members(read_master(bits), write_master(bits))}
+        members |= {f"s_axil_{name}": member for name, member in _members(LITE_SLAVE)}
+        super().__init__(members | {"irq": Out(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        design = self.design
+        start = Signal()
+        restart = ResetInserter(start)  # every run begins from the same state
+        compute, post, loader, storer = ComputeUnit(design), PostUnit(design), Loader(design), Storer(design)
+        units = {"load": loader, "compute": compute, "post": post, "store": storer}
+        m.submodules.control = control = Control()
+        sequencer = Sequencer(design)
+        # The sequencer sees start itself in the cycle after the reset.
+        m.submodules.sequencer = restart(sequencer)
+        for name, unit in units.items():
+            m.submodules[name] = restart(unit)
+        m.submodules.banks = banks = ActivationBanks(design)
+        m.submodules.parameters = parameters = Buffer(14, design.parameter_words, design.lanes, 64)
+        increments = self._increments(loader, storer, compute, post, sequencer)
+        m.submodules.csr = csr = Csr(design, {event: len(value) for event, value in increments.items()})
+        m.d.comb += [getattr(csr, f"event_{event.name.lower()}").eq(v) for event, v in increments.items()]
+        self._outside(m, csr, loader, storer)
+        m.d.comb += [
+            start.eq(csr.start),
+            control.start.eq(start),
+            control.busy.eq(csr.busy),
+            control.watchdog.eq(csr.watchdog),
+            csr.done.eq(control.done),
+            csr.error.eq(control.error),
+            sequencer.program_offset.eq(csr.program_offset),
+            sequencer.program_count.eq(csr.program_count),
+            sequencer.program_write.eq(loader.program_write),
+            sequencer.program_data.eq(loader.program_data),
+            sequencer.halt.eq(control.halt),
+            control.finished.eq(sequencer.finished),
+        ]
+        started = Signal()
+        m.d.sync += started.eq(start)
+        m.d.comb += sequencer.start.eq(started)
+        for name, unit in units.items():
+            m.submodules[f"queue_{name}"] = restart(queue := CommandQueue())
+            connect(m, getattr(sequencer, f"o_{name}"), queue.i)
+            connect(m, queue.o, unit.i)
+            m.d.comb += unit.halt.eq(control.halt)
+        complete = self._completion(m, start, sequencer, units)
+        m.d.comb += sequencer.all_complete.eq(complete)
+        for ours, theirs in (
+            (compute.r_act, banks.r_feed),
+            (post.r_act, banks.r_post),
+            (storer.r_act, banks.r_store),
+            (loader.w_act, banks.w_load),
+            (post.w_act, banks.w_post),
+            (loader.w_weight, compute.w_weight),
+            (loader.w_codebook, compute.w_codebook),
+            (loader.w_param, parameters.w),
+            (post.r_param, parameters.r),
+            (post.r_acc, compute.r_acc),
+        ):
+            connect(m, ours, theirs)
+        for unit in (loader, storer):
+            m.d.comb += [unit.dram_base.eq(csr.dram_base), unit.dram_size.eq(csr.dram_size)]
+        errors = [sequencer.error, *(unit.error for unit in units.values())]
+        first = errors[-1]
+        for error in reversed(errors[:-1]):
+            first = Mux(error != 0, error, first)
+        handshakes = Cat(
+            loader.axi.rvalid & loader.axi.rready,
+            loader.axi.arvalid & loader.axi.arready,
+            storer.axi.wvalid & storer.axi.wready,
+            storer.axi.awvalid & storer.axi.awready,
+            storer.axi.bvalid & storer.axi.bready,
+            compute.event_stream_cycles,
+            post.event_post_outputs,
+            post.event_act_reads,
+            post.event_acc_reads,
+            sequencer.event_commands,
+        )
+        m.d.comb += [
+            control.errors.eq(first),
+            control.active.eq(handshakes.any()),
+            control.quiet.eq(loader.idle & storer.idle),
+        ]
+        return m
+
+    def _outside(self, m: Module, csr: Csr, loader: Loader, storer: Storer) -> None:
+        """The ports of the accelerator itself."""
+        m.d.comb += self.irq.eq(csr.irq)
+        for prefix, inner in (("m_axi_", loader.axi), ("m_axi_", storer.axi), ("s_axil_", csr.lite)):
+            for name in inner.signature.members:
+                outer, port = getattr(self, prefix + name), getattr(inner, name)
+                drives_us = self.signature.members[prefix + name].flow is Out
+                m.d.comb += outer.eq(port) if drives_us else port.eq(outer)
+
+    def _completion(self, m: Module, start: Signal, sequencer: Sequencer, units: dict):
+        """Counts of pushed and completed commands; gives the counts to all units. Returns: nothing is outstanding."""
+        equal = []
+        for name in UNITS:
+            pushed, completed = Signal(WAIT_BITS, name=f"pushed_{name}"), Signal(WAIT_BITS, name=f"completed_{name}")
+            m.d.sync += [
+                pushed.eq(pushed + getattr(sequencer, f"pushed_{name}")),
+                completed.eq(completed + units[name].done),
+            ]
+            with m.If(start):
+                m.d.sync += [pushed.eq(0), completed.eq(0)]
+            for unit in units.values():
+                m.d.comb += getattr(unit, f"completed_{name}").eq(completed)
+            equal.append(pushed == completed)
+        return Cat(*equal).all()
+
+    @staticmethod
+    def _increments(loader: Loader, storer: Storer, compute: ComputeUnit, post: PostUnit, sequencer: Sequencer) -> dict:
+        """By how much each counter grows in this cycle."""
+        act_reads = compute.event_act_reads + post.event_act_reads
+        return {
+            Event.READ_BEATS: loader.axi.rvalid & loader.axi.rready,
+            Event.WRITE_BEATS: storer.axi.wvalid & storer.axi.wready,
+            Event.READ_BURSTS: loader.axi.arvalid & loader.axi.arready,
+            Event.WRITE_BURSTS: storer.axi.awvalid & storer.axi.awready,
+            Event.COMMANDS: sequencer.event_commands,
+            Event.ACT_READS: act_reads + storer.r_act.en,
+            Event.ACT_WRITES: loader.w_act.en + post.event_act_writes,
+            Event.WEIGHT_READS: compute.event_weight_reads,
+            Event.WEIGHT_WRITES: loader.w_weight.en,
+            Event.CODEBOOK_READS: compute.event_codebook_reads,
+            Event.ACC_READS: compute.event_acc_reads + post.event_acc_reads,
+            Event.ACC_WRITES: compute.event_acc_writes,
+            Event.PARAM_READS: post.event_param_reads,
+            Event.PARAM_WRITES: loader.w_param.en,
+            Event.MACS: compute.event_macs,
+            Event.MACS_GATED: compute.event_macs_gated,
+            Event.POST_OUTPUTS: post.event_post_outputs,
+            Event.STREAM_CYCLES: compute.event_stream_cycles,
+        }
+
+
+def _members(*signatures: wiring.Signature) -> list[tuple[str, wiring.Member]]:
+    return [item for signature in signatures for item in signature.members.items()]
+
+

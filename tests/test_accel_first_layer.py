@@ -1,0 +1,106 @@
+"""First layers on window loads: any unfolding gives the convolution's sums, and few channels fill the lanes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accel.compile import compile_network
+from accel.compiler.first_layer import unfold
+from accel.compiler.geometry import matrix_geometry
+from accel.design import Design, load
+from accel.layout import RowTensor
+from models.errors import InputError
+from models.integer import IntegerNetwork, MatrixLayer, Requantise, Shared, TensorSpec, Window
+from models.reference_integer import run
+from sim.execute import execute
+from tests.draw import draw_design
+
+
+def draw_first_layer(rng: Random) -> IntegerNetwork:
+    """A convolution of 1 to 4 channels with stride, padding and dilation; half of them shared, often without a zero."""
+    kernel = (rng.randint(1, 5), rng.randint(1, 5))
+    dilation = (rng.choice([1, 1, 2]), rng.choice([1, 1, 1, 2]))
+    window = Window(
+        kernel,
+        (rng.randint(1, 4), rng.randint(1, 4)),
+        tuple(rng.randint(0, 2) for _ in range(4)),  # type: ignore[arg-type]
+        dilation,
+    )
+    source = TensorSpec("x", (rng.randint(1, 4), rng.randint(9, 24), rng.randint(9, 24)), 1.0, rng.randint(-99, 99))
+    out = rng.randint(1, 20)
+    generator = np.random.default_rng(rng.getrandbits(32))
+    shape = (out, source.shape[0], *kernel)
+    weights = generator.integers(-128, 128, shape).astype(np.int8)
+    record = Requantise(
+        generator.integers(-999, 999, out).astype(np.int32),
+        np.full(out, 40000, np.uint16),
+        np.full(out, 23, np.uint8),
+        3,
+    )
+    layer = MatrixLayer("conv", "x", "y", weights, window, record)
+    if rng.random() < 0.5:
+        bits = rng.randint(1, 4)
+        codebook = generator.integers(-128, 128, 1 << bits).astype(np.int8)
+        indices = generator.integers(0, 1 << bits, shape).astype(np.uint8)
+        layer = replace(layer, weights=codebook[indices], shared=Shared(bits, codebook, indices))
+    made = TensorSpec("y", (out, *window.output_size(*source.shape[1:])), 1.0, 3)
+    return IntegerNetwork("first", "x", "y", {"x": source, "y": made}, (layer,))
+
+
+def run_first_layer(seed: int) -> bool:
+    """Compile and run; whether the input was unfolded."""
+    rng = Random(seed)
+    design = draw_design(rng, largest=40)
+    buffers = {"parameter_bytes": 1 << 14, "weight_bytes": 1 << 16, "activation_bytes": rng.choice([1 << 13, 1 << 17])}
+    design = design.model_copy(update={"buffers": design.buffers.model_copy(update=buffers)})
+    network = draw_first_layer(rng)
+    try:
+        program = compile_network(network, design)
+    except InputError:
+        return False
+    spec = network.tensors["x"]
+    codes = np.random.default_rng(seed).integers(-128, 128, (2, *spec.shape)).astype(np.int8)
+    np.testing.assert_array_equal(execute(program, codes), run(network, codes)["y"])
+    return isinstance(program.input.layout, RowTensor)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 1 << 32))
+def test_first_layers_equal_the_reference(seed: int) -> None:
+    run_first_layer(seed)
+
+
+def test_most_first_layers_are_unfolded() -> None:
+    """The drawn layers of the test above reach what it is for."""
+    assert sum(run_first_layer(seed) for seed in range(40)) > 12
+
+
+def unfolded(channels: int, kernel: int, stride: int, rows: int) -> tuple[tuple[int, int], int, int]:
+    """Kernel, channels and channel groups that an array of `rows` rows sees of a 3 x 3, 5 x 5, ... first layer."""
+    edge = load("edge")
+    design = edge.model_copy(update={"array": edge.array.model_copy(update={"rows": rows})})
+    weights = np.ones((64, channels, kernel, kernel), np.int8)
+    record = Requantise(np.zeros(1, np.int32), np.ones(1, np.uint16), np.zeros(1, np.uint8), 0)
+    layer = MatrixLayer("conv", "x", "y", weights, Window((kernel, kernel), (stride, stride)), record)
+    made = unfold(layer, matrix_geometry(layer, (channels, 64, 64), None), Design.model_validate(design), 0, True)
+    assert made
+    groups = -(-made.geometry.channels // rows)
+    return made.geometry.kernel, made.geometry.channels, groups
+
+
+def test_lanes_of_known_networks() -> None:
+    assert unfolded(1, 5, 1, 16) == ((2, 1), 15, 1)  # LeNet-5: three rows of five
+    assert unfolded(3, 3, 1, 32) == ((1, 1), 27, 1)  # VGG: the whole window
+    assert unfolded(3, 7, 2, 32) == ((7, 1), 21, 1)  # ResNet: one row
+    assert unfolded(3, 7, 2, 16)[1:] == (16 + 9, 2)  # in two groups: 4 and 3 columns
+
+
+def test_layers_with_many_channels_are_not_unfolded() -> None:
+    record = Requantise(np.zeros(1, np.int32), np.ones(1, np.uint16), np.zeros(1, np.uint8), 0)
+    layer = MatrixLayer("conv", "x", "y", np.ones((16, 64, 3, 3), np.int8), Window((3, 3)), record)
+    assert unfold(layer, matrix_geometry(layer, (64, 32, 32), None), load("edge"), 0, True) is None
