@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
-from amaranth.lib import memory, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.design import Design
 from rtl.feeder import TAG
 from rtl.ports import read_port
+from rtl.ram import Ram
 
 
 class Accumulators(wiring.Component):
@@ -49,18 +50,16 @@ class Accumulators(wiring.Component):
         write_ok = tag2.valid & (tag2.address[:14] < depth)
         outputs = []
         for bank in range(2):
-            m.submodules[f"bank{bank}"] = cells = memory.Memory(shape=bits * cols, depth=depth, init=[])
-            read, write = cells.read_port(), cells.write_port()
-            outputs.append(read.data)
-            m.d.comb += read.en.eq(0)
+            m.submodules[f"bank{bank}"] = cells = Ram(bits * cols, depth)
+            outputs.append(cells.r_data)
             with m.If(self.r_post.en & (self.r_post.addr[14] == bank)):
-                m.d.comb += [read.en.eq(1), read.addr.eq(self.r_post.addr)]
+                m.d.comb += [cells.r_en.eq(1), cells.r_addr.eq(self.r_post.addr)]
             with m.If(reads & (self.tag.address[14] == bank)):
-                m.d.comb += [read.en.eq(1), read.addr.eq(self.tag.address)]
+                m.d.comb += [cells.r_en.eq(1), cells.r_addr.eq(self.tag.address)]
             m.d.comb += [
-                write.en.eq(write_ok & (tag2.address[14] == bank) & ~self.halt),
-                write.addr.eq(tag2.address),
-                write.data.eq(total),
+                cells.w_en.eq(write_ok & (tag2.address[14] == bank) & ~self.halt),
+                cells.w_addr.eq(tag2.address),
+                cells.w_data.eq(total),
             ]
         old = Mux(tag1.address[14], outputs[1], outputs[0])
         parts = []

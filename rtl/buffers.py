@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import memory, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.design import Design
 from rtl.ports import read_port, write_port
+from rtl.ram import Ram
 
 READERS = ("feed", "post", "store")
 WRITERS = ("load", "post")
@@ -33,18 +34,17 @@ class ActivationBanks(wiring.Component):
         writers = {name: getattr(self, f"w_{name}") for name in WRITERS}
         outputs = []
         for bank in range(2):
-            m.submodules[f"bank{bank}"] = cells = memory.Memory(
-                shape=8 * self.design.rows, depth=self.design.activation_words, init=[]
-            )
-            read, write = cells.read_port(), cells.write_port(granularity=8)
-            outputs.append(read.data)
-            m.d.comb += read.en.eq(0)
+            rows = self.design.rows
+            m.submodules[f"bank{bank}"] = cells = Ram(8 * rows, self.design.activation_words, rows)
+            outputs.append(cells.r_data)
             for port in readers.values():
                 with m.If(port.en & (port.addr[19] == bank)):
-                    m.d.comb += [read.en.eq(1), read.addr.eq(port.addr)]
+                    m.d.comb += [cells.r_en.eq(1), cells.r_addr.eq(port.addr)]
             for port in writers.values():
                 with m.If(port.en & (port.addr[19] == bank)):
-                    m.d.comb += [write.en.eq(port.mask), write.addr.eq(port.addr), write.data.eq(port.data)]
+                    m.d.comb += [
+                        cells.w_en.eq(port.mask), cells.w_addr.eq(port.addr), cells.w_data.eq(port.data)
+                    ]  # fmt: skip
         for name, port in readers.items():
             chosen = Signal(name=f"chosen_{name}")
             with m.If(port.en):
@@ -65,15 +65,14 @@ class Buffer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """The hardware."""
         m = Module()
-        m.submodules.cells = cells = memory.Memory(shape=self.lanes * self.lane_bits, depth=self.depth, init=[])
-        read, write = cells.read_port(), cells.write_port()
+        m.submodules.cells = cells = Ram(self.lanes * self.lane_bits, self.depth)
         m.d.comb += [
-            write.en.eq(self.w.en),
-            write.addr.eq(self.w.addr),
-            write.data.eq(self.w.data),
-            read.en.eq(self.r.en),
-            read.addr.eq(self.r.addr),
-            self.r.data.eq(read.data),
+            cells.w_en.eq(self.w.en),
+            cells.w_addr.eq(self.w.addr),
+            cells.w_data.eq(self.w.data),
+            cells.r_en.eq(self.r.en),
+            cells.r_addr.eq(self.r.addr),
+            self.r.data.eq(cells.r_data),
         ]
         return m
 
@@ -97,14 +96,13 @@ class Codebook(wiring.Component):
         """The hardware."""
         m = Module()
         for col in range(self.design.cols):
-            m.submodules[f"column{col}"] = cells = memory.Memory(shape=8, depth=512, init=[])
-            read, write = cells.read_port(), cells.write_port()
+            m.submodules[f"column{col}"] = cells = Ram(8, 512)
             m.d.comb += [
-                write.en.eq(self.w.en),
-                write.addr.eq(self.w.addr),
-                write.data.eq(self.w.data),
-                read.en.eq(self.en),
-                read.addr.eq(Cat(self.codes.word_select(col, 8), self.bank)),
-                self.entries.word_select(col, 8).eq(read.data),
+                cells.w_en.eq(self.w.en),
+                cells.w_addr.eq(self.w.addr),
+                cells.w_data.eq(self.w.data),
+                cells.r_en.eq(self.en),
+                cells.r_addr.eq(Cat(self.codes.word_select(col, 8), self.bank)),
+                self.entries.word_select(col, 8).eq(cells.r_data),
             ]
         return m

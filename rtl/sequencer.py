@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.commands import (
@@ -26,6 +26,7 @@ from accel.design import Design
 from accel.registers import PROGRAM_COUNT_BITS
 from rtl.layouts import layout
 from rtl.ports import COMMAND_STREAM
+from rtl.ram import Ram
 
 # Of each unit; the last is the one that counts.
 UNIT_OPCODES = {
@@ -78,23 +79,25 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         depth = self.design.buffers.program_commands
-        m.submodules.program = program = memory.Memory(shape=8 * COMMAND_BYTES, depth=depth, init=[])
-        write, read = program.write_port(), program.read_port()
+        m.submodules.program = program = Ram(8 * COMMAND_BYTES, depth)
         level = Signal(range(depth + 1))
         popped, pushed, overflow = Signal(), Signal(), Signal()
+        write_at, read_at = Signal(range(depth)), Signal(range(depth))
         m.d.comb += [
             overflow.eq(self.program_write & (level == depth)),
             pushed.eq(self.program_write & ~overflow),
-            write.en.eq(pushed),
-            write.data.eq(self.program_data),
+            program.w_en.eq(pushed),
+            program.w_addr.eq(write_at),
+            program.r_addr.eq(read_at),
+            program.w_data.eq(self.program_data),
         ]
         m.d.sync += level.eq(level + pushed - popped)
-        for address, moved in ((write.addr, pushed), (read.addr, popped)):
+        for address, moved in ((write_at, pushed), (read_at, popped)):
             with m.If(moved):
                 m.d.sync += address.eq(Mux(address == depth - 1, 0, address + 1))
         command = Signal(8 * COMMAND_BYTES)
         code, go = Signal(4), Signal()
-        m.d.comb += [command.eq(Mux(self.start, self._first(), read.data)), code.eq(self._check(command))]
+        m.d.comb += [command.eq(Mux(self.start, self._first(), program.r_data)), code.eq(self._check(command))]
         legal = go & (code == 0)
         for unit, opcodes in UNIT_OPCODES.items():
             o = getattr(self, f"o_{unit}")
@@ -111,7 +114,7 @@ class Sequencer(wiring.Component):
                 m.d.comb += go.eq(1)
                 m.next = "READ"
             with m.State("READ"):
-                m.d.comb += read.en.eq(1)
+                m.d.comb += program.r_en.eq(1)
                 with m.If((level != 0) & ~self.halt):
                     m.next = "DISPATCH"
             with m.State("DISPATCH"), m.If(~self.halt):

@@ -32,6 +32,11 @@ def collecting() -> Iterator[dict[str, wiring.Component]]:
         _collected.reset(token)
 
 
+def is_collecting() -> bool:
+    """Whether Verilog is being written (inside `collecting`)."""
+    return _collected.get() is not None
+
+
 def shared(m: Module, make: Callable[[], wiring.Component], instance: str, module: str) -> Any:
     """Add the component that `make` makes to `m` as `instance`; returns something with its ports as attributes.
 

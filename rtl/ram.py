@@ -1,0 +1,75 @@
+"""The on-chip memory that every buffer is made of: one write port with lanes, one read port."""
+
+from __future__ import annotations
+
+from amaranth.hdl import ClockSignal, Instance, Module
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.shared import is_collecting
+
+RAM_VERILOG = """\
+// All on-chip memories are this module: one write port with a lane mask, one read port, both synchronous; a word that is
+// read while it is written comes as it was before. Contents need no initial value. Infers block RAM; for an ASIC, put
+// the process's SRAM macros here, selected by WIDTH and DEPTH.
+module ram #(
+    parameter WIDTH = 8,
+    parameter DEPTH = 16,
+    parameter LANES = 1,
+    parameter ADDRESS = $clog2(DEPTH)
+) (
+    input clk,
+    input [LANES-1:0] w_en,
+    input [ADDRESS-1:0] w_addr,
+    input [WIDTH-1:0] w_data,
+    input r_en,
+    input [ADDRESS-1:0] r_addr,
+    output reg [WIDTH-1:0] r_data
+);
+    localparam LANE = WIDTH / LANES;
+    reg [WIDTH-1:0] cells [0:DEPTH-1];
+    integer k;
+    always @(posedge clk) begin
+        for (k = 0; k < LANES; k = k + 1)
+            if (w_en[k]) cells[w_addr][k*LANE +: LANE] <= w_data[k*LANE +: LANE];
+        if (r_en) r_data <= cells[r_addr];
+    end
+endmodule
+"""
+
+
+class Ram(wiring.Component):
+    """`depth` words (2 or more) of `width` bits in `lanes` equal lanes.
+
+    Lane k of `w_data` is written at the clock edge if `w_en[k]`. `r_data` is the word at `r_addr` from the cycle after
+    `r_en` on, until the next read; the old word if it is written in the same cycle. In emitted Verilog it is an
+    instance of the module `ram` (RAM_VERILOG): Amaranth's own memory would write out every initial word.
+    """
+
+    def __init__(self, width: int, depth: int, lanes: int = 1) -> None:
+        self.width, self.depth, self.lanes = width, depth, lanes
+        address = (depth - 1).bit_length()
+        super().__init__(
+            {
+                "w_en": In(lanes), "w_addr": In(address), "w_data": In(width),
+                "r_en": In(1), "r_addr": In(address), "r_data": Out(width),
+            }
+        )  # fmt: skip
+
+    def elaborate(self, platform: object) -> Module:
+        """The hardware."""
+        m = Module()
+        if is_collecting():
+            m.submodules.cells = Instance(
+                "ram", p_WIDTH=self.width, p_DEPTH=self.depth, p_LANES=self.lanes, i_clk=ClockSignal(),
+                i_w_en=self.w_en, i_w_addr=self.w_addr, i_w_data=self.w_data,
+                i_r_en=self.r_en, i_r_addr=self.r_addr, o_r_data=self.r_data,
+            )  # fmt: skip
+            return m
+        m.submodules.cells = cells = memory.Memory(shape=self.width, depth=self.depth, init=[])
+        read, write = cells.read_port(), cells.write_port(granularity=self.width // self.lanes)
+        m.d.comb += [
+            write.en.eq(self.w_en), write.addr.eq(self.w_addr), write.data.eq(self.w_data),
+            read.en.eq(self.r_en), read.addr.eq(self.r_addr), self.r_data.eq(read.data),
+        ]  # fmt: skip
+        return m

