@@ -95,6 +95,8 @@ class SystolicArray(wiring.Component):
     @staticmethod
     def _delay(m: Module, name: str, value: Value, depth: int) -> Value:
         """`depth` registers, without reset: what comes out first is not used by anybody."""
+        if not depth:
+            return value  # a signal without bits would be `wire [-1:0]` in Verilog
         stages = Signal(len(value) * depth, name=name, reset_less=True)
         m.d.sync += stages.eq(Cat(value, stages))
         return Cat(value, stages)[len(value) * depth :]

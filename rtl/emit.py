@@ -1,4 +1,4 @@
-"""Verilog of a design: every distinct component once."""
+"""Verilog of a design, every distinct component once, and what a linter may be told about it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,25 @@ from rtl.top import Accelerator
 
 TOP = "accelerator"
 
+# Rules of `verilator -Wall` that the text breaks on purpose, and why that is harmless. Every other rule holds.
+WAIVERS = {
+    "DECLFILENAME": "all modules are in one file",
+    "WIDTHEXPAND": "operands of different widths are extended by Verilog's own rule, which is what the writer counts on",
+    "WIDTHTRUNC": "a sum is one bit wider than the register that holds it, a logical not reads a vector: both are meant",
+    "UNUSEDSIGNAL": "fields of commands that a unit does not use, and bits that a slice leaves over",
+    "PROCASSINIT": "registers have an initial value as well as a reset: FPGAs load it with the bit stream",
+    "CASEINCOMPLETE": "a value is assigned before the case statement, which only changes it for the cases that it names",
+}
+
 
 def verilog_text(design: Design) -> str:
     """The accelerator as Verilog, top module `TOP`. The text grows with the distinct components, not with R x C."""
-    return "\n".join([RAM_VERILOG, *convert(Accelerator(design), TOP).values()])
+    return "\n".join([*convert(Accelerator(design), TOP).values(), RAM_VERILOG])
+
+
+def waivers_text() -> str:
+    """`WAIVERS` as a Verilator control file."""
+    lines = ["`verilator_config", "// Rules of -Wall that accelerator.v does not follow, each with the reason."]
+    for rule, reason in WAIVERS.items():
+        lines += [f"// {rule}: {reason}.", f"lint_off -rule {rule}"]
+    return "\n".join(lines) + "\n"

@@ -27,12 +27,12 @@ module ram #(
     output reg [WIDTH-1:0] r_data
 );
     localparam LANE = WIDTH / LANES;
-    reg [WIDTH-1:0] cells [0:DEPTH-1];
+    reg [WIDTH-1:0] words [0:DEPTH-1];
     integer k;
     always @(posedge clk) begin
         for (k = 0; k < LANES; k = k + 1)
-            if (w_en[k]) cells[w_addr][k*LANE +: LANE] <= w_data[k*LANE +: LANE];
-        if (r_en) r_data <= cells[r_addr];
+            if (w_en[k]) words[w_addr][k*LANE +: LANE] <= w_data[k*LANE +: LANE];
+        if (r_en) r_data <= words[r_addr];
     end
 endmodule
 """

@@ -160,7 +160,7 @@ class Storer(wiring.Component):
         per_word = beats_per_word(self.design, Target.ACTIVATION)
         slots = max(per_beat, per_word)
         reading, room = Signal(), Signal()
-        slot = Signal(range(slots))
+        slot = Signal(range(max(2, slots)))
         address, row_address = Signal(20), Signal(20)
         words_left, rows_left = Signal(16), Signal(12)
         closes = slot == per_beat - 1 if per_beat > 1 else Const(1)

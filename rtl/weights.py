@@ -53,7 +53,7 @@ class WeightIssue(wiring.Component):
         command = data.View(layout(Compute), Signal(8 * COMMAND_BYTES, name="running", reset_less=True))
         config = data.View(layout(ConfigCompute), self.config)
         busy, pending = Signal(), Signal()
-        row = Signal(range(rows))
+        row = Signal(range(max(2, rows)))
         kx, ky, group, tile = Signal(7), Signal(7), Signal(14), Signal(10)
         go, last_row, end = Signal(), Signal(), Signal()
         m.d.comb += [

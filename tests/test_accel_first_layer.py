@@ -80,11 +80,11 @@ def test_most_first_layers_are_unfolded() -> None:
     assert sum(run_first_layer(seed) for seed in range(40)) > 12
 
 
-def unfolded(channels: int, kernel: int, stride: int, rows: int) -> tuple[tuple[int, int], int, int]:
+def unfolded(channels: int, kernel: int, stride: int, rows: int, outputs: int = 64) -> tuple[tuple[int, int], int, int]:
     """Kernel, channels and channel groups that an array of `rows` rows sees of a 3 x 3, 5 x 5, ... first layer."""
     edge = load("edge")
     design = edge.model_copy(update={"array": edge.array.model_copy(update={"rows": rows})})
-    weights = np.ones((64, channels, kernel, kernel), np.int8)
+    weights = np.ones((outputs, channels, kernel, kernel), np.int8)
     record = Requantise(np.zeros(1, np.int32), np.ones(1, np.uint16), np.zeros(1, np.uint8), 0)
     layer = MatrixLayer("conv", "x", "y", weights, Window((kernel, kernel), (stride, stride)), record)
     made = unfold(layer, matrix_geometry(layer, (channels, 64, 64), None), Design.model_validate(design), 0, True)
@@ -95,7 +95,8 @@ def unfolded(channels: int, kernel: int, stride: int, rows: int) -> tuple[tuple[
 
 def test_lanes_of_known_networks() -> None:
     assert unfolded(1, 5, 1, 16) == ((2, 1), 15, 1)  # LeNet-5: three rows of five
-    assert unfolded(3, 3, 1, 32) == ((1, 1), 27, 1)  # VGG: the whole window
+    assert unfolded(3, 3, 1, 32) == ((2, 1), 18, 1)  # VGG: two rows of three, loaded twice, not thrice
+    assert unfolded(3, 3, 1, 32, 256) == ((1, 1), 27, 1)  # with more to compute: the whole window
     assert unfolded(3, 7, 2, 32) == ((7, 1), 21, 1)  # ResNet: one row
     assert unfolded(3, 7, 2, 16)[1:] == (16 + 9, 2)  # in two groups: 4 and 3 columns
 
