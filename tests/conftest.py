@@ -1,0 +1,18 @@
+"""Options of the random cross-checks."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("accel")
+    group.addoption("--designs", type=int, default=25, help="random designs that are built as Verilog")
+    group.addoption("--first-design", type=int, default=0, help="seed of the first random design")
+    group.addoption("--layer-cases", type=int, default=20, help="networks on each random design")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "design_seed" in metafunc.fixturenames:
+        first, count = metafunc.config.getoption("--first-design"), metafunc.config.getoption("--designs")
+        metafunc.parametrize("design_seed", range(first, first + count))

@@ -1,0 +1,88 @@
+"""One cross-check: a network on a design, in the integer reference, the simulator and the emitted Verilog.
+
+`python -m tests.cross FILE` runs again what a failing test has saved.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.compile import compile_network
+from accel.design import Design
+from accel.program import Program
+from models.integer import IntegerNetwork
+from models.reference_integer import run
+from sim.timing import time_program
+from tests.verilator_bench import Built, Outcome, case_of
+
+FAILURES = Path("accel-out") / "failures"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """All that a failure depends on. `design` is the hardware with the memory in front of it."""
+
+    design: Design
+    network: IntegerNetwork
+    codes: NDArray[np.int8]
+    stall_seed: int
+
+    def save(self) -> Path:
+        """Keep the trial for `python -m tests.cross`."""
+        FAILURES.mkdir(parents=True, exist_ok=True)
+        path = FAILURES / f"{self.design.name}.trial"
+        path.write_bytes(pickle.dumps(self))
+        return path
+
+
+def check(built: Built, trial: Trial, program: Program) -> None:
+    """Outputs, cycles and events equal; a stalling memory changes neither bytes nor the machine for the next run.
+
+    Raises AssertionError that says how to see it again.
+    """
+    try:
+        steady = case_of(program, trial.codes)
+        cases = [steady, case_of(program, trial.codes, 1 + trial.stall_seed), steady]
+        compare(program, trial, built.run(cases))
+    except (AssertionError, RuntimeError) as error:
+        raise AssertionError(f"{error}\nrun it again: python -m tests.cross {trial.save()}") from error
+
+
+def compare(program: Program, trial: Trial, outcomes: list[Outcome]) -> None:
+    """The outcomes against reference and simulator; the second one had stalls."""
+    expected = run(trial.network, trial.codes[None])[trial.network.output][0]
+    timing = time_program(program)
+    for index, outcome in enumerate(outcomes):
+        where = ("first run", "run with stalls", "run after that")[index]
+        assert outcome.done, f"{where}: not done"
+        assert outcome.error == 0, f"{where}: error {outcome.error}"
+        found = program.unpack_output(outcome.memory)
+        np.testing.assert_array_equal(found.reshape(expected.shape), expected, where)
+        if index == 1:
+            continue
+        assert outcome.cycles == timing.cycles, f"{where}: {outcome.cycles} cycles, simulated {timing.cycles}"
+        wrong = {e.name: (outcome.events[e], n) for e, n in timing.events.items() if outcome.events[e] != n}
+        assert not wrong, f"{where}: counters (hardware, simulator) {wrong}"
+
+
+def main() -> None:
+    """Run a saved trial on freshly built hardware."""
+    trial: Trial = pickle.loads(Path(sys.argv[1]).read_bytes())
+    print(trial.design.to_yaml())
+    for layer in trial.network.layers:
+        print(layer)
+    with tempfile.TemporaryDirectory() as folder:
+        program = compile_network(trial.network, trial.design)
+        check(Built(trial.design, Path(folder)), trial, program)
+    print("equal")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""The three invariants on random designs, networks and memories: reference == simulator == emitted Verilog.
+
+More of them: `pytest tests/test_cross_rtl.py --designs 200 --first-design 1000 --layer-cases 100`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, note, reject, settings
+from hypothesis import strategies as st
+
+from accel.compile import compile_network
+from models.errors import InputError
+from tests.cross import Trial, check
+from tests.draw import draw_design, draw_input, draw_memory, draw_network, with_memory
+from tests.verilator_bench import Built
+
+
+@pytest.mark.rtl
+def test_bytes_cycles_and_events(design_seed: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    rng = Random(design_seed)
+    design = draw_design(rng, f"random-{design_seed}", largest=rng.choice([4, 8, 8, 16]))
+    built = Built(design, tmp_path)
+    wanted, done = request.config.getoption("--layer-cases"), 0
+
+    @settings(
+        max_examples=wanted,
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    @given(st.randoms(use_true_random=False))
+    def cases(drawn: Random) -> None:
+        nonlocal done
+        network = draw_network(drawn)
+        behind = with_memory(design, *draw_memory(drawn))
+        try:
+            program = compile_network(network, behind)
+        except InputError:
+            reject()  # too small a design says so; test_accel_compile checks what it says
+        trial = Trial(behind, network, draw_input(drawn, network)[0], drawn.getrandbits(16))
+        note(f"{behind!r}\n{network!r}")
+        check(built, trial, program)
+        done += 1
+
+    cases()
+    assert done >= wanted, f"only {done} of {wanted} networks fit the design"
