@@ -1,0 +1,118 @@
+"""How well the hardware works: `python -m tests.benchmarks.hardware`. Cycles are counted in Verilator, start to done.
+
+Matrix products on `nano` (8 x 8, 8 bytes a cycle), a 3 x 3 convolution 64 -> 64 on 56 x 56 on `edge` (16 x 16, 16 bytes
+a cycle), a fully connected 1024 x 1024 layer at batch 1, and the LeNets. Each run is checked: output bytes equal the
+integer reference's, cycles the simulator's. Then how large the Verilog of the largest array is.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from accel.compile import compile_network
+from accel.design import Design, load
+from accel.gemm import gemm_network
+from models import zoo
+from models.integer import IntegerNetwork, MatrixLayer, Requantise, TensorSpec, Window
+from models.quantise import quantise
+from models.reference_integer import run
+from models.share import share
+from rtl.emit import verilog_text
+from sim.result import simulate
+from tests.verilator_bench import Built, case_of
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One run on the hardware."""
+
+    name: str
+    design: str
+    cycles: int
+    peak_percent: float
+    dram_percent: float
+
+
+def convolution(channels: int, outputs: int, size: int) -> IntegerNetwork:
+    """A 3 x 3 convolution with padding on `size` x `size` pixels, with random weights."""
+    generator = np.random.default_rng(0)
+    weights = generator.integers(-127, 128, (outputs, channels, 3, 3)).astype(np.int8)
+    shift = 15 + round(np.log2(5000 * (9 * channels) ** 0.5 / 60))
+    record = Requantise(
+        generator.integers(-4000, 4000, outputs).astype(np.int32),
+        generator.integers(32768, 65536, outputs).astype(np.uint16),
+        np.full(outputs, shift, np.uint8),
+        zero_point=0,
+    )
+    layer = MatrixLayer("conv", "x", "y", weights, Window((3, 3), (1, 1), (1, 1, 1, 1)), record)
+    tensors = {n: TensorSpec(n, (c, size, size), 1.0, 0) for n, c in (("x", channels), ("y", outputs))}
+    return IntegerNetwork(f"conv3x3-{channels}-{outputs}-{size}", "x", "y", tensors, (layer,))
+
+
+def workloads() -> list[tuple[str, str, IntegerNetwork]]:
+    """Title, design, network."""
+    lenets = []
+    ranges = zoo.preprocess(zoo.mnist_calibration())
+    for name in zoo.NAMES:
+        network = zoo.load(name)
+        lenets += [(f"{name}, dense", "edge", quantise(network, ranges))]
+        lenets += [(f"{name}, shared 4 bits", "edge", share(network, ranges, 4))]
+    return [
+        ("GEMM 128 x 128 x 128", "nano", gemm_network(128, 128, 128)),
+        ("GEMM 1 x 128 x 128", "nano", gemm_network(1, 128, 128)),
+        ("conv 3x3, 64 -> 64, 56 x 56", "edge", convolution(64, 64, 56)),
+        ("fully connected 1024 x 1024", "nano", gemm_network(1, 1024, 1024)),
+        ("fully connected 1024 x 1024", "edge", gemm_network(1, 1024, 1024)),
+        *lenets,
+    ]
+
+
+def measure(built: Built, title: str, network: IntegerNetwork) -> Figure:
+    """Run the network once. Raises AssertionError if reference, simulator and hardware differ."""
+    design = built.design
+    program = compile_network(network, design)
+    codes = np.random.default_rng(1).integers(-128, 128, network.tensors[network.input].shape).astype(np.int8)
+    outcome = built.run([case_of(program, codes)])[0]
+    expected = run(network, codes[None])[network.output][0]
+    assert outcome.done
+    assert np.array_equal(program.unpack_output(outcome.memory).reshape(expected.shape), expected), title
+    result = simulate(program)
+    assert outcome.cycles == result.cycles, title
+    macs = sum(layer.macs for layer in program.layers)
+    moved = max(outcome.read_beats, outcome.write_beats) * design.beat_bytes
+    return Figure(
+        title, design.name, outcome.cycles, 100 * macs / (design.rows * design.cols) / outcome.cycles,
+        100 * moved / design.bytes_per_cycle / outcome.cycles,
+    )  # fmt: skip
+
+
+def largest() -> Design:
+    """A 64 x 64 array."""
+    large = load("large")
+    return large.model_copy(update={"array": large.array.model_copy(update={"rows": 64, "cols": 64}), "name": "64x64"})
+
+
+def main() -> None:
+    """Print a line for each workload."""
+    built: dict[str, Built] = {}
+    print(f"{'workload':30} {'design':6} {'cycles':>9} {'of peak':>8} {'of DRAM bandwidth':>18}")
+    with tempfile.TemporaryDirectory() as folder:
+        for title, name, network in workloads():
+            if name not in built:
+                built[name] = Built(load(name), Path(folder) / name)
+            f = measure(built[name], title, network)
+            print(f"{f.name:30} {f.design:6} {f.cycles:9,} {f.peak_percent:7.1f}% {f.dram_percent:17.1f}%")
+    began = time.perf_counter()
+    text = verilog_text(Design.model_validate(largest().model_dump()))
+    seconds = time.perf_counter() - began
+    print(f"Verilog of a 64 x 64 array: {len(text) / 1e6:.2f} MB in {seconds:.1f} s")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
