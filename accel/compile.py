@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from accel.commands import COMMAND_BYTES, Command, Load, Store
-from accel.compiler.first_layer import Unfolded, unfold
+from accel.compiler.first_layer import Unfolded, plain_cycles, unfold
 from accel.compiler.graph import Step, steps
 from accel.compiler.matrix import MatrixWriter
 from accel.compiler.memory_plan import Plan, Planner, StepPlan
@@ -38,13 +38,14 @@ def compile_network(network: IntegerNetwork, design: Design) -> Program:
     Raises InputError, one line, for a layer that the commands cannot express or a buffer that cannot hold one tile.
     """
     made = steps(network, design)
-    unfolded = _unfold(network, design, made)
+    unfolded, dense_first = _unfold(network, design, made)
     weights = {}
     for step in made:
         if isinstance(step.layer, MatrixLayer):
             first = unfolded if step.input == network.input else None
             channels = first.geometry.channels if first else step.geometry.channels
-            weights[step.name] = LayerWeights(step.layer, channels, design, first.arrange if first else None)
+            arrange, as_dense = (first.arrange, dense_first) if first else (None, False)
+            weights[step.name] = LayerWeights(step.layer, channels, design, arrange, as_dense)
     plan = Planner(network, design, made, weights, unfolded).plan()
     beats = -(-plan.data_bytes // design.beat_bytes)
     best: tuple[Scheduler, Stream] | None = None
@@ -68,16 +69,27 @@ def compile_network(network: IntegerNetwork, design: Design) -> Program:
     return _program(network, design, made, plan, best[1], best[0].finish(), weights, unfolded)
 
 
-def _unfold(network: IntegerNetwork, design: Design, made: list[Step]) -> Unfolded | None:
-    """The first layer read by window loads, if it alone reads the input and gains by it."""
+def _unfold(network: IntegerNetwork, design: Design, made: list[Step]) -> tuple[Unfolded | None, bool]:
+    """The first layer read by window loads, if it alone reads the input and gains by it.
+
+    Second: its weights are written as dense int8, because the lanes that a better way leaves unused need weights of 0,
+    which its codebook does not have, and the time gained is more than that of the bytes.
+    """
     readers = [s for s in made if network.input in (s.input, s.residual)]
     if len(readers) != 1 or not isinstance(readers[0].layer, MatrixLayer) or readers[0].residual == network.input:
-        return None
+        return None, False
     step = readers[0]
     assert isinstance(step.layer, MatrixLayer)
-    has_zero = LayerWeights(step.layer, step.geometry.channels, design, None).has_zero
+    layer, geometry = step.layer, step.geometry
+    stored = LayerWeights(layer, geometry.channels, design, None)
     zero_point = network.tensors[network.input].zero_point
-    return unfold(step.layer, step.geometry, design, zero_point, has_zero)
+    usual = unfold(layer, geometry, design, zero_point, stored.has_zero)
+    free = None if stored.has_zero else unfold(layer, geometry, design, zero_point, True)
+    if free is None:
+        return usual, False
+    more_cycles = layer.weights.size * (8 - stored.bits) / 8 / design.bytes_per_cycle
+    least = usual.cycles if usual else plain_cycles(layer, geometry, design)
+    return (free, True) if free.cycles + more_cycles < least else (usual, False)
 
 
 def _write(

@@ -90,10 +90,7 @@ def unfold(layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: in
         whole = geometry.kernel == (geometry.in_h, geometry.in_w)
         return _flat(geometry, design) if whole and geometry.taps > 1 else None
     tiles = -(-len(layer.weights) // design.cols)
-    groups = -(-geometry.channels // design.rows)
-    words = groups * geometry.in_h * geometry.in_w
-    plain = words * word_cycles(design, Target.ACTIVATION)
-    best, least = None, _cost(plain, _compute(design, geometry, groups, tiles))
+    best, least = None, plain_cycles(layer, geometry, design)
     (kernel_h, kernel_w), channels = geometry.kernel, geometry.channels
     if geometry.stride[1] * channels > LARGEST_STEP:
         return None
@@ -112,6 +109,13 @@ def unfold(layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: in
             if option and option.cycles < least:
                 best, least = option, option.cycles
     return best
+
+
+def plain_cycles(layer: MatrixLayer, geometry: Geometry, design: Design) -> float:
+    """The cost of reading the layer's input as words, on the scale of `Unfolded.cycles`."""
+    tiles, groups = -(-len(layer.weights) // design.cols), -(-geometry.channels // design.rows)
+    load = groups * geometry.in_h * geometry.in_w * word_cycles(design, Target.ACTIVATION)
+    return _cost(load, _compute(design, geometry, groups, tiles))
 
 
 def _cost(load: float, compute: float) -> float:

