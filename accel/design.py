@@ -186,7 +186,7 @@ def _legal(error: dict[str, Any], value: object) -> str:
 
 def _ranges(model: type[BaseModel], prefix: str = "") -> dict[str, str]:
     """'1..64' for each field with numeric bounds, by dotted name."""
-    found = {}
+    found: dict[str, str] = {}
     for name, info in model.model_fields.items():
         annotation = info.annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -218,7 +218,7 @@ def parse(text: str, where: str = "design") -> Design:
         raise InputError(f"{where}{line}: not valid YAML: {getattr(error, 'problem', error)}") from None
     if not isinstance(values, dict):
         raise InputError(f"{where}: a design must be a YAML mapping, not {type(values).__name__}")
-    lines = _lines(node)
+    lines = _lines(node) if node else {}
     try:
         return Design.model_validate(values)
     except ValidationError as error:
@@ -229,9 +229,9 @@ def parse(text: str, where: str = "design") -> Design:
         while parts and ".".join(parts) not in lines:
             parts.pop()
         named = message.split(" ", 1)[0] if not location else ""
-        line = lines.get(".".join(parts) if parts else named, lines.get(named, 1))
+        at = lines.get(".".join(parts) if parts else named, lines.get(named, 1))
         subject = f"{location} " if location else ""
-        raise InputError(f"{subject}{message} ({where}:{line})") from None
+        raise InputError(f"{subject}{message} ({where}:{at})") from None
 
 
 def names() -> list[str]:

@@ -35,6 +35,7 @@ class Control(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
+        """The hardware."""
         m = Module()
         still, ended = Signal(32), Signal()  # cycles without progress; finished in the cycle before
         expired = (self.watchdog != 0) & (still >= self.watchdog)

@@ -40,6 +40,7 @@ class Csr(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
+        """The hardware."""
         m = Module()
         ended = Signal()
         with m.If(self.done):

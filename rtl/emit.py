@@ -12,11 +12,11 @@ TOP = "accelerator"
 # Rules of `verilator -Wall` that the text breaks on purpose, and why that is harmless. Every other rule holds.
 WAIVERS = {
     "DECLFILENAME": "all modules are in one file",
-    "WIDTHEXPAND": "operands of different widths are extended by Verilog's own rule, which is what the writer counts on",
-    "WIDTHTRUNC": "a sum is one bit wider than the register that holds it, a logical not reads a vector: both are meant",
+    "WIDTHEXPAND": "operands of different widths are extended by Verilog's own rules, as is meant",
+    "WIDTHTRUNC": "a sum is a bit wider than its register, and a logical not reads a vector, as is meant",
     "UNUSEDSIGNAL": "fields of commands that a unit does not use, and bits that a slice leaves over",
     "PROCASSINIT": "registers have an initial value as well as a reset: FPGAs load it with the bit stream",
-    "CASEINCOMPLETE": "a value is assigned before the case statement, which only changes it for the cases that it names",
+    "CASEINCOMPLETE": "a value is assigned before the case statement, which changes it for the cases that it names",
 }
 
 

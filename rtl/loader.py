@@ -46,6 +46,7 @@ class Loader(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
+        """The hardware."""
         m = Module()
         m.submodules.ahead = ahead = CommandQueue(LOADER_AHEAD)
         front_error, back_error, axi_error = Signal(4), Signal(4), Signal(4)

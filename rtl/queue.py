@@ -18,6 +18,7 @@ class CommandQueue(wiring.Component):
         super().__init__({"i": In(COMMAND_STREAM), "o": Out(COMMAND_STREAM)})
 
     def elaborate(self, platform: object) -> Module:
+        """The hardware."""
         m = Module()
         slots = Array(Signal(len(self.i.payload), name=f"slot_{k}", reset_less=True) for k in range(self.depth))
         level = Signal(range(self.depth + 1))

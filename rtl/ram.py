@@ -9,9 +9,9 @@ from amaranth.lib.wiring import In, Out
 from rtl.shared import is_collecting
 
 RAM_VERILOG = """\
-// All on-chip memories are this module: one write port with a lane mask, one read port, both synchronous; a word that is
-// read while it is written comes as it was before. Contents need no initial value. Infers block RAM; for an ASIC, put
-// the process's SRAM macros here, selected by WIDTH and DEPTH.
+// All on-chip memories are this module: one write port with a lane mask, one read port, both synchronous. A word that
+// is read while it is written comes as it was before. Contents need no initial value. It infers block RAM; for an
+// ASIC, put the process's SRAM macros here, selected by WIDTH and DEPTH.
 module ram #(
     parameter WIDTH = 8,
     parameter DEPTH = 16,

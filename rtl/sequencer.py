@@ -77,6 +77,7 @@ class Sequencer(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
+        """The hardware."""
         m = Module()
         depth = self.design.buffers.program_commands
         m.submodules.program = program = Ram(8 * COMMAND_BYTES, depth)

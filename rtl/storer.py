@@ -40,6 +40,7 @@ class Storer(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
+        """The hardware."""
         m = Module()
         axi = self.axi
         head = data.View(layout(Store), self.i.payload)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out, connect
 
@@ -23,7 +25,7 @@ from rtl.storer import Storer
 
 
 class Accelerator(wiring.Component):
-    """Ports: `s_axil_*` (AXI4-Lite slave), `m_axi_*` (AXI4 master, no identifiers), `irq`; clock and synchronous reset."""
+    """Ports: `s_axil_*` (AXI4-Lite slave), `m_axi_*` (AXI4 master, no identifiers), `irq`; clock, synchronous reset."""
 
     def __init__(self, design: Design) -> None:
         self.design = design
@@ -33,12 +35,13 @@ class Accelerator(wiring.Component):
         super().__init__(members | {"irq": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
+        """The hardware."""
         m = Module()
         design = self.design
         start = Signal()
         restart = ResetInserter(start)  # every run begins from the same state
         compute, post, loader, storer = ComputeUnit(design), PostUnit(design), Loader(design), Storer(design)
-        units = {"load": loader, "compute": compute, "post": post, "store": storer}
+        units: dict[str, Any] = {"load": loader, "compute": compute, "post": post, "store": storer}
         m.submodules.control = control = Control()
         sequencer = Sequencer(design)
         # The sequencer sees start itself in the cycle after the reset.
@@ -122,7 +125,7 @@ class Accelerator(wiring.Component):
                 drives_us = self.signature.members[prefix + name].flow is Out
                 m.d.comb += outer.eq(port) if drives_us else port.eq(outer)
 
-    def _completion(self, m: Module, start: Signal, sequencer: Sequencer, units: dict):
+    def _completion(self, m: Module, start: Signal, sequencer: Sequencer, units: dict[str, Any]) -> Value:
         """Counts of pushed and completed commands; gives the counts to all units. Returns: nothing is outstanding."""
         equal = []
         for name in UNITS:
@@ -139,7 +142,9 @@ class Accelerator(wiring.Component):
         return Cat(*equal).all()
 
     @staticmethod
-    def _increments(loader: Loader, storer: Storer, compute: ComputeUnit, post: PostUnit, sequencer: Sequencer) -> dict:
+    def _increments(
+        loader: Loader, storer: Storer, compute: ComputeUnit, post: PostUnit, sequencer: Sequencer
+    ) -> dict[Event, Value]:
         """By how much each counter grows in this cycle."""
         act_reads = compute.event_act_reads + post.event_act_reads
         return {
@@ -166,5 +171,3 @@ class Accelerator(wiring.Component):
 
 def _members(*signatures: wiring.Signature) -> list[tuple[str, wiring.Member]]:
     return [item for signature in signatures for item in signature.members.items()]
-
-

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -200,7 +201,7 @@ def _compute(machine: _Machine, c: Compute) -> None:
     taken = bank[:, np.where(inside, address, 0)]  # (batch, groups, taps, pixels, R)
     taken = np.where(inside[..., None], taken, np.int8(cfg.pad_value))
     terms = c.groups * taps * design.rows
-    real = np.float32 if terms <= FLOAT32_TERMS else np.float64
+    real: type[np.floating[Any]] = np.float32 if terms <= FLOAT32_TERMS else np.float64
     left = taken.astype(real).transpose(0, 3, 1, 2, 4).reshape(machine.batch * pixels, terms)
     right = weights.astype(real).transpose(1, 0, 2).reshape(terms, -1)
     sums = (left @ right).reshape(machine.batch, pixels, c.n_tiles, design.cols).transpose(0, 2, 1, 3)
@@ -270,7 +271,7 @@ def _post(machine: _Machine, c: Post) -> None:
     if c.residual:
         operand = _chunks(machine.activations[c.res_addr // ACTIVATION_BANK], lanes)
         r = operand[:, c.res_addr % ACTIVATION_BANK + offset, d % per].astype(np.int64)
-        y = y + _round_shift((r - cfg.res_zero_point) * cfg.res_multiplier, np.int64(cfg.res_shift))
+        y = y + _round_shift((r - cfg.res_zero_point) * cfg.res_multiplier, np.full(1, cfg.res_shift, np.int64))
     target = _chunks(machine.activations[c.dst_addr // ACTIVATION_BANK], lanes)
     words = c.dst_addr % ACTIVATION_BANK + offset
     _check(int(words.max()) < design.activation_words, "activation range", c)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil
 
-from accel.commands import Compute
+from accel.commands import Command, Compute
 from accel.design import Design
 from accel.events import Event
 from accel.program import LayerInfo, Program
@@ -128,10 +128,9 @@ def _layers(program: Program, timing: Timing) -> tuple[LayerResult, ...]:
     streamed = 0  # the cycle up to which every cycle of the array is accounted for
     before: Timed | None = None
     owners = _owner(program)
-    history = [(owners[0] if owners else 0, None, timing.first_fetch)]
+    history: list[tuple[int, Command | None, Timed]] = [(owners[0] if owners else 0, None, timing.first_fetch)]
     history += [(o, c, t) for o, c, t in zip(owners, program.commands, timing.commands, strict=True) if t is not None]
     for owner, command, timed in history:
-        assert timed is not None
         events[owner].update(timed.step.events)
         last[owner] = max(last[owner], timed.step.complete)
         first[owner] = min(first[owner], timed.step.pop)

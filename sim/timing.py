@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 from accel.commands import (
     COMMAND_BYTES,
@@ -85,7 +86,7 @@ def first_fetch(design: Design, program_offset: int, count: int) -> Load:
 
 def time_commands(design: Design, commands: tuple[Command, ...], program_offset: int, fetch_count: int) -> Timing:
     """As `time_program`, of bare commands."""
-    units = {
+    units: dict[str, Any] = {
         "load": LoadTiming(design),
         "compute": ComputeTiming(design),
         "post": PostTiming(design),

@@ -123,7 +123,8 @@ def test_expectations_are_the_reference(emitted: dict[tuple[str, str], Path]) ->
         integer = share(network, images, 4) if technique == "shared-4" else quantise(network, images)
         output = reference_integer.run(integer, reference_integer.quantise_input(integer, images[:1]))
         codes = output[integer.output].ravel()
-        expected, mask = (np.frombuffer((folder / n).read_bytes(), np.int8) for n in ("expected.bin", "expected_mask.bin"))
+        expected = np.frombuffer((folder / "expected.bin").read_bytes(), np.int8)
+        mask = np.frombuffer((folder / "expected_mask.bin").read_bytes(), np.uint8)
         assert expected[mask != 0].tolist() == codes.tolist()
         assert json.loads((folder / "expected.json").read_text())["output_codes"] == codes.tolist()
 

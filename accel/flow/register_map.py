@@ -53,7 +53,7 @@ def _table(registers: tuple[Register, ...]) -> list[str]:
 def header(program: Program) -> str:
     """Registers, error codes, and what a driver writes to run `program`."""
     lines = [
-        "/* Registers of the accelerator (byte offsets), error codes, and the values that start the program in image.bin. */",
+        "/* Registers (byte offsets), error codes, and the values that start the program in image.bin. */",
         "#ifndef ACCELERATOR_H",
         "#define ACCELERATOR_H",
         "",

@@ -12,6 +12,7 @@ import os
 import random
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
@@ -30,7 +31,7 @@ class AxiMemory:
     burst is answered `latency` cycles after its last beat. With `stalls` every handshake waits at random.
     """
 
-    def __init__(self, dut, content: bytearray, latency: int, interval: int, stalls: random.Random | None) -> None:
+    def __init__(self, dut: Any, content: bytearray, latency: int, interval: int, stalls: random.Random | None) -> None:
         self.dut, self.content, self.latency, self.interval, self.stalls = dut, content, latency, interval, stalls
         self.beat = len(dut.m_axi_wstrb)
         self.cycle = 0
@@ -49,6 +50,7 @@ class AxiMemory:
             getattr(self.dut, name).value = value
 
     def luck(self) -> bool:
+        """Whether a handshake may happen in this cycle."""
         return self.stalls is None or self.stalls.random() < 0.6
 
     def drive(self) -> None:
@@ -73,7 +75,8 @@ class AxiMemory:
         beats = int(getattr(self.dut, f"m_axi_{channel}len").value) + 1
         last = address + beats * self.beat - 1
         assert address // 4096 == last // 4096, f"a burst at {address:#x} crosses 4 KiB"
-        assert DRAM_BASE <= address <= last < DRAM_BASE + len(self.content), f"a burst at {address:#x} leaves the memory"
+        end = DRAM_BASE + len(self.content)
+        assert DRAM_BASE <= address <= last < end, f"a burst at {address:#x} leaves the memory"
         return address - DRAM_BASE, beats
 
     async def step(self) -> None:
@@ -139,7 +142,7 @@ class AxiMemory:
         return int(self.dut.s_axil_rdata.value)
 
 
-async def prepare(dut, stalls: random.Random | None = None) -> AxiMemory:
+async def prepare(dut: Any, stalls: random.Random | None = None) -> AxiMemory:
     """Clock, reset, and a memory with the image."""
     Clock(dut.clk, 10, unit="ns").start()
     content = bytearray(EXPECTED["dram_bytes"])
@@ -188,7 +191,7 @@ def check_output(memory: AxiMemory) -> None:
 
 
 @cocotb.test()
-async def registers(dut) -> None:
+async def registers(dut: Any) -> None:
     """The register file reads as the map says, and writes stay."""
     memory = await prepare(dut)
     assert await memory.read("VERSION") == EXPECTED["version"]
@@ -199,7 +202,7 @@ async def registers(dut) -> None:
 
 
 @cocotb.test()
-async def inference(dut) -> None:
+async def inference(dut: Any) -> None:
     """One inference: output bytes, cycles, and every performance counter."""
     memory = await prepare(dut)
     cycles = await run_program(memory)
@@ -216,7 +219,7 @@ async def inference(dut) -> None:
 
 
 @cocotb.test()
-async def inference_with_stalls(dut) -> None:
+async def inference_with_stalls(dut: Any) -> None:
     """Against a memory that stalls at random the output bytes are the same."""
     memory = await prepare(dut, random.Random(1))
     await run_program(memory)
