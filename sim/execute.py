@@ -164,7 +164,9 @@ def _load(machine: _Machine, c: Load) -> None:
         words = layout.dram_to_words(data[0].view(np.int8), zeta, beat).view(np.uint8)
         _check(at + len(words) <= depth, f"{target.name.lower()} range", c)
         buffer = {
-            Target.WEIGHT: machine.weights, Target.PARAMETER: machine.parameters, Target.CODEBOOK: machine.codebook
+            Target.WEIGHT: machine.weights,
+            Target.PARAMETER: machine.parameters,
+            Target.CODEBOOK: machine.codebook,
         }[target]
         buffer[at : at + len(words)] = words
 

@@ -86,9 +86,7 @@ def conv(
     shape = (out, source.shape[0] // groups, kernel, kernel)
     weights = np.random.default_rng(len(name)).integers(-128, 128, shape).astype(np.int8)
     other = Residual(residual.name, 20000, 15, residual.zero_point) if residual else None
-    layer = MatrixLayer(
-        name, source.name, f"{name}:out", weights, window, requantise(out, zero_point), groups, other
-    )
+    layer = MatrixLayer(name, source.name, f"{name}:out", weights, window, requantise(out, zero_point), groups, other)
     return layer, TensorSpec(layer.output, (out, *window.output_size(*source.shape[1:])), 1.0, zero_point)
 
 

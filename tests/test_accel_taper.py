@@ -17,9 +17,7 @@ from accel.compiler.taper import tapered
     st.integers(1, 60),
     st.integers(1, 9),
 )
-def test_chunks_are_a_partition(
-    tiles: int, groups: int, ratio: float, extra: float, most: int, height: int
-) -> None:
+def test_chunks_are_a_partition(tiles: int, groups: int, ratio: float, extra: float, most: int, height: int) -> None:
     chunks = tapered(tiles, groups, 8.0, 8.0 * ratio, extra, most, height, 1.0)
     seen: set[tuple[int, int]] = set()
     for (n0, n1), (g0, g1) in chunks:

@@ -346,4 +346,3 @@ class MatrixWriter:
             uniform_multiplier=int(r.multiplier[0]) if self.task.uniform else 0,
             uniform_shift=int(r.shift[0]) if self.task.uniform else 0,
         )
-

@@ -154,7 +154,7 @@ class OutputStorer:
             for store in stores(self.stream.design, self.place, self.flat, self.view, groups, rows, cols):
                 self.stream.op(store)
             return
-        first, last = (cols if self.flat else (rows[0] * pitch, rows[1] * pitch))
+        first, last = cols if self.flat else (rows[0] * pitch, rows[1] * pitch)
         self._merge((groups[0], groups[1], first, last))
         words = sum((g1 - g0) * (b - a) for g0, g1, a, b in self.pending)
         if words >= self.enough:
