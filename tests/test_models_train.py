@@ -6,7 +6,8 @@ import pytest
 from models import onnx_read, reference_float
 from models.errors import InputError
 from models.idx import write_idx
-from models.train import LARGEST_SHIFT, Epoch, lenet5, lenet_300_100, read_mnist, shift, train
+from models.fit import Epoch, read_images, shift
+from models.train import lenet5, lenet_300_100, train
 
 
 @pytest.fixture
@@ -32,11 +33,11 @@ def test_architectures():
 def test_shift_moves_whole_images():
     images = np.zeros((500, 28, 28), np.uint8)
     images[:, 10, 12] = 7
-    moved = shift(images, np.random.default_rng(0))
+    moved = shift(images, np.random.default_rng(0), 2)
     assert moved.shape == images.shape
     assert (moved.sum((1, 2)) == 7).all()
     _, rows, columns = np.nonzero(moved)
-    k = LARGEST_SHIFT
+    k = 2
     assert {(r - 10, c - 12) for r, c in zip(rows, columns, strict=True)} == {
         (y, x) for y in range(-k, k + 1) for x in range(-k, k + 1)
     }
@@ -56,13 +57,13 @@ def test_bad_arguments(small_mnist, tmp_path, monkeypatch):
 def test_folder_without_the_files(small_mnist):
     (small_mnist / "t10k-labels-idx1-ubyte").unlink()
     with pytest.raises(InputError, match="t10k-labels-idx1-ubyte cannot be read: No such file"):
-        read_mnist(small_mnist)
+        read_images(small_mnist)
 
 
 def test_labels_that_do_not_fit(small_mnist):
     write_idx(small_mnist / "train-labels-idx1-ubyte", np.zeros(3, np.uint8))
     with pytest.raises(InputError, match="train set must be images of 28 x 28 with labels"):
-        read_mnist(small_mnist)
+        read_images(small_mnist)
 
 
 @pytest.mark.train
@@ -83,7 +84,7 @@ def test_trains_and_resumes_to_the_same_network(small_mnist, tmp_path, name):
     with pytest.raises(InputError, match="belongs to another run"):
         train(name, small_mnist, tmp_path / "resumed.onnx", 2, 3)
     resumed = train(name, small_mnist, tmp_path / "resumed.onnx", 1, 3)
-    data = read_mnist(small_mnist)["test_images"][:, None].astype(np.float32) / 255
+    data = read_images(small_mnist).test_images[:, None].astype(np.float32) / 255
     np.testing.assert_array_equal(reference_float.run(whole, data), reference_float.run(resumed, data))
     written = onnx_read.read(tmp_path / "whole.onnx")
     np.testing.assert_array_equal(reference_float.run(whole, data), reference_float.run(written, data))

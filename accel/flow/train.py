@@ -7,7 +7,8 @@ from pathlib import Path
 from rich.console import Console
 
 from accel.flow.report import check_folder
-from models.train import Epoch, train
+from models.fit import Epoch
+from models.train import train
 
 
 def run(where: Console, name: str, data: Path, out: Path, epochs: int, seed: int) -> None:
