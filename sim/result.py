@@ -28,7 +28,8 @@ class LayerResult:
 
     `stalls`: cycles in which the array did not stream, by what it waited for: "load", "post", "store" (commands of
     these units), "program" (its command had not been dispatched), "fill" (first weights of a block),
-    "drain" (after the last sum: post-processing and storing). `events` as in `accel.events`.
+    "drain" (after the last sum: post-processing and storing). `events` as in `accel.events`; the
+    layers' counts sum to the program's.
     """
 
     name: str
@@ -132,6 +133,7 @@ def _layers(program: Program, timing: Timing) -> tuple[LayerResult, ...]:
     history += [(o, c, t) for o, c, t in zip(owners, program.commands, timing.commands, strict=True) if t is not None]
     for owner, command, timed in history:
         events[owner].update(timed.step.events)
+        events[owner][Event.COMMANDS] += 1
         last[owner] = max(last[owner], timed.step.complete)
         first[owner] = min(first[owner], timed.step.pop)
         if isinstance(command, Compute):

@@ -1,0 +1,84 @@
+"""Small networks as ONNX files, and what every wrong command line must look like, for the tests of `accel.flow`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from accel.flow.cli import run
+
+SHAPE = (2, 6, 6)
+CLASSES = 4
+
+
+def weights(seed: int = 0) -> dict[str, NDArray[np.float32]]:
+    """A 3 x 3 convolution from two channels to three, and a fully connected layer to four classes."""
+    random = np.random.default_rng(seed)
+    shapes = {"w": (3, 2, 3, 3), "v": (48, CLASSES)}
+    return {name: random.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def classes_of(inputs: NDArray[Any], seed: int = 0) -> NDArray[np.int64]:
+    """What `write_network`'s network makes of `inputs` (n, 2, 6, 6), in float64, without the project's own code."""
+    made = weights(seed)
+    windows = np.lib.stride_tricks.sliding_window_view(inputs.astype(float), (3, 3), (2, 3))
+    maps = np.maximum(np.einsum("ncyxij,ocij->noyx", windows, made["w"]), 0)
+    return (maps.reshape(len(inputs), -1) @ made["v"]).argmax(1)
+
+
+def write_network(path: Path, softmax: bool = False, names: Sequence[str] = ("conv", "fc"), **changed: Any) -> Path:
+    """That network as an ONNX file; `changed` replaces constants "w" and "v"."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], name=names[0]),
+        helper.make_node("Relu", ["c"], ["r"], name="relu"),
+        helper.make_node("Flatten", ["r"], ["f"], name="flat"),
+        helper.make_node("Gemm", ["f", "v"], ["y"], name=names[1]),
+    ]
+    if softmax:
+        nodes.append(helper.make_node("Softmax", ["y"], ["s"], name="soft"))
+    return write_model(path, nodes, weights() | changed)
+
+
+def write_model(path: Path, nodes: Sequence[onnx.NodeProto], constants: dict[str, NDArray[Any]]) -> Path:
+    """An ONNX file from input "x" to the last node's output."""
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ("n", *SHAPE))],
+        [helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    path.write_bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=10).SerializeToString()
+    )
+    return path
+
+
+def inputs(count: int, seed: int = 1) -> NDArray[np.float32]:
+    """Normal inputs for that network."""
+    return np.random.default_rng(seed).standard_normal((count, *SHAPE)).astype(np.float32)
+
+
+def save(path: Path, array: NDArray[Any]) -> str:
+    """The array as a .npy file; returns its path as an argument."""
+    np.save(path, array)
+    return str(path)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The one line on standard error with which `accel` refuses these arguments; nothing else may be printed."""
+    capsys.readouterr()
+    assert run([str(argument) for argument in arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("accel: ")
+    assert printed.err.count("\n") == 1
+    assert printed.err.endswith("\n")
+    return printed.err.strip()
