@@ -1,0 +1,1 @@
+"""Compression: functions from a Network to a smaller Network, and what the result's weights take when encoded."""

@@ -1,0 +1,87 @@
+"""Weight sharing in float: 1-D k-means on the weights of each layer (Han et al., arXiv 1510.00149, section 3).
+
+The three initialisations of the paper's section 3.2. In one dimension a cluster is an interval of the sorted weights,
+so an iteration of Lloyd's algorithm needs only the borders, by binary search, and the sums between them, from prefix
+sums: k * log(weights) instead of k * weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.compress.prune import matrix_layers, with_weights
+from models.errors import InputError
+from models.graph import Network
+
+Start = Literal["linear", "density", "random"]
+STARTS: tuple[Start, ...] = ("linear", "density", "random")
+# Lloyd's algorithm always ends, but rounding could make it alternate between two equally good borders.
+LARGEST_ITERATIONS = 10_000
+Double = NDArray[np.float64]
+
+
+def initial(ascending: Double, count: int, start: Start, seed: int = 0) -> Double:
+    """`count` ascending centroids for weights that ascend.
+
+    linear: evenly between the smallest and the largest; density: evenly in the cumulative distribution; random: drawn
+    from the weights without replacement (with, if there are fewer).
+    """
+    if start == "linear":
+        return np.linspace(ascending[0], ascending[-1], count)
+    if start == "density":
+        return np.quantile(ascending, (np.arange(count) + 0.5) / count)
+    generator = np.random.default_rng(seed)
+    return np.sort(generator.choice(ascending, count, replace=len(ascending) < count))
+
+
+def lloyd(ascending: Double, centroids: Double) -> Double:
+    """The centroids after convergence, ascending. A cluster that loses all its weights keeps its centroid."""
+    sums = np.concatenate([[0.0], np.cumsum(ascending)])
+    borders = np.empty(0, np.int64)
+    for _ in range(LARGEST_ITERATIONS):
+        former = borders
+        borders = np.searchsorted(ascending, (centroids[1:] + centroids[:-1]) / 2)
+        if np.array_equal(borders, former):
+            break
+        ends = np.concatenate([[0], borders, [len(ascending)]])
+        counts = np.diff(ends)
+        means = np.diff(sums[ends]) / np.maximum(counts, 1)
+        centroids = np.where(counts > 0, means, centroids)
+    return centroids
+
+
+def nearest(weights: NDArray[np.float32], centroids: Double) -> NDArray[np.uint8]:
+    """The index of the nearest of at most 256 ascending centroids, in the shape of `weights`."""
+    return np.searchsorted((centroids[1:] + centroids[:-1]) / 2, weights.astype(np.float64)).astype(np.uint8)
+
+
+def share_weights(network: Network, bits: Mapping[str, int], start: Start = "linear", seed: int = 0) -> Network:
+    """Give the layers named at most 2**bits different weights each.
+
+    In a layer that holds zeros these stay out of the clusters: 2**bits - 1 centroids for the other weights, and 0.
+    Raises InputError for a layer that does not exist, bits outside 1..8, and an unknown `start`.
+    """
+    if start not in STARTS:
+        raise InputError(f"start of weight sharing must be one of {', '.join(STARTS)}, not {start!r}")
+    names = [layer.name for layer in matrix_layers(network)]
+    for name, value in bits.items():
+        if name not in names:
+            raise InputError(f"{network.name}: bits must name one of {', '.join(names)}, not {name!r}")
+        if value not in range(1, 9):
+            raise InputError(f"{network.name}: bits of weight sharing of {name} must be 1..8, not {value}")
+    changed = {}
+    for layer in matrix_layers(network):
+        if layer.name not in bits:
+            continue
+        used = layer.weights != 0
+        pruned = not used.all()
+        ascending = np.sort(layer.weights[used]).astype(np.float64)
+        if len(ascending):
+            centroids = lloyd(ascending, initial(ascending, 2 ** bits[layer.name] - pruned, start, seed))
+            shared = centroids.astype(np.float32)[nearest(layer.weights, centroids)]
+            changed[layer.name] = np.where(used, shared, np.float32(0))
+    return with_weights(network, changed)
