@@ -46,12 +46,14 @@ def write_network(path: Path, softmax: bool = False, names: Sequence[str] = ("co
     return write_model(path, nodes, weights() | changed)
 
 
-def write_model(path: Path, nodes: Sequence[onnx.NodeProto], constants: dict[str, NDArray[Any]]) -> Path:
-    """An ONNX file from input "x" to the last node's output."""
+def write_model(
+    path: Path, nodes: Sequence[onnx.NodeProto], constants: dict[str, NDArray[Any]], shape: tuple[int, ...] = SHAPE
+) -> Path:
+    """An ONNX file from input "x" (n, *shape) to the last node's output."""
     graph = helper.make_graph(
         nodes,
         "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ("n", *SHAPE))],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ("n", *shape))],
         [helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, None)],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )

@@ -132,3 +132,9 @@ def test_host_layers_are_listed_with_their_bytes(tmp_path: Path, capsys: pytest.
     assert warning in printed.err
     assert accel(["simulate", str(path)]) == 0
     assert "host: softmax 'soft' is not priced; 4 bytes cross to the host" in capsys.readouterr().out
+
+
+def test_data_of_a_simulation_claims_no_accuracy(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is measured, so only the calibration is named."""
+    assert accel(["simulate", "lenet-300-100", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["data"] == "calibrated on 512 MNIST training images"

@@ -80,7 +80,7 @@ def compare(
     float_network, from_zoo = _network(network)
     folder = out or Path("accel-out") / float_network.name
     report.check_folder(folder)
-    data = resolve(float_network, from_zoo, calibration, test, labels)
+    data = resolve(float_network, from_zoo, calibration, test or ("mnist" if from_zoo else ""), labels)
     with progress(job.steps(chosen, rows)) as advance:
         comparison = job.compare(float_network, data, chosen, rows, advance)
     report.write(folder, report.files(comparison))
@@ -107,7 +107,7 @@ def simulate(
 
     chosen, on = find(technique), designs_module.load(design)
     float_network, from_zoo = _network(network)
-    data = resolve(float_network, from_zoo, calibration, "mnist" if from_zoo else "")
+    data = resolve(float_network, from_zoo, calibration)
     with progress(2) as advance:
         advance(f"{chosen.title}: compressing")
         integer = chosen.apply(float_network, data.calibration)

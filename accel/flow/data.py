@@ -31,25 +31,26 @@ class Data:
 
 
 def resolve(network: Network, from_zoo: bool, calibration: str = "", test: str = "", labels: str = "") -> Data:
-    """The data for `network`: what the user names, MNIST for the zoo's networks, else random calibration.
+    """The data for `network`: what the user names, else for calibration MNIST (the zoo's networks) or random numbers.
 
     `calibration` and `test` are .npy files or "mnist" (its images as pixel / 255); `labels` belongs to a test file.
 
     Raises InputError for a file that is not what it should be, and for labels without test or the reverse.
     """
     if from_zoo:
-        calibration, test = calibration or MNIST, test or MNIST
-    if bool(labels) != (test not in ("", MNIST)):
-        raise InputError(
-            f"--labels must go with a --test file, and {f'--test is {test!r}' if test else 'there is no --test'}"
-        )
+        calibration = calibration or MNIST
+    own_test = test not in ("", MNIST)
+    if own_test and not labels:
+        raise InputError(f"--test {test} must come with --labels, the classes of its inputs, and does not")
+    if labels and not own_test:
+        raise InputError(f"--labels must go with a --test file, and --test is {test or 'missing'}")
     sources, warning = [], ""
     if calibration == MNIST:
         ranges: Array = zoo.preprocess(zoo.mnist_calibration())
         sources.append(f"calibrated on {len(ranges)} MNIST training images")
     elif calibration:
         ranges = _inputs(network, calibration)
-        sources.append(f"calibrated on {len(ranges)} inputs of {Path(calibration).name}")
+        sources.append(f"calibrated on {len(ranges)} inputs of {_shown(calibration)}")
     else:
         shape = (RANDOM_INPUTS, *network.shapes[network.input])
         ranges = np.random.default_rng(0).standard_normal(shape, np.float32)
@@ -61,32 +62,33 @@ def resolve(network: Network, from_zoo: bool, calibration: str = "", test: str =
     if not test:
         return Data(ranges, None, None, sources[0], warning)
     if test == MNIST:
-        images, digits = zoo.mnist_test()
-        inputs, classes = zoo.preprocess(images), digits
-        sources.append(f"accuracy on {len(digits):,} MNIST test images")
+        images, classes = zoo.mnist_test()
+        inputs = zoo.preprocess(images)
+        sources.append(f"accuracy on {len(inputs):,} MNIST test images")
     else:
         inputs, classes = _inputs(network, test), _array(labels)
-        if classes.dtype.kind not in "iu" or len(classes.shape) < 1 or len(classes) != len(inputs):
-            raise InputError(
-                f"{labels}: labels must be integers, one for each of the {len(inputs)} test inputs, "
-                f"not {classes.dtype} of shape {classes.shape}"
-            )
-        sources.append(f"accuracy on {len(classes):,} inputs of {Path(test).name}")
+        sources.append(f"accuracy on {len(inputs):,} inputs of {_shown(test)}")
     reference_float.check_inputs(network, inputs)
+    _check_labels(network, len(inputs), classes, labels or MNIST)
     return Data(ranges, inputs, classes, ", ".join(sources), warning)
+
+
+def _shown(path: str) -> str:
+    """The name of a file as text that every output can hold."""
+    return Path(path).name.encode(errors="replace").decode()
 
 
 def _array(path: str) -> Array:
     """The array in a .npy file. Raises InputError."""
     try:
-        found = np.load(path, allow_pickle=False)
+        with open(path, "rb") as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (ValueError, EOFError):
-        found = None
-    if not isinstance(found, np.ndarray):
-        raise InputError(f"{path} must be a .npy file of numbers, and is damaged or something else")
-    return found
+    except MemoryError:
+        raise InputError(f"{path} must fit in memory, and does not: it is damaged or too large") from None
+    except Exception:  # a header is a Python literal: what a damaged one raises is not documented
+        raise InputError(f"{path} must be a .npy file of numbers, and is damaged or something else") from None
 
 
 def _inputs(network: Network, path: str) -> Array:
@@ -94,35 +96,50 @@ def _inputs(network: Network, path: str) -> Array:
     found = _array(path)
     if found.dtype.kind != "f":
         raise InputError(f"{path} must hold floats, as the network reads them, not {found.dtype}")
-    if not found.size:
-        raise InputError(f"{path} must hold at least one input, not none")
     try:
         reference_float.check_inputs(network, found)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    if not np.isfinite(found).all():
-        raise InputError(f"{path} must be finite, and holds NaN or Inf")
-    return found.astype(np.float32)
+    with np.errstate(over="ignore"):
+        single = found.astype(np.float32)
+    if not np.isfinite(single).all():
+        raise InputError(f"{path} must be finite as float32, and holds NaN, Inf or a number that is too large")
+    return single
+
+
+def _check_labels(network: Network, count: int, labels: Array, what: str) -> None:
+    """Raise InputError unless `labels` are classes of `network`, one for each prediction on `count` inputs."""
+    shape = network.shapes[network.output]
+    classes, places = (shape[1], shape[:1]) if len(shape) == 2 else (shape[0], shape[1:])
+    expected = (count, *places)
+    if labels.dtype.kind not in "iu" or labels.shape != expected:
+        raise InputError(
+            f"{what}: labels must be integers of shape {expected}, one for each prediction on the {count} test inputs, "
+            f"not {labels.dtype} of shape {labels.shape}"
+        )
+    if labels.min() < 0 or labels.max() >= classes:
+        raise InputError(f"{what}: labels must be 0..{classes - 1}, not {labels.min()}..{labels.max()}")
 
 
 def accuracy_percent(network: IntegerNetwork, data: Data) -> float | None:
-    """Accuracy of the integer reference on the test inputs, None without any. Raises InputError."""
+    """Accuracy of the integer reference on the test inputs, None without any. Raises InputError.
+
+    The largest code is the largest value, before softmax as after it.
+    """
     if data.test is None or data.labels is None:
         return None
-    codes = reference_integer.quantise_input(network, data.test)
-    output = reference_integer.run(network, codes)[network.output]
-    return _right_percent(network.name, reference_integer.dequantise_output(network, output), data.labels)
+    codes = reference_integer.run(network, reference_integer.quantise_input(network, data.test))[network.output]
+    # (n, channels, height, width): channels are the classes, except that a flattened tensor is held as it was.
+    return _right_percent(codes.reshape(len(codes), -1, *data.labels.shape[1:]).argmax(1), data.labels)
 
 
 def float_accuracy_percent(network: Network, data: Data) -> float | None:
     """As `accuracy_percent`, of the float network."""
     if data.test is None or data.labels is None:
         return None
-    return _right_percent(network.name, reference_float.run(network, data.test), data.labels)
+    outputs = reference_float.run(network, data.test)
+    return _right_percent(outputs.argmax(2 if outputs.ndim == 3 else 1), data.labels)
 
 
-def _right_percent(name: str, outputs: Array, labels: Array) -> float:
-    chosen = outputs.argmax(1)
-    if chosen.shape != labels.shape:
-        raise InputError(f"{name}: labels must have the shape {chosen.shape} of the predictions, not {labels.shape}")
+def _right_percent(chosen: Array, labels: Array) -> float:
     return 100 * int((chosen == labels).sum()) / labels.size
