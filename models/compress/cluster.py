@@ -41,11 +41,11 @@ def initial(ascending: Double, count: int, start: Start, seed: int = 0) -> Doubl
 def lloyd(ascending: Double, centroids: Double) -> Double:
     """The centroids after convergence, ascending. A cluster that loses all its weights keeps its centroid."""
     sums = np.concatenate([[0.0], np.cumsum(ascending)])
-    borders = np.empty(0, np.int64)
+    borders: NDArray[np.int64] | None = None
     for _ in range(LARGEST_ITERATIONS):
         former = borders
         borders = np.searchsorted(ascending, (centroids[1:] + centroids[:-1]) / 2)
-        if np.array_equal(borders, former):
+        if former is not None and np.array_equal(borders, former):
             break
         ends = np.concatenate([[0], borders, [len(ascending)]])
         counts = np.diff(ends)

@@ -1,0 +1,225 @@
+"""Pruning by magnitude, thresholds, N:M and channels: what is left is what a reader would keep by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models import onnx_write, reference_float
+from models.compress.channels import drop_channels, macs, strongest
+from models.compress.prune import (
+    densities_for,
+    matrix_layers,
+    n_of_m,
+    report,
+    sensitivity,
+    to_density,
+    to_threshold,
+    with_weights,
+)
+from models.errors import InputError
+from models.graph import Activation, Add, Conv, Linear, Network, Pool, Reshape, build
+from models.integer import Window
+from models.train import lenet5, lenet_300_100
+from tests.model_networks import draw_inputs, draw_network, onnxruntime_output
+
+rngs = st.randoms(use_true_random=False)
+
+
+@settings(deadline=None, max_examples=60)
+@given(rngs)
+def test_the_largest_weights_stay(rng: Random) -> None:
+    network = draw_network(rng)
+    density = {layer.name: rng.random() for layer in matrix_layers(network) if rng.random() < 0.7}
+    pruned = to_density(network, density)
+    for before, after in zip(matrix_layers(network), matrix_layers(pruned), strict=True):
+        if before.name not in density:
+            np.testing.assert_array_equal(before.weights, after.weights)
+            continue
+        kept = after.weights != 0
+        assert kept.sum() == round(density[before.name] * before.weights.size)
+        np.testing.assert_array_equal(after.weights[kept], before.weights[kept])
+        np.testing.assert_array_equal(after.bias, before.bias)
+        if 0 < kept.sum() < kept.size:
+            assert np.abs(before.weights[kept]).min() >= np.abs(before.weights[~kept]).max()
+
+
+def test_zeros_stay_zeros() -> None:
+    network = to_density(lenet_300_100(np.random.default_rng(0)), {"ip1": 0.1})
+    again = to_density(network, {"ip1": 0.5})
+    assert report(again)[0].kept == report(network)[0].kept == round(0.1 * 784 * 300)
+
+
+def test_thresholds_are_in_standard_deviations() -> None:
+    network = lenet_300_100(np.random.default_rng(0))
+    pruned = to_threshold(network, {"ip1": 1.0})
+    # A normal distribution has 31.7 % of its mass outside one standard deviation.
+    assert report(pruned)[0].density == pytest.approx(0.317, abs=0.005)
+    assert report(pruned)[1].density == 1
+
+
+@settings(deadline=None, max_examples=60)
+@given(rngs, st.integers(1, 4), st.integers(0, 3))
+def test_n_of_m(rng: Random, n: int, more: int) -> None:
+    m = n + more
+    network = draw_network(rng)
+    names = tuple(layer.name for layer in matrix_layers(network))
+    pruned = n_of_m(network, n, m, names)
+    for before, after in zip(matrix_layers(network), matrix_layers(pruned), strict=True):
+        rows = np.moveaxis(before.weights, 1, -1).reshape(-1, before.weights.shape[1])
+        found = np.moveaxis(after.weights, 1, -1).reshape(rows.shape)
+        for row, kept in zip(rows, found, strict=True):
+            for start in range(0, len(row), m):
+                group, left = row[start : start + m], kept[start : start + m]
+                assert np.count_nonzero(left) == min(n, len(group))
+                assert sorted(np.abs(left[left != 0])) == sorted(np.abs(group))[-min(n, len(group)) :]
+
+
+def test_n_of_m_leaves_short_layers_alone() -> None:
+    pruned = n_of_m(lenet5(np.random.default_rng(0)), 2, 4)
+    assert [round(layer.density, 3) for layer in report(pruned)] == [1, 0.5, 0.5, 0.5]
+
+
+def toy() -> Network:
+    """Two layers of which the second is the one that matters."""
+    generator = np.random.default_rng(0)
+    weights = generator.standard_normal((40, 30)).astype(np.float32)
+    return build(
+        "toy",
+        "x",
+        (30,),
+        (
+            Linear("a", ("x",), "a", weights, np.zeros(40, np.float32)),
+            Linear("b", ("a",), "b", weights.T.copy(), np.zeros(30, np.float32)),
+        ),
+    )
+
+
+def test_sensitivity_chooses_what_costs_least() -> None:
+    network = toy()
+
+    def quality(pruned: Network) -> float:
+        a, b = (layer.density for layer in report(pruned))
+        return 100 - 1 * (1 - a) - 50 * (1 - b)
+
+    scan = sensitivity(network, quality, (0.5, 0.1))
+    assert scan["a"] == {0.5: pytest.approx(99.5), 0.1: pytest.approx(99.1)}
+    for target in (0.8, 0.55, 0.4, 0.1):
+        chosen = densities_for(network, scan, target, 100.0)
+        assert (chosen["a"] + chosen["b"]) / 2 == pytest.approx(target)
+        assert chosen["b"] == 1.0 or chosen["a"] == pytest.approx(0.1)
+    with pytest.raises(InputError, match=r"density must be at least 0\.100 for this scan, not 0\.05"):
+        densities_for(network, scan, 0.05, 100.0)
+
+
+def channel_network(rng: Random) -> Network:
+    """Convolution, pooling, convolution, flatten, two fully connected layers."""
+    values = np.random.default_rng(rng.getrandbits(32))
+
+    def weights(*shape: int) -> tuple[np.ndarray, np.ndarray]:
+        return values.standard_normal(shape).astype(np.float32), values.standard_normal(shape[0]).astype(np.float32)
+
+    a, b, c = rng.randint(2, 6), rng.randint(2, 6), rng.randint(2, 9)
+    return build(
+        "channels",
+        "x",
+        (2, 8, 8),
+        (
+            Conv("c1", ("x",), "c1", *weights(a, 2, 3, 3), Window((3, 3), pads=(1, 1, 1, 1))),
+            Activation("r1", ("c1",), "r1"),
+            Pool("p1", ("r1",), "p1", "max", Window((2, 2), (2, 2))),
+            Conv("c2", ("p1",), "c2", *weights(b, a, 3, 3), Window((3, 3))),
+            Reshape("f", ("c2",), "f", (b * 4,)),
+            Linear("l1", ("f",), "l1", *weights(c, b * 4)),
+            Activation("r2", ("l1",), "r2"),
+            Linear("l2", ("r2",), "l2", *weights(3, c)),
+        ),
+    )
+
+
+@settings(deadline=None, max_examples=40)
+@given(rngs)
+def test_dropped_channels_are_as_if_they_were_zero(rng: Random) -> None:
+    """The smaller network computes what the whole one does with the outputs of the dropped channels set to 0."""
+    network = channel_network(rng)
+    name, share = rng.choice(["c1", "c2", "l1"]), rng.uniform(0.2, 1)
+    smaller = drop_channels(network, {name: share})
+    layers = []
+    for layer in network.layers:
+        if isinstance(layer, Conv | Linear) and layer.name == name:
+            mask = np.zeros(len(layer.weights), np.float32)
+            mask[strongest(layer, share)] = 1
+            weights = layer.weights * mask.reshape(-1, *[1] * (layer.weights.ndim - 1))
+            layer = replace(layer, weights=weights, bias=layer.bias * mask)
+        layers.append(layer)
+    inputs = draw_inputs(rng, network, 3)
+    expected = reference_float.run(build("silent", "x", (2, 8, 8), tuple(layers)), inputs)
+    np.testing.assert_allclose(reference_float.run(smaller, inputs), expected, rtol=1e-3, atol=1e-3)
+    model = onnx_write.to_model(smaller)
+    np.testing.assert_allclose(onnxruntime_output(model, inputs), expected, rtol=1e-3, atol=1e-3)
+    assert len(next(x for x in matrix_layers(smaller) if x.name == name).weights) == len(strongest(
+        next(x for x in matrix_layers(network) if x.name == name), share))  # fmt: skip
+
+
+@settings(deadline=None, max_examples=20)
+@given(rngs)
+def test_several_layers_at_once_are_one_after_the_other(rng: Random) -> None:
+    network = channel_network(rng)
+    share = {name: rng.uniform(0.2, 1) for name in ("c1", "c2", "l1")}
+    step_by_step = network
+    for name, value in share.items():
+        step_by_step = drop_channels(step_by_step, {name: value})
+    inputs = draw_inputs(rng, network, 2)
+    at_once = drop_channels(network, share)
+    np.testing.assert_array_equal(reference_float.run(at_once, inputs), reference_float.run(step_by_step, inputs))
+    assert sum(macs(at_once).values()) <= sum(macs(network).values())
+
+
+def test_channels_that_cannot_go() -> None:
+    generator = np.random.default_rng(0)
+    conv = generator.standard_normal((2, 2, 1, 1)).astype(np.float32)
+    bias = np.zeros(2, np.float32)
+    network = build(
+        "n",
+        "x",
+        (2, 4, 4),
+        (
+            Conv("a", ("x",), "a", conv, bias, Window((1, 1))),
+            Add("s", ("a", "x"), "s"),
+            Conv("g", ("s",), "g", conv[:, :1], bias, Window((1, 1)), 2),
+            Conv("o", ("g",), "o", conv, bias, Window((1, 1))),
+        ),
+    )
+    with pytest.raises(InputError, match="channels of layer 'a' cannot be dropped, because 's' reads them"):
+        drop_channels(network, {"a": 0.5})
+    with pytest.raises(InputError, match="layer 'g' has groups"):
+        drop_channels(network, {"g": 0.5})
+    with pytest.raises(InputError, match="layer 'o' makes the network's output"):
+        drop_channels(network, {"o": 0.5})
+    with pytest.raises(InputError, match="channels must name one of a, g, o, not 'z'"):
+        drop_channels(network, {"z": 0.5})
+    with pytest.raises(InputError, match="share of channels of a must be above 0 and at most 1, not 0"):
+        drop_channels(network, {"a": 0})
+
+
+def test_bad_arguments() -> None:
+    network = toy()
+    with pytest.raises(InputError, match="density must name one of a, b, not 'c'"):
+        to_density(network, {"c": 0.5})
+    with pytest.raises(InputError, match=r"density of a must be 0\.\.1, not 1\.5"):
+        to_density(network, {"a": 1.5})
+    with pytest.raises(InputError, match=r"n must be 1\.\.m, not 5:4"):
+        n_of_m(network, 5, 4)
+    with pytest.raises(InputError, match="weights"):
+        with_weights(network, {"a": np.zeros((2, 2), np.float32)})
+
+
+def test_macs() -> None:
+    assert macs(lenet5(np.random.default_rng(0))) == {
+        "conv1": 288_000, "conv2": 1_600_000, "ip1": 400_000, "ip2": 5_000,
+    }  # fmt: skip
