@@ -16,6 +16,9 @@ from models.errors import InputError
 from models.graph import Network
 from models.integer import Int8, IntegerNetwork, Shared
 from models.quantise import quantise_with
+from models.quantise_weights import per_channel_weights
+
+Quantised = tuple[Int8, NDArray[np.float64], Shared | None]
 
 
 def share(network: Network, calibration: NDArray[Any], bits: int) -> IntegerNetwork:
@@ -28,16 +31,36 @@ def share(network: Network, calibration: NDArray[Any], bits: int) -> IntegerNetw
     """
     if bits not in range(1, 9):
         raise InputError(f"bits of weight sharing must be 1..8, not {bits}")
+    return quantise_with(
+        network, calibration, lambda weights, smallest: _coded(*cluster(weights, bits), bits, smallest)
+    )
 
-    def codebook_of(
-        weights: NDArray[np.float32], smallest: NDArray[np.float64]
-    ) -> tuple[Int8, NDArray[np.float64], Shared | None]:
-        centroids, indices = cluster(weights, bits)
-        scale = max(float(np.abs(centroids).max()) / 127, float(smallest.max())) or 1.0
-        codebook = np.clip(np.rint(centroids / scale), -127, 127).astype(np.int8)
-        return codebook[indices], np.full(len(weights), scale), Shared(bits, codebook, indices)
 
-    return quantise_with(network, calibration, codebook_of)
+def quantise_compressed(network: Network, calibration: NDArray[Any]) -> IntegerNetwork:
+    """`network` in int8 as its weights are: layers with few different weights become `shared`, others dense.
+
+    A layer counts as shared if it has at most 256 different weights (0 of a pruned layer among them) and twice as many
+    weights or more. `calibration` is as in `models.quantise.quantise`, whose InputErrors are raised.
+    """
+
+    def quantiser(weights: NDArray[np.float32], smallest: NDArray[np.float64]) -> Quantised:
+        values, members = np.unique(weights, return_inverse=True)
+        if len(values) > 256 or 2 * len(values) > weights.size:
+            return per_channel_weights(weights, smallest)
+        bits = max(1, (len(values) - 1).bit_length())
+        full = np.concatenate([values, np.full(2**bits - len(values), values[-1])]).astype(np.float64)
+        return _coded(full, members.reshape(weights.shape).astype(np.uint8), bits, smallest)
+
+    return quantise_with(network, calibration, quantiser)
+
+
+def _coded(
+    centroids: NDArray[np.float64], indices: NDArray[np.uint8], bits: int, smallest: NDArray[np.float64]
+) -> Quantised:
+    """Weights `centroids[indices]` as a codebook of int8 with one scale for the layer."""
+    scale = max(float(np.abs(centroids).max()) / 127, float(smallest.max())) or 1.0
+    codebook = np.clip(np.rint(centroids / scale), -127, 127).astype(np.int8)
+    return codebook[indices], np.full(len(indices), scale), Shared(bits, codebook, indices)
 
 
 def cluster(weights: NDArray[np.float32], bits: int) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:

@@ -3,9 +3,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.compress.cluster import share_weights
+from models.compress.prune import matrix_layers, to_density
 from models.errors import InputError
 from models.graph import Linear, build
-from models.share import cluster, share
+from models.quantise import quantise
+from models.reference_integer import quantise_input, run
+from models.share import cluster, quantise_compressed, share
+from models.train import lenet_300_100
 
 
 def lloyd(weights, count):
@@ -66,3 +71,22 @@ def test_bits_out_of_range(bits):
 def test_equal_weights():
     centroids, indices = cluster(np.full((2, 3), 0.5, np.float32), 4)
     assert (centroids[indices] == 0.5).all()
+
+
+def test_compressed_networks_keep_what_they_are():
+    """A pruned and shared layer has its values in the codebook, 0 as 0; a layer that is neither is dense."""
+    random = np.random.default_rng(0)
+    network = share_weights(to_density(lenet_300_100(random), {"ip1": 0.1}), {"ip1": 4, "ip3": 3})
+    calibration = random.random((20, 1, 28, 28)).astype(np.float32)
+    integer = quantise_compressed(network, calibration)
+    first, second, third = integer.layers
+    assert (first.shared.bits, second.shared, third.shared.bits) == (4, None, 3)
+    np.testing.assert_array_equal(second.weights, quantise(network, calibration).layers[1].weights)
+    for layer, source in ((first, matrix_layers(network)[0]), (third, matrix_layers(network)[2])):
+        flat = layer.weights.reshape(source.weights.shape)
+        np.testing.assert_array_equal(layer.weights, layer.shared.codebook[layer.shared.indices])
+        assert (flat[source.weights == 0] == 0).all()
+        scale = np.abs(source.weights).max() / 127
+        np.testing.assert_allclose(flat * scale, source.weights, atol=0.51 * scale)
+    codes = quantise_input(integer, calibration)
+    assert run(integer, codes)[integer.output].shape == (20, 10, 1, 1)
