@@ -113,13 +113,15 @@ def time_commands(design: Design, commands: tuple[Command, ...], program_offset:
     events[Event.COMMANDS] += 1
     written.extend(loads.program_written(k) for k in range(_fetched(design, fetch)))
     history: list[Timed | None] = []
-    dispatched = 1 - SEQUENCER_INTERVAL + 1
+    dispatched, ended = 1 - SEQUENCER_INTERVAL + 1, False
     for command in commands:
         if not written:
             raise DeadlockError(f"command {len(history)} is never fetched")
         dispatch = max(dispatched + SEQUENCER_INTERVAL, written.popleft() + 2)
         if isinstance(command, (Nop, End)):
-            dispatched = dispatch
+            if not ended:  # what fills the last beat behind END is never read
+                dispatched = dispatch
+            ended = ended or isinstance(command, End)
             history.append(None)
             continue
         unit = UNIT_OF[type(command)]

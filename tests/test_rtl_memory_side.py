@@ -204,6 +204,16 @@ def test_cycles_from_start_to_done(rng: Random, bits: int) -> None:
     assert len(writes.channel.bursts) == expected.events[Event.WRITE_BURSTS]
 
 
+@pytest.mark.parametrize("commands", [[End()], [Nop(), Nop(), End()], [Store(), Nop(), End()]], ids=["1", "2", "3"])
+def test_what_fills_the_last_beat_after_end_takes_no_time(commands: list[Command]) -> None:
+    design = with_memory(design_of(512), 1, 16)
+    assert len(commands) % 2 == 1
+    full = [*commands, Nop()]
+    cycles, error, *_ = run(512, full, len(commands), design)
+    assert error == 0
+    assert cycles == time_commands(design, tuple(full), 0, len(commands)).cycles
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.randoms(use_true_random=False), st.sampled_from(BITS))
 def test_stalls_do_not_stop_it(rng: Random, bits: int) -> None:
