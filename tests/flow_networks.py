@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,11 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from accel.design import load
 from accel.flow.cli import run
+from accel.flow.compare import Comparison, compare
+from accel.flow.data import Data
+from models import zoo
 
 SHAPE = (2, 6, 6)
 CLASSES = 4
@@ -84,3 +89,17 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     assert printed.err.count("\n") == 1
     assert printed.err.endswith("\n")
     return printed.err.strip()
+
+
+@cache
+def calibration() -> NDArray[np.float32]:
+    """64 MNIST training images as the zoo's networks read them."""
+    return zoo.preprocess(zoo.mnist_calibration()[:64])
+
+
+@cache
+def comparison() -> Comparison:
+    """LeNet-300-100 with all techniques on two designs, measured on the first 300 test images."""
+    images, labels = zoo.mnist_test()
+    found = Data(calibration(), zoo.preprocess(images[:300]), labels[:300], "a part of MNIST")
+    return compare(zoo.load("lenet-300-100"), found, [load("edge"), load("nano")])

@@ -1,0 +1,174 @@
+"""`accel compare`: every number of a row is the simulator's, the cost model's or the reference's, counted again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from accel.compile import compile_network
+from accel.design import Design, load
+from accel.events import Event
+from accel.flow.compare import Comparison, Row, compare, steps
+from accel.flow.data import Data
+from accel.flow.techniques import TECHNIQUES, find
+from models import onnx_read, reference_float, reference_integer, zoo
+from models.errors import InputError
+from models.integer import IntegerNetwork
+from models.quantise import quantise
+from models.share import share
+from sim import cost
+from sim.result import simulate
+from tests.flow_networks import calibration, comparison, inputs, write_network
+
+BITS = {"dense": 0, "shared-8": 8, "shared-6": 6, "shared-4": 4, "shared-3": 3, "shared-2": 2}
+DESIGNS = ("edge", "nano")
+WEIGHTS = 784 * 300 + 300 * 100 + 100 * 10
+CHANNELS = 300 + 100 + 10
+
+
+@pytest.fixture(scope="module")
+def found() -> Comparison:
+    return comparison()
+
+
+@pytest.fixture(scope="module")
+def networks() -> dict[str, IntegerNetwork]:
+    """LeNet-300-100 by technique, made without `accel.flow`."""
+    network, images = zoo.load("lenet-300-100"), calibration()
+    return {name: share(network, images, bits) if bits else quantise(network, images) for name, bits in BITS.items()}
+
+
+def row_of(found: Comparison, design: str, technique: str) -> Row:
+    (row,) = (r for r in found.rows if (r.design, r.technique) == (design, technique))
+    return row
+
+
+def test_rows_are_all_techniques_on_each_design(found: Comparison) -> None:
+    assert [(row.design, row.technique) for row in found.rows] == [(d, t) for d in DESIGNS for t in BITS]
+    assert [row.title for row in found.rows[:6]] == [
+        "dense int8", "shared, 8 bits", "shared, 6 bits", "shared, 4 bits", "shared, 3 bits", "shared, 2 bits"
+    ]  # fmt: skip
+    assert [run.result.design.name for run in found.simulations] == [row.design for row in found.rows]
+    assert (found.network, found.parameters) == ("lenet-300-100", WEIGHTS + CHANNELS)
+    assert found.designs == tuple(map(load, DESIGNS))
+    assert found.data_source == "a part of MNIST"
+
+
+@pytest.mark.parametrize("technique", BITS)
+@pytest.mark.parametrize("design", DESIGNS)
+def test_a_row_is_what_simulator_and_cost_model_say(
+    found: Comparison, networks: dict[str, IntegerNetwork], design: str, technique: str
+) -> None:
+    on, row = load(design), row_of(found, design, technique)
+    result = simulate(compile_network(networks[technique], on))
+    events = result.events
+    beats = events[Event.READ_BEATS] + events[Event.WRITE_BEATS]
+    energy = cost.energy(events, on)
+    assert (row.cycles, row.bound_cycles) == (events[Event.CYCLES], result.bound_cycles)
+    assert row.latency_us == pytest.approx(events[Event.CYCLES] / on.clock_mhz)
+    assert row.efficiency == pytest.approx(row.bound_cycles / row.cycles)
+    assert row.dram_bytes == beats * on.memory.axi_bits // 8
+    assert row.dram_uj == pytest.approx(row.dram_bytes * 8 / 32 * 640 / 1e6)
+    assert row.sram_uj * 1e6 == pytest.approx(sum(energy.sram_pj.values()))
+    assert row.compute_low_uj * 1e6 == pytest.approx(energy.compute_low_pj)
+    assert row.compute_high_uj * 1e6 == pytest.approx(energy.compute_high_pj)
+    assert row.static_uj * 1e6 == pytest.approx(energy.static_pj)
+    assert row.total_low_uj == pytest.approx(row.dram_uj + row.sram_uj + row.compute_low_uj + row.static_uj)
+    assert row.total_high_uj == pytest.approx(row.dram_uj + row.sram_uj + row.compute_high_uj + row.static_uj)
+    # Weights of b bits, a record of 8 bytes a channel; the rest is padding to whole tiles, and codebooks.
+    least = WEIGHTS * (BITS[technique] or 8) / 8 + 8 * CHANNELS
+    assert least <= row.weights_bytes <= 1.05 * least + 3 * 256
+    assert row.weights_bytes < row.dram_bytes < 1.1 * row.weights_bytes + 4096
+
+
+def test_ratios_are_to_the_first_row_of_the_same_design(found: Comparison) -> None:
+    for row in found.rows:
+        first = row_of(found, row.design, "dense")
+        assert row.latency_ratio == pytest.approx(row.latency_us / first.latency_us)
+        assert row.energy_ratio == pytest.approx(row.total_high_uj / first.total_high_uj)
+    assert row_of(found, "nano", "dense").latency_us > 1.5 * row_of(found, "edge", "dense").latency_us
+    assert {row_of(found, design, "dense").energy_ratio for design in DESIGNS} == {1.0}
+    assert row_of(found, "edge", "shared-2").energy_ratio < 0.5
+
+
+def test_ratios_of_a_choice_are_to_its_own_first() -> None:
+    network = zoo.load("lenet-300-100")
+    ranges = Data(calibration(), None, None, "")
+    two = compare(network, ranges, [load("edge")], [find("shared-2"), find("shared-8")])
+    first, second = two.rows
+    assert (first.technique, first.latency_ratio, first.energy_ratio) == ("shared-2", 1.0, 1.0)
+    assert second.energy_ratio == pytest.approx(second.total_high_uj / first.total_high_uj)
+    assert second.energy_ratio > 2
+    assert {row.accuracy_percent for row in two.rows} == {two.float_accuracy_percent} == {None}
+
+
+def test_accuracy_is_counted_on_the_references(found: Comparison, networks: dict[str, IntegerNetwork]) -> None:
+    images, labels = zoo.mnist_test()
+    inputs_, labels = zoo.preprocess(images[:300]), labels[:300]
+    exact = reference_float.run(zoo.load("lenet-300-100"), inputs_).argmax(1)
+    assert found.float_accuracy_percent == pytest.approx(100 * np.mean(exact == labels))
+    assert np.mean(exact == labels) > 0.97
+    for technique, network in networks.items():
+        codes = reference_integer.run(network, reference_integer.quantise_input(network, inputs_))[network.output]
+        expected = 100 * np.mean(codes[:, :, 0, 0].argmax(1) == labels)
+        for design in DESIGNS:
+            assert row_of(found, design, technique).accuracy_percent == pytest.approx(expected)
+
+
+def test_every_step_is_announced() -> None:
+    words: list[str] = []
+    rows = (find("dense"), find("shared-4"))
+    designs = [load("edge"), load("nano")]
+    ranges = Data(calibration(), None, None, "")
+    compare(zoo.load("lenet-300-100"), ranges, designs, rows, words.append)
+    assert len(words) == steps(designs, rows)
+    assert steps(designs) == 1 + len(TECHNIQUES) * 4
+    assert words[:4] == [
+        "dense int8: compressing", "dense int8: simulating on edge", "dense int8: simulating on nano",
+        "shared, 4 bits: compressing",
+    ]  # fmt: skip
+
+
+def test_own_network_with_its_notes(tmp_path: Path) -> None:
+    """What the accelerator leaves to the host, what the data are, and where a constant does not fit are all said."""
+    network = onnx_read.read(write_network(tmp_path / "own.onnx", softmax=True))
+    edge = load("edge").model_dump()
+    other = Design.model_validate(edge | {"name": "small", "technology": {"node_nm": 22, "sram_cell": "itrs-lop"}})
+    own = compare(network, Data(inputs(8), None, None, "", "calibrated on nonsense"), [other], [find("dense")])
+    (host,) = own.host_layers
+    assert (host.name, host.bytes) == ("soft", 4)
+    warning, note = own.notes
+    assert warning == "calibrated on nonsense"
+    assert "22 nm" in note
+    assert own.parameters == 3 * 2 * 9 + 3 + 48 * 4 + 4
+
+
+@pytest.mark.parametrize(
+    ("designs", "techniques", "message"),
+    [
+        ([], TECHNIQUES, "at least one design and one technique"),
+        ([load("edge")], [], "at least one design and one technique"),
+        ([load("edge"), load("nano"), load("edge")], TECHNIQUES, "must have different names, not edge, nano, edge"),
+    ],
+)
+def test_nothing_or_twice_the_same_to_compare(designs: list[Design], techniques: list, message: str) -> None:
+    data = Data(np.zeros((1, 1, 28, 28), np.float32), None, None, "")
+    with pytest.raises(InputError, match=message):
+        compare(zoo.load("lenet-300-100"), data, designs, techniques)
+
+
+def test_a_design_that_is_too_small_ends_the_run_before_any_accuracy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("the slow part must not start")
+
+    monkeypatch.setattr("accel.flow.data.float_accuracy_percent", never)
+    monkeypatch.setattr("accel.flow.data.accuracy_percent", never)
+    edge = load("edge")
+    small = Design.model_validate(
+        edge.model_dump() | {"name": "s", "buffers": edge.buffers.model_dump() | {"activation_bytes": 64}}
+    )
+    data = Data(calibration(), None, None, "")
+    with pytest.raises(InputError, match="activation"):
+        compare(zoo.load("lenet-5"), data, [edge, small])
