@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from models import onnx_write
 from models.errors import InputError
-from models.fit import Progress, Schedule, fit, read_images
+from models.fit import Progress, Schedule, fit
 from models.graph import Activation, Conv, Linear, Network, Pool, Reshape, build
+from models.images import read_images
 from models.integer import Window
 from models.torch_module import torch
 

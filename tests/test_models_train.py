@@ -5,8 +5,9 @@ import pytest
 
 from models import onnx_read, reference_float
 from models.errors import InputError
+from models.fit import Epoch
 from models.idx import write_idx
-from models.fit import Epoch, read_images, shift
+from models.images import count, draw, read_images, view
 from models.train import lenet5, lenet_300_100, train
 
 
@@ -14,9 +15,9 @@ from models.train import lenet5, lenet_300_100, train
 def small_mnist(tmp_path):
     """Two classes that are easy to tell apart: a bright left or right half."""
     random = np.random.default_rng(0)
-    for part, count in (("train", 640), ("t10k", 100)):
-        labels = random.integers(0, 2, count).astype(np.uint8)
-        images = random.integers(0, 60, (count, 28, 28)).astype(np.uint8)
+    for part, size in (("train", 640), ("t10k", 100)):
+        labels = random.integers(0, 2, size).astype(np.uint8)
+        images = random.integers(0, 60, (size, 28, 28)).astype(np.uint8)
         images[labels == 0, :, :14] += 150
         images[labels == 1, :, 14:] += 150
         write_idx(tmp_path / f"{part}-images-idx3-ubyte", images)
@@ -30,17 +31,20 @@ def test_architectures():
     assert lenet_300_100(random).parameters == 266_610
 
 
-def test_shift_moves_whole_images():
-    images = np.zeros((500, 28, 28), np.uint8)
+def test_views_are_moved_and_mirrored_images():
+    images = np.zeros((1000, 28, 28), np.uint8)
     images[:, 10, 12] = 7
-    moved = shift(images, np.random.default_rng(0), 2)
+    views = draw(np.random.default_rng(0), 1000, 2, True)
+    assert set(views) == set(range(count(2, True)))
+    moved = view(images, views, 2, True)
     assert moved.shape == images.shape
     assert (moved.sum((1, 2)) == 7).all()
     _, rows, columns = np.nonzero(moved)
     k = 2
-    assert {(r - 10, c - 12) for r, c in zip(rows, columns, strict=True)} == {
-        (y, x) for y in range(-k, k + 1) for x in range(-k, k + 1)
+    assert {(v % 2, r - 10, c - 12) for v, r, c in zip(views, rows, columns, strict=True)} == {
+        (m, y, x + m * (15 - 12)) for m in (0, 1) for y in range(-k, k + 1) for x in range(-k, k + 1)
     }
+    assert (view(images, draw(np.random.default_rng(0), 1000, 0, False), 0, False) == images).all()
 
 
 def test_bad_arguments(small_mnist, tmp_path, monkeypatch):

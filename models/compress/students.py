@@ -1,0 +1,152 @@
+"""Students: small networks that learn from large ones, as families whose size is a number.
+
+    mlp             fully connected (Hinton et al., arXiv 1503.02531, section 3: 784-800-800-10)
+    shallow         one hidden layer, with a linear bottleneck in front of it as an option (Ba & Caruana,
+                    arXiv 1312.6184, section 2.2: the bottleneck makes training faster and saves parameters)
+    convolutional   0..4 convolutions, a linear bottleneck and one hidden layer at a budget of parameters (after Urban
+                    et al., arXiv 1603.05691, section 2; their widths were found by search, here they follow from
+                    the budget)
+
+Weights are drawn from a generator: variance 2 / fan-in in front of a ReLU (He et al., arXiv 1502.01852, equation 10),
+else 1 / fan-in; biases are zeros.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import InputError
+from models.graph import Activation, Conv, Layer, Linear, Network, Pool, Reshape, Shape, build
+from models.integer import Window
+
+GREY: Shape = (1, 28, 28)
+CLASSES = 10
+MOST_CONVOLUTIONS = 4
+POOLED = ((), (1,), (1, 2), (1, 2, 3), (1, 3, 4))  # by the number of convolutions: those that a pooling follows
+LINEAR = 4  # linear units for each channel of the first convolution
+TOLERANCE = 0.02  # of a budget
+
+
+def initial(random: np.random.Generator, *shape: int, relu: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Weights of `shape` (outputs, inputs, ...) and a bias of zeros (outputs,), float32; `relu`: a ReLU follows."""
+    weights = random.standard_normal(shape) * math.sqrt((2 if relu else 1) / math.prod(shape[1:]))
+    return weights.astype(np.float32), np.zeros(shape[0], np.float32)
+
+
+def mlp(sizes: tuple[int, ...], random: np.random.Generator, name: str = "", image: Shape = GREY) -> Network:
+    """Fully connected network: `sizes` from inputs to classes, a ReLU after each layer but the last.
+
+    Raises InputError unless there are two sizes or more, all positive, the first that of `image` (channels, height,
+    width).
+    """
+    if len(sizes) < 2 or min(sizes) < 1 or sizes[0] != math.prod(image):
+        raise InputError(f"sizes must be positive, from {math.prod(image)} inputs to classes, not {sizes}")
+    layers: list[Layer] = [Reshape("flatten", ("image",), "flatten", (sizes[0],))]
+    for i in range(1, len(sizes)):
+        _linear(layers, random, f"ip{i}", sizes[i], sizes[i - 1], relu=i < len(sizes) - 1)
+    return build(name or "mlp-" + "-".join(map(str, sizes)), "image", image, tuple(layers))
+
+
+def shallow(
+    hidden: int, random: np.random.Generator, bottleneck: int = 0, name: str = "", image: Shape = GREY,
+    classes: int = CLASSES,
+) -> Network:  # fmt: skip
+    """One layer of `hidden` ReLU units; `bottleneck` linear units in front of it, 0 for none.
+
+    Raises InputError for sizes that are not positive.
+    """
+    if hidden < 1 or bottleneck < 0:
+        raise InputError(f"hidden must be at least 1 and bottleneck at least 0, not {hidden} and {bottleneck}")
+    pixels = math.prod(image)
+    layers: list[Layer] = [Reshape("flatten", ("image",), "flatten", (pixels,))]
+    if bottleneck:
+        _linear(layers, random, "bottleneck", bottleneck, pixels, relu=False)
+    _linear(layers, random, "hidden", hidden, bottleneck or pixels, relu=True)
+    _linear(layers, random, "logits", classes, hidden, relu=False)
+    described = f"shallow-{bottleneck}-{hidden}" if bottleneck else f"shallow-{hidden}"
+    return build(name or described, "image", image, tuple(layers))
+
+
+def convolutional(
+    convolutions: int, budget: int, random: np.random.Generator, image: Shape = GREY, classes: int = CLASSES,
+) -> Network:  # fmt: skip
+    """A student of `convolutions` 0..4 whose weights and biases number `budget`, within 2 %; sizes as in `widths`.
+
+    The first convolution is 5 x 5, the others 3 x 3; all keep the size of their input, and a ReLU follows. Maximum
+    pooling of 2 x 2 stands where `POOLED` says. Raises InputError for another count and for a small budget.
+    """
+    channels, bottleneck, hidden = widths(convolutions, budget, image, classes)
+    layers: list[Layer] = []
+    tensor, (depth, height, width) = "image", image
+    for i, outputs in enumerate(channels, 1):
+        kernel = _kernel(i)
+        window = Window((kernel, kernel), pads=(kernel // 2,) * 4)
+        drawn = initial(random, outputs, depth, kernel, kernel, relu=True)
+        layers.append(Conv(f"conv{i}", (tensor,), f"conv{i}", *drawn, window))
+        layers.append(Activation(f"relu{i}", (f"conv{i}",), f"relu{i}"))
+        tensor, depth = f"relu{i}", outputs
+        if i in POOLED[convolutions]:
+            layers.append(Pool(f"pool{i}", (tensor,), f"pool{i}", "max", Window((2, 2), (2, 2))))
+            tensor, height, width = f"pool{i}", height // 2, width // 2
+    features = depth * height * width
+    layers.append(Reshape("flatten", (tensor,), "flatten", (features,)))
+    _linear(layers, random, "bottleneck", bottleneck, features, relu=False)
+    _linear(layers, random, "hidden", hidden, bottleneck, relu=True)
+    _linear(layers, random, "logits", classes, hidden, relu=False)
+    return build(f"student-{convolutions}conv-{budget}", "image", image, tuple(layers))
+
+
+def widths(
+    convolutions: int, budget: int, image: Shape = GREY, classes: int = CLASSES
+) -> tuple[tuple[int, ...], int, int]:
+    """Channels of each convolution, linear units and hidden units of `convolutional` at `budget` parameters.
+
+    Channels double from the first convolution to the second and stay; there are as many linear units as channels in
+    the first convolution, times `LINEAR`, and hidden units take what is left, at least twice the linear ones. The
+    first convolution is as wide as that allows.
+
+    Raises InputError for a count outside 0..4 and for a budget that cannot be met within 2 %.
+    """
+    if not 0 <= convolutions <= MOST_CONVOLUTIONS:
+        raise InputError(f"convolutions must be 0..{MOST_CONVOLUTIONS}, not {convolutions}")
+    found = None
+    for width in range(1, budget + 1):
+        channels = tuple(width * (1 if i == 0 else 2) for i in range(convolutions))
+        bottleneck = LINEAR * width
+        before, unit = _fixed(channels, convolutions, bottleneck, image, classes)
+        hidden = round((budget - before) / unit)
+        if hidden < 2 * bottleneck:
+            break
+        found = channels, bottleneck, hidden, before + hidden * unit
+    if found is None or abs(found[3] - budget) > TOLERANCE * budget:
+        raise InputError(f"a student of {convolutions} convolutions cannot have {budget} parameters: too few")
+    return found[:3]
+
+
+def _fixed(
+    channels: tuple[int, ...], convolutions: int, bottleneck: int, image: Shape, classes: int
+) -> tuple[int, int]:
+    """Parameters without any hidden unit, and parameters of one hidden unit."""
+    count, depth = 0, image[0]
+    for i, outputs in enumerate(channels, 1):
+        count += outputs * (depth * _kernel(i) ** 2 + 1)
+        depth = outputs
+    shrunk = 2 ** len(POOLED[convolutions])
+    features = depth * (image[1] // shrunk) * (image[2] // shrunk)
+    return count + bottleneck * (features + 1) + classes, bottleneck + 1 + classes
+
+
+def _kernel(i: int) -> int:
+    """Height and width of the kernel of convolution `i`, from 1."""
+    return 5 if i == 1 else 3
+
+
+def _linear(layers: list[Layer], random: np.random.Generator, name: str, outputs: int, inputs: int, relu: bool) -> None:
+    """Append a fully connected layer that reads the last one, and its ReLU."""
+    layers.append(Linear(name, (layers[-1].output,), name, *initial(random, outputs, inputs, relu=relu)))
+    if relu:
+        layers.append(Activation(f"{name}_relu", (name,), f"{name}_relu"))

@@ -1,0 +1,95 @@
+"""What the experiments share: networks that are trained once and read back later, counts of errors, tables as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from models import onnx_read, onnx_write
+from models.errors import InputError
+from models.fit import LABELS, Epoch, Schedule, Target, accuracy_percent, describe, fit
+from models.graph import Network
+from models.images import ImageSet
+from models.torch_module import Keep, module
+
+Progress = Callable[[str, Epoch], None]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Where trained networks are kept, the data that they learn, and who hears of each epoch (file name, epoch)."""
+
+    folder: Path
+    data: ImageSet
+    progress: Progress | None = None
+
+
+def trained(
+    runs: Runs, name: str, network: Network, schedule: Schedule, target: Target = LABELS,
+    seed: int = 0, keep: Keep = "nothing",
+) -> Network:  # fmt: skip
+    """`network` trained, from `name`.onnx in the runs' folder if it is there, else by `fit` and written there.
+
+    Beside it `name`.json tells the training: its arguments and the seconds since its start or last resumption. Raises
+    InputError if that belongs to other arguments, and as `fit` does.
+    """
+    path, note = runs.folder / f"{name}.onnx", runs.folder / f"{name}.json"
+    described = describe(network, schedule, target, keep, seed)
+    if path.exists():
+        try:
+            saved = json.loads(note.read_text(encoding="utf-8"))["run"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise InputError(f"{note} must tell how {path} was trained: remove {path} to train it again") from None
+        if saved != described:
+            raise InputError(f"{path} belongs to another run ({saved}): remove it, or name another folder")
+        return onnx_read.read(path)
+
+    def show(epoch: Epoch) -> None:
+        if runs.progress:
+            runs.progress(name, epoch)
+
+    started = time.monotonic()
+    state_file = path.with_name(path.name + ".state")
+    learnt = fit(network, runs.data, schedule, target, keep, seed, state_file, show)
+    # The note first: a network without one would be refused.
+    write_json(note, {"run": described, "seconds": round(time.monotonic() - started)})
+    onnx_write.write(learnt, path)
+    return onnx_read.read(path)
+
+
+def test_errors(network: Network, data: ImageSet) -> int:
+    """How many test images `network` puts in a wrong class."""
+    percent = accuracy_percent(module(network), data.test_images, data.test_labels)
+    return round(len(data.test_labels) * (100 - percent) / 100)
+
+
+def write_table(folder: Path, name: str, rows: tuple[Any, ...], summary: dict[str, float]) -> None:
+    """`name`.json in `folder`: the rows (frozen dataclasses) and the summary."""
+    write_json(folder / f"{name}.json", {"rows": [asdict(row) for row in rows], "summary": summary})
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value`; an existing file is replaced only by a complete one. Raises InputError if it cannot be."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def open_runs(data: ImageSet, folder: str | Path, progress: Progress | None) -> Runs:
+    """The folder made if it does not exist. Raises InputError if it cannot be written."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} must be a folder that can be written: {error.strerror}") from None
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"{folder} must be a folder that can be written")
+    return Runs(folder, data, progress)
