@@ -206,6 +206,14 @@ def _mean_logits(teachers: list[Any], images: Any) -> Any:
         return torch().stack([teacher(images).flatten(1).float() for teacher in teachers]).mean(0)
 
 
+def mean_logits(networks: tuple[Network, ...], images: Array) -> Array:
+    """The mean of the networks' logits for images (n, height, width) uint8: (n, classes). Raises InputError."""
+    modules = [module(network).eval() for network in networks]
+    starts = range(0, len(images), LOGITS_AT_ONCE)
+    parts = [_mean_logits(modules, inputs(images[i : i + LOGITS_AT_ONCE])).numpy() for i in starts]
+    return np.concatenate(parts)
+
+
 def _known_logits(run: _Run) -> Any:
     """`_mean_logits` of all training images in all views: (views, n, classes)."""
     package, schedule, images = torch(), run.schedule, run.data.train_images

@@ -51,14 +51,14 @@ def run(data_folder: str | Path, out_folder: str | Path, progress: Progress | No
     runs = open_runs(read_images(data_folder), out_folder, progress)
     first = mlp(TEACHER_SIZES, np.random.default_rng(0), "teacher")
     teacher = trained(runs, "teacher", first, TEACHER)
-    rows = [Row("teacher", "labels", 0, teacher.parameters, test_errors(teacher, runs.data))]
+    rows = [Row("teacher", "labels", 0, teacher.parameters, test_errors((teacher,), runs.data))]
     soft = Target("soft", (teacher,), TEMPERATURE, HARD_WEIGHT)
     for seed in SEEDS:
         first = mlp(STUDENT_SIZES, np.random.default_rng(seed), "student")
         labels = trained(runs, f"labels-{seed}", first, STUDENT, LABELS, seed)
-        rows.append(Row("student", "labels", seed, labels.parameters, test_errors(labels, runs.data)))
+        rows.append(Row("student", "labels", seed, labels.parameters, test_errors((labels,), runs.data)))
         distilled = trained(runs, f"distilled-{seed}", first, DISTILLED, soft, seed)
-        rows.append(Row("student", "soft targets", seed, distilled.parameters, test_errors(distilled, runs.data)))
+        rows.append(Row("student", "soft targets", seed, distilled.parameters, test_errors((distilled,), runs.data)))
     write_table(runs.folder, "hinton", tuple(rows), summary(tuple(rows)))
     return tuple(rows)
 

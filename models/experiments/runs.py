@@ -12,10 +12,10 @@ from typing import Any
 
 from models import onnx_read, onnx_write
 from models.errors import InputError
-from models.fit import LABELS, Epoch, Schedule, Target, accuracy_percent, describe, fit
+from models.fit import LABELS, Epoch, Schedule, Target, describe, fit, mean_logits
 from models.graph import Network
 from models.images import ImageSet
-from models.torch_module import Keep, module
+from models.torch_module import Keep
 
 Progress = Callable[[str, Epoch], None]
 
@@ -62,10 +62,10 @@ def trained(
     return onnx_read.read(path)
 
 
-def test_errors(network: Network, data: ImageSet) -> int:
-    """How many test images `network` puts in a wrong class."""
-    percent = accuracy_percent(module(network), data.test_images, data.test_labels)
-    return round(len(data.test_labels) * (100 - percent) / 100)
+def test_errors(networks: tuple[Network, ...], data: ImageSet) -> int:
+    """How many test images are put in a wrong class by the mean of the networks' logits."""
+    wanted = mean_logits(networks, data.test_images)
+    return int((wanted.argmax(1) != data.test_labels).sum())
 
 
 def write_table(folder: Path, name: str, rows: tuple[Any, ...], summary: dict[str, float]) -> None:

@@ -1,0 +1,74 @@
+"""Students of 0..4 convolutions at one budget of parameters: Urban et al., arXiv 1603.05691, on Fashion-MNIST.
+
+"Do Deep Convolutional Nets Really Need to be Deep and Convolutional?", table 1, has the paper's results on CIFAR-10.
+Each student learns from the labels and, as in the paper, from the logits of a deeper teacher (section 2.2). The paper
+finds that at one budget convolutions win, and more than one; distillation does not make up for them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from models.compress.channels import macs
+from models.compress.students import MOST_CONVOLUTIONS, convolutional
+from models.experiments.fashion import trained_vgg
+from models.experiments.runs import Progress, open_runs, test_errors, trained, write_table
+from models.fit import Schedule, Target
+from models.images import read_images
+
+BUDGET = 50_000
+LABELS = Schedule(epochs=15, learning_rate=0.05, batch=128, weight_decay=1e-4, shift=0, mirror=True, bfloat16=True)
+LOGITS = Schedule(epochs=15, learning_rate=0.02, batch=128, weight_decay=1e-5, shift=0, mirror=True, bfloat16=True)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trained network; `convolutions` of the teacher are its own."""
+
+    network: str
+    convolutions: int
+    learnt: Literal["labels", "logits"]
+    parameters: int
+    macs: int
+    test_errors: int
+    accuracy_percent: float
+
+
+def run(data_folder: str | Path, out_folder: str | Path, progress: Progress | None = None) -> tuple[Row, ...]:
+    """Train the teacher and every student both ways on the Fashion-MNIST files in `data_folder`.
+
+    Networks go to `out_folder` when they are done and are not trained again; urban.json has the rows and the summary.
+    Raises InputError for bad folders, without torch, and for networks in `out_folder` of other settings.
+    """
+    runs = open_runs(read_images(data_folder), out_folder, progress)
+
+    def row(name: str, convolutions: int, learnt: Literal["labels", "logits"]) -> Row:
+        errors = test_errors((network,), runs.data)
+        accuracy = 100 - 100 * errors / len(runs.data.test_labels)
+        return Row(name, convolutions, learnt, network.parameters, sum(macs(network).values()), errors, accuracy)
+
+    network = teacher = trained_vgg(runs)
+    rows = [row("teacher", 6, "labels")]
+    for convolutions in range(MOST_CONVOLUTIONS + 1):
+        first = convolutional(convolutions, BUDGET, np.random.default_rng(1))
+        network = trained(runs, f"student-{convolutions}-labels", first, LABELS)
+        rows.append(row("student", convolutions, "labels"))
+        network = trained(runs, f"student-{convolutions}-logits", first, LOGITS, Target("logits", (teacher,)))
+        rows.append(row("student", convolutions, "logits"))
+    write_table(runs.folder, "urban", tuple(rows), summary(tuple(rows)))
+    return tuple(rows)
+
+
+def summary(rows: tuple[Row, ...]) -> dict[str, float]:
+    """Points that distillation gives each student, and points from the best student up to the teacher."""
+    accuracy = {(row.convolutions, row.learnt): row.accuracy_percent for row in rows if row.network == "student"}
+    gains = {
+        f"gain_{n}_convolutions_points": round(accuracy[n, "logits"] - accuracy[n, "labels"], 2)
+        for n in range(MOST_CONVOLUTIONS + 1)
+    }
+    teacher = next(row.accuracy_percent for row in rows if row.network == "teacher")
+    return gains | {"best_student_below_teacher_points": round(teacher - max(accuracy.values()), 2)}
