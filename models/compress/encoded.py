@@ -21,7 +21,7 @@ import numpy as np
 from models.compress import huffman, relative
 from models.compress.encoded_layer import SMALLEST, EncodedLayer, decode_layer, encode_layer
 from models.errors import InputError
-from models.graph import Conv, Layer, Linear, Network, build
+from models.graph import Conv, Layer, Linear, Network, build, output_shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +80,7 @@ def decode(encoded: EncodedNetwork) -> Network:
 
     Raises DamagedStream for streams that no encoder wrote, and InputError if weights do not fit the graph.
     """
+    _check_shapes(encoded)
     graph: list[Layer] = []
     layers = iter(encoded.layers)
     for layer in encoded.graph:
@@ -94,3 +95,20 @@ def without_weights(layer: Layer) -> Layer:
     """The layer; a Conv or Linear with empty weights and bias."""
     empty = np.empty(0, np.float32)
     return replace(layer, weights=empty, bias=empty) if isinstance(layer, Conv | Linear) else layer
+
+
+def _check_shapes(encoded: EncodedNetwork) -> None:
+    """Raise InputError if the shapes of the weights do not fit the graph, before memory is taken for them."""
+    shapes = {encoded.input: encoded.input_shape}
+    layers = iter(encoded.layers)
+    for layer in encoded.graph:
+        if isinstance(layer, Conv | Linear):
+            source = next(layers)
+            layer = replace(layer, weights=np.broadcast_to(np.float32(0), source.shape), bias=source.bias)
+        where = f"{encoded.name}: layer {layer.name!r}"
+        if not all(tensor in shapes for tensor in layer.inputs):
+            raise InputError(f"{where} must read what an earlier layer writes, not {layer.inputs}")
+        try:
+            shapes[layer.output] = output_shape(layer, [shapes[tensor] for tensor in layer.inputs])
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None

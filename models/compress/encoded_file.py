@@ -83,9 +83,9 @@ def from_bytes(data: bytes, source: str) -> EncodedNetwork:
     try:
         document = json.loads(zlib.decompress(data[FRAME.size : FRAME.size + size]))
         layers = tuple(_from_json(x) for x in document["layers"])
-        names = [x.name for x in layers if isinstance(x, Conv | Linear)]
+        owners = [x for x in layers if isinstance(x, Conv | Linear)]
         reader = _Reader(data[:-4], FRAME.size + size)
-        encoded = tuple(_read_layer(reader, name) for _, name in zip(range(count), names, strict=True))
+        encoded = tuple(_read_layer(reader, owner) for _, owner in zip(range(count), owners, strict=True))
         shape = tuple(document["input_shape"])
         return EncodedNetwork(document["name"], document["input"], shape, document["output"], layers, encoded)
     except (ValueError, KeyError, TypeError, IndexError, struct.error, zlib.error):
@@ -141,15 +141,17 @@ class _Reader:
         return Stream(self.take(sum(lane_bytes(lane_bits))), tuple(lane_bits))
 
 
-def _read_layer(reader: _Reader, name: str) -> EncodedLayer:
+def _read_layer(reader: _Reader, owner: Conv | Linear) -> EncodedLayer:
     code, index_bits, dimensions, _, pes, book, nonzeros = LAYER.unpack(reader.take(LAYER.size))
     format = FORMATS[code]
     if index_bits not in (range(1, 9) if format.startswith("sparse") else (0,)):
         raise ValueError
+    if dimensions != (4 if isinstance(owner, Conv) else 2):
+        raise ValueError
     shape = reader.words(dimensions)
     columns = math.prod(shape[1:])
     fixed = EncodedLayer(
-        name, format, shape, np.empty(0, np.float32), nonzeros, np.empty(book, np.float32), (), NO_STREAM
+        owner.name, format, shape, np.empty(0, np.float32), nonzeros, np.empty(book, np.float32), (), NO_STREAM
     )
     entries = tuple(len(range(pe, shape[0], pes)) * columns for pe in range(pes))
     if fixed.sparse:
@@ -162,7 +164,7 @@ def _read_layer(reader: _Reader, name: str) -> EncodedLayer:
     if coded_runs:
         run_bits = reader.words(pes)
     return EncodedLayer(
-        name,
+        owner.name,
         format,
         shape,
         nonzeros=nonzeros,
