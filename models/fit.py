@@ -117,7 +117,8 @@ def fit(
     With `state_file` the whole state is saved there after each epoch, a second call with equal arguments goes on from
     it, and it is removed at the end. `progress` is called after each epoch.
 
-    Raises InputError without torch, for images that do not fit the network, and for a state of another run.
+    Raises InputError without torch, for images that do not fit the network, for a state of another run, and when the
+    loss is no longer finite.
     """
     package = torch()
     height_width = network.shapes[network.input][1:]
@@ -141,6 +142,11 @@ def fit(
     for epoch in range(done, schedule.epochs):
         # Each epoch draws from a seed of its own, so a resumed run sees the same batches as an unbroken one.
         loss = _epoch(run, np.random.default_rng([seed, epoch]))
+        if not math.isfinite(loss):
+            raise InputError(
+                f"{network.name}: the loss is {loss} in epoch {epoch + 1}: "
+                f"learning_rate must be lower than {schedule.learning_rate}"
+            )
         if state_file:
             _save(state_file, described, epoch + 1, run.state())
         if progress:

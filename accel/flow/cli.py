@@ -153,17 +153,33 @@ def emit(
 
 @app.command()
 def train(
-    name: Annotated[str, typer.Argument(metavar="NAME", help=f"One of {', '.join(zoo.NAMES)}.")],
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder with MNIST's four IDX files.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The ONNX file to write.")],
-    epochs: Annotated[int, typer.Option(help="Passes over the training set.")] = 10,
-    seed: Annotated[int, typer.Option(help="Of initial weights and batches.")] = 0,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help=f"{', '.join(zoo.NAMES)}, or an experiment: hinton, ba-caruana, urban (Fashion), kim."
+        ),
+    ],
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder with the four IDX files of (Fashion-)MNIST.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="PATH", help="ONNX file, or an experiment's folder.")],
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training set. [default: 10]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of initial weights and batches. [default: 0]")] = None,
 ) -> None:
-    """Train a network of the zoo on MNIST (needs the extra `train`). A run that was cut short goes on."""
-    from accel.flow import tables
+    """Train a network of the zoo, or run a published experiment on students (needs the extra `train`).
+
+    A run that was cut short goes on. Experiments have epochs and seeds of their own.
+    """
+    from accel.flow import experiments, tables
     from accel.flow import train as job
 
-    job.run(tables.console(), name, data, out, epochs, seed)
+    if name in experiments.EXPERIMENTS:
+        if epochs is not None or seed is not None:
+            raise InputError(f"experiment {name} has epochs and seeds of its own: leave out --epochs and --seed")
+        experiments.run(tables.console(), name, data, out)
+        return
+    if name not in zoo.NAMES:
+        known = ", ".join((*zoo.NAMES, *experiments.EXPERIMENTS))
+        raise InputError(f"name of what to train must be one of {known}, not {name!r}")
+    job.run(tables.console(), name, data, out, 10 if epochs is None else epochs, seed or 0)
 
 
 @app.command()

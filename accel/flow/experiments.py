@@ -1,0 +1,51 @@
+"""`accel train hinton` and the like: `models.experiments` with a line for each epoch, and the table at the end."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from accel.flow.report import check_folder
+from accel.flow.tables import Column, show
+from models.experiments import ba_caruana, hinton, kim, urban
+from models.fit import Epoch
+
+EXPERIMENTS = {"hinton": hinton, "ba-caruana": ba_caruana, "urban": urban, "kim": kim}
+
+
+def run(where: Console, name: str, data: Path, out: Path) -> None:
+    """Run experiment `name` on the IDX files in folder `data`; networks and table go to folder `out`.
+
+    What an earlier run finished is read from there. Raises InputError.
+    """
+    check_folder(out)
+    experiment = EXPERIMENTS[name]
+
+    def tell(network: str, epoch: Epoch) -> None:
+        where.print(
+            f"{network}: epoch {epoch.number} of {epoch.epochs}: loss {epoch.loss:.5f}, "
+            f"accuracy {epoch.accuracy_percent:.2f} %",
+            highlight=False,
+        )
+
+    rows: tuple[Any, ...] = experiment.run(data, out, tell)
+    names = [field.name for field in dataclasses.fields(rows[0])]
+    texts = {field: isinstance(getattr(rows[0], field), str) for field in names}
+    columns = [Column[Any](n.replace("_", " "), "", partial(_cell, name=n), left=texts[n]) for n in names]
+    show(where, name, columns, rows)
+    where.print()
+    for what, value in experiment.summary(rows).items():
+        where.print(
+            f"{what.replace('_', ' ')}: {value:g}" if math.isfinite(value) else f"{what}: none", highlight=False
+        )
+    where.print(f"wrote {out / name}.json and the networks beside it", highlight=False)
+
+
+def _cell(row: Any, name: str) -> str:
+    value = getattr(row, name)
+    return value if isinstance(value, str) else f"{value:.2f}" if isinstance(value, float) else f"{value:,}"
