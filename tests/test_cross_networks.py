@@ -1,0 +1,69 @@
+"""Trained networks, ours and a foreign one, from ONNX through program and Verilog: same bytes, cycles, counters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from accel.compile import compile_network
+from accel.design import load
+from models import onnx_read, zoo
+from models.integer import IntegerNetwork
+from models.quantise import quantise
+from models.reference_integer import quantise_input, run
+from models.share import share
+from sim.execute import execute
+from tests.cross import Trial, check
+from tests.verilator_bench import Built
+
+FOREIGN = Path(__file__).parent / "data/mnist-conv/model.onnx"
+SCALED = np.float32(255)  # the foreign network reads 0..255
+
+
+def networks() -> dict[str, tuple[IntegerNetwork, np.float32]]:
+    """By name: the integer network, and what an input of the zoo (pixel / 255) is multiplied by."""
+    ranges = zoo.preprocess(zoo.mnist_calibration())
+    found = {}
+    for name in zoo.NAMES:
+        network = zoo.load(name)
+        found[name] = quantise(network, ranges), np.float32(1)
+        found[f"{name} shared"] = share(network, ranges, 4), np.float32(1)
+    foreign = onnx_read.read(FOREIGN)
+    found["mnist-conv"] = quantise(foreign, ranges * SCALED), SCALED
+    found["mnist-conv shared"] = share(foreign, ranges * SCALED, 4), SCALED
+    return found
+
+
+NAMES = [f"{name}{kind}" for name in (*zoo.NAMES, "mnist-conv") for kind in ("", " shared")]
+
+
+@pytest.fixture(scope="module")
+def integer() -> dict[str, tuple[IntegerNetwork, np.float32]]:
+    return networks()
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    return Built(load("nano"), tmp_path_factory.mktemp("nano"))
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize("name", NAMES)
+def test_a_digit_through_the_verilog(name: str, built: Built, integer: dict) -> None:
+    network, factor = integer[name]
+    image = zoo.preprocess(zoo.mnist_test()[0][:1]) * factor
+    codes = quantise_input(network, image)[0]
+    program = compile_network(network, built.design)
+    check(built, Trial(built.design, network, codes, 3), program)
+
+
+def test_the_foreign_network_keeps_its_accuracy(integer: dict) -> None:
+    """The compiled program on all 10,000 test images."""
+    network, factor = integer["mnist-conv"]
+    images, labels = zoo.mnist_test()
+    codes = quantise_input(network, zoo.preprocess(images) * factor)
+    outputs = execute(compile_network(network, load("edge")), codes)
+    np.testing.assert_array_equal(outputs[:500], run(network, codes[:500])[network.output])
+    assert (outputs.reshape(len(labels), -1).argmax(1) == labels).mean() >= 0.985
