@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -39,8 +40,11 @@ class Step:
         return self.layer.residual.tensor if self.layer.residual else None
 
 
-def steps(network: IntegerNetwork, design: Design) -> list[Step]:
-    """The steps of a network. Raises InputError for a layer that no command can express."""
+def steps(network: IntegerNetwork, design: Design, apart: Collection[str] = ()) -> list[Step]:
+    """The steps of a network; the layers named in `apart` take no pooling with them.
+
+    Raises InputError for a layer that no command can express.
+    """
     _check_graph(network)
     readers: dict[str, list[MatrixLayer | VectorLayer]] = {name: [] for name in network.tensors}
     for layer in network.layers:
@@ -49,15 +53,15 @@ def steps(network: IntegerNetwork, design: Design) -> list[Step]:
     fused: set[str] = set()
     made: list[Step] = []
     for layer in network.layers:
+        _check_layer(layer, network)
         if layer.name in fused:
             continue
         shape = network.tensors[layer.input].shape
-        _check_layer(layer, network)
         if isinstance(layer, VectorLayer):
             geometry = vector_geometry(layer, shape)
             made.append(Step(len(made), layer, None, geometry, layer.requantise, layer.output))
             continue
-        pool = _pool(layer, readers[layer.output], network, design)
+        pool = None if layer.name in apart else _pool(layer, readers[layer.output], network, design)
         geometry = matrix_geometry(layer, shape, pool.window if pool else None)
         _check_sums(layer, design)
         if pool:
@@ -136,6 +140,14 @@ def _check_layer(layer: MatrixLayer | VectorLayer, network: IntegerNetwork) -> N
     _, height, width = network.tensors[layer.input].shape
     if any(window.pads) and max(height, width) > 4095:
         raise InputError(f"{layer.name}: a padded input must be at most 4095 x 4095, not {height} x {width}")
+    for axis, size in enumerate(window.output_size(height, width)):
+        span = (window.kernel[axis] - 1) * window.dilation[axis] + 1
+        if span > 4095:
+            raise InputError(f"{layer.name}: a kernel must reach over at most 4095 pixels, not {span}")
+        first = -window.pads[axis]
+        last = first + (size - 1) * window.stride[axis]
+        if any(window.pads) and (first < -4096 or last > 4095):
+            raise InputError(f"{layer.name}: windows must start at -4096..4095 of a padded input, not {first}..{last}")
     if isinstance(layer, VectorLayer):
         if window.dilation != (1, 1):
             raise InputError(f"{layer.name}: pooling must have dilation 1, not {window.dilation}")
