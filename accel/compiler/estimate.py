@@ -48,6 +48,7 @@ class Machine:
     accumulators: int
     weight_align: int
     weights: int
+    parameter_align: int
     parameters: int
     activation_align: int
     weight_cycles: float
@@ -66,6 +67,7 @@ class Machine:
             accumulators=design.accumulator_words,
             weight_align=align[Target.WEIGHT],
             weights=whole(design.weight_words, align[Target.WEIGHT]),
+            parameter_align=align[Target.PARAMETER],
             parameters=whole(design.parameter_words, align[Target.PARAMETER]),
             activation_align=align[Target.ACTIVATION],
             weight_cycles=word_cycles(design, Target.WEIGHT),

@@ -13,7 +13,7 @@ from accel.compiler.ops import Ring, Stream, activation_address
 from accel.compiler.sources import Piece, Source
 from accel.compiler.taper import Chunk, tapered
 from accel.compiler.tensors import InputLoader, OutputStorer, View, residual_loads, stores
-from accel.compiler.tiling import Task, Tiling, most_tiles, piece_words, region_words
+from accel.compiler.tiling import LARGEST_GROUPS, Task, Tiling, most_tiles, piece_words, region_words
 from accel.compiler.weights import LayerWeights
 from models.integer import MatrixLayer
 
@@ -113,6 +113,7 @@ class MatrixWriter:
             return [(block, self._chunks(block)) for block in split(tiles, size)]
         extra = 2 * self.machine.command_cycles + 1
         largest = max(1, self.machine.weights // 4 // self.machine.chunk_words(g.taps, self.weights.bits, 1, 1))
+        largest = min(largest, LARGEST_GROUPS)
         size = most_tiles(self.machine, self.task, g.out_h * g.out_w)
         chunks = tapered(tiles, self.weights.groups, load, compute, extra, largest, size, self.stream.taper)
         rounds: list[tuple[Range, list[Chunk]]] = []

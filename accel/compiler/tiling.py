@@ -15,6 +15,7 @@ from accel.compiler.geometry import Geometry, pieces
 
 LARGEST_PIXELS = 4095  # of a block, in each direction
 LARGEST_TILES = 1023
+LARGEST_GROUPS = 16383
 LARGEST_CHUNKS = 4095
 PENALTY = 0.02  # for each cycle of work that is hidden behind other work
 
@@ -155,10 +156,10 @@ def _options(machine: Machine, task: Task) -> Iterator[Tiling]:
 
 
 def _most_pixels(task: Task, axis: int) -> int:
-    """Output rows or columns whose input coordinates fit the fields of a command."""
+    """Output rows or columns whose input coordinates fit the fields of a command; 0 if not even one's do."""
     g = task.geometry
     made = (LARGEST_PIXELS - (g.kernel[axis] - 1) * g.dilation[axis] - 1) // g.stride[axis] + 1
-    return made if not g.pool else max(1, (made - g.pool.kernel[axis]) // g.pool.stride[axis] + 1)
+    return made if not g.pool else max(0, (made - g.pool.kernel[axis]) // g.pool.stride[axis] + 1)
 
 
 def _block(task: Task, strip_h: int, strip_w: int, limit: int) -> tuple[int, int] | None:
@@ -171,9 +172,9 @@ def _block(task: Task, strip_h: int, strip_w: int, limit: int) -> tuple[int, int
         width = width // task.out_align * task.out_align
         equal = -(-strip_w // pieces(strip_w, max(1, width)))
         width = min(width, up(equal, task.out_align))
-    if width <= 0:
-        return None
     height = min(strip_h, _most_pixels(task, 0))
+    if width <= 0 or height <= 0:
+        return None
     while height > 1 and _made(task, 1, width) * _made(task, 0, height) > limit:
         height -= 1
     if height < strip_h:
@@ -208,7 +209,9 @@ def _strip_options(
             chunk_groups = groups
             if split_input:
                 chunk_tiles = block_tiles
-                while chunk_groups > 1 and task.words(machine, chunk_tiles, chunk_groups) > limit:
+                while chunk_groups > 1 and (
+                    chunk_groups > LARGEST_GROUPS or task.words(machine, chunk_tiles, chunk_groups) > limit
+                ):
                     chunk_groups = -(-chunk_groups // 2)
                 while (
                     chunk_groups > 1
@@ -222,8 +225,9 @@ def _strip_options(
                 whole = task.words(machine, 1, groups)
                 chunk_tiles = max(1, min(block_tiles, limit // whole))
                 chunk_tiles = -(-block_tiles // pieces(block_tiles, chunk_tiles))
-                if whole > limit:
-                    chunk_groups = -(-groups // pieces(groups, max(1, groups * limit // whole)))
+                if whole > limit or groups > LARGEST_GROUPS:
+                    fitting = min(LARGEST_GROUPS, groups * limit // whole)
+                    chunk_groups = -(-groups // pieces(groups, max(1, fitting)))
                     while chunk_groups > 1 and task.words(machine, 1, chunk_groups) > limit:
                         chunk_groups -= 1
             key = (split_input, chunk_tiles, chunk_groups)
@@ -311,7 +315,8 @@ def _shortage(machine: Machine, task: Task) -> Shortage:
     if weights > machine.weights:
         return Shortage("weight_bytes", weights * machine.cols)
     if not task.uniform and machine.chunks > machine.parameters:
-        return Shortage("parameter_bytes", 8 * machine.cols)
+        words = up(machine.chunks, machine.parameter_align)
+        return Shortage("parameter_bytes", 8 * words * (machine.cols // machine.chunks))
     width = min(task.geometry.pooled[1], task.out_align)
     pixels = _made(task, 0, 1) * _made(task, 1, width)
     if pixels > machine.accumulators:
