@@ -15,7 +15,7 @@ from accel.commands import COMMAND_BYTES, Command, Load, Store
 from accel.compiler.first_layer import Unfolded, plain_cycles, unfold
 from accel.compiler.graph import Step, steps
 from accel.compiler.matrix import MatrixWriter
-from accel.compiler.memory_plan import Plan, Planner, StepPlan
+from accel.compiler.memory_plan import Plan, Planner, StepPlan, TooSmallError
 from accel.compiler.ops import ALIGNMENT, Stream
 from accel.compiler.schedule import PACES, Schedule, Scheduler, Segment, order
 from accel.compiler.sources import Source
@@ -37,16 +37,7 @@ def compile_network(network: IntegerNetwork, design: Design) -> Program:
 
     Raises InputError, one line, for a layer that the commands cannot express or a buffer that cannot hold one tile.
     """
-    made = steps(network, design)
-    unfolded, dense_first = _unfold(network, design, made)
-    weights = {}
-    for step in made:
-        if isinstance(step.layer, MatrixLayer):
-            first = unfolded if step.input == network.input else None
-            channels = first.geometry.channels if first else step.geometry.channels
-            arrange, as_dense = (first.arrange, dense_first) if first else (None, False)
-            weights[step.name] = LayerWeights(step.layer, channels, design, arrange, as_dense)
-    plan = Planner(network, design, made, weights, unfolded).plan()
+    made, unfolded, weights, plan = _plan(network, design)
     beats = -(-plan.data_bytes // design.beat_bytes)
     best: tuple[Scheduler, Stream] | None = None
     for taper in TAPERS:
@@ -69,15 +60,45 @@ def compile_network(network: IntegerNetwork, design: Design) -> Program:
     return _program(network, design, made, plan, best[1], best[0].finish(), weights, unfolded)
 
 
-def _unfold(network: IntegerNetwork, design: Design, made: list[Step]) -> tuple[Unfolded | None, bool]:
-    """The first layer read by window loads, if it alone reads the input and gains by it.
+def _plan(network: IntegerNetwork, design: Design) -> tuple[list[Step], Unfolded | None, dict[str, LayerWeights], Plan]:
+    """Steps, reading of the input, weights and plan: the best of which every tile fits its buffers.
 
-    Second: its weights are written as dense int8, because the lanes that a better way leaves unused need weights of 0,
-    which its codebook does not have, and the time gained is more than that of the bytes.
+    Faster ways need more room here and there, so the slower ones are tried before a network is refused: the input read
+    as words, and poolings apart from the convolutions before them.
     """
+    apart: set[str] = set()
+    while True:
+        made = steps(network, design, apart)
+        refused: TooSmallError | None = None
+        for unfolded, as_dense in _readings(network, design, made):
+            weights = {}
+            for step in made:
+                if isinstance(step.layer, MatrixLayer):
+                    first = unfolded if step.input == network.input else None
+                    channels = first.geometry.channels if first else step.geometry.channels
+                    arrange = first.arrange if first else None
+                    weights[step.name] = LayerWeights(step.layer, channels, design, arrange, bool(first) and as_dense)
+            try:
+                return made, unfolded, weights, Planner(network, design, made, weights, unfolded).plan()
+            except TooSmallError as error:
+                refused = error
+        assert refused
+        if refused.step.pool is None:
+            raise refused
+        apart.add(refused.step.name)
+
+
+def _readings(network: IntegerNetwork, design: Design, made: list[Step]) -> list[tuple[Unfolded | None, bool]]:
+    """Ways to read the network's input, the fastest first.
+
+    By window loads, if one layer alone reads it and gains by it; the last is None, as words. Second: the layer's
+    weights are written as dense int8, because the lanes that a better way leaves unused need weights of 0, which its
+    codebook does not have, and the time gained is more than that of the bytes.
+    """
+    plain: list[tuple[Unfolded | None, bool]] = [(None, False)]
     readers = [s for s in made if network.input in (s.input, s.residual)]
     if len(readers) != 1 or not isinstance(readers[0].layer, MatrixLayer) or readers[0].residual == network.input:
-        return None, False
+        return plain
     step = readers[0]
     assert isinstance(step.layer, MatrixLayer)
     layer, geometry = step.layer, step.geometry
@@ -85,11 +106,12 @@ def _unfold(network: IntegerNetwork, design: Design, made: list[Step]) -> tuple[
     zero_point = network.tensors[network.input].zero_point
     usual = unfold(layer, geometry, design, zero_point, stored.has_zero)
     free = None if stored.has_zero else unfold(layer, geometry, design, zero_point, True)
+    found = [(usual, False), *plain] if usual else plain
     if free is None:
-        return usual, False
+        return found
     more_cycles = layer.weights.size * (8 - stored.bits) / 8 / design.bytes_per_cycle
     least = usual.cycles if usual else plain_cycles(layer, geometry, design)
-    return (free, True) if free.cycles + more_cycles < least else (usual, False)
+    return [(free, True), *found] if free.cycles + more_cycles < least else found
 
 
 def _write(

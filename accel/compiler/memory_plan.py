@@ -25,6 +25,14 @@ from models.integer import IntegerNetwork, VectorLayer
 SAME_BANK = 1.3  # cost of streaming through the bank that the step writes otherwise
 
 
+class TooSmallError(InputError):
+    """A tile of `step` does not fit a buffer."""
+
+    def __init__(self, step: Step, message: str) -> None:
+        super().__init__(f"{step.name}: {message}")
+        self.step = step
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a tensor lies: its layout, its words on chip (None if spilled), its offset in the data segment."""
@@ -70,7 +78,7 @@ class Planner:
     cache: dict[object, Tiling | VectorTiling | Shortage] = field(default_factory=dict)
 
     def plan(self) -> Plan:
-        """A plan; raises InputError if some step cannot run even with everything else in DRAM."""
+        """A plan; raises TooSmallError if some step cannot run even with everything else in DRAM."""
         self.machine = Machine.of(self.design)
         self.align = self.machine.activation_align
         self.born = {self.network.input: -1} | {s.output: s.index for s in self.steps}
@@ -200,9 +208,10 @@ class Planner:
             if not live or best.buffer != "activation_bytes":
                 has = getattr(self.design.buffers, best.buffer)
                 needs = max(best.needs, has + 2 * self.design.rows)
-                raise InputError(
-                    f"{step.name}: one tile needs {needs:,} bytes of {best.buffer}, the design has {has:,}: "
-                    f"short by {needs - has:,}"
+                raise TooSmallError(
+                    step,
+                    f"one tile needs {needs:,} bytes of {best.buffer}, the design has {has:,}: "
+                    f"short by {needs - has:,}",
                 )
             self._spill(step.index, [])
             return None

@@ -1,0 +1,180 @@
+"""The compiler at the limits of commands and buffers: exact, or refused for the reason that it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from accel.commands import Compute
+from accel.compile import compile_network
+from accel.design import Design
+from accel.layout import WordTensor
+from accel.program import Program
+from models.errors import InputError
+from models.integer import IntegerNetwork, MatrixLayer, Requantise, Shared, TensorSpec, VectorLayer, Window
+from models.reference_integer import run
+from sim.execute import execute
+from sim.timing import time_program
+
+
+def design_of(rows: int, cols: int, axi_bits: int = 128, lanes: int | None = None, **buffers: int) -> Design:
+    sizes = {
+        "activation_bytes": 1 << 20, "weight_bytes": 1 << 18, "accumulator_bytes": 1 << 16, "parameter_bytes": 1 << 14,
+    }  # fmt: skip
+    return Design.model_validate(
+        {
+            "name": "limits",
+            "array": {"rows": rows, "cols": cols},
+            "buffers": sizes | buffers,
+            "post_lanes": lanes,
+            "memory": {"axi_bits": axi_bits, "latency_cycles": 20},
+            "clock_mhz": 100,
+        }
+    )
+
+
+def matrix(out: int, window: Window, codebook: list[int] | None = None, **record: Any) -> Any:
+    """Makes a matrix layer of the tensor before it, its weights indices into `codebook` if there is one."""
+
+    def make(name: str, source: TensorSpec) -> tuple[MatrixLayer, TensorSpec]:
+        generator = np.random.default_rng(out)
+        shape, shared = (out, source.shape[0], *window.kernel), None
+        weights = generator.integers(-128, 128, shape).astype(np.int8)
+        if codebook:
+            entries, bits = np.array(codebook, np.int8), (len(codebook) - 1).bit_length()
+            indices = generator.integers(0, len(codebook), shape).astype(np.uint8)
+            weights, shared = entries[indices], Shared(bits, entries, indices)
+        shift = 22 + int(np.log2(weights[0].size)) // 2
+        requantise = Requantise(
+            generator.integers(-99, 99, out).astype(np.int32), np.full(out, 40000, np.uint16),
+            np.full(out, shift, np.uint8), 3, **record,
+        )  # fmt: skip
+        layer = MatrixLayer(name, source.name, f"{name}:out", weights, window, requantise, 1, None, shared)
+        return layer, TensorSpec(layer.output, (out, *window.output_size(*source.shape[1:])), 1.0, 3)
+
+    return make
+
+
+def max_pool(window: Window) -> Any:
+    """Makes a max pooling of the tensor before it."""
+
+    def make(name: str, source: TensorSpec) -> tuple[VectorLayer, TensorSpec]:
+        identity = Requantise(
+            np.array([-source.zero_point], np.int32), np.array([32768], np.uint16), np.array([15], np.uint8),
+            source.zero_point,
+        )  # fmt: skip
+        layer = VectorLayer(name, source.name, f"{name}:out", "max", window, identity)
+        shape = (source.shape[0], *window.output_size(*source.shape[1:]))
+        return layer, TensorSpec(layer.output, shape, 1.0, source.zero_point)
+
+    return make
+
+
+def network_of(shape: tuple[int, int, int], *makers: Any) -> IntegerNetwork:
+    tensors = {"x": (last := TensorSpec("x", shape, 1.0, 5))}
+    layers = []
+    for index, make in enumerate(makers):
+        layer, last = make(f"layer{index}", last)
+        layers.append(layer)
+        tensors[last.name] = last
+    return IntegerNetwork("limits", "x", last.name, tensors, tuple(layers))
+
+
+def assert_exact(network: IntegerNetwork, design: Design) -> Program:
+    program = compile_network(network, design)
+    shape = network.tensors[network.input].shape
+    codes = np.random.default_rng(1).integers(-128, 128, (1, *shape)).astype(np.int8)
+    np.testing.assert_array_equal(execute(program, codes), run(network, codes)[network.output])
+    time_program(program)
+    return program
+
+
+def computes(program: Program) -> list[Compute]:
+    return [c for c in program.commands if isinstance(c, Compute)]
+
+
+SAME = max_pool(Window((1, 1)))  # keeps what follows from being a first layer
+
+
+@pytest.mark.parametrize("pixels", [1, 2])
+def test_more_channel_groups_than_a_command_can_have(pixels: int) -> None:
+    network = network_of((40000, 1, pixels), SAME, matrix(2, Window((1, 1)), [0, 1]))
+    program = assert_exact(network, design_of(1, 1, 512))
+    assert sum(c.groups * c.n_tiles for c in computes(program)) == 2 * 40000
+
+
+@pytest.mark.parametrize("across", [False, True])
+def test_a_pooling_whose_convolution_reaches_too_far_runs_by_itself(across: bool) -> None:
+    """One output of the pooling needs 64 of the convolution, which are made from 63 * 15 + 3781 pixels."""
+
+    def pair(long: int) -> tuple[int, int]:
+        return (1, long) if across else (long, 1)
+
+    conv = matrix(3, Window(pair(64), pair(15), (0, 0, 0, 0), pair(60)))
+    network = network_of((4, *pair(9000)), SAME, conv, max_pool(Window(pair(64), pair(20))))
+    program = assert_exact(network, design_of(4, 4, 32))
+    assert [info.kind for info in program.layers] == ["maxpool", "conv", "maxpool"]
+
+
+def test_a_pooling_whose_convolution_does_not_fit_the_accumulators_runs_by_itself() -> None:
+    """A beat of four pooled pixels would need 4 * 9 sums at once."""
+    network = network_of((4, 12, 24), SAME, matrix(4, Window((1, 1))), max_pool(Window((3, 3), (3, 3))))
+    program = assert_exact(network, design_of(4, 4, accumulator_bytes=2 * 16 * 20))
+    assert [info.kind for info in program.layers] == ["maxpool", "conv", "maxpool"]
+
+
+def test_a_first_layer_is_written_dense_only_if_that_fits() -> None:
+    network = network_of((3, 20, 20), matrix(8, Window((3, 3)), [3, 77]))
+    assert [i.weight_format for i in assert_exact(network, design_of(8, 8)).layers] == ["dense (no 0 in its codebook)"]
+    small = assert_exact(network, design_of(8, 8, weight_bytes=100))
+    assert [i.weight_format for i in small.layers] == ["shared1"]
+
+
+def test_a_first_layer_is_unfolded_only_if_that_fits() -> None:
+    """Its six columns take more words than the four of the input."""
+    network = network_of((8, 1, 4), matrix(3, Window((5, 2), (2, 1), (3, 2, 2, 1))))
+    assert not isinstance(assert_exact(network, design_of(64, 7)).input.layout, WordTensor)
+    program = assert_exact(network, design_of(64, 7, activation_bytes=512))
+    assert isinstance(program.input.layout, WordTensor)
+
+
+def test_parameters_are_short_by_whole_beats() -> None:
+    """17 records of one word each, eight of which come with a beat."""
+    network = network_of((8, 1, 1), matrix(17, Window((1, 1))))
+    with pytest.raises(InputError, match=r"one tile needs 192 bytes of parameter_bytes, the design has 128"):
+        compile_network(network, design_of(8, 17, 512, parameter_bytes=128))
+    assert_exact(network, design_of(8, 17, 512, parameter_bytes=192))
+
+
+@pytest.mark.parametrize(
+    ("shape", "layers", "message"),
+    [
+        (
+            (4, 8, 8), [matrix(4, Window((1, 1)), low=-20), max_pool(Window((2, 2), (2, 2), (2, 2, 2, 2)))],
+            r"layer1: max pooling must have pads below its kernel, not \(2, 2, 2, 2\)",
+        ),
+        (
+            (4, 1, 200), [matrix(4, Window((1, 1))), max_pool(Window((1, 64), (1, 64)))],
+            "layer1: stride must be at most 31, not 64",
+        ),
+        (
+            (1, 1, 6000), [matrix(3, Window((1, 127), dilation=(1, 40)))],
+            "layer0: a kernel must reach over at most 4095 pixels, not 5041",
+        ),
+        (
+            (3, 8, 8), [matrix(3, Window((3, 3), (15, 15), (0, 5000, 0, 5000)))],
+            r"layer0: windows must start at -4096..4095 of a padded input, not -5000..5005",
+        ),
+    ],
+    ids=["pads", "stride", "reach", "start"],
+)  # fmt: skip
+def test_what_no_command_can_say_is_refused(shape: tuple[int, int, int], layers: list[Any], message: str) -> None:
+    with pytest.raises(InputError, match=f"^{message}$"):
+        compile_network(network_of(shape, *layers), design_of(4, 4))
+
+
+def test_padding_up_to_the_limit() -> None:
+    network = network_of((3, 4, 4), matrix(3, Window((3, 3), (15, 15), (0, 4000, 0, 4000))), SAME)
+    assert_exact(network, design_of(4, 4))
