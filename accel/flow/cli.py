@@ -83,7 +83,7 @@ def compare(
     data = resolve(float_network, from_zoo, calibration, test or ("mnist" if from_zoo else ""), labels)
     with progress(job.steps(chosen, rows)) as advance:
         comparison = job.compare(float_network, data, chosen, rows, advance)
-    report.write(folder, report.files(comparison))
+    report.write(folder, report.files(comparison), report.OPTIONAL)
     tables.show_comparison(tables.console(), comparison)
     if data.warning:
         _say(f"accel: warning: {data.warning}")

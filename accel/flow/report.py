@@ -7,7 +7,8 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from models.errors import InputError
 from sim.cost_table import CONSTANTS, SRAM_SOURCE
 
 FORMAT = 1
-OPTIONAL = ("accuracy.png", "accuracy.svg")  # only with test data: an old one is removed
+OPTIONAL = ("accuracy.png", "accuracy.svg")  # only with test data: one of an earlier comparison is removed
 
 
 def record(comparison: Comparison) -> dict[str, Any]:
@@ -64,39 +65,77 @@ def files(comparison: Comparison) -> dict[str, bytes]:
     }
 
 
+@contextmanager
+def made(folder: Path, keep: bool = True) -> Iterator[None]:
+    """`folder` and its parents. What was not there before goes again, if empty, after an error or without `keep`.
+
+    Raises InputError if it cannot be made.
+    """
+    new, there = [], folder.absolute()
+    while not os.path.lexists(there) and there != there.parent:
+        new.append(there)
+        there = there.parent
+    done = False
+    try:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = (error.strerror or str(error)) if there.is_dir() else f"{there} is not a folder"
+            raise InputError(f"output folder {folder} cannot be made: {reason}") from None
+        yield
+        done = keep
+    finally:
+        for path in () if done else new:
+            with suppress(OSError):
+                path.rmdir()
+
+
 def check_folder(folder: Path) -> None:
     """Raise InputError unless files can be written to `folder`, which need not exist yet. Leaves nothing behind."""
-    there = folder.absolute()
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    if not there.is_dir():
-        raise InputError(f"output folder {folder} cannot be made: {there} is not a folder")
     try:
-        with tempfile.TemporaryFile(dir=there):
+        with made(folder, keep=False), tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise InputError(f"output folder {folder} cannot be written: {error.strerror or error}") from None
 
 
-def write(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Write the files into `folder`: all are complete beside their places before the first is moved there.
+def write(folder: Path, contents: Mapping[str, bytes], stale: Collection[str] = ()) -> None:
+    """Write the files into `folder`, and remove those that are `stale` and not among them: all of it or nothing.
 
-    Raises InputError if the folder cannot be written.
+    All files are complete beside their places before the first is moved there, and what was there before comes back
+    when one cannot be moved. Raises InputError if the folder cannot be written.
     """
-    parts: list[tuple[Path, Path]] = []
+    names = dict.fromkeys((*contents, *stale))
+    for name in names:
+        if os.path.isdir(folder / name):
+            raise InputError(f"{folder / name} must be a file, and is a folder")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, data in contents.items():
-            part = folder / f".{name}.part"
-            parts.append((part, folder / name))
-            part.write_bytes(data)
-        for part, final in parts:
-            os.replace(part, final)
-        for name in OPTIONAL:
-            if name not in contents:
-                (folder / name).unlink(missing_ok=True)
+        with made(folder), tempfile.TemporaryDirectory(prefix=".accel-", dir=folder) as aside:
+            new, old = Path(aside, "new"), Path(aside, "old")
+            new.mkdir()
+            old.mkdir()
+            for name, data in contents.items():
+                (new / name).write_bytes(data)
+            _exchange(folder, new, old, names)
     except OSError as error:
         raise InputError(f"output folder {folder} cannot be written: {error.strerror or error}") from None
-    finally:
-        for part, _ in parts:
-            part.unlink(missing_ok=True)
+
+
+def _exchange(folder: Path, new: Path, old: Path, names: Iterable[str]) -> None:
+    """Move the named files from `folder` to `old` and those in `new` to `folder`; all go back if one cannot."""
+    fresh = {name for name in names if (new / name).exists()}
+    begun: list[str] = []
+    try:
+        for name in names:
+            begun.append(name)
+            if os.path.lexists(folder / name):
+                os.replace(folder / name, old / name)
+            if name in fresh:
+                os.replace(new / name, folder / name)
+    except BaseException:
+        for name in begun:
+            if os.path.lexists(old / name):
+                os.replace(old / name, folder / name)
+            elif name in fresh and not (new / name).exists():
+                (folder / name).unlink()
+        raise

@@ -6,15 +6,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from accel.flow.report import check_folder
+from accel.flow.report import made
 from models.fit import Epoch
 from models.train import train
 
 
 def run(where: Console, name: str, data: Path, out: Path, epochs: int, seed: int) -> None:
     """Train `name` on the MNIST files in `data` into `out`; a run that was cut short goes on. Raises InputError."""
-    check_folder(out.parent)
-    out.parent.mkdir(parents=True, exist_ok=True)
 
     def show(epoch: Epoch) -> None:
         where.print(
@@ -22,5 +20,6 @@ def run(where: Console, name: str, data: Path, out: Path, epochs: int, seed: int
             highlight=False,
         )
 
-    train(name, data, out, seed, epochs, show)
+    with made(out.parent):
+        train(name, data, out, seed, epochs, show)
     where.print(f"wrote {out}", highlight=False)
