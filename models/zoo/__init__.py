@@ -1,5 +1,7 @@
 """Networks and data that come with the project: trained checkpoints, the MNIST test set, calibration images.
 
+`load` gives trained networks, `architecture` larger ones with random weights.
+
 The sources and licences are in `data/README.md`.
 """
 
@@ -16,6 +18,7 @@ from models.graph import Network
 from models.idx import read_idx
 from models.integer import IntegerNetwork
 from models.quantise import quantise
+from models.zoo.architectures import architecture as architecture
 
 DATA = Path(__file__).parent / "data"
 NAMES = ("lenet-5", "lenet-300-100")
