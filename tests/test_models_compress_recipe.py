@@ -12,8 +12,8 @@ from models.compress.prune import matrix_layers, report
 from models.compress.recipe import as_record, load, parse, run
 from models.compress.steps import Context, Huffman
 from models.errors import InputError
-from models.fit import ImageSet
 from models.graph import Network
+from models.images import ImageSet
 from models.train import lenet5, lenet_300_100
 from tests.model_networks import onnxruntime_output
 

@@ -1,4 +1,4 @@
-"""The command line: `accel compare`, `simulate`, `emit`, `train`, `designs`.
+"""The command line: `accel compare`, `simulate`, `emit`, `compress`, `train`, `designs`.
 
 Exit statuses: 0 done; 2 the user's input is wrong, with one line on standard error that says what would be right;
 130 interrupted. Anything else is a defect of the program and shows its traceback.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -149,6 +150,41 @@ def emit(
     if data.warning:
         _say(f"accel: warning: {data.warning}")
     typer.echo(f"wrote {out}")
+
+
+@app.command()
+def compress(
+    network: NetworkArgument,
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file of compression steps.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The ONNX file to write.")],
+    images: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="Folder with IDX files, for steps that train.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    test: Test = "",
+    labels: Labels = "",
+) -> None:
+    """Apply a recipe (prune, share, channels, tucker, distil, huffman); write the ONNX and its encoded weights.
+
+    Beside OUT.onnx stand OUT.weights (what the bytes are counted on) and OUT.json. A run that was cut short goes on
+    from the folder OUT.steps.
+    """
+    from accel.flow import compress as job
+    from accel.flow import report, tables
+    from accel.flow.data import resolve
+    from models.compress.recipe import load
+
+    chosen = load(recipe)
+    float_network, from_zoo = _network(network)
+    report.check_folder(out.parent)
+    data = resolve(float_network, from_zoo, test=test or ("mnist" if from_zoo else ""), labels=labels)
+    states = out.with_suffix(".steps")
+    with report.made(states):
+        outcome = job.run(float_network, chosen, data, images, states, seed, _say)
+        weights, page = job.save(outcome, out)
+        shutil.rmtree(states)
+    job.show(tables.console(), outcome)
+    _say(f"wrote {out}, {weights.name} and {page.name}")
 
 
 @app.command()

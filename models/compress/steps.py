@@ -15,12 +15,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from models import onnx_read, onnx_write
-from models.compress import cluster, prune
+from models.compress import cluster, prune, tucker
 from models.compress.channels import drop_channels, macs
 from models.compress.prune import matrix_layers
 from models.errors import InputError
-from models.fit import Epoch, ImageSet, Schedule, Target, fit
+from models.fit import Epoch, Schedule, Target, fit
 from models.graph import Network
+from models.images import ImageSet
 from models.torch_module import Keep
 
 Report = dict[str, Any]
@@ -57,6 +58,7 @@ class _Step(BaseModel):
     teacher: str = ""  # of soft targets and logits; if empty, the network that the recipe began with
     temperature: float = Field(default=4.0, gt=0)
     hard_weight: float = Field(default=0.1, ge=0, le=1)
+    bfloat16: bool = False
 
     def train(
         self, network: Network, original: Network, context: Context, label: str, epochs: int, keep: Keep
@@ -70,7 +72,10 @@ class _Step(BaseModel):
         if self.target != "labels":
             teacher = context.resolve(self.teacher) if self.teacher else original
             target = Target(self.target, (teacher,), self.temperature, self.hard_weight)
-        schedule = Schedule(epochs, self.learning_rate, self.batch, weight_decay=self.weight_decay, shift=self.shift)
+        schedule = Schedule(
+            epochs, self.learning_rate, self.batch, weight_decay=self.weight_decay, shift=self.shift,
+            bfloat16=self.bfloat16,
+        )  # fmt: skip
         done = None
         if context.state_folder:
             # What a training begins with names its result: an interrupted recipe finds the trainings that are done.
@@ -171,6 +176,25 @@ class Share(_Step):
         return network, {"bits": bits, "start": self.start}
 
 
+class Tucker(_Step):
+    """Tucker-2, Tucker-1 or SVD of the layers named (all if none), with the ranks given or EVBMF's; then training."""
+
+    kind: Literal["tucker"] = "tucker"
+    layers: tuple[str, ...] | None = None
+    ranks: dict[str, int | tuple[int | None, int | None]] = Field(default_factory=dict)
+    weakening: float = Field(default=0.0, ge=0, le=1)
+    iterations: int = Field(default=5, ge=0)
+
+    def apply(self, network: Network, original: Network, context: Context, label: str) -> tuple[Network, Report]:
+        """Two or three layers in the place of one."""
+        options = tucker.Options(self.ranks, self.weakening, self.iterations, self.layers)
+        network, report = tucker.decompose(network, options)
+        network = self.train(network, original, context, label, self.epochs, "nothing")
+        layers = {x.name: {"method": x.method, "ranks": list(x.ranks)} for x in report.layers}
+        macs_ = {"macs_before": report.macs_before, "macs": report.macs_after}
+        return network, {**macs_, "parameters": network.parameters, "layers": layers}
+
+
 class Distil(_Step):
     """A student takes the network's place, trained on its teacher's logits or soft targets."""
 
@@ -192,7 +216,7 @@ class Huffman(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: Literal["huffman"] = "huffman"
-    index_bits: int | dict[str, int] = 5
+    index_bits: int | dict[str, int] | None = None  # the width that takes fewest bits, if not given
 
 
-Step = Annotated[Prune | Channels | Share | Distil | Huffman, Field(discriminator="kind")]
+Step = Annotated[Prune | Channels | Tucker | Share | Distil | Huffman, Field(discriminator="kind")]

@@ -1,0 +1,195 @@
+"""`accel compress`: a recipe applied to a network, with the bytes that its encoded weights really take."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from accel.flow import tables
+from accel.flow.data import Data
+from accel.flow.data import float_accuracy_percent as accuracy_of
+from accel.flow.report import write
+from accel.flow.tables import Column
+from models import onnx_write, zoo
+from models.compress import encoded_file, recipe
+from models.compress.accounting import Accounting, Parts, account
+from models.compress.encoded import EncodedNetwork, decode, encode
+from models.compress.prune import matrix_layers
+from models.compress.steps import Context, Huffman
+from models.errors import InputError
+from models.graph import Network
+from models.images import read_images
+
+PLAIN = ("dense", "shared", "sparse")  # formats without Huffman codes
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a recipe made of a network, and what that takes."""
+
+    recipe: str
+    network: Network
+    encoded: EncodedNetwork
+    accounting: Accounting
+    steps: list[dict[str, Any]]
+    parameters_before: int
+    accuracy_before_percent: float | None
+    accuracy_percent: float | None
+
+    @property
+    def bytes(self) -> int:
+        """Length of the encoded file."""
+        return self.accounting.total.total_bits // 8
+
+    @property
+    def ratio(self) -> float:
+        """How many times smaller it is than the network at the start of the recipe in 32-bit floats."""
+        return 4 * self.parameters_before / self.bytes
+
+
+def run(
+    network: Network, chosen: recipe.Recipe, data: Data, images: Path | None, state_folder: Path | None, seed: int,
+    progress: Callable[[str], None],
+) -> Outcome:  # fmt: skip
+    """Apply the recipe. `images`: the folder of IDX files that training steps use. Raises InputError."""
+    context = Context(
+        read_images(images) if images else None, state_folder, seed, progress, zoo.resolve
+    )  # fmt: skip
+    before = accuracy_of(network, data)
+    result = recipe.run(chosen, network, context)
+    coded = encoding(result.network, result.huffman)
+    check_round_trip(result.network, coded)
+    return Outcome(
+        chosen.name, result.network, coded, account(coded), recipe.as_record(result), network.parameters, before,
+        accuracy_of(result.network, data),
+    )  # fmt: skip
+
+
+def encoding(network: Network, huffman: Huffman | None) -> EncodedNetwork:
+    """The weights as the recipe writes them: each layer in the format that takes least, Huffman codes only if asked."""
+    if huffman:
+        return encode(network, "smallest", index_bits=huffman.index_bits)
+    sizes: dict[str, dict[str, int]] = {layer.name: {} for layer in matrix_layers(network)}
+    for format in PLAIN:
+        try:
+            for part in account(encode(network, format)).layers:
+                sizes[part.name][format] = part.total_bits
+        except InputError:  # "shared" with too many values
+            for layer in matrix_layers(network):
+                if len(np.unique(layer.weights)) <= 256:
+                    single = {x: format if x == layer.name else "dense" for x in sizes}
+                    parts = account(encode(network, single)).layers
+                    sizes[layer.name][format] = next(p.total_bits for p in parts if p.name == layer.name)
+    return encode(network, {name: min(found, key=lambda f: found[f]) for name, found in sizes.items()})
+
+
+def check_round_trip(network: Network, coded: EncodedNetwork) -> None:
+    """Raise AssertionError unless the written weights are the network's: unreadable bytes would not count."""
+    back = decode(encoded_file.from_bytes(encoded_file.to_bytes(coded), "encoded weights"))
+    for ours, theirs in zip(matrix_layers(network), matrix_layers(back), strict=True):
+        if not (np.array_equal(ours.weights, theirs.weights) and np.array_equal(ours.bias, theirs.bias)):
+            raise AssertionError(f"{network.name}: layer {ours.name} is not what its encoding says")
+
+
+def save(outcome: Outcome, out: Path) -> tuple[Path, Path]:
+    """Write OUT (ONNX), OUT.weights (encoded) and OUT.json (report), together; returns the last two.
+
+    Raises InputError if the folder cannot be written.
+    """
+    weights, report = out.with_suffix(".weights"), out.with_suffix(".json")
+    write(
+        out.parent,
+        {
+            out.name: onnx_write.to_model(outcome.network).SerializeToString(),
+            weights.name: encoded_file.to_bytes(outcome.encoded),
+            report.name: (json.dumps(record(outcome), indent=1) + "\n").encode(),
+        },
+    )
+    return weights, report
+
+
+def record(outcome: Outcome) -> dict[str, Any]:
+    """The outcome as plain values for JSON."""
+    return {
+        "network": outcome.network.name,
+        "recipe": outcome.recipe,
+        "steps": outcome.steps,
+        "parameters_before": outcome.parameters_before,
+        "parameters": outcome.network.parameters,
+        "accuracy_before_percent": outcome.accuracy_before_percent,
+        "accuracy_percent": outcome.accuracy_percent,
+        "bytes": outcome.bytes,
+        "ratio": outcome.ratio,
+        "layers": [
+            asdict(part) | {"total_bits": part.total_bits, "format": layer.format, "index_bits": layer.index_bits}
+            for part, layer in zip(outcome.accounting.layers, outcome.encoded.layers, strict=True)
+        ],
+        "total": asdict(outcome.accounting.total) | {"total_bits": outcome.accounting.total.total_bits},
+    }
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the table: a layer, or the total."""
+
+    name: str
+    format: str
+    weights: int
+    kept: int
+    parts: Parts
+
+
+def lines(outcome: Outcome) -> list[Line]:
+    """The layers and the total."""
+    found = [
+        Line(layer.name, layer.format, int(np.prod(layer.shape)), layer.nonzeros, part)
+        for layer, part in zip(outcome.encoded.layers, outcome.accounting.layers, strict=True)
+    ]
+    total = outcome.accounting.total
+    return [*found, Line("total", "", sum(x.weights for x in found), sum(x.kept for x in found), total)]
+
+
+def _bytes(bits: int) -> str:
+    return f"{bits / 8:,.0f}"
+
+
+PART_TITLES = {
+    "values_bits": "values", "runs_bits": "positions", "filler_bits": "filler", "codebooks_bits": "codebooks",
+    "code_tables_bits": "code tables", "biases_bits": "biases", "headers_bits": "headers", "padding_bits": "padding",
+}  # fmt: skip
+
+
+def _part_column(field: str) -> Column[Line]:
+    return Column(PART_TITLES[field], "bytes", lambda x: _bytes(getattr(x.parts, field)))
+
+
+COLUMNS: tuple[Column[Line], ...] = (
+    Column("layer", "", lambda x: x.name, left=True),
+    Column("format", "", lambda x: x.format, left=True),
+    Column("weights", "", lambda x: f"{x.weights:,}"),
+    Column("density", "%", lambda x: f"{100 * x.kept / x.weights:.1f}"),
+    *(_part_column(f.name) for f in fields(Parts) if f.name in PART_TITLES),
+    Column("total", "bytes", lambda x: _bytes(x.parts.total_bits)),
+)
+
+
+def show(where: Console, outcome: Outcome) -> None:
+    """Everything that `accel compress` prints."""
+    where.print(
+        f"[bold]{outcome.network.name}[/], recipe {outcome.recipe}: {outcome.bytes:,} bytes, {outcome.ratio:.1f} times "
+        f"smaller than {outcome.parameters_before:,} parameters in 32-bit floats",
+        highlight=False,
+    )
+    for step in outcome.steps:
+        facts = ", ".join(f"{name} {value}" for name, value in step.items() if name != "step")
+        where.print(f"  {step['step']}: {facts}", highlight=False, markup=False, soft_wrap=True)
+    if outcome.accuracy_percent is not None:
+        before, after = f"{outcome.accuracy_before_percent:.2f} %", f"{outcome.accuracy_percent:.2f} %"
+        where.print(f"accuracy in float: {before} before, {after} after", highlight=False)
+    tables.show(where, "", COLUMNS, lines(outcome), last_apart=True)
