@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from models.compress.accounting import Accounting, Parts, account
 from models.compress.encoded import EncodedNetwork, decode, encode
 from models.compress.prune import matrix_layers
 from models.compress.steps import Context, Huffman
+from models.compress.students import convolutional
 from models.errors import InputError
 from models.graph import Network
 from models.images import read_images
@@ -59,7 +61,7 @@ def run(
 ) -> Outcome:  # fmt: skip
     """Apply the recipe. `images`: the folder of IDX files that training steps use. Raises InputError."""
     context = Context(
-        read_images(images) if images else None, state_folder, seed, progress, zoo.resolve
+        read_images(images) if images else None, state_folder, seed, progress, partial(resolve, seed)
     )  # fmt: skip
     before = accuracy_of(network, data)
     result = recipe.run(chosen, network, context)
@@ -69,6 +71,14 @@ def run(
         chosen.name, result.network, coded, account(coded), recipe.as_record(result), network.parameters, before,
         accuracy_of(result.network, data),
     )  # fmt: skip
+
+
+def resolve(seed: int, name: str) -> Network:
+    """A teacher or student: a network of the zoo, an ONNX file, or an untrained "student-CONVOLUTIONS-PARAMETERS"."""
+    parts = name.split("-")
+    if len(parts) == 3 and parts[0] == "student" and all(part.isdigit() for part in parts[1:]):
+        return convolutional(int(parts[1]), int(parts[2]), np.random.default_rng(seed))
+    return zoo.resolve(name)
 
 
 def encoding(network: Network, huffman: Huffman | None) -> EncodedNetwork:
