@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from accel.design import Design
 from accel.flow.compare import Comparison, Row
@@ -19,6 +20,7 @@ from sim.cost import Energy
 T = TypeVar("T")
 
 PLAIN_WIDTH = 160  # of tables that go to a file or a pipe
+UNLIMITED = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,13 @@ class Column(Generic[T]):
 
 
 def figure(value: float) -> str:
-    """Three significant digits, as a reader wants energies and times; larger numbers are whole."""
-    if value == 0 or abs(value) >= 100:
+    """Three significant digits for a reader of energies and times, whole above 100, and below 1 three decimals."""
+    size = abs(float(f"{value:.3g}"))  # as it will be read: 99.96 is 100
+    if size == 0 or size >= 100:
         return f"{value:,.0f}"
-    if abs(value) < 0.001:
+    if size < 0.001:
         return f"{value:.1e}"
-    return f"{value:.{1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3}f}"
+    return f"{value:.{1 if size >= 10 else 2 if size >= 1 else 3}f}"
 
 
 def _span(low: float, high: float) -> str:
@@ -143,8 +146,9 @@ def show(where: Console, title: str, columns: Sequence[Column[T]], rows: Sequenc
     for part in _fitting(where, list(columns), rows):
         table = _table(part, rows, last_apart)
         table.title = title
+        table.width = _width(where, table)
         where.print()
-        where.print(table)
+        where.print(table, crop=False)
         title = ""
 
 
@@ -157,8 +161,14 @@ def _table(columns: Sequence[Column[T]], rows: Sequence[T], last_apart: bool = F
         table.add_column(heading, justify="left" if column.left else "right", no_wrap=True)
     for index, row in enumerate(rows):
         apart = last_apart and index == len(rows) - 2
-        table.add_row(*(column.cell(row) for column in columns), end_section=apart)
+        # As Text, because a layer's name may hold what rich reads as markup.
+        table.add_row(*(Text(column.cell(row)) for column in columns), end_section=apart)
     return table
+
+
+def _width(where: Console, table: Table) -> int:
+    """What the table takes when nothing is cut."""
+    return where.measure(table, options=where.options.update(max_width=UNLIMITED)).maximum
 
 
 def _fitting(where: Console, columns: list[Column[T]], rows: Sequence[T]) -> list[list[Column[T]]]:
@@ -166,7 +176,7 @@ def _fitting(where: Console, columns: list[Column[T]], rows: Sequence[T]) -> lis
     first, rest = columns[0], columns[1:]
     parts: list[list[Column[T]]] = [[first]]
     for column in rest:
-        wide = where.measure(_table([*parts[-1], column], rows)).minimum > where.width
+        wide = _width(where, _table([*parts[-1], column], rows)) > where.width
         if wide and len(parts[-1]) > 1:
             parts.append([first])
         parts[-1].append(column)
@@ -179,7 +189,7 @@ def show_comparison(where: Console, comparison: Comparison) -> None:
     facts = [f"{comparison.parameters:,} parameters", comparison.data_source]
     if exact is not None:
         facts.insert(1, f"float {exact:.2f} %")
-    where.print(f"[bold]{comparison.network}[/]: {', '.join(facts)}", highlight=False)
+    where.print(Text.assemble((comparison.network, "bold"), f": {', '.join(facts)}"))
     for design in comparison.designs:
         title = (
             f"{design.name}: {design.rows} x {design.cols} at {design.clock_mhz:g} MHz, "
@@ -189,7 +199,7 @@ def show_comparison(where: Console, comparison: Comparison) -> None:
         show(where, title, row_columns(comparison), rows)
     where.print()
     for line in remarks(comparison):
-        where.print(line, highlight=False, markup=False, soft_wrap=True)
+        where.print(Text(line), soft_wrap=True)
 
 
 def remarks(comparison: Comparison) -> list[str]:
@@ -210,11 +220,11 @@ def _host(layers: Sequence[HostLayer]) -> list[str]:
 def show_simulation(where: Console, simulation: Simulation) -> None:
     """Everything that `accel simulate` prints."""
     result = simulation.result
-    where.print(
-        f"[bold]{result.network}[/] on {result.design.name}: {result.cycles:,} cycles, "
-        f"{figure(result.latency_us)} us, efficiency {100 * result.efficiency:.1f} %",
-        highlight=False,
+    facts = (
+        f" on {result.design.name}: {result.cycles:,} cycles, {figure(result.latency_us)} us, "
+        f"efficiency {100 * result.efficiency:.1f} %"
     )
+    where.print(Text.assemble((result.network, "bold"), facts))
     parts = [*simulation.layers, simulation.total]
     for title, columns in part_columns(simulation).items():
         show(where, title, columns, parts, last_apart=True)
@@ -225,4 +235,4 @@ def show_simulation(where: Console, simulation: Simulation) -> None:
     ]
     where.print()
     for line in lines:
-        where.print(line, highlight=False, markup=False, soft_wrap=True)
+        where.print(Text(line), soft_wrap=True)

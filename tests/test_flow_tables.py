@@ -1,0 +1,163 @@
+"""Tables on a terminal: every number of a row, at any width, and names that no table may take for markup."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from accel.design import load, names
+from accel.flow import tables
+from accel.flow.simulate import Simulation, run
+from accel.flow.tables import Column, figure
+from models import onnx_read
+from models.quantise import quantise
+from tests.flow_networks import comparison, inputs, write_network
+
+NASTY = ("block[/conv]:smile:", "a[bold]b")
+
+
+def printed(show: object, *arguments: object, width: int = 200) -> str:
+    """What a function of `tables` prints on a console of that width."""
+    where = Console(file=io.StringIO(), width=width)
+    show(where, *arguments)  # type: ignore[operator]
+    text: str = where.file.getvalue()  # type: ignore[attr-defined]
+    return text
+
+
+def simulation(folder: Path, *layers: str) -> Simulation:
+    network = onnx_read.read(write_network(folder / "small.onnx", softmax=True, names=layers))
+    return run(quantise(network, inputs(8)), load("edge"))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"), (1234567.8, "1,234,568"), (100, "100"), (99.96, "100"), (99.94, "99.9"), (10, "10.0"),
+        (9.996, "10.0"), (9.994, "9.99"), (1, "1.00"), (0.9996, "1.00"), (0.9994, "0.999"), (0.0042, "0.004"),
+        (0.001, "0.001"), (0.00042, "4.2e-04"), (-12.34, "-12.3"),
+    ],
+)  # fmt: skip
+def test_figure(value: float, text: str) -> None:
+    assert figure(value) == text
+
+
+@given(st.floats(1, 1e9))
+def test_a_figure_is_the_number_to_half_a_percent(value: float) -> None:
+    text = figure(value)
+    assert float(text.replace(",", "")) == pytest.approx(value, rel=0.005)
+    assert len(re.sub(r"[.,]", "", text)) == max(3, len(str(round(value))))
+
+
+def cells(text: str) -> dict[str, list[list[str]]]:
+    """The cells of every line with at least two, by the first."""
+    found: dict[str, list[list[str]]] = {}
+    for line in text.splitlines():
+        parts = re.split(r" {2,}", line.strip())
+        found.setdefault(parts[0], []).append(parts[1:])
+    return found
+
+
+def test_comparison_shows_every_number_of_each_row() -> None:
+    shown = cells(printed(tables.show_comparison, comparison()))
+    for design in ("edge", "nano"):
+        assert any(line.startswith(f"{design}: ") for line in shown)
+    for row in comparison().rows:
+        expected = [
+            f"{row.accuracy_percent:.2f}", f"{row.weights_bytes:,}", f"{row.dram_bytes:,}", f"{row.cycles:,}",
+            figure(row.latency_us), f"{100 * row.efficiency:.1f}", figure(row.dram_uj), figure(row.sram_uj),
+            f"{figure(row.compute_low_uj)} .. {figure(row.compute_high_uj)}", figure(row.static_uj),
+            f"{figure(row.total_low_uj)} .. {figure(row.total_high_uj)}",
+            f"{row.latency_ratio:.2f}", f"{row.energy_ratio:.2f}",
+        ]  # fmt: skip
+        assert expected in shown[row.title]
+
+
+def test_headings_name_what_ratios_are_to() -> None:
+    found = replace(comparison(), rows=tuple(replace(row, accuracy_percent=None) for row in comparison().rows[1:]))
+    columns = tables.row_columns(found)
+    assert [column.unit for column in columns if column.name in ("latency", "energy")] == [
+        "us", "/ shared-8", "/ shared-8"
+    ]  # fmt: skip
+    assert "accuracy" not in [column.name for column in columns]
+    assert "accuracy" in [column.name for column in tables.row_columns(comparison())]
+
+
+@pytest.mark.parametrize("width", [20, 48, 80, 130])
+def test_a_narrow_table_is_continued_and_never_cut(width: int) -> None:
+    """All cells of the wide table are in the narrow one; each continuation starts with the first column."""
+    wide = printed(tables.show_comparison, comparison())
+    narrow = printed(tables.show_comparison, comparison(), width=width)
+    assert "\N{HORIZONTAL ELLIPSIS}" not in narrow
+    for title in ("dense int8", "shared, 2 bits"):
+        together = [cell for line in cells(narrow)[title] for cell in line]
+        assert together == [cell for line in cells(wide)[title] for cell in line]
+    first, second = [len(cells(text)["dense int8"]) for text in (wide, narrow)]
+    assert second > first == 2
+    rows = [line for line in narrow.splitlines() if line.startswith(("dense", "shared"))]
+    assert max(map(len, rows)) <= max(width, 32)  # a name and one column are never parted
+
+
+def test_remarks_of_a_comparison() -> None:
+    text = printed(tables.show_comparison, replace(comparison(), notes=("one [thing] :x:", "another " * 60)), width=60)
+    assert "note: one [thing] :x:\n" in text
+    assert "note: " + "another " * 59 in text  # one line: a terminal wraps it, a pipe does not
+    assert "266,610 parameters, float" in text
+
+
+def test_simulation_shows_layers_and_total(tmp_path: Path) -> None:
+    found = simulation(tmp_path, "conv", "fc")
+    text = printed(tables.show_simulation, found)
+    assert text.startswith(f"small on edge: {found.result.cycles:,} cycles, {figure(found.result.cycles / 400)} us")
+    shown = cells(text)
+    assert [len(shown[name]) for name in ("conv", "fc", "total")] == [3, 3, 3]
+    for part in (*found.layers, found.total):
+        time, moved, energy = shown[part.name]
+        stalls = [f"{n:,}" for cause, n in part.stall_cycles.items() if found.total.stall_cycles[cause]]
+        expected = [f"{part.macs:,}", f"{part.cycles:,}", f"{part.bound_cycles:,}", f"{100 * part.efficiency:.1f}"]
+        assert time[bool(part.kind) :] == expected + stalls
+        numbers = (part.weights_bytes, part.dram_read_bytes, part.dram_write_bytes, *part.memory_bytes.values())
+        assert moved == [part.weights_format, *(f"{number:,}" for number in numbers)]
+        assert energy[0] == figure(part.energy.dram_pj / 1e6)
+        low, high = (figure(pj / 1e6) for pj in (part.energy.total_low_pj, part.energy.total_high_pj))
+        assert energy[-1] == f"{low} .. {high}"
+
+
+def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
+    found = simulation(tmp_path, *NASTY)
+    shown = cells(printed(tables.show_simulation, found))
+    assert [len(shown[name]) for name in NASTY] == [3, 3]
+    named = replace(found, result=replace(found.result, network=NASTY[0]))
+    assert printed(tables.show_simulation, named).startswith(f"{NASTY[0]} on edge: ")
+    text = printed(tables.show_comparison, replace(comparison(), network=NASTY[1], data_source=NASTY[0]))
+    assert text.startswith(f"{NASTY[1]}: 266,610 parameters")
+    assert NASTY[0] in text
+
+
+def test_designs() -> None:
+    shown = cells(printed(tables.show, "", tables.DESIGN_COLUMNS, [load(name) for name in names()]))
+    assert shown["nano"] == [["8 x 8", "75", "65,536", "16,384", "16,384", "8", "16"]]
+    assert set(names()) <= set(shown)
+
+
+def test_headings_have_one_line_without_units() -> None:
+    plain: list[Column[int]] = [Column("n", "", str), Column("square", "", lambda n: str(n * n))]
+    text = printed(tables.show, "title", plain, [3])
+    assert text.split() == ["title", "n", "square", "\u2500" * 10, "3", "9"]
+    with_unit = printed(tables.show, "title", [plain[0], replace(plain[1], unit="cm2")], [3])
+    assert with_unit.split() == ["title", "n", "square", "cm2", "\u2500" * 10, "3", "9"]
+    assert with_unit.count("\n") == text.count("\n") + 1
+
+
+def test_a_pipe_is_wide_enough(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    tables.show_comparison(tables.console(), comparison())
+    text = capsys.readouterr().out
+    assert len(cells(text)["dense int8"]) == 2  # one line on each design
+    assert max(map(len, text.splitlines())) <= tables.PLAIN_WIDTH
