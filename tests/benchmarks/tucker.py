@@ -3,6 +3,8 @@
 Random Gaussian weights have no low rank to find, so the weights here are made: for each layer a tensor whose Tucker
 ranks are a quarter of its channels, plus noise of half its size. So the ranks found can be compared with those planted;
 what trained weights would give, this does not say.
+
+On a busy machine OpenBLAS's threads mostly wait for each other: OPENBLAS_NUM_THREADS=1 is then several times faster.
 """
 
 from __future__ import annotations
