@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.compress import huffman
 from models.compress.accounting import account, layer_parts
-from models.compress.bitstream import DamagedStream, Stream
+from models.compress.bitstream import DamagedStream, Stream, pack_lanes
 from models.compress.bookkeeping import LayerWidths, layer_bits
 from models.compress.encoded import decode, encode
 from models.compress.encoded_file import from_bytes, header_bytes, load, save, to_bytes
@@ -203,6 +204,40 @@ def test_index_behind_the_codebook():
         decode_layer(bad)
 
 
+def test_lanes_of_floats_that_are_not_as_long_as_their_entries():
+    good = encode_layer(linear(make_weights(np.random.default_rng(0), (6, 12), 0, 0.2)), "sparse", pes=2)
+    entries = good.entries[0] + 1, good.entries[1] - 1
+    runs = pack_lanes([np.zeros(n, int) for n in entries], good.index_bits)
+    with pytest.raises(DamagedStream, match=rf"lane 0, bit .*: must hold {entries[0]} values of 32 bits, not"):
+        decode_layer(replace(good, entries=entries, runs=runs))
+
+
+@pytest.mark.parametrize("values", [0, 5])
+def test_the_best_width_of_runs(values):
+    weights = make_weights(np.random.default_rng(0), (50, 200), values, 0.02)
+    best = {}
+    for format in ("sparse", "sparse+huffman"):
+        sizes = [layer_parts(encode_layer(linear(weights), format, index_bits=i)) for i in range(1, 9)]
+        bits = [p.total_bits - p.headers_bits - p.padding_bits for p in sizes]
+        best[format] = 1 + bits.index(min(bits))
+        assert encode_layer(linear(weights), format).index_bits == best[format]
+    assert best["sparse"] != best["sparse+huffman"]
+
+
+def test_fillers_of_a_coded_layer():
+    """Their bits, counted entry by entry."""
+    layer = encode_layer(
+        linear(make_weights(np.random.default_rng(0), (50, 200), 5, 0.1)), "sparse+huffman", index_bits=3, pes=2
+    )
+    runs = huffman.decode(layer.runs, layer.run_lengths, layer.entries)
+    indices = huffman.decode(layer.values, layer.value_lengths, layer.entries)
+    bits = 0
+    for run, index in zip(np.concatenate(runs), np.concatenate(indices), strict=True):
+        if index == 0:
+            bits += int(layer.run_lengths[run]) + int(layer.value_lengths[index])
+    assert layer_parts(layer).filler_bits == bits > 0
+
+
 @pytest.fixture(scope="module")
 def small_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("encoded") / "n.bin"
@@ -232,11 +267,23 @@ def test_files_with_wrong_fields(small_file):
 
     with pytest.raises(InputError, match="n must have version 1, not 7"):
         read(content[:8] + b"\7" + content[9:])
+    for size in range(16, len(content)):
+        with pytest.raises(InputError, match="n must be a file of compressed weights of this version"):
+            read(content[:size])
+    with pytest.raises(InputError, match="of this version"):
+        read(content + b"\0")
     start = 16 + struct.unpack_from("<I", content, 12)[0]
     for at in range(8, start + 40):
         for value in (0, 1, 9, 255):
-            with contextlib.suppress(InputError):
+            with contextlib.suppress(InputError):  # some values are right, or change only what is read
                 decode(read(content[:at] + bytes([value]) + content[at + 1 :]))
+    for field, value in ((0, 5), (1, 0), (1, 9), (2, 4), (4, 0), (7, 2)):
+        with pytest.raises(InputError, match="of this version"):
+            read(content[: start + field] + bytes([value]) + content[start + field + 1 :])
+    # Columns that the graph does not have are refused before memory is taken for them.
+    columns = start + 12 + 4 + 3
+    with pytest.raises(InputError, match=r"n: layer 'l': weights \(10, 4278190100\) do not fit"):
+        decode(read(content[:columns] + b"\xff" + content[columns + 1 :]))
 
 
 def test_files_that_cannot_be_read_or_written(small_file, tmp_path):

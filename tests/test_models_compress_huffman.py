@@ -154,10 +154,10 @@ def test_corner_cases(lanes):
 
 @pytest.mark.parametrize("lanes", [1, 7])
 def test_a_million_symbols(lanes):
-    """Several chunks of the decoder; cut in uneven lanes."""
+    """Several chunks of the encoder and of the decoder; cut in uneven lanes."""
     generator = np.random.default_rng(lanes)
-    symbols = np.clip(np.rint(generator.standard_normal(2**20) * 12 + 128), 0, 255).astype(np.uint8)
-    cuts = np.sort(generator.integers(0, 2**20, lanes - 1))
+    symbols = np.clip(np.rint(generator.standard_normal(5 << 18) * 12 + 128), 0, 255).astype(np.uint8)
+    cuts = np.sort(generator.integers(0, len(symbols), lanes - 1))
     assert_round_trip(np.split(symbols, cuts), 256)
 
 
@@ -224,6 +224,12 @@ def test_the_place_of_the_damage():
         decode(Stream(bytes([0b010]), (3,)), np.array([0, 1], np.uint8), [3], "a")
     with pytest.raises(DamagedStream, match=r"lane 1, bit 8: the lane must have 9 bits$"):
         decode(Stream(bytes(2), (1, 9)), lengths, [1, 9], "a")
+    with pytest.raises(DamagedStream, match=r"lane 1, bit 3: the bits after the end must be zero$"):
+        decode(Stream(bytes([0b0, 0b1000]), (1, 3)), lengths, [1, 3], "a")
+    with pytest.raises(DamagedStream, match=r"lane 1, bit 3: 1 bytes too many$"):
+        decode(Stream(bytes(3), (1, 3)), lengths, [1, 3], "a")
+    with pytest.raises(DamagedStream, match=r"lane 1, bit 0: the code table must have code words$"):
+        decode(Stream(b"", (0, 0)), np.zeros(4, np.uint8), [0, 3], "a")
     with pytest.raises(DamagedStream, match=r"lane 0, bit 0: the code table must be a complete prefix code$"):
         decode(Stream(bytes(1), (1,)), np.array([1, 2], np.uint8), [1], "a")
 

@@ -93,6 +93,10 @@ def test_entries_behind_the_end():
         decode(packed, "l")
     with pytest.raises(DamagedStream, match=r"^layer 'l', lane 0, bit 1: "):
         decode(packed, "l", np.arange(1, 9, dtype=np.uint8))
+    runs = (np.array([0, 4], np.uint8), np.array([5], np.uint8))
+    assert decode(Relative((4, 3), 3, runs, (np.ones(2), np.ones(1)))).sum() == 3
+    with pytest.raises(DamagedStream, match=r"lane 1, bit 0: entry 0 must be one of 6 weights, not 6$"):
+        decode(Relative((4, 3), 3, (runs[0], runs[1] + np.uint8(1)), (np.ones(2), np.ones(1))))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from models import graph
 from models.compress.bitstream import Stream, lane_bytes
 from models.compress.encoded import EncodedNetwork
-from models.compress.encoded_layer import FORMATS, NO_CODE, NO_STREAM, EncodedLayer
+from models.compress.encoded_layer import FORMATS, LARGEST_CODEBOOK, NO_CODE, NO_STREAM, EncodedLayer
 from models.errors import InputError
 from models.graph import Conv, Layer, Linear
 from models.integer import Window
@@ -86,6 +86,8 @@ def from_bytes(data: bytes, source: str) -> EncodedNetwork:
         owners = [x for x in layers if isinstance(x, Conv | Linear)]
         reader = _Reader(data[:-4], FRAME.size + size)
         encoded = tuple(_read_layer(reader, owner) for _, owner in zip(range(count), owners, strict=True))
+        if reader.at != len(reader.data):
+            raise ValueError
         shape = tuple(document["input_shape"])
         return EncodedNetwork(document["name"], document["input"], shape, document["output"], layers, encoded)
     except (ValueError, KeyError, TypeError, IndexError, struct.error, zlib.error):
@@ -115,15 +117,13 @@ def _header(layer: EncodedLayer) -> bytes:
 
 
 class _Reader:
-    """Takes arrays from bytes, one after the other. Raises ValueError at the end."""
+    """Takes arrays from bytes, one after the other; `at` is behind the end if there were too few."""
 
     def __init__(self, data: bytes, at: int) -> None:
         self.data = data
         self.at = at
 
     def take(self, size: int) -> bytes:
-        if self.at + size > len(self.data):
-            raise ValueError
         self.at += size
         return self.data[self.at - size : self.at]
 
@@ -146,7 +146,7 @@ def _read_layer(reader: _Reader, owner: Conv | Linear) -> EncodedLayer:
     format = FORMATS[code]
     if index_bits not in (range(1, 9) if format.startswith("sparse") else (0,)):
         raise ValueError
-    if dimensions != (4 if isinstance(owner, Conv) else 2):
+    if dimensions != (4 if isinstance(owner, Conv) else 2) or pes < 1 or book > LARGEST_CODEBOOK:
         raise ValueError
     shape = reader.words(dimensions)
     columns = math.prod(shape[1:])

@@ -94,7 +94,7 @@ def encode_layer(
         if len(codebook):
             lanes = [(positions, indices_of(weights, codebook)) for positions, weights in lanes]
         gaps = choose.gaps_of([positions for positions, _ in lanes])
-        width = choose.index_width(len(codebook))
+        width = choose.index_width(len(codebook) if choose.codebook_pays(len(codebook), nonzeros) else 0)
         widths = [index_bits or choose.best_index_bits(gaps, width, coded) for coded in (False, True)]
     if format == SMALLEST:
         indices = [indices for _, indices in lanes] if gaps else [indices_of(matrix.reshape(-1), codebook)]
