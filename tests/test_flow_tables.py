@@ -70,7 +70,8 @@ def test_comparison_shows_every_number_of_each_row() -> None:
         assert any(line.startswith(f"{design}: ") for line in shown)
     for row in comparison().rows:
         expected = [
-            f"{row.accuracy_percent:.2f}", f"{row.weights_bytes:,}", f"{row.dram_bytes:,}", f"{row.cycles:,}",
+            f"{row.accuracy_percent:.2f}", f"{row.stored_bytes:,}", row.weights_format,
+                f"{row.weights_bytes:,}", f"{row.dram_bytes:,}", f"{row.cycles:,}",
             figure(row.latency_us), f"{100 * row.efficiency:.1f}", figure(row.dram_uj), figure(row.sram_uj),
             f"{figure(row.compute_low_uj)} .. {figure(row.compute_high_uj)}", figure(row.static_uj),
             f"{figure(row.total_low_uj)} .. {figure(row.total_high_uj)}",

@@ -6,6 +6,7 @@ One colour means one thing in all of them. Every chart is a PNG and an SVG with 
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,13 @@ COLOURS = {
 }
 PALETTE = ("#000000", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#999999")
 MARKERS = ("o", "s", "^", "D", "v")
-STYLE: Any = {"svg.hashsalt": "accel", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
+STYLE: Any = {
+    "svg.hashsalt": "accel",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.parse_math": False,  # a $ in the name of a file is a $
+}
 
 
 def draw(comparison: Comparison) -> dict[str, bytes]:
@@ -37,7 +44,8 @@ def draw(comparison: Comparison) -> dict[str, bytes]:
         wanted["accuracy"] = accuracy
     found = {}
     for name, make in wanted.items():
-        with rc_context(STYLE):
+        with rc_context(STYLE), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands for it in the title
             chart = make(comparison)
             FigureCanvasAgg(chart)
             for kind, options in (("png", {"dpi": 150}), ("svg", {"metadata": {"Date": None}})):
@@ -135,7 +143,7 @@ def accuracy(comparison: Comparison) -> Figure:
                 continue
             colour = PALETTE[techniques.index(row.title) % len(PALETTE)]
             label = f"{row.title}, {row.accuracy_percent:.2f} %" if number == 0 else "_"  # no entry in the legend
-            axes.plot(row.weights_bytes / 1000, row.accuracy_percent, marker=marker, linestyle="none", color=colour,
+            axes.plot(row.stored_bytes / 1000, row.accuracy_percent, marker=marker, linestyle="none", color=colour,
                       markersize=10, markerfacecolor="none", markeredgewidth=2, label=label)  # fmt: skip
     if len(comparison.designs) > 1:
         for number, design in enumerate(comparison.designs):

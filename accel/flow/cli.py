@@ -44,7 +44,10 @@ Calibration = Annotated[
 ]
 Test = Annotated[str, typer.Option(metavar="FILE", help="Test inputs for the accuracy column: .npy, or mnist.")]
 Labels = Annotated[str, typer.Option(metavar="FILE", help="Classes of the test inputs: .npy of integers.")]
-TechniqueOption = Annotated[str, typer.Option(help="dense, or shared-8, -6, -4, -3, -2.")]
+Images = Annotated[
+    Path | None, typer.Option("--data", metavar="DIR", help="Folder with IDX files, for steps that train.")
+]
+TechniqueOption = Annotated[str, typer.Option(help="dense, shared-8, -6, -4, -3, -2, or a checkpoint of the zoo.")]
 
 
 def _network(name: str) -> tuple[Network, bool]:
@@ -65,6 +68,13 @@ def compare(
     calibration: Calibration = "",
     test: Test = "",
     labels: Labels = "",
+    recipe: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="A row for a recipe of compression steps. Repeatable.")
+    ] = None,
+    also: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="A row for a compressed ONNX of your own. Repeatable.")
+    ] = None,
+    images: Images = None,
 ) -> None:
     """Compare compression techniques: accuracy, bytes, cycles, energy; a table, charts, JSON, CSV and HTML.
 
@@ -72,16 +82,18 @@ def compare(
     """
     from accel.flow import compare as job
     from accel.flow import report, tables
+    from accel.flow.compress import own_rows
     from accel.flow.data import resolve
     from accel.flow.progress import progress
-    from accel.flow.techniques import TECHNIQUES, find
+    from accel.flow.techniques import find, techniques_for
 
-    rows = tuple(find(name) for name in technique) if technique else TECHNIQUES
+    rows = tuple(find(name, network) for name in technique) if technique else techniques_for(network)
     chosen = [designs_module.load(name) for name in design or ["edge"]]
     float_network, from_zoo = _network(network)
     folder = out or Path("accel-out") / float_network.name
     report.check_folder(folder)
     data = resolve(float_network, from_zoo, calibration, test or ("mnist" if from_zoo else ""), labels)
+    rows += own_rows(float_network, recipe or [], also or [], images)
     with progress(job.steps(chosen, rows)) as advance:
         comparison = job.compare(float_network, data, chosen, rows, advance)
     report.write(folder, report.files(comparison), report.OPTIONAL)
@@ -106,7 +118,7 @@ def simulate(
     from accel.flow.progress import progress
     from accel.flow.techniques import find
 
-    chosen, on = find(technique), designs_module.load(design)
+    chosen, on = find(technique, network), designs_module.load(design)
     float_network, from_zoo = _network(network)
     data = resolve(float_network, from_zoo, calibration)
     with progress(2) as advance:
@@ -138,7 +150,7 @@ def emit(
     from accel.flow.progress import progress
     from accel.flow.techniques import find
 
-    chosen, on = find(technique), designs_module.load(design)
+    chosen, on = find(technique, network), designs_module.load(design)
     float_network, from_zoo = _network(network)
     report.check_folder(out)
     data = resolve(float_network, from_zoo, calibration)
@@ -157,9 +169,7 @@ def compress(
     network: NetworkArgument,
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file of compression steps.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The ONNX file to write.")],
-    images: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="Folder with IDX files, for steps that train.")
-    ] = None,
+    images: Images = None,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
     test: Test = "",
     labels: Labels = "",

@@ -11,6 +11,7 @@ from accel.flow import simulate
 from accel.flow.data import Data
 from accel.flow.progress import Advance, silent
 from accel.flow.techniques import TECHNIQUES, Technique
+from models.compress.stored import stored_bytes
 from models.errors import InputError
 from models.graph import Network
 from models.integer import HostLayer, IntegerNetwork
@@ -20,7 +21,9 @@ from models.integer import HostLayer, IntegerNetwork
 class Row:
     """One technique on one design; the fields are the columns of the CSV file, in this order.
 
-    Ratios are to the first technique on the same design. `energy_ratio` is of the totals with the high figure for
+    `stored_bytes` is what the technique's own encoder writes for the weights; `weights_bytes`, in `weights_format`,
+    what of them lies in the DRAM of the hardware, which may decode less. Ratios are to the first technique on the
+    same design. `energy_ratio` is of the totals with the high figure for
     compute, which flatters compression least. `accuracy_percent` is None without test data.
     """
 
@@ -28,6 +31,8 @@ class Row:
     technique: str
     title: str
     accuracy_percent: float | None
+    stored_bytes: int
+    weights_format: str
     weights_bytes: int
     dram_bytes: int
     cycles: int
@@ -92,15 +97,17 @@ def compare(
             runs[design.name, technique.name] = simulate.run(integer[-1], design)
     advance("accuracy in float")
     exact = data_module.float_accuracy_percent(network, data)
-    accuracy = {}
+    accuracy, stored = {}, {}
     for technique, quantised in zip(techniques, integer, strict=True):
         advance(f"{technique.title}: accuracy")
         accuracy[technique.name] = data_module.accuracy_percent(quantised, data)
+        stored[technique.name] = stored_bytes(quantised, technique.formats)
     rows = []
     for design in designs:
         base: Row | None = None
         for technique in techniques:
-            row = _row(design, technique, accuracy[technique.name], runs[design.name, technique.name])
+            run = runs[design.name, technique.name]
+            row = _row(design, technique, accuracy[technique.name], stored[technique.name], run)
             base = base or row
             rows.append(
                 replace(
@@ -117,13 +124,17 @@ def compare(
     )  # fmt: skip
 
 
-def _row(design: Design, technique: Technique, accuracy_percent: float | None, run: simulate.Simulation) -> Row:
+def _row(
+    design: Design, technique: Technique, accuracy_percent: float | None, stored: int, run: simulate.Simulation
+) -> Row:  # fmt: skip
     total = run.total
     return Row(
         design=design.name,
         technique=technique.name,
         title=technique.title,
         accuracy_percent=accuracy_percent,
+        stored_bytes=stored,
+        weights_format=total.weights_format,
         weights_bytes=total.weights_bytes,
         dram_bytes=total.dram_read_bytes + total.dram_write_bytes,
         cycles=total.cycles,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -17,12 +17,14 @@ from accel.flow.data import Data
 from accel.flow.data import float_accuracy_percent as accuracy_of
 from accel.flow.report import write
 from accel.flow.tables import Column
+from accel.flow.techniques import Technique, given
 from models import onnx_write, zoo
 from models.compress import encoded_file, recipe
 from models.compress.accounting import Accounting, Parts, account
 from models.compress.encoded import EncodedNetwork, decode, encode
 from models.compress.prune import matrix_layers
 from models.compress.steps import Context, Huffman
+from models.compress.stored import FORMATS as ALL
 from models.compress.students import convolutional
 from models.errors import InputError
 from models.graph import Network
@@ -79,6 +81,23 @@ def resolve(seed: int, name: str) -> Network:
     if len(parts) == 3 and parts[0] == "student" and all(part.isdigit() for part in parts[1:]):
         return convolutional(int(parts[1]), int(parts[2]), np.random.default_rng(seed))
     return zoo.resolve(name)
+
+
+def own_rows(
+    network: Network, recipes: Sequence[Path], files: Sequence[Path], images: Path | None
+) -> tuple[Technique, ...]:
+    """Rows of a comparison for recipes, applied to `network`, and for ONNX files that are compressed already.
+
+    Raises InputError for what cannot be read or applied.
+    """
+    rows = []
+    for path in recipes:
+        chosen = recipe.load(path)
+        context = Context(read_images(images) if images else None, resolve=partial(resolve, 0))
+        result = recipe.run(chosen, network, context)
+        rows.append(given(chosen.name, f"recipe {chosen.name}", result.network, ALL if result.huffman else PLAIN))
+    rows += [given(path.stem, path.stem, zoo.resolve(path)) for path in files]
+    return tuple(rows)
 
 
 def encoding(network: Network, huffman: Huffman | None) -> EncodedNetwork:

@@ -55,7 +55,7 @@ def run(network: IntegerNetwork, design: Design) -> Simulation:
         )
         for layer in result.layers
     )  # fmt: skip
-    formats = sorted({layer.weights_format for layer in layers if layer.weights_bytes})
+    formats = sorted({layer.weights_format.split(" ")[0] for layer in layers if layer.weights_bytes})
     total = _part(
         design, "total", "", sum(layer.macs for layer in layers), result.cycles, result.bound_cycles,
         result.efficiency, result.stalls, "+".join(formats), result.weights_stored_bytes, result.events,

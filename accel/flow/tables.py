@@ -19,7 +19,7 @@ from sim.cost import Energy
 
 T = TypeVar("T")
 
-PLAIN_WIDTH = 160  # of tables that go to a file or a pipe
+PLAIN_WIDTH = 200  # of tables that go to a file or a pipe
 UNLIMITED = 1 << 20
 
 
@@ -52,6 +52,8 @@ RATIO = "/ first"  # in ROW_COLUMNS, for the name of the first technique
 ROW_COLUMNS: tuple[Column[Row], ...] = (
     Column("technique", "", lambda r: r.title, left=True),
     Column("accuracy", "%", lambda r: "" if r.accuracy_percent is None else f"{r.accuracy_percent:.2f}"),
+    Column("stored", "bytes", lambda r: f"{r.stored_bytes:,}"),
+    Column("runs as", "", lambda r: r.weights_format, left=True),
     Column("weights", "bytes", lambda r: f"{r.weights_bytes:,}"),
     Column("DRAM", "bytes", lambda r: f"{r.dram_bytes:,}"),
     Column("cycles", "", lambda r: f"{r.cycles:,}"),
@@ -205,6 +207,8 @@ def show_comparison(where: Console, comparison: Comparison) -> None:
 def remarks(comparison: Comparison) -> list[str]:
     """What stands below the table: how to read it, host layers, notes."""
     return [
+        "stored: what the technique's own encoder writes; weights: what lies in DRAM, in a format that the hardware "
+        "decodes, whole tiles filled up",
         "effic.: roofline bound / cycles, the share of time in which the limit (array or DRAM) is at work",
         "compute: the lowest and the highest figure of the literature; the ratio of energies is of the high totals",
         *_host(comparison.host_layers),

@@ -11,26 +11,36 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from models import zoo
+from models.compress.stored import FORMATS
 from models.errors import InputError
 from models.graph import Network
 from models.integer import IntegerNetwork
 from models.quantise import quantise
-from models.share import share
+from models.share import quantise_compressed, share
+
+Calibration = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Technique:
-    """`apply(network, calibration)` gives the integer network; `calibration` is as in `models.quantise`."""
+    """`apply(network, calibration)` gives the integer network; `calibration` is as in `models.quantise`.
+
+    `formats` are those in which the technique's own encoder may write a layer, see `models.compress.stored`; the
+    hardware runs the nearest that it decodes, and a comparison shows both.
+    """
 
     name: str
     title: str
-    apply: Callable[[Network, NDArray[Any]], IntegerNetwork]
+    apply: Callable[[Network, Calibration], IntegerNetwork]
+    formats: tuple[str, ...] = ("dense",)
 
 
 def _shared(bits: int) -> Technique:
-    return Technique(
-        f"shared-{bits}", f"shared, {bits} bits", lambda network, calibration: share(network, calibration, bits)
-    )
+    def apply(network: Network, calibration: Calibration) -> IntegerNetwork:
+        return share(network, calibration, bits)
+
+    return Technique(f"shared-{bits}", f"shared, {bits} bits", apply, ("shared",))
 
 
 # The first is what the others are compared to.
@@ -39,15 +49,38 @@ TECHNIQUES = (
     *(_shared(bits) for bits in (8, 6, 4, 3, 2)),
 )
 
+# Of the zoo's checkpoints: title, and the formats that their encoder may use.
+TITLES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "pruned": ("pruned", ("dense", "sparse")),
+    "deep": ("pruned + shared + Huffman", FORMATS),
+    "tucker": ("Tucker-2", ("dense",)),
+    "tucker-deep": ("Tucker-2 + pruned + shared + Huffman", FORMATS),
+    "distilled": ("distilled student", ("dense",)),
+}
 
-def names() -> tuple[str, ...]:
+
+def given(name: str, title: str, network: Network, formats: tuple[str, ...] = FORMATS) -> Technique:
+    """A row of a network that is compressed already, whatever the comparison is about."""
+    return Technique(name, title, lambda _, calibration: quantise_compressed(network, calibration), formats)
+
+
+def techniques_for(network: str) -> tuple[Technique, ...]:
+    """All techniques that need no training, and the zoo's checkpoints of its network `network`, if it is one."""
+    found = []
+    for name in zoo.compressed(network):
+        title, formats = TITLES[name]
+        found.append(given(name, title, zoo.load(f"{network}-{name}"), formats))
+    return (*TECHNIQUES, *found)
+
+
+def names(network: str = "") -> tuple[str, ...]:
     """The techniques' names."""
-    return tuple(technique.name for technique in TECHNIQUES)
+    return tuple(technique.name for technique in TECHNIQUES) + zoo.compressed(network)
 
 
-def find(name: str) -> Technique:
-    """The technique of that name. Raises InputError."""
-    for technique in TECHNIQUES:
+def find(name: str, network: str = "") -> Technique:
+    """The technique of that name for a network. Raises InputError."""
+    for technique in techniques_for(network) if name in zoo.compressed(network) else TECHNIQUES:
         if technique.name == name:
             return technique
-    raise InputError(f"technique must be one of {', '.join(names())}, not {name!r}")
+    raise InputError(f"technique must be one of {', '.join(names(network))}, not {name!r}")

@@ -7,12 +7,15 @@ The sources and licences are in `data/README.md`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models import onnx_read
+from models.compress import encoded_file
+from models.compress.encoded import decode
 from models.errors import InputError
 from models.graph import Network
 from models.idx import read_idx
@@ -22,6 +25,8 @@ from models.zoo.architectures import architecture as architecture
 
 DATA = Path(__file__).parent / "data"
 NAMES = ("lenet-5", "lenet-300-100")
+# What the recipes beside this file made of them, see data/README.md.
+COMPRESSED: dict[str, tuple[str, ...]] = {"lenet-5": (), "lenet-300-100": ()}
 
 
 def names() -> tuple[str, ...]:
@@ -29,8 +34,15 @@ def names() -> tuple[str, ...]:
     return NAMES
 
 
+def compressed(name: str) -> tuple[str, ...]:
+    """The compressed versions of the trained network `name` that `load` gives as NAME-VERSION."""
+    return COMPRESSED.get(name, ())
+
+
 def load(name: str) -> Network:
     """The trained network `name`; its input is what `preprocess` returns. Raises InputError for another name."""
+    if any(name == f"{network}-{version}" for network in NAMES for version in compressed(network)):
+        return replace(decode(encoded_file.load(DATA / f"{name}.weights")), name=name)
     if name not in NAMES:
         raise InputError(f"network must be one of {', '.join(NAMES)}, not {name!r}")
     return onnx_read.read(DATA / f"{name}.onnx")
