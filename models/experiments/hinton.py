@@ -20,10 +20,10 @@ from models.fit import LABELS, Schedule, Target
 from models.images import read_images
 
 TEACHER = Schedule(
-    epochs=60, learning_rate=0.1, batch=256, weight_decay=0.0, shift=2, dropout=0.5, input_dropout=0.2, bfloat16=True
+    epochs=50, learning_rate=0.1, batch=256, weight_decay=0.0, shift=2, dropout=0.3, input_dropout=0.0, bfloat16=True
 )
 STUDENT = Schedule(epochs=40, learning_rate=0.1, batch=256, weight_decay=0.0, shift=0, bfloat16=True)
-DISTILLED = replace(STUDENT, learning_rate=0.02)
+DISTILLED = replace(STUDENT, learning_rate=0.06, warm_up=1)
 TEMPERATURE = 10.0
 HARD_WEIGHT = 0.0
 SEEDS = (1, 2, 3)

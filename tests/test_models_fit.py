@@ -1,0 +1,269 @@
+"""Losses, gradients and schedules of `models.fit` against the papers' formulas in numpy."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models import reference_float
+from models.compress.students import convolutional, mlp, shallow
+from models.errors import InputError
+from models.fit import ImageSet, Schedule, Target, describe, fit, mean_logits
+from models.graph import Conv, Linear, build
+
+IMAGE = (1, 6, 5)
+CLASSES = 4
+
+
+def data(count=96, seed=0):
+    random = np.random.default_rng(seed)
+    images = random.integers(0, 256, (count, *IMAGE[1:])).astype(np.uint8)
+    labels = random.integers(0, CLASSES, count).astype(np.uint8)
+    return ImageSet(images, labels, images[:20], labels[:20])
+
+
+def small(seed=0, name="small"):
+    return mlp((30, 12, CLASSES), np.random.default_rng(seed), name, IMAGE)
+
+
+def logits(network, images):
+    """In float64, from the reference."""
+    return reference_float.run(network, images[:, None].astype(np.float32) / np.float32(255)).astype(float)
+
+
+def softmax(x):
+    e = np.exp(x - x.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def cross_entropy(labels, x):
+    return -np.log(softmax(x)[np.arange(len(x)), labels]).mean()
+
+
+def soft_loss(x, teacher, temperature):
+    """Hinton et al., equation 1 for both, times T^2."""
+    return -(softmax(teacher / temperature) * np.log(softmax(x / temperature))).sum(1).mean() * temperature**2
+
+
+def first_loss(network, images, target, **schedule):
+    """The loss that one step on all images reports: that of the weights before it."""
+    losses = []
+    fit(network, images, Schedule(1, batch=len(images.train_labels), **{"shift": 0, "learning_rate": 1e-9} | schedule),
+        target, progress=lambda e: losses.append(e.loss))  # fmt: skip
+    return losses[0]
+
+
+# What a schedule and a target refuse needs no torch.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1, not 0"),
+        ({"epochs": 1, "batch": 0}, "batch and learning_rate must be above 0, not 0 and 0.05"),
+        ({"epochs": 1, "learning_rate": 0.0}, "batch and learning_rate must be above 0, not 64 and 0.0"),
+        ({"epochs": 1, "dropout": 1.0}, "dropout must be at least 0 and below 0.99, not 1.0 and 0.0"),
+        ({"epochs": 1, "input_dropout": -0.1}, r"dropout must be at least 0 and below 0.99, not 0.0 and -0.1"),
+    ],
+)
+def test_schedules_that_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        Schedule(**arguments)
+
+
+def test_targets_that_are_refused():
+    with pytest.raises(InputError, match="target 'labels' must not have teachers"):
+        Target("labels", (small(),))
+    with pytest.raises(InputError, match="target 'soft' must have teachers"):
+        Target("soft")
+    with pytest.raises(InputError, match=r"temperature must be above 0 and hard_weight 0\.\.1, not 0 and 0"):
+        Target("soft", (small(),), temperature=0)
+
+
+def test_a_description_tells_trainings_apart():
+    plain = describe(small(), Schedule(3))
+    assert plain == describe(small(), Schedule(3))
+    others = [
+        describe(small(name="other"), Schedule(3)),
+        describe(small(), Schedule(4)),
+        describe(small(), Schedule(3), Target("soft", (small(),), 4)),
+        describe(small(), Schedule(3), keep="zeros"),
+        describe(small(), Schedule(3), seed=1),
+    ]
+    assert all(other != plain for other in others)
+
+
+@pytest.mark.train
+class TestLosses:
+    @pytest.fixture(autouse=True)
+    def _torch(self):
+        pytest.importorskip("torch")
+
+    def test_labels(self):
+        images = data()
+        wanted = cross_entropy(images.train_labels, logits(small(), images.train_images))
+        assert first_loss(small(), images, Target()) == pytest.approx(wanted, rel=1e-5)
+
+    @pytest.mark.parametrize("temperature", [1.0, 4.0, 20.0])
+    @pytest.mark.parametrize("hard_weight", [0.0, 0.3, 1.0])
+    def test_soft_targets_and_the_mixed_loss(self, temperature, hard_weight):
+        images, teacher = data(), small(1, "teacher")
+        x, z = logits(small(), images.train_images), logits(teacher, images.train_images)
+        wanted = (1 - hard_weight) * soft_loss(x, z, temperature)
+        wanted += hard_weight * cross_entropy(images.train_labels, x)
+        found = first_loss(small(), images, Target("soft", (teacher,), temperature, hard_weight))
+        assert found == pytest.approx(wanted, rel=1e-5)
+
+    def test_logits_of_an_ensemble(self):
+        images, teachers = data(), tuple(small(s, f"teacher-{s}") for s in (1, 2, 3))
+        mean = sum(logits(t, images.train_images) for t in teachers) / 3
+        np.testing.assert_allclose(mean_logits(teachers, images.train_images), mean, rtol=1e-4, atol=1e-5)
+        difference = logits(small(), images.train_images) - mean
+        # Ba & Caruana's equation 1 is half the squared norm; the mean over classes differs by a constant factor.
+        wanted = 0.5 * (difference**2).sum(1).mean() * 2 / CLASSES
+        assert first_loss(small(), images, Target("logits", teachers)) == pytest.approx(wanted, rel=1e-5)
+        x = logits(small(), images.train_images)
+        found = first_loss(small(), images, Target("soft", teachers, 5.0))
+        assert found == pytest.approx(soft_loss(x, mean, 5.0), rel=1e-5)
+
+    def test_at_high_temperature_soft_targets_are_logit_regression(self):
+        """Hinton et al., equation 4: the gradient goes to (z - v) / N for logits of zero mean, here times T^2 / T^2."""
+        torch = pytest.importorskip("torch")
+        random = np.random.default_rng(0)
+        x, z = (v - v.mean(1, keepdims=True) for v in random.standard_normal((2, 5, CLASSES)))
+        wanted, given = (torch.tensor(v, requires_grad=True) for v in (x, z))
+        temperature = 1e4
+        loss = torch.nn.functional.cross_entropy(wanted / temperature, (given / temperature).softmax(1).detach())
+        (loss * temperature**2 * 5).backward()
+        np.testing.assert_allclose(wanted.grad.numpy(), (x - z) / CLASSES, rtol=1e-3, atol=1e-5)
+
+    def test_known_logits_are_those_of_every_view(self):
+        """With 2 views and 1 epoch logits come batch by batch, with 2 epochs from the table: one loss."""
+        images, teacher = data(), small(1, "teacher")
+        target = Target("soft", (teacher,), 3.0)
+        for view in ({"mirror": True}, {"shift": 1}, {"shift": 1, "mirror": True}):
+            views = 9 ** ("shift" in view) * 2 ** ("mirror" in view)
+            losses = []
+            for epochs in (1, views):
+                schedule = Schedule(epochs, 1e-12, batch=len(images.train_labels), **{"shift": 0} | view)
+                found = []
+                fit(small(), images, schedule, target, progress=lambda e, found=found: found.append(e.loss))
+                losses.append(found[0])
+            assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+@pytest.mark.train
+class TestTraining:
+    @pytest.fixture(autouse=True)
+    def _torch(self):
+        pytest.importorskip("torch")
+
+    def weights(self, network):
+        return [x.weights for x in network.layers if isinstance(x, Conv | Linear)]
+
+    def with_weights(self, network, change):
+        layers = [replace(x, weights=change(x.weights)) if isinstance(x, Conv | Linear) else x for x in network.layers]
+        return build(network.name, network.input, network.shapes[network.input], tuple(layers), network.output)
+
+    def test_zeros_stay_zero(self):
+        pruned = self.with_weights(
+            convolutional(2, 3000, np.random.default_rng(0), (1, 8, 8), CLASSES),
+            lambda w: np.where(abs(w) < np.median(abs(w)), np.float32(0), w),
+        )
+        random = np.random.default_rng(0)
+        images = random.integers(0, 256, (64, 8, 8)).astype(np.uint8)
+        labels = random.integers(0, CLASSES, 64).astype(np.uint8)
+        trained = fit(pruned, ImageSet(images, labels, images, labels), Schedule(3, batch=16, shift=0), keep="zeros")
+        for before, after in zip(self.weights(pruned), self.weights(trained), strict=True):
+            np.testing.assert_array_equal(before == 0, after == 0)
+            assert (before != after).sum() > 0.9 * (before != 0).sum()
+
+    def test_shared_values_stay_shared_and_a_centroid_gets_its_members_gradients(self):
+        codes = np.array([-0.4, 0.0, 0.1, 0.5], np.float32)
+        shared = self.with_weights(small(), lambda w: codes[abs(w[..., None] - codes).argmin(-1)])
+        images, rate = data(), 0.01
+        step = Schedule(1, rate, len(images.train_labels), momentum=0.0, weight_decay=0.0, shift=0)
+        free = fit(shared, images, step)
+        tied = fit(shared, images, step, keep="values")
+        for before, after, alone in zip(*map(self.weights, (shared, tied, free)), strict=True):
+            for code in codes:
+                members = before == code
+                assert len(np.unique(after[members])) == 1
+                # One step of descent moves a weight by -rate * gradient: Han et al., equation of section 3.3.
+                moved = after[members][0] - code
+                wanted = (alone - before)[members].sum() if code else 0.0
+                assert moved == pytest.approx(wanted, rel=1e-3, abs=1e-6)
+
+    def test_dropout_works_while_training_only(self):
+        images, teacher = data(), small(1, "teacher")
+        plain = first_loss(small(), images, Target())
+        assert first_loss(small(), images, Target(), dropout=0.5) != pytest.approx(plain, rel=1e-3)
+        assert first_loss(small(), images, Target(), input_dropout=0.2) != pytest.approx(plain, rel=1e-3)
+        # The test accuracy, and a teacher, are those of the whole network.
+        reached = []
+        fit(small(), images, Schedule(1, 1e-9, 96, shift=0, dropout=0.9), progress=reached.append)
+        right = logits(small(), images.test_images).argmax(1) == images.test_labels
+        assert reached[0].accuracy_percent == pytest.approx(100 * right.mean())
+        np.testing.assert_allclose(
+            mean_logits((teacher,), images.test_images), logits(teacher, images.test_images), rtol=1e-4, atol=1e-5
+        )
+
+    def test_drop_keeps_the_mean(self):
+        torch = pytest.importorskip("torch")
+        from models.torch_module import drop
+
+        torch.manual_seed(0)
+        for share in (0.25, 0.5, 0.9):
+            dropped = drop(torch.ones(1001, 999), share)
+            assert float((dropped == 0).float().mean()) == pytest.approx(share, abs=0.003)
+            assert float(dropped.mean()) == pytest.approx(1, abs=0.01)
+
+    @pytest.mark.parametrize("kind", ["labels", "logits", "soft"])
+    def test_a_resumed_run_equals_an_unbroken_one(self, tmp_path, kind):
+        images, teachers = data(), () if kind == "labels" else (small(1, "a"), small(2, "b"))
+        target = Target(kind, teachers, 2.0)
+        schedule = Schedule(4, batch=16, shift=1, mirror=True, dropout=0.3, bfloat16=True, warm_up=1)
+        whole = fit(small(), images, schedule, target, seed=5)
+
+        def interrupt(epoch):
+            if epoch.number == 2:
+                raise KeyboardInterrupt
+
+        state = tmp_path / "state"
+        with pytest.raises(KeyboardInterrupt):
+            fit(small(), images, schedule, target, seed=5, state_file=state, progress=interrupt)
+        with pytest.raises(InputError, match="belongs to another run"):
+            fit(small(), images, schedule, target, seed=6, state_file=state)
+        numbers = []
+        resumed = fit(
+            small(), images, schedule, target, seed=5, state_file=state, progress=lambda e: numbers.append(e.number)
+        )
+        assert numbers == [3, 4]
+        assert not state.exists()
+        for a, b in zip(self.weights(whole), self.weights(resumed), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+    def test_a_damaged_state_is_refused(self, tmp_path):
+        (tmp_path / "state").write_bytes(b"nonsense")
+        with pytest.raises(InputError, match="must be a state of an earlier run, and is damaged: remove it"):
+            fit(small(), data(), Schedule(1), state_file=tmp_path / "state")
+
+    def test_a_student_learns_its_teacher(self):
+        images = data(512)
+        teacher = small(3, "teacher")
+        student = shallow(200, np.random.default_rng(0), 20, image=IMAGE, classes=CLASSES)
+        losses = []
+        fit(student, images, Schedule(60, 0.01, 64, weight_decay=0.0, shift=0), Target("logits", (teacher,)),
+            progress=lambda e: losses.append(e.loss))  # fmt: skip
+        assert losses[-1] < 0.05 * losses[0]
+
+    def test_a_rate_that_diverges_is_named(self):
+        with pytest.raises(
+            InputError, match=r"the loss is (nan|inf) in epoch \d+: learning_rate must be lower than 1000000000"
+        ):
+            fit(small(), data(), Schedule(20, 1e9, 16), Target("logits", (small(1),)))
+
+    def test_images_of_another_size_are_refused(self):
+        images, labels = np.zeros((10, 28, 28), np.uint8), np.zeros(10, np.uint8)
+        with pytest.raises(InputError, match=r"images must be \(6, 5\), not \(28, 28\)"):
+            fit(small(), ImageSet(images, labels, images, labels), Schedule(1))
