@@ -286,6 +286,26 @@ def test_files_with_wrong_fields(small_file):
         decode(read(content[:columns] + b"\xff" + content[columns + 1 :]))
 
 
+@pytest.mark.parametrize(
+    ("format", "wrong"),
+    [
+        ("sparse", {"index_bits": 0, "runs": Stream(b"", (0,))}),
+        ("sparse", {"index_bits": 9, "runs": pack_lanes([np.zeros(4, int)], 9)}),
+        ("dense", {"entries": (), "values": Stream(b"", ())}),
+        ("shared", {"codebook": np.zeros(257, np.float32), "values": pack_lanes([np.zeros(6, int)], 9)}),
+    ],
+    ids=["no index", "wide index", "no PE", "large codebook"],
+)
+def test_files_of_what_no_encoder_makes(format, wrong):
+    """Consistent in themselves, but outside the ranges of the format."""
+    network = build("n", "x", (6,), (linear(np.array([[1, 2, 1, 0, 0, 1]], np.float32)),))
+    encoded = encode(network, format)
+    assert_same_network(decode(from_bytes(to_bytes(encoded), "n")), network)
+    bad = replace(encoded, layers=(replace(encoded.layers[0], **wrong),))
+    with pytest.raises(InputError, match="n must be a file of compressed weights of this version"):
+        from_bytes(to_bytes(bad), "n")
+
+
 def test_files_that_cannot_be_read_or_written(small_file, tmp_path):
     with pytest.raises(InputError, match=r"none\.bin cannot be read: No such file"):
         load(tmp_path / "none.bin")
