@@ -168,11 +168,15 @@ def emit(
 def compress(
     network: NetworkArgument,
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file of compression steps.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The ONNX file to write.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="The ONNX file to write.")] = None,
     images: Images = None,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
     test: Test = "",
     labels: Labels = "",
+    storage_only: Annotated[
+        bool,
+        typer.Option("--storage-only", help="Only the paper's book-keeping, from shapes and widths."),
+    ] = False,
 ) -> None:
     """Apply a recipe (prune, share, channels, tucker, distil, huffman); write the ONNX and its encoded weights.
 
@@ -185,6 +189,14 @@ def compress(
     from models.compress.recipe import load
 
     chosen = load(recipe)
+    if storage_only:
+        from accel.flow import storage
+
+        of = zoo.architecture(network) if network in zoo.ARCHITECTURES else zoo.resolve(network)
+        storage.show(tables.console(), of, chosen)
+        return
+    if out is None:
+        raise InputError("compress must have an output: give --out FILE (or --storage-only)")
     float_network, from_zoo = _network(network)
     report.check_folder(out.parent)
     data = resolve(float_network, from_zoo, test=test or ("mnist" if from_zoo else ""), labels=labels)

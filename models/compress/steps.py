@@ -212,11 +212,16 @@ class Distil(_Step):
 
 
 class Huffman(BaseModel):
-    """How the weights are written: Huffman codes for values and positions, positions of `index_bits`."""
+    """How the weights are written: Huffman codes for values and positions, positions of `index_bits`.
+
+    `coded`: average bits of a value and a position, of a table in the literature; only book-keeping without weights
+    reads them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: Literal["huffman"] = "huffman"
     index_bits: int | dict[str, int] | None = None  # the width that takes fewest bits, if not given
+    coded: dict[str, tuple[float, float]] = Field(default_factory=dict)
 
 
 Step = Annotated[Prune | Channels | Tucker | Share | Distil | Huffman, Field(discriminator="kind")]

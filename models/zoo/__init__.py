@@ -21,6 +21,7 @@ from models.graph import Network
 from models.idx import read_idx
 from models.integer import IntegerNetwork
 from models.quantise import quantise
+from models.zoo.architectures import ARCHITECTURES as ARCHITECTURES
 from models.zoo.architectures import architecture as architecture
 
 DATA = Path(__file__).parent / "data"
