@@ -299,7 +299,7 @@ def test_files_with_wrong_fields(small_file):
 def test_files_of_what_no_encoder_makes(format, wrong):
     """Consistent in themselves, but outside the ranges of the format."""
     network = build("n", "x", (6,), (linear(np.array([[1, 2, 1, 0, 0, 1]], np.float32)),))
-    encoded = encode(network, format)
+    encoded = encode(network, format, index_bits=2)
     assert_same_network(decode(from_bytes(to_bytes(encoded), "n")), network)
     bad = replace(encoded, layers=(replace(encoded.layers[0], **wrong),))
     with pytest.raises(InputError, match="n must be a file of compressed weights of this version"):
