@@ -41,12 +41,13 @@ def draw_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
                 "parameter_bytes": max(64, rng.choice([16, 64]) * 8 * lanes),
                 "program_commands": rng.choice([8, 16, 64]),
             },
+            "widths": {"accumulator": rng.choice([32, 32, 28, 24, 22])},
             "post_lanes": lanes,
             "memory": {
                 "axi_bits": rng.choice([32, 64, 128, 256, 512]),
                 "latency_cycles": 20,
-                "burst_beats": rng.choice([4, 16, 64]),
-                "outstanding_bursts": rng.choice([1, 2, 8]),
+                "burst_beats": rng.choice([1, 2, 4, 16, 64]),
+                "outstanding_bursts": rng.choice([1, 2, 8, 64]),
             },
             "clock_mhz": 100,
         }
@@ -60,7 +61,9 @@ def with_memory(design: Design, latency_cycles: int, beat_interval_cycles: int) 
 
 
 def draw_memory(rng: Random) -> tuple[int, int]:
-    """Latency 1..200 and one beat in 1..4 cycles."""
+    """Latency and cycles for a beat, now and then as large as a design may have them."""
+    if rng.random() < 0.1:
+        return rng.choice([1, 1000]), 16
     return rng.choice([1, 2, rng.randint(1, 30), rng.randint(1, 200)]), rng.randint(1, 4)
 
 
@@ -69,9 +72,12 @@ def _requantise(rng: Random, terms: int, channels: int, zero_point: int, uniform
     count = 1 if uniform else channels
     generator = np.random.default_rng(rng.getrandbits(32))
     shift = 15 + max(1, round(np.log2(5000 * terms**0.5 / 60)))
+    multiplier = generator.integers(32768, 65536, count)
+    if rng.random() < 0.1:
+        multiplier[generator.random(count) < 0.5] = 0  # channels that were pruned away
     return Requantise(
         bias=generator.integers(-4000, 4000, count).astype(np.int32),
-        multiplier=generator.integers(32768, 65536, count).astype(np.uint16),
+        multiplier=multiplier.astype(np.uint16),
         shift=np.clip(generator.integers(shift - 1, shift + 2, count), 0, 47).astype(np.uint8),
         zero_point=zero_point,
         low=rng.choice([-128, zero_point]),
@@ -87,8 +93,9 @@ def _window(rng: Random, height: int, width: int, most: int, conv: bool) -> Wind
     kernel = (rng.randint(1, min(most, height)), rng.randint(1, min(most, width)))
     dilation = (1, 1)
     if conv and rng.random() < 0.2:
-        dilation = tuple(2 if (k - 1) * 2 + 1 <= n else 1 for k, n in zip(kernel, (height, width), strict=True))
-    stride = (rng.choice([1, 1, 2, 3]), rng.choice([1, 1, 2, 3]))
+        by = rng.choice([2, 2, 3])
+        dilation = tuple(by if (k - 1) * by + 1 <= n else 1 for k, n in zip(kernel, (height, width), strict=True))
+    stride = (rng.choice([1, 1, 2, 3, 5]), rng.choice([1, 1, 2, 3, 5]))
     limits = (kernel[0] - 1, kernel[1] - 1) * 2 if conv else (kernel[0] // 2, kernel[1] // 2) * 2
     pads = tuple(rng.randint(0, min(2, limit)) for limit in limits)
     return Window(kernel, stride, pads, dilation)  # type: ignore[arg-type]
@@ -100,7 +107,7 @@ def _matrix(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tupl
     if rng.random() < 0.25:  # fully connected on whatever comes
         window, out = Window((height, width)), rng.randint(1, 40)
     else:
-        window, out = _window(rng, height, width, 3, conv=True), rng.randint(1, 20)
+        window, out = _window(rng, height, width, rng.choice([3, 3, 3, 7]), conv=True), rng.randint(1, 20)
         if rng.random() < 0.25:
             groups = rng.choice([g for g in range(1, channels + 1) if channels % g == 0])
             out = groups * rng.randint(1, max(1, 12 // groups))
@@ -109,8 +116,8 @@ def _matrix(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tupl
     shared = None
     if rng.random() < 0.5:
         bits = rng.randint(1, 8)
-        codebook = np.sort(generator.integers(-128, 128, 1 << bits)).astype(np.int8)
-        if groups > 1:
+        codebook = np.sort(generator.integers(rng.choice([-128, -128, 1]), 128, 1 << bits)).astype(np.int8)
+        if rng.random() < 0.5:  # without a 0, layers that need one are written dense
             codebook[0] = 0
         indices = generator.integers(0, 1 << bits, shape).astype(np.uint8)
         shared, weights = Shared(bits, codebook, indices), codebook[indices]
@@ -142,7 +149,10 @@ def _vector(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tupl
 
 
 def draw_network(rng: Random, layers: int = 3, size: int = 9, channels: int = 12) -> IntegerNetwork:
-    """A chain of 1..`layers` matrix and vector layers, some with a residual operand."""
+    """1..`layers` matrix and vector layers: mostly a chain, some with a residual operand or an earlier tensor as input.
+
+    The output may be read by further layers.
+    """
     spec = TensorSpec(
         "x", (rng.randint(1, channels), rng.randint(1, size), rng.randint(1, size)), 1.0, rng.randint(-9, 9)
     )
@@ -150,13 +160,15 @@ def draw_network(rng: Random, layers: int = 3, size: int = 9, channels: int = 12
     made: list[Layer] = []
     for index in range(rng.randint(1, layers)):
         build = _vector if made and rng.random() < 0.3 else _matrix
-        layer, out = build(rng, f"layer{index}", spec, rng.randint(-30, 30))
+        source = rng.choice(list(tensors.values())) if rng.random() < 0.15 else spec
+        layer, out = build(rng, f"layer{index}", source, rng.randint(-30, 30))
         partners = [t for t in tensors.values() if t.shape == out.shape]
         if partners and rng.random() < 0.6 and getattr(layer, "reduce", "max") == "max":
             layer = type(layer)(**{**layer.__dict__, "residual": _residual(rng, rng.choice(partners))})
         made.append(layer)
         tensors[out.name] = spec = out
-    return IntegerNetwork("random", "x", spec.name, tensors, tuple(made))
+    output = rng.choice(made).output if rng.random() < 0.1 else spec.name
+    return IntegerNetwork("random", "x", output, tensors, tuple(made))
 
 
 def draw_input(rng: Random, network: IntegerNetwork, batch: int = 1) -> np.ndarray:

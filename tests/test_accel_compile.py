@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from accel.commands import COMMAND_BYTES, Compute, End, Load, Nop, Post, Store, Target, decode
 from accel.compile import compile_network
-from accel.design import Design, load
+from accel.design import Design, Widths, load
 from accel.gemm import gemm_network
 from accel.layout import RowTensor
 from accel.program import Program
@@ -39,7 +39,7 @@ def draw_cramped(rng: Random, fractions: tuple[float, ...]) -> tuple[Design, Int
     words = max(int(np.prod(t.shape[1:])) * -(-t.shape[0] // design.rows) for t in network.tensors.values())
     bank = max(2, int(words * rng.choice(fractions)))
     return resized(
-        design,
+        design.model_copy(update={"widths": Widths()}),  # so that it is always a buffer that is too small
         activation_bytes=max(64, 2 * design.rows * bank),
         parameter_bytes=8 * design.buffers.parameter_bytes,
     ), network
