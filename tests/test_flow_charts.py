@@ -157,7 +157,7 @@ def test_numbers_and_legend_stay_inside(make: Any) -> None:
             assert text.get_window_extent().x1 <= whole.x1
     legend = chart.legends[0].get_window_extent()
     assert legend.y0 >= 0
-    assert all(legend.y1 <= panel.get_window_extent().y0 for panel in chart.axes)
+    assert all(legend.y1 <= panel.get_tightbbox().y0 for panel in chart.axes)
 
 
 def test_names_are_text() -> None:
@@ -168,3 +168,14 @@ def test_names_are_text() -> None:
     for kind in ("latency", "energy"):
         ElementTree.fromstring(found[f"{kind}.svg"].decode())
     assert charts.latency(replace(one_design(), network=name)).get_suptitle() == f"{name}: latency of one inference"
+
+
+def test_a_long_name_leaves_room_for_the_chart() -> None:
+    """Rows and networks are named by files; a warning that nothing fits would be an error here."""
+    long = "n" * 200
+    rows = tuple(replace(row, title=long) for row in rows_of("edge")[:2])
+    found = replace(one_design(), network=long, rows=rows)
+    assert charts.draw(found)
+    (axes,) = charts.accuracy(found).axes
+    assert all(len(str(line.get_label())) < 60 for line in axes.lines)
+    assert axes.get_title() == f"{'n' * 37}...: accuracy against stored weights"

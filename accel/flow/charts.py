@@ -28,6 +28,7 @@ COLOURS = {
 }
 PALETTE = ("#000000", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#999999")
 MARKERS = ("o", "s", "^", "D", "v")
+LONGEST_NAME = 40
 STYLE: Any = {
     "svg.hashsalt": "accel",
     "font.size": 10,
@@ -55,6 +56,11 @@ def draw(comparison: Comparison) -> dict[str, bytes]:
     return found
 
 
+def _short(name: str) -> str:
+    """A name that leaves room for the chart beside it; those of files may be long."""
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 3] + "..."
+
+
 def _bars(comparison: Comparison, title: str, unit: str) -> tuple[Figure, list[tuple[Any, list[Row]]]]:
     """A panel of horizontal bars for each design, the first technique on top, on axes of their own."""
     by_design = [[r for r in comparison.rows if r.design == d.name] for d in comparison.designs]
@@ -65,7 +71,7 @@ def _bars(comparison: Comparison, title: str, unit: str) -> tuple[Figure, list[t
     for panel, rows in zip(chart.subplots(len(by_design), 1, squeeze=False)[:, 0], by_design, strict=True):
         design = next(d for d in comparison.designs if d.name == rows[0].design)
         panel.set_title(f"{design.name} ({design.rows} x {design.cols}, {design.clock_mhz:g} MHz)", fontsize=10)
-        panel.set_yticks(range(count), [row.title for row in rows])
+        panel.set_yticks(range(count), [_short(row.title) for row in rows])
         panel.invert_yaxis()
         panel.set_xlabel(unit)
         panel.grid(axis="x", alpha=0.3)
@@ -81,7 +87,7 @@ def _room(panel: Any, largest: float) -> None:
 
 def latency(comparison: Comparison) -> Figure:
     """How long one inference takes, and what the roofline allows."""
-    chart, panels = _bars(comparison, f"{comparison.network}: latency of one inference", "latency, us")
+    chart, panels = _bars(comparison, f"{_short(comparison.network)}: latency of one inference", "latency, us")
     for panel, rows in panels:
         clock = next(d for d in comparison.designs if d.name == rows[0].design).clock_mhz
         values = [row.latency_us for row in rows]
@@ -98,7 +104,7 @@ def latency(comparison: Comparison) -> Figure:
 
 def energy(comparison: Comparison) -> Figure:
     """Where the energy goes. Compute is drawn at its low figure, the line reaches to the high one."""
-    chart, panels = _bars(comparison, f"{comparison.network}: energy of one inference", "energy, uJ")
+    chart, panels = _bars(comparison, f"{_short(comparison.network)}: energy of one inference", "energy, uJ")
     for panel, rows in panels:
         left = [0.0] * len(rows)
         parts: dict[str, list[float]] = {
@@ -131,7 +137,7 @@ def accuracy(comparison: Comparison) -> Figure:
     """What a smaller network costs in accuracy: a colour for each technique, a marker for each design."""
     chart = Figure(figsize=(8, 4.6), layout="constrained")
     axes = chart.subplots()
-    axes.set_title(f"{comparison.network}: accuracy against stored weights")
+    axes.set_title(f"{_short(comparison.network)}: accuracy against stored weights")
     techniques = list(dict.fromkeys(row.title for row in comparison.rows))
     if comparison.float_accuracy_percent is not None:
         label = f"float32, {comparison.float_accuracy_percent:.2f} %"
@@ -142,7 +148,9 @@ def accuracy(comparison: Comparison) -> Figure:
             if row.design != design.name or row.accuracy_percent is None:
                 continue
             colour = PALETTE[techniques.index(row.title) % len(PALETTE)]
-            label = f"{row.title}, {row.accuracy_percent:.2f} %" if number == 0 else "_"  # no entry in the legend
+            label = (
+                f"{_short(row.title)}, {row.accuracy_percent:.2f} %" if number == 0 else "_"
+            )  # no entry in the legend
             axes.plot(row.stored_bytes / 1000, row.accuracy_percent, marker=marker, linestyle="none", color=colour,
                       markersize=10, markerfacecolor="none", markeredgewidth=2, label=label)  # fmt: skip
     if len(comparison.designs) > 1:
