@@ -37,8 +37,12 @@ def initial(random: np.random.Generator, *shape: int, relu: bool) -> tuple[NDArr
     return weights.astype(np.float32), np.zeros(shape[0], np.float32)
 
 
-def mlp(sizes: tuple[int, ...], random: np.random.Generator, name: str = "", image: Shape = GREY) -> Network:
+def mlp(
+    sizes: tuple[int, ...], random: np.random.Generator, name: str = "", image: Shape = GREY, gain: float = 1.0
+) -> Network:
     """Fully connected network: `sizes` from inputs to classes, a ReLU after each layer but the last.
+
+    The standard deviation of the first weights is `gain` times that of `initial`.
 
     Raises InputError unless there are two sizes or more, all positive, the first that of `image` (channels, height,
     width).
@@ -47,7 +51,7 @@ def mlp(sizes: tuple[int, ...], random: np.random.Generator, name: str = "", ima
         raise InputError(f"sizes must be positive, from {math.prod(image)} inputs to classes, not {sizes}")
     layers: list[Layer] = [Reshape("flatten", ("image",), "flatten", (sizes[0],))]
     for i in range(1, len(sizes)):
-        _linear(layers, random, f"ip{i}", sizes[i], sizes[i - 1], relu=i < len(sizes) - 1)
+        _linear(layers, random, f"ip{i}", sizes[i], sizes[i - 1], relu=i < len(sizes) - 1, gain=gain)
     return build(name or "mlp-" + "-".join(map(str, sizes)), "image", image, tuple(layers))
 
 
@@ -145,8 +149,17 @@ def _kernel(i: int) -> int:
     return 5 if i == 1 else 3
 
 
-def _linear(layers: list[Layer], random: np.random.Generator, name: str, outputs: int, inputs: int, relu: bool) -> None:
+def _linear(
+    layers: list[Layer],
+    random: np.random.Generator,
+    name: str,
+    outputs: int,
+    inputs: int,
+    relu: bool,
+    gain: float = 1.0,
+) -> None:
     """Append a fully connected layer that reads the last one, and its ReLU."""
-    layers.append(Linear(name, (layers[-1].output,), name, *initial(random, outputs, inputs, relu=relu)))
+    weights, bias = initial(random, outputs, inputs, relu=relu)
+    layers.append(Linear(name, (layers[-1].output,), name, weights * np.float32(gain), bias))
     if relu:
         layers.append(Activation(f"{name}_relu", (name,), f"{name}_relu"))

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from models.compress.students import convolutional, shallow
-from models.experiments.runs import Progress, open_runs, test_errors, trained, write_table
+from models.experiments.runs import Progress, count_errors, open_runs, trained, write_table
 from models.fit import LABELS, Schedule, Target
 from models.graph import Network
 from models.images import read_images
@@ -48,7 +48,7 @@ def run(data_folder: str | Path, out_folder: str | Path, progress: Progress | No
     runs = open_runs(read_images(data_folder), out_folder, progress)
 
     def row(name: str, learnt: Literal["labels", "logits"], *networks: Network) -> Row:
-        errors = test_errors(networks, runs.data)
+        errors = count_errors(networks, runs.data)
         accuracy = 100 - 100 * errors / len(runs.data.test_labels)
         return Row(name, learnt, sum(n.parameters for n in networks), errors, accuracy)
 

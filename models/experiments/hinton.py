@@ -15,13 +15,14 @@ from typing import Literal
 import numpy as np
 
 from models.compress.students import mlp
-from models.experiments.runs import Progress, open_runs, test_errors, trained, write_table
+from models.experiments.runs import Progress, count_errors, open_runs, trained, write_table
 from models.fit import LABELS, Schedule, Target
 from models.images import read_images
 
 TEACHER = Schedule(epochs=50, learning_rate=0.1, batch=256, weight_decay=0.0, shift=2, dropout=0.3, bfloat16=True)
 # Both students learn by this schedule.
-STUDENT = Schedule(epochs=20, learning_rate=0.08, batch=128, weight_decay=0.0, shift=0, warm_up=1, bfloat16=True)
+STUDENT = Schedule(epochs=20, learning_rate=0.1, batch=128, weight_decay=0.0, shift=0, warm_up=1, bfloat16=True)
+GAIN = 0.5  # of the students' first weights
 TEMPERATURE = 5.0
 HARD_WEIGHT = 0.0
 SEEDS = (1, 2, 3)
@@ -49,14 +50,14 @@ def run(data_folder: str | Path, out_folder: str | Path, progress: Progress | No
     runs = open_runs(read_images(data_folder), out_folder, progress)
     first = mlp(TEACHER_SIZES, np.random.default_rng(0), "teacher")
     teacher = trained(runs, "teacher", first, TEACHER)
-    rows = [Row("teacher", "labels", 0, teacher.parameters, test_errors((teacher,), runs.data))]
+    rows = [Row("teacher", "labels", 0, teacher.parameters, count_errors((teacher,), runs.data))]
     soft = Target("soft", (teacher,), TEMPERATURE, HARD_WEIGHT)
     for seed in SEEDS:
-        first = mlp(STUDENT_SIZES, np.random.default_rng(seed), "student")
+        first = mlp(STUDENT_SIZES, np.random.default_rng(seed), "student", gain=GAIN)
         labels = trained(runs, f"labels-{seed}", first, STUDENT, LABELS, seed)
-        rows.append(Row("student", "labels", seed, labels.parameters, test_errors((labels,), runs.data)))
+        rows.append(Row("student", "labels", seed, labels.parameters, count_errors((labels,), runs.data)))
         distilled = trained(runs, f"distilled-{seed}", first, STUDENT, soft, seed)
-        rows.append(Row("student", "soft targets", seed, distilled.parameters, test_errors((distilled,), runs.data)))
+        rows.append(Row("student", "soft targets", seed, distilled.parameters, count_errors((distilled,), runs.data)))
     write_table(runs.folder, "hinton", tuple(rows), summary(tuple(rows)))
     return tuple(rows)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from models.compress.channels import macs
 from models.compress.tucker import Options, decompose
 from models.experiments.fashion import trained_vgg
-from models.experiments.runs import Progress, open_runs, test_errors, trained, write_table
+from models.experiments.runs import Progress, count_errors, open_runs, trained, write_table
 from models.fit import Schedule
 from models.graph import Conv, Network
 from models.images import read_images
@@ -42,7 +42,7 @@ def run(data_folder: str | Path, out_folder: str | Path, progress: Progress | No
     runs = open_runs(read_images(data_folder), out_folder, progress)
 
     def row(name: str, network: Network) -> Row:
-        errors = test_errors((network,), runs.data)
+        errors = count_errors((network,), runs.data)
         accuracy = 100 - 100 * errors / len(runs.data.test_labels)
         return Row(name, network.parameters, conv_macs(network), errors, accuracy)
 

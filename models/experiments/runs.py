@@ -62,7 +62,7 @@ def trained(
     return onnx_read.read(path)
 
 
-def test_errors(networks: tuple[Network, ...], data: ImageSet) -> int:
+def count_errors(networks: tuple[Network, ...], data: ImageSet) -> int:
     """How many test images are put in a wrong class by the mean of the networks' logits."""
     wanted = mean_logits(networks, data.test_images)
     return int((wanted.argmax(1) != data.test_labels).sum())

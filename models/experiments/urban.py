@@ -16,7 +16,7 @@ import numpy as np
 from models.compress.channels import macs
 from models.compress.students import MOST_CONVOLUTIONS, convolutional
 from models.experiments.fashion import trained_vgg
-from models.experiments.runs import Progress, open_runs, test_errors, trained, write_table
+from models.experiments.runs import Progress, count_errors, open_runs, trained, write_table
 from models.fit import Schedule, Target
 from models.images import read_images
 
@@ -47,7 +47,7 @@ def run(data_folder: str | Path, out_folder: str | Path, progress: Progress | No
     runs = open_runs(read_images(data_folder), out_folder, progress)
 
     def row(name: str, convolutions: int, learnt: Literal["labels", "logits"]) -> Row:
-        errors = test_errors((network,), runs.data)
+        errors = count_errors((network,), runs.data)
         accuracy = 100 - 100 * errors / len(runs.data.test_labels)
         return Row(name, convolutions, learnt, network.parameters, sum(macs(network).values()), errors, accuracy)
 
