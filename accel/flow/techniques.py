@@ -49,6 +49,9 @@ TECHNIQUES = (
     *(_shared(bits) for bits in (8, 6, 4, 3, 2)),
 )
 
+# For one network that is compressed already; not a row, since there is nothing to compare it to.
+AS_IS = Technique("as-is", "as its weights are", quantise_compressed, FORMATS)
+
 # Of the zoo's checkpoints: title, and the formats that their encoder may use.
 TITLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "pruned": ("pruned", ("dense", "sparse")),
@@ -75,12 +78,12 @@ def techniques_for(network: str) -> tuple[Technique, ...]:
 
 def names(network: str = "") -> tuple[str, ...]:
     """The techniques' names."""
-    return tuple(technique.name for technique in TECHNIQUES) + zoo.compressed(network)
+    return (*(technique.name for technique in TECHNIQUES), AS_IS.name, *zoo.compressed(network))
 
 
 def find(name: str, network: str = "") -> Technique:
     """The technique of that name for a network. Raises InputError."""
-    for technique in techniques_for(network) if name in zoo.compressed(network) else TECHNIQUES:
+    for technique in techniques_for(network) if name in zoo.compressed(network) else (*TECHNIQUES, AS_IS):
         if technique.name == name:
             return technique
     raise InputError(f"technique must be one of {', '.join(names(network))}, not {name!r}")

@@ -7,6 +7,7 @@ The sources and licences are in `data/README.md`.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from models.zoo.architectures import architecture as architecture
 DATA = Path(__file__).parent / "data"
 NAMES = ("lenet-5", "lenet-300-100")
 # What the recipes beside this file made of them, see data/README.md.
-COMPRESSED: dict[str, tuple[str, ...]] = {"lenet-5": (), "lenet-300-100": ()}
+COMPRESSED: dict[str, tuple[str, ...]] = {"lenet-5": ("deep",), "lenet-300-100": ()}
 
 
 def names() -> tuple[str, ...]:
@@ -40,9 +41,13 @@ def compressed(name: str) -> tuple[str, ...]:
     return COMPRESSED.get(name, ())
 
 
+def _compressed_names() -> tuple[str, ...]:
+    return tuple(f"{network}-{version}" for network in NAMES for version in compressed(network))
+
+
 def load(name: str) -> Network:
     """The trained network `name`; its input is what `preprocess` returns. Raises InputError for another name."""
-    if any(name == f"{network}-{version}" for network in NAMES for version in compressed(network)):
+    if name in _compressed_names():
         return replace(decode(encoded_file.load(DATA / f"{name}.weights")), name=name)
     if name not in NAMES:
         raise InputError(f"network must be one of {', '.join(NAMES)}, not {name!r}")
@@ -54,9 +59,9 @@ def resolve(name_or_path: str | Path) -> Network:
 
     Raises InputError if it is neither, or the file is not a supported network.
     """
-    if str(name_or_path) in NAMES:
+    if str(name_or_path) in (*NAMES, *_compressed_names()):
         return load(str(name_or_path))
-    if not Path(name_or_path).exists():
+    if not os.path.exists(name_or_path):  # unlike Path.exists, false also for what no file can be called
         raise InputError(
             f"network must be one of {', '.join(NAMES)} or an ONNX file, and {str(name_or_path)!r} does not exist"
         )
