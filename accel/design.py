@@ -212,13 +212,15 @@ def parse(text: str, where: str = "design") -> Design:
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        lines = _lines(node) if node else {}
+    except RecursionError:
+        raise InputError(f"{where}: not a design: its YAML contains itself or is too deep") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: what looks like a date and is none
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise InputError(f"{where}{line}: not valid YAML: {getattr(error, 'problem', error)}") from None
     if not isinstance(values, dict):
         raise InputError(f"{where}: a design must be a YAML mapping, not {type(values).__name__}")
-    lines = _lines(node) if node else {}
     try:
         return Design.model_validate(values)
     except ValidationError as error:

@@ -55,7 +55,7 @@ def read(path: str | Path) -> Network:
     if output not in reading.shapes:
         raise InputError(f"{path.name}: output {output!r} must depend on the input, and is constant")
     layers = _needed(reading.layers, output)
-    network = build(path.stem, input_name, reading.shapes[input_name], layers, output)
+    network = build(path.stem.encode(errors="replace").decode(), input_name, reading.shapes[input_name], layers, output)
     _compare_shapes(model, network, reading)
     return network
 

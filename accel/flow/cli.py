@@ -6,6 +6,7 @@ Exit statuses: 0 done; 2 the user's input is wrong, with one line on standard er
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -26,7 +27,6 @@ from models.graph import Network
 app = typer.Typer(
     name="accel",
     help="Compressed neural networks on a systolic accelerator: exact cycles, energy, and the Verilog.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -47,7 +47,9 @@ Labels = Annotated[str, typer.Option(metavar="FILE", help="Classes of the test i
 Images = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="Folder with IDX files, for steps that train.")
 ]
-TechniqueOption = Annotated[str, typer.Option(help="dense, shared-8, -6, -4, -3, -2, or a checkpoint of the zoo.")]
+TechniqueOption = Annotated[
+    str, typer.Option(help="dense, shared-8, -6, -4, -3, -2, as-is, or one of the zoo.")
+]
 
 
 def _network(name: str) -> tuple[Network, bool]:
@@ -56,7 +58,7 @@ def _network(name: str) -> tuple[Network, bool]:
 
 
 def _say(line: str) -> None:
-    Console(stderr=True).print(line, highlight=False, markup=False, soft_wrap=True)
+    Console(stderr=True).print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 @app.command()
@@ -262,18 +264,28 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run the command line with these arguments; returns the exit status."""
     try:
-        status = app(arguments, prog_name="accel", standalone_mode=False)
+        status = app(arguments or ["--help"], prog_name="accel", standalone_mode=False)
     except InputError as error:
         return _fail(str(error))
     except UsageError as error:
         return _fail(f"{getattr(error, 'format_message', error.__str__)()} (see accel --help)")
     except (typer.Abort, KeyboardInterrupt):
         return 130
-    except BrokenPipeError:
-        # The reader has what it wanted (`accel designs | head`); what is left must not be flushed at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, SystemExit):
+        # The reader has what it wanted (`accel designs | head`): rich and typer leave by SystemExit then, only then.
+        _drop_output()
         return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _drop_output()
+        return _fail(f"output cannot be written: {error.strerror}")
     return status if isinstance(status, int) else 0
+
+
+def _drop_output() -> None:
+    """What is left of standard output must not be flushed at exit, where it would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str) -> int:

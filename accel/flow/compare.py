@@ -79,13 +79,13 @@ def compare(
 ) -> Comparison:
     """Apply each technique to `network` and run it on each design.
 
-    Raises InputError for what a part refuses, two designs of one name, or nothing to compare.
+    Raises InputError for what a part refuses, two designs or techniques of one name, or nothing to compare.
     """
-    names = [design.name for design in designs]
     if not designs or not techniques:
         raise InputError("there must be at least one design and one technique to compare")
-    if len(set(names)) < len(names):
-        raise InputError(f"designs must have different names, not {', '.join(names)}")
+    for what, names in (("designs", [d.name for d in designs]), ("techniques", [t.name for t in techniques])):
+        if len(set(names)) < len(names):
+            raise InputError(f"{what} must have different names, not {', '.join(names)}")
     # Every design is tried before the slow part, so that one that is too small ends the run at once.
     integer: list[IntegerNetwork] = []
     runs: dict[tuple[str, str], simulate.Simulation] = {}
