@@ -214,6 +214,22 @@ def test_what_fills_the_last_beat_after_end_takes_no_time(commands: list[Command
     assert cycles == time_commands(design, tuple(full), 0, len(commands)).cycles
 
 
+LOADS, STORES = [Load(target=Target.WEIGHT, row_beats=4)] * 15, [Store()] * 15
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [[*LOADS, Store(row_words=250, rows=8)], STORES, [*STORES, Load(target=Target.WEIGHT, row_beats=60, rows=2)]],
+    ids=["loads", "stores", "a load behind stores"],
+)
+def test_depths_of_queues(commands: list[Command]) -> None:
+    """What comes last is late by what the queue before it, and the unit behind that, do not take."""
+    design = with_memory(design_of(512), 200, 1)
+    cycles, error, *_ = run(512, [*commands, End(), Nop()], len(commands) + 1, design)
+    assert error == 0
+    assert cycles == time_commands(design, (*commands, End()), 0, len(commands) + 1).cycles
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.randoms(use_true_random=False), st.sampled_from(BITS))
 def test_stalls_do_not_stop_it(rng: Random, bits: int) -> None:
