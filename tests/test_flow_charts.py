@@ -157,7 +157,8 @@ def test_numbers_and_legend_stay_inside(make: Any) -> None:
             assert text.get_window_extent().x1 <= whole.x1
     legend = chart.legends[0].get_window_extent()
     assert legend.y0 >= 0
-    assert all(legend.y1 <= panel.get_tightbbox().y0 for panel in chart.axes)
+    boxes = [panel.get_tightbbox() for panel in chart.axes]
+    assert all(box and legend.y1 <= box.y0 for box in boxes)
 
 
 def test_names_are_text() -> None:

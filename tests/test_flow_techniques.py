@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,14 +11,14 @@ from rich.console import Console
 
 from accel.flow import progress, techniques
 from accel.flow.techniques import TECHNIQUES, find, given, techniques_for
-from models import zoo
+from models import onnx_read, zoo
 from models.compress.stored import FORMATS
 from models.errors import InputError
 from models.graph import Network
 from models.integer import IntegerNetwork, MatrixLayer
 from models.quantise import quantise
 from models.share import share
-from tests.flow_networks import calibration
+from tests.flow_networks import calibration, inputs, write_network
 
 BITS = {"dense": 0, "shared-8": 8, "shared-6": 6, "shared-4": 4, "shared-3": 3, "shared-2": 2}
 
@@ -44,7 +45,8 @@ def same(one: IntegerNetwork, other: IntegerNetwork) -> bool:
 
 
 def test_names_and_order() -> None:
-    assert techniques.names() == tuple(BITS)
+    assert tuple(technique.name for technique in TECHNIQUES) == tuple(BITS)
+    assert techniques.names() == (*BITS, "as-is")
     assert [t.title for t in TECHNIQUES] == ["dense int8", *(f"shared, {b} bits" for b in BITS.values() if b)]
     assert all(find(name).name == name for name in BITS)
     assert all(set(technique.formats) <= set(FORMATS) for technique in TECHNIQUES)
@@ -76,12 +78,24 @@ def test_a_network_that_is_compressed_already(network: Network) -> None:
     assert given("own", "my own", network, ("dense",)).formats == ("dense",)
 
 
+def test_as_is_finds_the_codebooks_that_are_there(network: Network, tmp_path: Path) -> None:
+    """Weights of few values stay few and keep them; others are dense int8."""
+    assert same(find("as-is").apply(network, calibration()), quantise(network, calibration()))
+    few = np.random.default_rng(0).choice(np.array([-1, 0, 0.25, 0.5, 1], np.float32), (48, 4))
+    small = onnx_read.read(write_network(tmp_path / "few.onnx", v=few))
+    conv, full = matrix_layers(find("as-is").apply(small, inputs(8)))
+    assert conv.shared is None
+    assert full.shared is not None
+    assert full.shared.bits == 3
+    np.testing.assert_array_equal(full.weights.reshape(4, 48), np.rint(few.T * 127))
+
+
 @pytest.mark.parametrize("name", [*zoo.NAMES, "", "own.onnx"])
 def test_checkpoints_of_the_zoo_come_last(name: str) -> None:
     rows = techniques_for(name)
     assert rows[: len(TECHNIQUES)] == TECHNIQUES
     assert [row.name for row in rows[len(TECHNIQUES) :]] == list(zoo.compressed(name))
-    assert techniques.names(name) == tuple(row.name for row in rows)
+    assert techniques.names(name) == (*BITS, "as-is", *zoo.compressed(name))
     for row in rows[len(TECHNIQUES) :]:
         assert find(row.name, name).title == row.title
         assert row.title in [title for title, _ in techniques.TITLES.values()]
@@ -89,7 +103,7 @@ def test_checkpoints_of_the_zoo_come_last(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "shared", "shared-5", "Dense", "pruned"])
 def test_unknown(name: str) -> None:
-    known = "dense, shared-8, shared-6, shared-4, shared-3, shared-2"
+    known = "dense, shared-8, shared-6, shared-4, shared-3, shared-2, as-is"
     with pytest.raises(InputError, match=f"technique must be one of {known}, not '{name}'"):
         find(name)
 
