@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from accel.flow.data import Data
 from models import zoo
 
 SHAPE = (2, 6, 6)
+ODD, NO_TEXT = "odd[bold]$_$:x:.onnx", os.fsdecode(b"\xff.onnx")
 CLASSES = 4
 
 
@@ -91,6 +93,11 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     return printed.err.strip()
 
 
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, by its path from there."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
 @cache
 def calibration() -> NDArray[np.float32]:
     """64 MNIST training images as the zoo's networks read them."""
@@ -103,3 +110,36 @@ def comparison() -> Comparison:
     images, labels = zoo.mnist_test()
     found = Data(calibration(), zoo.preprocess(images[:300]), labels[:300], "a part of MNIST")
     return compare(zoo.load("lenet-300-100"), found, [load("edge"), load("nano")])
+
+
+def own_files(top: Path) -> dict[str, str]:
+    """A user's networks, arrays and designs, and every kind of file that is wrong: paths by name."""
+    design = load("nano").to_yaml().replace("name: nano", "name: mine").replace("clock_mhz: 75", "clock_mhz: 150")
+    images = inputs(30)
+    lrn = [helper.make_node("LRN", ["x"], ["y"], name="norm", size=3)]
+    conv = [helper.make_node("Conv", ["x", "w"], ["y"], name="conv")]
+    texts = {
+        "mine.yaml": design,
+        "wrong.yaml": design.replace("rows: 8", "rows: 0"),
+        "date.yaml": "clock_mhz: 2020-13-45\n",
+        "loop.yaml": "&x {a: *x}\n",
+        "short.yaml": design.replace("activation_bytes: 65536", "activation_bytes: 64"),
+        "text.onnx": "this is not a network\n",
+        "empty.npy": "",
+    }
+    for name, text in texts.items():
+        (top / name).write_text(text)
+    write_network(top / "mine.onnx", softmax=True)
+    few = np.random.default_rng(0).choice(np.array([-1, 0, 0.25, 0.5, 1], np.float32), (48, 4))
+    write_network(top / "few.onnx", v=few)
+    write_network(top / "nan.onnx", w=np.full((3, 2, 3, 3), np.nan, np.float32))
+    write_network(top / ODD, names=("block[/conv]", ":smile:"))
+    write_network(top / NO_TEXT)
+    write_model(top / "lrn.onnx", lrn, {})
+    write_model(top / "map.onnx", conv, {"w": np.ones((3, 2, 3, 3), np.float32)})
+    write_model(top / "shape.onnx", conv, {"w": np.zeros((3, 5, 3, 3), np.float32)})
+    save(top / "ranges.npy", inputs(40, 3))
+    save(top / "images.npy", images)
+    save(top / "labels.npy", classes_of(images))
+    save(top / "none.npy", images[:0])
+    return {path.name: str(path) for path in top.iterdir()}

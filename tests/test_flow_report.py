@@ -20,7 +20,7 @@ from accel.flow import html, report
 from accel.flow.compare import Comparison
 from models.errors import InputError
 from sim.cost_table import CONSTANTS
-from tests.flow_networks import comparison
+from tests.flow_networks import comparison, content
 
 LAYERS = ("ip1", "ip2", "ip3")
 
@@ -147,10 +147,6 @@ def test_html_escapes_what_comes_from_a_file() -> None:
 
 
 # What is written, and what is not when something fails.
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def replace_that_fails(monkeypatch: pytest.MonkeyPatch, at: int, error: BaseException) -> list[str]:

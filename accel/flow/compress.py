@@ -88,7 +88,7 @@ def own_rows(
 ) -> tuple[Technique, ...]:
     """Rows of a comparison for recipes, applied to `network`, and for ONNX files that are compressed already.
 
-    Raises InputError for what cannot be read or applied.
+    Raises InputError for what cannot be read or applied, and for a file with another input or output.
     """
     rows = []
     for path in recipes:
@@ -96,7 +96,13 @@ def own_rows(
         context = Context(read_images(images) if images else None, resolve=partial(resolve, 0))
         result = recipe.run(chosen, network, context)
         rows.append(given(chosen.name, f"recipe {chosen.name}", result.network, ALL if result.huffman else PLAIN))
-    rows += [given(path.stem, path.stem, zoo.resolve(path)) for path in files]
+    for path in files:
+        other = zoo.resolve(path)
+        for end in ("input", "output"):
+            shape, expected = (one.shapes[getattr(one, end)] for one in (other, network))
+            if shape != expected:
+                raise InputError(f"{path}: {end} must have the shape {expected} of {network.name}'s, not {shape}")
+        rows.append(given(other.name, other.name, other))
     return tuple(rows)
 
 

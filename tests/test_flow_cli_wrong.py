@@ -1,0 +1,188 @@
+"""What the command line refuses: one line that names what is wrong, status 2, and nothing written or half written."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from accel.flow.cli import run as accel
+from tests.flow_networks import content, own_files, refused
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return own_files(tmp_path_factory.mktemp("own"))
+
+
+WRONG: list[tuple[list[str], str]] = [
+    (["text.onnx"], "text.onnx must be an ONNX file, and is not"),
+    (["missing.onnx"], "must be one of lenet-5, lenet-300-100 or an ONNX file, and 'missing.onnx' does not exist"),
+    (["x" * 300], "does not exist"),
+    (["."], ". cannot be read: Is a directory"),
+    (["lrn.onnx"], "lrn.onnx: node 'norm' (LRN): operator is not supported (supported: "),
+    (["shape.onnx"], "shape.onnx: node 'conv' (Conv): weights "),
+    (["nan.onnx"], "nan.onnx: node 'conv' (Conv): weight 'w' must be finite, not NaN or Inf"),
+    (
+        ["lenet-5", "--design", "short.yaml"],
+        "conv1: one tile needs 400 bytes of activation_bytes, the design has 64: short by 336",
+    ),
+    (["lenet-5", "--design", "huge"], "huge: design must be one of edge, large, nano or a YAML file: No such file"),
+    (["lenet-5", "--design", "wrong.yaml"], "array.rows must be an integer in 1..64, not 0 (wrong.yaml:"),
+    (["lenet-5", "--design", "text.onnx"], "text.onnx: a design must be a YAML mapping, not str"),
+    (["lenet-5", "--design", "date.yaml"], "date.yaml: not valid YAML: month must be in 1..12"),
+    (["lenet-5", "--design", "loop.yaml"], "loop.yaml: not a design: its YAML contains itself or is too deep"),
+    (["lenet-5", "--technique", "magic"], "technique must be one of dense, shared-8, shared-6, shared-4, shared-3"),
+    (["lenet-5", "--calibration", "none.npy"], "inputs must have shape (n, 1, 28, 28), not (0, 2, 6, 6)"),
+    (["mine.onnx", "--calibration", "none.npy"], "none.npy: mine: inputs must hold at least one input, not none"),
+    (["mine.onnx", "--calibration", "empty.npy"], "empty.npy must be a .npy file of numbers"),
+    (["mine.onnx", "--calibration", "mine.onnx"], "mine.onnx must be a .npy file of numbers"),
+    (["mine.onnx", "--nonsense"], "No such option: --nonsense (see accel --help)"),
+    (["mine.onnx", "more"], "unexpected extra argument"),
+]
+COMPARE_WRONG = [
+    (["mine.onnx", "--also", "mine.onnx", "--also", "mine.onnx"], "techniques must have different names, not dense"),
+    (["mine.onnx", "--also", "lenet-5"], "lenet-5: input must have the shape (2, 6, 6) of mine's, not (1, 28, 28)"),
+    (["mine.onnx", "--also", "map.onnx"], "output must have the shape (4,) of mine's, not (3, 4, 4)"),
+    (["mine.onnx", "--also", "text.onnx"], "text.onnx must be an ONNX file, and is not"),
+    (["mine.onnx", "--test", "images.npy"], "images.npy must come with --labels"),
+    (["mine.onnx", "--labels", "labels.npy"], "--labels must go with a --test file"),
+    (["mine.onnx", "--test", "images.npy", "--labels", "ranges.npy"], "labels must be integers of shape (30,)"),
+    (["lenet-5", "--design", "edge", "--design", "edge"], "designs must have different names, not edge, edge"),
+    (["lenet-5", "--technique", "dense", "--technique", "dense"], "techniques must have different names, not dense"),
+]
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments", "message"),
+    [(verb, *case) for verb in ("compare", "simulate", "emit") for case in WRONG]
+    + [("compare", *case) for case in COMPARE_WRONG],
+)
+def test_wrong_input(
+    own: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    verb: str, arguments: list[str], message: str,
+) -> None:  # fmt: skip
+    """One line that names what is wrong, status 2, and no folder."""
+    out = [] if verb == "simulate" else ["--out", tmp_path / "new" / "out"]
+    assert message in refused(capsys, verb, *(own.get(a, a) for a in arguments), *out)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["nothing"], ["--nothing"], ["emit", "lenet-5"], ["train", "lenet-5"]])
+def test_wrong_words(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    assert refused(capsys, *arguments).endswith("(see accel --help)")
+
+
+@pytest.mark.parametrize("verb", ["compare", "emit"])
+def test_output_that_cannot_be_written(
+    own: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """Seen before the work where it can be seen; else the folder is as it was before, or not there at all."""
+    (tmp_path / "file").write_text("here")
+    command = [verb, own["mine.onnx"], "--technique", "dense", "--calibration", own["ranges.npy"], "--out"]
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "accel.flow.data.resolve", lambda *_: pytest.fail("no work for a folder that cannot be written")
+        )
+        for path in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("x" * 300), Path("/proc/accel")):
+            assert f"output folder {path} cannot be made" in refused(capsys, *command, path)
+    real = os.replace
+    tried: list[str] = []
+
+    def third_fails(source: Any, target: Any) -> None:
+        tried.append(str(target))
+        if len(tried) == 3:
+            raise OSError(28, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", third_fails)
+    if verb == "emit":
+        files = {name: b"" for name in "abcde"}
+        monkeypatch.setattr("accel.flow.emit.contents", lambda *_: files)
+    assert "cannot be written: No space left on device" in refused(capsys, *command, tmp_path / "new" / "out")
+    assert content(tmp_path) == {"file": b"here"}
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "old").mkdir()
+    for name in ("compare.csv", "a"):
+        (tmp_path / "old" / name).write_text("before")
+    before = content(tmp_path)
+    tried.clear()
+    refused(capsys, *command, tmp_path / "old")
+    assert len(tried) > 3
+    assert content(tmp_path) == before
+
+
+def test_train_leaves_no_folder_for_what_it_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    out = tmp_path / "new" / "n.onnx"
+    for name, message in (("lenet", "must be one of lenet-5, lenet-300-100"), ("lenet-5", "training needs torch")):
+        assert message in refused(capsys, "train", name, "--data", tmp_path / "none", "--out", out)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("where", ["compare.compare", "report.files"])
+def test_interrupted(
+    own: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], where: str
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"accel.flow.{where}", interrupt)
+    assert accel(["compare", own["mine.onnx"], "--technique", "dense", "--out", str(tmp_path / "out")]) == 130
+    assert list(tmp_path.iterdir()) == []
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_defect_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what the user can correct is one line."""
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr("accel.flow.compare.compare", broken)
+    with pytest.raises(ZeroDivisionError):
+        accel(["compare", "lenet-300-100", "--technique", "dense"])
+
+
+def process(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "accel.flow.cli", *arguments]
+    return subprocess.Popen(command, cwd=Path(__file__).parent.parent, stderr=subprocess.PIPE, text=True, **options)
+
+
+def test_as_a_process(own: dict[str, str]) -> None:
+    """Exit statuses of the real command: wrong input, a reader that has gone, a full disk."""
+    read, write = os.pipe()
+    os.close(read)
+    with Path("/dev/full").open("w") as full:
+        runs = [
+            process("simulate", own["nan.onnx"], stdout=subprocess.DEVNULL),
+            process("designs", stdout=write),
+            process("designs", "nano", stdout=full),
+        ]
+    os.close(write)
+    errors = [run.communicate()[1] for run in runs]
+    assert [run.returncode for run in runs] == [2, 0, 2]
+    assert errors[0].startswith("accel: nan.onnx: node 'conv'")
+    assert errors[0].count("\n") == 1
+    assert errors[1:] == ["", "accel: output cannot be written: No space left on device\n"]
+
+
+def test_a_process_that_is_interrupted(own: dict[str, str], tmp_path: Path) -> None:
+    """While it reads its calibration: from a pipe, so that it is known to be there."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    out = tmp_path / "out"
+    running = process("compare", own["mine.onnx"], "--calibration", str(pipe), "--out", str(out))
+    with pipe.open("wb"):  # waits until the other side reads
+        running.send_signal(signal.SIGINT)
+        error = running.communicate()[1]
+    assert running.returncode == 130
+    assert "Traceback" not in error
+    assert not out.exists()
