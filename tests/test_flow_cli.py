@@ -1,4 +1,4 @@
-"""The command line as a user meets it: files and tables of each verb, one line for what is wrong, exit statuses."""
+"""The command line as a user meets it: the files and tables of each verb; what it refuses has a file of its own."""
 
 from __future__ import annotations
 
