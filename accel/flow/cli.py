@@ -47,9 +47,7 @@ Labels = Annotated[str, typer.Option(metavar="FILE", help="Classes of the test i
 Images = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="Folder with IDX files, for steps that train.")
 ]
-TechniqueOption = Annotated[
-    str, typer.Option(help="dense, shared-8, -6, -4, -3, -2, as-is, or one of the zoo.")
-]
+TechniqueOption = Annotated[str, typer.Option(help="dense, shared-8, -6, -4, -3, -2, as-is, or one of the zoo.")]
 
 
 def _network(name: str) -> tuple[Network, bool]:
