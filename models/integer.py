@@ -140,13 +140,17 @@ Layer = MatrixLayer | VectorLayer
 
 @dataclass(frozen=True)
 class HostLayer:
-    """What the host does after the accelerator: softmax on the dequantised output. `bytes` cross the boundary."""
+    """What the host does after the accelerator: softmax on the dequantised output. `bytes` cross the boundary.
+
+    `flattened`: over all values in the order (channel, y, x), else over the channels of each pixel.
+    """
 
     name: str
     kind: str
     input: str
     output: str
     bytes: int
+    flattened: bool = False
 
 
 @dataclass(frozen=True)

@@ -293,4 +293,5 @@ def _softmax(state: _State, layer: Softmax) -> None:
         raise InputError("softmax runs on the host: it must be the last layer, and is not")
     operand = state.spec(layer.inputs[0])
     size_bytes = math.prod(operand.shape)
-    state.host_layers.append(HostLayer(layer.name, "softmax", operand.name, layer.output, size_bytes))
+    flattened = len(state.network.shapes[layer.output]) == 1
+    state.host_layers.append(HostLayer(layer.name, "softmax", operand.name, layer.output, size_bytes, flattened))

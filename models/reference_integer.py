@@ -130,13 +130,15 @@ def quantise_input(network: IntegerNetwork, floats: Array) -> Int8:
 def dequantise_output(network: IntegerNetwork, codes: Int8) -> NDArray[np.float32]:
     """Real values of output codes (n, channels, height, width), after the host layers (softmax).
 
-    A vector comes back as (n, features), anything else in the shape of `codes`.
+    A vector, and what a softmax over a flattened map gives, come back as (n, features), anything else in the shape of
+    `codes`. Raises InputError for another host layer.
     """
     spec = network.tensors[network.output]
     values = ((codes.astype(np.float64) - spec.zero_point) * spec.scale).astype(np.float32)
     for layer in network.host_layers:
         if layer.kind != "softmax":
             raise InputError(f"{network.name}: host layer {layer.name!r} must be softmax, not {layer.kind}")
+        values = values.reshape(len(values), -1) if layer.flattened else values
         e = np.exp(values - values.max(1, keepdims=True))
         values = e / e.sum(1, keepdims=True)
-    return values[:, :, 0, 0] if spec.shape[1:] == (1, 1) else values
+    return values.reshape(len(values), -1) if spec.shape[1:] == (1, 1) else values
