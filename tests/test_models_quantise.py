@@ -91,6 +91,169 @@ def test_an_output_that_is_read_elsewhere_stays():
 def test_flatten_disappears():
     random = np.random.default_rng(0)
     weights = random.standard_normal((5, 144)).astype(np.float32)
+    network = network_of(Reshape("f", ("x",), "f", (144,)), Linear("l", ("f",), "l", weights, np.zeros(5, np.float32)))
+    (layer,) = quantise(network, calibration()).layers
+    assert (layer.weights.shape, layer.window.kernel, layer.input) == ((5, 4, 6, 6), (6, 6), "x")
+    assert largest_error(network, calibration()) < 0.02
+
+
+def test_rows_of_a_matrix_lie_along_the_width():
+    weights = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
+    network = build("n", "x", (3, 4), (Linear("l", ("x",), "y", weights, np.zeros(5, np.float32)),))
+    inputs = calibration((3, 4))
+    integer = quantise(network, inputs)
+    assert [integer.tensors[t].shape for t in "xy"] == [(4, 1, 3), (5, 1, 3)]
+    ours = dequantise_output(integer, run(integer, quantise_input(integer, inputs))["y"])
+    expected = reference_float.run(network, inputs).swapaxes(1, 2)[:, :, None]
+    assert np.abs(ours - expected).max() < 0.02 * np.ptp(expected)
+
+
+@pytest.mark.parametrize("pads", [(0, 0, 0, 0), (1, 1, 0, 1)])
+def test_max_pooling_is_exact(pads):
+    network = network_of(Pool("p", ("x",), "y", "max", Window((2, 2), (2, 2), pads)))
+    integer = quantise(network, calibration())
+    spec = integer.tensors["y"]
+    assert (spec.scale, spec.zero_point) == (integer.tensors["x"].scale, integer.tensors["x"].zero_point)
+    codes = np.random.default_rng(2).integers(-128, 128, (50, 4, 6, 6)).astype(np.int8)
+    padded = np.pad(codes, ((0, 0), (0, 0), pads[::2], pads[1::2]), constant_values=-128)
+    blocks = padded[:, :, : padded.shape[2] // 2 * 2, : padded.shape[3] // 2 * 2]
+    blocks = blocks.reshape(50, 4, padded.shape[2] // 2, 2, padded.shape[3] // 2, 2)
+    np.testing.assert_array_equal(run(integer, codes)["y"], blocks.max((3, 5)))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        GlobalPool("g", ("x",), "y", "average"),
+        GlobalPool("g", ("x",), "y", "max"),
+        Pool("p", ("x",), "y", "average", Window((3, 2), (2, 1))),
+        Pool("p", ("x",), "y", "average", Window((3, 3), (2, 2), (1, 1, 1, 1)), True),
+        Activation("a", ("x",), "y", -0.5, 1.0),
+        Add("a", ("x", "x"), "y"),
+    ],
+)
+def test_vector_layers_approximate(layer):
+    network = network_of(layer)
+    assert isinstance(quantise(network, calibration()).layers[0], VectorLayer)
+    assert largest_error(network, calibration()) < 0.03
+
+
+def test_softmax_runs_on_the_host():
+    weights = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
+    network = network_of(
+        Linear("l", ("x",), "l", weights, np.zeros(5, np.float32)), Softmax("s", ("l",), "p"), shape=(4,)
+    )
+    integer = quantise(network, calibration((4,)))
+    assert integer.host_layers == (HostLayer("s", "softmax", "l", "p", 5, True),)
+    assert integer.output == "l"
+    assert largest_error(network, calibration((4,))) < 0.05
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.randoms(use_true_random=False))
+def test_drawn_networks_stay_near_the_float_ones(rng):
+    network = draw_network(rng, quantisable=True)
+    inputs = draw_inputs(rng, network, 32)
+    integer = quantise(network, inputs)
+    for layer in integer.layers:
+        assert layer.requantise.bias.dtype == np.int32
+        if isinstance(layer, MatrixLayer):
+            assert np.abs(layer.weights.astype(int)).max() <= 127
+    outputs = dequantise_output(integer, run(integer, quantise_input(integer, inputs))[integer.output])
+    expected = reference_float.run(network, inputs).reshape(outputs.shape)
+    # The mean error: a single output can lie far off when a chain of layers amplifies one code.
+    assert np.abs(outputs - expected).mean() <= 0.05 * max(np.ptp(expected), 1e-3)
+
+
+def test_dead_and_biased_channels():
+    """A channel of zeros, one of zeros with a bias, and one whose bias dwarfs its weights."""
+    conv = random_conv("c", "x")
+    conv.weights[:3] = 0
+    conv.weights[2] = 1e-12
+    conv.bias[1:3] = 3.0
+    network = network_of(conv)
+    assert largest_error(network, calibration()) < 0.02
+    (layer,) = quantise(network, calibration()).layers
+    assert np.abs(layer.requantise.bias.astype(int)).max() <= 2**30
+
+
+def test_calibration_of_zeros():
+    network = network_of(random_conv("c", "x"), Activation("r", ("c",), "r"))
+    integer = quantise(network, np.zeros((1, 4, 6, 6), np.float32))
+    assert all(np.isfinite(t.scale) and t.scale > 0 for t in integer.tensors.values())
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (np.zeros((0, 4, 6, 6)), "calibration set must hold at least one input, not none"),
+        (np.zeros(0), "calibration set must hold at least one input, not none"),
+        (np.full((1, 4, 6, 6), np.nan), "calibration set must be finite, not NaN or Inf"),
+        (np.zeros((1, 4, 6, 5)), r"must have shape \(n, 4, 6, 6\), not \(1, 4, 6, 5\)"),
+    ],
+)
+def test_bad_calibration(inputs, message):
+    with pytest.raises(InputError, match=message):
+        quantise(network_of(random_conv("c", "x")), inputs)
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape", "message"),
+    [
+        (
+            [Pool("p", ("x",), "y", "average", Window((2, 2), pads=(1, 0, 0, 0)))],
+            (4, 6, 6),
+            "count_include_pad 1, not 0",
+        ),
+        (
+            [Softmax("s", ("x",), "s"), Activation("a", ("s",), "y")],
+            (4,),
+            r"layer 's' \(Softmax\): softmax .* must be the last layer",
+        ),
+        ([Reshape("r", ("x",), "r", (12,)), Activation("a", ("r",), "y")], (3, 4), "must keep the order of the values"),
+        (
+            [Reshape("r", ("x",), "r", (4, 3, 3)), Pool("p", ("r",), "y", "max", Window((2, 2)))],
+            (36,),
+            r"input must be held as \(4, 3, 3\), not \(36, 1, 1\)",
+        ),
+        ([Reshape("r", ("x",), "r", (36,))], (4, 3, 3), "must have a layer that the accelerator runs"),
+        (
+            [Linear("l", ("x",), "y", np.ones((1, 2**18), np.float32), np.zeros(1, np.float32))],
+            (2**18,),
+            r"layer 'l' \(Linear\): sum of 262144 products and the bias must fit 32 bits",
+        ),
+    ],
+)
+def test_network_without_an_integer_form(layers, shape, message):
+    with pytest.raises(InputError, match=message):
+        quantise(network_of(*layers, shape=shape), np.ones((1, *shape), np.float32))
+
+
+def test_largest_sum():
+    """Every product can reach 127 * 128, and the zero point -128 puts as much again into the bias."""
+    for depth, fits in ((66_052, True), (66_053, False)):
+        linear = Linear("l", ("x",), "y", np.ones((1, depth), np.float32), np.zeros(1, np.float32))
+        network, inputs = network_of(linear, shape=(depth,)), np.ones((1, depth), np.float32)
+        if fits:
+            assert quantise(network, inputs).layers[0].requantise.bias.item() == depth * 127 * 128
+        else:
+            with pytest.raises(InputError, match="must fit 32 bits"):
+                quantise(network, inputs)
+
+
+def test_one_scale_a_layer():
+    conv = random_conv("c", "x")
+    conv.weights[0] *= 100
+    network = network_of(conv)
+    one = quantise(network, calibration(), per_channel=False).layers[0]
+    each = quantise(network, calibration()).layers[0]
+    assert np.abs(one.weights[1:].astype(int)).max() < 5
+    assert (np.abs(each.weights.astype(int)).max((1, 2, 3)) == 127).all()
+    assert len(set(one.requantise.multiplier.tolist())) == 1
+
+
+def test_softmax_over_a_flattened_map():
+    """Over all values of the map, not over the channels of each pixel."""
     network = network_of(
         Activation("a", ("x",), "a"), Reshape("f", ("a",), "f", (12,)), Softmax("s", ("f",), "p"), shape=(3, 2, 2)
     )
