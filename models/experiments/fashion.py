@@ -13,7 +13,15 @@ from models.integer import Window
 BLOCKS = (24, 48, 96)
 HIDDEN = 128
 SCHEDULE = Schedule(
-    epochs=10, learning_rate=0.03, batch=128, weight_decay=5e-4, shift=2, mirror=True, dropout=0.5, bfloat16=True
+    epochs=16,
+    learning_rate=0.04,
+    batch=128,
+    weight_decay=3e-4,
+    shift=1,
+    mirror=True,
+    dropout=0.3,
+    warm_up=1,
+    bfloat16=True,
 )
 
 

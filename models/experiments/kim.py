@@ -18,7 +18,7 @@ from models.graph import Conv, Network
 from models.images import read_images
 
 FINE_TUNING = Schedule(
-    epochs=6, learning_rate=0.01, batch=128, weight_decay=5e-4, shift=2, mirror=True, dropout=0.3, bfloat16=True
+    epochs=6, learning_rate=0.01, batch=128, weight_decay=3e-4, shift=1, mirror=True, dropout=0.3, bfloat16=True
 )
 
 

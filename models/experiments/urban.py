@@ -21,8 +21,12 @@ from models.fit import Schedule, Target
 from models.images import read_images
 
 BUDGET = 50_000
-LABELS = Schedule(epochs=10, learning_rate=0.05, batch=128, weight_decay=1e-4, shift=0, mirror=True, bfloat16=True)
-LOGITS = Schedule(epochs=10, learning_rate=0.02, batch=128, weight_decay=1e-5, shift=0, mirror=True, bfloat16=True)
+LABELS = Schedule(
+    epochs=10, learning_rate=0.05, batch=128, weight_decay=1e-4, shift=0, mirror=True, warm_up=1, bfloat16=True
+)
+LOGITS = Schedule(
+    epochs=10, learning_rate=0.02, batch=128, weight_decay=1e-5, shift=0, mirror=True, warm_up=1, bfloat16=True
+)
 
 
 @dataclass(frozen=True)
