@@ -136,3 +136,19 @@ def test_training_steps(tmp_path: Path) -> None:
     assert len(lines) == done + 1
     for a, b in zip(matrix_layers(whole.network), matrix_layers(again.network), strict=True):
         np.testing.assert_array_equal(a.weights, b.weights)
+
+
+def test_thresholds_and_scans() -> None:
+    network = lenet_300_100(np.random.default_rng(0))
+    recipe = parse("name: x\nsteps: [{prune: {threshold: {ip1: 1.0}, rounds: 2}}]")
+    found = run(recipe, network, Context()).reports[0][1]["layers"]
+    # Half a standard deviation first, then one of what is left, which is wider than before.
+    assert 0.2 < found["ip1"] < 0.317
+    assert found["ip2"] == 1
+    recipe = parse("name: x\nsteps: [{prune: {density: 0.3, scan: [0.5, 0.1]}}]")
+    result = run(recipe, network, Context(small_images()))
+    assert result.reports[0][1]["density"] == pytest.approx(0.3, abs=1e-4)
+    with pytest.raises(InputError, match="a scan measures accuracy: give a folder of images"):
+        run(recipe, network, Context())
+    with pytest.raises(InputError, match="density must be one number with a scan"):
+        run(parse("name: x\nsteps: [{prune: {density: {ip1: 0.3}, scan: [0.5]}}]"), network, Context(small_images()))

@@ -12,9 +12,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from models import onnx_read, onnx_write
+from models import onnx_read, onnx_write, reference_float
 from models.compress import cluster, prune, tucker
 from models.compress.channels import drop_channels, macs
 from models.compress.prune import matrix_layers
@@ -24,6 +25,7 @@ from models.graph import Network
 from models.images import ImageSet
 from models.torch_module import Keep
 
+SCANNED = 2000  # training images on which a sensitivity scan measures
 Report = dict[str, Any]
 PerLayer = dict[str, float]
 Resolve = Callable[[str], Network]
@@ -55,7 +57,7 @@ class _Step(BaseModel):
     shift: int = Field(default=2, ge=0, le=8)
     weight_decay: float = Field(default=1e-5, ge=0)
     target: Literal["labels", "soft", "logits"] = "labels"
-    teacher: str = ""  # of soft targets and logits; if empty, the network that the recipe began with
+    teacher: str | tuple[str, ...] = ()  # of soft targets and logits, several are an ensemble; none: see `train`
     temperature: float = Field(default=4.0, gt=0)
     hard_weight: float = Field(default=0.1, ge=0, le=1)
     bfloat16: bool = False
@@ -63,15 +65,19 @@ class _Step(BaseModel):
     def train(
         self, network: Network, original: Network, context: Context, label: str, epochs: int, keep: Keep
     ) -> Network:
-        """`network` after some epochs towards the step's target. Raises InputError without data."""
+        """`network` after some epochs towards the step's target. Raises InputError without data.
+
+        Without a `teacher`, `original` teaches: the network that the recipe began with.
+        """
         if not epochs:
             return network
         if context.data is None:
             raise InputError(f"step {label} trains for {epochs} epochs: give a folder of images (--data)")
         target = Target()
         if self.target != "labels":
-            teacher = context.resolve(self.teacher) if self.teacher else original
-            target = Target(self.target, (teacher,), self.temperature, self.hard_weight)
+            named = (self.teacher,) if isinstance(self.teacher, str) else self.teacher
+            teachers = tuple(context.resolve(name) for name in named) or (original,)
+            target = Target(self.target, teachers, self.temperature, self.hard_weight)
         schedule = Schedule(
             epochs, self.learning_rate, self.batch, weight_decay=self.weight_decay, shift=self.shift,
             bfloat16=self.bfloat16,
@@ -79,7 +85,8 @@ class _Step(BaseModel):
         done = None
         if context.state_folder:
             # What a training begins with names its result: an interrupted recipe finds the trainings that are done.
-            begins = _fingerprint(network, [schedule, self.target, self.teacher, self.temperature, keep, context.seed])
+            settings: list[object] = [schedule, self.target, self.temperature, self.hard_weight, keep, context.seed]
+            begins = _fingerprint((network, *target.teachers), settings)
             done = context.state_folder / f"{label}-{begins}.onnx"
             if done.exists():
                 return replace(onnx_read.read(done), name=network.name)
@@ -97,10 +104,10 @@ class _Step(BaseModel):
         return trained
 
 
-def _fingerprint(network: Network, settings: list[object]) -> str:
-    """Sixteen hex digits of a network's weights and some settings."""
+def _fingerprint(networks: tuple[Network, ...], settings: list[object]) -> str:
+    """Sixteen hex digits of the networks' weights and some settings."""
     digest = sha256(repr(settings).encode())
-    for layer in matrix_layers(network):
+    for layer in (layer for network in networks for layer in matrix_layers(network)):
         digest.update(layer.name.encode() + layer.weights.tobytes() + layer.bias.tobytes())
     return digest.hexdigest()[:16]
 
@@ -113,31 +120,58 @@ def per_layer(network: Network, given: float | Mapping[str, float]) -> dict[str,
 
 
 class Prune(_Step):
-    """Magnitude pruning to `density`, in `rounds` of falling density with retraining after each."""
+    """Magnitude pruning, in `rounds` that drop more and more, with retraining after each.
+
+    What stays: `density` of all weights of each layer (a number is for every layer, or, with a `scan`, for all weights
+    together: the layers' densities follow from a sensitivity scan at the densities of `scan`, measured on training
+    images); or weights of at least `threshold` standard deviations; or `n` of `m` neighbours.
+    """
 
     kind: Literal["prune"] = "prune"
     density: float | PerLayer = 0.1
+    scan: tuple[float, ...] = ()
+    threshold: PerLayer = Field(default_factory=dict)
     rounds: int = Field(default=1, ge=1, le=20)
     n: int = 0
     m: int = 0
 
     def apply(self, network: Network, original: Network, context: Context, label: str) -> tuple[Network, Report]:
-        """Zeros in the layers named; with `n` and `m`, at most n of m neighbours instead."""
-        if self.n or self.m:
-            network = prune.n_of_m(network, self.n, self.m)
-            network = self.train(network, original, context, label, self.epochs, "zeros")
-            return network, _density_report(network)
-        wanted = per_layer(network, self.density)
+        """Zeros in the layers named."""
+        wanted = self._densities(network, context)
         for index in range(self.rounds):
             share = (index + 1) / self.rounds
-            network = prune.to_density(network, {name: value**share for name, value in wanted.items()})
-            # The last round, at the final density, trains for half of the epochs.
-            late = index == self.rounds - 1
-            left = self.epochs - self.epochs // 2
-            epochs = left if late else (self.epochs // 2) // max(1, self.rounds - 1)
-            epochs = self.epochs if self.rounds == 1 else epochs
-            network = self.train(network, original, context, f"{label}-{index + 1}", epochs, "zeros")
+            if self.n or self.m:
+                network = prune.n_of_m(network, self.n, self.m)
+            elif self.threshold:
+                network = prune.to_threshold(network, {name: share * q for name, q in self.threshold.items()})
+            else:
+                network = prune.to_density(network, {name: value**share for name, value in wanted.items()})
+            network = self.train(network, original, context, f"{label}-{index + 1}", self._epochs(index), "zeros")
         return network, _density_report(network)
+
+    def _epochs(self, index: int) -> int:
+        """The last round, which drops the last weights, trains for half of the epochs."""
+        if self.rounds == 1:
+            return self.epochs
+        early = self.epochs // 2
+        return self.epochs - early if index == self.rounds - 1 else early // (self.rounds - 1)
+
+    def _densities(self, network: Network, context: Context) -> dict[str, float]:
+        if not self.scan:
+            return per_layer(network, self.density)
+        if isinstance(self.density, Mapping):
+            raise InputError("density must be one number with a scan, not one for each layer")
+        if context.data is None:
+            raise InputError("a scan measures accuracy: give a folder of images (--data)")
+        images = context.data.train_images[:SCANNED, None].astype(np.float32) / np.float32(255)
+        labels = context.data.train_labels[:SCANNED]
+
+        def quality(pruned: Network) -> float:
+            outputs = reference_float.run(pruned, images).reshape(len(images), -1)
+            return float((outputs.argmax(1) == labels).mean() * 100)
+
+        found = prune.sensitivity(network, quality, self.scan)
+        return prune.densities_for(network, found, self.density, quality(network))
 
 
 def _density_report(network: Network) -> Report:
@@ -207,8 +241,8 @@ class Distil(_Step):
         if not self.epochs:
             raise InputError(f"step {label} trains a student: epochs must be above 0")
         student = self.train(context.resolve(self.student), network, context, label, self.epochs, "nothing")
-        teacher = self.teacher or network.name
-        return student, {"student": self.student, "parameters": student.parameters, "teacher": teacher}
+        teachers = self.teacher or network.name
+        return student, {"student": self.student, "parameters": student.parameters, "teacher": teachers}
 
 
 class Huffman(BaseModel):
