@@ -2,7 +2,7 @@
 
     mlp             fully connected (Hinton et al., arXiv 1503.02531, section 3: 784-800-800-10)
     shallow         one hidden layer, with a linear bottleneck in front of it as an option (Ba & Caruana,
-                    arXiv 1312.6184, section 2.2: the bottleneck makes training faster and saves parameters)
+                    arXiv 1312.6184, section 2: the bottleneck makes training faster and saves parameters)
     convolutional   0..4 convolutions, a linear bottleneck and one hidden layer at a budget of parameters (after Urban
                     et al., arXiv 1603.05691, section 2; their widths were found by search, here they follow from
                     the budget)

@@ -1,9 +1,9 @@
 """A shallow net that learns the logits of an ensemble: Ba & Caruana, "Do Deep Nets Really Need to be Deep?", 1312.6184.
 
-The paper's shallow nets come within about one point of the ensemble of convolutional nets that they mimic. Here, on
-MNIST: an ensemble of small convolutional nets, and one net of a single hidden layer that learns the mean of their
-logits (section 2.1, equation 1), against the same net on the labels. Both see images shifted by up to one pixel: the
-paper's students have more images to mimic on than the training set has (section 2: unlabelled data).
+The paper's shallow nets reach what before only deep nets did, on TIMIT and CIFAR-10. Here, on MNIST: an ensemble of
+small convolutional nets, and one net of a single hidden layer that learns the mean of their logits (section 2,
+equation 1), against the same net on the labels. Both see images shifted by up to one pixel: the paper's students, too,
+have more images to mimic on than the labelled ones.
 """
 
 from __future__ import annotations
