@@ -1,6 +1,6 @@
 """Students of 0..4 convolutions at one budget of parameters: Urban et al., arXiv 1603.05691, on Fashion-MNIST.
 
-"Do Deep Convolutional Nets Really Need to be Deep and Convolutional?", figure 1 and table 2, has the results on CIFAR-10.
+"Do Deep Convolutional Nets Really Need to be Deep and Convolutional?" (figure 1, table 2: CIFAR-10).
 Each student learns from the labels and, as in the paper, from the logits of a deeper teacher. The paper
 finds that at one budget convolutions win, and more than one; distillation does not make up for them.
 """
