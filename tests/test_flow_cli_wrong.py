@@ -179,10 +179,15 @@ def test_a_process_that_is_interrupted(own: dict[str, str], tmp_path: Path) -> N
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     out = tmp_path / "out"
-    running = process("compare", own["mine.onnx"], "--calibration", str(pipe), "--out", str(out))
+    # A shell starts what runs in the background with interrupts ignored, and children inherit that: a test run as well.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        running = process("compare", own["mine.onnx"], "--calibration", str(pipe), "--out", str(out))
+    finally:
+        signal.signal(signal.SIGINT, before)
     with pipe.open("wb"):  # waits until the other side reads
         running.send_signal(signal.SIGINT)
-        error = running.communicate()[1]
+        error = running.communicate(timeout=60)[1]
     assert running.returncode == 130
     assert "Traceback" not in error
     assert not out.exists()

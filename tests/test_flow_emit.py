@@ -49,7 +49,9 @@ def bench(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """`run.py` in the folder, as a user calls it, with one build for all folders."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("COCOTB", "PYTEST"))}
     command = [sys.executable, "run.py", "--build", str(folder.parent / "build"), *options]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=900
+    )
 
 
 @pytest.mark.rtl

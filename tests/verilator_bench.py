@@ -106,7 +106,9 @@ class Built:
             "--top-module", TOP, "--Mdir", "obj", "-CFLAGS", f"-DBEAT_BYTES={design.beat_bytes}",
             "-MAKEFLAGS", f"OPT_FAST={optimise} OPT_SLOW=-O0", "-o", "bench", verilog.name, str(BENCH),
         ]  # fmt: skip
-        made = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+        made = subprocess.run(
+            command, cwd=folder, env=environment(), capture_output=True, text=True, check=False, timeout=900
+        )
         if made.returncode:
             raise RuntimeError(f"verilator failed:\n{made.stdout[-4000:]}\n{made.stderr[-4000:]}")
 
@@ -119,7 +121,12 @@ class Built:
                 (folder / f"{index}.case").write_bytes(case.encode())
                 arguments += [f"{index}.case", f"{index}.out"]
             ran = subprocess.run(
-                [self.folder / "obj" / "bench", *arguments], cwd=folder, capture_output=True, text=True, check=False
+                [self.folder / "obj" / "bench", *arguments],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=900,
             )
             if ran.returncode:
                 raise RuntimeError(f"the bench ended with status {ran.returncode}: {ran.stderr.strip()}")
