@@ -55,10 +55,10 @@ def run(network: IntegerNetwork, design: Design) -> Simulation:
         )
         for layer in result.layers
     )  # fmt: skip
-    formats = sorted({layer.weights_format.split(" ")[0] for layer in layers if layer.weights_bytes})
+    formats = {layer.weights_format.split(" ")[0] for layer in layers if layer.weights_bytes}
     total = _part(
         design, "total", "", sum(layer.macs for layer in layers), result.cycles, result.bound_cycles,
-        result.efficiency, result.stalls, "+".join(formats), result.weights_stored_bytes, result.events,
+        result.efficiency, result.stalls, _together(formats), result.weights_stored_bytes, result.events,
     )  # fmt: skip
     return Simulation(result, total, layers, network.host_layers)
 
@@ -79,6 +79,13 @@ def _part(
         },
         energy(events, design),
     )  # fmt: skip
+
+
+def _together(formats: set[str]) -> str:
+    """The formats of several layers: "dense", "shared4", "dense+shared4/5"."""
+    bits = sorted(name.removeprefix("shared") for name in formats if name.startswith("shared"))
+    others = sorted(name for name in formats if not name.startswith("shared"))
+    return "+".join([*others, *(["shared" + "/".join(bits)] if bits else [])])
 
 
 def _stall_order(cause: str) -> tuple[int, str]:
