@@ -24,8 +24,8 @@ MEMBERS = 3
 MEMBER = Schedule(epochs=8, learning_rate=0.05, batch=128, weight_decay=1e-4, shift=2, dropout=0.3, bfloat16=True)
 MEMBER_CONVOLUTIONS, MEMBER_PARAMETERS = 2, 200_000
 HIDDEN = 2000
-ON_LABELS = Schedule(epochs=20, learning_rate=0.05, batch=256, weight_decay=0.0, shift=1, bfloat16=True)
-ON_LOGITS = Schedule(epochs=20, learning_rate=0.02, batch=256, weight_decay=0.0, shift=1, warm_up=1, bfloat16=True)
+ON_LABELS = Schedule(epochs=40, learning_rate=0.05, batch=128, weight_decay=0.0, shift=1, bfloat16=True)
+ON_LOGITS = Schedule(epochs=40, learning_rate=0.02, batch=128, weight_decay=0.0, shift=1, warm_up=1, bfloat16=True)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """Tucker-2 with ranks by EVBMF, then fine-tuning: Kim et al., arXiv 1511.06530, section 3, on a small VGG.
 
-The paper's VGG-16 goes from 15484 to 3139 million MACs at 0.5 points of top-5 accuracy lost (table 1). Here the VGG
-learns Fashion-MNIST; its convolutions are decomposed, and the result is fine-tuned.
+The paper's VGG-16 takes 4.9 times fewer MACs at half a point of top-5 accuracy (table 1). Here a small VGG learns
+Fashion-MNIST; its convolutions but the first, which has one input channel, are decomposed and the result is fine-tuned:
+once at EVBMF's ranks, and once at ranks a part of the way from there to the full ones. EVBMF keeps what stands out of
+noise; of weights that short training has left near their random start it keeps little.
 """
 
 from __future__ import annotations
@@ -18,15 +20,20 @@ from models.graph import Conv, Network
 from models.images import read_images
 
 FINE_TUNING = Schedule(
-    epochs=6, learning_rate=0.01, batch=128, weight_decay=3e-4, shift=1, mirror=True, dropout=0.3, bfloat16=True
+    epochs=8, learning_rate=0.02, batch=128, weight_decay=3e-4, shift=1, mirror=True, warm_up=1, bfloat16=True
 )
+WEAKENINGS = (0.3, 0.0)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One state of the network; `conv_macs` are the MACs of its convolutions for one image."""
+    """One state of the network. `weakening` moves ranks from EVBMF's (0) to the full ones (1, the original).
+
+    `conv_macs` are the MACs of its convolutions for one image.
+    """
 
     network: str
+    weakening: float
     parameters: int
     conv_macs: int
     test_errors: int
@@ -41,18 +48,21 @@ def run(data_folder: str | Path, out_folder: str | Path, progress: Progress | No
     """
     runs = open_runs(read_images(data_folder), out_folder, progress)
 
-    def row(name: str, network: Network) -> Row:
+    def row(name: str, weakening: float, network: Network) -> Row:
         errors = count_errors((network,), runs.data)
         accuracy = 100 - 100 * errors / len(runs.data.test_labels)
-        return Row(name, network.parameters, conv_macs(network), errors, accuracy)
+        return Row(name, weakening, network.parameters, conv_macs(network), errors, accuracy)
 
     original = trained_vgg(runs)
-    convolutions = tuple(layer.name for layer in original.layers if isinstance(layer, Conv))
-    decomposed, _ = decompose(original, Options(layers=convolutions))
-    tuned = trained(runs, "vgg-tucker", decomposed, FINE_TUNING)
-    rows = (row("original", original), row("decomposed", decomposed), row("fine-tuned", tuned))
-    write_table(runs.folder, "kim", rows, summary(rows))
-    return rows
+    rows = [row("original", 1.0, original)]
+    layers = tuple(layer.name for layer in original.layers if isinstance(layer, Conv))[1:]
+    for weakening in WEAKENINGS:
+        decomposed, _ = decompose(original, Options(layers=layers, weakening=weakening))
+        rows.append(row("decomposed", weakening, decomposed))
+        tuned = trained(runs, f"vgg-tucker-{weakening}", decomposed, FINE_TUNING)
+        rows.append(row("fine-tuned", weakening, tuned))
+    write_table(runs.folder, "kim", tuple(rows), summary(tuple(rows)))
+    return tuple(rows)
 
 
 def conv_macs(network: Network) -> int:
@@ -62,11 +72,11 @@ def conv_macs(network: Network) -> int:
 
 
 def summary(rows: tuple[Row, ...]) -> dict[str, float]:
-    """How many times fewer MACs and parameters, and how many points are lost without and with fine-tuning."""
-    original, decomposed, tuned = rows
-    return {
-        "conv_macs_ratio": round(original.conv_macs / tuned.conv_macs, 2),
-        "parameters_ratio": round(original.parameters / tuned.parameters, 2),
-        "lost_before_tuning_points": round(original.accuracy_percent - decomposed.accuracy_percent, 2),
-        "lost_points": round(original.accuracy_percent - tuned.accuracy_percent, 2),
-    }
+    """For each weakening, how many times fewer MACs the convolutions take, and the points that are lost."""
+    original, found = rows[0], {}
+    for row in rows:
+        if row.network == "fine-tuned":
+            found[f"weakening_{row.weakening}_conv_macs_ratio"] = round(original.conv_macs / row.conv_macs, 2)
+            lost = round(original.accuracy_percent - row.accuracy_percent, 2)
+            found[f"weakening_{row.weakening}_lost_points"] = lost
+    return found
