@@ -28,7 +28,10 @@ from models.zoo.architectures import architecture as architecture
 DATA = Path(__file__).parent / "data"
 NAMES = ("lenet-5", "lenet-300-100")
 # What the recipes beside this file made of them, see data/README.md.
-COMPRESSED: dict[str, tuple[str, ...]] = {"lenet-5": ("deep", "tucker", "tucker-deep", "distilled"), "lenet-300-100": ("deep",)}
+COMPRESSED: dict[str, tuple[str, ...]] = {
+    "lenet-5": ("pruned", "deep", "tucker", "tucker-deep", "distilled"),
+    "lenet-300-100": ("deep",),
+}
 
 
 def names() -> tuple[str, ...]:
