@@ -66,6 +66,10 @@ def test_students_meet_their_budget(convolutions, budget):
     convs = [x for x in student.layers if isinstance(x, Conv)]
     assert tuple(len(x.weights) for x in convs) == channels
     assert len(channels) == convolutions
+    assert hidden >= 2 * bottleneck
+    if convolutions:
+        assert channels == (channels[0],) + (2 * channels[0],) * (convolutions - 1)
+        assert bottleneck == 4 * channels[0]
     assert [len(x.weights) for x in student.layers if isinstance(x, Linear)] == [bottleneck, hidden, 10]
     assert student.shapes[student.output] == (10,)
     # Every convolution keeps height and width; each pooling halves them.
