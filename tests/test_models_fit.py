@@ -23,7 +23,7 @@ def data(count=96, seed=0):
 
 
 def small(seed=0, name="small"):
-    return mlp((30, 12, CLASSES), np.random.default_rng(seed), name, IMAGE)
+    return mlp((30, 24, CLASSES), np.random.default_rng(seed), name, IMAGE)
 
 
 def logits(network, images):
