@@ -44,7 +44,7 @@ def lloyd(ascending: Double, centroids: Double) -> Double:
     borders: NDArray[np.int64] | None = None
     for _ in range(LARGEST_ITERATIONS):
         former = borders
-        borders = np.searchsorted(ascending, (centroids[1:] + centroids[:-1]) / 2)
+        borders = np.searchsorted(ascending, (centroids[1:] + centroids[:-1]) / 2, side="right")  # as `nearest`
         if former is not None and np.array_equal(borders, former):
             break
         ends = np.concatenate([[0], borders, [len(ascending)]])
