@@ -20,7 +20,7 @@ MULTIPLIER_ERROR = 2.0**-16  # of a multiplier with 16 significant bits
 
 
 def largest_possible_error(network: Network, integer: IntegerNetwork, inputs: NDArray[Any]) -> float:
-    """The largest difference between the outputs of both that rounding explains, for the `inputs` of the calibration."""
+    """The largest difference between the outputs of both that rounding explains, for the inputs of the calibration."""
     largest = {name: float(np.abs(v).max()) for name, v in reference_float.run_all(network, inputs).items()}
     roundings = {x.output: 2 if x.residual else 1 for x in integer.layers}  # a residual is rounded on its own
 

@@ -93,7 +93,9 @@ def compare(
     folder = out or Path("accel-out") / float_network.name
     report.check_folder(folder)
     data = resolve(float_network, from_zoo, calibration, test or ("mnist" if from_zoo else ""), labels)
-    rows += own_rows(float_network, recipe or [], also or [], images)
+    states = folder / "recipes"
+    with report.made(states, keep=False):  # it stays if something was trained
+        rows += own_rows(float_network, recipe or [], also or [], images, states, _say)
     with progress(job.steps(chosen, rows)) as advance:
         comparison = job.compare(float_network, data, chosen, rows, advance)
     report.write(folder, report.files(comparison), report.OPTIONAL)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.text import Text
 
 from accel.flow import tables
 from accel.flow.data import Data
@@ -62,9 +63,7 @@ def run(
     progress: Callable[[str], None],
 ) -> Outcome:  # fmt: skip
     """Apply the recipe. `images`: the folder of IDX files that training steps use. Raises InputError."""
-    context = Context(
-        read_images(images) if images else None, state_folder, seed, progress, partial(resolve, seed)
-    )  # fmt: skip
+    context = Context(read_images(images) if images else None, state_folder, seed, progress, partial(resolve, seed))
     before = accuracy_of(network, data)
     result = recipe.run(chosen, network, context)
     coded = encoding(result.network, result.huffman)
@@ -84,16 +83,20 @@ def resolve(seed: int, name: str) -> Network:
 
 
 def own_rows(
-    network: Network, recipes: Sequence[Path], files: Sequence[Path], images: Path | None
-) -> tuple[Technique, ...]:
+    network: Network, recipes: Sequence[Path], files: Sequence[Path], images: Path | None, state_folder: Path,
+    progress: Callable[[str], None],
+) -> tuple[Technique, ...]:  # fmt: skip
     """Rows of a comparison for recipes, applied to `network`, and for ONNX files that are compressed already.
+
+    What recipes train is kept in `state_folder`, so that the next comparison need not train it again.
 
     Raises InputError for what cannot be read or applied, and for a file with another input or output.
     """
     rows = []
     for path in recipes:
         chosen = recipe.load(path)
-        context = Context(read_images(images) if images else None, resolve=partial(resolve, 0))
+        data = read_images(images) if images else None
+        context = Context(data, state_folder, progress=progress, resolve=partial(resolve, 0))
         result = recipe.run(chosen, network, context)
         rows.append(given(chosen.name, f"recipe {chosen.name}", result.network, ALL if result.huffman else PLAIN))
     for path in files:
@@ -108,20 +111,7 @@ def own_rows(
 
 def encoding(network: Network, huffman: Huffman | None) -> EncodedNetwork:
     """The weights as the recipe writes them: each layer in the format that takes least, Huffman codes only if asked."""
-    if huffman:
-        return encode(network, "smallest", index_bits=huffman.index_bits)
-    sizes: dict[str, dict[str, int]] = {layer.name: {} for layer in matrix_layers(network)}
-    for format in PLAIN:
-        try:
-            for part in account(encode(network, format)).layers:
-                sizes[part.name][format] = part.total_bits
-        except InputError:  # "shared" with too many values
-            for layer in matrix_layers(network):
-                if len(np.unique(layer.weights)) <= 256:
-                    single = {x: format if x == layer.name else "dense" for x in sizes}
-                    parts = account(encode(network, single)).layers
-                    sizes[layer.name][format] = next(p.total_bits for p in parts if p.name == layer.name)
-    return encode(network, {name: min(found, key=lambda f: found[f]) for name, found in sizes.items()})
+    return encode(network, index_bits=huffman.index_bits if huffman else None, coded=huffman is not None)
 
 
 def check_round_trip(network: Network, coded: EncodedNetwork) -> None:
@@ -217,10 +207,11 @@ COLUMNS: tuple[Column[Line], ...] = (
 def show(where: Console, outcome: Outcome) -> None:
     """Everything that `accel compress` prints."""
     where.print(
-        f"[bold]{outcome.network.name}[/], recipe {outcome.recipe}: {outcome.bytes:,} bytes, {outcome.ratio:.1f} times "
+        Text(outcome.network.name, "bold"),
+        f", recipe {outcome.recipe}: {outcome.bytes:,} bytes, {outcome.ratio:.1f} times "
         f"smaller than {outcome.parameters_before:,} parameters in 32-bit floats",
-        highlight=False,
-    )
+        highlight=False, markup=False, sep="",
+    )  # fmt: skip
     for step in outcome.steps:
         facts = ", ".join(f"{name} {value}" for name, value in step.items() if name != "step")
         where.print(f"  {step['step']}: {facts}", highlight=False, markup=False, soft_wrap=True)

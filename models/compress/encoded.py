@@ -47,13 +47,14 @@ def encode(
     index_bits: int | Mapping[str, int] | None = None,
     pes: int = 1,
     limit_bits: int = huffman.LONGEST_BITS,
+    coded: bool = True,
 ) -> EncodedNetwork:
     """Encode the weights of every Conv and Linear of `network`.
 
     `formats` is one of FORMATS, or "smallest" (the one that takes the fewest bits), for all layers or by name; layers
     that a mapping does not name get the smallest. `index_bits` (1..8) is the width of a relative index, likewise;
     None is the width that takes the fewest bits. `pes` (1..65535) is the number of lanes, `limit_bits` (1..15) the
-    longest code word.
+    longest code word. "smallest" takes Huffman codes into account only if `coded`.
 
     Raises InputError for a format that does not exist, a name of no layer, "shared" for a layer with more than 256
     distinct values, and what `relative.encode` and `huffman.code_lengths` raise.
@@ -69,7 +70,7 @@ def encode(
         if isinstance(layer, Conv | Linear):
             chosen = formats.get(layer.name, SMALLEST) if isinstance(formats, Mapping) else formats
             width = index_bits.get(layer.name) if isinstance(index_bits, Mapping) else index_bits
-            layers.append(encode_layer(layer, chosen, index_bits=width, pes=pes, limit_bits=limit_bits))
+            layers.append(encode_layer(layer, chosen, index_bits=width, pes=pes, limit_bits=limit_bits, coded=coded))
     shape = network.shapes[network.input]
     graph = tuple(without_weights(x) for x in network.layers)
     return EncodedNetwork(network.name, network.input, shape, network.output, graph, tuple(layers))

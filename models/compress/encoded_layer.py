@@ -75,6 +75,7 @@ def encode_layer(
     index_bits: int | None = None,
     pes: int = 1,
     limit_bits: int = huffman.LONGEST_BITS,
+    coded: bool = True,
 ) -> EncodedLayer:
     """Encode one layer; see `models.compress.encoded.encode`."""
     if format not in (*FORMATS, SMALLEST):
@@ -101,7 +102,8 @@ def encode_layer(
         counts = _counts(indices, len(codebook)) if len(codebook) else np.empty(0, np.int64)
         counts[:1] += matrix.size - sum(len(lane) for lane in indices)
         sizes = choose.sizes_bits(counts, matrix.size, nonzeros, gaps, widths, limit_bits)
-        fixed = replace(fixed, format=min(sizes, key=lambda f: sizes[f]))
+        allowed = [f for f in sizes if coded or not f.endswith("+huffman")]
+        fixed = replace(fixed, format=min(allowed, key=lambda f: sizes[f]))
     if fixed.sparse:
         return _encode_sparse(fixed, lanes, widths[fixed.huffman], limit_bits)
     return _encode_full(fixed, matrix, pes, limit_bits)
