@@ -13,6 +13,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from models import yaml_text
 from models.errors import InputError
 
 DESIGNS_FOLDER = Path(__file__).parent / "designs"
@@ -158,17 +159,6 @@ class Design(_Section):
         return yaml.safe_dump(self.model_dump(), sort_keys=False)
 
 
-def _lines(node: yaml.Node, prefix: str = "") -> dict[str, int]:
-    """Line (from 1) of every dotted field name in a YAML mapping."""
-    found = {prefix: node.start_mark.line + 1}
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            name = f"{prefix}.{key.value}" if prefix else str(key.value)
-            found |= _lines(value, name)
-            found[name] = key.start_mark.line + 1
-    return found
-
-
 def _legal(error: dict[str, Any], value: object) -> str:
     """One message of pydantic's, in our words: what the value must be, and what it is."""
     context = error.get("ctx", {})
@@ -209,18 +199,7 @@ def parse(text: str, where: str = "design") -> Design:
 
     Raises InputError, one line that names field, value, legal set and line, for the first thing that is wrong.
     """
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-        lines = _lines(node) if node else {}
-    except RecursionError:
-        raise InputError(f"{where}: not a design: its YAML contains itself or is too deep") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: what looks like a date and is none
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise InputError(f"{where}{line}: not valid YAML: {getattr(error, 'problem', error)}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{where}: a design must be a YAML mapping, not {type(values).__name__}")
+    values, lines = yaml_text.read(text, where, "a design")
     try:
         return Design.model_validate(values)
     except ValidationError as error:

@@ -21,6 +21,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from models import fingerprint
 from models.errors import InputError
 from models.graph import Network
 from models.images import ImageSet, count, draw, view
@@ -123,9 +124,7 @@ def fit(
     loss is no longer finite.
     """
     package = torch()
-    height_width = network.shapes[network.input][1:]
-    if data.train_images.shape[1:] != height_width:
-        raise InputError(f"{network.name}: images must be {height_width}, not {data.train_images.shape[1:]}")
+    _check(network, data, target)
     package.manual_seed(seed)
     trained = module(network, keep, schedule.dropout, schedule.input_dropout)
     optimiser = package.optim.SGD(
@@ -136,7 +135,7 @@ def fit(
     run = _Run(data, schedule, target, trained, optimiser, rate, [module(t).eval() for t in target.teachers])
     if run.teachers and count(schedule.shift, schedule.mirror) <= schedule.epochs:
         run.known = _known_logits(run)
-    described = describe(network, schedule, target, keep, seed)
+    described = describe(network, data, schedule, target, keep, seed) if state_file else {}
     done = _resume(state_file, described, run.state()) if state_file else 0
     for epoch in range(done, schedule.epochs):
         # Each epoch draws from a seed of its own, so a resumed run sees the same batches as an unbroken one.
@@ -167,13 +166,38 @@ def _rate(schedule: Schedule, images: int) -> Callable[[int], float]:
     return rate
 
 
+def _check(network: Network, data: ImageSet, target: Target) -> None:
+    """Raise InputError unless network, images, labels and teachers belong together."""
+    images, read = (1, *data.train_images.shape[1:]), network.shapes[network.input]
+    if read != images:
+        raise InputError(f"{network.name}: input of a network that trains on these images must be {images}, not {read}")
+    classes, outputs = 1 + int(max(data.train_labels.max(), data.test_labels.max())), _outputs(network)
+    if outputs < classes:
+        raise InputError(f"{network.name}: output must have a value for each of {classes} classes, not {outputs}")
+    for teacher in target.teachers:
+        theirs = teacher.shapes[teacher.input], _outputs(teacher)
+        if theirs != (read, outputs):
+            raise InputError(
+                f"teacher {teacher.name} must have input {read} and {outputs} outputs, as what it teaches, "
+                f"not {theirs[0]} and {theirs[1]}"
+            )
+
+
+def _outputs(network: Network) -> int:
+    return math.prod(network.shapes[network.output])
+
+
 def describe(
-    network: Network, schedule: Schedule, target: Target = LABELS, keep: Keep = "nothing", seed: int = 0
-) -> dict[str, Any]:
+    network: Network, data: ImageSet, schedule: Schedule, target: Target = LABELS, keep: Keep = "nothing",
+    seed: int = 0,
+) -> dict[str, Any]:  # fmt: skip
     """What tells one training from another, by name; all values are numbers, strings and truth values."""
     described = {"network": network.name, "parameters": network.parameters, "seed": seed, "keep": keep}
     described |= asdict(schedule) | {"target": f"{target.kind} {target.temperature} {target.hard_weight}"}
-    return described | {"teachers": ", ".join(t.name for t in target.teachers)}
+    described |= {"teachers": ", ".join(t.name for t in target.teachers)}
+    return described | {
+        "weights": fingerprint.of_networks(network, *target.teachers), "images": fingerprint.of_training_images(data)
+    }  # fmt: skip
 
 
 def _epoch(run: _Run, random: np.random.Generator) -> float:

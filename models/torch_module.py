@@ -2,7 +2,8 @@
 
 What a network is stays visible while it trains: with `keep="zeros"` a weight that is 0 stays 0 (pruning's mask), with
 `keep="values"` weights of a layer that are equal stay equal, 0 included (weight sharing: the gradient of a centroid is
-the sum of its members', Han et al., arXiv 1510.00149, section 3.3).
+the sum of its members', Han et al., arXiv 1510.00149, section 3.3); in a layer of more than 256 different weights only
+zeros stay.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from models.errors import InputError
 from models.graph import Activation, Add, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, Softmax, build
 
+LARGEST_CODEBOOK = 256
 Keep = Literal["nothing", "zeros", "values"]
 
 
@@ -83,7 +85,8 @@ def module(network: Network, keep: Keep = "nothing", dropout: float = 0.0, input
                 case Reshape():
                     return x.reshape(len(x), *layer.shape)
                 case Softmax():
-                    return x
+                    # The losses are of logits, so one at the end is left out.
+                    return x if layer.output == network.output else x.softmax(-1 if x.dim() < 4 else 1)
             raise AssertionError(layer)
 
     # Convolutions run about twice as fast with channels last in memory; shapes are unaffected.
@@ -127,11 +130,11 @@ def _weights(layer: Conv | Linear, keep: Keep) -> Any:
         def __init__(self) -> None:
             super().__init__()
             self.values = nn.Parameter(from_numpy(layer.weights.copy()))
-            if keep == "zeros":
+            if keep != "nothing":
                 self.register_buffer("mask", from_numpy((layer.weights != 0).astype(np.float32)))
 
         def forward(self) -> Any:
-            return self.values * self.mask if keep == "zeros" else self.values
+            return self.values if keep == "nothing" else self.values * self.mask
 
     class Shared(nn.Module):  # type: ignore[name-defined]
         def __init__(self) -> None:
@@ -144,7 +147,8 @@ def _weights(layer: Conv | Linear, keep: Keep) -> Any:
         def forward(self) -> Any:
             return _gather().apply(self.values, self.members, self.free)
 
-    return Shared() if keep == "values" else Plain()
+    shared = keep == "values" and len(np.unique(layer.weights)) <= LARGEST_CODEBOOK
+    return Shared() if shared else Plain()
 
 
 def _gather() -> Any:

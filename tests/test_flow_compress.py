@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 
 from accel.flow.cli import run as accel
+from models import fit as fit_module
 from models import onnx_read, reference_float, zoo
 from models.compress import encoded_file
 from models.compress.encoded import decode
 from models.compress.prune import matrix_layers
+from models.idx import write_idx
 from tests.model_networks import onnxruntime_output
 
 RECIPE = """
@@ -68,7 +71,7 @@ def test_huffman_codes_are_smaller_and_only_where_asked(made: Path) -> None:
     assert coded["layers"][0]["format"] == "sparse+huffman"
     assert plain["layers"][0]["format"] == "sparse"
     assert plain["accuracy_percent"] == coded["accuracy_percent"]
-    assert [step["step"] for step in coded["steps"]] == ["1-prune", "2-share"]
+    assert [step["step"] for step in coded["steps"]] == ["1-prune", "2-share", "3-huffman"]
 
 
 def test_a_smaller_format_would_have_been_taken(made: Path) -> None:
@@ -86,7 +89,7 @@ def test_a_smaller_format_would_have_been_taken(made: Path) -> None:
 @pytest.mark.parametrize(
     ("recipe", "arguments", "message"),
     [
-        (RECIPE.replace("0.2", "2"), [], "density of ip1 must be 0..1, not 2.0"),
+        (RECIPE.replace("0.2", "2"), [], "(prune) density ip1 must be less than or equal to 1, not 2"),
         (RECIPE.replace("share:", "shear:"), [], "step 2 must be one of prune"),
         (RECIPE.replace("{bits: 5}", "{bits: 5, epochs: 2}"), [], "give a folder of images (--data)"),
         (RECIPE.replace("{bits: 5}", "{bits: 5, epochs: 2}"), ["--data", "nowhere"], "cannot be read"),
@@ -103,6 +106,99 @@ def test_bad_input(
     assert message in " ".join(error.split())
     assert error.count("\n") == 1
     assert not out.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-o", "x.json"], "--out must be the name of a file that ends in .onnx, not x.json"),
+        (["-o", "."], "--out must be the name of a file that ends in .onnx, not ."),
+        (["-o", "/"], "--out must be the name of a file that ends in .onnx, not /"),
+        (["-o", "folder.onnx"], "folder.onnx must be a file, not a folder"),
+        (["-o", "taken.onnx"], "taken.weights must be a file, not a folder"),
+        (["-o", "x.onnx", "--seed", "-1"], "--seed must be 0..4294967295, not -1"),
+        (["-o", "x.onnx", "--seed", str(2**70)], "--seed must be 0..4294967295, not 11"),
+    ],
+)
+def test_outputs_that_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str],
+    message: str,
+) -> None:  # fmt: skip
+    """Said before the recipe runs, and nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("folder.onnx", "taken.weights"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "r.yaml").write_text(RECIPE)
+    before = sorted(tmp_path.rglob("*"))
+    assert accel(["compress", "lenet-300-100", "r.yaml", *arguments]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_files_of_others_stay(made: Path, tmp_path: Path) -> None:
+    """The folder of states is cleared of what trainings left, nothing else."""
+    steps = tmp_path / "b.steps"
+    steps.mkdir()
+    (steps / "precious").write_text("mine")
+    (steps / "1-prune-1-0123456789abcdef.onnx").write_text("of a run")
+    assert accel(["compress", "lenet-300-100", str(made / "plain.yaml"), "-o", str(tmp_path / "b.onnx")]) == 0
+    assert [path.name for path in steps.iterdir()] == ["precious"]
+
+
+def test_encoded_weights_are_a_network(made: Path, tmp_path: Path) -> None:
+    """Other verbs read the file of compressed weights as they read an ONNX file."""
+    arguments = ["compare", "lenet-300-100", "--technique", "dense", "--out", str(tmp_path)]
+    also = [part for name in ("coded.weights", "plain.onnx") for part in ("--also", str(made / name))]
+    assert accel([*arguments, *also]) == 0
+    _, weights, model = json.loads((tmp_path / "compare.json").read_text())["rows"]
+    assert (weights.pop("technique"), model.pop("technique")) == ("coded", "plain")
+    assert (weights.pop("title"), model.pop("title")) == ("coded", "plain")
+    assert weights == model
+
+
+TRAINED = """
+name: trained
+steps:
+  - prune: {density: 0.3, rounds: 2, epochs: 4}
+  - share: {bits: 4, epochs: 2}
+  - huffman: {}
+"""
+
+
+@pytest.mark.train
+def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut short in the second training and run again, it trains what is left, and ends in the same bytes."""
+    pytest.importorskip("torch")
+    random = np.random.default_rng(0)
+    data = tmp_path / "data"
+    data.mkdir()
+    for part, size in (("train", 192), ("t10k", 60)):
+        write_idx(data / f"{part}-images-idx3-ubyte", random.integers(0, 256, (size, 28, 28)).astype(np.uint8))
+        write_idx(data / f"{part}-labels-idx1-ubyte", random.integers(0, 10, size).astype(np.uint8))
+    (tmp_path / "r.yaml").write_text(TRAINED)
+
+    def compress(out: str) -> int:
+        recipe = str(tmp_path / "r.yaml")
+        return accel(["compress", "lenet-300-100", recipe, "--data", str(data), "-o", str(tmp_path / out)])
+
+    epochs: list[int] = []
+    whole = fit_module._epoch
+
+    def counted(*arguments: Any) -> float:
+        epochs.append(1)
+        if len(epochs) == 4:
+            raise KeyboardInterrupt
+        return whole(*arguments)
+
+    monkeypatch.setattr(fit_module, "_epoch", counted)
+    assert compress("a.onnx") == 130
+    assert not (tmp_path / "a.onnx").exists()
+    assert compress("a.onnx") == 0
+    assert len(epochs) == 4 + 3  # six in all, of which three were done
+    assert not (tmp_path / "a.steps").exists()
+    assert compress("b.onnx") == 0
+    assert len(epochs) == 7 + 6
+    assert (tmp_path / "a.weights").read_bytes() == (tmp_path / "b.weights").read_bytes()
 
 
 def test_rows_of_recipes_and_files(made: Path, tmp_path: Path) -> None:

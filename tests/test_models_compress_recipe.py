@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from models import onnx_write, reference_float
+from models.compress.encoded import decode
+from models.compress.encoded_file import to_bytes
 from models.compress.prune import matrix_layers, report
 from models.compress.recipe import as_record, load, parse, run
-from models.compress.steps import Context, Huffman
+from models.compress.students import convolutional
+from models.compress.training_step import Context
 from models.errors import InputError
-from models.graph import Network
+from models.graph import Activation, Network, build
 from models.images import ImageSet
 from models.train import lenet5, lenet_300_100
 from tests.model_networks import onnxruntime_output
@@ -23,7 +27,7 @@ steps:
   - channels: {keep: {conv1: 0.5}}
   - prune: {density: {conv2: 0.2, ip1: 0.1}, rounds: 3}
   - share: {bits: {conv2: 5, ip1: 4}, start: density}
-  - huffman: {index_bits: 4}
+  - huffman: {index_bits: 4, lanes: 3}
 """
 ZOO = sorted((Path(__file__).parent.parent / "models/zoo/recipes").glob("*.yaml"))
 
@@ -38,8 +42,13 @@ def test_steps_without_training() -> None:
     assert [layer.kept for layer in report(result.network)][1:3] == [round(0.2 * 12_500), round(0.1 * 400_000)]
     assert len(np.unique(conv2.weights)) <= 32
     assert len(np.unique(ip1.weights)) <= 16
-    assert result.huffman == Huffman(index_bits=4)
-    assert [record["step"] for record in as_record(result)] == ["1-channels", "2-prune", "3-share"]
+    assert result.coded
+    assert {layer.index_bits for layer in result.encoded.layers if layer.sparse} == {4}
+    assert [layer.pes for layer in result.encoded.layers] == [3] * 4
+    *_, written = as_record(result)
+    assert [record["step"] for record in as_record(result)] == ["1-channels", "2-prune", "3-share", "4-huffman"]
+    assert written["bytes"] == len(to_bytes(result.encoded))
+    assert written["layers"]["ip1"] == "sparse+huffman"
     for layer, weights in zip(matrix_layers(network), before, strict=True):
         np.testing.assert_array_equal(layer.weights, weights)  # the input is as it was
     images = np.random.default_rng(1).random((2, 1, 28, 28)).astype(np.float32)
@@ -62,6 +71,16 @@ def test_there_are_recipes() -> None:
     ("text", "message"),
     [
         ("a: [", r"r\.yaml:1: not valid YAML"),
+        ("a: 2020-13-45", r"r\.yaml: not valid YAML: month must be"),
+        ("[" * 3000, r"r\.yaml: not a recipe: its YAML contains itself or is too deep"),
+        (f"name: x\nsteps: [{{prune: {{epochs: {'1' * 5000}}}}}]", r"r\.yaml: not valid YAML: Exceeds the limit"),
+        ("name: x\nsteps: [{prune: {n: 2, n: 3}}]", r"r\.yaml:2: 'n' is given twice"),
+        ("- 1", r"a recipe must be a YAML mapping, not list"),
+        ("name: x\n1: 2\nsteps: [{prune: {}}]", r"r\.yaml: 1 is not a field"),
+        ("name: x\nsteps: [{prune: {1: 2}}]", r"step 1 \(prune\) 1 is not a field"),
+        ("name: x\nsteps: [{prune: {kind: share}}]", r"step 1 \(prune\) kind is not a field"),
+        ("name: x\nsteps: [{prune: {}, share: {}}]", r"step 1 must be one step, not prune and share"),
+        ("name: x\nsteps: [{}]", r"step 1 must be one of prune, .*, not None"),
         ("a: 1", r"r\.yaml: a recipe must be a mapping with a name and a list of steps"),
         ("name: x\nsteps: []", r"steps must be"),
         ("name: x\nsteps: [{prun: {}}]", r"step 1 must be one of prune, .*, not 'prun'"),
@@ -69,8 +88,25 @@ def test_there_are_recipes() -> None:
         ("name: x\nsteps: [{prune: 3}]", r"step 1 \(prune\) must be a mapping of fields, not 3"),
         ("name: x\nsteps: [{share: {}}, {prune: {epochs: -1}}]", r"step 2 \(prune\) epochs must be .* 0, not -1"),
         ("name: x\nsteps: [{share: {size: 1}}]", r"step 1 \(share\) size is not a field"),
-        ("name: x\nsteps: [{distil: {}}]", r"step 1 \(distil\) student must be given, and is missing"),
+        ("name: x\nsteps: [{distil: {epochs: 1}}]", r"step 1 \(distil\) student must be given, and is missing"),
         ("name: x\nsteps: [{share: {start: best}}]", r"step 1 \(share\) start must be 'linear', .*, not 'best'"),
+        ("name: x\nsteps: [{prune: {density: abc}}]", r"\(prune\) density must be a valid number.*, not 'abc'"),
+        ("name: x\nsteps: [{prune: {density: {a: abc}}}]", r"\(prune\) density a must be a valid number.*, not 'abc'"),
+        ("name: x\nsteps: [{prune: {density: {1: 0.1}}}]", r"density 1: the name of a layer must be a text, not 1"),
+        ("name: x\nsteps: [{prune: {density: 1.5}}]", r"\(prune\) density must be less than or equal to 1, not 1.5"),
+        ("name: x\nsteps: [{prune: {density: 2, scan: [0.5]}}]", r"density must be less than or equal to 1, not 2"),
+        ("name: x\nsteps: [{prune: {density: 0.5, n: 2, m: 4}}]", r"in one way, not by density and by n and m"),
+        ("name: x\nsteps: [{prune: {n: 3, m: 2}}]", r"of n:m, n must be 1\.\.m, not 3:2"),
+        ("name: x\nsteps: [{prune: {scan: [0.5]}}]", r"scan must come with a density"),
+        ("name: x\nsteps: [{prune: {rounds: 5, epochs: 4}}]", r"epochs must be 0 or at least 8 for 5 rounds, not 4"),
+        ("name: x\nsteps: [{prune: {teacher: t}}]", r"teacher must come with target soft or logits, not labels"),
+        ("name: x\nsteps: [{share: {bits: abc}}]", r"\(share\) bits must be a valid integer.*, not 'abc'"),
+        ("name: x\nsteps: [{share: {bits: 9}}]", r"\(share\) bits must be less than or equal to 8, not 9"),
+        ("name: x\nsteps: [{share: {bits: true}}]", r"step 1 \(share\): bits must hold no truth values"),
+        ("name: x\nsteps: [{tucker: {layers: [a], ranks: {b: 5}}}]", r"ranks must be of layers that are decomposed"),
+        ("name: x\nsteps: [{distil: {student: s}}]", r"step 1 \(distil\) epochs must be given, and is missing"),
+        ("name: x\nsteps: [{huffman: {index_bits: 9}}]", r"index_bits must be less than or equal to 8, not 9"),
+        ("name: x\nsteps: [{encode: {lanes: 0}}]", r"lanes must be greater than or equal to 1, not 0"),
         ("name: x\nsteps: [{huffman: {}}, {prune: {}}]", r"huffman must be the last step"),
         ("name: a b\nsteps: [{prune: {}}]", r"name must be .*, not 'a b'"),
     ],
@@ -83,12 +119,15 @@ def test_bad_recipes(text: str, message: str) -> None:
 
 def test_what_a_step_refuses_names_the_step() -> None:
     network = lenet_300_100(np.random.default_rng(0))
-    with pytest.raises(InputError, match=r"x: step 1 \(share\): .* must be 1\.\.8, not 9"):
-        run(parse("name: x\nsteps: [{share: {bits: 9}}]"), network, Context())
+    with pytest.raises(InputError, match=r"x: step 1 \(share\): .*bits must name one of ip1, ip2, ip3, not 'a'"):
+        run(parse("name: x\nsteps: [{share: {bits: {a: 5}}}]"), network, Context())
+    with pytest.raises(InputError, match=r"x: step 1 \(huffman\): .*index_bits must name a Conv or Linear, not 'a'"):
+        run(parse("name: x\nsteps: [{huffman: {index_bits: {a: 5}}}]"), network, Context())
+    bare = build("bare", "x", (1, 2, 2), (Activation("a", ("x",), "y"),))
+    with pytest.raises(InputError, match="bare: network must have a layer with weights to compress, and has none"):
+        run(parse("name: x\nsteps: [{prune: {}}]"), bare, Context())
     with pytest.raises(InputError, match=r"x: step 1 \(prune\): .* trains for 2 epochs: give a folder of images"):
         run(parse("name: x\nsteps: [{prune: {epochs: 2}}]"), network, Context())
-    with pytest.raises(InputError, match=r"step 1 \(distil\): .*epochs must be above 0"):
-        run(parse("name: x\nsteps: [{distil: {student: s}}]"), network, Context())
     with pytest.raises(InputError, match="cannot be read: No such file"):
         load("nowhere.yaml")
 
@@ -152,3 +191,74 @@ def test_thresholds_and_scans() -> None:
         run(recipe, network, Context())
     with pytest.raises(InputError, match="density must be one number with a scan"):
         run(parse("name: x\nsteps: [{prune: {density: {ip1: 0.3}, scan: [0.5]}}]"), network, Context(small_images()))
+
+
+ONE_EPOCH = {
+    "prune": "density: 0.3, epochs: 1",
+    "n of m": "n: 2, m: 4, epochs: 1",
+    "share": "bits: 3, epochs: 1",
+    "channels": "keep: {ip1: 0.5}, epochs: 1",
+    "tucker": "layers: [ip2], ranks: {ip2: 20}, epochs: 1",
+}
+
+
+@pytest.mark.train
+@pytest.mark.parametrize(("first", "second"), list(itertools.permutations(ONE_EPOCH, 2)))
+def test_a_step_keeps_what_the_one_before_it_made(first: str, second: str) -> None:
+    """Zeros and shared values survive the training of whatever comes next, in layers that it leaves whole."""
+    pytest.importorskip("torch")
+    kinds = [{"n of m": "prune"}.get(kind, kind) for kind in (first, second)]
+    steps = [f"{{{kind}: {{{ONE_EPOCH[step]}}}}}" for kind, step in zip(kinds, (first, second), strict=True)]
+    network = lenet_300_100(np.random.default_rng(0))
+    context = Context(small_images())
+    before = run(parse(f"name: x\nsteps: [{steps[0]}]"), network, context).network
+    after = run(parse(f"name: x\nsteps: [{', '.join(steps)}]"), network, context).network
+    ip3, trained = matrix_layers(before)[-1], matrix_layers(after)[-1]
+    assert ip3.weights.shape == trained.weights.shape  # channels and tucker leave it as it is
+    assert not np.array_equal(ip3.weights, trained.weights)
+    if first in ("prune", "n of m", "share") and second != "share":
+        assert not trained.weights[ip3.weights == 0].any()
+    if first == "share" or second == "share":
+        assert len(np.unique(trained.weights)) <= 9  # 8, and the zeros of a pruning that came second
+    if first == "n of m":
+        inputs = trained.weights.reshape(len(trained.weights), -1, 4)
+        assert (np.count_nonzero(inputs, axis=2) <= 2).all()
+
+
+@pytest.mark.train
+def test_the_whole_chain() -> None:
+    """Distil, Tucker, prune, share, Huffman: each step's doing is there at the end, and ONNX Runtime agrees."""
+    pytest.importorskip("torch")
+    recipe = parse(
+        "name: chain\nsteps:\n"
+        "  - distil: {student: student-2-20000, epochs: 1, learning_rate: 0.01, teacher: [a, b]}\n"
+        "  - tucker: {layers: [conv2], ranks: {conv2: [4, 8]}, epochs: 1, learning_rate: 0.001}\n"
+        "  - prune: {density: 0.4, rounds: 2, epochs: 2, learning_rate: 0.001}\n"
+        "  - share: {bits: 4, epochs: 1}\n"
+        "  - huffman: {lanes: 2}\n"
+    )
+    random = np.random.default_rng(0)
+    known = {"student-2-20000": convolutional(2, 20_000, random), "a": lenet5(random), "b": lenet_300_100(random)}
+    result = run(recipe, lenet5(random), Context(small_images(), resolve=known.__getitem__))
+    names = [layer.name for layer in matrix_layers(result.network)]
+    assert {"conv2.in", "conv2.core", "conv2.out"} < set(names)
+    assert sum(x.kept for x in report(result.network)) / sum(x.weights for x in report(result.network)) < 0.41
+    assert all(len(np.unique(layer.weights)) <= 16 for layer in matrix_layers(result.network))
+    images = np.random.default_rng(1).random((4, 1, 28, 28)).astype(np.float32)
+    expected = reference_float.run(result.network, images)
+    output = onnxruntime_output(onnx_write.to_model(decode(result.encoded)), images)
+    np.testing.assert_allclose(output.reshape(expected.shape), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.train
+def test_other_images_are_another_training(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    recipe = parse("name: x\nsteps: [{prune: {density: 0.5, epochs: 1}}]")
+    network, images = lenet_300_100(np.random.default_rng(0)), small_images()
+    inverted = ImageSet(255 - images.train_images, images.train_labels, images.test_images, images.test_labels)
+    lines: list[str] = []
+    found = [run(recipe, network, Context(data, tmp_path, 0, lines.append)) for data in (images, inverted, images)]
+    assert len(lines) == 2
+    a, b, c = (matrix_layers(one.network)[0].weights for one in found)
+    assert not np.array_equal(a, b)
+    assert np.array_equal(a, c)

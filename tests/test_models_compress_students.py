@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 
 from models import reference_float
+from models.compress.prune import matrix_layers
 from models.compress.students import (
     MOST_CONVOLUTIONS,
     TOLERANCE,
     convolutional,
     initial,
     mlp,
+    named,
     shallow,
     widths,
 )
@@ -103,3 +105,26 @@ def test_initial_variance():
         assert weights.dtype == bias.dtype == np.float32
         assert abs(weights.var() / wanted - 1) < 0.02
         assert not bias.any()
+
+
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [
+        ("mlp-800-700", lambda random: mlp((784, 800, 700, 10), random)),
+        ("shallow-90", lambda random: shallow(90, random)),
+        ("shallow-20-90", lambda random: shallow(90, random, 20)),
+        ("student-2-43000", lambda random: convolutional(2, 43_000, random)),
+    ],
+)
+def test_students_by_name(name, same):
+    found, expected = named(name, np.random.default_rng(3)), same(np.random.default_rng(3))
+    assert [type(x) for x in found.layers] == [type(x) for x in expected.layers]
+    for a, b in zip(matrix_layers(found), matrix_layers(expected), strict=True):
+        np.testing.assert_array_equal(a.weights, b.weights)
+
+
+@pytest.mark.parametrize(
+    "name", ["lenet-5", "mlp", "mlp-a", "mlp-0", "shallow-1-2-3", "student-2", "student--1-2", "x.onnx"]
+)
+def test_other_names_are_no_students(name):
+    assert named(name, np.random.default_rng(0)) is None

@@ -1,5 +1,6 @@
 """Losses, gradients and schedules of `models.fit` against the papers' formulas in numpy."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,8 @@ from models import reference_float
 from models.compress.students import convolutional, mlp, shallow
 from models.errors import InputError
 from models.fit import ImageSet, Schedule, Target, describe, fit, mean_logits
-from models.graph import Conv, Linear, build
+from models.graph import Conv, Linear, Reshape, Softmax, build
+from models.torch_module import module
 
 IMAGE = (1, 6, 5)
 CLASSES = 4
@@ -81,16 +83,63 @@ def test_targets_that_are_refused():
 
 
 def test_a_description_tells_trainings_apart():
-    plain = describe(small(), Schedule(3))
-    assert plain == describe(small(), Schedule(3))
+    plain = describe(small(), data(), Schedule(3))
+    assert plain == describe(small(), data(), Schedule(3))
     others = [
-        describe(small(name="other"), Schedule(3)),
-        describe(small(), Schedule(4)),
-        describe(small(), Schedule(3), Target("soft", (small(),), 4)),
-        describe(small(), Schedule(3), keep="zeros"),
-        describe(small(), Schedule(3), seed=1),
+        describe(small(name="other"), data(), Schedule(3)),
+        describe(small(1), data(), Schedule(3)),  # other first weights
+        describe(small(), data(seed=1), Schedule(3)),
+        describe(small(), data(), Schedule(4)),
+        describe(small(), data(), Schedule(3), Target("soft", (small(),), 4)),
+        describe(small(), data(), Schedule(3), Target("soft", (small(1),), 4)),
+        describe(small(), data(), Schedule(3), keep="zeros"),
+        describe(small(), data(), Schedule(3), seed=1),
     ]
-    assert all(other != plain for other in others)
+    assert all(a != b for a, b in itertools.combinations([plain, *others], 2))
+
+
+def other(sizes, image):
+    return mlp(sizes, np.random.default_rng(0), "other", image)
+
+
+@pytest.mark.train
+@pytest.mark.parametrize(
+    ("network", "target", "message"),
+    [
+        (other((60, 4), (2, 6, 5)), Target(), r"input .* must be \(1, 6, 5\), not \(2, 6, 5\)"),
+        (other((30, 3), IMAGE), Target(), "other: output must have a value for each of 4 classes, not 3"),
+        (small(), Target("soft", (other((30, 5), IMAGE),)), "teacher other must have .* 4 outputs"),
+        (small(), Target("soft", (other((20, 4), (1, 4, 5)),)), "teacher other must have input"),
+    ],
+)
+def test_networks_that_do_not_suit_the_images(network, target, message):
+    pytest.importorskip("torch")
+    with pytest.raises(InputError, match=message):
+        fit(network, data(), Schedule(1), target)
+
+
+@pytest.mark.train
+def test_a_softmax_between_layers_is_computed():
+    torch = pytest.importorskip("torch")
+    random = np.random.default_rng(0)
+
+    def linear(name, before, size):
+        return Linear(
+            name, (before,), name, random.standard_normal(size).astype(np.float32), np.zeros(size[0], np.float32)
+        )
+
+    layers = (Reshape("f", ("x",), "f", (30,)), linear("a", "f", (5, 30)), Softmax("s", ("a",), "s"))
+    network = build("n", "x", IMAGE, (*layers, linear("b", "s", (4, 5)), Softmax("t", ("b",), "t")))
+    images = random.random((3, *IMAGE)).astype(np.float32)
+    with torch.no_grad():
+        found = module(network)(torch.from_numpy(images)).numpy()
+    expected = reference_float.run(replace_output(network, "b"), images)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def replace_output(network, output):
+    kept = network.layers[: 1 + [x.output for x in network.layers].index(output)]
+    return build(network.name, network.input, network.shapes[network.input], kept)
 
 
 @pytest.mark.train
@@ -267,8 +316,3 @@ class TestTraining:
             InputError, match=r"the loss is (nan|inf) in epoch \d+: learning_rate must be lower than 1000000000"
         ):
             fit(small(), data(), Schedule(20, 1e9, 16), Target("logits", (small(1),)))
-
-    def test_images_of_another_size_are_refused(self):
-        images, labels = np.zeros((10, 28, 28), np.uint8), np.zeros(10, np.uint8)
-        with pytest.raises(InputError, match=r"images must be \(6, 5\), not \(28, 28\)"):
-            fit(small(), ImageSet(images, labels, images, labels), Schedule(1))

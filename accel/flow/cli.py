@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -38,6 +37,7 @@ UsageError: type[BaseException] = typer.BadParameter.__mro__[1]
 NetworkArgument = Annotated[
     str, typer.Argument(metavar="NETWORK", help=f"An ONNX file, or one of {', '.join(zoo.NAMES)}.")
 ]
+LARGEST_SEED = 2**32 - 1
 DesignHelp = "A design by name (see `accel designs`) or a YAML file."
 Calibration = Annotated[
     str, typer.Option(metavar="FILE", help="Inputs that set the ranges: .npy of floats [N,C,H,W], or mnist.")
@@ -52,11 +52,16 @@ TechniqueOption = Annotated[str, typer.Option(help="dense, shared-8, -6, -4, -3,
 
 def _network(name: str) -> tuple[Network, bool]:
     """The network, and whether it is the zoo's."""
-    return zoo.resolve(name), name in zoo.NAMES
+    return zoo.resolve(name), zoo.trained_on_mnist(name)
 
 
 def _say(line: str) -> None:
     Console(stderr=True).print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed <= LARGEST_SEED:
+        raise InputError(f"--seed must be 0..{LARGEST_SEED}, not {seed}")
 
 
 @app.command()
@@ -180,33 +185,36 @@ def compress(
         typer.Option("--storage-only", help="Only the paper's book-keeping, from shapes and widths."),
     ] = False,
 ) -> None:
-    """Apply a recipe (prune, share, channels, tucker, distil, huffman); write the ONNX and its encoded weights.
+    """Apply a recipe (prune, share, channels, tucker, distil, encode, huffman); write the ONNX and its encoded weights.
 
     Beside OUT.onnx stand OUT.weights (what the bytes are counted on) and OUT.json. A run that was cut short goes on
-    from the folder OUT.steps.
+    from the folder OUT.steps. --storage-only needs no weights: NETWORK may then be alexnet or vgg-16, too.
     """
     from accel.flow import compress as job
     from accel.flow import report, tables
     from accel.flow.data import resolve
     from models.compress.recipe import load
+    from models.compress.training_step import forget
 
+    _check_seed(seed)
     chosen = load(recipe)
     if storage_only:
         from accel.flow import storage
 
-        of = zoo.architecture(network) if network in zoo.ARCHITECTURES else zoo.resolve(network)
+        of = zoo.architecture(network) if network in zoo.ARCHITECTURES else zoo.resolve(network, zoo.ARCHITECTURES)
         storage.show(tables.console(), of, chosen)
         return
     if out is None:
         raise InputError("compress must have an output: give --out FILE (or --storage-only)")
     float_network, from_zoo = _network(network)
+    _, weights, page = job.files(out)
     report.check_folder(out.parent)
     data = resolve(float_network, from_zoo, test=test or ("mnist" if from_zoo else ""), labels=labels)
     states = out.with_suffix(".steps")
     with report.made(states):
         outcome = job.run(float_network, chosen, data, images, states, seed, _say)
-        weights, page = job.save(outcome, out)
-        shutil.rmtree(states)
+        job.save(outcome, out)
+        forget(states)
     job.show(tables.console(), outcome)
     _say(f"wrote {out}, {weights.name} and {page.name}")
 
@@ -231,6 +239,7 @@ def train(
     from accel.flow import experiments, tables
     from accel.flow import train as job
 
+    _check_seed(seed or 0)
     if name in experiments.EXPERIMENTS:
         if epochs is not None or seed is not None:
             raise InputError(f"experiment {name} has epochs and seeds of its own: leave out --epochs and --seed")

@@ -20,13 +20,12 @@ from accel.flow.report import write
 from accel.flow.tables import Column
 from accel.flow.techniques import Technique, given
 from models import onnx_write, zoo
-from models.compress import encoded_file, recipe
+from models.compress import encoded_file, recipe, students
 from models.compress.accounting import Accounting, Parts, account
-from models.compress.encoded import EncodedNetwork, decode, encode
+from models.compress.encoded import EncodedNetwork, decode
 from models.compress.prune import matrix_layers
-from models.compress.steps import Context, Huffman
 from models.compress.stored import FORMATS as ALL
-from models.compress.students import convolutional
+from models.compress.training_step import Context
 from models.errors import InputError
 from models.graph import Network
 from models.images import read_images
@@ -66,20 +65,16 @@ def run(
     context = Context(read_images(images) if images else None, state_folder, seed, progress, partial(resolve, seed))
     before = accuracy_of(network, data)
     result = recipe.run(chosen, network, context)
-    coded = encoding(result.network, result.huffman)
-    check_round_trip(result.network, coded)
+    check_round_trip(result.network, result.encoded)
     return Outcome(
-        chosen.name, result.network, coded, account(coded), recipe.as_record(result), network.parameters, before,
-        accuracy_of(result.network, data),
+        chosen.name, result.network, result.encoded, account(result.encoded), recipe.as_record(result),
+        network.parameters, before, accuracy_of(result.network, data),
     )  # fmt: skip
 
 
 def resolve(seed: int, name: str) -> Network:
-    """A teacher or student: a network of the zoo, an ONNX file, or an untrained "student-CONVOLUTIONS-PARAMETERS"."""
-    parts = name.split("-")
-    if len(parts) == 3 and parts[0] == "student" and all(part.isdigit() for part in parts[1:]):
-        return convolutional(int(parts[1]), int(parts[2]), np.random.default_rng(seed))
-    return zoo.resolve(name)
+    """A teacher or student: a network of the zoo, a file, or an untrained student by its name (`students.named`)."""
+    return students.named(name, np.random.default_rng(seed)) or zoo.resolve(name)
 
 
 def own_rows(
@@ -98,7 +93,7 @@ def own_rows(
         data = read_images(images) if images else None
         context = Context(data, state_folder, progress=progress, resolve=partial(resolve, 0))
         result = recipe.run(chosen, network, context)
-        rows.append(given(chosen.name, f"recipe {chosen.name}", result.network, ALL if result.huffman else PLAIN))
+        rows.append(given(chosen.name, f"recipe {chosen.name}", result.network, ALL if result.coded else PLAIN))
     for path in files:
         other = zoo.resolve(path)
         for end in ("input", "output"):
@@ -109,11 +104,6 @@ def own_rows(
     return tuple(rows)
 
 
-def encoding(network: Network, huffman: Huffman | None) -> EncodedNetwork:
-    """The weights as the recipe writes them: each layer in the format that takes least, Huffman codes only if asked."""
-    return encode(network, index_bits=huffman.index_bits if huffman else None, coded=huffman is not None)
-
-
 def check_round_trip(network: Network, coded: EncodedNetwork) -> None:
     """Raise AssertionError unless the written weights are the network's: unreadable bytes would not count."""
     back = decode(encoded_file.from_bytes(encoded_file.to_bytes(coded), "encoded weights"))
@@ -122,21 +112,28 @@ def check_round_trip(network: Network, coded: EncodedNetwork) -> None:
             raise AssertionError(f"{network.name}: layer {ours.name} is not what its encoding says")
 
 
-def save(outcome: Outcome, out: Path) -> tuple[Path, Path]:
-    """Write OUT (ONNX), OUT.weights (encoded) and OUT.json (report), together; returns the last two.
+def files(out: Path) -> tuple[Path, Path, Path]:
+    """What `save` writes: the ONNX `out`, the encoded weights and the report. Raises InputError for another name."""
+    if out.suffix != ".onnx":
+        raise InputError(f"--out must be the name of a file that ends in .onnx, not {out}")
+    found = out, out.with_suffix(".weights"), out.with_suffix(".json")
+    for path in found:
+        if path.is_dir():
+            raise InputError(f"--out {out}: {path} must be a file, not a folder")
+    return found
 
-    Raises InputError if the folder cannot be written.
-    """
-    weights, report = out.with_suffix(".weights"), out.with_suffix(".json")
+
+def save(outcome: Outcome, out: Path) -> None:
+    """Write the three `files`, together. Raises InputError if the folder cannot be written."""
+    model, weights, report = files(out)
     write(
         out.parent,
         {
-            out.name: onnx_write.to_model(outcome.network).SerializeToString(),
+            model.name: onnx_write.to_model(outcome.network).SerializeToString(),
             weights.name: encoded_file.to_bytes(outcome.encoded),
             report.name: (json.dumps(record(outcome), indent=1) + "\n").encode(),
         },
     )
-    return weights, report
 
 
 def record(outcome: Outcome) -> dict[str, Any]:

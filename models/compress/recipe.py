@@ -15,18 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.compress.steps import Context, Huffman, Report, Step
+from models import yaml_text
+from models.compress.encoded import EncodedNetwork
+from models.compress.prune import matrix_layers
+from models.compress.steps import Encode, Huffman, Step
+from models.compress.training_step import Context, Report
 from models.errors import InputError
 from models.graph import Network
 
-KINDS = ("prune", "channels", "share", "distil", "tucker", "huffman")
+KINDS = ("prune", "channels", "share", "distil", "tucker", "encode", "huffman")
+# What pydantic puts into the place of an error to say which type of several it tried.
+TRIED = ("int", "float", "str", "[key]")
 
 
 class Recipe(BaseModel):
-    """Steps in the order in which they are applied; `huffman` says how the result is written, and comes last."""
+    """Steps in the order in which they are applied; `encode` or `huffman`, how the result is written, comes last."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
@@ -35,10 +40,11 @@ class Recipe(BaseModel):
 
 @dataclass(frozen=True)
 class Compressed:
-    """The network after a recipe, how its weights are to be written, and what each step reports."""
+    """The network after a recipe, its weights as they are written, whether in Huffman codes, and the steps' reports."""
 
     network: Network
-    huffman: Huffman | None
+    encoded: EncodedNetwork
+    coded: bool
     reports: tuple[tuple[str, Report], ...]
 
 
@@ -47,45 +53,55 @@ def parse(text: str, where: str = "recipe") -> Recipe:
 
     Raises InputError, one line, for the first thing that is wrong.
     """
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise InputError(f"{where}{line}: not valid YAML: {getattr(error, 'problem', error)}") from None
-    if not isinstance(values, dict) or not isinstance(values.get("steps"), list):
+    values, _ = yaml_text.read(text, where, "a recipe")
+    if not isinstance(values.get("steps"), list):
         raise InputError(f"{where}: a recipe must be a mapping with a name and a list of steps")
     steps = []
     for number, step in enumerate(values["steps"], 1):
-        if not isinstance(step, dict) or len(step) != 1 or next(iter(step)) not in KINDS:
-            found = next(iter(step)) if isinstance(step, dict) and step else step
-            raise InputError(f"{where}: step {number} must be one of {', '.join(KINDS)}, not {found!r}")
-        ((kind, fields),) = step.items()
+        if isinstance(step, dict) and len(step) > 1:
+            raise InputError(f"{where}: step {number} must be one step, not {' and '.join(map(str, step))}")
+        kind, fields = next(iter(step.items()), (None, None)) if isinstance(step, dict) else (step, None)
+        if not isinstance(step, dict) or kind not in KINDS:
+            raise InputError(f"{where}: step {number} must be one of {', '.join(KINDS)}, not {kind!r}")
         if not isinstance(fields or {}, dict):
             raise InputError(f"{where}: step {number} ({kind}) must be a mapping of fields, not {fields!r}")
-        steps.append({"kind": kind, **(fields or {})})
+        odd = [name for name in fields or {} if not isinstance(name, str) or name == "kind"]
+        if odd:
+            raise InputError(f"{where}: step {number} ({kind}) {odd[0]} is not a field")
+        steps.append({**(fields or {}), "kind": kind})
+    odd = [name for name in values if not isinstance(name, str)]
+    if odd:
+        raise InputError(f"{where}: {odd[0]} is not a field")
     try:
         recipe = Recipe.model_validate(values | {"steps": steps})
     except ValidationError as error:
         raise InputError(f"{where}: {_message(error)}") from None
-    if any(isinstance(step, Huffman) for step in recipe.steps[:-1]):
-        raise InputError(f"{where}: huffman must be the last step, since it says how the result is written")
+    for step in recipe.steps[:-1]:
+        if isinstance(step, Encode | Huffman):
+            raise InputError(f"{where}: {step.kind} must be the last step, since it says how the result is written")
     return recipe
 
 
 def _message(error: ValidationError) -> str:
-    first = error.errors()[0]
+    errors = error.errors()
+    # Of the types that one field may have, the error that lies deepest is that of the type that was meant.
+    field = errors[0]["loc"][:4]
+    first = max((e for e in errors if e["loc"][:4] == field), key=lambda e: len(e["loc"]))
     path = [str(part) for part in first["loc"]]
     if path[:1] == ["steps"] and len(path) > 1:
-        step = f"step {int(path[1]) + 1}"
         kind = f" ({path[2]})" if len(path) > 2 else ""
-        path = [step + kind, *path[3:]]
+        path = [f"step {int(path[1]) + 1}{kind}", *path[3:]]
+    path = [part for part in path if part not in TRIED and not part.startswith(("dict[", "tuple[", "constrained-"))]
+    where = " ".join(path)
     if first["type"] == "extra_forbidden":
-        return f"{' '.join(path)} is not a field"
+        return f"{where} is not a field"
     if first["type"] == "missing":
-        return f"{' '.join(path)} must be given, and is missing"
-    what = str(first["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"{' '.join(path)} must be {what}, not {first.get('input')!r}"
+        return f"{where} must be given, and is missing"
+    if first["type"] == "value_error":
+        return f"{where}: {first['ctx']['error']}"
+    if first["loc"][-1] == "[key]":
+        return f"{where}: the name of a layer must be a text, not {first.get('input')!r}"
+    return f"{where} must be {str(first['msg']).removeprefix('Input should be ')}, not {first.get('input')!r}"
 
 
 def load(path: str | Path) -> Recipe:
@@ -101,18 +117,22 @@ def load(path: str | Path) -> Recipe:
 
 def run(recipe: Recipe, network: Network, context: Context) -> Compressed:
     """Apply the steps. Raises InputError for what a step refuses, with the recipe's name and the step's number."""
-    original, reports, huffman = network, [], None
+    original, reports = network, []
+    if not matrix_layers(network):
+        raise InputError(f"{network.name}: network must have a layer with weights to compress, and has none")
+    written, coded = None, False
     for number, step in enumerate(recipe.steps, 1):
         label = f"{number}-{step.kind}"
-        if isinstance(step, Huffman):
-            huffman = step
-            continue
         try:
-            network, report = step.apply(network, original, context, label)
+            if isinstance(step, Encode | Huffman):
+                coded = isinstance(step, Huffman)
+                written, report = step.encode(network)
+            else:
+                network, report = step.apply(network, original, context, label)
         except InputError as error:
             raise InputError(f"{recipe.name}: step {number} ({step.kind}): {error}") from None
         reports.append((label, report))
-    return Compressed(network, huffman, tuple(reports))
+    return Compressed(network, written or Encode().encode(network)[0], coded, tuple(reports))
 
 
 def as_record(compressed: Compressed) -> list[dict[str, Any]]:

@@ -104,6 +104,28 @@ def convolutional(
     return build(f"student-{convolutions}conv-{budget}", "image", image, tuple(layers))
 
 
+def named(name: str, random: np.random.Generator) -> Network | None:
+    """The untrained student of that name, None if it is none.
+
+    mlp-800-800 (widths of hidden layers), shallow-2000 and shallow-100-2000 (bottleneck, hidden units), and
+    student-2-43000 (convolutions, parameters). Raises InputError for sizes that cannot be.
+    """
+    kind, *parts = name.split("-")
+    if not parts or not all(part.isdecimal() and len(part) < 9 for part in parts):
+        return None
+    sizes = [int(part) for part in parts]
+    match kind, sizes:
+        case "mlp", hidden if all(hidden):
+            return mlp((math.prod(GREY), *hidden, CLASSES), random, name)
+        case "shallow", [hidden]:
+            return shallow(hidden, random)
+        case "shallow", [bottleneck, hidden]:
+            return shallow(hidden, random, bottleneck)
+        case "student", [convolutions, parameters]:
+            return convolutional(convolutions, parameters, random)
+    return None
+
+
 def widths(
     convolutions: int, budget: int, image: Shape = GREY, classes: int = CLASSES
 ) -> tuple[tuple[int, ...], int, int]:

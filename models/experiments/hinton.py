@@ -21,7 +21,7 @@ from models.images import read_images
 
 TEACHER = Schedule(epochs=50, learning_rate=0.1, batch=256, weight_decay=0.0, shift=2, dropout=0.3, bfloat16=True)
 # Both students learn by this schedule.
-STUDENT = Schedule(epochs=20, learning_rate=0.1, batch=128, weight_decay=0.0, shift=0, warm_up=1, bfloat16=True)
+STUDENT = Schedule(epochs=60, learning_rate=0.1, batch=128, weight_decay=0.0, shift=0, warm_up=1, bfloat16=True)
 GAIN = 0.5  # of the students' first weights
 TEMPERATURE = 5.0
 HARD_WEIGHT = 0.0

@@ -39,7 +39,7 @@ def trained(
     InputError if that belongs to other arguments, and as `fit` does.
     """
     path, note = runs.folder / f"{name}.onnx", runs.folder / f"{name}.json"
-    described = describe(network, schedule, target, keep, seed)
+    described = describe(network, runs.data, schedule, target, keep, seed)
     if path.exists():
         try:
             saved = json.loads(note.read_text(encoding="utf-8"))["run"]

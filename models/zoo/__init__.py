@@ -8,6 +8,7 @@ The sources and licences are in `data/README.md`.
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,17 +58,24 @@ def load(name: str) -> Network:
     return onnx_read.read(DATA / f"{name}.onnx")
 
 
-def resolve(name_or_path: str | Path) -> Network:
-    """The zoo's network of that name, else the ONNX file of that path.
+def trained_on_mnist(name: str) -> bool:
+    """Whether `load` knows this name: such a network reads what `preprocess` returns."""
+    return name in (*NAMES, *_compressed_names())
 
-    Raises InputError if it is neither, or the file is not a supported network.
+
+def resolve(name_or_path: str | Path, other_names: Collection[str] = ()) -> Network:
+    """The zoo's network of that name, else the ONNX file, or file of compressed weights (.weights), of that path.
+
+    `other_names`: those that the caller has looked for already, for the message. Raises InputError if it is neither, or
+    the file is not a supported network.
     """
-    if str(name_or_path) in (*NAMES, *_compressed_names()):
+    if trained_on_mnist(str(name_or_path)):
         return load(str(name_or_path))
     if not os.path.exists(name_or_path):  # unlike Path.exists, false also for what no file can be called
-        raise InputError(
-            f"network must be one of {', '.join(NAMES)} or an ONNX file, and {str(name_or_path)!r} does not exist"
-        )
+        known = ", ".join((*NAMES, *other_names))
+        raise InputError(f"network must be one of {known} or an ONNX file, and {str(name_or_path)!r} does not exist")
+    if Path(name_or_path).suffix == ".weights":
+        return replace(decode(encoded_file.load(name_or_path)), name=Path(name_or_path).stem)
     return onnx_read.read(name_or_path)
 
 

@@ -1,0 +1,141 @@
+"""What the steps of a recipe have in common: training after their arithmetic, and what they may use for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from models import fingerprint, onnx_read, onnx_write
+from models.compress.encoded_layer import LARGEST_CODEBOOK
+from models.compress.prune import matrix_layers
+from models.errors import InputError
+from models.fit import Epoch, Schedule, Target, fit
+from models.graph import Network
+from models.images import ImageSet
+from models.torch_module import Keep
+
+Report = dict[str, Any]
+Resolve = Callable[[str], Network]
+
+
+def _unknown(name: str) -> Network:
+    raise InputError(f"network {name!r} is not known here")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What steps may use: images to train on, where states of interrupted trainings lie, who is told of progress.
+
+    `resolve` gives the network of a name or file (teachers, students).
+    """
+
+    data: ImageSet | None = None
+    state_folder: Path | None = None
+    seed: int = 0
+    progress: Callable[[str], None] = field(default=lambda _: None)
+    resolve: Resolve = _unknown
+
+
+class Checked(BaseModel):
+    """A frozen step. A truth value is no number, although Python and YAML would take it for one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numbers(cls, values: Any) -> Any:
+        for name, value in values.items() if isinstance(values, dict) else ():
+            inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+            of_truth = name in cls.model_fields and cls.model_fields[name].annotation is bool
+            if not of_truth and any(isinstance(one, bool) for one in inside):
+                raise ValueError(f"{name} must hold no truth values, and does")
+        return values
+
+
+class TrainingStep(Checked):
+    """A step that can train the network after its arithmetic; with `epochs` 0 it does not."""
+
+    epochs: int = Field(default=0, ge=0, le=1000)
+    learning_rate: float = Field(default=0.02, gt=0)
+    batch: int = Field(default=64, ge=1)
+    shift: int = Field(default=2, ge=0, le=8)
+    weight_decay: float = Field(default=1e-5, ge=0)
+    target: Literal["labels", "soft", "logits"] = "labels"
+    teacher: str | tuple[str, ...] = ()  # of soft targets and logits, several are an ensemble; none: see `train`
+    temperature: float = Field(default=4.0, gt=0)
+    hard_weight: float = Field(default=0.1, ge=0, le=1)
+    bfloat16: bool = False
+
+    @model_validator(mode="after")
+    def _teacher_is_heard(self) -> TrainingStep:
+        if self.teacher and self.target == "labels":
+            raise ValueError("teacher must come with target soft or logits, not labels")
+        return self
+
+    def train(
+        self, network: Network, original: Network, context: Context, label: str, epochs: int, keep: Keep | None = None
+    ) -> Network:
+        """`network` after some epochs towards the step's target. Raises InputError without data.
+
+        Without a `teacher`, `original` teaches: the network that the recipe began with. Without `keep`, what earlier
+        steps made of the network stays: its zeros, and its shared weights.
+        """
+        if not epochs:
+            return network
+        if context.data is None:
+            raise InputError(f"step {label} trains for {epochs} epochs: give a folder of images (--data)")
+        keep = keep or form_of(network)
+        target = Target()
+        if self.target != "labels":
+            named = (self.teacher,) if isinstance(self.teacher, str) else self.teacher
+            teachers = tuple(context.resolve(name) for name in named) or (original,)
+            target = Target(self.target, teachers, self.temperature, self.hard_weight)
+        schedule = Schedule(
+            epochs, self.learning_rate, self.batch, weight_decay=self.weight_decay, shift=self.shift,
+            bfloat16=self.bfloat16,
+        )  # fmt: skip
+        done = None
+        if context.state_folder:
+            # What a training begins with names its result: an interrupted recipe finds the trainings that are done.
+            begins = fingerprint.of_settings(
+                fingerprint.of_networks(network, *target.teachers), fingerprint.of_training_images(context.data),
+                schedule, self.target, self.temperature, self.hard_weight, keep, context.seed,
+            )  # fmt: skip
+            done = context.state_folder / f"{label}-{begins}.onnx"
+            if done.exists():
+                return replace(onnx_read.read(done), name=network.name)
+
+        def show(epoch: Epoch) -> None:
+            context.progress(
+                f"{label}: epoch {epoch.number} of {epoch.epochs}: loss {epoch.loss:.4f}, "
+                f"accuracy {epoch.accuracy_percent:.2f} %"
+            )
+
+        state = done.with_suffix(".state") if done else None
+        trained = fit(network, context.data, schedule, target, keep, context.seed, state, show)
+        if done:
+            onnx_write.write(trained, done)
+        return trained
+
+
+def form_of(network: Network) -> Keep:
+    """What training must keep of a network that was pruned or shared: "values" if a layer is shared, else "zeros"."""
+    for layer in matrix_layers(network):
+        if layer.weights.size > LARGEST_CODEBOOK and len(np.unique(layer.weights)) <= LARGEST_CODEBOOK:
+            return "values"
+    return "zeros"
+
+
+def forget(state_folder: Path) -> None:
+    """Remove what trainings left in the folder, and the folder if nothing else is there."""
+    for pattern in ("*.onnx", "*.state", "*.part"):
+        for path in state_folder.glob(f"[0-9]*-{'[0-9a-f]' * fingerprint.DIGITS}{pattern}"):
+            path.unlink()
+    with suppress(OSError):
+        state_folder.rmdir()
