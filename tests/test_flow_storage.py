@@ -32,14 +32,66 @@ def test_published_factors(network: str, capsys: pytest.CaptureFixture[str]) -> 
         assert high < 1.25 * low
 
 
-def test_what_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def shown_by(capsys: pytest.CaptureFixture[str], folder: Path, steps: str, network: str = "lenet-300-100") -> str:
+    recipe = folder / "r.yaml"
+    recipe.write_text(f"name: r\nsteps: [{steps}]")
+    assert accel(["compress", network, str(recipe), "--storage-only"]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("steps", "fraction"),
+    [
+        ("{share: {bits: 8}}", (266_200 * 8 + 32 * (3 * 256 + 410)) / (32 * 266_200)),
+        # 784 = 196 * 4 and 300 = 75 * 4 inputs; 2 of 4 stay, and 8 bits and a position of 1 bit each.
+        ("{prune: {n: 2, m: 4}}, {share: {bits: 8}}, {huffman: {index_bits: 1}}",
+         (133_100 * 9 + 32 * (3 * 256 + 410)) / (32 * 266_200)),
+        # 4 weight and 5 index bits for the entries of ip1; the others are floats.
+        ("{prune: {density: {ip1: 0.1}}}, {share: {bits: {ip1: 4}}}, {encode: {index_bits: 5}}",
+         (23_520 * 9 + 32 * 16 + 32 * (31_000 + 410)) / (32 * 266_200)),
+        ("{prune: {density: {ip1: 0.1}}}, {huffman: {index_bits: 5}}",
+         (23_520 * 37 + 32 * (31_000 + 410)) / (32 * 266_200)),
+    ],
+)  # fmt: skip
+def test_by_hand(capsys: pytest.CaptureFixture[str], tmp_path: Path, steps: str, fraction: float) -> None:
+    shown = shown_by(capsys, tmp_path, steps)
+    total = next(line for line in shown.splitlines() if "total" in line)
+    assert f"{100 * fraction:.2f}" in total
+    assert f"to {1 / fraction:.1f} times smaller" in shown
+
+
+def test_unknown_averages_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    shown = shown_by(capsys, tmp_path, "{share: {bits: 4}}, {huffman: {coded: {ip1: [3.0, 0.0]}}}")
+    assert "with Huffman codes: not known without average bits (coded) of ip2, ip3" in shown
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ("{prune: {density: {ipp1: 0.1}}}", r"r: step 1 (prune): layer must be one of ip1, ip2, ip3, not 'ipp1'"),
+        ("{share: {bits: {ip9: 3}}}", r"r: step 1 (share): layer must be one of ip1, ip2, ip3, not 'ip9'"),
+        ("{share: {bits: 99}}", "bits must be less than or equal to 8, not 99"),
+        ("{share: {bits: 0}}", "bits must be greater than or equal to 1, not 0"),
+        ("{huffman: {index_bits: 5000}}", "index_bits must be less than or equal to 8, not 5000"),
+        ("{prune: {threshold: {ip1: 1.0}}}", "must be told densities: a threshold or scan needs weights"),
+        ("{tucker: {}}", "r: step 1 (tucker): --storage-only must not change shapes"),
+        ("{channels: {keep: {ip1: 0.1}}}", "r: step 1 (channels): --storage-only must not change shapes"),
+    ],
+)
+def test_what_cannot_be_counted_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, steps: str, message: str
+) -> None:
     recipe = tmp_path / "r.yaml"
-    recipe.write_text("name: r\nsteps: [{share: {bits: {conv1: 4}}}]")
-    assert accel(["compress", "lenet-5", str(recipe), "--storage-only"]) == 2
-    assert "r: --storage-only must have a huffman step with index_bits" in capsys.readouterr().err
-    recipe.write_text("name: r\nsteps: [{share: {bits: {conv1: 4}}}, {huffman: {index_bits: 4}}]")
-    assert accel(["compress", "lenet-5", str(recipe), "--storage-only"]) == 2
-    assert "must have bits and index_bits of layer 'conv2'" in capsys.readouterr().err
-    assert accel(["compress", "lenet-5", str(recipe)]) == 2
-    assert "give --out FILE (or --storage-only)" in capsys.readouterr().err
+    recipe.write_text(f"name: r\nsteps: [{steps}]")
+    assert accel(["compress", "lenet-300-100", str(recipe), "--storage-only"]) == 2
+    error = capsys.readouterr().err
+    assert message in " ".join(error.split())
+    assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == [recipe]
+
+
+def test_without_an_output(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert accel(["compress", "lenet-5", str(RECIPES / "lenet-5-paper.yaml")]) == 2
+    assert "give --out FILE (or --storage-only)" in capsys.readouterr().err
+    assert accel(["compress", "alexnext", str(RECIPES / "lenet-5-paper.yaml"), "--storage-only"]) == 2
+    assert "alexnet, vgg-16 or an ONNX file" in " ".join(capsys.readouterr().err.split())

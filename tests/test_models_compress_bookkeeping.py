@@ -12,8 +12,19 @@ import numpy as np
 import pytest
 
 from models.compress import relative
-from models.compress.bookkeeping import LayerWidths, entry_density, fraction, layer_bits, pruned_fraction
+from models.compress.accounting import layer_parts
+from models.compress.bookkeeping import (
+    LayerWidths,
+    best_index_bits,
+    entry_density,
+    fraction,
+    layer_bits,
+    pruned_fraction,
+    widths_of,
+)
+from models.compress.encoded_layer import encode_layer
 from models.errors import InputError
+from models.graph import Linear
 
 # name, weights, biases, density %, weight bits, coded, index bits, coded, then compress rate % (P+Q), (P+Q+H)
 LENET_300_100 = """
@@ -115,7 +126,8 @@ def test_layers(table):
 
 
 def test_a_dense_layer_without_sharing_is_the_whole():
-    assert layer_bits(LayerWidths("l", 1000, 1.0, 0, 0)) == 32
+    assert layer_bits(LayerWidths("l", 1000, 1.0, 32, 0)) == 32_000
+    assert layer_bits(LayerWidths("l", 1000, 1.0, 8, 0), fillers=True) == 8000 + 32 * 256
     assert fraction([LayerWidths("l", 1000, 0.5, 8, 4)]) == (500 * 12 + 32 * 256) / 32000
 
 
@@ -127,8 +139,30 @@ def test_expected_fillers_are_those_of_the_encoder(density, bits):
     assert packed.entries / matrix.size == pytest.approx(entry_density(density, bits), rel=0.03)
 
 
-def test_empty_layers_have_no_entries():
+def test_extreme_densities():
     assert entry_density(0.0, 4) == 0
+    assert entry_density(1.0, 4) == 1
+    assert entry_density(1e-20, 4) == pytest.approx(1 / 16)  # fillers only
+
+
+@pytest.mark.parametrize("density", [0.9, 0.3, 0.05, 0.01, 1e-9])
+def test_best_width_of_positions(density):
+    sizes = [layer_bits(LayerWidths("l", 10**9, density, 5, bits), fillers=True) for bits in range(1, 9)]
+    assert best_index_bits(density, 5) == 1 + sizes.index(min(sizes))
+
+
+@pytest.mark.parametrize("format", ["dense", "shared", "sparse", "shared+huffman", "sparse+huffman"])
+def test_widths_of_a_layer_that_is_encoded(format):
+    """The paper's count is what the encoder writes but for code tables, headers and what fills up bytes."""
+    values = np.random.default_rng(0)
+    weights = values.choice(np.linspace(-1, 1, 15), (20, 300), p=[0.01] * 7 + [0.86] + [0.01] * 7).astype(np.float32)
+    layer = encode_layer(Linear("l", ("x",), "y", weights, np.ones(20, np.float32)), format, pes=3)
+    row, parts = widths_of(layer), layer_parts(layer)
+    streams = parts.values_bits + parts.runs_bits + parts.filler_bits + parts.biases_bits
+    codebook = 0 if format == "dense" else 32 * 2**row.weight_bits
+    assert layer_bits(row, coded=layer.huffman) == pytest.approx(streams + codebook)
+    if layer.huffman:
+        assert layer_bits(row) > layer_bits(row, coded=True)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +170,11 @@ def test_empty_layers_have_no_entries():
     [
         ((0, 0.5, 8, 4), "weights of 'l' must be at least 1, not 0"),
         ((1, 1.5, 8, 4), r"density of 'l' must be 0\.\.1, not 1\.5"),
-        ((1, 0.5, -8, 4), "bits of 'l' must be at least 0, not -8"),
+        ((1, 0.5, -8, 4), r"weight bits of 'l' must be 1\.\.8 or 32, not -8"),
+        ((1, 0.5, 9, 4), r"weight bits of 'l' must be 1\.\.8 or 32, not 9"),
+        ((1, 0.5, 8, 9), r"index bits of 'l' must be 0\.\.8, not 9"),
+        ((1, 0.5, 8, 4, 3.0, -1.0), r"bits of 'l' must be at least 0, not -1\.0"),
+        ((1, 0.5, 8, 4, 3.0, 1.0, -1), "biases of 'l' must be at least 0, not -1"),
     ],
 )
 def test_refusals(arguments, message):

@@ -22,6 +22,8 @@ from accel.flow.techniques import Technique, given
 from models import onnx_write, zoo
 from models.compress import encoded_file, recipe, students
 from models.compress.accounting import Accounting, Parts, account
+from models.compress.bookkeeping import layer_bits, widths_of
+from models.compress.choose import FLOAT_BITS
 from models.compress.encoded import EncodedNetwork, decode
 from models.compress.prune import matrix_layers
 from models.compress.stored import FORMATS as ALL
@@ -43,6 +45,7 @@ class Outcome:
     accounting: Accounting
     steps: list[dict[str, Any]]
     parameters_before: int
+    weights_before: int
     accuracy_before_percent: float | None
     accuracy_percent: float | None
 
@@ -56,6 +59,12 @@ class Outcome:
         """How many times smaller it is than the network at the start of the recipe in 32-bit floats."""
         return 4 * self.parameters_before / self.bytes
 
+    @property
+    def paper_ratio(self) -> float:
+        """The same in the book-keeping of Deep Compression: weights only, no code tables, no headers."""
+        bits = [layer_bits(widths_of(layer), coded=layer.huffman) for layer in self.encoded.layers]
+        return FLOAT_BITS * self.weights_before / sum(bits)
+
 
 def run(
     network: Network, chosen: recipe.Recipe, data: Data, images: Path | None, state_folder: Path | None, seed: int,
@@ -68,7 +77,8 @@ def run(
     check_round_trip(result.network, result.encoded)
     return Outcome(
         chosen.name, result.network, result.encoded, account(result.encoded), recipe.as_record(result),
-        network.parameters, before, accuracy_of(result.network, data),
+        network.parameters, sum(layer.weights.size for layer in matrix_layers(network)), before,
+        accuracy_of(result.network, data),
     )  # fmt: skip
 
 
@@ -148,6 +158,7 @@ def record(outcome: Outcome) -> dict[str, Any]:
         "accuracy_percent": outcome.accuracy_percent,
         "bytes": outcome.bytes,
         "ratio": outcome.ratio,
+        "paper_ratio": outcome.paper_ratio,
         "layers": [
             asdict(part) | {"total_bits": part.total_bits, "format": layer.format, "index_bits": layer.index_bits}
             for part, layer in zip(outcome.accounting.layers, outcome.encoded.layers, strict=True)
@@ -206,7 +217,8 @@ def show(where: Console, outcome: Outcome) -> None:
     where.print(
         Text(outcome.network.name, "bold"),
         f", recipe {outcome.recipe}: {outcome.bytes:,} bytes, {outcome.ratio:.1f} times "
-        f"smaller than {outcome.parameters_before:,} parameters in 32-bit floats",
+        f"smaller than {outcome.parameters_before:,} parameters in 32-bit floats "
+        f"({outcome.paper_ratio:.1f} in the book-keeping of Deep Compression's tables)",
         highlight=False, markup=False, sep="",
     )  # fmt: skip
     for step in outcome.steps:

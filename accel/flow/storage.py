@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from rich.console import Console
 
 from accel.flow import tables
 from accel.flow.tables import Column
-from models.compress.bookkeeping import LayerWidths, fraction, layer_bits
+from models.compress.bookkeeping import LayerWidths, best_index_bits, fraction, layer_bits
+from models.compress.choose import FLOAT_BITS
 from models.compress.prune import matrix_layers
 from models.compress.recipe import Recipe
-from models.compress.steps import Huffman, Prune, Share, per_layer
+from models.compress.steps import Encode, Huffman, Prune, Share, per_layer
 from models.errors import InputError
 from models.graph import Network
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -28,36 +33,58 @@ class Line:
 
 
 def widths(network: Network, recipe: Recipe) -> tuple[LayerWidths, ...]:
-    """What the recipe's steps say of each layer.
+    """What the recipe's steps say of each layer; layers that no step names stay dense floats.
 
-    Raises InputError for a layer that no share step gives bits, and a recipe without a huffman step.
+    Raises InputError for layers that do not exist, and for steps whose outcome shapes do not tell.
     """
-    density = {layer.name: 1.0 for layer in matrix_layers(network)}
-    bits: dict[str, float] = {}
-    huffman: Huffman | None = None
-    for step in recipe.steps:
+    layers = matrix_layers(network)
+    if not layers:
+        raise InputError(f"{network.name}: network must have a layer with weights to compress, and has none")
+    density = {layer.name: 1.0 for layer in layers}
+    bits: dict[str, int] = {}
+    index: dict[str, int] = {}
+    coded: dict[str, tuple[float, float]] = {}
+    for number, step in enumerate(recipe.steps, 1):
+        where = f"{recipe.name}: step {number} ({step.kind})"
         match step:
+            case Prune() if step.scan or step.threshold:
+                raise InputError(f"{where}: --storage-only must be told densities: a threshold or scan needs weights")
+            case Prune() if step.n:
+                density |= {x.name: of_neighbours(x.weights.shape[1], step.n, step.m) for x in layers}
             case Prune():
-                density |= per_layer(network, step.density)
+                density |= _named(network, where, step.density)
             case Share():
-                bits |= per_layer(network, step.bits)
-            case Huffman():
-                huffman = step
-    if huffman is None or huffman.index_bits is None:
-        raise InputError(f"{recipe.name}: --storage-only must have a huffman step with index_bits")
-    index = per_layer(network, huffman.index_bits)
+                bits |= _named(network, where, step.bits)
+            case Encode() | Huffman():
+                index = _named(network, where, step.index_bits) if step.index_bits is not None else {}
+                coded = _named(network, where, step.coded) if isinstance(step, Huffman) else {}
+            case _:
+                raise InputError(f"{where}: --storage-only must not change shapes: compress first, then count the ONNX")
     found = []
-    for layer in matrix_layers(network):
-        if layer.name not in bits or layer.name not in index:
-            raise InputError(f"{recipe.name}: --storage-only must have bits and index_bits of layer {layer.name!r}")
-        value_bits, position_bits = huffman.coded.get(layer.name, (None, None))
+    for layer in layers:
+        kept, value_bits = density[layer.name], bits.get(layer.name, FLOAT_BITS)
+        width = 0 if kept == 1 else index.get(layer.name) or best_index_bits(kept, value_bits)
+        value_average, index_average = coded.get(layer.name, (None, None))
         found.append(
             LayerWidths(
-                layer.name, layer.weights.size, density[layer.name], int(bits[layer.name]), int(index[layer.name]),
-                value_bits, position_bits, len(layer.bias),
+                layer.name, layer.weights.size, kept, value_bits, width, value_average, index_average, len(layer.bias)
             )
         )  # fmt: skip
     return tuple(found)
+
+
+def of_neighbours(inputs: int, n: int, m: int) -> float:
+    """The density that n:m pruning leaves of a layer with so many inputs (`prune.n_of_m`)."""
+    return (inputs // m * n + min(inputs % m, n)) / inputs if inputs >= m else 1.0
+
+
+def _named(network: Network, where: str, given: T | Mapping[str, T]) -> dict[str, T]:
+    """`given` by layer. Raises InputError for a name that no layer has."""
+    names = [layer.name for layer in matrix_layers(network)]
+    for name in given if isinstance(given, Mapping) else ():
+        if name not in names:
+            raise InputError(f"{where}: layer must be one of {', '.join(names)}, not {name!r}")
+    return per_layer(network, given)
 
 
 def lines(layers: tuple[LayerWidths, ...]) -> list[Line]:
@@ -98,6 +125,8 @@ def show(where: Console, network: Network, recipe: Recipe) -> None:
     where.print()
     for coded, words in ((False, "without Huffman codes"), (True, "with Huffman codes")):
         if coded and found[-1].coded is None:
+            unknown = ", ".join(layer.name for layer in layers if layer.coded_weight_bits is None)
+            where.print(f"with Huffman codes: not known without average bits (coded) of {unknown}", soft_wrap=True)
             continue
         low, high = factors(layers, coded)
         megabytes = sum(layer_bits(layer, coded=coded, fillers=True) for layer in layers) / 8e6

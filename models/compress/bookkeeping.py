@@ -12,10 +12,12 @@ those with fillers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.compress.choose import FLOAT_BITS
+from models.compress.encoded_layer import EncodedLayer
 from models.errors import InputError
 
 
@@ -24,9 +26,12 @@ class LayerWidths:
     """One row of the tables: `weights` of which the fraction `density` is not 0.
 
     `weight_bits` and `index_bits` are the widths of codebook index and relative index (columns "weight bits" and
-    "index bits", P+Q); `coded_weight_bits` and `coded_index_bits` the averages after Huffman coding (P+Q+H).
+    "index bits", P+Q); 32 weight bits are floats without a codebook, 0 index bits a layer that stores every weight.
+    `coded_weight_bits` and `coded_index_bits` are the averages after Huffman coding (P+Q+H). `entries` is the number of
+    values and positions, fillers included, if it is known.
 
-    Raises InputError if `weights` is below 1, `density` outside 0..1 or another number below 0.
+    Raises InputError if `weights` is below 1, `density` outside 0..1, `weight_bits` not 1..8 or 32, `index_bits` not
+    0..8, or another number below 0.
     """
 
     name: str
@@ -37,15 +42,20 @@ class LayerWidths:
     coded_weight_bits: float | None = None
     coded_index_bits: float | None = None
     biases: int = 0
+    entries: int | None = None
 
     def __post_init__(self) -> None:
         if self.weights < 1:
             raise InputError(f"weights of {self.name!r} must be at least 1, not {self.weights}")
         if not 0 <= self.density <= 1:
             raise InputError(f"density of {self.name!r} must be 0..1, not {self.density}")
-        widths = (self.weight_bits, self.index_bits, self.coded_weight_bits or 0, self.coded_index_bits or 0)
-        if min(widths) < 0:
-            raise InputError(f"bits of {self.name!r} must be at least 0, not {min(widths)}")
+        if self.weight_bits not in (*range(1, 9), FLOAT_BITS):
+            raise InputError(f"weight bits of {self.name!r} must be 1..8 or {FLOAT_BITS}, not {self.weight_bits}")
+        if self.index_bits not in range(9):
+            raise InputError(f"index bits of {self.name!r} must be 0..8, not {self.index_bits}")
+        least = min(self.coded_weight_bits or 0, self.coded_index_bits or 0)
+        if least < 0:
+            raise InputError(f"bits of {self.name!r} must be at least 0, not {least}")
         if self.biases < 0:
             raise InputError(f"biases of {self.name!r} must be at least 0, not {self.biases}")
 
@@ -56,8 +66,14 @@ def entry_density(density: float, index_bits: int) -> float:
     A gap is geometric and takes a filler for each 2**index_bits zeros: with q = (1 - density)**(2**index_bits) the
     expected number of fillers for a non-zero weight is q / (1 - q), so entries are density / (1 - q).
     """
-    q = (1 - density) ** 2**index_bits
-    return density / (1 - q) if density else 0.0
+    if density in (0, 1):
+        return density
+    return density / -math.expm1(2**index_bits * math.log1p(-density))
+
+
+def best_index_bits(density: float, value_bits: int) -> int:
+    """The width of relative indices, 1..8, with the fewest expected bits for values of `value_bits`."""
+    return min(range(1, 9), key=lambda bits: entry_density(density, bits) * (value_bits + bits))
 
 
 def layer_bits(layer: LayerWidths, *, coded: bool = False, fillers: bool = False) -> float:
@@ -66,13 +82,33 @@ def layer_bits(layer: LayerWidths, *, coded: bool = False, fillers: bool = False
     `coded` takes the widths after Huffman coding, `fillers` adds the expected filler entries. Raises InputError if
     `coded` widths are not given.
     """
-    density = entry_density(layer.density, layer.index_bits) if fillers else layer.density
+    entries = layer.weights * layer.density
+    if layer.entries is not None:
+        entries = layer.entries
+    elif not layer.index_bits:
+        entries = layer.weights
+    elif fillers:
+        entries = layer.weights * entry_density(layer.density, layer.index_bits)
     width: float = layer.weight_bits + layer.index_bits
     if coded:
         if layer.coded_weight_bits is None or layer.coded_index_bits is None:
             raise InputError(f"layer {layer.name!r} must have widths after Huffman coding")
         width = layer.coded_weight_bits + layer.coded_index_bits
-    return layer.weights * density * width + FLOAT_BITS * (2**layer.weight_bits + layer.biases)
+    codebook = 2**layer.weight_bits if layer.weight_bits < FLOAT_BITS else 0
+    return entries * width + FLOAT_BITS * (codebook + layer.biases)
+
+
+def widths_of(layer: EncodedLayer) -> LayerWidths:
+    """The row of a layer that is really encoded, with the entries that it really has."""
+    entries = sum(layer.entries)
+
+    def average(lane_bits: Sequence[int]) -> float:
+        return sum(lane_bits) / entries if entries else 0.0
+
+    return LayerWidths(
+        layer.name, math.prod(layer.shape), layer.nonzeros / math.prod(layer.shape), layer.value_bits,
+        layer.index_bits, average(layer.values.lane_bits), average(layer.runs.lane_bits), len(layer.bias), entries,
+    )  # fmt: skip
 
 
 def fraction(layers: Sequence[LayerWidths], *, coded: bool = False, fillers: bool = False) -> float:

@@ -22,15 +22,15 @@ from models.compress.training_step import Checked, Context, Report, TrainingStep
 from models.errors import InputError
 from models.graph import Network
 
-Number = TypeVar("Number", int, float)
+T = TypeVar("T")
 SCANNED = 2000  # training images on which a sensitivity scan measures
 Share01 = Annotated[float, Field(ge=0, le=1)]
 IndexBits = Annotated[int, Field(ge=1, le=8)]
 Bits = Annotated[int, Field(ge=1, le=8)]
 
 
-def per_layer(network: Network, given: Number | Mapping[str, Number]) -> dict[str, Number]:
-    """A number for every layer with weights, or the layers that are named."""
+def per_layer(network: Network, given: T | Mapping[str, T]) -> dict[str, T]:
+    """One value for every layer with weights, or the layers that are named."""
     if isinstance(given, Mapping):
         return dict(given)
     return {layer.name: given for layer in matrix_layers(network)}
