@@ -258,6 +258,25 @@ def test_damaged_files(small_file, tmp_path):
         load(path)
 
 
+def test_damage_in_a_stream_is_located(small_file):
+    """Checksum or not: a file whose streams are no longer a code names layer, lane and bit; else the checksum tells."""
+    content = small_file.read_bytes()
+    layer = load(small_file).layers[0]
+    streams = len(layer.values.data) + len(layer.runs.data)
+    first = len(content) - 4 - 4 * 10 - streams
+    found = []
+    for at in range(first, first + streams):
+        for bit in range(8):
+            with pytest.raises(InputError, match=r"n\.bin is damaged: its checksum") as caught:
+                from_bytes(content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :], "n.bin")
+            if isinstance(caught.value, DamagedStream):
+                found.append(caught.value)
+    assert len(found) > 8 * streams / 3  # the others fall back into step with the code before the lane ends
+    assert {error.layer for error in found} == {"l"}
+    assert len({error.lane for error in found}) == layer.pes
+    assert all(error.bit <= max(layer.values.lane_bits + layer.runs.lane_bits) for error in found)
+
+
 def test_files_with_wrong_fields(small_file):
     """With the checksum put right: another version, or a header that does not fit the rest."""
     content = small_file.read_bytes()[:-4]
@@ -277,7 +296,7 @@ def test_files_with_wrong_fields(small_file):
         for value in (0, 1, 9, 255):
             with contextlib.suppress(InputError):  # some values are right, or change only what is read
                 decode(read(content[:at] + bytes([value]) + content[at + 1 :]))
-    for field, value in ((0, 5), (1, 0), (1, 9), (2, 4), (4, 0), (7, 2)):
+    for field, value in ((0, 5), (1, 0), (1, 9), (2, 4), (3, 2), (4, 0), (7, 2)):
         with pytest.raises(InputError, match="of this version"):
             read(content[: start + field] + bytes([value]) + content[start + field + 1 :])
     # Columns that the graph does not have are refused before memory is taken for them.

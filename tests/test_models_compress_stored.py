@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from models.compress.cluster import share_weights
-from models.compress.prune import to_density
-from models.compress.stored import FORMATS, RECORD_BYTES, layer_bytes, stored_bytes
+from models.compress.encoded import decode, encode
+from models.compress.encoded_file import frame_bytes, from_bytes, to_bytes
+from models.compress.encoded_layer import encode_layer
+from models.compress.prune import matrix_layers, to_density
+from models.compress.stored import FORMATS, RECORD_BYTES, encoded, layer_bytes, stored_bytes
 from models.errors import InputError
+from models.graph import Linear
+from models.integer import MatrixLayer
 from models.quantise import quantise
 from models.share import quantise_compressed, share
 from models.train import lenet_300_100
 
 CHANNELS = 410
 WEIGHTS = 266_200
+HEADER_BYTES = 12 + 2 * 4  # docs/formats.md: fixed part and two dimensions; sparse layers add 4 a lane
 
 
 @pytest.fixture(scope="module")
@@ -24,13 +32,54 @@ def calibration() -> np.ndarray:
 
 def test_dense_is_a_byte_a_weight(calibration: np.ndarray) -> None:
     integer = quantise(lenet_300_100(np.random.default_rng(0)), calibration)
-    assert stored_bytes(integer, ("dense",)) == WEIGHTS + RECORD_BYTES * CHANNELS
+    assert stored_bytes(integer, ("dense",)) == WEIGHTS + RECORD_BYTES * CHANNELS + 3 * HEADER_BYTES
 
 
 @pytest.mark.parametrize("bits", range(1, 9))
 def test_shared_is_its_bits_and_its_codebooks(calibration: np.ndarray, bits: int) -> None:
     integer = share(lenet_300_100(np.random.default_rng(0)), calibration, bits)
-    assert stored_bytes(integer, ("shared",)) == WEIGHTS * bits // 8 + 3 * 2**bits + RECORD_BYTES * CHANNELS
+    expected = RECORD_BYTES * CHANNELS
+    for layer in integer.layers:
+        entries = len(np.unique(layer.weights))  # at most 2**bits: int8 makes centroids equal
+        assert entries <= 2**bits
+        expected += HEADER_BYTES + entries + layer.weights.size * max(1, (entries - 1).bit_length()) // 8
+    assert stored_bytes(integer, ("shared",)) == expected
+
+
+@pytest.mark.parametrize(("name", "density"), [("ip1", 0.08), ("ip2", 0.2), ("ip3", 0.5)])
+def test_sparse_against_a_count_by_hand(calibration: np.ndarray, name: str, density: float) -> None:
+    """A byte a value and the width of runs that takes fewest bits, fillers included."""
+    integer = quantise(to_density(lenet_300_100(np.random.default_rng(0)), {name: density}), calibration)
+    layer = integer.layers[["ip1", "ip2", "ip3"].index(name)]
+    in_columns = layer.weights.reshape(len(layer.weights), -1).T.ravel()  # one lane, column by column
+    gaps = np.diff(np.flatnonzero(in_columns), prepend=-1) - 1
+    sizes = []
+    for bits in range(1, 9):
+        entries = int((gaps // 2**bits + 1).sum())
+        sizes.append(HEADER_BYTES + 4 + entries + -(-entries * bits // 8))
+    assert layer_bytes(layer, "sparse") == min(sizes)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_file_of_int8_weights_has_that_size_and_is_read_back(calibration: np.ndarray, format: str) -> None:
+    network = share_weights(to_density(lenet_300_100(np.random.default_rng(0)), {"ip1": 0.1}), {"ip1": 5, "ip2": 4})
+    integer = quantise_compressed(network, calibration)
+    layers = tuple(encoded(layer, format) for layer in integer.layers if isinstance(layer, MatrixLayer))
+    biased = tuple(replace(layer, bias=np.zeros(layer.shape[0], np.float32)) for layer in layers)
+    whole = replace(encode(network), layers=biased)
+    content = to_bytes(whole)
+    parts = sum(layer_bytes(layer, format) for layer in integer.layers if isinstance(layer, MatrixLayer))
+    assert len(content) == parts + frame_bytes(whole) + 4 * CHANNELS
+    back = decode(from_bytes(content, "n"))
+    for ours, theirs in zip(integer.layers, matrix_layers(back), strict=True):
+        assert isinstance(ours, MatrixLayer)
+        np.testing.assert_array_equal(ours.weights.reshape(theirs.weights.shape), theirs.weights)
+
+
+def test_other_weights_are_not_stored_in_8_bits() -> None:
+    layer = Linear("l", ("x",), "y", np.array([[0.5]], np.float32), np.zeros(1, np.float32))
+    with pytest.raises(InputError, match="layer 'l' must have weights that are int8 codes to be stored in 8 bits"):
+        encode_layer(layer, "dense", number_bits=8)
 
 
 def entropy_bits(values: np.ndarray) -> float:

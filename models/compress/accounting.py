@@ -70,7 +70,7 @@ def layer_parts(layer: EncodedLayer) -> Parts:
         values_bits=sum(layer.values.lane_bits) - fillers * value,
         runs_bits=sum(layer.runs.lane_bits) - fillers * run,
         filler_bits=fillers * (value + run),
-        codebooks_bits=FLOAT_BITS * len(layer.codebook),
+        codebooks_bits=layer.number_bits * len(layer.codebook),
         # An odd table would be rounded up to whole bytes, but alphabets are powers of two.
         code_tables_bits=LENGTH_BITS * (len(layer.value_lengths) + len(layer.run_lengths)),
         biases_bits=FLOAT_BITS * len(layer.bias),

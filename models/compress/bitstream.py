@@ -27,6 +27,7 @@ class DamagedStream(InputError):
         self.layer = layer
         self.lane = lane
         self.bit = bit
+        self.problem = problem
 
 
 @dataclass(frozen=True)

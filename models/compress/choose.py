@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from models.compress import huffman, relative
 
 FLOAT_BITS = 32
+INT8_BITS = 8
 # Stored bits of a code length.
 LENGTH_BITS = 4
 
@@ -29,14 +30,14 @@ def gaps_of(lanes: Sequence[NDArray[np.int64]]) -> Gaps:
     return Gaps(*np.unique(np.concatenate(every) if every else np.empty(0, np.int64), return_counts=True))
 
 
-def index_width(entries: int) -> int:
-    """Bits of an index into a codebook of so many entries: at least 1; 32 without a codebook (values are float32)."""
-    return max((entries - 1).bit_length(), 1) if entries else FLOAT_BITS
+def index_width(entries: int, number_bits: int = FLOAT_BITS) -> int:
+    """Bits of an index into a codebook of so many entries: at least 1; `number_bits` without a codebook."""
+    return max((entries - 1).bit_length(), 1) if entries else number_bits
 
 
-def codebook_pays(entries: int, values: int) -> bool:
+def codebook_pays(entries: int, values: int, number_bits: int = FLOAT_BITS) -> bool:
     """Whether a codebook of so many `entries` takes fewer bits than it saves on so many `values`."""
-    return entries > 0 and FLOAT_BITS * entries + index_width(entries) * values < FLOAT_BITS * values
+    return entries > 0 and number_bits * entries + index_width(entries) * values < number_bits * values
 
 
 def coded_bits(counts: NDArray[np.int64], limit_bits: int) -> int:
@@ -70,16 +71,17 @@ def sizes_bits(
     gaps: Gaps | None,
     widths: Sequence[int],
     limit_bits: int,
+    number_bits: int = FLOAT_BITS,
 ) -> dict[str, int]:
     """The bits of each format that a layer of so many `weights` can have, without headers and filling of bytes.
 
     `values` (codebook entries,) counts each value among all weights, entry 0 the zeros if there are zeros; empty if
     there is no codebook. `widths` are the bits of runs for "sparse" and "sparse+huffman"; without `gaps` these two
-    are left out.
+    are left out. `number_bits` is the width of weights and entries of the codebook.
     """
     width = index_width(len(values))
-    book = FLOAT_BITS * len(values)
-    sizes = {"dense": FLOAT_BITS * weights}
+    book = number_bits * len(values)
+    sizes = {"dense": number_bits * weights}
     if len(values):
         sizes["shared"] = book + width * weights
         sizes["shared+huffman"] = book + coded_bits(_padded(values), limit_bits)
@@ -93,8 +95,8 @@ def sizes_bits(
             stored[0] = entries - nonzeros
         coded = name.endswith("+huffman")
         size = coded_bits(runs, limit_bits) if coded else bits * entries
-        if not codebook_pays(len(values), entries):
-            size += FLOAT_BITS * entries
+        if not codebook_pays(len(values), entries, number_bits):
+            size += number_bits * entries
         else:
             size += book + (coded_bits(_padded(stored), limit_bits) if coded else width * entries)
         sizes[name] = size

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import graph
-from models.compress.bitstream import Stream, lane_bytes
-from models.compress.encoded import EncodedNetwork
-from models.compress.encoded_layer import FORMATS, LARGEST_CODEBOOK, NO_CODE, NO_STREAM, EncodedLayer
+from models.compress.bitstream import DamagedStream, Stream, lane_bytes
+from models.compress.choose import FLOAT_BITS, INT8_BITS
+from models.compress.encoded import EncodedNetwork, decode
+from models.compress.encoded_layer import FORMATS, LARGEST_CODEBOOK, NO_CODE, NO_STREAM, NUMBERS, EncodedLayer
 from models.errors import InputError
 from models.graph import Conv, Layer, Linear
 from models.integer import Window
@@ -26,7 +27,8 @@ from models.integer import Window
 MAGIC = b"ACCELWTS"
 VERSION = 1
 FRAME = struct.Struct("<8sHHI")  # magic, version, layers, bytes of the graph
-LAYER = struct.Struct("<BBBBHHI")  # format, index bits, dimensions, 0, PEs, codebook entries, non-zero weights
+LAYER = struct.Struct("<BBBBHHI")  # format, index bits, dimensions, number, PEs, entries of codebook, non-zeros
+NUMBER_CODES = (FLOAT_BITS, INT8_BITS)  # in the header, by their place
 KINDS = {kind.__name__: kind for kind in (*graph.Layer.__args__, Window)}
 
 
@@ -60,7 +62,7 @@ def to_bytes(encoded: EncodedNetwork) -> bytes:
     for layer in encoded.layers:
         parts += [
             _header(layer),
-            layer.codebook.astype("<f4").tobytes(),
+            layer.codebook.astype(NUMBERS[layer.number_bits]).tobytes(),
             _nibbles(layer.value_lengths),
             _nibbles(layer.run_lengths),
             layer.values.data,
@@ -72,26 +74,51 @@ def to_bytes(encoded: EncodedNetwork) -> bytes:
 
 
 def from_bytes(data: bytes, source: str) -> EncodedNetwork:
-    """The inverse of `to_bytes`. Raises InputError, with `source` as the file's name, if it is something else."""
+    """The inverse of `to_bytes`.
+
+    Raises InputError, with `source` as the file's name, if it is something else, and DamagedStream if its checksum is
+    wrong and a stream shows where.
+    """
     if data[: len(MAGIC)] != MAGIC:
         raise InputError(f"{source} must be a file of compressed weights, and is damaged or something else")
     if len(data) < FRAME.size + 4 or zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
+        _find_damage(data, source)
         raise InputError(f"{source} is damaged: its checksum must be that of its content")
-    _, version, count, size = FRAME.unpack_from(data)
+    version = FRAME.unpack_from(data)[1]
     if version != VERSION:
         raise InputError(f"{source} must have version {VERSION}, not {version}")
     try:
-        document = json.loads(zlib.decompress(data[FRAME.size : FRAME.size + size]))
-        layers = tuple(_from_json(x) for x in document["layers"])
-        owners = [x for x in layers if isinstance(x, Conv | Linear)]
-        reader = _Reader(data[:-4], FRAME.size + size)
-        encoded = tuple(_read_layer(reader, owner) for _, owner in zip(range(count), owners, strict=True))
-        if reader.at != len(reader.data):
-            raise ValueError
-        shape = tuple(document["input_shape"])
-        return EncodedNetwork(document["name"], document["input"], shape, document["output"], layers, encoded)
-    except (ValueError, KeyError, TypeError, IndexError, struct.error, zlib.error):
+        return _parse(data[:-4])
+    except UNREADABLE:
         raise InputError(f"{source} must be a file of compressed weights of this version") from None
+
+
+UNREADABLE = (ValueError, KeyError, TypeError, IndexError, AttributeError, struct.error, zlib.error)
+
+
+def _parse(content: bytes) -> EncodedNetwork:
+    """The network of a whole file but its checksum. Raises one of UNREADABLE for what does not fit together."""
+    _, _, count, size = FRAME.unpack_from(content)
+    document = json.loads(zlib.decompress(content[FRAME.size : FRAME.size + size]))
+    layers = tuple(_from_json(x) for x in document["layers"])
+    owners = [x for x in layers if isinstance(x, Conv | Linear)]
+    reader = _Reader(content, FRAME.size + size)
+    encoded = tuple(_read_layer(reader, owner) for _, owner in zip(range(count), owners, strict=True))
+    if reader.at != len(reader.data):
+        raise ValueError
+    shape = tuple(document["input_shape"])
+    return EncodedNetwork(document["name"], document["input"], shape, document["output"], layers, encoded)
+
+
+def _find_damage(data: bytes, source: str) -> None:
+    """Raise DamagedStream if a stream of this damaged file is no longer what an encoder writes."""
+    try:
+        decode(_parse(data[:-4]))
+    except DamagedStream as error:
+        problem = f"{error.problem} ({source} is damaged: its checksum must be that of its content)"
+        raise DamagedStream(error.layer, error.lane, error.bit, problem) from None
+    except (InputError, MemoryError, *UNREADABLE):
+        return  # headers are damaged: nothing tells where streams begin
 
 
 def frame_bytes(encoded: EncodedNetwork) -> int:
@@ -112,7 +139,8 @@ def _header(layer: EncodedLayer) -> bytes:
     for stream, lengths in ((layer.values, layer.value_lengths), (layer.runs, layer.run_lengths)):
         words += stream.lane_bits if len(lengths) else ()
     code = FORMATS.index(layer.format)
-    fixed = (code, layer.index_bits, len(layer.shape), 0, layer.pes, len(layer.codebook), layer.nonzeros)
+    number = NUMBER_CODES.index(layer.number_bits)
+    fixed = (code, layer.index_bits, len(layer.shape), number, layer.pes, len(layer.codebook), layer.nonzeros)
     return LAYER.pack(*fixed) + struct.pack(f"<{len(words)}I", *words)
 
 
@@ -130,8 +158,8 @@ class _Reader:
     def words(self, count: int) -> tuple[int, ...]:
         return struct.unpack(f"<{count}I", self.take(4 * count))
 
-    def floats(self, count: int) -> NDArray[np.float32]:
-        return np.frombuffer(self.take(4 * count), "<f4").astype(np.float32)
+    def numbers(self, count: int, number_bits: int = FLOAT_BITS) -> NDArray[np.float32]:
+        return np.frombuffer(self.take(number_bits // 8 * count), NUMBERS[number_bits]).astype(np.float32)
 
     def lengths(self, width_bits: int) -> NDArray[np.uint8]:
         pairs = np.frombuffer(self.take(2**width_bits // 2), np.uint8)
@@ -142,7 +170,7 @@ class _Reader:
 
 
 def _read_layer(reader: _Reader, owner: Conv | Linear) -> EncodedLayer:
-    code, index_bits, dimensions, _, pes, book, nonzeros = LAYER.unpack(reader.take(LAYER.size))
+    code, index_bits, dimensions, number, pes, book, nonzeros = LAYER.unpack(reader.take(LAYER.size))
     format = FORMATS[code]
     if index_bits not in (range(1, 9) if format.startswith("sparse") else (0,)):
         raise ValueError
@@ -150,9 +178,11 @@ def _read_layer(reader: _Reader, owner: Conv | Linear) -> EncodedLayer:
         raise ValueError
     shape = reader.words(dimensions)
     columns = math.prod(shape[1:])
+    number_bits = NUMBER_CODES[number]
     fixed = EncodedLayer(
-        owner.name, format, shape, np.empty(0, np.float32), nonzeros, np.empty(book, np.float32), (), NO_STREAM
-    )
+        owner.name, format, shape, np.empty(0, np.float32), nonzeros, np.empty(book, np.float32), (), NO_STREAM,
+        number_bits=number_bits,
+    )  # fmt: skip
     entries = tuple(len(range(pe, shape[0], pes)) * columns for pe in range(pes))
     if fixed.sparse:
         entries = reader.words(pes)
@@ -170,12 +200,13 @@ def _read_layer(reader: _Reader, owner: Conv | Linear) -> EncodedLayer:
         nonzeros=nonzeros,
         entries=entries,
         index_bits=index_bits,
-        codebook=reader.floats(book),
+        codebook=reader.numbers(book, number_bits),
         value_lengths=reader.lengths(fixed.value_bits) if coded_values else NO_CODE,
         run_lengths=reader.lengths(index_bits) if coded_runs else NO_CODE,
         values=reader.stream(value_bits),
         runs=reader.stream(run_bits),
-        bias=reader.floats(shape[0]),
+        bias=reader.numbers(shape[0]),
+        number_bits=number_bits,
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.compress import choose, huffman, relative
 from models.compress.bitstream import DamagedStream, Stream, check_lengths, pack_lanes, split, unpack_lanes
-from models.compress.choose import FLOAT_BITS
+from models.compress.choose import FLOAT_BITS, INT8_BITS
 from models.compress.relative import Relative
 from models.errors import InputError
 from models.graph import Conv, Float, Linear
@@ -20,6 +20,7 @@ from models.graph import Conv, Float, Linear
 FORMATS = ("dense", "shared", "sparse", "shared+huffman", "sparse+huffman")
 SMALLEST = "smallest"
 LARGEST_CODEBOOK = 256
+NUMBERS = {FLOAT_BITS: "<f4", INT8_BITS: "i1"}  # how weights and codebooks are stored, by their width
 NO_CODE = np.empty(0, np.uint8)
 NO_STREAM = Stream(b"", ())
 
@@ -29,9 +30,10 @@ class EncodedLayer:
     """The weights and the bias of one Conv or Linear.
 
     `shape` is that of the weights. `format` is one of FORMATS. `index_bits` is the width of a run, 0 unless sparse.
-    `codebook` (entries,) float32 is empty if values are float32 themselves. `entries[p]` is the number of values in
+    `codebook` (entries,) float32 is empty if values are numbers themselves. `entries[p]` is the number of values in
     the lane of PE p. `nonzeros` counts the weights that are not 0. `values` and, if sparse, `runs` are the streams,
-    `value_lengths` and `run_lengths` their Huffman code lengths, empty for words of fixed width.
+    `value_lengths` and `run_lengths` their Huffman code lengths, empty for words of fixed width. `number_bits` is the
+    width of weights without codebook and of its entries: 32 (float32) or 8 (int8, of quantised networks).
     """
 
     name: str
@@ -46,11 +48,12 @@ class EncodedLayer:
     index_bits: int = 0
     runs: Stream = NO_STREAM
     run_lengths: NDArray[np.uint8] = field(default_factory=lambda: NO_CODE)
+    number_bits: int = FLOAT_BITS
 
     @property
     def value_bits(self) -> int:
-        """The width of a value without Huffman code: that of an index, or 32."""
-        return choose.index_width(len(self.codebook))
+        """The width of a value without Huffman code: that of an index, or of a number."""
+        return choose.index_width(len(self.codebook), self.number_bits)
 
     @property
     def pes(self) -> int:
@@ -76,17 +79,22 @@ def encode_layer(
     pes: int = 1,
     limit_bits: int = huffman.LONGEST_BITS,
     coded: bool = True,
+    number_bits: int = FLOAT_BITS,
 ) -> EncodedLayer:
-    """Encode one layer; see `models.compress.encoded.encode`."""
+    """Encode one layer; see `models.compress.encoded.encode`. With `number_bits` 8, weights must be int8 codes."""
     if format not in (*FORMATS, SMALLEST):
         raise InputError(f"format of layer {layer.name!r} must be one of {', '.join(FORMATS)}, not {format!r}")
     relative.check(1 if index_bits is None else index_bits, pes)
     matrix = layer.weights.astype(np.float32, copy=False).reshape(len(layer.weights), -1)
+    if number_bits == INT8_BITS and not np.array_equal(matrix, matrix.astype(np.int8)):
+        raise InputError(f"layer {layer.name!r} must have weights that are int8 codes to be stored in 8 bits")
     codebook = codebook_of(matrix)
     if format.startswith("shared") and not len(codebook):
         raise InputError(f"layer {layer.name!r} must have at most {LARGEST_CODEBOOK} distinct values to be {format}")
     nonzeros = int(np.count_nonzero(matrix))
-    fixed = EncodedLayer(layer.name, format, layer.weights.shape, layer.bias, nonzeros, codebook, (), NO_STREAM)
+    fixed = EncodedLayer(
+        layer.name, format, layer.weights.shape, layer.bias, nonzeros, codebook, (), NO_STREAM, number_bits=number_bits
+    )  # fmt: skip
     lanes: list[tuple[NDArray[np.int64], NDArray[Any]]] = []
     gaps = None
     widths = [1, 1]
@@ -95,13 +103,14 @@ def encode_layer(
         if len(codebook):
             lanes = [(positions, indices_of(weights, codebook)) for positions, weights in lanes]
         gaps = choose.gaps_of([positions for positions, _ in lanes])
-        width = choose.index_width(len(codebook) if choose.codebook_pays(len(codebook), nonzeros) else 0)
+        paying = choose.codebook_pays(len(codebook), nonzeros, number_bits)
+        width = choose.index_width(len(codebook) if paying else 0, number_bits)
         widths = [index_bits or choose.best_index_bits(gaps, width, coded) for coded in (False, True)]
     if format == SMALLEST:
         indices = [indices for _, indices in lanes] if gaps else [indices_of(matrix.reshape(-1), codebook)]
         counts = _counts(indices, len(codebook)) if len(codebook) else np.empty(0, np.int64)
         counts[:1] += matrix.size - sum(len(lane) for lane in indices)
-        sizes = choose.sizes_bits(counts, matrix.size, nonzeros, gaps, widths, limit_bits)
+        sizes = choose.sizes_bits(counts, matrix.size, nonzeros, gaps, widths, limit_bits, number_bits)
         allowed = [f for f in sizes if coded or not f.endswith("+huffman")]
         fixed = replace(fixed, format=min(allowed, key=lambda f: sizes[f]))
     if fixed.sparse:
@@ -148,7 +157,7 @@ def _encode_full(fixed: EncodedLayer, matrix: Float, pes: int, limit_bits: int) 
     lanes = [matrix[pe::pes].reshape(-1) for pe in range(pes)]
     fixed = replace(fixed, entries=tuple(len(lane) for lane in lanes))
     if fixed.format == "dense":
-        return _with_floats(fixed, lanes)
+        return _with_numbers(fixed, lanes)
     return _with_indices(fixed, [indices_of(lane, fixed.codebook) for lane in lanes], limit_bits)
 
 
@@ -161,15 +170,15 @@ def _encode_sparse(
     runs, lengths = _encode_stream(packed.runs, index_bits, fixed.huffman, limit_bits)
     entries = tuple(len(lane) for lane in packed.runs)
     fixed = replace(fixed, index_bits=index_bits, runs=runs, run_lengths=lengths, entries=entries)
-    if choose.codebook_pays(len(fixed.codebook), packed.entries):
+    if choose.codebook_pays(len(fixed.codebook), packed.entries, fixed.number_bits):
         return _with_indices(fixed, packed.values, limit_bits)
     book = fixed.codebook
-    return _with_floats(fixed, [book[lane] if len(book) else lane for lane in packed.values])
+    return _with_numbers(fixed, [book[lane] if len(book) else lane for lane in packed.values])
 
 
-def _with_floats(fixed: EncodedLayer, lanes: Sequence[Float]) -> EncodedLayer:
-    data = b"".join(lane.astype("<f4", copy=False).tobytes() for lane in lanes)
-    values = Stream(data, tuple(FLOAT_BITS * len(lane) for lane in lanes))
+def _with_numbers(fixed: EncodedLayer, lanes: Sequence[Float]) -> EncodedLayer:
+    data = b"".join(lane.astype(NUMBERS[fixed.number_bits], copy=False).tobytes() for lane in lanes)
+    values = Stream(data, tuple(fixed.number_bits * len(lane) for lane in lanes))
     return replace(fixed, codebook=np.empty(0, np.float32), values=values)
 
 
@@ -206,10 +215,10 @@ def _decode_values(layer: EncodedLayer) -> list[Float]:
     if not len(layer.codebook):
         check_lengths(layer.values, layer.name)
         for lane, (bits, count) in enumerate(zip(layer.values.lane_bits, layer.entries, strict=True)):
-            if bits != FLOAT_BITS * count:
-                problem = f"must hold {count} values of {FLOAT_BITS} bits, not {bits} bits"
-                raise DamagedStream(layer.name, lane, min(bits, FLOAT_BITS * count), problem)
-        return [data.view("<f4").astype(np.float32) for data in split(layer.values)]
+            if bits != layer.number_bits * count:
+                problem = f"must hold {count} values of {layer.number_bits} bits, not {bits} bits"
+                raise DamagedStream(layer.name, lane, min(bits, layer.number_bits * count), problem)
+        return [data.view(NUMBERS[layer.number_bits]).astype(np.float32) for data in split(layer.values)]
     lanes = []
     for lane, indices in enumerate(_decode_stream(layer, layer.values, layer.value_lengths, layer.value_bits)):
         wrong = indices >= len(layer.codebook)
