@@ -1,4 +1,4 @@
-"""Options of the random cross-checks."""
+"""Options of the random cross-checks and of the trainings on real data."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--designs", type=int, default=25, help="random designs that are built as Verilog")
     group.addoption("--first-design", type=int, default=0, help="seed of the first random design")
     group.addoption("--layer-cases", type=int, default=20, help="networks on each random design")
+    group.addoption("--mnist", help="folder with the IDX files of MNIST, for tests/test_published_results.py")
+    group.addoption("--fashion", help="the same of Fashion-MNIST")
+    group.addoption("--results", help="folder in which those tests keep what they train")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -34,7 +34,7 @@ def optimum(ascending: np.ndarray, count: int) -> float:
 @settings(deadline=None, max_examples=200)
 @given(values, st.integers(1, 4), st.sampled_from(STARTS), st.integers(0, 9))
 def test_lloyd_against_dynamic_programming(drawn: list[int], count: int, start: Start, seed: int) -> None:
-    """Never better than the optimum; each centroid is its members' mean; the best of several starts is close."""
+    """Never better than the optimum; each centroid is its members' mean."""
     ascending = np.sort(np.array(drawn, np.float64))
     centroids = lloyd(ascending, initial(ascending, count, start, seed))
     assert error(ascending, centroids) >= optimum(ascending, count) - 1e-6
@@ -42,6 +42,18 @@ def test_lloyd_against_dynamic_programming(drawn: list[int], count: int, start: 
     members = nearest(ascending.astype(np.float32), centroids)
     for index in set(members.tolist()):
         assert centroids[index] == pytest.approx(ascending[members == index].mean())
+
+
+@pytest.mark.parametrize(("count", "factor"), [(2, 1.02), (4, 1.1), (8, 2.0)])
+def test_the_best_of_several_starts_is_near_the_optimum(count: int, factor: float) -> None:
+    """On normal weights, and the linear start alone is within three times the optimum."""
+    for seed in range(15):
+        ascending = np.sort(np.random.default_rng(seed).standard_normal(60))
+        least = optimum(ascending, count)
+        starts = [("linear", 0), ("density", 0), *(("random", draw) for draw in range(5))]
+        errors = [error(ascending, lloyd(ascending, initial(ascending, count, *start))) for start in starts]
+        assert least - 1e-9 <= min(errors) <= factor * least
+        assert errors[0] <= 3 * least
 
 
 def test_lloyd_finds_the_optimum_of_separate_clusters() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from models.compress.encoded import decode
 from models.compress.encoded_file import to_bytes
 from models.compress.prune import matrix_layers, report
 from models.compress.recipe import as_record, load, parse, run
+from models.compress.steps import Step
 from models.compress.students import convolutional
-from models.compress.training_step import Context
+from models.compress.training_step import Context, TrainingStep
 from models.errors import InputError
 from models.graph import Activation, Network, build
 from models.images import ImageSet
@@ -61,6 +63,18 @@ def test_steps_without_training() -> None:
 def test_recipes_of_the_zoo(path: Path) -> None:
     recipe = load(path)
     assert path.stem.endswith(recipe.name)
+
+
+def test_every_field_is_documented() -> None:
+    """docs/recipes.md names each step, and under it its own fields; those of training stand together."""
+    page = (Path(__file__).parent.parent / "docs/recipes.md").read_text()
+    training, common = page.split("## Training")[1], set(TrainingStep.model_fields)
+    assert all(f"| `{name}` |" in training for name in common)
+    for step in get_args(get_args(Step)[0]):
+        kind = step.model_fields["kind"].default
+        section = page.split(f"**{kind}**")[1].split("\n**")[0]
+        for name in set(step.model_fields) - common - {"kind"}:
+            assert f"`{name}`" in section, (kind, name)
 
 
 def test_there_are_recipes() -> None:

@@ -12,6 +12,7 @@ from models.compress import recipe
 from models.compress.channels import macs
 from models.compress.prune import matrix_layers, report
 from models.compress.steps import Huffman, Prune, Share
+from models.graph import Network
 from models.reference_integer import quantise_input, run
 from models.share import quantise_compressed
 from tests.model_networks import onnxruntime_output
@@ -21,6 +22,9 @@ VERSIONS = [(network, version) for network in zoo.NAMES for version in zoo.compr
 FEW = 2000  # test images for the integer network: all 10,000 are in `accel compare`
 # Float accuracy on the 10,000 test images that the row must keep, and how many times smaller than 32-bit floats.
 KEEPS = {
+    "lenet-5-2of4": (99.34, 1),
+    "lenet-5-channels": (99.3, 7),
+    "lenet-5-logits": (98.0, 9),
     "lenet-5-pruned": (99.34, 1),
     "lenet-5-deep": (99.34, 45),
     "lenet-5-tucker": (99.2, 7),
@@ -56,6 +60,9 @@ def test_checkpoints_are_what_their_recipes_say(network: str, version: str) -> N
     layers = {layer.name: layer for layer in matrix_layers(found)}
     for step in steps:
         if isinstance(step, Prune):
+            if step.n:
+                assert_n_of_m(found, step.n, step.m)
+                continue
             assert isinstance(step.density, dict)
             for layer in report(found):
                 if layer.name in step.density:
@@ -66,11 +73,19 @@ def test_checkpoints_are_what_their_recipes_say(network: str, version: str) -> N
             for name, value in bits.items():
                 assert len(np.unique(layers[name].weights)) <= 2**value
     assert sum(macs(found).values()) <= sum(macs(zoo.load(network)).values())
-    if version == "distilled":
+    if version in ("distilled", "logits"):
         assert found.parameters <= 0.11 * zoo.load(network).parameters
     if version == "tucker":
         assert sum(macs(found).values()) < sum(macs(zoo.load(network)).values()) / 4
     assert not any(isinstance(step, Huffman) for step in steps[:-1])
+
+
+def assert_n_of_m(network: Network, n: int, m: int) -> None:
+    for layer in matrix_layers(network):
+        inputs = np.moveaxis(layer.weights, 1, -1)
+        if inputs.shape[-1] >= m:
+            whole = inputs[..., : inputs.shape[-1] // m * m]
+            assert np.count_nonzero(whole.reshape(*whole.shape[:-1], -1, m), axis=-1).max() == n
 
 
 def test_there_are_checkpoints() -> None:

@@ -54,11 +54,14 @@ AS_IS = Technique("as-is", "as its weights are", quantise_compressed, FORMATS)
 
 # Of the zoo's checkpoints: title, and the formats that their encoder may use.
 TITLES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "2of4": ("pruned, 2 of 4", ("dense", "sparse")),
     "pruned": ("pruned", ("dense", "sparse")),
     "deep": ("pruned + shared + Huffman", FORMATS),
+    "channels": ("channels pruned", ("dense",)),
     "tucker": ("Tucker-2", ("dense",)),
     "tucker-deep": ("Tucker-2 + pruned + shared + Huffman", FORMATS),
-    "distilled": ("distilled student", ("dense",)),
+    "distilled": ("student, soft targets", ("dense",)),
+    "logits": ("shallow student, logits", ("dense",)),
 }
 
 
