@@ -37,6 +37,13 @@ def compile_network(network: IntegerNetwork, design: Design) -> Program:
 
     Raises InputError, one line, for a layer that the commands cannot express or a buffer that cannot hold one tile.
     """
+    try:
+        return _compile(network, design)
+    except InputError as error:
+        raise InputError(f"{network.name}: {error}") from None
+
+
+def _compile(network: IntegerNetwork, design: Design) -> Program:
     made, unfolded, weights, plan = _plan(network, design)
     beats = -(-plan.data_bytes // design.beat_bytes)
     best: tuple[Scheduler, Stream] | None = None

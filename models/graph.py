@@ -109,6 +109,20 @@ class Softmax:
 Layer = Conv | Linear | Activation | Pool | GlobalPool | Add | Reshape | Softmax
 
 
+def operator_of(layer: Layer) -> str:
+    """What ONNX calls this kind of layer."""
+    match layer:
+        case Linear():
+            return "Gemm"
+        case Activation():
+            return "Relu" if (layer.low, layer.high) == (0.0, np.inf) else "Clip"
+        case Pool():
+            return "MaxPool" if layer.kind == "max" else "AveragePool"
+        case GlobalPool():
+            return "GlobalMaxPool" if layer.kind == "max" else "GlobalAveragePool"
+    return type(layer).__name__
+
+
 @dataclass(frozen=True)
 class Network:
     """A float network with one input and one output; make it with `build`, which checks it.
@@ -151,11 +165,11 @@ def build(name: str, input: str, input_shape: Shape, layers: tuple[Layer, ...], 
         if isinstance(layer, Conv | Linear):
             for what, array in (("weights", layer.weights), ("bias", layer.bias)):
                 if not np.isfinite(array).all():
-                    raise InputError(f"{where} ({type(layer).__name__}): {what} must be finite, not NaN or Inf")
+                    raise InputError(f"{where} ({operator_of(layer)}): {what} must be finite, not NaN or Inf")
         try:
             shapes[layer.output] = output_shape(layer, [shapes[t] for t in layer.inputs])
         except InputError as error:
-            raise InputError(f"{where} ({type(layer).__name__}): {error}") from None
+            raise InputError(f"{where} ({operator_of(layer)}): {error}") from None
     output = output or (layers[-1].output if layers else input)
     if output not in shapes:
         raise InputError(f"{name}: output {output!r} is written by no layer")

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from models.graph import Add, Conv, Linear, Shape
 from models.integer import Window
@@ -21,7 +22,10 @@ def batch_norm(reading: Reading, node: onnx.NodeProto) -> None:
         raise reading.error(node, "training_mode must be 0, not 1")
     what = ("scale", "bias", "mean", "variance")
     gain, bias, mean, variance = (reading.constant(node, i + 1, w).astype(np.float64) for i, w in enumerate(what))
-    scale = gain / np.sqrt(variance + attribute(node, "epsilon", 1e-5))
+    variance += attribute(node, "epsilon", 1e-5)
+    if not (variance > 0).all():
+        raise reading.error(node, f"variance plus epsilon must be above 0, not {variance.min():g}")
+    scale = gain / np.sqrt(variance)
     _affine(reading, node, node.input[0], scale, bias - mean * scale)
 
 
@@ -81,19 +85,20 @@ def _affine(reading: Reading, node: onnx.NodeProto, tensor: str, scale: Array, o
     if isinstance(before, Conv | Linear) and all(reading.uses[name] == 1 for name in names):
         column = scale.reshape(-1, *[1] * (before.weights.ndim - 1))
         reading.layers.remove(before)
-        reading.append(
-            node,
-            replace(
-                before,
-                output=node.output[0],
-                weights=(before.weights * column).astype(np.float32),
-                bias=(before.bias * scale + offset).astype(np.float32),
-            ),
-        )
+        weights, bias = _float32(reading, node, before.weights * column, before.bias * scale + offset)
+        reading.append(node, replace(before, output=node.output[0], weights=weights, bias=bias))
     elif len(shape) == 3:
-        weights = scale.reshape(-1, 1, 1, 1).astype(np.float32)
-        names_of_layer = reading.name(node), (names[-1],), node.output[0]
-        layer = Conv(*names_of_layer, weights, offset.astype(np.float32), Window((1, 1)), channels)
+        weights, bias = _float32(reading, node, scale.reshape(-1, 1, 1, 1), offset)
+        layer = Conv(reading.name(node), (names[-1],), node.output[0], weights, bias, Window((1, 1)), channels)
         reading.append(node, layer)
     else:
         raise reading.error(node, "scale and offset of a vector must follow a Gemm or MatMul")
+
+
+def _float32(reading: Reading, node: onnx.NodeProto, *values: Array) -> tuple[NDArray[np.float32], ...]:
+    """The values in float32. Raises InputError if they are too large for it."""
+    with np.errstate(over="ignore"):
+        found = tuple(value.astype(np.float32) for value in values)
+    if not all(np.isfinite(value).all() for value in found):
+        raise reading.error(node, "weights and bias with the scale and offset folded in must be finite, and are not")
+    return found

@@ -63,11 +63,16 @@ def read(path: str | Path) -> Network:
 def _load(path: Path) -> onnx.ModelProto:
     """The model in the file, checked and with its initialisers."""
     try:
-        model = onnx.load(path)
+        model = onnx.load(path, load_external_data=False)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
     except Exception:  # protobuf's own, and protobuf is not a dependency of ours
         raise InputError(f"{path} must be an ONNX file, and is not") from None
+    try:
+        onnx.load_external_data_for_model(model, str(path.parent))
+    except Exception as error:  # of several kinds, by version of onnx
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: weights that are kept in another file cannot be read: {reason}") from None
     try:
         checked = onnx.ModelProto()
         checked.CopyFrom(model)

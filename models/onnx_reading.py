@@ -66,7 +66,8 @@ class Reading:
         array = self.constants[name]
         if array.dtype.kind != "f":
             raise self.error(node, f"{what} {name!r} must be floating point, not {array.dtype}")
-        array = array.astype(np.float32)
+        with np.errstate(over="ignore"):  # of float64: what is too large is refused below
+            array = array.astype(np.float32)
         if not np.isfinite(array).all():
             raise self.error(node, f"{what} {name!r} must be finite, not NaN or Inf")
         return array

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from models import fuse, reference_float
 from models.errors import InputError
 from models.fuse import Chain
-from models.graph import Activation, Add, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, Softmax
+from models.graph import Activation, Add, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, Softmax, operator_of
 from models.integer import (
     HostLayer,
     IntegerNetwork,
@@ -80,7 +80,7 @@ def quantise_with(network: Network, calibration: NDArray[Any], weight_quantiser:
         try:
             fused.update(_convert(state, layer))
         except InputError as error:
-            raise InputError(f"{network.name}: layer {layer.name!r} ({type(layer).__name__}): {error}") from None
+            raise InputError(f"{network.name}: layer {layer.name!r} ({operator_of(layer)}): {error}") from None
     if not state.layers:
         raise InputError(f"{network.name}: network must have a layer that the accelerator runs, and has none")
     output = state.host_layers[-1].input if state.host_layers else state.alias[network.output]

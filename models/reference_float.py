@@ -30,11 +30,15 @@ def run(network: Network, inputs: Array) -> NDArray[np.float32]:
 
 
 def run_all(network: Network, inputs: Array) -> dict[str, NDArray[np.float32]]:
-    """Every tensor of `network` by name, each with the batch dimension in front."""
+    """Every tensor of `network` by name, each with the batch dimension in front.
+
+    What is too large for float32 becomes Inf or NaN without a warning.
+    """
     check_inputs(network, inputs)
-    tensors = {network.input: np.asarray(inputs, np.float32)}
-    for layer in network.layers:
-        tensors[layer.output] = _forward(layer, [tensors[t] for t in layer.inputs])
+    with np.errstate(over="ignore", invalid="ignore"):
+        tensors = {network.input: np.asarray(inputs, np.float32)}
+        for layer in network.layers:
+            tensors[layer.output] = _forward(layer, [tensors[t] for t in layer.inputs])
     return tensors
 
 

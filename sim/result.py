@@ -27,8 +27,9 @@ class LayerResult:
     """One layer. `cycles` is its share of the total (the shares sum to it): from the previous layer's end to its own.
 
     `stalls`: cycles in which the array did not stream, by what it waited for: "load", "post", "store" (commands of
-    these units), "program" (its command had not been dispatched), "fill" (first weights of a block),
-    "drain" (after the last sum: post-processing and storing). `events` as in `accel.events`; the
+    these units), "program" (its command had not been dispatched), "fill" (a tile's weights were shifted into the array
+    before it could stream, which a layer with few pixels cannot hide), "drain" (after the last sum: post-processing and
+    storing). `events` as in `accel.events`; the
     layers' counts sum to the program's.
     """
 

@@ -54,7 +54,11 @@ def write_network(path: Path, softmax: bool = False, names: Sequence[str] = ("co
 
 
 def write_model(
-    path: Path, nodes: Sequence[onnx.NodeProto], constants: dict[str, NDArray[Any]], shape: tuple[int, ...] = SHAPE
+    path: Path,
+    nodes: Sequence[onnx.NodeProto],
+    constants: dict[str, NDArray[Any]],
+    shape: tuple[int, ...] = SHAPE,
+    opset: int = 13,
 ) -> Path:
     """An ONNX file from input "x" (n, *shape) to the last node's output."""
     graph = helper.make_graph(
@@ -65,7 +69,7 @@ def write_model(
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
     path.write_bytes(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=10).SerializeToString()
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10).SerializeToString()
     )
     return path
 
@@ -138,6 +142,23 @@ def own_files(top: Path) -> dict[str, str]:
     write_model(top / "lrn.onnx", lrn, {})
     write_model(top / "map.onnx", conv, {"w": np.ones((3, 2, 3, 3), np.float32)})
     write_model(top / "shape.onnx", conv, {"w": np.zeros((3, 5, 3, 3), np.float32)})
+    ones = {"w": np.ones((3, 2, 3, 3), np.float32)}
+    norm = [*conv, helper.make_node("BatchNormalization", ["y", *"abmv"], ["z"], name="norm")]
+    four = {name: np.ones(3, np.float32) for name in "abmv"}
+    write_model(top / "negative.onnx", norm, ones | four | {"v": np.float32([1, -1, 1])})
+    write_model(top / "large.onnx", norm, ones | four | {"a": np.float32([1, 3e38, 1]), "v": np.zeros(3, np.float32)})
+    write_model(top / "overflow.onnx", [*conv, helper.make_node("Conv", ["y", "u"], ["z"], name="next")],
+                {"w": ones["w"] * np.float32(1e30), "u": np.full((1, 3, 1, 1), 1e30, np.float32)})  # fmt: skip
+    for name, options in (
+        ("average", {"pads": [1, 1, 1, 1]}), ("stride", {"strides": [32, 32]}), ("dilated", {"dilations": [2, 2]}),
+    ):  # fmt: skip
+        kind = "AveragePool" if name == "average" else "MaxPool"
+        opset = 19 if name == "dilated" else 13
+        pool = [helper.make_node(kind, ["x"], ["y"], name="pool", kernel_shape=[2, 2], **options)]
+        write_model(top / f"{name}.onnx", pool, {}, (2, 20, 20), opset)
+    parts = onnx.load(write_model(top / "parts.onnx", conv, ones))
+    onnx.save_model(parts, top / "parts.onnx", save_as_external_data=True, location="gone.data", size_threshold=0)
+    (top / "gone.data").unlink()
     save(top / "ranges.npy", inputs(40, 3))
     save(top / "images.npy", images)
     save(top / "labels.npy", classes_of(images))

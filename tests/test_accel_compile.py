@@ -148,7 +148,8 @@ def test_a_shortage_says_how_many_bytes(seed: int) -> None:
         if not message:
             return
         match = re.fullmatch(
-            r"(\S+): one tile needs ([\d,]+) bytes of (\w+), the design has ([\d,]+): short by ([\d,]+)", message
+            r"random: (\S+): one tile needs ([\d,]+) bytes of (\w+), the design has ([\d,]+): short by ([\d,]+)",
+            message,
         )
         assert match, message
         needs, has, short = (int(match[i].replace(",", "")) for i in (2, 4, 5))
@@ -365,7 +366,7 @@ def test_shared_weights_take_their_bits() -> None:
 def test_a_network_that_cannot_fit_is_refused_in_one_line() -> None:
     source = TensorSpec("x", (64, 12, 12), 1.0, 3)
     network = network_of(conv("conv1", source, 64, 9), source=source)
-    expected = "conv1: one tile needs 20,736 bytes of weight_bytes, the design has 2,048: short by 18,688"
+    expected = "test: conv1: one tile needs 20,736 bytes of weight_bytes, the design has 2,048: short by 18,688"
     with pytest.raises(InputError, match=f"^{expected}$"):
         compile_network(network, resized(load("edge"), weight_bytes=2048))
 
@@ -383,7 +384,7 @@ def test_what_no_command_can_express(change: dict[str, object], message: str) ->
     layer, made = conv("conv1", source, 16, 1)
     layer = replace(layer, **change)
     made = replace(made, shape=(16, *layer.window.output_size(40, 40)))
-    with pytest.raises(InputError, match=f"^conv1: {re.escape(message)}"):
+    with pytest.raises(InputError, match=f"^test: conv1: {re.escape(message)}"):
         compile_network(network_of((layer, made), source=source), load("nano"))
 
 

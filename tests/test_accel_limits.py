@@ -171,7 +171,7 @@ def test_parameters_are_short_by_whole_beats() -> None:
     ids=["pads", "stride", "reach", "start"],
 )  # fmt: skip
 def test_what_no_command_can_say_is_refused(shape: tuple[int, int, int], layers: list[Any], message: str) -> None:
-    with pytest.raises(InputError, match=f"^{message}$"):
+    with pytest.raises(InputError, match=f"^limits: {message}$"):
         compile_network(network_of(shape, *layers), design_of(4, 4))
 
 

@@ -29,8 +29,21 @@ WRONG: list[tuple[list[str], str]] = [
     (["shape.onnx"], "shape.onnx: node 'conv' (Conv): weights "),
     (["nan.onnx"], "nan.onnx: node 'conv' (Conv): weight 'w' must be finite, not NaN or Inf"),
     (
+        ["negative.onnx"],
+        "negative.onnx: node 'norm' (BatchNormalization): variance plus epsilon must be above 0, not -0.",
+    ),
+    (
+        ["large.onnx"],
+        "large.onnx: node 'norm' (BatchNormalization): weights and bias with the scale and offset folded in",
+    ),
+    (["overflow.onnx"], "overflow: tensor 'z' must be finite on the calibration set, and is not"),
+    (["average.onnx"], "average: layer 'pool' (AveragePool): average pooling with pads (1, 1, 1, 1) must have"),
+    (["stride.onnx"], "stride: pool: stride must be at most 31, not 32"),
+    (["dilated.onnx"], "dilated: pool: pooling must have dilation 1, not (2, 2)"),
+    (["parts.onnx"], "parts.onnx: weights that are kept in another file cannot be read: "),
+    (
         ["lenet-5", "--design", "short.yaml"],
-        "conv1: one tile needs 400 bytes of activation_bytes, the design has 64: short by 336",
+        "lenet-5: conv1: one tile needs 400 bytes of activation_bytes, the design has 64: short by 336",
     ),
     (["lenet-5", "--design", "huge"], "huge: design must be one of edge, large, nano or a YAML file: No such file"),
     (["lenet-5", "--design", "wrong.yaml"], "array.rows must be an integer in 1..64, not 0 (wrong.yaml:"),
@@ -73,6 +86,32 @@ def test_wrong_input(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("verb", ["simulate", "emit"])
+@pytest.mark.parametrize("option", ["design", "technique"])
+def test_options_that_are_meant_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str, option: str
+) -> None:  # fmt: skip
+    out = ["--out", str(tmp_path / "out")] if verb == "emit" else []
+    twice = [f"--{option}", "edge", f"--{option}", "nano"]
+    assert f"--{option} must be given once, not 2 times (edge, nano)" in refused(capsys, verb, "lenet-5", *twice, *out)
+
+
+def test_emit_replaces_no_file_of_others(
+    own: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its own files it does replace, and files of other names stay."""
+    command = ["emit", own["mine.onnx"], "--calibration", own["ranges.npy"], "--out", str(tmp_path)]
+    (tmp_path / "README.md").write_text("mine")
+    assert "must not hold a README.md that accel did not write, and does" in refused(capsys, *command)
+    assert content(tmp_path) == {"README.md": b"mine"}
+    (tmp_path / "README.md").rename(tmp_path / "NOTES.md")
+    assert accel(command) == 0
+    written = content(tmp_path)
+    assert written["NOTES.md"] == b"mine"
+    assert accel(command) == 0
+    assert content(tmp_path) == written
+
+
 @pytest.mark.parametrize("arguments", [["nothing"], ["--nothing"], ["emit", "lenet-5"], ["train", "lenet-5"]])
 def test_wrong_words(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     assert refused(capsys, *arguments).endswith("(see accel --help)")
@@ -108,7 +147,7 @@ def test_output_that_cannot_be_written(
     assert content(tmp_path) == {"file": b"here"}
     assert not (tmp_path / "new").exists()
     (tmp_path / "old").mkdir()
-    for name in ("compare.csv", "a"):
+    for name in ("compare.csv", "a", "expected.json"):
         (tmp_path / "old" / name).write_text("before")
     before = content(tmp_path)
     tried.clear()

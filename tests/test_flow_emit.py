@@ -97,6 +97,37 @@ def test_the_bench_sees_damage(emitted: dict[tuple[str, str], Path], tmp_path: P
     assert "0 of 1 tests passed" in found.stdout
 
 
+def with_identifiers(verilog: str) -> str:
+    """The accelerator inside a module that has the signals which cocotbext-axi asks for and it does without."""
+    head = verilog[verilog.index("module accelerator(") :]
+    ports = re.findall(r"^  (input|output) (\[\d+:0\] )?(\w+);", head[: head.index("endmodule")], re.MULTILINE)
+    more = [("output", "", "m_axi_awid"), ("output", "", "m_axi_arid")]
+    more += [("input", "", f"m_axi_{name}") for name in ("bid", "rid", "buser", "ruser")]
+    declared = ", ".join(f"{way} {width}{name}" for way, width, name in [*ports, *more])
+    connected = ", ".join(f".{name}({name})" for *_, name in ports)
+    return (
+        verilog.replace("module accelerator(", "module accelerator_alone(")
+        + f"\nmodule accelerator({declared});\n  assign m_axi_awid = 0;\n  assign m_axi_arid = 0;\n"
+        + f"  accelerator_alone alone({connected});\nendmodule\n"
+    )
+
+
+@pytest.mark.rtl
+def test_behind_axi_models_of_another_hand(tmp_path: Path) -> None:
+    """A digit through AxiRam and AxiLiteMaster of cocotbext-axi, which pause at random: the bytes are the same."""
+    folder = tmp_path / "emitted"
+    assert accel(["emit", "lenet-300-100", "--design", "nano", "-o", str(folder)]) == 0
+    verilog = folder / "accelerator.v"
+    verilog.write_text(with_identifiers(verilog.read_text()))
+    shutil.copy(Path(__file__).parent / "cocotb_axi_ram.py", folder / "cocotb_accelerator.py")
+    found = bench(folder)
+    assert "1 of 1 tests passed" in found.stdout, (found.stdout[-3000:], found.stderr[-2000:])
+    expected = bytearray((folder / "expected.bin").read_bytes())
+    expected[0] ^= 1
+    (folder / "expected.bin").write_bytes(expected)
+    assert "0 of 1 tests passed" in bench(folder).stdout
+
+
 @pytest.mark.rtl
 def test_lint(emitted: dict[tuple[str, str], Path]) -> None:
     found = bench(emitted["lenet-5", "dense"], "--lint")

@@ -69,7 +69,7 @@ def test_two_layers_of_one_name():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_weights_that_are_not_finite(value):
-    with pytest.raises(InputError, match=r"layer 'l' \(Linear\): weights must be finite"):
+    with pytest.raises(InputError, match=r"layer 'l' \(Gemm\): weights must be finite"):
         build("n", "x", (2,), (Linear("l", ("x",), "y", np.array([[1, value]], np.float32), zeros(1)),))
 
 

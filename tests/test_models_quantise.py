@@ -222,7 +222,7 @@ def test_bad_calibration(inputs, message):
         (
             [Linear("l", ("x",), "y", np.ones((1, 2**18), np.float32), np.zeros(1, np.float32))],
             (2**18,),
-            r"layer 'l' \(Linear\): sum of 262144 products and the bias must fit 32 bits",
+            r"layer 'l' \(Gemm\): sum of 262144 products and the bias must fit 32 bits",
         ),
     ],
 )

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from models import onnx_read, reference_float, zoo
@@ -8,6 +9,7 @@ from models.errors import InputError
 from models.quantise import quantise
 from models.reference_integer import quantise_input, run
 from models.share import share
+from tests.model_networks import onnxruntime_output
 
 FOREIGN = Path(__file__).parent / "data/mnist-conv/model.onnx"
 
@@ -66,3 +68,11 @@ def test_resolve(tmp_path):
         zoo.resolve("lenet")
     with pytest.raises(InputError, match="network must be one of lenet-5, lenet-300-100, not 'x'"):
         zoo.load("x")
+
+
+@pytest.mark.parametrize("name", zoo.NAMES)
+def test_the_checkpoints_agree_with_onnx_runtime(name, test_set):
+    inputs = zoo.preprocess(test_set[0][:200])
+    expected = onnxruntime_output(onnx.load(zoo.DATA / f"{name}.onnx"), inputs)
+    found = reference_float.run(zoo.load(name), inputs)
+    np.testing.assert_allclose(found, expected.reshape(found.shape), rtol=1e-4, atol=1e-4)

@@ -47,7 +47,12 @@ Labels = Annotated[str, typer.Option(metavar="FILE", help="Classes of the test i
 Images = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="Folder with IDX files, for steps that train.")
 ]
-TechniqueOption = Annotated[str, typer.Option(help="dense, shared-8, -6, -4, -3, -2, as-is, or one of the zoo.")]
+# Lists, so that an option that is given twice is refused instead of the first being forgotten.
+OneTechnique = Annotated[
+    list[str] | None,
+    typer.Option(help="dense (the default), shared-8, -6, -4, -3, -2, as-is, or one of the zoo (deep, ...)"),
+]
+OneDesign = Annotated[list[str] | None, typer.Option(help=f"{DesignHelp} [default: edge]")]
 
 
 def _network(name: str) -> tuple[Network, bool]:
@@ -57,6 +62,13 @@ def _network(name: str) -> tuple[Network, bool]:
 
 def _say(line: str) -> None:
     Console(stderr=True).print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def _one(option: str, given: list[str] | None, default: str) -> str:
+    """The value of an option that is meant to be given once."""
+    if given and len(given) > 1:
+        raise InputError(f"--{option} must be given once, not {len(given)} times ({', '.join(given)})")
+    return given[0] if given else default
 
 
 def _check_seed(seed: int) -> None:
@@ -113,8 +125,8 @@ def compare(
 @app.command()
 def simulate(
     network: NetworkArgument,
-    design: Annotated[str, typer.Option(help=DesignHelp)] = "edge",
-    technique: TechniqueOption = "dense",
+    design: OneDesign = None,
+    technique: OneTechnique = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     calibration: Calibration = "",
 ) -> None:
@@ -125,7 +137,8 @@ def simulate(
     from accel.flow.progress import progress
     from accel.flow.techniques import find
 
-    chosen, on = find(technique, network), designs_module.load(design)
+    chosen = find(_one("technique", technique, "dense"), network)
+    on = designs_module.load(_one("design", design, "edge"))
     float_network, from_zoo = _network(network)
     data = resolve(float_network, from_zoo, calibration)
     with progress(2) as advance:
@@ -146,8 +159,8 @@ def simulate(
 def emit(
     network: NetworkArgument,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the files.")],
-    design: Annotated[str, typer.Option(help=DesignHelp)] = "edge",
-    technique: TechniqueOption = "dense",
+    design: OneDesign = None,
+    technique: OneTechnique = None,
     calibration: Calibration = "",
 ) -> None:
     """Write the accelerator as Verilog, with DRAM image, register map and a self-checking test bench."""
@@ -157,7 +170,8 @@ def emit(
     from accel.flow.progress import progress
     from accel.flow.techniques import find
 
-    chosen, on = find(technique, network), designs_module.load(design)
+    chosen = find(_one("technique", technique, "dense"), network)
+    on = designs_module.load(_one("design", design, "edge"))
     float_network, from_zoo = _network(network)
     report.check_folder(out)
     data = resolve(float_network, from_zoo, calibration)

