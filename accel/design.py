@@ -6,12 +6,14 @@ what would be legal, and the line of the file.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from math import gcd
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from models import yaml_text
 from models.errors import InputError
@@ -159,39 +161,70 @@ class Design(_Section):
         return yaml.safe_dump(self.model_dump(), sort_keys=False)
 
 
-def _legal(error: dict[str, Any], value: object) -> str:
-    """One message of pydantic's, in our words: what the value must be, and what it is."""
-    context = error.get("ctx", {})
-    kind = error["type"]
-    if kind == "missing":
-        return "must be given, and is missing"
-    if kind == "extra_forbidden":
-        return "is not a field of a design"
-    if kind == "value_error":
-        return str(context["error"])
-    schema = _FIELD_RANGES.get(".".join(str(part) for part in error["loc"]))
-    legal = schema or str(context.get("expected") or error["msg"].removeprefix("Input should be "))
-    return f"must be {legal}, not {value!r}"
+NAME = "a text of letters, digits, '_', '.' and '-'"
+LANES = "a divisor of array.rows and array.cols, or null"
 
 
-def _ranges(model: type[BaseModel], prefix: str = "") -> dict[str, str]:
-    """'1..64' for each field with numeric bounds, by dotted name."""
-    found: dict[str, str] = {}
-    for name, info in model.model_fields.items():
-        annotation = info.annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            found |= _ranges(annotation, f"{prefix}{name}.")
-            continue
-        low = next((m.ge for m in info.metadata if hasattr(m, "ge")), None)
-        above = next((m.gt for m in info.metadata if hasattr(m, "gt")), None)
-        high = next((m.le for m in info.metadata if hasattr(m, "le")), None)
-        if high is not None:
-            kind = "an integer in " if annotation is int else ""
-            found[prefix + name] = f"{kind}{low}..{high}" if low is not None else f"above {above} and at most {high}"
-    return found
+def _legal_set(name: str, info: FieldInfo) -> str:
+    """What a field may be, in words."""
+    annotation = info.annotation
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return f"a mapping of {_words(annotation.model_fields)}"
+    if get_origin(annotation) is Literal:
+        return _words([repr(value) for value in get_args(annotation)], "or")
+    low = next((m.ge for m in info.metadata if hasattr(m, "ge")), None)
+    above = next((m.gt for m in info.metadata if hasattr(m, "gt")), None)
+    high = next((m.le for m in info.metadata if hasattr(m, "le")), None)
+    if high is None:
+        return NAME if name == "name" else LANES
+    kind = "an integer in " if annotation is int else ""
+    return f"{kind}{low}..{high}" if low is not None else f"above {above} and at most {high}"
 
 
-_FIELD_RANGES = _ranges(Design)
+def _words(names: Iterable[str], last: str = "and") -> str:
+    *first, end = names
+    return f"{', '.join(first)} {last} {end}" if first else end
+
+
+def _look_over(model: type[BaseModel], values: dict[Any, Any], prefix: str = "") -> tuple[str, str] | None:
+    """The dotted name of the first thing that pydantic has no good words for, and what is wrong with it.
+
+    A field that is unknown, before one that is missing because it was misspelt; a value where a section should be; a
+    truth value, which passes as a number.
+    """
+    fields = model.model_fields
+    for key in values:
+        if key not in fields:
+            what = f"{prefix.rstrip('.')}, which has" if prefix else "a design, which has"
+            return f"{prefix}{key}", f"is not a field of {what} {_words(fields)}"
+    for key, value in values.items():
+        annotation = fields[key].annotation
+        section = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+        if isinstance(value, bool) or (section and not isinstance(value, dict)):
+            return f"{prefix}{key}", f"must be {_legal_set(key, fields[key])}, not {value!r}"
+        if section and (found := _look_over(section, value, f"{prefix}{key}.")):
+            return found
+    return None
+
+
+def _field(location: Sequence[str]) -> tuple[str, FieldInfo]:
+    """The name and the description of the field that an error is about."""
+    model: Any = Design
+    for part in location[:-1]:
+        model = model.model_fields[part].annotation
+    return location[-1], model.model_fields[location[-1]]
+
+
+def _message(error: ValidationError) -> tuple[str, str]:
+    """The dotted name of the first field that is wrong, and what is wrong with it, in our words."""
+    first = error.errors()[0]
+    location = [str(part) for part in first["loc"]]
+    if first["type"] == "value_error":
+        name, _, rest = str(first["ctx"]["error"]).partition(" ")
+        return name, rest
+    if first["type"] == "missing":
+        return ".".join(location), "must be given, and is missing"
+    return ".".join(location), f"must be {_legal_set(*_field(location))}, not {first.get('input')!r}"
 
 
 def parse(text: str, where: str = "design") -> Design:
@@ -200,19 +233,17 @@ def parse(text: str, where: str = "design") -> Design:
     Raises InputError, one line that names field, value, legal set and line, for the first thing that is wrong.
     """
     values, lines = yaml_text.read(text, where, "a design")
-    try:
-        return Design.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        location = ".".join(str(part) for part in first["loc"])
-        message = _legal(dict(first), first.get("input"))
-        parts = location.split(".") if location else []
-        while parts and ".".join(parts) not in lines:
-            parts.pop()
-        named = message.split(" ", 1)[0] if not location else ""
-        at = lines.get(".".join(parts) if parts else named, lines.get(named, 1))
-        subject = f"{location} " if location else ""
-        raise InputError(f"{subject}{message} ({where}:{at})") from None
+    wrong = _look_over(Design, values)
+    if not wrong:
+        try:
+            return Design.model_validate(values)
+        except ValidationError as error:
+            wrong = _message(error)
+    name, message = wrong
+    parts = name.split(".")
+    while parts and ".".join(parts) not in lines:
+        parts.pop()
+    raise InputError(f"{name} {message} ({where}:{lines.get('.'.join(parts), 1)})")
 
 
 def names() -> list[str]:

@@ -34,8 +34,24 @@ def test_derived() -> None:
         ("cols: 16", "cols: 65", r"array\.cols must be an integer in 1\.\.64, not 65 \(x\.yaml:6\)"),
         ("rows: 16", "rows: big", r"array\.rows must be an integer in 1\.\.64, not 'big' \(x\.yaml:5\)"),
         ("axi_bits: 128", "axi_bits: 48", r"memory\.axi_bits must be 32, 64, 128, 256 or 512, not 48 \(x\.yaml:\d+\)"),
-        ("axi_bits: 128", "axi_bit: 128", r"memory\.axi_bits must be given, and is missing \(x\.yaml:\d+\)"),
-        ("name: edge", "nome: edge", r"name must be given"),
+        (
+            "axi_bits: 128",
+            "axi_bit: 128",
+            r"memory\.axi_bit is not a field of memory, which has axi_bits, .* \(x\.yaml:19\)",
+        ),
+        ("  axi_bits: 128\n", "", r"memory\.axi_bits must be given, and is missing \(x\.yaml:18\)"),
+        ("name: edge", "nome: edge", r"nome is not a field of a design, which has name, engine, .* \(x\.yaml:1\)"),
+        ("name: edge\n", "", r"^name must be given, and is missing"),
+        ("name: edge", "name: my edge", r"name must be a text of letters, digits, '_', '\.' and '-', not 'my edge'"),
+        ("name: edge", "name: 7", r"name must be a text of letters, .*, not 7 \(x\.yaml:1\)"),
+        ("name: edge", "name: edge\n1: 2", r"1 is not a field of a design, which has .* \(x\.yaml:2\)"),
+        ("  rows: 16\n  cols: 16\n", "  16\n", r"array must be a mapping of rows and cols, not 16 \(x\.yaml:4\)"),
+        ("post_lanes: null", "post_lanes: x", r"post_lanes must be a divisor of array\.rows .*, or null, not 'x'"),
+        ("clock_mhz: 400.0", "clock_mhz: true", r"clock_mhz must be above 0.* and at most 5000.*, not True"),
+        ("clock_mhz: 400.0", "clock_mhz: .nan", r"clock_mhz must be above 0.* and at most 5000.*, not nan"),
+        ("burst_beats: 64", "burst_beats: true", r"memory\.burst_beats must be 1, 2, .* or 64, not True"),
+        ("rows: 16", "rows: true", r"array\.rows must be an integer in 1\.\.64, not True"),
+        ("rows: 16", "rows: 16.0", r"array\.rows must be an integer in 1\.\.64, not 16\.0"),
         ("engine: systolic", "engine: quantum", r"engine must be 'systolic', not 'quantum' \(x\.yaml:2\)"),
         ("post_lanes: null", "post_lanes: 3", r"post_lanes must divide array\.rows 16 and array\.cols 16, not 3"),
         ("accumulator_bytes: 65536", "accumulator_bytes: 64", r"accumulator_bytes must hold 2\.\.16384 words"),
@@ -49,6 +65,11 @@ def test_bad(old: str, new: str, message: str) -> None:
         parse(GOOD.replace(old, new), "x.yaml")
     assert "\n" not in str(caught.value)
     assert re.search(r"\(x\.yaml:\d+\)$", str(caught.value))
+
+
+def test_a_field_that_is_given_twice() -> None:
+    with pytest.raises(InputError, match=r"x\.yaml:6: 'rows' is given twice"):
+        parse(GOOD.replace("rows: 16", "rows: 16\n  rows: 8"), "x.yaml")
 
 
 @pytest.mark.parametrize("text", ["", "- 1", "a: [", "just text"])
