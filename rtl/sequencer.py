@@ -6,23 +6,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from accel.commands import (
-    COMMAND_BYTES,
-    OPCODE_BITS,
-    Command,
-    Compute,
-    ConfigCompute,
-    ConfigPost,
-    End,
-    ErrorCode,
-    Load,
-    Nop,
-    Opcode,
-    Post,
-    Store,
-    Target,
-)
+from accel.commands import COMMAND_BYTES, OPCODE_BITS, Command, ErrorCode, Load, Opcode, Target
 from accel.design import Design
+from accel.legal import CONFIGURED_BY, RULES
 from accel.registers import PROGRAM_COUNT_BITS
 from rtl.layouts import layout
 from rtl.ports import COMMAND_STREAM
@@ -35,17 +21,6 @@ UNIT_OPCODES = {
     "post": (Opcode.CONFIG_POST, Opcode.POST),
     "store": (Opcode.STORE,),
 }
-# Fields that count something and must not be zero.
-NOT_ZERO: dict[type[Command], tuple[str, ...]] = {
-    Load: ("row_beats", "rows"),
-    ConfigCompute: ("stride_x", "stride_y", "dilation_x", "dilation_y", "kernel_h", "kernel_w", "in_h", "in_w"),
-    Compute: ("out_h", "out_w", "groups", "n_tiles"),
-    ConfigPost: ("win_h", "win_w", "stride_y", "stride_x", "in_h", "in_w"),
-    Post: ("out_h", "out_w", "chunks"),
-    Store: ("row_words", "rows"),
-    End: (),
-    Nop: (),
-}
 
 
 class Sequencer(wiring.Component):
@@ -53,8 +28,11 @@ class Sequencer(wiring.Component):
 
     Pushes the fetch of the first `program_count` commands at `program_offset` in the cycle of `start`; then a command
     written (`program_write`) in cycle m is read in m + 1 and pushed in m + 2, or when its queue has room. A command
-    that is illegal gives `error` for one cycle and is not pushed. `pushed_<unit>`: pulse, a counted (not configuration)
-    command was pushed. `all_complete`: these are all complete; END then pulses `finished`. Reset it before each start.
+    that is illegal (`accel.legal`) gives `error` and is not pushed. `pushed_<unit>`: pulse, a counted (not
+    configuration) command was pushed. `all_complete`: these are all complete; END then pulses `finished`.
+
+    Reset it before each start: it forgets what was configured. The configuration registers of the units keep what
+    another run left there (after power-up, zeros, with which their counters would never end).
     """
 
     def __init__(self, design: Design) -> None:
@@ -98,7 +76,14 @@ class Sequencer(wiring.Component):
                 m.d.sync += address.eq(Mux(address == depth - 1, 0, address + 1))
         command = Signal(8 * COMMAND_BYTES)
         code, go = Signal(4), Signal()
-        m.d.comb += [command.eq(Mux(self.start, self._first(), program.r_data)), code.eq(self._check(command))]
+        configured = {config: Signal(name=f"has_{config.OPCODE.name.lower()}") for config in CONFIGURED_BY.values()}
+        for config, seen in configured.items():
+            with m.If(popped & (command[:OPCODE_BITS] == config.OPCODE)):
+                m.d.sync += seen.eq(1)
+        m.d.comb += [
+            command.eq(Mux(self.start, self._first(), program.r_data)),
+            code.eq(self._check(command, configured)),
+        ]
         legal = go & (code == 0)
         for unit, opcodes in UNIT_OPCODES.items():
             o = getattr(self, f"o_{unit}")
@@ -150,49 +135,17 @@ class Sequencer(wiring.Component):
         sized = [(Const(0, member.width) | values.get(name, Const(0)))[: member.width] for name, member in layout(Load)]
         return Cat(*sized)
 
-    def _check(self, command: Value) -> Value:
+    def _check(self, command: Value, configured: dict[type[Command], Signal]) -> Value:
         """0, or the ErrorCode of an illegal command."""
         known, bad = [], []
-        for cls, names in NOT_ZERO.items():
+        for cls, rules in RULES.items():
             view = data.View(layout(cls), command)
-            wrong = [getattr(view, name) == 0 for name in names]
-            wrong += self._ranges(cls, view)
+            wrong = [rule.broken(view, self.design) for rule in rules]
+            if cls in CONFIGURED_BY:
+                wrong.append(~configured[CONFIGURED_BY[cls]])
             if len(Value.cast(view.unused)):
                 wrong.append(view.unused != 0)
             is_it = view.opcode == int(cls.OPCODE)
             known.append(is_it)
             bad.append(is_it & Cat(wrong).any())
         return Mux(Cat(known).any(), Mux(Cat(bad).any(), ErrorCode.FIELD, 0), ErrorCode.OPCODE)
-
-    def _ranges(self, cls: type[Command], view: data.View) -> list[Value]:
-        """Conditions under which a field is outside a legal set of its own."""
-        rows, cols, per_word = self.design.rows, self.design.cols, self.design.rows // self.design.lanes
-        shift = (self.design.beat_bytes - 1).bit_length()
-        if cls is Load:
-            window = Cat(
-                view.target != Target.ACTIVATION,
-                view.run == 0,
-                view.step == 0,
-                view.row_words == 0,
-                view.lane + view.run > rows,
-            )
-            return [
-                view.target > Target.PROGRAM,
-                view.window & window.any(),
-                view.dram_addr[:shift] != 0,
-                view.dram_pitch[:shift] != 0,
-            ]
-        if cls is Store:
-            return [view.dram_addr[:shift] != 0, view.dram_pitch[:shift] != 0]
-        if cls is Compute:
-            return [
-                view.weight_bits == 0,
-                view.weight_bits > 8,
-                view.rows_last == 0,
-                view.rows_last > rows,
-                view.cols_last == 0,
-                view.cols_last > cols,
-            ]
-        if cls is Post:
-            return [view.dst_chunk >= per_word, view.src_chunk >= per_word]
-        return []

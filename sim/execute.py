@@ -27,6 +27,7 @@ from accel.commands import (
     Store,
     Target,
 )
+from accel.legal import check
 from accel.program import Program
 
 FLOAT32_TERMS = 1 << 10
@@ -58,8 +59,9 @@ class _Machine:
 def execute(program: Program, codes: NDArray[np.int8]) -> NDArray[np.int8]:
     """Run the program on int8 input codes (N, C, H, W); returns the output codes (N, C, H, W).
 
-    Raises ExecutionError if a command leaves a memory.
+    Raises ExecutionError if a command leaves a memory, IllegalCommandError if one is illegal by itself.
     """
+    check(program.design, program.commands)
     outputs = []
     per_input = (program.dram_bytes - _boundary(program)) + _buffer_bytes(program)
     step = int(max(1, min(256, BATCH_BYTES // max(1, per_input))))
@@ -74,7 +76,8 @@ def execute(program: Program, codes: NDArray[np.int8]) -> NDArray[np.int8]:
 
 
 def execute_memory(program: Program, codes: NDArray[np.int8]) -> NDArray[np.uint8]:
-    """The whole DRAM content (dram_bytes) after running one input (C, H, W)."""
+    """The whole DRAM content (dram_bytes) after running one input (C, H, W). Raises as `execute` does."""
+    check(program.design, program.commands)
     machine = _make(program, codes[None])
     for command in program.commands:
         action = _ACTIONS.get(type(command))

@@ -28,6 +28,7 @@ from accel.design import Design
 from accel.events import Event
 from accel.latency import DONE_CYCLES, QUEUE_DEPTH, SEQUENCER_INTERVAL
 from accel.layout import beats
+from accel.legal import check
 from accel.program import Program
 from sim.step import Step
 from sim.timing_compute import ComputeTiming
@@ -75,7 +76,10 @@ class DeadlockError(Exception):
 
 
 def time_program(program: Program) -> Timing:
-    """Time every command of the program. Raises DeadlockError where the hardware would end in TIMEOUT."""
+    """Time every command of the program.
+
+    Raises DeadlockError where the hardware would end in TIMEOUT, IllegalCommandError where it would end in FIELD.
+    """
     return time_commands(program.design, program.commands, program.program_offset, program.first_fetch)
 
 
@@ -86,6 +90,7 @@ def first_fetch(design: Design, program_offset: int, count: int) -> Load:
 
 def time_commands(design: Design, commands: tuple[Command, ...], program_offset: int, fetch_count: int) -> Timing:
     """As `time_program`, of bare commands."""
+    check(design, commands)
     units: dict[str, Any] = {
         "load": LoadTiming(design),
         "compute": ComputeTiming(design),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from functools import cache
 from random import Random
@@ -37,6 +37,7 @@ UNIT_OF = {Load: "load", ConfigCompute: "compute", Compute: "compute", ConfigPos
 UNITS = ("load", "compute", "post", "store")
 COUNTED = (Load, Compute, Post, Store)
 FIRST = 6  # commands of the first fetch in these tests
+CONFIGURATION: list[Command] = [ConfigCompute(), ConfigPost()]  # what COMPUTE and POST need before them
 
 
 @cache
@@ -138,7 +139,8 @@ def draw_legal(rng: Random, kind: type[Command]) -> Command:
 @given(st.randoms(use_true_random=False))
 def test_order_and_cycles_of_dispatch(rng: Random) -> None:
     kinds = [Load, ConfigCompute, Compute, ConfigPost, Post, Store, Nop]
-    commands = [draw_legal(rng, rng.choice(kinds)) for _ in range(rng.randint(1, 20))] + [End()]
+    commands = [draw_legal(rng, kind) for kind in (ConfigPost, ConfigCompute)]
+    commands += [draw_legal(rng, rng.choice(kinds)) for _ in range(rng.randint(1, 20))] + [End()]
     seed, room = rng.getrandbits(32), rng.choice([100, 50, 20])
 
     def ready(unit: str, cycle: int) -> bool:
@@ -186,9 +188,11 @@ def test_a_first_fetch_of_nothing_or_not_aligned_is_an_error(offset: int, count:
     assert (run.error, run.pushes) == (ErrorCode.FIELD, [])
 
 
-def error_of(word: bytes) -> int:
-    run = Run([word], [3], cycles=12)
-    assert len(run.pushes) == 1 + (run.error == 0 and word[0] & 15 not in (End.OPCODE, Nop.OPCODE))
+def error_of(word: bytes, before: Sequence[Command] = CONFIGURATION) -> int:
+    """The error of a command behind others that are legal."""
+    words = [*(command.encode() for command in before), word]
+    run = Run(words, list(range(3, 3 + len(words))), cycles=12 + 2 * len(words))
+    assert len(run.pushes) == 1 + len(before) + (run.error == 0 and word[0] & 15 not in (End.OPCODE, Nop.OPCODE))
     return run.error
 
 
@@ -240,6 +244,14 @@ BAD = [
 def test_illegal_fields(good: Command, change: dict[str, int]) -> None:
     assert error_of(good.encode()) == 0
     assert error_of(replace(good, **change).encode()) == ErrorCode.FIELD
+
+
+@pytest.mark.parametrize(("command", "needs"), [(Compute(), ConfigCompute()), (Post(), ConfigPost())], ids=["c", "p"])
+def test_nothing_runs_before_its_configuration(command: Command, needs: Command) -> None:
+    other = next(c for c in CONFIGURATION if c != needs)
+    assert error_of(command.encode(), []) == ErrorCode.FIELD
+    assert error_of(command.encode(), [other]) == ErrorCode.FIELD
+    assert error_of(command.encode(), [needs]) == 0
 
 
 def test_a_command_too_many_is_an_error() -> None:

@@ -10,7 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel.commands import COMMAND_BYTES, Command, Compute, ConfigPost, End, ErrorCode, Load, Post, Store, Target
+from accel.commands import (
+    COMMAND_BYTES,
+    Command,
+    Compute,
+    ConfigCompute,
+    ConfigPost,
+    End,
+    ErrorCode,
+    Load,
+    Post,
+    Store,
+    Target,
+)
 from accel.compile import compile_network
 from accel.design import Design
 from accel.events import Event
@@ -103,11 +115,14 @@ WIDE_LOAD = Load(dram_addr=1024, target=Target.WEIGHT, row_beats=200)
         ([replace(WIDE_LOAD, dst_addr=(1 << 20) - 1)], ErrorCode.BUFFER_RANGE),
         ([replace(WIDE_LOAD, target=Target.PARAMETER, dst_addr=60)], ErrorCode.BUFFER_RANGE),
         ([replace(WIDE_LOAD, target=Target.ACTIVATION, dst_addr=(1 << 19) + 499)], ErrorCode.BUFFER_RANGE),
-        ([Compute(acc_addr=50)], ErrorCode.BUFFER_RANGE),
+        ([Compute()], ErrorCode.FIELD),  # of a tensor that no CONFIG_COMPUTE has described
+        ([Post()], ErrorCode.FIELD),
+        ([ConfigPost(), Compute()], ErrorCode.FIELD),
+        ([ConfigCompute(), Post()], ErrorCode.FIELD),
+        ([ConfigCompute(), Compute(acc_addr=50)], ErrorCode.BUFFER_RANGE),
         ([ConfigPost(), Post(dst_addr=500)], ErrorCode.BUFFER_RANGE),
-        ([Post()], ErrorCode.TIMEOUT),  # a window that no CONFIG_POST has described,
-        ([Compute(wait_load=2)], ErrorCode.TIMEOUT),
-        ([Post(wait_store=1)], ErrorCode.TIMEOUT),
+        ([ConfigCompute(), Compute(wait_load=2)], ErrorCode.TIMEOUT),
+        ([ConfigPost(), Post(wait_store=1)], ErrorCode.TIMEOUT),
         ([Store(wait_compute=(1 << 20) - 1, dram_addr=2048)], ErrorCode.TIMEOUT),
         ([Load(dram_addr=0, target=Target.PROGRAM, row_beats=80)], ErrorCode.PROGRAM_OVERFLOW),
     ],
@@ -128,7 +143,14 @@ def test_commands_that_are_no_commands(built: Built, sound: tuple[Case, int]) ->
 
 
 def test_more_commands_than_the_buffer_holds(built: Built, sound: tuple[Case, int]) -> None:
-    ends_with(built, sound, bare([Compute(wait_store=1)] * 40), ErrorCode.PROGRAM_OVERFLOW)
+    ends_with(built, sound, bare([Store(wait_load=9)] * 40), ErrorCode.PROGRAM_OVERFLOW)
+
+
+@pytest.mark.parametrize("command", [Compute(), Post()], ids=["compute", "post"])
+def test_a_configuration_ends_with_its_run(built: Built, sound: tuple[Case, int], command: Command) -> None:
+    """What another run has left in the configuration registers is not used."""
+    failed = built.run([sound[0], bare([command, End()])])[1]
+    assert (failed.done, failed.error) == (True, ErrorCode.FIELD)
 
 
 @pytest.mark.parametrize("beat", [0, 3, 17, 40])
@@ -143,7 +165,7 @@ def test_dram_that_is_too_small(built: Built, sound: tuple[Case, int]) -> None:
 
 
 def test_without_a_watchdog_waits_are_forever(built: Built) -> None:
-    outcome = built.run([replace(bare([Compute(wait_load=2), End()]), watchdog=0, max_cycles=3 * WATCHDOG)])[0]
+    outcome = built.run([replace(bare([Store(wait_load=2), End()]), watchdog=0, max_cycles=3 * WATCHDOG)])[0]
     assert not outcome.done
 
 

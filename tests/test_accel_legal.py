@@ -1,0 +1,62 @@
+"""The rules of legal commands as the simulator applies them; tests/test_rtl_sequencer.py shows the same of hardware."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+
+import numpy as np
+import pytest
+
+from accel.commands import COMMANDS, Command, Compute, ConfigCompute, ConfigPost, End, Load, Nop, Post
+from accel.layout import WordTensor
+from accel.legal import IllegalCommandError, check
+from accel.program import Placement, Program
+from sim.execute import execute, execute_memory
+from sim.timing import time_commands
+from tests.test_rtl_sequencer import BAD, CONFIGURATION, design_of, draw_legal
+
+ORDER = [
+    ([Compute(), End()], "command 0 comes before the first ConfigCompute"),
+    ([ConfigPost(), Compute(), End()], "command 1 comes before the first ConfigCompute"),
+    ([Post(), End()], "command 0 comes before the first ConfigPost"),
+    ([ConfigCompute(), Post(), ConfigPost(), End()], "command 1 comes before the first ConfigPost"),
+]
+
+
+def program_of(commands: Sequence[Command]) -> Program:
+    place = Placement("x", 0, WordTensor(1, 1, 1, 1, 1))
+    layer_of = (-1,) * len(commands)
+    image = np.zeros(64, np.uint8)
+    return Program("bare", design_of(), tuple(commands), layer_of, (), image, 64, 0, len(commands), place, place)
+
+
+@pytest.mark.parametrize(("commands", "message"), ORDER, ids=range(len(ORDER)))
+def test_nothing_runs_before_its_configuration(commands: list[Command], message: str) -> None:
+    codes = np.zeros((1, 1, 1, 1), np.int8)
+    for refuses in (
+        lambda: check(design_of(), commands),
+        lambda: time_commands(design_of(), tuple(commands), 0, len(commands)),
+        lambda: execute(program_of(commands), codes),
+        lambda: execute_memory(program_of(commands), codes[0]),
+    ):
+        with pytest.raises(IllegalCommandError, match=message):
+            refuses()
+
+
+@pytest.mark.parametrize(("good", "change"), BAD, ids=str)
+def test_illegal_fields(good: Command, change: dict[str, int]) -> None:
+    check(design_of(), [*CONFIGURATION, good])
+    with pytest.raises(IllegalCommandError, match=r"command 2: \w+ must not be"):
+        check(design_of(), [*CONFIGURATION, replace(good, **change)])
+
+
+@pytest.mark.parametrize("kind", COMMANDS.values(), ids=lambda c: c.__name__)
+def test_what_the_sequencer_lets_pass_is_legal(kind: type[Command]) -> None:
+    for seed in range(50):
+        check(design_of(), [*CONFIGURATION, draw_legal(Random(seed), kind)])
+
+
+def test_what_stands_behind_the_end_does_not_matter() -> None:
+    check(design_of(), [Nop(), End(), Compute(), Load(rows=0)])
