@@ -59,6 +59,7 @@ class ErrorCode(IntEnum):
     AXI_RESPONSE = 5  # SLVERR or DECERR
     TIMEOUT = 6  # nothing happened for WATCHDOG cycles: commands wait for what never comes
     PROGRAM_OVERFLOW = 7  # a fetch brought more commands than the program buffer holds
+    ABORTED = 8  # CONTROL asked for it
 
 
 def _bits(bits: int, signed: bool = False, default: int = 0) -> Any:

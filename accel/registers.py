@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from accel.events import Event
 
-VERSION = 0x0001_0000
+VERSION = 0x0001_0001
 COUNTER_BASE = 0x100
 PROGRAM_COUNT_BITS = 13
 WATCHDOG_RESET = 1 << 20
@@ -33,7 +33,12 @@ class Register:
 
 
 REGISTERS = (
-    Register("CONTROL", 0x00, "wo", "bit 0: write 1 to start (ignored while busy)"),
+    Register(
+        "CONTROL",
+        0x00,
+        "wo",
+        "bit 0: write 1 to start (ignored while busy); bit 1: write 1 to abort (ignored unless busy)",
+    ),
     Register("STATUS", 0x04, "w1c", "bit 0: busy; bit 1: done (write 1 to clear); bit 2: stopped by an error"),
     Register("IRQ_ENABLE", 0x08, "rw", "bit 0: irq follows done", bits=1),
     Register("ERROR", 0x0C, "ro", "code of the first error since the last start (0: none)"),

@@ -16,6 +16,7 @@ class Control(wiring.Component):
     wrong; the first is kept in `error` until the next start, and `halt` says that there is one. `watchdog` cycles
     without `active` (something made progress) are ErrorCode.TIMEOUT; 0 = never. If after an error the bus is neither
     quiet nor active for as long again, `done` comes nevertheless: such a bus needs the hardware reset before a start.
+    `abort` is an error as others are (ABORTED), for a run that makes progress but should not go on.
     """
 
     def __init__(self) -> None:
@@ -25,6 +26,7 @@ class Control(wiring.Component):
                 "busy": In(1),
                 "finished": In(1),
                 "errors": In(4),
+                "abort": In(1),
                 "active": In(1),
                 "quiet": In(1),
                 "watchdog": In(32),
@@ -47,6 +49,8 @@ class Control(wiring.Component):
         with m.If(self.busy & ~self.halt & ~self.finished & ~ended):
             with m.If(self.errors != 0):
                 m.d.sync += [self.error.eq(self.errors), still.eq(0)]
+            with m.Elif(self.abort):
+                m.d.sync += [self.error.eq(ErrorCode.ABORTED), still.eq(0)]
             with m.Elif(expired):
                 m.d.sync += [self.error.eq(ErrorCode.TIMEOUT), still.eq(0)]
         with m.If(self.active):

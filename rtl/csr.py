@@ -16,9 +16,11 @@ WRITABLE = {register.name: register for register in REGISTERS if register.access
 
 class Csr(wiring.Component):
     """The registers of `accel.registers`. `start`: one-cycle pulse, its cycle is cycle 0; `busy`: from 1 to `done`.
+    `abort`: one-cycle pulse while busy.
 
     `done`: pulse from the control, with `error` valid from then on. `event_<name>`: by how much a counter grows in this
-    cycle, `widths[event]` bits; CYCLES counts `busy`, so that it ends as the number of the cycle of `done`.
+    cycle, `widths[event]` bits; CYCLES counts `busy`, so that it ends as the number of the cycle of `done`. What units
+    do after that (a run that was stopped leaves them in the middle of something) is not counted.
 
     A write is taken when address and data are both offered, byte by byte as `wstrb` says; it is answered in the next
     cycle, as is a read. Offsets that are not in the map read as 0 and ignore writes. Every response is OKAY.
@@ -31,6 +33,7 @@ class Csr(wiring.Component):
                 "lite": Out(LITE_SLAVE),
                 "irq": Out(1),
                 "start": Out(1),
+                "abort": Out(1),
                 "done": In(1),
                 "error": In(4),
                 "busy": Out(1),
@@ -75,7 +78,11 @@ class Csr(wiring.Component):
             m.d.sync += lite.bvalid.eq(1)
         word = lite.awaddr[2:]
         first = write & lite.wstrb[0]
-        m.d.comb += self.start.eq(first & (word == OFFSETS["CONTROL"] // 4) & lite.wdata[0] & ~self.busy)
+        control = first & (word == OFFSETS["CONTROL"] // 4)
+        m.d.comb += [
+            self.start.eq(control & lite.wdata[0] & ~self.busy),
+            self.abort.eq(control & lite.wdata[1] & self.busy),
+        ]
         with m.If(first & (word == OFFSETS["STATUS"] // 4) & lite.wdata[1] & ~self.done):
             m.d.sync += ended.eq(0)
         for name, register in WRITABLE.items():
@@ -109,8 +116,9 @@ class Csr(wiring.Component):
         values: dict[int, Value] = {}
         for event in Event:
             counter = Signal(64, name=f"count_{event.name.lower()}")
-            amount = self.busy if event is Event.CYCLES else getattr(self, f"event_{event.name.lower()}")
-            m.d.sync += counter.eq(counter + amount)
+            amount = Const(1) if event is Event.CYCLES else getattr(self, f"event_{event.name.lower()}")
+            with m.If(self.busy):
+                m.d.sync += counter.eq(counter + amount)
             with m.If(self.start):
                 m.d.sync += counter.eq(0)
             values[counter_offset(event)] = counter[:32]

@@ -59,6 +59,7 @@ class Accelerator(wiring.Component):
             control.start.eq(start),
             control.busy.eq(csr.busy),
             control.watchdog.eq(csr.watchdog),
+            control.abort.eq(csr.abort),
             csr.done.eq(control.done),
             csr.error.eq(control.error),
             sequencer.program_offset.eq(csr.program_offset),

@@ -52,6 +52,16 @@ def test_an_error_halts_and_done_waits_for_the_bus() -> None:
     assert (dones, halts[0], halts[-1], code) == ([12], 6, 19, 3)
 
 
+def test_an_abort_is_an_error_like_others() -> None:
+    dones, halts, code = run(20, abort={5: 1, 6: 0}, active={0: 1}, quiet={0: 0, 12: 1})
+    assert (dones, halts[0], code) == ([12], 6, ErrorCode.ABORTED)
+
+
+def test_an_abort_that_comes_too_late_changes_nothing() -> None:
+    assert run(20, abort={7: 1, 9: 0}, finished={7: 1, 8: 0}, quiet={0: 1}) == ([8], [], 0)
+    assert run(20, abort={5: 1, 8: 0}, errors={5: 3, 6: 0}, quiet={0: 1})[2] == 3
+
+
 @pytest.mark.parametrize("watchdog", [1, 5, 6])
 def test_the_watchdog_counts_cycles_without_activity(watchdog: int) -> None:
     dones, halts, code = run(40, watchdog, active={0: 1, 10: 0}, quiet={0: 1})

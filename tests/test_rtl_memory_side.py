@@ -63,6 +63,7 @@ class MemorySide(wiring.Component):
                 "start": In(1),
                 "program_count": In(13),
                 "watchdog": In(32),
+                "abort": In(1),
                 "read": Out(read_master(bits)),
                 "write": Out(write_master(bits)),
                 "done": Out(1),
@@ -117,6 +118,7 @@ class MemorySide(wiring.Component):
             control.active.eq(self.read.rvalid | self.write.wvalid | self.write.bvalid | sequencer.event_commands),
             control.quiet.eq(loader.idle & storer.idle),
             control.watchdog.eq(self.watchdog),
+            control.abort.eq(self.abort),
             self.done.eq(control.done),
             self.error.eq(control.error),
         ]
@@ -128,7 +130,15 @@ def bench_of(bits: int) -> Bench:
     return Bench(MemorySide(design_of(bits)))
 
 
-def run(bits: int, commands: list[Command], count: int, design: Design, stalls: Random | None = None, limit: int = 0):
+def run(
+    bits: int,
+    commands: list[Command],
+    count: int,
+    design: Design,
+    stalls: Random | None = None,
+    limit: int = 0,
+    abort: int = -1,
+):
     """Cycle of done, error, commands counted, and the memories."""
     image = np.random.default_rng(2).integers(0, 256, DRAM_BYTES).astype(np.uint8)
     program = b"".join(command.encode() for command in commands)
@@ -144,6 +154,7 @@ def run(bits: int, commands: list[Command], count: int, design: Design, stalls: 
         ctx.set(unit.watchdog, limit)
         for cycle in range(20000):
             ctx.set(unit.start, cycle == 0)
+            ctx.set(unit.abort, cycle == abort)
             reads.drive(ctx, unit.read, cycle)
             writes.drive(ctx, unit.write, cycle)
             reads.observe(tuple(ctx.get(value) for value in reads.watched(unit.read)), cycle)
@@ -264,3 +275,13 @@ def test_errors_end_the_run_with_an_empty_bus(bad: Command, code: ErrorCode, see
     _, error, _, reads, writes = run(64, commands, len(commands), design_of(64), Random(seed), 400)
     assert error == code
     assert (reads.in_flight, writes.in_flight) == (0, 0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 450), st.integers(0, 1 << 16))
+def test_an_abort_ends_the_run_with_an_empty_bus(cycle: int, seed: int) -> None:
+    """Whatever is in flight: at most one burst of four beats each way is sent on, with every handshake stalled."""
+    commands = [*STREAM, *STREAM, End()]
+    done, error, _, reads, writes = run(64, commands, len(commands), design_of(64), Random(seed), abort=cycle)
+    assert (error, reads.in_flight, writes.in_flight) == (ErrorCode.ABORTED, 0, 0)
+    assert done < cycle + 150

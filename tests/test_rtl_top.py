@@ -22,11 +22,14 @@ from accel.commands import (
     Post,
     Store,
     Target,
+    decode,
 )
 from accel.compile import compile_network
 from accel.design import Design
 from accel.events import Event
 from accel.gemm import gemm_network
+from accel.latency import SEQUENCER_INTERVAL
+from accel.legal import IllegalCommandError, check
 from models.reference_integer import run
 from sim.timing import time_program
 from tests.draw import draw_network
@@ -35,6 +38,7 @@ from tests.verilator_bench import Built, Case, Outcome, case_of
 pytestmark = pytest.mark.rtl
 WATCHDOG = 3000
 MOST_CYCLES = 60_000
+ABORT_CYCLES = 2_000  # in which a run that is aborted must be done, whatever its memory does
 
 
 def design_of() -> Design:
@@ -169,11 +173,83 @@ def test_without_a_watchdog_waits_are_forever(built: Built) -> None:
     assert not outcome.done
 
 
+FOR_EVER = [ConfigCompute(kernel_h=127, kernel_w=127), Compute(groups=16383), End()]
+
+
+def test_legal_work_of_centuries_can_be_aborted(built: Built, sound: tuple[Case, int]) -> None:
+    case = replace(bare(FOR_EVER), abort_cycle=5000)
+    outcome = ends_with(built, sound, case, ErrorCode.ABORTED)
+    assert 5000 <= outcome.cycles < 5000 + 20
+    assert 500 < outcome.events[Event.STREAM_CYCLES] <= outcome.cycles
+
+
+@pytest.mark.parametrize("stall_seed", [0, 1, 2])
+def test_a_run_can_be_aborted_at_any_time(built: Built, sound: tuple[Case, int], stall_seed: int) -> None:
+    """Each is followed by an exact run, on a bus that is empty when done is raised (the bench sees to that)."""
+    good, cycles = sound
+    at = [*range(0, 40), *range(40, cycles, cycles // 40)]
+    cases = [replace(good, abort_cycle=cycle, stall_seed=stall_seed) for cycle in at]
+    outcomes = built.run([case for aborted in cases for case in (aborted, good)])
+    for cycle, aborted, after in zip(at, outcomes[::2], outcomes[1::2], strict=True):
+        assert (aborted.done, aborted.error, aborted.status) == (True, ErrorCode.ABORTED, 6)
+        assert aborted.cycles < cycle + ABORT_CYCLES
+        assert (after.done, after.error, after.cycles) == (True, 0, cycles)
+
+
+def test_an_abort_after_the_end_changes_nothing(built: Built, sound: tuple[Case, int]) -> None:
+    good, cycles = sound
+    late = built.run([replace(good, abort_cycle=cycles + 9)])[0]
+    assert (late.error, late.cycles) == (0, cycles)
+
+
+def dispatched(case: Case, design: Design) -> list[Command]:
+    """The commands of a program as the sequencer gets them: as fetched, up to what is no command or the END."""
+    found: list[Command] = []
+    fetches = [(case.program_offset, case.program_count * COMMAND_BYTES)]
+    for at, size in fetches:
+        size = -(-size // design.beat_bytes) * design.beat_bytes
+        for first in range(at, min(at + size, len(case.memory) - COMMAND_BYTES + 1), COMMAND_BYTES):
+            try:
+                command = decode(case.memory[first : first + COMMAND_BYTES].tobytes())
+                check(design, [ConfigCompute(), ConfigPost(), command])
+            except (ValueError, IllegalCommandError):
+                return found
+            found.append(command)
+            if isinstance(command, End) or len(found) > MOST_CYCLES:  # a program may fetch itself again and again
+                return found
+            if isinstance(command, Load) and command.target == Target.PROGRAM:
+                rows = (command.dram_addr + row * command.dram_pitch for row in range(command.rows))
+                fetches += [(row, command.row_beats * design.beat_bytes) for row in rows]
+    return found
+
+
+def least_cycles(case: Case, design: Design) -> int:
+    """How long the program takes at least: what its busiest unit has to do."""
+    work = dict.fromkeys(("load", "compute", "post", "store"), 0)
+    config, windows = ConfigCompute(), ConfigPost()
+    commands = dispatched(case, design)
+    for c in commands:
+        match c:
+            case ConfigCompute():
+                config = c
+            case ConfigPost():
+                windows = c
+            case Load():
+                work["load"] += c.rows * c.row_beats
+            case Compute():
+                work["compute"] += c.n_tiles * c.groups * config.kernel_h * config.kernel_w * c.out_h * c.out_w
+            case Post():
+                work["post"] += c.chunks * c.out_h * c.out_w * windows.win_h * windows.win_w
+            case Store():
+                work["store"] += c.rows * c.row_words
+    return max(len(commands) * SEQUENCER_INTERVAL, *work.values())
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_damaged_programs(built: Built, sound: tuple[Case, int], rng: Random) -> None:
-    """Flipped bits anywhere in a program: the hardware ends, or works on; it stays within DRAM_SIZE (the bench sees to
-    that), and a sound program runs exactly after it.
+    """Flipped bits anywhere in a program: the hardware ends; it stays within DRAM_SIZE (the bench sees to that), and a
+    sound program runs exactly after it. A program that must be aborted is one that has so much to do.
     """
     try:
         program = compile_network(draw_network(rng, layers=2, size=5, channels=8), built.design)
@@ -187,15 +263,13 @@ def test_damaged_programs(built: Built, sound: tuple[Case, int], rng: Random) ->
         at = program.program_offset * 8 + rng.randrange(len(program.commands) * COMMAND_BYTES * 8)
         memory[at // 8] ^= 1 << at % 8
     case = replace(
-        case, memory=memory, watchdog=WATCHDOG, max_cycles=MOST_CYCLES, stall_seed=rng.choice([0, rng.getrandbits(16)])
-    )
+        case, memory=memory, watchdog=WATCHDOG, max_cycles=MOST_CYCLES + ABORT_CYCLES, abort_cycle=MOST_CYCLES,
+        stall_seed=rng.choice([0, rng.getrandbits(16)]),
+    )  # fmt: skip
     good, cycles = sound
-    failed = built.run([case])[0]
-    if failed.done:
-        failed, after = built.run([case, good])
-        assert (after.done, after.error, after.cycles) == (True, 0, cycles)
-    else:  # a legal command may ask for 2**40 cycles of work
-        events = failed.events
-        work = events[Event.STREAM_CYCLES] + events[Event.READ_BEATS] + events[Event.WRITE_BEATS]
-        work += events[Event.ACC_READS] + events[Event.ACT_READS] + events[Event.POST_OUTPUTS]
-        assert work > MOST_CYCLES // 20
+    failed, after = built.run([case, good])
+    assert failed.done
+    if failed.error == ErrorCode.ABORTED:
+        # Stalls make a run some times longer than it would be without them.
+        assert least_cycles(case, built.design) > MOST_CYCLES // 10
+    assert (after.done, after.error, after.cycles) == (True, 0, cycles)

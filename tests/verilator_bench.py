@@ -39,13 +39,15 @@ class Case:
     watchdog: int = 100_000
     dram_size: int | None = None
     bad_read_beat: int = NEVER
+    abort_cycle: int = NEVER
 
     def encode(self) -> bytes:
         """The file that bench.cpp reads."""
         size = len(self.memory) if self.dram_size is None else self.dram_size
         header = [
             DRAM_BASE, size, self.program_offset, self.program_count, self.latency_cycles, self.beat_interval_cycles,
-            self.stall_seed, self.max_cycles, self.watchdog, self.bad_read_beat, len(self.memory),
+            self.stall_seed, self.max_cycles, self.watchdog, self.bad_read_beat, self.abort_cycle,
+            len(self.memory),
         ]  # fmt: skip
         return np.array(header, np.uint64).tobytes() + self.memory.tobytes()
 

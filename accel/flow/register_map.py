@@ -21,6 +21,7 @@ ERRORS = {
     ErrorCode.AXI_RESPONSE: "the memory answered SLVERR or DECERR",
     ErrorCode.TIMEOUT: "nothing happened for WATCHDOG cycles",
     ErrorCode.PROGRAM_OVERFLOW: "a fetch brought more commands than the program buffer holds",
+    ErrorCode.ABORTED: "bit 1 of CONTROL was written",
 }
 INTRODUCTION = """\
 # Register map
@@ -29,6 +30,9 @@ INTRODUCTION = """\
 
 A run: write `DRAM_BASE`, `DRAM_SIZE`, `PROGRAM_OFFSET` and `PROGRAM_COUNT`, then 1 to `CONTROL`. When `irq` rises (or
 bit 1 of `STATUS` is set), `ERROR` says whether it ended well. Write 2 to `STATUS` before the next run.
+
+The watchdog ends a run in which nothing happens any more. A run that works for longer than it should is stopped by
+writing 2 to `CONTROL`: bursts in flight are completed, then the run is done with the error ABORTED.
 """
 
 

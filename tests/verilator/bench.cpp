@@ -8,6 +8,7 @@
 //
 // The memory is that of docs/architecture.md, "Timing contract"; with `stall_seed` every handshake waits at random. Broken
 // protocol (a burst that crosses 4 KiB or leaves the memory, an offer that changes) ends the program with status 1.
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -21,7 +22,7 @@
 
 struct Case {
     uint64_t dram_base, dram_size, program_offset, program_count, latency, interval, stall_seed, max_cycles, watchdog,
-        bad_read_beat, memory_bytes;
+        bad_read_beat, abort_cycle, memory_bytes;
 };
 struct Outcome {
     uint64_t done, cycles, error, status, read_beats, write_beats, run_cycles;
@@ -226,7 +227,9 @@ static void run(Machine& machine, const char* case_path, const char* out_path) {
     uint64_t start = machine.cycle - 1;  // the cycle of the handshake is cycle 0 of the run
     Outcome outcome{};
     do machine.step();
-    while (!machine.irq && machine.cycle - start < now.max_cycles);
+    while (!machine.irq && machine.cycle - start < std::min(now.max_cycles, now.abort_cycle));
+    if (!machine.irq && now.abort_cycle < now.max_cycles) machine.write(CONTROL, 2);
+    while (!machine.irq && machine.cycle - start < now.max_cycles) machine.step();
     // irq is seen one cycle after done
     outcome.done = machine.irq;
     outcome.cycles = machine.cycle - 1 - start - 1;
