@@ -9,7 +9,10 @@ the other units have completed the number of commands that its `wait_*` fields s
 configuration commands are not counted). This is decoupled access/execute with tokens, written as counts.
 
 Addresses. DRAM addresses are byte offsets from the CSR's base. Buffer addresses are in words (see
-`accel.layout`). An activation address is bank * 2**19 + word; an accumulator address is bank * 2**14 + word.
+`accel.layout`). An activation address is bank * 2**19 + word; an accumulator address is bank * 2**14 + word. Sums of
+addresses and steps are modulo 2**19 (accumulator source of POST: 2**14) inside the bank that the command names; the
+rows of LOAD and STORE are modulo 2**20, a row lies in one bank. An address that is used and lies outside its memory
+stops the hardware with ErrorCode.BUFFER_RANGE.
 """
 
 from __future__ import annotations
@@ -55,7 +58,7 @@ class ErrorCode(IntEnum):
     OPCODE = 1  # illegal opcode
     FIELD = 2  # a field has an illegal value (zero count, weight_bits not 1..8, unknown target)
     DRAM_RANGE = 3  # a burst would leave [0, DRAM_SIZE)
-    BUFFER_RANGE = 4  # a write outside an on-chip buffer (it is suppressed)
+    BUFFER_RANGE = 4  # an address outside an on-chip memory (nothing that follows from it is written)
     AXI_RESPONSE = 5  # SLVERR or DECERR
     TIMEOUT = 6  # nothing happened for WATCHDOG cycles: commands wait for what never comes
     PROGRAM_OVERFLOW = 7  # a fetch brought more commands than the program buffer holds
@@ -218,7 +221,7 @@ class Post(Command):
         for wy in win_h, wx in win_w:  iy = iy0 + oy * stride_y + wy;  ix likewise; skipped if outside in_h x in_w
             accumulator source: chunk q % (C/P) of acc[src_addr + (q // (C/P)) * src_plane + offset]
             activation source:  chunk s % (R/P) of act[src_addr + (s // (R/P)) * src_plane + offset], s = src_chunk + q
-            with offset = (iy - iy0) * src_row_pitch + (ix - ix0)
+            with offset = oy * src_row_step + wy * src_row_pitch + ox * stride_x + wx
         v = max or sum over the window (an element outside contributes nothing to max, res_zero_point to sum)
         y = round_shift((v + bias) * multiplier, shift) + zero_point  with the record param_addr + q, or the uniform one
         y += round_shift((act[res_addr + same offset as the output] - res_zero_point) * res_multiplier, res_shift)

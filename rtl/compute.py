@@ -23,7 +23,8 @@ class ComputeUnit(wiring.Component):
     A command is popped into the feeder's slot when that is empty or being emptied; a COMPUTE also needs its waits and
     a weight issue that is free or issues its last row. So commands follow each other without a bubble.
 
-    `done`: a COMPUTE's last accumulator word is written. `idle` from the cycle after the last done.
+    `done`: a COMPUTE's last accumulator word is written. `idle` from the cycle after the last done. An address outside
+    a memory is an error long before what was read there could be written: the array is longer than the way to `halt`.
     """
 
     def __init__(self, design: Design) -> None:
@@ -107,7 +108,7 @@ class ComputeUnit(wiring.Component):
             accumulators.tag.eq(tags[-bits:]),
             self.done.eq(accumulators.done),
             self.idle.eq((under_way == 0) & ~slot_valid),
-            self.error.eq(Mux(accumulators.outside, ErrorCode.BUFFER_RANGE, 0)),
+            self.error.eq(Mux(weights.outside | feeder.outside | accumulators.outside, ErrorCode.BUFFER_RANGE, 0)),
         ]
         for source in (weights, feeder, accumulators):
             for name in source.signature.members:

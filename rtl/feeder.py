@@ -11,6 +11,7 @@ from accel.design import Design
 from accel.latency import MIN_TILE_CYCLES
 from rtl.layouts import layout
 from rtl.ports import read_port
+from rtl.ram import beyond
 
 TAG = data.StructLayout({"valid": 1, "address": 15, "overwrite": 1, "last": 1})
 """Travels with a pixel: where its sums go, whether they replace what is there, and whether it ends the command."""
@@ -22,7 +23,8 @@ class Feeder(wiring.Component):
     `slot_valid`, `slot`: the next command of the unit (CONFIG_COMPUTE or COMPUTE); `slot_taken` in the cycle in which
     it is taken: when the feeder is idle, or with the last pixel of the running command. `config`: the CONFIG_COMPUTE in
     force. A tile starts (`tile_start`) when `loaded`, and at the earliest MIN_TILE_CYCLES after the one before. `acts`,
-    `valid` (gated rows: 0), `swap` and `tag` are at the array's edge FEED_CYCLES after the pixel's address.
+    `valid` (gated rows: 0), `swap` and `tag` are at the array's edge FEED_CYCLES after the pixel's address. `outside`:
+    a word beyond the bank was read in the cycle before, or the pixel's sum is beyond all addresses of a bank.
     """
 
     def __init__(self, design: Design) -> None:
@@ -42,6 +44,7 @@ class Feeder(wiring.Component):
                 "valid": Out(rows),
                 "swap": Out(1),
                 "tag": Out(TAG),
+                "outside": Out(1),
                 "event_act_reads": Out(1),
                 "event_macs": Out(range(rows * cols + 1)),
                 "event_macs_gated": Out(range(rows * cols + 1)),
@@ -100,7 +103,7 @@ class Feeder(wiring.Component):
             Signal(19, name=n) for n in ("pixel", "line", "at_tap", "at_ky", "at_group")
         )
         iy, ix, iy_ky, ix_kx = (Signal(signed(17), name=n) for n in ("iy", "ix", "iy_ky", "ix_kx"))
-        acc, acc_tile = Signal(14), Signal(14)
+        acc, acc_tile = Signal(15), Signal(15)  # one bit more than an address has: it does not wrap around
         end_x = ox == command.out_w - 1
         end_tile = end_x & (oy == command.out_h - 1)
         end_kx = kx == config.kernel_w - 1
@@ -149,7 +152,7 @@ class Feeder(wiring.Component):
             m.d.sync += [
                 ox.eq(0), oy.eq(0), kx.eq(0), ky.eq(0), group.eq(0), tile.eq(0), in_tile.eq(0),
                 iy.eq(head.iy0), iy_ky.eq(head.iy0), ix.eq(head.ix0), ix_kx.eq(head.ix0),
-                acc.eq(head.acc_addr), acc_tile.eq(head.acc_addr),
+                acc.eq(head.acc_addr[:14]), acc_tile.eq(head.acc_addr[:14]),
             ]  # fmt: skip
         inside = (iy >= 0) & (iy < config.in_h) & (ix >= 0) & (ix < config.in_w)
         first = (group == 0) & (ky == 0) & (kx == 0)
@@ -198,11 +201,12 @@ class Feeder(wiring.Component):
             pad1.eq(config.pad_value),
             valid1.eq(Mux(go, Cat(rows_valid > r for r in range(rows)), 0)),
             tags[0].valid.eq(go),
-            tags[0].address.eq(Cat(acc, command.acc_addr[14])),
+            tags[0].address.eq(Cat(acc[:14], command.acc_addr[14])),
             tags[0].overwrite.eq(first & ~command.accumulate),
             tags[0].last.eq(finishing),
             tags[1].eq(tags[0]),
             self.tag.eq(tags[1]),
+            self.outside.eq(go & ((inside & beyond(pixel, self.design.activation_words)) | acc[14])),
         ]
         word2, valid2, swap2 = Signal(8 * rows, reset_less=True), Signal(rows), Signal()
         m.d.sync += [

@@ -11,6 +11,7 @@ from accel.design import Design
 from accel.latency import POST_CYCLES
 from rtl.layouts import layout
 from rtl.ports import read_port, unit_members, write_port
+from rtl.ram import beyond
 from rtl.requantise import Requantise
 from rtl.shared import shared
 
@@ -95,7 +96,7 @@ class PostUnit(wiring.Component):
         chunk = Signal(12)
         # Source addresses of the current element and where its window row, window, output row and chunk began.
         at, at_wy, at_ox, at_oy, at_q = (Signal(19, name=n) for n in ("at", "at_wy", "at_ox", "at_oy", "at_q"))
-        iy, ix, iy_o, ix_o = (Signal(signed(17), name=n) for n in ("iy", "ix", "iy_o", "ix_o"))
+        iy, ix, iy_o, ix_o = (Signal(signed(18), name=n) for n in ("iy", "ix", "iy_o", "ix_o"))
         # Offsets of the destination (and of the residual operand) from the command's addresses.
         to, to_oy, to_q = (Signal(19, name=n) for n in ("to", "to_oy", "to_q"))
         per_source = Mux(command.from_activation, design.rows // design.lanes, design.cols // design.lanes)
@@ -168,16 +169,16 @@ class PostUnit(wiring.Component):
                 value = signal
             return value
 
-        reads = Signal()
+        src_reads = Signal()
         res_reads = Signal()
-        m.d.comb += [reads.eq(e["element"] & e["inside"]), res_reads.eq(e["last"] & command.residual)]
+        m.d.comb += [src_reads.eq(e["element"] & e["inside"]), res_reads.eq(e["last"] & command.residual)]
         from_act = Signal()
         m.d.comb += from_act.eq(command.from_activation)
         bank = command.src_addr[19]
         m.d.comb += [
-            self.r_acc.en.eq(reads & ~from_act),
+            self.r_acc.en.eq(src_reads & ~from_act),
             self.r_acc.addr.eq(Cat(e["at"][:14], command.src_addr[14])),
-            self.r_act.en.eq((reads & from_act) | res_reads),
+            self.r_act.en.eq((src_reads & from_act) | res_reads),
             self.r_act.addr.eq(
                 Mux(
                     res_reads,
@@ -208,12 +209,26 @@ class PostUnit(wiring.Component):
         chunk7, valid7 = later(e["dst_chunk"], POST_CYCLES, "to_chunk"), later(e["last"], POST_CYCLES, "output")
         finish7 = later(e["finishing"], POST_CYCLES, "finish")
         uniform2, sum2 = later(command.uniform, 2, "uniform"), later(command.reduce_sum, 2, "sum")
-        param2 = later((command.param_addr + e["chunk"])[:14], 2, "param")
+        # One bit more than an address has: it does not wrap around.
+        param2 = later((command.param_addr + e["chunk"])[:15], 2, "param")
         m.d.comb += [
             self.r_param.en.eq(last2 & ~uniform2),
             self.r_param.addr.eq(param2),
             self.event_param_reads.eq(self.r_param.en),
         ]
+        # A read beyond a memory is an error two cycles later, long before the write that it would spoil.
+        reads = (
+            (self.r_act.en, self.r_act.addr[:19], 1, design.activation_words),
+            (self.r_acc.en, self.r_acc.addr[:14], 1, design.accumulator_words),
+            (self.r_param.en, param2, 0, design.parameter_words),
+        )
+        outside = Signal()
+        m.d.sync += outside.eq(
+            Cat(
+                later(en, cycles, f"read_{k}") & beyond(later(at, cycles, f"read_at_{k}"), depth)
+                for k, (en, at, cycles, depth) in enumerate(reads)
+            ).any()
+        )
         uniform3 = later(uniform2, 1, "uniform2")
         codes = []
         for lane in range(lanes):
@@ -263,7 +278,7 @@ class PostUnit(wiring.Component):
             codes.append(unit.code)
         # 7: the masked write.
         per_word = design.rows // lanes
-        fits = address7[:19] < design.activation_words
+        fits = ~beyond(address7[:19], design.activation_words)
         m.d.comb += [
             self.w_act.en.eq(valid7 & fits & ~self.halt),
             self.w_act.addr.eq(address7),
@@ -272,5 +287,5 @@ class PostUnit(wiring.Component):
             self.event_act_writes.eq(valid7 & fits),
             self.event_post_outputs.eq(valid7),
             self.done.eq(finish7),
-            self.error.eq(Mux(valid7 & ~fits, ErrorCode.BUFFER_RANGE, 0)),
+            self.error.eq(Mux((valid7 & ~fits) | outside, ErrorCode.BUFFER_RANGE, 0)),
         ]

@@ -13,6 +13,7 @@ from accel.layout import beats_per_word, stride_bytes, words_per_beat
 from rtl.axi import byte_address, write_master
 from rtl.layouts import layout
 from rtl.ports import read_port, unit_members
+from rtl.ram import beyond
 
 SEQUENCE_BITS = 16  # bursts are numbered modulo 2**16
 
@@ -24,6 +25,8 @@ class Storer(wiring.Component):
     word (several beats a word). Beats wait in a FIFO of STORE_FIFO_BEATS. Writer: one naturally aligned burst at a
     time, first its address, then its beats. `done` comes when the command's last response is in; STORE_PENDING commands
     can wait for that. No address is issued that leaves [0, dram_size). After `halt` the burst in progress is completed.
+    A word beyond its bank is an error, and its beat and those behind it, whose addresses may be out by then, are sent
+    without strobes: they write nothing.
     `sim/timing_store.py` gives the cycles.
     """
 
@@ -60,9 +63,10 @@ class Storer(wiring.Component):
         quiet = self._responses(m, ended, full, crowded)
         with m.If(ended | abandon):
             m.d.sync += active.eq(0)
-        beat, beat_valid = self._reader(m, head, command, pop, abandon)
+        beat, kept, beat_valid = self._reader(m, head, command, pop, abandon)
         m.d.comb += [
             axi.wdata.eq(beat),
+            axi.wstrb.eq(Mux(kept, -1, 0)),
             axi.wvalid.eq(beat_valid & (in_burst != 0)),
             self.idle.eq(~active & quiet),
         ]
@@ -99,7 +103,6 @@ class Storer(wiring.Component):
             axi.awburst.eq(1),
             # An address that was offered stays until it is taken, whatever happens meanwhile.
             axi.awvalid.eq((wanted & ~outside & ~self.halt & ~crowded) | waiting),
-            axi.wstrb.eq(-1),
             axi.wlast.eq(in_burst == 1),
             abandon.eq(active & self.halt & (in_burst == 0) & ~waiting),
         ]
@@ -155,8 +158,8 @@ class Storer(wiring.Component):
 
     def _reader(
         self, m: Module, head: data.View, command: data.View, pop: Value, abandon: Signal
-    ) -> tuple[Value, Value]:
-        """Reads words and makes beats. Returns the first beat that waits, and whether there is one."""
+    ) -> tuple[Value, Value, Value]:
+        """Reads words and makes beats. Returns the first beat that waits, whether it is sound, whether there is one."""
         per_beat = words_per_beat(self.design, Target.ACTIVATION)
         per_word = beats_per_word(self.design, Target.ACTIVATION)
         slots = max(per_beat, per_word)
@@ -171,6 +174,13 @@ class Storer(wiring.Component):
         else:
             reads, row_ends = go & (words_left != 0), go & closes & (words_left <= 1)
         m.d.comb += [self.r_act.en.eq(reads), self.r_act.addr.eq(address)]
+        outside = Signal()
+        # A row lies in the bank in which it begins.
+        crossed = address[19] != row_address[19]
+        with m.If(reads & (beyond(address[:19], self.design.activation_words) | crossed)):
+            m.d.sync += outside.eq(1)
+        with m.If(outside):
+            m.d.comb += self.error.eq(ErrorCode.BUFFER_RANGE)
         with m.If(go):
             m.d.sync += slot.eq(Mux(slot == slots - 1, 0, slot + 1))
         with m.If(reads):
@@ -194,12 +204,12 @@ class Storer(wiring.Component):
                 words_left.eq(head.row_words),
                 rows_left.eq(head.rows),
             ]
-        return self._fifo(m, go, closes, slot, reads, room)
+        return self._fifo(m, go, closes, slot, reads, room, outside)
 
     def _fifo(
-        self, m: Module, go: Value, closes: Value, slot: Signal, reads: Value, room: Signal
-    ) -> tuple[Value, Value]:
-        """One cycle after a slot its word is there: makes the beat and queues it. Returns the first, and valid."""
+        self, m: Module, go: Value, closes: Value, slot: Signal, reads: Value, room: Signal, outside: Signal
+    ) -> tuple[Value, Value, Value]:
+        """One cycle after a slot its word is there: makes the beat and queues it. Returns what `_reader` does."""
         axi, bits = self.axi, self.design.memory.axi_bits
         per_beat = words_per_beat(self.design, Target.ACTIVATION)
         per_word = beats_per_word(self.design, Target.ACTIVATION)
@@ -221,13 +231,15 @@ class Storer(wiring.Component):
                 m.d.sync += gathered.eq(Cat(gathered, sized)[stride:])
         taken = axi.wvalid & axi.wready
         beats = Array(Signal(bits, name=f"beat_{k}", reset_less=True) for k in range(STORE_FIFO_BEATS))
+        kept = Array(Signal(name=f"kept_{k}", reset_less=True) for k in range(STORE_FIFO_BEATS))
         level = Signal(range(STORE_FIFO_BEATS + 1))
         credit = Signal(range(STORE_FIFO_BEATS + 1), init=STORE_FIFO_BEATS)
         read, write = Signal(range(STORE_FIFO_BEATS)), Signal(range(STORE_FIFO_BEATS))
         m.d.comb += room.eq(credit != 0)
         m.d.sync += [level.eq(level + push - taken), credit.eq(credit - (go & closes) + taken)]
         with m.If(push):
-            m.d.sync += [beats[write].eq(beat), write.eq(Mux(write == STORE_FIFO_BEATS - 1, 0, write + 1))]
+            m.d.sync += [beats[write].eq(beat), kept[write].eq(~outside)]
+            m.d.sync += [write.eq(Mux(write == STORE_FIFO_BEATS - 1, 0, write + 1))]
         with m.If(taken):
             m.d.sync += read.eq(Mux(read == STORE_FIFO_BEATS - 1, 0, read + 1))
-        return beats[read], level != 0
+        return beats[read], kept[read], level != 0

@@ -11,6 +11,7 @@ from accel.design import Design
 from rtl.buffers import Buffer, Codebook
 from rtl.layouts import layout
 from rtl.ports import write_port
+from rtl.ram import beyond
 
 
 class WeightIssue(wiring.Component):
@@ -20,7 +21,8 @@ class WeightIssue(wiring.Component):
     the feeder's CONFIG_COMPUTE, which does not change while a COMPUTE is pending. Row 0 of a tile is issued when no
     other tile waits to be swapped in, at the earliest in the cycle in which the feeder starts the tile before
     (`tile_start`). `loaded`: the feeder may start the tile (from the cycle after its last row was issued). `weights`
-    and `capture` reach the array's edge FEED_CYCLES after a row is issued.
+    and `capture` reach the array's edge FEED_CYCLES after a row is issued. `outside`: a word beyond the buffer was read
+    in the cycle before.
     """
 
     def __init__(self, design: Design) -> None:
@@ -37,6 +39,7 @@ class WeightIssue(wiring.Component):
                 "w_codebook": In(write_port(9, 1)),
                 "weights": Out(8 * design.cols),
                 "capture": Out(1),
+                "outside": Out(1),
                 "event_weight_reads": Out(1),
                 "event_codebook_reads": Out(range(design.cols + 1)),
             }
@@ -78,9 +81,10 @@ class WeightIssue(wiring.Component):
                                 m.d.sync += busy.eq(0)
         # Stage 0: does this row need another word of the weight buffer?
         available = Signal(range(16))  # bits a column that are unpacked from memory and not used
-        address = Signal(18)
+        address = Signal(19)  # one bit more than an address has: it does not wrap around
         needs = available < command.weight_bits
         m.d.comb += [buffer.r.en.eq(go & needs), buffer.r.addr.eq(address), self.event_weight_reads.eq(buffer.r.en)]
+        m.d.sync += self.outside.eq(buffer.r.en & beyond(address, self.design.weight_words))
         with m.If(go):
             m.d.sync += available.eq(available + Mux(needs, 8, 0) - command.weight_bits)
             with m.If(needs):

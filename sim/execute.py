@@ -150,7 +150,7 @@ def _load(machine: _Machine, c: Load) -> None:
     depth = layout.target_depth(design, target)
     for row in range(c.rows):
         data = _read_dram(machine, c.dram_addr + row * c.dram_pitch, c.row_beats * beat, c)
-        at = c.dst_addr + row * c.dst_pitch
+        at = (c.dst_addr + row * c.dst_pitch) % (2 * ACTIVATION_BANK)
         if target is Target.ACTIVATION:
             bank, word = machine.activations[at // ACTIVATION_BANK], at % ACTIVATION_BANK
             if c.window:
@@ -262,8 +262,10 @@ def _post(machine: _Machine, c: Post) -> None:
         for wx in range(cfg.win_w):
             iy, ix = c.iy0 + oy * cfg.stride_y + wy, c.ix0 + ox * cfg.stride_x + wx
             inside = (iy >= 0) & (iy < cfg.in_h) & (ix >= 0) & (ix < cfg.in_w)
-            word = at + (part // per) * cfg.src_plane + (iy - c.iy0) * cfg.src_row_pitch + (ix - c.ix0)
-            word = word % wrap
+            word = at + (part // per) * cfg.src_plane + oy * cfg.src_row_step + wy * cfg.src_row_pitch
+            word = (word + ox * cfg.stride_x + wx) % wrap
+            used = np.broadcast_to(inside, word.shape)
+            _check(bool((word[used] < source.shape[1]).all()), "source range", c)
             element = source[:, np.where(inside, word, 0), part % per].astype(np.int64)
             element = np.where(inside[..., None], element, outside)
             value = element if value is None else reduce(value, element)
@@ -273,21 +275,25 @@ def _post(machine: _Machine, c: Post) -> None:
     d = c.dst_chunk + q
     per = design.rows // lanes
     offset = (d // per) * cfg.dst_plane + oy * cfg.dst_row_pitch + ox
+
+    def words(address: int) -> NDArray[np.int64]:
+        found = (address + offset) % ACTIVATION_BANK
+        _check(int(found.max()) < design.activation_words, "activation range", c)
+        return found
+
     if c.residual:
         operand = _chunks(machine.activations[c.res_addr // ACTIVATION_BANK], lanes)
-        r = operand[:, c.res_addr % ACTIVATION_BANK + offset, d % per].astype(np.int64)
+        r = operand[:, words(c.res_addr), d % per].astype(np.int64)
         y = y + _round_shift((r - cfg.res_zero_point) * cfg.res_multiplier, np.full(1, cfg.res_shift, np.int64))
     target = _chunks(machine.activations[c.dst_addr // ACTIVATION_BANK], lanes)
-    words = c.dst_addr % ACTIVATION_BANK + offset
-    _check(int(words.max()) < design.activation_words, "activation range", c)
-    target[:, words, np.broadcast_to(d % per, words.shape)] = np.clip(y, cfg.low, cfg.high).astype(np.int8)
+    target[:, words(c.dst_addr), np.broadcast_to(d % per, offset.shape)] = np.clip(y, cfg.low, cfg.high).astype(np.int8)
 
 
 def _store(machine: _Machine, c: Store) -> None:
     design = machine.program.design
-    bank, word = machine.activations[c.src_addr // ACTIVATION_BANK], c.src_addr % ACTIVATION_BANK
     for row in range(c.rows):
-        at = word + row * c.src_pitch
+        side, at = divmod((c.src_addr + row * c.src_pitch) % (2 * ACTIVATION_BANK), ACTIVATION_BANK)
+        bank = machine.activations[side]
         _check(at + c.row_words <= design.activation_words, "activation range", c)
         data = layout.words_to_dram(bank[:, at : at + c.row_words], design.beat_bytes).view(np.uint8)
         size = -(-data.shape[1] // design.beat_bytes) * design.beat_bytes

@@ -141,17 +141,17 @@ class WriteMemory:
             self.answered += 1
             self.shown = False
         if self.offered is not None:
-            assert (w_valid, data, last) == self.offered, "an offered beat was changed"
-        self.offered = (1, data, last) if w_valid and not self.w_ready else None
+            assert (w_valid, data, strobe, last) == self.offered, "an offered beat was changed"
+        self.offered = (1, data, strobe, last) if w_valid and not self.w_ready else None
         if w_valid and self.w_ready:
             assert self.open, "data before its address"
-            assert strobe == (1 << self.beat_bytes) - 1
+            assert strobe in (0, (1 << self.beat_bytes) - 1)
             at, left = self.open[0][0] % len(self.content), self.open[0][1]
             assert bool(last) == (left == 1)
-            self.content[at : at + self.beat_bytes] = np.frombuffer(
-                int(data).to_bytes(self.beat_bytes, "little"), np.uint8
-            )
-            self.written[at : at + self.beat_bytes] = True
+            if strobe:
+                beat = int(data).to_bytes(self.beat_bytes, "little")
+                self.content[at : at + self.beat_bytes] = np.frombuffer(beat, np.uint8)
+                self.written[at : at + self.beat_bytes] = True
             self.open[0] = [at + self.beat_bytes, left - 1]
             self.earliest = cycle + self.interval
             if left == 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from itertools import accumulate
 from random import Random
@@ -208,6 +209,27 @@ def test_an_address_beyond_32_bits_is_outside() -> None:
     assert run.error == ErrorCode.DRAM_RANGE
     # The next one is at 2**32 + 0x0FFF_FFE8.
     assert [at for at, _ in run.memory.channel.bursts] == [0xE000_0000, 0xEFFF_FFF8, 0xFFFF_FFF0]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_word_beyond_the_bank_is_written(shape: tuple[int, int, int], seed: int) -> None:
+    """Bursts whose addresses are out are completed, without strobes; what was written before is right."""
+    design, rng = design_of(shape), Random(seed)
+    rows, good, pitch = rng.randint(1, 3), rng.randint(1, 9), rng.randint(1, 9)
+    first = (rng.randint(0, 1) << 19) + BANK_WORDS - good - (rows - 1) * pitch
+    whole = Store(0, 0, 0, 0, first, good, rows, 64 * design.beat_bytes, pitch)
+    memories = [WriteMemory(DRAM_BYTES, design.beat_bytes, 5, 1 + seed % 2, rng if seed else None) for _ in range(2)]
+    assert Run(shape, [whole], [0], [0], memories[0], DRAM_BYTES).error == 0
+    longer = replace(whole, row_words=good + 1)  # by a word that the bank does not have, in the last row
+    run = Run(shape, [longer], [0], [0], memories[1], DRAM_BYTES)
+    assert run.error == ErrorCode.BUFFER_RANGE
+    last = replace(whole, rows=1, src_addr=first + (rows - 1) * pitch, dram_addr=(rows - 1) * whole.dram_pitch)
+    earlier = [replace(longer, rows=rows - 1)] if rows > 1 else []
+    content, sound = twin(design, run.banks, [*earlier, last])
+    written = run.memory.written
+    assert not (written & ~sound).any()
+    assert np.array_equal(run.memory.content[written], content[written])
 
 
 @pytest.mark.parametrize("seed", range(12))

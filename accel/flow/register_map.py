@@ -17,7 +17,7 @@ ERRORS = {
     ErrorCode.OPCODE: "a command with an illegal opcode",
     ErrorCode.FIELD: "a command with an illegal field",
     ErrorCode.DRAM_RANGE: "a burst would have left DRAM_SIZE; it was not issued",
-    ErrorCode.BUFFER_RANGE: "a write outside an on-chip memory; it was suppressed",
+    ErrorCode.BUFFER_RANGE: "an address outside an on-chip memory; nothing that follows from it was written",
     ErrorCode.AXI_RESPONSE: "the memory answered SLVERR or DECERR",
     ErrorCode.TIMEOUT: "nothing happened for WATCHDOG cycles",
     ErrorCode.PROGRAM_OVERFLOW: "a fetch brought more commands than the program buffer holds",

@@ -79,7 +79,7 @@ class Machine {
         memory = content;
         random.seed(now.stall_seed);
         read_earliest = write_earliest = 0;
-        read_beats = write_beats = 0;
+        read_beats = write_beats = empty_beats = 0;
         ar_held = aw_held = w_held = false;
     }
 
@@ -104,7 +104,7 @@ class Machine {
         return lite_value;
     }
 
-    uint64_t read_beats = 0, write_beats = 0;
+    uint64_t read_beats = 0, write_beats = 0, empty_beats = 0;
     bool irq = false;
     bool busy_bus() const { return !reads.empty() || !writes.empty() || !answers.empty(); }
 
@@ -118,7 +118,7 @@ class Machine {
     bool r_shown = false, b_shown = false;
     bool ar_held = false, aw_held = false, w_held = false;
     uint64_t ar_offer = 0, aw_offer = 0;
-    uint8_t w_offer[BEAT_BYTES + 1] = {};
+    uint8_t w_offer[BEAT_BYTES + 2] = {};
     bool lite_written = false, lite_addressed = false, lite_read = false;
     uint32_t lite_value = 0;
 
@@ -171,16 +171,19 @@ class Machine {
         ar_offer = offer;
         if (top.m_axi_arvalid && top.m_axi_arready)
             reads.push_back(address(top.m_axi_araddr, top.m_axi_arlen, top.m_axi_arsize, top.m_axi_arburst));
-        uint8_t data[BEAT_BYTES + 1];
+        const uint64_t full = BEAT == 64 ? ~0ull : (1ull << (BEAT % 64)) - 1, strobes = top.m_axi_wstrb;
+        uint8_t data[BEAT_BYTES + 2];
         get(top.m_axi_wdata, data);
         data[BEAT] = top.m_axi_wlast;
-        if (w_held && (!top.m_axi_wvalid || memcmp(data, w_offer, BEAT + 1))) fail("an offered write beat was changed");
+        data[BEAT + 1] = strobes == full;
+        if (w_held && (!top.m_axi_wvalid || memcmp(data, w_offer, BEAT + 2))) fail("an offered write beat was changed");
         w_held = top.m_axi_wvalid && !top.m_axi_wready;
-        memcpy(w_offer, data, BEAT + 1);
+        memcpy(w_offer, data, BEAT + 2);
         if (top.m_axi_wvalid && top.m_axi_wready) {
             if (writes.empty()) fail("write data before its address");
-            if (uint64_t(top.m_axi_wstrb) != (BEAT == 64 ? ~0ull : (1ull << (BEAT % 64)) - 1)) fail("a partial write");
-            memcpy(memory + writes[0].offset, data, BEAT);
+            if (strobes == full) memcpy(memory + writes[0].offset, data, BEAT);
+            else if (strobes == 0) empty_beats++;  // what a run that is stopped sends of what it must not write
+            else fail("a partial write");
             writes[0].offset += BEAT;
             write_earliest = cycle + settings.interval;
             write_beats++;
@@ -236,6 +239,7 @@ static void run(Machine& machine, const char* case_path, const char* out_path) {
     if (machine.irq && machine.busy_bus()) fail("done with bursts in flight");
     outcome.error = machine.read(ERROR);
     outcome.status = machine.read(STATUS);
+    if (machine.irq && !outcome.error && machine.empty_beats) fail("beats without strobes, and no error");
     uint64_t counters[COUNTERS];
     for (int k = 0; k < COUNTERS; k++)
         counters[k] = machine.read(COUNTER_BASE + 8 * k) | uint64_t(machine.read(COUNTER_BASE + 8 * k + 4)) << 32;
