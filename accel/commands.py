@@ -57,7 +57,7 @@ class ErrorCode(IntEnum):
     NONE = 0
     OPCODE = 1  # illegal opcode
     FIELD = 2  # a field has an illegal value (zero count, weight_bits not 1..8, unknown target)
-    DRAM_RANGE = 3  # a burst would leave [0, DRAM_SIZE)
+    DRAM_RANGE = 3  # a burst would leave [0, DRAM_SIZE), or its address 32 bits
     BUFFER_RANGE = 4  # an address outside an on-chip memory (nothing that follows from it is written)
     AXI_RESPONSE = 5  # SLVERR or DECERR
     TIMEOUT = 6  # nothing happened for WATCHDOG cycles: commands wait for what never comes

@@ -43,7 +43,7 @@ REGISTERS = (
     Register("IRQ_ENABLE", 0x08, "rw", "bit 0: irq follows done", bits=1),
     Register("ERROR", 0x0C, "ro", "code of the first error since the last start (0: none)"),
     Register("DRAM_BASE", 0x10, "rw", "byte address of the image, 4 KiB aligned", align=12),
-    Register("DRAM_SIZE", 0x14, "rw", "bytes that commands may touch, from DRAM_BASE"),
+    Register("DRAM_SIZE", 0x14, "rw", "bytes that commands may touch, from DRAM_BASE (but not beyond 2**32)"),
     Register("PROGRAM_OFFSET", 0x18, "rw", "byte offset of the first command, beat aligned"),
     Register("PROGRAM_COUNT", 0x1C, "rw", "commands in the hardware's own first fetch", bits=PROGRAM_COUNT_BITS),
     Register(

@@ -41,7 +41,11 @@ LITE_SLAVE = Signature(
 """AXI4-Lite slave, 4 KiB of 32-bit registers."""
 
 
-def byte_address(base: Value, beat: Value, beat_bytes: int) -> Value:
-    """Byte address of a beat index counted from `base`."""
+def byte_address(base: Value, beat: Value, beat_bytes: int) -> tuple[Value, Value]:
+    """Byte address of a beat counted from `base`, and whether that is beyond 32 bits.
+
+    A burst does not cross 4 KiB, so if its first beat has an address, the others have one.
+    """
     shift = (beat_bytes - 1).bit_length()
-    return (base + Cat(Const(0, shift), beat))[:32]
+    address = base + Cat(Const(0, shift), beat)
+    return address[:32], address[32:].any()

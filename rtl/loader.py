@@ -79,10 +79,11 @@ class Loader(wiring.Component):
         room = burst - (beat & (burst - 1))
         length = Signal(range(burst + 1))
         outside, waiting = Signal(), Signal()
+        address, no_address = byte_address(self.dram_base, beat, design.beat_bytes)
         m.d.comb += [
             length.eq(Mux(left < room, left, room)),
-            outside.eq(((beat + length) << beat_shift) > self.dram_size),
-            axi.araddr.eq(byte_address(self.dram_base, beat, design.beat_bytes)),
+            outside.eq((((beat + length) << beat_shift) > self.dram_size) | no_address),
+            axi.araddr.eq(address),
             axi.arlen.eq(length - 1),
             axi.arsize.eq(beat_shift),
             axi.arburst.eq(1),

@@ -94,10 +94,11 @@ class Storer(wiring.Component):
         outside, waiting = Signal(), Signal()
         room = burst - (beat & (burst - 1))
         wanted = active & (in_burst == 0) & (rows != 0)
+        address, no_address = byte_address(self.dram_base, beat, design.beat_bytes)
         m.d.comb += [
             length.eq(Mux(left < room, left, room)),
-            outside.eq(((beat + length) << beat_shift) > self.dram_size),
-            axi.awaddr.eq(byte_address(self.dram_base, beat, design.beat_bytes)),
+            outside.eq((((beat + length) << beat_shift) > self.dram_size) | no_address),
+            axi.awaddr.eq(address),
             axi.awlen.eq(length - 1),
             axi.awsize.eq(beat_shift),
             axi.awburst.eq(1),

@@ -13,14 +13,14 @@ from random import Random
 import numpy as np
 from amaranth.sim import Simulator
 
-BASE = 0x7654_3000  # DRAM_BASE in all tests
+BASE = 0x7654_3000  # DRAM_BASE in all tests that do not set `channel.base`
 
 
 class _Channel:
     """What an AXI address channel may do."""
 
     def __init__(self, beat_bytes: int, size: int) -> None:
-        self.beat_bytes, self.size = beat_bytes, size
+        self.beat_bytes, self.size, self.base = beat_bytes, size, BASE
         self.offered: tuple | None = None
         self.bursts: list[tuple[int, int]] = []
 
@@ -35,8 +35,9 @@ class _Channel:
         count = (length + 1) * self.beat_bytes
         assert (1 << size, burst) == (self.beat_bytes, 1)
         assert addr // 4096 == (addr + count - 1) // 4096, "a burst crosses 4 KiB"
-        offset = (addr - BASE) % (1 << 32)
-        assert offset <= self.size - count, "a burst leaves the memory"
+        offset = addr - self.base
+        assert 0 <= offset <= self.size - count, "a burst leaves the memory"
+        assert addr + count <= 1 << 32, "a burst leaves the address space"
         self.bursts.append((offset, length + 1))
         return True
 

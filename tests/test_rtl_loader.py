@@ -141,7 +141,7 @@ class Run:
 
     async def body(self, ctx) -> None:
         unit, axi = self.bench.unit, self.bench.unit.axi
-        ctx.set(unit.dram_base, BASE)
+        ctx.set(unit.dram_base, self.memory.channel.base)
         ctx.set(unit.dram_size, self.size)
         ports = [unit.w_act, unit.w_weight, unit.w_param, unit.w_codebook]
         outputs = [unit.i.ready, unit.done, unit.idle, unit.error, unit.program_write, *self.memory.watched(axi)]
@@ -253,9 +253,9 @@ def test_events_equal_what_the_bus_and_the_memories_saw(rng: Random, shape: tupl
     assert total[Event.PARAM_WRITES] == targets.count(Target.PARAMETER)
 
 
-def run_one(command: Load, bad: tuple[int, ...] = (), size: int = DRAM_BYTES, seed: int = 2) -> Run:
+def run_one(command: Load, bad: tuple[int, ...] = (), size: int = DRAM_BYTES, seed: int = 2, base: int = BASE) -> Run:
     memory = ReadMemory(dram_of(1), design_of(SHAPES[1]).beat_bytes, 9, 1, Random(seed), size)
-    memory.bad = set(bad)
+    memory.bad, memory.channel.base = set(bad), base
     return Run(SHAPES[1], [command], [0], [0], memory, size)
 
 
@@ -267,9 +267,18 @@ def test_no_burst_leaves_the_dram() -> None:
     assert (whole.error, len(whole.writes)) == (0, 30)
 
 
-def test_an_address_beyond_32_bits_is_outside() -> None:
+@pytest.mark.parametrize(("offset", "bursts"), [(4096 - 240, [(3856, 14), (3968, 16)]), (4088, [(4088, 1)])])
+def test_an_address_beyond_32_bits_is_outside(offset: int, bursts: list[tuple[int, int]]) -> None:
+    """The last 4 KiB that an address reaches, of a DRAM that is said to be larger: what ends there is read."""
+    load = Load(target=Target.WEIGHT, dram_addr=offset, row_beats=30)
+    run = run_one(load, size=8192, base=0xFFFF_F000)
+    fits = offset + 8 * load.row_beats <= 4096
+    assert (run.error, run.memory.channel.bursts) == (0 if fits else ErrorCode.DRAM_RANGE, bursts)
+
+
+def test_an_offset_beyond_32_bits_is_outside() -> None:
     load = Load(target=Target.WEIGHT, dram_addr=0xE000_0000, rows=40, dram_pitch=(1 << 28) - 8)
-    run = run_one(load, size=0xFFFF_FFF8)
+    run = run_one(load, size=0xFFFF_FFF8, base=0)
     assert run.error == ErrorCode.DRAM_RANGE
     # The next one is at 2**32 + 0x0FFF_FFE8.
     assert [at for at, _ in run.memory.channel.bursts] == [0xE000_0000, 0xEFFF_FFF8, 0xFFFF_FFF0]

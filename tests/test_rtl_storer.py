@@ -111,7 +111,7 @@ class Run:
 
     async def body(self, ctx) -> None:
         unit, axi = self.bench.unit, self.bench.unit.axi
-        ctx.set(unit.dram_base, BASE)
+        ctx.set(unit.dram_base, self.memory.channel.base)
         ctx.set(unit.dram_size, self.size)
         outputs = [unit.i.ready, unit.done, unit.idle, unit.error, unit.r_act.en, unit.r_act.addr]
         outputs += self.memory.watched(axi)
@@ -189,9 +189,9 @@ def test_stalls_change_nothing_but_the_cycles(rng: Random, shape: tuple[int, int
     check_content(run, design)
 
 
-def run_one(command: Store, bad: tuple[int, ...] = (), size: int = DRAM_BYTES, seed: int = 2) -> Run:
+def run_one(command: Store, bad: tuple[int, ...] = (), size: int = DRAM_BYTES, seed: int = 2, base: int = BASE) -> Run:
     memory = WriteMemory(DRAM_BYTES, 8, 9, 1, Random(seed))
-    memory.channel.size = size
+    memory.channel.size, memory.channel.base = size, base
     memory.bad = set(bad)
     return Run(SHAPES[1], [command], [0], [0], memory, size)
 
@@ -204,11 +204,20 @@ def test_no_burst_leaves_the_dram() -> None:
     assert (whole.error, int(whole.memory.written.sum())) == (0, 240)
 
 
-def test_an_address_beyond_32_bits_is_outside() -> None:
-    run = run_one(Store(dram_addr=0xE000_0000, rows=40, dram_pitch=(1 << 28) - 8), size=0xFFFF_FFF8)
+def test_an_offset_beyond_32_bits_is_outside() -> None:
+    run = run_one(Store(dram_addr=0xE000_0000, rows=40, dram_pitch=(1 << 28) - 8), size=0xFFFF_FFF8, base=0)
     assert run.error == ErrorCode.DRAM_RANGE
     # The next one is at 2**32 + 0x0FFF_FFE8.
     assert [at for at, _ in run.memory.channel.bursts] == [0xE000_0000, 0xEFFF_FFF8, 0xFFFF_FFF0]
+
+
+@pytest.mark.parametrize(("offset", "bursts"), [(4096 - 240, [(3856, 14), (3968, 16)]), (4088, [(4088, 1)])])
+def test_an_address_beyond_32_bits_is_outside(offset: int, bursts: list[tuple[int, int]]) -> None:
+    """The last 4 KiB that an address reaches, of a DRAM that is said to be larger: what ends there is written."""
+    store = Store(dram_addr=offset, row_words=30)
+    run = run_one(store, size=DRAM_BYTES, base=0xFFFF_F000)
+    fits = offset + 8 * store.row_words <= 4096
+    assert (run.error, run.memory.channel.bursts) == (0 if fits else ErrorCode.DRAM_RANGE, bursts)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -177,6 +177,36 @@ def test_dram_that_is_too_small(built: Built, sound: tuple[Case, int]) -> None:
     assert outcome.memory.tobytes() == case.memory.tobytes()
 
 
+LAST_PAGE = 0xFFFF_F000
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        Store(dram_addr=4096),
+        Store(dram_addr=4088, row_words=4),
+        Store(rows=2, dram_addr=2048, dram_pitch=2048),
+        Load(dram_addr=4096, target=Target.WEIGHT),
+        Load(dram_addr=4088, target=Target.WEIGHT, row_beats=2),
+    ],
+)
+def test_addresses_beyond_32_bits(built: Built, sound: tuple[Case, int], command: Command) -> None:
+    """DRAM_BASE + DRAM_SIZE is more than an address holds: nothing wraps around to what lies at address 0."""
+    case = replace(bare([command, End()], size=8192), dram_base=LAST_PAGE)
+    outcome = ends_with(built, sound, case, ErrorCode.DRAM_RANGE)
+    assert outcome.memory[4096:].tobytes() == case.memory[4096:].tobytes()
+
+
+def test_the_last_page_of_the_address_space(built: Built, sound: tuple[Case, int]) -> None:
+    store = Store(dram_addr=4096 - 64, row_words=16)
+    outcome = ends_with(built, sound, replace(bare([store, End()]), dram_base=LAST_PAGE), ErrorCode.NONE)
+    assert outcome.write_beats == 8
+    good, cycles = sound
+    assert len(good.memory) <= 4096
+    at_the_end = built.run([replace(good, dram_base=LAST_PAGE)])[0]
+    assert (at_the_end.error, at_the_end.cycles) == (0, cycles)
+
+
 def test_without_a_watchdog_waits_are_forever(built: Built) -> None:
     outcome = built.run([replace(bare([Store(wait_load=2), End()]), watchdog=0, max_cycles=3 * WATCHDOG)])[0]
     assert not outcome.done

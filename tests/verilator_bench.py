@@ -40,14 +40,15 @@ class Case:
     dram_size: int | None = None
     bad_read_beat: int = NEVER
     abort_cycle: int = NEVER
+    dram_base: int = DRAM_BASE
 
     def encode(self) -> bytes:
         """The file that bench.cpp reads."""
         size = len(self.memory) if self.dram_size is None else self.dram_size
         header = [
-            DRAM_BASE, size, self.program_offset, self.program_count, self.latency_cycles, self.beat_interval_cycles,
-            self.stall_seed, self.max_cycles, self.watchdog, self.bad_read_beat, self.abort_cycle,
-            len(self.memory),
+            self.dram_base, size, self.program_offset, self.program_count, self.latency_cycles,
+            self.beat_interval_cycles, self.stall_seed, self.max_cycles, self.watchdog, self.bad_read_beat,
+            self.abort_cycle, len(self.memory),
         ]  # fmt: skip
         return np.array(header, np.uint64).tobytes() + self.memory.tobytes()
 

@@ -16,7 +16,7 @@ ERRORS = {
     ErrorCode.NONE: "no error",
     ErrorCode.OPCODE: "a command with an illegal opcode",
     ErrorCode.FIELD: "a command with an illegal field",
-    ErrorCode.DRAM_RANGE: "a burst would have left DRAM_SIZE; it was not issued",
+    ErrorCode.DRAM_RANGE: "a burst would have left DRAM_SIZE, or its address 32 bits; it was not issued",
     ErrorCode.BUFFER_RANGE: "an address outside an on-chip memory; nothing that follows from it was written",
     ErrorCode.AXI_RESPONSE: "the memory answered SLVERR or DECERR",
     ErrorCode.TIMEOUT: "nothing happened for WATCHDOG cycles",

@@ -140,7 +140,8 @@ class Machine {
     }
 
     Burst address(uint32_t addr, uint32_t len, uint32_t size, uint32_t burst) {
-        uint64_t bytes = uint64_t(len + 1) * BEAT, offset = uint32_t(addr - uint32_t(settings.dram_base));
+        uint64_t bytes = uint64_t(len + 1) * BEAT, offset = addr - settings.dram_base;
+        if (addr < settings.dram_base) fail("a burst below DRAM_BASE");
         if (size != BEAT_SIZE || burst != 1) fail("a burst of another size or kind");
         if (addr / 4096 != (addr + bytes - 1) / 4096) fail("a burst crosses 4 KiB");
         if (offset + bytes > settings.dram_size) fail("a burst leaves DRAM_SIZE");
