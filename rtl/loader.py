@@ -248,7 +248,9 @@ class Loader(wiring.Component):
                 words.eq(Mux(fresh, 0, words) + write),
                 fresh.eq(row_done),
             ]
-        mask = Cat((command.lane <= k) & (entry >= k) for k in range(rows))
+        # No lane is above the largest that the field holds: a comparison with that would be constant.
+        largest = (1 << len(command.lane)) - 1
+        mask = Cat((Const(1) if k == largest else command.lane <= k) & (entry >= k) for k in range(rows))
         return {"write": write, "data": Cat(*shifted), "mask": mask}
 
     def _writes(self, m: Module, target: Value, words: dict, addr: Signal, crossed: Value, error: Signal) -> None:
