@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from accel.design import Design
 from rtl.feeder import TAG
 from rtl.ports import read_port
-from rtl.ram import Ram, beyond
+from rtl.ram import Ram
 
 
 class Accumulators(wiring.Component):
@@ -47,7 +47,7 @@ class Accumulators(wiring.Component):
         tag1, tag2 = Signal(TAG), Signal(TAG)
         m.d.sync += [tag1.eq(self.tag), tag2.eq(tag1)]
         total = Signal(bits * cols, reset_less=True)
-        write_ok = tag2.valid & ~beyond(tag2.address[:14], depth)
+        write_ok = tag2.valid & (tag2.address[:14] < depth)
         outputs = []
         for bank in range(2):
             m.submodules[f"bank{bank}"] = cells = Ram(bits * cols, depth)

@@ -11,7 +11,6 @@ from accel.design import Design
 from accel.latency import MIN_TILE_CYCLES
 from rtl.layouts import layout
 from rtl.ports import read_port
-from rtl.ram import beyond
 
 TAG = data.StructLayout({"valid": 1, "address": 15, "overwrite": 1, "last": 1})
 """Travels with a pixel: where its sums go, whether they replace what is there, and whether it ends the command."""
@@ -206,7 +205,7 @@ class Feeder(wiring.Component):
             tags[0].last.eq(finishing),
             tags[1].eq(tags[0]),
             self.tag.eq(tags[1]),
-            self.outside.eq(go & ((inside & beyond(pixel, self.design.activation_words)) | acc[14])),
+            self.outside.eq(go & ((inside & (pixel >= self.design.activation_words)) | acc[14])),
         ]
         word2, valid2, swap2 = Signal(8 * rows, reset_less=True), Signal(rows), Signal()
         m.d.sync += [

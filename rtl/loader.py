@@ -14,7 +14,6 @@ from rtl.axi import byte_address, read_master
 from rtl.layouts import layout
 from rtl.ports import unit_members, write_port
 from rtl.queue import CommandQueue
-from rtl.ram import beyond
 
 
 class Loader(wiring.Component):
@@ -176,9 +175,7 @@ class Loader(wiring.Component):
                     row_addr.eq(row_addr + command.dst_pitch),
                     addr.eq(row_addr + command.dst_pitch),
                 ]
-        # A row lies in the bank in which it begins.
-        crossed = addr[19] != row_addr[19]
-        self._writes(m, command.target, words, addr, crossed, error)
+        self._writes(m, command.target, words, addr, row_addr, error)
         m.d.comb += [self.done.eq(last), ahead.o.ready.eq(~active | last)]
         with m.If(last):
             m.d.sync += active.eq(0)
@@ -253,8 +250,8 @@ class Loader(wiring.Component):
         mask = Cat((Const(1) if k == largest else command.lane <= k) & (entry >= k) for k in range(rows))
         return {"write": write, "data": Cat(*shifted), "mask": mask}
 
-    def _writes(self, m: Module, target: Value, words: dict, addr: Signal, crossed: Value, error: Signal) -> None:
-        """Routes the word to its memory, unless its address is outside."""
+    def _writes(self, m: Module, target: Value, words: dict, addr: Signal, row_addr: Signal, error: Signal) -> None:
+        """Routes the word to its memory, unless its address is outside: a row lies in the bank in which it begins."""
         design = self.design
         ports = {
             Target.ACTIVATION: self.w_act,
@@ -264,13 +261,13 @@ class Loader(wiring.Component):
         }
         with m.If(words["write"]), m.Switch(target):
             for kind, port in ports.items():
-                depth = target_depth(design, kind)
-                outside = (beyond(addr[:19], depth) | crossed) if kind is Target.ACTIVATION else beyond(addr, depth)
+                place = addr[:19] if kind is Target.ACTIVATION else addr
+                crossed = addr[19] != row_addr[19] if kind is Target.ACTIVATION else Const(0)
                 with m.Case(int(kind)):
-                    with m.If(outside):
-                        m.d.comb += error.eq(ErrorCode.BUFFER_RANGE)
-                    with m.Else():
+                    with m.If((place < target_depth(design, kind)) & ~crossed):
                         m.d.comb += port.en.eq(~self.halt)
+                    with m.Else():
+                        m.d.comb += error.eq(ErrorCode.BUFFER_RANGE)
             with m.Case(int(Target.PROGRAM)):
                 m.d.comb += self.program_write.eq(~self.halt)
         window = words["window"]

@@ -11,7 +11,6 @@ from accel.design import Design
 from accel.latency import POST_CYCLES
 from rtl.layouts import layout
 from rtl.ports import read_port, unit_members, write_port
-from rtl.ram import beyond
 from rtl.requantise import Requantise
 from rtl.shared import shared
 
@@ -225,7 +224,7 @@ class PostUnit(wiring.Component):
         outside = Signal()
         m.d.sync += outside.eq(
             Cat(
-                later(en, cycles, f"read_{k}") & beyond(later(at, cycles, f"read_at_{k}"), depth)
+                later(en, cycles, f"read_{k}") & (later(at, cycles, f"read_at_{k}") >= depth)
                 for k, (en, at, cycles, depth) in enumerate(reads)
             ).any()
         )
@@ -278,7 +277,7 @@ class PostUnit(wiring.Component):
             codes.append(unit.code)
         # 7: the masked write.
         per_word = design.rows // lanes
-        fits = ~beyond(address7[:19], design.activation_words)
+        fits = address7[:19] < design.activation_words
         m.d.comb += [
             self.w_act.en.eq(valid7 & fits & ~self.halt),
             self.w_act.addr.eq(address7),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import ClockSignal, Const, Instance, Module, Value
+from amaranth.hdl import ClockSignal, Instance, Module
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -36,11 +36,6 @@ module ram #(
     end
 endmodule
 """
-
-
-def beyond(address: Value, depth: int) -> Value:
-    """Whether the address is outside a memory of `depth` words; constant (no comparator) if it cannot be."""
-    return address >= depth if depth < 1 << len(address) else Const(0)
 
 
 class Ram(wiring.Component):

@@ -13,7 +13,6 @@ from accel.layout import beats_per_word, stride_bytes, words_per_beat
 from rtl.axi import byte_address, write_master
 from rtl.layouts import layout
 from rtl.ports import read_port, unit_members
-from rtl.ram import beyond
 
 SEQUENCE_BITS = 16  # bursts are numbered modulo 2**16
 
@@ -178,7 +177,7 @@ class Storer(wiring.Component):
         outside = Signal()
         # A row lies in the bank in which it begins.
         crossed = address[19] != row_address[19]
-        with m.If(reads & (beyond(address[:19], self.design.activation_words) | crossed)):
+        with m.If(reads & ((address[:19] >= self.design.activation_words) | crossed)):
             m.d.sync += outside.eq(1)
         with m.If(outside):
             m.d.comb += self.error.eq(ErrorCode.BUFFER_RANGE)

@@ -11,7 +11,6 @@ from accel.design import Design
 from rtl.buffers import Buffer, Codebook
 from rtl.layouts import layout
 from rtl.ports import write_port
-from rtl.ram import beyond
 
 
 class WeightIssue(wiring.Component):
@@ -84,7 +83,7 @@ class WeightIssue(wiring.Component):
         address = Signal(19)  # one bit more than an address has: it does not wrap around
         needs = available < command.weight_bits
         m.d.comb += [buffer.r.en.eq(go & needs), buffer.r.addr.eq(address), self.event_weight_reads.eq(buffer.r.en)]
-        m.d.sync += self.outside.eq(buffer.r.en & beyond(address, self.design.weight_words))
+        m.d.sync += self.outside.eq(buffer.r.en & (address >= self.design.weight_words))
         with m.If(go):
             m.d.sync += available.eq(available + Mux(needs, 8, 0) - command.weight_bits)
             with m.If(needs):
