@@ -1,12 +1,14 @@
 """The command set: what the sequencer fetches from DRAM and the four units execute.
 
 Every command is 256 bits, little-endian: the opcode in bits 3..0, then the fields in the order of the class, lowest
-bit first, without gaps; the bits above the last field are zero. docs/formats.md describes what each field does;
-`rtl/layouts.py` builds the hardware's view from these same classes.
+bit first, without gaps; the bits above the last field are zero. `rtl/layouts.py` builds the hardware's view from these
+classes, and docs/formats.md prints what is written here: this text, the docstrings, the text of each field, and what
+`accel.legal` says is illegal.
 
 Ordering. Each of the units load, compute, post and store executes its own commands in order. A command waits until
 the other units have completed the number of commands that its `wait_*` fields say (counted since start; 0 = no wait;
-configuration commands are not counted). This is decoupled access/execute with tokens, written as counts.
+configuration commands are not counted, the hardware's own fetch is the first LOAD). This is decoupled access/execute
+with tokens, written as counts.
 
 Addresses. DRAM addresses are byte offsets from the CSR's base. Buffer addresses are in words (see
 `accel.layout`). An activation address is bank * 2**19 + word; an accumulator address is bank * 2**14 + word. Sums of
@@ -41,32 +43,49 @@ class Opcode(IntEnum):
     NOP = 8
 
 
-class Target(IntEnum):
+class _Explained(IntEnum):
+    """Numbers with a text that the documentation prints."""
+
+    text: str
+
+    def __new__(cls, value: int, text: str = "") -> _Explained:
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.text = text
+        return member
+
+
+class Target(_Explained):
     """Where a LOAD writes."""
 
-    ACTIVATION = 0
-    WEIGHT = 1
-    PARAMETER = 2
-    CODEBOOK = 3
-    PROGRAM = 4
+    ACTIVATION = 0, "activation banks (bit 19 of the address is the bank), words of R bytes"
+    WEIGHT = 1, "weight buffer, words of C bytes"
+    PARAMETER = 2, "parameter buffer, words of P records of 8 bytes"
+    CODEBOOK = 3, "codebooks, words of one entry: bank 0 at 0..255, bank 1 at 256..511"
+    PROGRAM = 4, "program buffer, commands of 32 bytes; it is a FIFO, dst_addr has no meaning"
 
 
-class ErrorCode(IntEnum):
+class ErrorCode(_Explained):
     """What the CSR's error register holds when the hardware stopped by itself."""
 
-    NONE = 0
-    OPCODE = 1  # illegal opcode
-    FIELD = 2  # a field has an illegal value (zero count, weight_bits not 1..8, unknown target)
-    DRAM_RANGE = 3  # a burst would leave [0, DRAM_SIZE), or its address 32 bits
-    BUFFER_RANGE = 4  # an address outside an on-chip memory (nothing that follows from it is written)
-    AXI_RESPONSE = 5  # SLVERR or DECERR
-    TIMEOUT = 6  # nothing happened for WATCHDOG cycles: commands wait for what never comes
-    PROGRAM_OVERFLOW = 7  # a fetch brought more commands than the program buffer holds
-    ABORTED = 8  # CONTROL asked for it
+    NONE = 0, "no error"
+    OPCODE = 1, "a command with an illegal opcode"
+    FIELD = 2, "a command with an illegal field, or before the configuration that it needs"
+    DRAM_RANGE = 3, "a burst would have left DRAM_SIZE, or its address 32 bits; it was not issued"
+    BUFFER_RANGE = 4, "an address outside an on-chip memory; nothing that follows from it was written"
+    AXI_RESPONSE = 5, "the memory answered SLVERR or DECERR"
+    TIMEOUT = 6, "nothing happened for WATCHDOG cycles: commands wait for what never comes"
+    PROGRAM_OVERFLOW = 7, "a fetch brought more commands than the program buffer holds"
+    ABORTED = 8, "bit 1 of CONTROL was written"
 
 
-def _bits(bits: int, signed: bool = False, default: int = 0) -> Any:
-    return field(default=default, metadata={"bits": bits, "signed": signed})
+def _bits(bits: int, text: str, signed: bool = False, default: int = 0) -> Any:
+    """A field and what it means, in the words of docs/formats.md."""
+    return field(default=default, metadata={"bits": bits, "signed": signed, "text": text})
+
+
+def _wait(unit: str) -> Any:
+    return _bits(WAIT_BITS, f"starts when so many {unit} commands are complete")
 
 
 @dataclass(frozen=True)
@@ -98,49 +117,45 @@ class Load(Command):
     Plain (`window` = 0): a row's beats are cut into words of the target's DRAM stride, written to ascending addresses.
     Window mode (`window` = 1, activations only): a row is a string of bytes, the first `skip_bytes` of which are
     dropped; word i of the row (i < `row_words`) gets bytes [i * step, i * step + run) in its lanes
-    [lane, lane + run); its other lanes are not written.
+    [lane, lane + run); its other lanes are not written. A word that a row has not all bytes of is not written.
     """
 
     OPCODE: ClassVar[Opcode] = Opcode.LOAD
-    wait_compute: int = _bits(WAIT_BITS)
-    wait_post: int = _bits(WAIT_BITS)
-    wait_store: int = _bits(WAIT_BITS)
-    dram_addr: int = _bits(32)
-    target: int = _bits(3)
-    dst_addr: int = _bits(20)
-    row_beats: int = _bits(16, default=1)
-    rows: int = _bits(12, default=1)
-    dram_pitch: int = _bits(28)
-    dst_pitch: int = _bits(20)
-    window: int = _bits(1)
-    run: int = _bits(7)
-    step: int = _bits(9)
-    lane: int = _bits(6)
-    row_words: int = _bits(14)
-    skip_bytes: int = _bits(6)
+    wait_compute: int = _wait("COMPUTE")
+    wait_post: int = _wait("POST")
+    wait_store: int = _wait("STORE")
+    dram_addr: int = _bits(32, "byte offset of the first row from DRAM_BASE")
+    target: int = _bits(3, "memory that is written (see above)")
+    dst_addr: int = _bits(20, "word of the first row")
+    row_beats: int = _bits(16, "beats of a row", default=1)
+    rows: int = _bits(12, "rows", default=1)
+    dram_pitch: int = _bits(28, "bytes from one row to the next in DRAM")
+    dst_pitch: int = _bits(20, "words from one row to the next in the target")
+    window: int = _bits(1, "window mode")
+    run: int = _bits(7, "window: bytes of a word")
+    step: int = _bits(9, "window: bytes from the first byte of a word to that of the next")
+    lane: int = _bits(6, "window: first lane that is written")
+    row_words: int = _bits(14, "window: words of a row")
+    skip_bytes: int = _bits(6, "window: bytes of each row that are dropped first")
 
 
 @dataclass(frozen=True)
 class ConfigCompute(Command):
-    """Geometry of the tensor that COMPUTE commands read, until the next CONFIG_COMPUTE.
-
-    Steps are in words: `plane` between channel groups, `row_step` = stride_y * row pitch, `tap_row_step` = dilation_y *
-    row pitch. `pad_value` (an int8 code) is streamed for positions outside `in_h` x `in_w`.
-    """
+    """Geometry of the tensor that COMPUTE commands read, until the next CONFIG_COMPUTE."""
 
     OPCODE: ClassVar[Opcode] = Opcode.CONFIG_COMPUTE
-    plane: int = _bits(20)
-    row_step: int = _bits(20)
-    tap_row_step: int = _bits(20)
-    stride_x: int = _bits(4, default=1)
-    stride_y: int = _bits(4, default=1)
-    dilation_x: int = _bits(6, default=1)
-    dilation_y: int = _bits(6, default=1)
-    kernel_h: int = _bits(7, default=1)
-    kernel_w: int = _bits(7, default=1)
-    in_h: int = _bits(12, default=1)
-    in_w: int = _bits(12, default=1)
-    pad_value: int = _bits(8, signed=True)
+    plane: int = _bits(20, "words from one channel group to the next")
+    row_step: int = _bits(20, "stride_y * row pitch, in words")
+    tap_row_step: int = _bits(20, "dilation_y * row pitch, in words")
+    stride_x: int = _bits(4, "columns from one output pixel to the next", default=1)
+    stride_y: int = _bits(4, "rows from one output pixel to the next", default=1)
+    dilation_x: int = _bits(6, "columns from one kernel position to the next", default=1)
+    dilation_y: int = _bits(6, "rows from one kernel position to the next", default=1)
+    kernel_h: int = _bits(7, "kernel rows", default=1)
+    kernel_w: int = _bits(7, "kernel columns", default=1)
+    in_h: int = _bits(12, "rows of the tensor", default=1)
+    in_w: int = _bits(12, "columns of the tensor", default=1)
+    pad_value: int = _bits(8, "code that is streamed for positions outside in_h x in_w", signed=True)
 
 
 @dataclass(frozen=True)
@@ -153,64 +168,59 @@ class Compute(Command):
             word = act_addr + g * plane + ky * tap_row_step + kx * dilation_x + oy * row_step + ox * stride_x
             acc[acc_addr + n * T + oy * out_w + ox] (+)= weights_tile.T @ activations[word]   (or pad_value)
 
-    `act_addr` is the word of (iy0, ix0) of group 0 (modulo 2**19 inside its bank: it may lie before the tensor).
-    The first (g, ky, kx) overwrites the sum unless `accumulate`. `rows_last`: valid lanes of the last group (the
-    other rows are gated); `cols_last`: valid columns of the last n tile (counted as gated). Weights come from the
-    weight buffer at `weight_addr`, as column bit-streams of `weight_bits` (docs/formats.md), through codebook
-    `codebook_bank` if `use_codebook`.
+    The first (g, ky, kx) overwrites the sum unless `accumulate`. Lanes that the last group does not have count as 0,
+    whatever their weights. Weights come from the weight buffer as column bit-streams ("Weights" in docs/formats.md).
+    A sum is there for the next command 3 cycles after its pixel: one that accumulates must not read it earlier.
     """
 
     OPCODE: ClassVar[Opcode] = Opcode.COMPUTE
-    wait_load: int = _bits(WAIT_BITS)
-    wait_post: int = _bits(WAIT_BITS)
-    wait_store: int = _bits(WAIT_BITS)
-    act_addr: int = _bits(20)
-    iy0: int = _bits(13, signed=True)
-    ix0: int = _bits(13, signed=True)
-    out_h: int = _bits(12, default=1)
-    out_w: int = _bits(12, default=1)
-    groups: int = _bits(14, default=1)
-    n_tiles: int = _bits(10, default=1)
-    weight_addr: int = _bits(18)
-    weight_bits: int = _bits(4, default=8)
-    use_codebook: int = _bits(1)
-    codebook_bank: int = _bits(1)
-    acc_addr: int = _bits(15)
-    accumulate: int = _bits(1)
-    rows_last: int = _bits(7, default=1)
-    cols_last: int = _bits(7, default=1)
+    wait_load: int = _wait("LOAD")
+    wait_post: int = _wait("POST")
+    wait_store: int = _wait("STORE")
+    act_addr: int = _bits(20, "word of (iy0, ix0) in group 0; it may lie before the tensor")
+    iy0: int = _bits(13, "row of the first output pixel's first kernel position; may be padding", signed=True)
+    ix0: int = _bits(13, "column of it", signed=True)
+    out_h: int = _bits(12, "output rows", default=1)
+    out_w: int = _bits(12, "output columns", default=1)
+    groups: int = _bits(14, "channel groups of R input channels", default=1)
+    n_tiles: int = _bits(10, "tiles of C output channels", default=1)
+    weight_addr: int = _bits(18, "first word of the weights")
+    weight_bits: int = _bits(4, "bits of a weight's code", default=8)
+    use_codebook: int = _bits(1, "codes go through the codebook; else they are the weights")
+    codebook_bank: int = _bits(1, "which of the two codebooks")
+    acc_addr: int = _bits(15, "word of the first sum; bit 14 is the bank")
+    accumulate: int = _bits(1, "1: add to what is there; 0: the first (g, ky, kx) overwrites it")
+    rows_last: int = _bits(7, "valid lanes of the last group; the other rows are gated", default=1)
+    cols_last: int = _bits(7, "valid columns of the last n tile; the others are counted as gated", default=1)
 
 
 @dataclass(frozen=True)
 class ConfigPost(Command):
-    """Geometry and scalars of POST commands, until the next CONFIG_POST. The unit drains before it takes effect.
-
-    Source steps: `src_row_pitch` per source row, `src_plane` per channel group (activation source) or per n tile
-    (accumulator source); `src_row_step` = stride_y * src_row_pitch. `in_h` x `in_w` bound the window in the source.
-    `uniform_*` is the record used by POST commands with `uniform` set.
-    """
+    """Geometry and scalars of POST commands, until the next CONFIG_POST. The unit drains before it takes effect."""
 
     OPCODE: ClassVar[Opcode] = Opcode.CONFIG_POST
-    src_row_step: int = _bits(20)
-    src_row_pitch: int = _bits(16)
-    src_plane: int = _bits(20)
-    win_h: int = _bits(7, default=1)
-    win_w: int = _bits(7, default=1)
-    stride_y: int = _bits(5, default=1)
-    stride_x: int = _bits(5, default=1)
-    dst_row_pitch: int = _bits(16)
-    dst_plane: int = _bits(20)
-    in_h: int = _bits(12, default=1)
-    in_w: int = _bits(12, default=1)
-    zero_point: int = _bits(8, signed=True)
-    low: int = _bits(8, signed=True, default=-128)
-    high: int = _bits(8, signed=True, default=127)
-    res_multiplier: int = _bits(16)
-    res_shift: int = _bits(6)
-    res_zero_point: int = _bits(8, signed=True)
-    uniform_bias: int = _bits(32, signed=True)
-    uniform_multiplier: int = _bits(16)
-    uniform_shift: int = _bits(6)
+    src_row_step: int = _bits(20, "stride_y * src_row_pitch, in words")
+    src_row_pitch: int = _bits(16, "words from one source row to the next")
+    src_plane: int = _bits(20, "words from one channel group (accumulator source: n tile) to the next")
+    win_h: int = _bits(7, "window rows", default=1)
+    win_w: int = _bits(7, "window columns", default=1)
+    stride_y: int = _bits(5, "source rows from one window to the next", default=1)
+    stride_x: int = _bits(5, "source columns from one window to the next", default=1)
+    dst_row_pitch: int = _bits(16, "words from one output row to the next")
+    dst_plane: int = _bits(20, "words from one channel group of the output to the next")
+    in_h: int = _bits(12, "source rows: elements outside are skipped", default=1)
+    in_w: int = _bits(12, "source columns", default=1)
+    zero_point: int = _bits(8, "zero point of the output", signed=True)
+    low: int = _bits(8, "lower clip of the output", signed=True, default=-128)
+    high: int = _bits(8, "upper clip of the output", signed=True, default=127)
+    res_multiplier: int = _bits(16, "multiplier of the residual operand")
+    res_shift: int = _bits(6, "shift of the residual operand")
+    res_zero_point: int = _bits(
+        8, "zero point of the residual operand; for sums what elements outside contribute", signed=True
+    )
+    uniform_bias: int = _bits(32, "bias of the record for commands with `uniform`", signed=True)
+    uniform_multiplier: int = _bits(16, "multiplier of that record")
+    uniform_shift: int = _bits(6, "shift of that record")
 
 
 @dataclass(frozen=True)
@@ -228,30 +238,29 @@ class Post(Command):
         act[dst_addr + (d // (R/P)) * dst_plane + oy * dst_row_pitch + ox] chunk d % (R/P) = clip(y, low, high),
                                 d = dst_chunk + q
 
-    `src_addr` is the word of (iy0, ix0), modulo the bank's size: it may lie before the tensor. `residual` reads the
-    operand with the destination's pitches. A sum has no residual (res_zero_point is its pad value). A maximum over a
-    window that is all outside is -2**31.
+    A sum has no residual (res_zero_point is its pad value) and 32 bits. A maximum over a window that is all outside is
+    -2**31. What a POST writes in its last 7 cycles is not there for the next one, but with a CONFIG_POST between them.
     """
 
     OPCODE: ClassVar[Opcode] = Opcode.POST
-    wait_load: int = _bits(WAIT_BITS)
-    wait_compute: int = _bits(WAIT_BITS)
-    wait_store: int = _bits(WAIT_BITS)
-    from_activation: int = _bits(1)
-    src_addr: int = _bits(20)
-    src_chunk: int = _bits(6)
-    reduce_sum: int = _bits(1)
-    residual: int = _bits(1)
-    uniform: int = _bits(1)
-    iy0: int = _bits(13, signed=True)
-    ix0: int = _bits(13, signed=True)
-    out_h: int = _bits(12, default=1)
-    out_w: int = _bits(12, default=1)
-    dst_addr: int = _bits(20)
-    dst_chunk: int = _bits(6)
-    chunks: int = _bits(12, default=1)
-    param_addr: int = _bits(14)
-    res_addr: int = _bits(20)
+    wait_load: int = _wait("LOAD")
+    wait_compute: int = _wait("COMPUTE")
+    wait_store: int = _wait("STORE")
+    from_activation: int = _bits(1, "source: 1 the activation banks, 0 the accumulators")
+    src_addr: int = _bits(20, "word of (iy0, ix0); it may lie before the tensor. Bit 19 (accumulators: 14) is the bank")
+    src_chunk: int = _bits(6, "activation source: chunk of the word at src_addr at which it begins")
+    reduce_sum: int = _bits(1, "1: sum over the window; 0: maximum")
+    residual: int = _bits(1, "add the word at res_addr")
+    uniform: int = _bits(1, "the configuration's record for all channels, instead of those at param_addr")
+    iy0: int = _bits(13, "source row of the first window's first element; may be padding", signed=True)
+    ix0: int = _bits(13, "source column of it", signed=True)
+    out_h: int = _bits(12, "output rows", default=1)
+    out_w: int = _bits(12, "output columns", default=1)
+    dst_addr: int = _bits(20, "word of the first output")
+    dst_chunk: int = _bits(6, "chunk of that word at which the output begins")
+    chunks: int = _bits(12, "chunks of P channels", default=1)
+    param_addr: int = _bits(14, "word of the first chunk's records")
+    res_addr: int = _bits(20, "word of the first residual operand, which has the output's pitches")
 
 
 @dataclass(frozen=True)
@@ -262,15 +271,15 @@ class Store(Command):
     """
 
     OPCODE: ClassVar[Opcode] = Opcode.STORE
-    wait_load: int = _bits(WAIT_BITS)
-    wait_compute: int = _bits(WAIT_BITS)
-    wait_post: int = _bits(WAIT_BITS)
-    dram_addr: int = _bits(32)
-    src_addr: int = _bits(20)
-    row_words: int = _bits(16, default=1)
-    rows: int = _bits(12, default=1)
-    dram_pitch: int = _bits(28)
-    src_pitch: int = _bits(20)
+    wait_load: int = _wait("LOAD")
+    wait_compute: int = _wait("COMPUTE")
+    wait_post: int = _wait("POST")
+    dram_addr: int = _bits(32, "byte offset of the first row from DRAM_BASE")
+    src_addr: int = _bits(20, "word of the first row")
+    row_words: int = _bits(16, "words of a row", default=1)
+    rows: int = _bits(12, "rows", default=1)
+    dram_pitch: int = _bits(28, "bytes from one row to the next in DRAM")
+    src_pitch: int = _bits(20, "words from one row to the next in the bank")
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from accel.commands import ErrorCode, Target
 from accel.flow import command_tables
+from accel.legal import RULES
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("accel", "rtl", "sim", "models")
@@ -53,6 +56,17 @@ def test_imports(path: Path) -> None:
 def test_command_tables_are_current() -> None:
     page = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
     assert command_tables.replace(page) == page
+
+
+def test_the_page_says_all_of_every_command() -> None:
+    page = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    assert all(f"| {code.value} | {code.name} | {code.text} |" in page for kind in (ErrorCode, Target) for code in kind)
+    for command, rules in RULES.items():
+        assert all(f.metadata["text"] for f in fields(command))
+        assert {rule.field for rule in rules} <= {f.name for f in fields(command)}
+        section = page.split(f"### {command.OPCODE.name} ")[1].split("###")[0]
+        lines = {line.split(" | ")[0].removeprefix("| "): line for line in section.splitlines() if line[:1] == "|"}
+        assert all(rule.illegal in lines[rule.field] for rule in rules)
 
 
 def test_torch_is_only_imported_inside_functions() -> None:

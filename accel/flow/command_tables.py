@@ -1,32 +1,58 @@
-"""Writes the command tables of docs/formats.md from `accel.commands`.
+"""Writes the part of docs/formats.md about commands from `accel.commands` and `accel.legal`.
 
 Run as `python -m accel.flow.command_tables docs/formats.md`.
 """
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 
-from accel.commands import COMMANDS, OPCODE_BITS
+from accel import commands
+from accel.commands import COMMANDS, OPCODE_BITS, Command, ErrorCode, Target
+from accel.legal import CONFIGURED_BY, RULES
 
 BEGIN, END = "<!-- command tables -->\n", "<!-- end of command tables -->\n"
+LEGEND = f"""\
+An opcode that is not one of {", ".join(str(int(opcode)) for opcode in COMMANDS)} ends a run with the error OPCODE.
+"Illegal" values end a run with the error FIELD, as does a bit above the last field that is not zero; R and C are the
+rows and columns of the array, P the lanes of post-processing, W the bytes of an AXI beat. Every other value is legal;
+what it makes of addresses is checked when they are used."""
 
 
 def tables() -> str:
-    """One Markdown table a command: field, bits (high:low), signed."""
-    parts = []
-    for opcode, command in COMMANDS.items():
-        rows = [f"**{opcode.name}** (opcode {int(opcode)})\n", "| field | bits | |", "|---|---|---|"]
-        at = OPCODE_BITS
-        for f in fields(command):
-            width = f.metadata["bits"]
-            kind = "signed" if f.metadata["signed"] else ""
-            rows.append(f"| {f.name} | {at + width - 1}:{at} | {kind} |")
-            at += width
-        parts.append("\n".join(rows if at > OPCODE_BITS else rows[:1]))
-    return "\n\n".join(parts) + "\n"
+    """Ordering and addresses, targets, error codes, and a section for each command."""
+    assert commands.__doc__ is not None
+    _, _, *rules = inspect.cleandoc(commands.__doc__).split("\n\n")
+    targets = _table(("target", "name", "what a LOAD writes"), ((t.value, t.name, t.text) for t in Target))
+    errors = _table(("code", "name", "the first error of a run"), ((c.value, c.name, c.text) for c in ErrorCode))
+    return "\n\n".join([*rules, targets, errors, LEGEND, *(_section(c) for c in COMMANDS.values())]) + "\n"
+
+
+def _section(command: type[Command]) -> str:
+    """What a command does, and its fields: bits (high:low), meaning, illegal values."""
+    assert command.__doc__ is not None
+    parts = [f"### {command.OPCODE.name} (opcode {int(command.OPCODE)})"]
+    parts.append(f"```text\n{inspect.cleandoc(command.__doc__)}\n```")
+    if command in CONFIGURED_BY:
+        parts.append(f"Illegal before the first {CONFIGURED_BY[command].OPCODE.name} since start.")
+    at, rows = OPCODE_BITS, []
+    for f in fields(command):
+        width, text = f.metadata["bits"], f.metadata["text"] + (" (signed)" if f.metadata["signed"] else "")
+        illegal = "; ".join(rule.illegal for rule in RULES[command] if rule.field == f.name)
+        rows.append((f.name, f"{at + width - 1}:{at}", text, illegal))
+        at += width
+    if rows:
+        parts.append(_table(("field", "bits", "meaning", "illegal"), rows))
+    return "\n\n".join(parts)
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
 
 
 def replace(text: str) -> str:

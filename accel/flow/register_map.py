@@ -12,17 +12,6 @@ ACCESS = {
     "wo": "write only",
     "w1c": "read; write 1 to clear",
 }
-ERRORS = {
-    ErrorCode.NONE: "no error",
-    ErrorCode.OPCODE: "a command with an illegal opcode",
-    ErrorCode.FIELD: "a command with an illegal field",
-    ErrorCode.DRAM_RANGE: "a burst would have left DRAM_SIZE, or its address 32 bits; it was not issued",
-    ErrorCode.BUFFER_RANGE: "an address outside an on-chip memory; nothing that follows from it was written",
-    ErrorCode.AXI_RESPONSE: "the memory answered SLVERR or DECERR",
-    ErrorCode.TIMEOUT: "nothing happened for WATCHDOG cycles",
-    ErrorCode.PROGRAM_OVERFLOW: "a fetch brought more commands than the program buffer holds",
-    ErrorCode.ABORTED: "bit 1 of CONTROL was written",
-}
 INTRODUCTION = """\
 # Register map
 
@@ -42,7 +31,7 @@ def markdown() -> str:
     lines += ["", "## Performance counters", "", "64 bits each, cleared by a start, at rest after done.", ""]
     lines += _table(COUNTERS)
     lines += ["", "## Error codes", "", "| code | name | |", "|---|---|---|"]
-    lines += [f"| {int(code)} | {code.name} | {ERRORS[code]} |" for code in ErrorCode]
+    lines += [f"| {int(code)} | {code.name} | {code.text} |" for code in ErrorCode]
     return "\n".join(lines) + "\n"
 
 
@@ -66,7 +55,7 @@ def header(program: Program) -> str:
     lines.append("")
     lines += [f"#define ACCEL_{r.name} 0x{r.offset:03X}u /* {r.text} */" for r in COUNTERS]
     lines.append("")
-    lines += [f"#define ACCEL_ERROR_{code.name} {int(code)}u /* {ERRORS[code]} */" for code in ErrorCode]
+    lines += [f"#define ACCEL_ERROR_{code.name} {int(code)}u /* {code.text} */" for code in ErrorCode]
     lines += ["", f"/* {program.name} on {program.design.name} */"]
     values = {
         "IMAGE_DRAM_BYTES": program.dram_bytes,
