@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from models.graph import Add, Conv, Linear, Shape
 from models.integer import Window
@@ -85,20 +84,12 @@ def _affine(reading: Reading, node: onnx.NodeProto, tensor: str, scale: Array, o
     if isinstance(before, Conv | Linear) and all(reading.uses[name] == 1 for name in names):
         column = scale.reshape(-1, *[1] * (before.weights.ndim - 1))
         reading.layers.remove(before)
-        weights, bias = _float32(reading, node, before.weights * column, before.bias * scale + offset)
-        reading.append(node, replace(before, output=node.output[0], weights=weights, bias=bias))
+        weights, bias = before.weights * column, before.bias * scale + offset
+        folded = replace(before, weights=weights.astype(np.float32), bias=bias.astype(np.float32))
+        reading.append(node, replace(folded, output=node.output[0]))
     elif len(shape) == 3:
-        weights, bias = _float32(reading, node, scale.reshape(-1, 1, 1, 1), offset)
+        weights, bias = scale.reshape(-1, 1, 1, 1).astype(np.float32), offset.astype(np.float32)
         layer = Conv(reading.name(node), (names[-1],), node.output[0], weights, bias, Window((1, 1)), channels)
         reading.append(node, layer)
     else:
         raise reading.error(node, "scale and offset of a vector must follow a Gemm or MatMul")
-
-
-def _float32(reading: Reading, node: onnx.NodeProto, *values: Array) -> tuple[NDArray[np.float32], ...]:
-    """The values in float32. Raises InputError if they are too large for it."""
-    with np.errstate(over="ignore"):
-        found = tuple(value.astype(np.float32) for value in values)
-    if not all(np.isfinite(value).all() for value in found):
-        raise reading.error(node, "weights and bias with the scale and offset folded in must be finite, and are not")
-    return found

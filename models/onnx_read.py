@@ -130,7 +130,8 @@ def _node(reading: Reading, node: onnx.NodeProto) -> None:
         values = evaluate(reading, node, [reading.constants[name] for name in inputs])
         reading.constants.update(zip(node.output, values, strict=False))
     elif node.op_type in onnx_ops.OPERATORS:
-        onnx_ops.OPERATORS[node.op_type](reading, node)
+        with np.errstate(all="ignore"):  # what is too large for float32 is refused where it is used
+            onnx_ops.OPERATORS[node.op_type](reading, node)
     else:
         supported = ", ".join(sorted(onnx_ops.OPERATORS))
         raise reading.error(node, f"operator is not supported (supported: {supported})")

@@ -13,7 +13,7 @@ from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
 from models.errors import InputError
-from models.graph import Layer, Shape, output_shape
+from models.graph import Conv, Layer, Linear, Shape, output_shape
 
 Array = NDArray[Any]
 
@@ -66,8 +66,7 @@ class Reading:
         array = self.constants[name]
         if array.dtype.kind != "f":
             raise self.error(node, f"{what} {name!r} must be floating point, not {array.dtype}")
-        with np.errstate(over="ignore"):  # of float64: what is too large is refused below
-            array = array.astype(np.float32)
+        array = array.astype(np.float32)
         if not np.isfinite(array).all():
             raise self.error(node, f"{what} {name!r} must be finite, not NaN or Inf")
         return array
@@ -80,6 +79,8 @@ class Reading:
             if str(error).startswith(self.file):
                 raise
             raise self.error(node, str(error)) from None
+        if isinstance(layer, Conv | Linear) and not all(np.isfinite(x).all() for x in (layer.weights, layer.bias)):
+            raise self.error(node, "weights and bias with what is folded into them must be finite, and are not")
         self.layers.append(layer)
 
 

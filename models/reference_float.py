@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models import im2col
+from models import graph, im2col
 from models.errors import InputError
 from models.graph import Activation, Add, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, Softmax
 from models.integer import Window
@@ -22,7 +22,7 @@ CHUNK = 128  # images at a time: the im2col matrix of one chunk stays in the ten
 def run(network: Network, inputs: Array) -> NDArray[np.float32]:
     """The output of `network`, (n, *output shape), for `inputs` of shape (n, *input shape).
 
-    Raises InputError if the inputs have another shape or no images.
+    Raises InputError if the inputs have another shape or no images, or a layer's output is not finite.
     """
     check_inputs(network, inputs)
     chunks = [inputs[i : i + CHUNK] for i in range(0, len(inputs), CHUNK)]
@@ -32,13 +32,17 @@ def run(network: Network, inputs: Array) -> NDArray[np.float32]:
 def run_all(network: Network, inputs: Array) -> dict[str, NDArray[np.float32]]:
     """Every tensor of `network` by name, each with the batch dimension in front.
 
-    What is too large for float32 becomes Inf or NaN without a warning.
+    Raises InputError as `run` does.
     """
     check_inputs(network, inputs)
-    with np.errstate(over="ignore", invalid="ignore"):
-        tensors = {network.input: np.asarray(inputs, np.float32)}
-        for layer in network.layers:
-            tensors[layer.output] = _forward(layer, [tensors[t] for t in layer.inputs])
+    tensors = {network.input: np.asarray(inputs, np.float32)}
+    for layer in network.layers:
+        with np.errstate(over="ignore", invalid="ignore"):  # seen in the output, and said once
+            output = _forward(layer, [tensors[t] for t in layer.inputs])
+        if not np.isfinite(output).all():
+            where = f"{network.name}: layer {layer.name!r} ({graph.operator_of(layer)})"
+            raise InputError(f"{where}: output must be finite as float32, and holds NaN or Inf for these inputs")
+        tensors[layer.output] = output
     return tensors
 
 

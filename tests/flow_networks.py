@@ -149,6 +149,9 @@ def own_files(top: Path) -> dict[str, str]:
     write_model(top / "large.onnx", norm, ones | four | {"a": np.float32([1, 3e38, 1]), "v": np.zeros(3, np.float32)})
     write_model(top / "overflow.onnx", [*conv, helper.make_node("Conv", ["y", "u"], ["z"], name="next")],
                 {"w": ones["w"] * np.float32(1e30), "u": np.full((1, 3, 1, 1), 1e30, np.float32)})  # fmt: skip
+    gemm = helper.make_node("Gemm", ["f", "v"], ["y"], name="fc", alpha=1e30)
+    flat = helper.make_node("Flatten", ["x"], ["f"])
+    write_model(top / "factor.onnx", [flat, gemm], {"v": np.full((72, 4), 1e20, np.float32)})
     for name, options in (
         ("average", {"pads": [1, 1, 1, 1]}), ("stride", {"strides": [32, 32]}), ("dilated", {"dilations": [2, 2]}),
     ):  # fmt: skip
@@ -162,5 +165,6 @@ def own_files(top: Path) -> dict[str, str]:
     save(top / "ranges.npy", inputs(40, 3))
     save(top / "images.npy", images)
     save(top / "labels.npy", classes_of(images))
+    save(top / "far.npy", images / np.abs(images).max() * np.float32(3e38))
     save(top / "none.npy", images[:0])
     return {path.name: str(path) for path in top.iterdir()}

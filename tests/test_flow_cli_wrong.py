@@ -34,9 +34,10 @@ WRONG: list[tuple[list[str], str]] = [
     ),
     (
         ["large.onnx"],
-        "large.onnx: node 'norm' (BatchNormalization): weights and bias with the scale and offset folded in",
+        "large.onnx: node 'norm' (BatchNormalization): weights and bias with what is folded into them must be finite",
     ),
-    (["overflow.onnx"], "overflow: tensor 'z' must be finite on the calibration set, and is not"),
+    (["factor.onnx"], "factor.onnx: node 'fc' (Gemm): weights and bias with what is folded into them must be finite"),
+    (["overflow.onnx"], "overflow: layer 'next' (Conv): output must be finite as float32, and holds NaN or Inf"),
     (["average.onnx"], "average: layer 'pool' (AveragePool): average pooling with pads (1, 1, 1, 1) must have"),
     (["stride.onnx"], "stride: pool: stride must be at most 31, not 32"),
     (["dilated.onnx"], "dilated: pool: pooling must have dilation 1, not (2, 2)"),
@@ -63,6 +64,10 @@ COMPARE_WRONG = [
     (["mine.onnx", "--also", "lenet-5"], "lenet-5: input must have the shape (2, 6, 6) of mine's, not (1, 28, 28)"),
     (["mine.onnx", "--also", "map.onnx"], "output must have the shape (4,) of mine's, not (3, 4, 4)"),
     (["mine.onnx", "--also", "text.onnx"], "text.onnx must be an ONNX file, and is not"),
+    (
+        ["mine.onnx", "--test", "far.npy", "--labels", "labels.npy"],
+        "mine: layer 'conv' (Conv): output must be finite as float32, and holds NaN or Inf for these inputs",
+    ),
     (["mine.onnx", "--test", "images.npy"], "images.npy must come with --labels"),
     (["mine.onnx", "--labels", "labels.npy"], "--labels must go with a --test file"),
     (["mine.onnx", "--test", "images.npy", "--labels", "ranges.npy"], "labels must be integers of shape (30,)"),
