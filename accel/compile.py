@@ -13,7 +13,7 @@ import numpy as np
 
 from accel.commands import COMMAND_BYTES, Command, Load, Store
 from accel.compiler.first_layer import Unfolded, plain_cycles, unfold
-from accel.compiler.graph import Step, steps
+from accel.compiler.graph import Step, described, steps
 from accel.compiler.matrix import MatrixWriter
 from accel.compiler.memory_plan import Plan, Planner, StepPlan, TooSmallError
 from accel.compiler.ops import ALIGNMENT, Stream
@@ -35,7 +35,8 @@ FEW, VERY_FEW = 200, 64  # programs of at most so many commands try several pace
 def compile_network(network: IntegerNetwork, design: Design) -> Program:
     """Compile `network` for `design`.
 
-    Raises InputError, one line, for a layer that the commands cannot express or a buffer that cannot hold one tile.
+    Raises InputError, one line that names network, layer and operator, for a layer that the commands cannot express or
+    a buffer that cannot hold one tile.
     """
     try:
         return _compile(network, design)
@@ -55,7 +56,7 @@ def _compile(network: IntegerNetwork, design: Design) -> Program:
             try:
                 loader = _write(stream, network, plan, step_plan, weights, unfolded, loader)
             except ValueError as error:  # a field of a command that the checks before did not foresee
-                raise InputError(f"{step_plan.step.name}: {error}") from None
+                raise InputError(f"{described(step_plan.step.layer)}: {error}") from None
         commands = len(stream.ops) + len(stream.items)
         for pace in PACES if commands <= FEW else PACES[:1]:
             ordered = order(design, stream.ops, stream.items, beats, pace)
@@ -173,9 +174,7 @@ def _program(
     size = -(-len(schedule.commands) * COMMAND_BYTES // ALIGNMENT) * ALIGNMENT
     data = program_offset + size
     if data + plan.data_bytes > DRAM_LIMIT:
-        raise InputError(
-            f"{network.name}: DRAM must hold {data + plan.data_bytes:,} bytes, addresses reach {DRAM_LIMIT:,}"
-        )
+        raise InputError(f"DRAM must hold {data + plan.data_bytes:,} bytes, addresses reach {DRAM_LIMIT:,}")
     bases = {Segment.NONE: 0, Segment.CONSTANTS: 0, Segment.DATA: data, Segment.PROGRAM: program_offset}
     commands = tuple(_moved(p.command, bases[p.segment]) for p in schedule.commands)
     image = np.zeros(data, np.uint8)

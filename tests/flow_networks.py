@@ -159,6 +159,9 @@ def own_files(top: Path) -> dict[str, str]:
         opset = 19 if name == "dilated" else 13
         pool = [helper.make_node(kind, ["x"], ["y"], name="pool", kernel_shape=[2, 2], **options)]
         write_model(top / f"{name}.onnx", pool, {}, (2, 20, 20), opset)
+    steps = helper.make_node("Conv", ["x", "w"], ["c"], name="conv", strides=[20, 20])
+    last = helper.make_node("Flatten", ["c"], ["y"])
+    write_model(top / "wide.onnx", [steps, last], {"w": np.ones((4, 2, 6, 6), np.float32)})
     parts = onnx.load(write_model(top / "parts.onnx", conv, ones))
     onnx.save_model(parts, top / "parts.onnx", save_as_external_data=True, location="gone.data", size_threshold=0)
     (top / "gone.data").unlink()

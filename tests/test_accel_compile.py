@@ -148,7 +148,8 @@ def test_a_shortage_says_how_many_bytes(seed: int) -> None:
         if not message:
             return
         match = re.fullmatch(
-            r"random: (\S+): one tile needs ([\d,]+) bytes of (\w+), the design has ([\d,]+): short by ([\d,]+)",
+            r"random: layer '(\S+)' \([\w ]+\): one tile needs ([\d,]+) bytes of (\w+), "
+            r"the design has ([\d,]+): short by ([\d,]+)",
             message,
         )
         assert match, message
@@ -366,7 +367,10 @@ def test_shared_weights_take_their_bits() -> None:
 def test_a_network_that_cannot_fit_is_refused_in_one_line() -> None:
     source = TensorSpec("x", (64, 12, 12), 1.0, 3)
     network = network_of(conv("conv1", source, 64, 9), source=source)
-    expected = "test: conv1: one tile needs 20,736 bytes of weight_bytes, the design has 2,048: short by 18,688"
+    expected = (
+        r"test: layer 'conv1' \(Conv or Gemm\): one tile needs 20,736 bytes of weight_bytes, the design has 2,048: "
+        "short by 18,688"
+    )
     with pytest.raises(InputError, match=f"^{expected}$"):
         compile_network(network, resized(load("edge"), weight_bytes=2048))
 
@@ -384,7 +388,7 @@ def test_what_no_command_can_express(change: dict[str, object], message: str) ->
     layer, made = conv("conv1", source, 16, 1)
     layer = replace(layer, **change)
     made = replace(made, shape=(16, *layer.window.output_size(40, 40)))
-    with pytest.raises(InputError, match=f"^test: conv1: {re.escape(message)}"):
+    with pytest.raises(InputError, match=rf"^test: layer 'conv1' \(Conv or Gemm\): {re.escape(message)}"):
         compile_network(network_of((layer, made), source=source), load("nano"))
 
 
@@ -397,12 +401,14 @@ def test_sums_must_fit_the_accumulators() -> None:
 
 def test_large_padded_inputs_are_refused() -> None:
     source = TensorSpec("x", (8, 1, 5000), 1.0, 3)
-    with pytest.raises(InputError, match="conv1: a padded input must be at most 4095 x 4095, not 1 x 5000"):
+    with pytest.raises(
+        InputError, match=r"'conv1' \(Conv or Gemm\): a padded input must be at most 4095 x 4095, not 1 x 5000"
+    ):
         compile_network(network_of(conv("conv1", source, 16, 3, pad=1), source=source), load("nano"))
     assert_exact(network_of(conv("conv1", source, 8, 1), source=source), load("nano"))
 
 
 def test_a_network_without_layers_is_refused() -> None:
     spec = TensorSpec("x", (8, 1, 1), 1.0, 3)
-    with pytest.raises(InputError, match="must have a layer"):
+    with pytest.raises(InputError, match=r"^empty: network must have a layer that"):
         compile_network(IntegerNetwork("empty", "x", "x", {"x": spec}, ()), load("nano"))

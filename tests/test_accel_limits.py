@@ -153,19 +153,19 @@ def test_parameters_are_short_by_whole_beats() -> None:
     [
         (
             (4, 8, 8), [matrix(4, Window((1, 1)), low=-20), max_pool(Window((2, 2), (2, 2), (2, 2, 2, 2)))],
-            r"layer1: max pooling must have pads below its kernel, not \(2, 2, 2, 2\)",
+            r"layer 'layer1' \(MaxPool\): max pooling must have pads below its kernel, not \(2, 2, 2, 2\)",
         ),
         (
             (4, 1, 200), [matrix(4, Window((1, 1))), max_pool(Window((1, 64), (1, 64)))],
-            "layer1: stride must be at most 31, not 64",
+            r"layer 'layer1' \(MaxPool\): stride must be at most 31, not 64",
         ),
         (
             (1, 1, 6000), [matrix(3, Window((1, 127), dilation=(1, 40)))],
-            "layer0: a kernel must reach over at most 4095 pixels, not 5041",
+            r"layer 'layer0' \(Conv or Gemm\): a kernel must reach over at most 4095 pixels, not 5041",
         ),
         (
             (3, 8, 8), [matrix(3, Window((3, 3), (15, 15), (0, 5000, 0, 5000)))],
-            r"layer0: windows must start at -4096..4095 of a padded input, not -5000..5005",
+            r"layer 'layer0' \(Conv or Gemm\): windows must start at -4096..4095 of a padded input, not -5000..5005",
         ),
     ],
     ids=["pads", "stride", "reach", "start"],

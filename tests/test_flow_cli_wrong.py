@@ -39,12 +39,13 @@ WRONG: list[tuple[list[str], str]] = [
     (["factor.onnx"], "factor.onnx: node 'fc' (Gemm): weights and bias with what is folded into them must be finite"),
     (["overflow.onnx"], "overflow: layer 'next' (Conv): output must be finite as float32, and holds NaN or Inf"),
     (["average.onnx"], "average: layer 'pool' (AveragePool): average pooling with pads (1, 1, 1, 1) must have"),
-    (["stride.onnx"], "stride: pool: stride must be at most 31, not 32"),
-    (["dilated.onnx"], "dilated: pool: pooling must have dilation 1, not (2, 2)"),
+    (["stride.onnx"], "stride: layer 'pool' (MaxPool): stride must be at most 31, not 32"),
+    (["dilated.onnx"], "dilated: layer 'pool' (MaxPool): pooling must have dilation 1, not (2, 2)"),
     (["parts.onnx"], "parts.onnx: weights that are kept in another file cannot be read: "),
     (
         ["lenet-5", "--design", "short.yaml"],
-        "lenet-5: conv1: one tile needs 400 bytes of activation_bytes, the design has 64: short by 336",
+        "lenet-5: layer 'conv1' (Conv or Gemm): one tile needs 400 bytes of activation_bytes, the design has 64: "
+        "short by 336",
     ),
     (["lenet-5", "--design", "huge"], "huge: design must be one of edge, large, nano or a YAML file: No such file"),
     (["lenet-5", "--design", "wrong.yaml"], "array.rows must be an integer in 1..64, not 0 (wrong.yaml:"),
@@ -63,6 +64,10 @@ COMPARE_WRONG = [
     (["mine.onnx", "--also", "mine.onnx", "--also", "mine.onnx"], "techniques must have different names, not dense"),
     (["mine.onnx", "--also", "lenet-5"], "lenet-5: input must have the shape (2, 6, 6) of mine's, not (1, 28, 28)"),
     (["mine.onnx", "--also", "map.onnx"], "output must have the shape (4,) of mine's, not (3, 4, 4)"),
+    (
+        ["mine.onnx", "--also", "few.onnx", "--also", "wide.onnx"],
+        "wide: layer 'conv' (Conv or Gemm): stride must be at",
+    ),
     (["mine.onnx", "--also", "text.onnx"], "text.onnx must be an ONNX file, and is not"),
     (
         ["mine.onnx", "--test", "far.npy", "--labels", "labels.npy"],

@@ -53,7 +53,12 @@ def steps(network: IntegerNetwork, design: Design, apart: Collection[str] = ()) 
     fused: set[str] = set()
     made: list[Step] = []
     for layer in network.layers:
-        _check_layer(layer, network)
+        try:
+            _check_layer(layer, network)
+            if isinstance(layer, MatrixLayer):
+                _check_sums(layer, design)
+        except InputError as error:
+            raise InputError(f"{described(layer)}: {error}") from None
         if layer.name in fused:
             continue
         shape = network.tensors[layer.input].shape
@@ -63,7 +68,6 @@ def steps(network: IntegerNetwork, design: Design, apart: Collection[str] = ()) 
             continue
         pool = None if layer.name in apart else _pool(layer, readers[layer.output], network, design)
         geometry = matrix_geometry(layer, shape, pool.window if pool else None)
-        _check_sums(layer, design)
         if pool:
             fused.add(pool.name)
             requantise = _clipped(layer.requantise, pool.requantise)
@@ -71,6 +75,19 @@ def steps(network: IntegerNetwork, design: Design, apart: Collection[str] = ()) 
         else:
             made.append(Step(len(made), layer, None, geometry, layer.requantise, layer.output))
     return made
+
+
+def described(layer: MatrixLayer | VectorLayer) -> str:
+    """A layer in errors: its name, and the ONNX operators that become such a layer."""
+    if isinstance(layer, MatrixLayer):
+        operator = "Conv or Gemm"
+    elif layer.reduce == "sum":
+        operator = "AveragePool"
+    elif layer.window.kernel != (1, 1):
+        operator = "MaxPool"
+    else:
+        operator = "Add" if layer.residual else "Relu or Clip"
+    return f"layer {layer.name!r} ({operator})"
 
 
 def _inputs(layer: MatrixLayer | VectorLayer) -> list[str]:
@@ -116,15 +133,15 @@ def _clipped(first: Requantise, second: Requantise) -> Requantise:
 def _check_graph(network: IntegerNetwork) -> None:
     """Layers come after what they read, and something is computed."""
     if not network.layers:
-        raise InputError(f"{network.name}: network must have a layer that the accelerator runs, and has none")
+        raise InputError("network must have a layer that the accelerator runs, and has none")
     known = {network.input}
     for layer in network.layers:
         for tensor in _inputs(layer):
             if tensor not in known:
-                raise InputError(f"{layer.name}: input {tensor!r} must be made by an earlier layer, and is not")
+                raise InputError(f"{described(layer)}: input {tensor!r} must be made by an earlier layer, and is not")
         known.add(layer.output)
     if network.output not in known or network.output == network.input:
-        raise InputError(f"{network.name}: output {network.output!r} must be made by a layer, and is not")
+        raise InputError(f"output {network.output!r} must be made by a layer, and is not")
 
 
 def _check_layer(layer: MatrixLayer | VectorLayer, network: IntegerNetwork) -> None:
@@ -132,33 +149,33 @@ def _check_layer(layer: MatrixLayer | VectorLayer, network: IntegerNetwork) -> N
     window = layer.window
     stride_limit = 15 if isinstance(layer, MatrixLayer) else 31
     if max(window.kernel) > 127:
-        raise InputError(f"{layer.name}: kernel must be at most 127 x 127, not {window.kernel[0]} x {window.kernel[1]}")
+        raise InputError(f"kernel must be at most 127 x 127, not {window.kernel[0]} x {window.kernel[1]}")
     if max(window.stride) > stride_limit:
-        raise InputError(f"{layer.name}: stride must be at most {stride_limit}, not {max(window.stride)}")
+        raise InputError(f"stride must be at most {stride_limit}, not {max(window.stride)}")
     if max(window.dilation) > 63:
-        raise InputError(f"{layer.name}: dilation must be at most 63, not {max(window.dilation)}")
+        raise InputError(f"dilation must be at most 63, not {max(window.dilation)}")
     _, height, width = network.tensors[layer.input].shape
     if any(window.pads) and max(height, width) > 4095:
-        raise InputError(f"{layer.name}: a padded input must be at most 4095 x 4095, not {height} x {width}")
+        raise InputError(f"a padded input must be at most 4095 x 4095, not {height} x {width}")
     for axis, size in enumerate(window.output_size(height, width)):
         span = (window.kernel[axis] - 1) * window.dilation[axis] + 1
         if span > 4095:
-            raise InputError(f"{layer.name}: a kernel must reach over at most 4095 pixels, not {span}")
+            raise InputError(f"a kernel must reach over at most 4095 pixels, not {span}")
         first = -window.pads[axis]
         last = first + (size - 1) * window.stride[axis]
         if any(window.pads) and (first < -4096 or last > 4095):
-            raise InputError(f"{layer.name}: windows must start at -4096..4095 of a padded input, not {first}..{last}")
+            raise InputError(f"windows must start at -4096..4095 of a padded input, not {first}..{last}")
     if isinstance(layer, VectorLayer):
         if window.dilation != (1, 1):
-            raise InputError(f"{layer.name}: pooling must have dilation 1, not {window.dilation}")
+            raise InputError(f"pooling must have dilation 1, not {window.dilation}")
         if layer.reduce == "max" and any(p >= k for p, k in zip(window.pads, window.kernel * 2, strict=True)):
-            raise InputError(f"{layer.name}: max pooling must have pads below its kernel, not {window.pads}")
+            raise InputError(f"max pooling must have pads below its kernel, not {window.pads}")
         if layer.reduce == "sum" and layer.residual:
-            raise InputError(f"{layer.name}: a sum must have no residual")
+            raise InputError("a sum must have no residual")
         if len(layer.requantise.bias) != 1:
-            raise InputError(f"{layer.name}: a vector layer must have one requantisation record")
+            raise InputError("a vector layer must have one requantisation record")
     if layer.residual and network.tensors[layer.residual.tensor].shape != network.tensors[layer.output].shape:
-        raise InputError(f"{layer.name}: residual {layer.residual.tensor!r} must have the shape of the output")
+        raise InputError(f"residual {layer.residual.tensor!r} must have the shape of the output")
 
 
 def _check_sums(layer: MatrixLayer, design: Design) -> None:
@@ -170,6 +187,5 @@ def _check_sums(layer: MatrixLayer, design: Design) -> None:
     largest = int(np.abs(layer.weights.reshape(len(layer.weights), -1), dtype=np.int16).sum(1, dtype=np.int64).max())
     if largest * 128 >= limit:
         raise InputError(
-            f"{layer.name}: sums can reach {largest * 128:,}, accumulators of {design.widths.accumulator} bits hold "
-            f"{limit - 1:,}"
+            f"sums can reach {largest * 128:,}, accumulators of {design.widths.accumulator} bits hold {limit - 1:,}"
         )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from accel.compiler.estimate import Machine
 from accel.compiler.first_layer import Unfolded
 from accel.compiler.geometry import Geometry
-from accel.compiler.graph import Step
+from accel.compiler.graph import Step, described
 from accel.compiler.ops import ALIGNMENT, Region
 from accel.compiler.tiling import Shortage, Task, Tiling, choose
 from accel.compiler.vector_tiling import VectorTask, VectorTiling, choose_vector
@@ -29,7 +29,7 @@ class TooSmallError(InputError):
     """A tile of `step` does not fit a buffer."""
 
     def __init__(self, step: Step, message: str) -> None:
-        super().__init__(f"{step.name}: {message}")
+        super().__init__(f"{described(step.layer)}: {message}")
         self.step = step
 
 
