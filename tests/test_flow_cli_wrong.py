@@ -96,14 +96,25 @@ def test_wrong_input(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("verb", ["simulate", "emit"])
-@pytest.mark.parametrize("option", ["design", "technique"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["simulate", "lenet-5", "--design", "edge", "--design", "nano"], "--design must be given once, not 2 times"),
+        (["simulate", "--technique=dense", "lenet-5", "--technique", "as-is"], "--technique must be given once"),
+        (["emit", "lenet-5", "--out", "a", "-ob", "-o", "c"], "--out or -o must be given once, not 3 times"),
+        (["compress", "lenet-5", "r.yaml", "--seed", "1", "--seed=2"], "--seed must be given once, not 2 times"),
+        (["compare", "--calibration", "a.npy", "--calibration", "b.npy"], "--calibration must be given once"),
+    ],
+)
 def test_options_that_are_meant_once(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str, option: str
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str], message: str,
 ) -> None:  # fmt: skip
-    out = ["--out", str(tmp_path / "out")] if verb == "emit" else []
-    twice = [f"--{option}", "edge", f"--{option}", "nano"]
-    assert f"--{option} must be given once, not 2 times (edge, nano)" in refused(capsys, verb, "lenet-5", *twice, *out)
+    """Several designs of a comparison, and whatever follows --, are no repetition."""
+    monkeypatch.chdir(tmp_path)
+    assert message in refused(capsys, *arguments)
+    assert "a YAML file" in refused(capsys, "compare", "lenet-5", "--design", "edge", "--design", "none")
+    assert "unexpected extra" in refused(capsys, "simulate", "--design", "edge", "--", "lenet-5", "--design")
 
 
 def test_emit_replaces_no_file_of_others(

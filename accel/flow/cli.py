@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 
 from accel import design as designs_module
+from accel.flow.options import check_once
 from models import zoo
 from models.errors import InputError
 from models.graph import Network
@@ -47,12 +48,10 @@ Labels = Annotated[str, typer.Option(metavar="FILE", help="Classes of the test i
 Images = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="Folder with IDX files, for steps that train.")
 ]
-# Lists, so that an option that is given twice is refused instead of the first being forgotten.
 OneTechnique = Annotated[
-    list[str] | None,
-    typer.Option(help="dense (the default), shared-8, -6, -4, -3, -2, as-is, or one of the zoo (deep, ...)"),
+    str, typer.Option(help="dense, shared-8, -6, -4, -3, -2, as-is, or one of the zoo (deep, ...)")
 ]
-OneDesign = Annotated[list[str] | None, typer.Option(help=f"{DesignHelp} [default: edge]")]
+OneDesign = Annotated[str, typer.Option(help=DesignHelp)]
 
 
 def _network(name: str) -> tuple[Network, bool]:
@@ -62,13 +61,6 @@ def _network(name: str) -> tuple[Network, bool]:
 
 def _say(line: str) -> None:
     Console(stderr=True).print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
-
-
-def _one(option: str, given: list[str] | None, default: str) -> str:
-    """The value of an option that is meant to be given once."""
-    if given and len(given) > 1:
-        raise InputError(f"--{option} must be given once, not {len(given)} times ({', '.join(given)})")
-    return given[0] if given else default
 
 
 def _check_seed(seed: int) -> None:
@@ -125,8 +117,8 @@ def compare(
 @app.command()
 def simulate(
     network: NetworkArgument,
-    design: OneDesign = None,
-    technique: OneTechnique = None,
+    design: OneDesign = "edge",
+    technique: OneTechnique = "dense",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     calibration: Calibration = "",
 ) -> None:
@@ -137,8 +129,7 @@ def simulate(
     from accel.flow.progress import progress
     from accel.flow.techniques import find
 
-    chosen = find(_one("technique", technique, "dense"), network)
-    on = designs_module.load(_one("design", design, "edge"))
+    chosen, on = find(technique, network), designs_module.load(design)
     float_network, from_zoo = _network(network)
     data = resolve(float_network, from_zoo, calibration)
     with progress(2) as advance:
@@ -159,8 +150,8 @@ def simulate(
 def emit(
     network: NetworkArgument,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the files.")],
-    design: OneDesign = None,
-    technique: OneTechnique = None,
+    design: OneDesign = "edge",
+    technique: OneTechnique = "dense",
     calibration: Calibration = "",
 ) -> None:
     """Write the accelerator as Verilog, with DRAM image, register map and a self-checking test bench."""
@@ -170,8 +161,7 @@ def emit(
     from accel.flow.progress import progress
     from accel.flow.techniques import find
 
-    chosen = find(_one("technique", technique, "dense"), network)
-    on = designs_module.load(_one("design", design, "edge"))
+    chosen, on = find(technique, network), designs_module.load(design)
     float_network, from_zoo = _network(network)
     report.check_folder(out)
     data = resolve(float_network, from_zoo, calibration)
@@ -287,6 +277,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run the command line with these arguments; returns the exit status."""
     try:
+        check_once(app, arguments)
         status = app(arguments or ["--help"], prog_name="accel", standalone_mode=False)
     except InputError as error:
         return _fail(str(error))

@@ -1,0 +1,26 @@
+"""Options that are given too often: of several values click takes the last and says nothing."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import typer
+
+from models.errors import InputError
+
+
+def check_once(app: typer.Typer, arguments: Sequence[str]) -> None:
+    """Raise InputError for an option with one value that a command line of `app` has more than once."""
+    command = getattr(typer.main.get_command(app), "commands", {}).get(arguments[0] if arguments else "")
+    words = list(itertools.takewhile(lambda word: word != "--", arguments[1:]))
+    for option in command.params if command else ():
+        single = option.param_type_name == "option" and not option.multiple and not option.is_flag
+        count = sum(_names(word, option.opts) for word in words) if single else 0
+        if count > 1:
+            raise InputError(f"{' or '.join(option.opts)} must be given once, not {count} times")
+
+
+def _names(word: str, names: Sequence[str]) -> bool:
+    """Whether `word` is an option of these names, with or without its value: --out, --out=DIR, -o, -oDIR."""
+    return any(word.split("=")[0] == name if name.startswith("--") else word[:2] == name for name in names)
