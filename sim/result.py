@@ -26,11 +26,11 @@ def bound_cycles(design: Design, macs: int, dram_bytes: int) -> int:
 class LayerResult:
     """One layer. `cycles` is its share of the total (the shares sum to it): from the previous layer's end to its own.
 
-    `stalls`: cycles in which the array did not stream, by what it waited for: "load", "post", "store" (commands of
-    these units), "program" (its command had not been dispatched), "fill" (a tile's weights were shifted into the array
-    before it could stream, which a layer with few pixels cannot hide), "drain" (after the last sum: post-processing and
-    storing). `events` as in `accel.events`; the
-    layers' counts sum to the program's.
+    `stalls`: cycles in which no pixel entered the array, by cause. Before a COMPUTE was taken: "load", "post", "store"
+    (it waited for commands of these units), "program" (it had not been dispatched). "fill": every idle cycle inside a
+    COMPUTE, as when the weights of a tile shift in for longer than the tile before it streams (R cycles for the one
+    pixel of a fully connected layer), or sums leave the pipeline. "drain": after the last sum. `events` as in
+    `accel.events`; the layers' counts sum to the program's.
     """
 
     name: str

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from accel.design import load, names
-from accel.flow import tables
-from accel.flow.simulate import Simulation, run
+from accel.flow import html, tables
+from accel.flow.simulate import STALLS, Simulation, run
 from accel.flow.tables import Column, figure
 from models import onnx_read
 from models.quantise import quantise
@@ -128,6 +128,19 @@ def test_simulation_shows_layers_and_total(tmp_path: Path) -> None:
         assert energy[0] == figure(part.energy.dram_pj / 1e6)
         low, high = (figure(pj / 1e6) for pj in (part.energy.total_low_pj, part.energy.total_high_pj))
         assert energy[-1] == f"{low} .. {high}"
+
+
+def test_every_stall_that_has_a_column_is_explained(tmp_path: Path) -> None:
+    """In one line, and no other is: on the terminal and in the report."""
+    found = simulation(tmp_path, "conv", "fc")
+    total = found.total.stall_cycles | {"store": 0, "drain": 3}
+    found = replace(found, total=replace(found.total, stall_cycles=total))
+    assert set(total) == set(STALLS)
+    text = printed(tables.show_simulation, found, width=60)
+    page = html.page(replace(comparison(), simulations=(found,) * len(comparison().rows)), {})
+    for cause, cycles in total.items():
+        line = f"stall: {cause}: no pixel enters the array: {STALLS[cause]}"
+        assert (f"\n{line}\n" in text) == (f"<p>{line}</p>" in page) == (cycles > 0), cause
 
 
 def test_names_are_shown_as_they_are(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from string import Template
 from typing import TypeVar
 
 from accel.flow.compare import Comparison
-from accel.flow.tables import STALL_LEGEND, Column, part_columns, remarks, row_columns
+from accel.flow.tables import Column, part_columns, remarks, row_columns, stall_legend
 from sim.cost_table import CONSTANTS, SRAM_SOURCE, Constant
 
 T = TypeVar("T")
@@ -41,8 +41,7 @@ def page(comparison: Comparison, pictures: Mapping[str, bytes]) -> str:
         title=escape(f"{comparison.network}: techniques compared"),
         facts=escape(", ".join(facts) + "."),
         notes="".join(
-            f"<p{' class=note' if line.startswith('note:') else ''}>{escape(line)}</p>"
-            for line in (*remarks(comparison), STALL_LEGEND)
+            f"<p{' class=note' if line.startswith('note:') else ''}>{escape(line)}</p>" for line in remarks(comparison)
         ),
         tables="".join(_design_table(comparison, design.name) for design in comparison.designs),
         charts="".join(_picture(name, data) for name, data in pictures.items()),
@@ -87,7 +86,7 @@ def _picture(name: str, svg: bytes) -> str:
 
 
 def _layers(comparison: Comparison) -> list[str]:
-    parts = []
+    parts = [f"<p>{escape(line)}</p>" for line in stall_legend(comparison.simulations)]
     for row, run in zip(comparison.rows, comparison.simulations, strict=True):
         tables = "".join(
             f"<h3>{escape(title)}</h3>{table(columns, [*run.layers, run.total], total=True)}"

@@ -13,7 +13,15 @@ from models.integer import HostLayer, IntegerNetwork
 from sim.cost import Energy, energy, memories
 from sim.result import Result, simulate
 
-STALLS = ("program", "load", "fill", "post", "store", "drain")
+# In the order of the tables, why no pixel enters the array (`sim.result.LayerResult`).
+STALLS = {
+    "program": "its next command has not been dispatched",
+    "load": "it waits for weights, parameters or activations from DRAM",
+    "fill": "in a command, weights shift in for longer than a tile streams, or its last sums come out",
+    "post": "it waits for post-processing: an accumulator bank, or the layer before",
+    "store": "it waits for results that must first be stored",
+    "drain": "its last sum is made, and is still to be post-processed and stored",
+}
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,7 @@ def _together(formats: set[str]) -> str:
 
 
 def _stall_order(cause: str) -> tuple[int, str]:
-    return (STALLS.index(cause) if cause in STALLS else len(STALLS), cause)
+    return ([*STALLS, cause].index(cause), cause)
 
 
 def energy_record(found: Energy) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -13,15 +13,10 @@ from rich.text import Text
 
 from accel.design import Design
 from accel.flow.compare import Comparison, Row
-from accel.flow.simulate import Part, Simulation
+from accel.flow.simulate import STALLS, Part, Simulation
 from models.integer import HostLayer
 from sim.cost import Energy
 
-STALL_LEGEND = (
-    "stall: cycles in which the array took no input, by what it waited for: program, its command; load, DRAM; "
-    "fill, a tile's weights being shifted into the array, a row a cycle, where a tile has too few pixels to hide it; "
-    "post, sums not post-processed yet; store, outputs not stored yet; drain, the end of the last layer"
-)
 T = TypeVar("T")
 
 PLAIN_WIDTH = 200  # of tables that go to a file or a pipe
@@ -97,9 +92,19 @@ def _memory_energy_column(memory: str) -> Column[Part]:
     return Column(memory, "buffer", lambda p: figure(p.energy.sram_pj[memory] / 1e6))
 
 
+def _causes(simulation: Simulation) -> list[str]:
+    """What the array waited for at all."""
+    return [cause for cause, cycles in simulation.total.stall_cycles.items() if cycles]
+
+
+def stall_legend(simulations: Iterable[Simulation]) -> list[str]:
+    """A line for each cause that has a column."""
+    shown = {cause for simulation in simulations for cause in _causes(simulation)}
+    return [f"stall: {cause}: no pixel enters the array: {why}" for cause, why in STALLS.items() if cause in shown]
+
+
 def part_columns(simulation: Simulation) -> dict[str, list[Column[Part]]]:
     """Three tables of a simulation by title: time, bytes by memory, energy by part."""
-    causes = [c for c, cycles in simulation.total.stall_cycles.items() if cycles]
     time: list[Column[Part]] = [
         _NAME,
         Column("kind", "", lambda p: p.kind, left=True),
@@ -107,7 +112,7 @@ def part_columns(simulation: Simulation) -> dict[str, list[Column[Part]]]:
         Column("cycles", "", lambda p: f"{p.cycles:,}"),
         Column("bound", "", lambda p: f"{p.bound_cycles:,}"),
         Column("effic.", "%", lambda p: f"{100 * p.efficiency:.1f}"),
-        *(_stall_column(cause) for cause in causes),
+        *(_stall_column(cause) for cause in _causes(simulation)),
     ]
     bytes_: list[Column[Part]] = [
         _NAME,
@@ -239,7 +244,7 @@ def show_simulation(where: Console, simulation: Simulation) -> None:
         show(where, title, columns, parts, last_apart=True)
     lines = [
         "cycles of a layer: since the layer before ended; fetching ahead may bring its efficiency above 100 %",
-        STALL_LEGEND,
+        *stall_legend([simulation]),
         *_host(simulation.host_layers),
         *(f"note: {note}" for note in simulation.total.energy.notes),
     ]
