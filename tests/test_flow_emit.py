@@ -9,12 +9,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from accel.commands import ErrorCode
+from accel.commands import ErrorCode, Load, Target
+from accel.compile import compile_network
 from accel.design import load, parse
 from accel.events import Event
 from accel.flow.cli import run as accel
@@ -22,6 +24,7 @@ from accel.registers import COUNTERS, REGISTERS
 from models import reference_integer, zoo
 from models.quantise import quantise
 from models.share import share
+from sim.execute import execute
 
 NETWORKS = ("lenet-5", "lenet-300-100")
 TECHNIQUES = ("dense", "shared-4")
@@ -74,17 +77,39 @@ def broken(emitted: dict[tuple[str, str], Path], folder: Path) -> Path:
     return copy
 
 
+def with_a_wrong_weight(image: np.ndarray) -> np.ndarray:
+    """The image of `broken` with one bit of one weight flipped, the first in the program that changes the output."""
+    images = zoo.preprocess(zoo.mnist_calibration())
+    network = quantise(zoo.load("lenet-300-100"), images)
+    program = compile_network(network, load("edge"))
+    codes = reference_integer.quantise_input(network, images[:1])
+    sound = execute(program, codes)
+    weights = next(c for c in program.commands if isinstance(c, Load) and c.target == Target.WEIGHT)
+    for at in range(weights.dram_addr, weights.dram_addr + weights.row_beats * program.design.beat_bytes):
+        damaged = image.copy()
+        damaged[at] ^= 0x40
+        if not np.array_equal(execute(replace(program, image=damaged[: len(program.image)]), codes), sound):
+            assert np.unpackbits(damaged ^ image).sum() == 1
+            return damaged
+    raise AssertionError("no weight matters")
+
+
 @pytest.mark.rtl
-@pytest.mark.parametrize("damage", ["weight bit", "cycles", "counter", "output"])
-def test_the_bench_sees_damage(emitted: dict[tuple[str, str], Path], tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("weight bit", "output bytes differ"),
+        ("cycles", "assert cycles == expected"),
+        ("counter", "counters (found, expected): {'WEIGHT_READS'"),
+        ("output", "1 output bytes differ"),
+    ],
+)
+def test_the_bench_sees_damage(emitted: dict[tuple[str, str], Path], tmp_path: Path, damage: str, message: str) -> None:
     folder = broken(emitted, tmp_path)
     expected = json.loads((folder / "expected.json").read_text())
     if damage == "weight bit":
-        image = bytearray((folder / "image.bin").read_bytes())
-        # The last layer's weights lie last among the constants, before the program; its bias is not a weight.
-        at = expected["program_offset"] - 16 * 16 * 3
-        image[at : at + 256] = bytes(b ^ 0x40 for b in image[at : at + 256])
-        (folder / "image.bin").write_bytes(image)
+        image = np.frombuffer((folder / "image.bin").read_bytes(), np.uint8)
+        (folder / "image.bin").write_bytes(with_a_wrong_weight(image).tobytes())
     elif damage == "output":
         data = bytearray((folder / "expected.bin").read_bytes())
         data[0] ^= 1
@@ -95,6 +120,7 @@ def test_the_bench_sees_damage(emitted: dict[tuple[str, str], Path], tmp_path: P
     found = bench(folder, "--test", "inference")
     assert found.returncode == 1, found.stdout[-2000:]
     assert "0 of 1 tests passed" in found.stdout
+    assert message in found.stdout
 
 
 def with_identifiers(verilog: str) -> str:
