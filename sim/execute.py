@@ -203,11 +203,14 @@ def _compute(machine: _Machine, c: Compute) -> None:
     address = (base + offset.reshape(taps, pixels)) % ACTIVATION_BANK
     inside = np.broadcast_to(inside, address.shape)
     _check(bool((address[inside] < design.activation_words).all()), "activation range", c)
-    taken = bank[:, np.where(inside, address, 0)]  # (batch, groups, taps, pixels, R)
-    taken = np.where(inside[..., None], taken, np.int8(cfg.pad_value))
+    # Pixels first, so that what is taken lies as the product reads it.
+    inside, address = inside.transpose(2, 0, 1), np.where(inside, address, 0).transpose(2, 0, 1)
+    taken = bank.take(address, 1)  # (batch, pixels, groups, taps, R)
+    if not inside.all():
+        taken[:, ~inside] = cfg.pad_value
     terms = c.groups * taps * design.rows
     real: type[np.floating[Any]] = np.float32 if terms <= FLOAT32_TERMS else np.float64
-    left = taken.astype(real).transpose(0, 3, 1, 2, 4).reshape(machine.batch * pixels, terms)
+    left = taken.astype(real).reshape(machine.batch * pixels, terms)
     right = weights.astype(real).transpose(1, 0, 2).reshape(terms, -1)
     sums = (left @ right).reshape(machine.batch, pixels, c.n_tiles, design.cols).transpose(0, 2, 1, 3)
     total = sums.astype(np.int64).reshape(machine.batch, c.n_tiles * pixels, design.cols)
@@ -215,9 +218,9 @@ def _compute(machine: _Machine, c: Compute) -> None:
     _check(word + c.n_tiles * pixels <= design.accumulator_words, "accumulator range", c)
     view = machine.accumulators[c.acc_addr // ACCUMULATOR_BANK, :, word : word + c.n_tiles * pixels]
     if c.accumulate:
-        total = total + view
+        total += view
     limit = 1 << design.widths.accumulator - 1
-    _check(bool((total >= -limit).all() and (total < limit).all()), "accumulator overflow", c)
+    _check(bool(total.min() >= -limit and total.max() < limit), "accumulator overflow", c)
     view[...] = total
 
 
