@@ -12,7 +12,6 @@ are fewer ways to move and mirror an image than epochs. A run that was cut short
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from models import fingerprint
+from models import fingerprint, training_state
 from models.errors import InputError
 from models.graph import Network
 from models.images import ImageSet, count, draw, view
@@ -136,7 +135,7 @@ def fit(
     if run.teachers and count(schedule.shift, schedule.mirror) <= schedule.epochs:
         run.known = _known_logits(run)
     described = describe(network, data, schedule, target, keep, seed) if state_file else {}
-    done = _resume(state_file, described, run.state()) if state_file else 0
+    done = training_state.resume(state_file, described, run.state()) if state_file else 0
     for epoch in range(done, schedule.epochs):
         # Each epoch draws from a seed of its own, so a resumed run sees the same batches as an unbroken one.
         loss = _epoch(run, np.random.default_rng([seed, epoch]))
@@ -146,7 +145,7 @@ def fit(
                 f"learning_rate must be lower than {schedule.learning_rate}"
             )
         if state_file:
-            _save(state_file, described, epoch + 1, run.state())
+            training_state.save(state_file, described, epoch + 1, run.state())
         if progress:
             accuracy = accuracy_percent(trained, data.test_images, data.test_labels)
             progress(Epoch(epoch + 1, schedule.epochs, loss, accuracy))
@@ -281,29 +280,3 @@ def accuracy_percent(trained: Any, images: Array, labels: Array) -> float:
     with package.no_grad():
         parts = [trained(inputs(images[i : i + LOGITS_AT_ONCE])) for i in range(0, len(images), LOGITS_AT_ONCE)]
     return float((package.cat(parts).flatten(1).argmax(1).numpy() == labels).mean() * 100)
-
-
-def _save(path: Path, described: dict[str, Any], done: int, parts: dict[str, Any]) -> None:
-    """Write the state after `done` epochs; a crash leaves the former state in place."""
-    part = path.with_name(path.name + ".part")
-    try:
-        torch().save({"run": described, "done": done} | {k: v.state_dict() for k, v in parts.items()}, part)
-        os.replace(part, path)
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"{path} cannot be written: {error}") from None
-
-
-def _resume(path: Path, described: dict[str, Any], parts: dict[str, Any]) -> int:
-    """Load the state into `parts` if there is one; the number of epochs that are done."""
-    if not path.exists():
-        return 0
-    try:
-        state = torch().load(path, weights_only=True)
-        saved, done = state["run"], int(state["done"])
-    except Exception:  # torch raises many kinds for a damaged file
-        raise InputError(f"{path} must be a state of an earlier run, and is damaged: remove it") from None
-    if saved != described:
-        raise InputError(f"{path} belongs to another run ({saved}): remove it, or name another output")
-    for key, part in parts.items():
-        part.load_state_dict(state[key])
-    return done
