@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import Any
+
+from numpy.typing import NDArray
 
 from models.graph import Conv, Linear, Network
-from models.images import ImageSet
 
 DIGITS = 16
 
@@ -21,11 +23,11 @@ def of_networks(*networks: Network) -> str:
     return digest.hexdigest()[:DIGITS]
 
 
-def of_training_images(data: ImageSet) -> str:
-    """Sixteen hex digits of the training images and their labels."""
-    digest = sha256(repr(data.train_images.shape).encode())
-    digest.update(data.train_images.tobytes())
-    digest.update(data.train_labels.tobytes())
+def of_images(images: NDArray[Any], labels: NDArray[Any]) -> str:
+    """Sixteen hex digits of images and their labels."""
+    digest = sha256(repr(images.shape).encode())
+    digest.update(images.tobytes())
+    digest.update(labels.tobytes())
     return digest.hexdigest()[:DIGITS]
 
 

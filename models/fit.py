@@ -195,7 +195,7 @@ def describe(
     described |= asdict(schedule) | {"target": f"{target.kind} {target.temperature} {target.hard_weight}"}
     described |= {"teachers": ", ".join(t.name for t in target.teachers)}
     return described | {
-        "weights": fingerprint.of_networks(network, *target.teachers), "images": fingerprint.of_training_images(data)
+        "weights": fingerprint.of_networks(network, *target.teachers), "images": data.training_digest
     }  # fmt: skip
 
 

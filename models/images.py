@@ -6,12 +6,14 @@ A view is a number 0..count - 1, so that what a teacher says about each view can
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models import fingerprint
 from models.errors import InputError
 from models.idx import read_idx
 
@@ -26,6 +28,11 @@ class ImageSet:
     train_labels: Array
     test_images: Array
     test_labels: Array
+
+    @cached_property
+    def training_digest(self) -> str:
+        """Sixteen hex digits that tell these training images and labels from others."""
+        return fingerprint.of_images(self.train_images, self.train_labels)
 
 
 def read_images(folder: str | Path) -> ImageSet:

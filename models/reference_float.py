@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models import graph, im2col
+from models import im2col
 from models.errors import InputError
-from models.graph import Activation, Add, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, Softmax
+from models.graph import Activation, Add, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, Softmax, operator_of
 from models.integer import Window
 
 Array = NDArray[Any]
@@ -40,7 +40,7 @@ def run_all(network: Network, inputs: Array) -> dict[str, NDArray[np.float32]]:
         with np.errstate(over="ignore", invalid="ignore"):  # seen in the output, and said once
             output = _forward(layer, [tensors[t] for t in layer.inputs])
         if not np.isfinite(output).all():
-            where = f"{network.name}: layer {layer.name!r} ({graph.operator_of(layer)})"
+            where = f"{network.name}: layer {layer.name!r} ({operator_of(layer)})"
             raise InputError(f"{where}: output must be finite as float32, and holds NaN or Inf for these inputs")
         tensors[layer.output] = output
     return tensors

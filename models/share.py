@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.compress.cluster import initial, lloyd, nearest
+from models.compress.encoded_layer import LARGEST_CODEBOOK
 from models.errors import InputError
 from models.graph import Network
 from models.integer import Int8, IntegerNetwork, Shared
@@ -45,7 +46,7 @@ def quantise_compressed(network: Network, calibration: NDArray[Any]) -> IntegerN
 
     def quantiser(weights: NDArray[np.float32], smallest: NDArray[np.float64]) -> Quantised:
         values, members = np.unique(weights, return_inverse=True)
-        if len(values) > 256 or 2 * len(values) > weights.size:
+        if len(values) > LARGEST_CODEBOOK or 2 * len(values) > weights.size:
             return per_channel_weights(weights, smallest)
         bits = max(1, (len(values) - 1).bit_length())
         full = np.concatenate([values, np.full(2**bits - len(values), values[-1])]).astype(np.float64)

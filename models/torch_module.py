@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from models.compress.encoded_layer import codebook_of
 from models.errors import InputError
 from models.graph import Activation, Add, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, Softmax, build
 
-LARGEST_CODEBOOK = 256
 Keep = Literal["nothing", "zeros", "values"]
 
 
@@ -147,8 +147,7 @@ def _weights(layer: Conv | Linear, keep: Keep) -> Any:
         def forward(self) -> Any:
             return _gather().apply(self.values, self.members, self.free)
 
-    shared = keep == "values" and len(np.unique(layer.weights)) <= LARGEST_CODEBOOK
-    return Shared() if shared else Plain()
+    return Shared() if keep == "values" and len(codebook_of(layer.weights)) else Plain()
 
 
 def _gather() -> Any:

@@ -66,24 +66,25 @@ def execute(program: Program, codes: NDArray[np.int8]) -> NDArray[np.int8]:
     per_input = (program.dram_bytes - _boundary(program)) + _buffer_bytes(program)
     step = int(max(1, min(256, BATCH_BYTES // max(1, per_input))))
     for first in range(0, len(codes), step):
-        machine = _make(program, codes[first : first + step])
-        for command in program.commands:
-            action = _ACTIONS.get(type(command))
-            if action:
-                action(machine, command)
-        outputs.append(_output(machine))
+        outputs.append(_output(_run(program, codes[first : first + step])))
     return np.concatenate(outputs)
 
 
 def execute_memory(program: Program, codes: NDArray[np.int8]) -> NDArray[np.uint8]:
     """The whole DRAM content (dram_bytes) after running one input (C, H, W). Raises as `execute` does."""
     check(program.design, program.commands)
-    machine = _make(program, codes[None])
+    machine = _run(program, codes[None])
+    return np.concatenate([machine.static, machine.dynamic[0]])
+
+
+def _run(program: Program, codes: NDArray[np.int8]) -> _Machine:
+    """The machine after all commands."""
+    machine = _make(program, codes)
     for command in program.commands:
         action = _ACTIONS.get(type(command))
         if action:
             action(machine, command)
-    return np.concatenate([machine.static, machine.dynamic[0]])
+    return machine
 
 
 def _boundary(program: Program) -> int:

@@ -16,6 +16,17 @@ def networks():
     return {name: zoo.architecture(name) for name in NAMES}
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_shapes_alone_are_those_of_the_network(networks, name):
+    bare = zoo.architecture(name, seed=None)
+    assert bare.shapes == networks[name].shapes
+    for ours, theirs in zip(bare.layers, networks[name].layers, strict=True):
+        assert (ours.name, type(ours)) == (theirs.name, type(theirs))
+        if isinstance(ours, Conv | Linear):
+            assert (ours.weights.shape, ours.bias.shape) == (theirs.weights.shape, theirs.bias.shape)
+            assert ours.weights.strides == (0,) * ours.weights.ndim  # one number in memory
+
+
 @pytest.mark.parametrize(
     ("name", "parameters", "conv_macs", "linear_macs"),
     [

@@ -205,7 +205,8 @@ def compress(
     if storage_only:
         from accel.flow import storage
 
-        of = zoo.architecture(network) if network in zoo.ARCHITECTURES else zoo.resolve(network, zoo.ARCHITECTURES)
+        known = network in zoo.ARCHITECTURES
+        of = zoo.architecture(network, seed=None) if known else zoo.resolve(network, zoo.ARCHITECTURES)
         storage.show(tables.console(), of, chosen)
         return
     if out is None:

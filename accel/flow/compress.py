@@ -98,10 +98,10 @@ def own_rows(
     Raises InputError for what cannot be read or applied, and for a file with another input or output.
     """
     rows = []
-    for path in recipes:
-        chosen = recipe.load(path)
-        data = read_images(images) if images else None
-        context = Context(data, state_folder, progress=progress, resolve=partial(resolve, 0))
+    loaded = [recipe.load(path) for path in recipes]
+    data = read_images(images) if images and recipes else None
+    context = Context(data, state_folder, progress=progress, resolve=partial(resolve, 0))
+    for chosen in loaded:
         result = recipe.run(chosen, network, context)
         rows.append(given(chosen.name, f"recipe {chosen.name}", result.network, ALL if result.coded else PLAIN))
     for path in files:

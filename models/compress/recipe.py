@@ -125,7 +125,7 @@ def run(recipe: Recipe, network: Network, context: Context) -> Compressed:
         label = f"{number}-{step.kind}"
         try:
             if isinstance(step, Encode | Huffman):
-                coded = isinstance(step, Huffman)
+                coded = step.coded_formats
                 written, report = step.encode(network)
             else:
                 network, report = step.apply(network, original, context, label)

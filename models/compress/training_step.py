@@ -8,11 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models import fingerprint, onnx_read, onnx_write
-from models.compress.encoded_layer import LARGEST_CODEBOOK
+from models.compress.encoded_layer import LARGEST_CODEBOOK, codebook_of
 from models.compress.prune import matrix_layers
 from models.errors import InputError
 from models.fit import Epoch, Schedule, Target, fit
@@ -104,7 +103,7 @@ class TrainingStep(Checked):
         if context.state_folder:
             # What a training begins with names its result: an interrupted recipe finds the trainings that are done.
             begins = fingerprint.of_settings(
-                fingerprint.of_networks(network, *target.teachers), fingerprint.of_training_images(context.data),
+                fingerprint.of_networks(network, *target.teachers), context.data.training_digest,
                 schedule, self.target, self.temperature, self.hard_weight, keep, context.seed,
             )  # fmt: skip
             done = context.state_folder / f"{label}-{begins}.onnx"
@@ -127,7 +126,7 @@ class TrainingStep(Checked):
 def form_of(network: Network) -> Keep:
     """What training must keep of a network that was pruned or shared: "values" if a layer is shared, else "zeros"."""
     for layer in matrix_layers(network):
-        if layer.weights.size > LARGEST_CODEBOOK and len(np.unique(layer.weights)) <= LARGEST_CODEBOOK:
+        if layer.weights.size > LARGEST_CODEBOOK and len(codebook_of(layer.weights)):
             return "values"
     return "zeros"
 

@@ -14,7 +14,7 @@ from models.graph import Activation, Conv, Float, Layer, Linear, Network, Pool, 
 from models.integer import Window
 
 
-def alexnet(random: np.random.Generator) -> Network:
+def alexnet(random: np.random.Generator | None) -> Network:
     """AlexNet as in Caffe (one GPU, conv2, conv4 and conv5 in two groups): 60,965,224 parameters; input (3, 227, 227).
 
     Source: Krizhevsky et al., NIPS 2012; bvlc_alexnet of Caffe. The two local response normalisations (after relu1 and
@@ -33,7 +33,7 @@ def alexnet(random: np.random.Generator) -> Network:
     return chain.classifier("alexnet", 256 * 6 * 6)
 
 
-def vgg16(random: np.random.Generator) -> Network:
+def vgg16(random: np.random.Generator | None) -> Network:
     """VGG-16 (configuration D): 138,357,544 parameters; input (3, 224, 224).
 
     Source: Simonyan & Zisserman, arXiv 1409.1556, table 1.
@@ -49,21 +49,22 @@ def vgg16(random: np.random.Generator) -> Network:
 ARCHITECTURES = {"alexnet": alexnet, "vgg-16": vgg16}
 
 
-def architecture(name: str, seed: int = 0) -> Network:
+def architecture(name: str, seed: int | None = 0) -> Network:
     """The architecture `name` (one of ARCHITECTURES) with random weights, the same for the same seed.
 
     Weights are normal with variance 2 / fan-in (He et al., arXiv 1502.01852: activations keep their size through
-    ReLUs), biases are zero. Raises InputError for another name.
+    ReLUs), biases are zero. Without a seed weights are zeros that take no memory, for those who want the shapes alone.
+    Raises InputError for another name.
     """
     if name not in ARCHITECTURES:
         raise InputError(f"architecture must be one of {', '.join(ARCHITECTURES)}, not {name!r}")
-    return ARCHITECTURES[name](np.random.default_rng(seed))
+    return ARCHITECTURES[name](None if seed is None else np.random.default_rng(seed))
 
 
 class _Chain:
     """Layers one after the other, each convolution with its ReLU; a local notation, not kept."""
 
-    def __init__(self, random: np.random.Generator, shape: tuple[int, int, int]) -> None:
+    def __init__(self, random: np.random.Generator | None, shape: tuple[int, int, int]) -> None:
         self.random, self.shape = random, shape
         self.channels, self.tensor = shape[0], "image"
         self.layers: list[Layer] = []
@@ -97,7 +98,9 @@ class _Chain:
         self.tensor = layer.output
 
 
-def _initial(random: np.random.Generator, *shape: int) -> tuple[Float, Float]:
+def _initial(random: np.random.Generator | None, *shape: int) -> tuple[Float, Float]:
+    if random is None:
+        return np.broadcast_to(np.float32(0), shape), np.zeros(shape[0], np.float32)
     weights = random.standard_normal(shape, dtype=np.float32)
     weights *= np.float32(math.sqrt(2 / math.prod(shape[1:])))
     return weights, np.zeros(shape[0], np.float32)

@@ -1,9 +1,8 @@
 """How fast weights are encoded: `OMP_NUM_THREADS=1 python -m tests.benchmarks.encoding`. Status 1 if a limit is missed.
 
-A random network with the layers of AlexNet (61 M weights in two groups where Krizhevsky has them) at the densities of
-Deep Compression's table 4 (11 % overall) is shared (k-means) with 8 bits in convolutions and 5 bits in fully connected
-layers, goes through relative indices and Huffman code into a file, and back. Peak memory is that of the process,
-network included.
+AlexNet with random weights (61 M) at the densities of Deep Compression's table 4 (11 % overall, the zoo's recipe) is
+shared (k-means) with 8 bits in convolutions and 5 bits in fully connected layers, goes through relative indices and
+Huffman code into a file, and back. Peak memory is that of the process, network included.
 """
 
 from __future__ import annotations
@@ -14,59 +13,37 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from models import zoo
+from models.compress import recipe
 from models.compress.accounting import account
 from models.compress.cluster import share_weights
 from models.compress.encoded import decode, encode
 from models.compress.encoded_file import load, save
-from models.graph import Conv, Linear, Network, Pool, Reshape, build
-from models.integer import Window
+from models.compress.prune import matrix_layers, report, with_weights
+from models.compress.steps import Prune, Share, per_layer
+from models.graph import Network
 from tests.benchmarks.limits import report_missed
 
-# Name, shape, groups, stride and padding, density (arXiv 1510.00149, table 4), then whether 3 x 3 pooling follows.
-CONVOLUTIONS = (
-    ("conv1", (96, 3, 11, 11), 1, 4, 0, 0.84, True),
-    ("conv2", (256, 48, 5, 5), 2, 1, 2, 0.38, True),
-    ("conv3", (384, 256, 3, 3), 1, 1, 1, 0.35, False),
-    ("conv4", (384, 192, 3, 3), 2, 1, 1, 0.37, False),
-    ("conv5", (256, 192, 3, 3), 2, 1, 1, 0.37, True),
-)
-MATRICES = (("fc6", (4096, 9216), 0.09), ("fc7", (4096, 4096), 0.09), ("fc8", (1000, 4096), 0.25))
-
-
 LIMITS = {"encode, s": 10, "decode, s": 5, "MiB": 2000}
-BITS = {"Conv": 8, "Linear": 5}
+RECIPE = Path(zoo.__file__).parent / "recipes/alexnet-paper.yaml"
 
 
-def weights(generator: np.random.Generator, shape: tuple[int, ...], density: float) -> np.ndarray:
-    """Normally distributed weights of which the largest stay."""
-    values = generator.standard_normal(shape, np.float32)
-    threshold = np.quantile(np.abs(values.reshape(-1)[:1_000_000]), 1 - density)
-    return np.where(np.abs(values) > threshold, values, 0).astype(np.float32)
+def pruned(weights: np.ndarray, density: float) -> np.ndarray:
+    """The largest of normally distributed weights, by the quantile of the first million."""
+    threshold = np.quantile(np.abs(weights.reshape(-1)[:1_000_000]), 1 - density)
+    return np.where(np.abs(weights) > threshold, weights, 0).astype(np.float32)
 
 
-def alexnet() -> Network:
-    """The random network."""
-    generator = np.random.default_rng(0)
-    layers: list[Conv | Linear | Pool | Reshape] = []
-    at = "x"
-    for name, shape, groups, stride, pad, density, pooled in CONVOLUTIONS:
-        window = Window(shape[2:], (stride, stride), (pad,) * 4)
-        array = weights(generator, shape, density)
-        layers.append(Conv(name, (at,), name, array, np.ones(shape[0], np.float32), window, groups))
-        at = name
-        if pooled:
-            layers.append(Pool(f"pool-{name}", (at,), f"pool-{name}", "max", Window((3, 3), (2, 2))))
-            at = f"pool-{name}"
-    layers.append(Reshape("flat", (at,), "flat", (9216,)))
-    at = "flat"
-    for name, shape, density in MATRICES:
-        layers.append(Linear(name, (at,), name, weights(generator, shape, density), np.ones(shape[0], np.float32)))
-        at = name
-    return build("alexnet-random", "x", (3, 227, 227), tuple(layers))
+def alexnet(densities: Mapping[str, float]) -> Network:
+    """The random network, already pruned."""
+    network = zoo.architecture("alexnet")
+    weights = {layer.name: pruned(layer.weights, densities[layer.name]) for layer in matrix_layers(network)}
+    return with_weights(network, weights)
 
 
 def main() -> int:
@@ -74,13 +51,16 @@ def main() -> int:
 
     Returns the status.
     """
-    network = alexnet()
+    prune, share, _ = recipe.load(RECIPE).steps
+    assert isinstance(prune, Prune)
+    assert isinstance(prune.density, dict)
+    assert isinstance(share, Share)
+    network = alexnet(prune.density)
     found: dict[str, float] = {"encode, s": 0.0, "decode, s": 0.0}
     began = time.process_time()
-    bits = {x.name: BITS[type(x).__name__] for x in network.layers if isinstance(x, Conv | Linear)}
-    network = share_weights(network, bits)
+    network = share_weights(network, per_layer(network, share.bits))
     sharing = time.process_time() - began
-    nonzero = sum(int(np.count_nonzero(x.weights)) for x in network.layers if isinstance(x, Conv | Linear))
+    nonzero = sum(layer.kept for layer in report(network))
     print(f"{network.parameters:,} parameters, {100 * nonzero / network.parameters:.1f} % not 0")
     print(f"  sharing: {sharing:.2f} s; peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB")
     for formats, index_bits, pes in (("sparse+huffman", 4, 1), ("sparse+huffman", 4, 64), ("smallest", None, 1)):
@@ -96,8 +76,8 @@ def main() -> int:
         clocks.append(time.process_time())
         decoded = decode(encoded)
         clocks.append(time.process_time())
-        for a, b in zip(network.layers, decoded.layers, strict=True):
-            assert not isinstance(a, Conv | Linear) or (isinstance(b, type(a)) and np.array_equal(a.weights, b.weights))
+        for a, b in zip(matrix_layers(network), matrix_layers(decoded), strict=True):
+            assert np.array_equal(a.weights, b.weights)
         total = account(encoded).total
         assert total.total_bits == 8 * size
         seconds = [b - a for a, b in itertools.pairwise(clocks)]
