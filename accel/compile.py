@@ -23,9 +23,9 @@ from accel.compiler.tensors import InputLoader, OutputStorer, word_source
 from accel.compiler.vector import VectorWriter
 from accel.compiler.weights import LayerWeights
 from accel.design import Design
+from accel.models.errors import InputError
+from accel.models.integers.network import IntegerNetwork, MatrixLayer
 from accel.program import LayerInfo, Placement, Program
-from models.errors import InputError
-from models.integer import IntegerNetwork, MatrixLayer
 
 DRAM_LIMIT = 1 << 32
 TAPERS = (1.0, 1.1, 1.2, 1.5)

@@ -15,8 +15,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from models import yaml_text
-from models.errors import InputError
+from accel.models import yaml_text
+from accel.models.errors import InputError
 
 DESIGNS_FOLDER = Path(__file__).parent / "designs"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.integer import IntegerNetwork, MatrixLayer, Requantise, TensorSpec, Window
+from accel.models.integers.network import IntegerNetwork, MatrixLayer, Requantise, TensorSpec
+from accel.models.window import Window
 
 
 def gemm_network(m: int, k: int, n: int, seed: int = 0) -> IntegerNetwork:

@@ -2,7 +2,7 @@
 
 Shapes leave the batch dimension out. A tensor is a feature map (channels, height, width), a vector
 (features,) or a matrix (rows, features). Batch normalisation, dropout and the like do not exist here:
-`models.onnx_read` folds them away.
+`accel.models.exchange.onnx_read` folds them away.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import InputError
-from models.integer import Window
+from accel.models.errors import InputError
+from accel.models.window import Window
 
 Shape = tuple[int, ...]
 Float = NDArray[np.float32]

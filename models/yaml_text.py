@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from models.errors import InputError
+from accel.models.errors import InputError
 
 
 def read(text: str, where: str, what: str) -> tuple[dict[str, Any], dict[str, int]]:

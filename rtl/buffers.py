@@ -7,8 +7,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.design import Design
-from rtl.ports import read_port, write_port
-from rtl.ram import Ram
+from accel.rtl.ports import read_port, write_port
+from accel.rtl.ram import Ram
 
 READERS = ("feed", "post", "store")
 WRITERS = ("load", "post")

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from accel.design import Design
 from accel.events import Event
 from accel.registers import OFFSETS, REGISTERS, VERSION, counter_offset
-from rtl.axi import LITE_SLAVE
+from accel.rtl.axi import LITE_SLAVE
 
 WRITABLE = {register.name: register for register in REGISTERS if register.access == "rw"}
 

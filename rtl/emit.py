@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from accel.design import Design
-from rtl.ram import RAM_VERILOG
-from rtl.shared import convert
-from rtl.top import Accelerator
+from accel.rtl.modules import convert
+from accel.rtl.ram import RAM_VERILOG
+from accel.rtl.top import Accelerator
 
 TOP = "accelerator"
 

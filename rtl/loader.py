@@ -10,10 +10,10 @@ from accel.commands import COMMAND_BYTES, ErrorCode, Load, Target
 from accel.design import Design
 from accel.latency import LOADER_AHEAD
 from accel.layout import beats_per_word, stride_bytes, target_depth, word_bytes, words_per_beat
-from rtl.axi import byte_address, read_master
-from rtl.layouts import layout
-from rtl.ports import unit_members, write_port
-from rtl.queue import CommandQueue
+from accel.rtl.axi import byte_address, read_master
+from accel.rtl.fifo import CommandQueue
+from accel.rtl.layouts import layout
+from accel.rtl.ports import unit_members, write_port
 
 
 class Loader(wiring.Component):
@@ -25,7 +25,7 @@ class Loader(wiring.Component):
     of the last word.
 
     No address is issued that leaves [0, dram_size), no word written outside its memory. After `halt` beats in flight
-    are dropped. `sim/timing_load.py` gives the cycles.
+    are dropped. `accel/timing/load.py` gives the cycles.
     """
 
     def __init__(self, design: Design) -> None:

@@ -9,10 +9,10 @@ from amaranth.lib.wiring import Out
 from accel.commands import COMMAND_BYTES, ConfigPost, ErrorCode, Opcode, Post
 from accel.design import Design
 from accel.latency import POST_CYCLES
-from rtl.layouts import layout
-from rtl.ports import read_port, unit_members, write_port
-from rtl.requantise import Requantise
-from rtl.shared import shared
+from accel.rtl.layouts import layout
+from accel.rtl.modules import shared
+from accel.rtl.ports import read_port, unit_members, write_port
+from accel.rtl.requantise import Requantise
 
 
 class PostUnit(wiring.Component):

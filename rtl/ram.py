@@ -6,7 +6,7 @@ from amaranth.hdl import ClockSignal, Instance, Module
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.shared import is_collecting
+from accel.rtl.modules import is_collecting
 
 RAM_VERILOG = """\
 // All on-chip memories are this module: one write port with a lane mask, one read port, both synchronous. A word that

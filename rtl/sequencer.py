@@ -10,9 +10,9 @@ from accel.commands import COMMAND_BYTES, OPCODE_BITS, Command, ErrorCode, Load,
 from accel.design import Design
 from accel.legal import CONFIGURED_BY, RULES
 from accel.registers import PROGRAM_COUNT_BITS
-from rtl.layouts import layout
-from rtl.ports import COMMAND_STREAM
-from rtl.ram import Ram
+from accel.rtl.layouts import layout
+from accel.rtl.ports import COMMAND_STREAM
+from accel.rtl.ram import Ram
 
 # Of each unit; the last is the one that counts.
 UNIT_OPCODES = {

@@ -10,9 +10,9 @@ from accel.commands import COMMAND_BYTES, ErrorCode, Store, Target
 from accel.design import Design
 from accel.latency import STORE_FIFO_BEATS, STORE_PENDING
 from accel.layout import beats_per_word, stride_bytes, words_per_beat
-from rtl.axi import byte_address, write_master
-from rtl.layouts import layout
-from rtl.ports import read_port, unit_members
+from accel.rtl.axi import byte_address, write_master
+from accel.rtl.layouts import layout
+from accel.rtl.ports import read_port, unit_members
 
 SEQUENCE_BITS = 16  # bursts are numbered modulo 2**16
 
@@ -26,7 +26,7 @@ class Storer(wiring.Component):
     can wait for that. No address is issued that leaves [0, dram_size). After `halt` the burst in progress is completed.
     A word beyond its bank is an error, and its beat and those behind it, whose addresses may be out by then, are sent
     without strobes: they write nothing.
-    `sim/timing_store.py` gives the cycles.
+    `accel/timing/store.py` gives the cycles.
     """
 
     def __init__(self, design: Design) -> None:

@@ -11,17 +11,17 @@ from amaranth.lib.wiring import Out, connect
 from accel.commands import WAIT_BITS
 from accel.design import Design
 from accel.events import Event
-from rtl.axi import LITE_SLAVE, read_master, write_master
-from rtl.buffers import ActivationBanks, Buffer
-from rtl.compute import ComputeUnit
-from rtl.control import Control
-from rtl.csr import Csr
-from rtl.loader import Loader
-from rtl.ports import UNITS
-from rtl.post import PostUnit
-from rtl.queue import CommandQueue
-from rtl.sequencer import Sequencer
-from rtl.storer import Storer
+from accel.rtl.axi import LITE_SLAVE, read_master, write_master
+from accel.rtl.buffers import ActivationBanks, Buffer
+from accel.rtl.control import Control
+from accel.rtl.csr import Csr
+from accel.rtl.fifo import CommandQueue
+from accel.rtl.loader import Loader
+from accel.rtl.ports import UNITS
+from accel.rtl.post import PostUnit
+from accel.rtl.sequencer import Sequencer
+from accel.rtl.storer import Storer
+from accel.rtl.systolic.unit import ComputeUnit
 
 
 class Accelerator(wiring.Component):

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from accel.commands import COMMAND_BYTES
 from accel.design import Design
 from accel.events import Event
-from sim.cost_sram import Sram, memory
-from sim.cost_table import (
+from accel.sim.cost_sram import Sram, memory
+from accel.sim.cost_table import (
     ADD_INT32,
     ADD_INT32_HIGH,
     DRAM_32,
@@ -31,7 +31,7 @@ from sim.cost_table import (
     SRAM_32KB_32,
 )
 
-PE_CODE_REGISTER_BITS = 4 * 8 + 16 + 4  # activation, passing, held and shadow weight; product; control (rtl/pe.py)
+PE_CODE_REGISTER_BITS = 4 * 8 + 16 + 4  # activation, passing, held and shadow weight; product; control (pe.py)
 REQUANTISE_BITS = 33 * 16  # sum with bias times multiplier
 REQUANTISE_ADDS = 3  # bias, rounding, zero point
 

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources import files
 from math import ceil, exp, log
 
-from sim.cost_table import SRAM_TABLE
+from accel.sim.cost_table import SRAM_TABLE
 
 WIDEST_BITS, NARROWEST_BITS = 256, 32
 LARGEST_BYTES, SMALLEST_BYTES = 1 << 22, 1 << 10

@@ -1,6 +1,6 @@
 """The constants of the cost model, each with its source, node, voltage and status.
 
-`sim.cost` multiplies these by events and does nothing else. Statuses: "verified" was read in the source or in a
+`accel.sim.cost` multiplies these by events and does nothing else. Statuses: "verified" was read in the source or in a
 publication that quotes it, "unverified" is recalled without a copy at hand. A test refuses a constant without them.
 """
 

@@ -11,7 +11,7 @@ from accel.commands import Command, Compute
 from accel.design import Design
 from accel.events import Event
 from accel.program import LayerInfo, Program
-from sim.timing import Timed, Timing, time_program
+from accel.timing.recurrence import Timed, Timing, time_program
 
 
 def bound_cycles(design: Design, macs: int, dram_bytes: int) -> int:
@@ -86,7 +86,7 @@ class Result:
 
 
 def simulate(program: Program) -> Result:
-    """Time a program and account for every cycle. Raises sim.timing.DeadlockError for a program that cannot end."""
+    """Time a program and account for every cycle. Raises DeadlockError for a program that cannot end."""
     timing = time_program(program)
     layers = _layers(program, timing)
     macs = sum(layer.macs for layer in program.layers)

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from accel.compile import compile_network
 from accel.design import Design
+from accel.models.integers.network import IntegerNetwork
+from accel.models.reference.int8 import run
 from accel.program import Program
-from models.integer import IntegerNetwork
-from models.reference_integer import run
-from sim.timing import time_program
+from accel.timing.recurrence import time_program
 from tests.verilator_bench import Built, Outcome, case_of
 
 FAILURES = Path("accel-out") / "failures"

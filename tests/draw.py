@@ -11,7 +11,7 @@ from random import Random
 import numpy as np
 
 from accel.design import Design
-from models.integer import (
+from accel.models.integers.network import (
     IntegerNetwork,
     Layer,
     MatrixLayer,

@@ -18,7 +18,7 @@ from accel.design import load
 from accel.flow.cli import run
 from accel.flow.compare import Comparison, compare
 from accel.flow.data import Data
-from models import zoo
+from accel.models import zoo
 
 SHAPE = (2, 6, 6)
 ODD, NO_TEXT = "odd[bold]$_$:x:.onnx", os.fsdecode(b"\xff.onnx")

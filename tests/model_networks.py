@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from models.graph import (
+from accel.models.graph import (
     Activation,
     Add,
     Conv,
@@ -24,7 +24,7 @@ from models.graph import (
     build,
     output_shape,
 )
-from models.integer import Window
+from accel.models.window import Window
 
 
 def draw_network(rng: Random, quantisable: bool = False) -> Network:

@@ -1,6 +1,6 @@
 """How far an integer network can lie from the float one: the errors of rounding, carried through the layers.
 
-An oracle of `models.quantise` that knows nothing of codes: each tensor that is held in int8 is off by half a step, each
+An oracle of quantisation that knows nothing of codes: each tensor that is held in int8 is off by half a step, each
 weight by half of a step of its own, and a layer passes on the error of its input at most so many times as the weights
 of one output sum to. Clips, maxima, averages and a reshape pass it on as it is.
 """
@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models import reference_float
-from models.graph import Add, Conv, Layer, Linear, Network, Softmax
-from models.integer import IntegerNetwork
+from accel.models.graph import Add, Conv, Layer, Linear, Network, Softmax
+from accel.models.integers.network import IntegerNetwork
+from accel.models.reference import float32
 
 MULTIPLIER_ERROR = 2.0**-16  # of a multiplier with 16 significant bits
 
 
 def largest_possible_error(network: Network, integer: IntegerNetwork, inputs: NDArray[Any]) -> float:
     """The largest difference between the outputs of both that rounding explains, for the inputs of the calibration."""
-    largest = {name: float(np.abs(v).max()) for name, v in reference_float.run_all(network, inputs).items()}
+    largest = {name: float(np.abs(v).max()) for name, v in float32.run_all(network, inputs).items()}
     roundings = {x.output: 2 if x.residual else 1 for x in integer.layers}  # a residual is rounded on its own
 
     def held(tensor: str, error: float) -> float:

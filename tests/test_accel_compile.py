@@ -16,12 +16,21 @@ from accel.compile import compile_network
 from accel.design import Design, Widths, load
 from accel.gemm import gemm_network
 from accel.layout import RowTensor
+from accel.models.errors import InputError
+from accel.models.integers.network import (
+    IntegerNetwork,
+    MatrixLayer,
+    Requantise,
+    Residual,
+    Shared,
+    TensorSpec,
+    VectorLayer,
+    Window,
+)
+from accel.models.reference.int8 import run
 from accel.program import Program
-from models.errors import InputError
-from models.integer import IntegerNetwork, MatrixLayer, Requantise, Residual, Shared, TensorSpec, VectorLayer, Window
-from models.reference_integer import run
-from sim.execute import execute
-from sim.timing import time_program
+from accel.sim.execute import execute
+from accel.timing.recurrence import time_program
 from tests.draw import draw_design, draw_input, draw_network
 
 SEEDS = st.integers(0, 1 << 32)

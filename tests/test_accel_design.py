@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from accel.design import Design, load, names, parse
-from models.errors import InputError
+from accel.models.errors import InputError
 
 GOOD = load("edge").to_yaml()
 

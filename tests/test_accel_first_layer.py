@@ -14,10 +14,11 @@ from accel.compiler.first_layer import unfold
 from accel.compiler.geometry import matrix_geometry
 from accel.design import Design, load
 from accel.layout import RowTensor
-from models.errors import InputError
-from models.integer import IntegerNetwork, MatrixLayer, Requantise, Shared, TensorSpec, Window
-from models.reference_integer import run
-from sim.execute import execute
+from accel.models.errors import InputError
+from accel.models.integers.network import IntegerNetwork, MatrixLayer, Requantise, Shared, TensorSpec
+from accel.models.reference.int8 import run
+from accel.models.window import Window
+from accel.sim.execute import execute
 from tests.draw import draw_design
 
 

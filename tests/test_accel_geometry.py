@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accel.compiler.geometry import Geometry, pieces, split
-from models.integer import Window
+from accel.models.window import Window
 
 
 @given(st.integers(1, 500), st.integers(1, 500), st.integers(1, 9))

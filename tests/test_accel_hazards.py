@@ -29,8 +29,8 @@ from accel.compiler.hazards import Hazards, Unit
 from accel.design import Design, load
 from accel.gemm import gemm_network
 from accel.layout import beats_per_word, words_per_beat
+from accel.models.errors import InputError
 from accel.program import Program
-from models.errors import InputError
 from tests.draw import draw_design, draw_network
 
 UNITS = ("load", "compute", "post", "store")

@@ -13,8 +13,8 @@ from accel.commands import COMMANDS, Command, Compute, ConfigCompute, ConfigPost
 from accel.layout import WordTensor
 from accel.legal import IllegalCommandError, check
 from accel.program import Placement, Program
-from sim.execute import execute, execute_memory
-from sim.timing import time_commands
+from accel.sim.execute import execute, execute_memory
+from accel.timing.recurrence import time_commands
 from tests.test_rtl_sequencer import BAD, CONFIGURATION, design_of, draw_legal
 
 ORDER = [

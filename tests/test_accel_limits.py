@@ -11,12 +11,20 @@ from accel.commands import Compute
 from accel.compile import compile_network
 from accel.design import Design
 from accel.layout import WordTensor
+from accel.models.errors import InputError
+from accel.models.integers.network import (
+    IntegerNetwork,
+    MatrixLayer,
+    Requantise,
+    Shared,
+    TensorSpec,
+    VectorLayer,
+    Window,
+)
+from accel.models.reference.int8 import run
 from accel.program import Program
-from models.errors import InputError
-from models.integer import IntegerNetwork, MatrixLayer, Requantise, Shared, TensorSpec, VectorLayer, Window
-from models.reference_integer import run
-from sim.execute import execute
-from sim.timing import time_program
+from accel.sim.execute import execute
+from accel.timing.recurrence import time_program
 
 
 def design_of(rows: int, cols: int, axi_bits: int = 128, lanes: int | None = None, **buffers: int) -> Design:

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.compile import compile_network
-from models.errors import InputError
-from models.reference_integer import run
-from sim.execute import execute
+from accel.models.errors import InputError
+from accel.models.reference.int8 import run
+from accel.sim.execute import execute
 from tests.draw import draw_design, draw_input, draw_network
 
 

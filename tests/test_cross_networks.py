@@ -9,12 +9,13 @@ import pytest
 
 from accel.compile import compile_network
 from accel.design import load
-from models import onnx_read, zoo
-from models.integer import IntegerNetwork
-from models.quantise import quantise
-from models.reference_integer import quantise_input, run
-from models.share import share
-from sim.execute import execute
+from accel.models import zoo
+from accel.models.exchange import onnx_read
+from accel.models.integers.network import IntegerNetwork
+from accel.models.integers.quantise import quantise
+from accel.models.integers.share import share
+from accel.models.reference.int8 import quantise_input, run
+from accel.sim.execute import execute
 from tests.cross import Trial, check
 from tests.verilator_bench import Built
 

@@ -28,8 +28,8 @@ from accel.commands import (
 from accel.design import Design
 from accel.layout import WordTensor, beats_per_word, target_depth
 from accel.program import Placement, Program
-from sim.execute import ExecutionError, execute_memory
-from sim.timing import time_commands
+from accel.sim.execute import ExecutionError, execute_memory
+from accel.timing.recurrence import time_commands
 from tests.verilator_bench import Built, case_of
 
 IMAGE, DRAM = 2048, 4096

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, note, reject, settings
 from hypothesis import strategies as st
 
 from accel.compile import compile_network
-from models.errors import InputError
+from accel.models.errors import InputError
 from tests.cross import Trial, check
 from tests.draw import draw_design, draw_input, draw_memory, draw_network, with_memory
 from tests.verilator_bench import Built

@@ -14,7 +14,7 @@ import pytest
 
 from accel.compile import compile_network
 from accel.design import Design, load
-from models.errors import InputError
+from accel.models.errors import InputError
 from tests.cross import Trial, check
 from tests.draw import draw_input, draw_memory, draw_network, with_memory
 from tests.verilator_bench import Built

@@ -14,11 +14,13 @@ from accel.design import Design, load, names, parse
 from accel.flow import report
 from accel.flow.cli import run as accel
 from accel.flow.techniques import techniques_for
-from models import onnx_read, reference_integer, zoo
-from models.quantise import quantise
-from models.share import quantise_compressed, share
-from sim import cost
-from sim.result import simulate
+from accel.models import zoo
+from accel.models.exchange import onnx_read
+from accel.models.integers.quantise import quantise
+from accel.models.integers.share import quantise_compressed, share
+from accel.models.reference import int8
+from accel.sim import cost
+from accel.sim.result import simulate
 from tests.flow_networks import NO_TEXT, ODD, calibration, content, own_files
 
 FILES = {"compare.json", "compare.csv", "report.html"} | {
@@ -112,8 +114,8 @@ def test_a_row_for_a_compressed_network_of_ones_own(own: dict[str, str], tmp_pat
     assert second["cycles"] == simulate(compile_network(network, load("edge"))).cycles
     assert second["weights_format"] == "dense+shared3"
     assert second["weights_bytes"] < first["weights_bytes"]
-    codes = reference_integer.quantise_input(network, np.load(own["images.npy"]))
-    answers = reference_integer.run(network, codes)[network.output][:, :, 0, 0].argmax(1)
+    codes = int8.quantise_input(network, np.load(own["images.npy"]))
+    answers = int8.run(network, codes)[network.output][:, :, 0, 0].argmax(1)
     assert second["accuracy_percent"] == pytest.approx(100 * np.mean(answers == np.load(own["labels.npy"])))
     assert second["accuracy_percent"] < 90 <= first["accuracy_percent"]
 

@@ -13,13 +13,15 @@ from accel.events import Event
 from accel.flow.compare import Comparison, Row, compare, steps
 from accel.flow.data import Data
 from accel.flow.techniques import TECHNIQUES, find
-from models import onnx_read, reference_float, reference_integer, zoo
-from models.errors import InputError
-from models.integer import IntegerNetwork
-from models.quantise import quantise
-from models.share import share
-from sim import cost
-from sim.result import simulate
+from accel.models import zoo
+from accel.models.errors import InputError
+from accel.models.exchange import onnx_read
+from accel.models.integers.network import IntegerNetwork
+from accel.models.integers.quantise import quantise
+from accel.models.integers.share import share
+from accel.models.reference import float32, int8
+from accel.sim import cost
+from accel.sim.result import simulate
 from tests.flow_networks import calibration, comparison, inputs, write_network
 
 BITS = {"dense": 0, "shared-8": 8, "shared-6": 6, "shared-4": 4, "shared-3": 3, "shared-2": 2}
@@ -107,11 +109,11 @@ def test_ratios_of_a_choice_are_to_its_own_first() -> None:
 def test_accuracy_is_counted_on_the_references(found: Comparison, networks: dict[str, IntegerNetwork]) -> None:
     images, labels = zoo.mnist_test()
     inputs_, labels = zoo.preprocess(images[:300]), labels[:300]
-    exact = reference_float.run(zoo.load("lenet-300-100"), inputs_).argmax(1)
+    exact = float32.run(zoo.load("lenet-300-100"), inputs_).argmax(1)
     assert found.float_accuracy_percent == pytest.approx(100 * np.mean(exact == labels))
     assert np.mean(exact == labels) > 0.97
     for technique, network in networks.items():
-        codes = reference_integer.run(network, reference_integer.quantise_input(network, inputs_))[network.output]
+        codes = int8.run(network, int8.quantise_input(network, inputs_))[network.output]
         expected = 100 * np.mean(codes[:, :, 0, 0].argmax(1) == labels)
         for design in DESIGNS:
             assert row_of(found, design, technique).accuracy_percent == pytest.approx(expected)

@@ -11,12 +11,14 @@ import onnx
 import pytest
 
 from accel.flow.cli import run as accel
-from models import fit as fit_module
-from models import onnx_read, reference_float, zoo
-from models.compress import encoded_file
-from models.compress.encoded import decode
-from models.compress.prune import matrix_layers
-from models.idx import write_idx
+from accel.models import zoo
+from accel.models.compress.prune import matrix_layers
+from accel.models.encode import encoded_file
+from accel.models.encode.encoded import decode
+from accel.models.exchange import onnx_read
+from accel.models.reference import float32
+from accel.models.training import fit as fit_module
+from accel.models.training.idx import write_idx
 from tests.model_networks import onnxruntime_output
 
 RECIPE = """
@@ -43,7 +45,7 @@ def test_files_agree(made: Path, name: str) -> None:
     """ONNX Runtime on the ONNX, the float reference on what the encoded file decodes to: the same outputs."""
     images = zoo.preprocess(zoo.mnist_test()[0][:50])
     decoded = decode(encoded_file.load(made / f"{name}.weights"))
-    expected = reference_float.run(decoded, images)
+    expected = float32.run(decoded, images)
     found = onnxruntime_output(onnx.load(made / f"{name}.onnx"), images)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
     for a, b in zip(matrix_layers(onnx_read.read(made / f"{name}.onnx")), matrix_layers(decoded), strict=True):
@@ -79,8 +81,8 @@ def test_huffman_codes_are_smaller_and_only_where_asked(made: Path) -> None:
 
 def test_a_smaller_format_would_have_been_taken(made: Path) -> None:
     """No other plain format takes less for any layer."""
-    from models.compress.accounting import account
-    from models.compress.encoded import encode
+    from accel.models.encode.accounting import account
+    from accel.models.encode.encoded import encode
 
     network = onnx_read.read(made / "plain.onnx")
     chosen = json.loads((made / "plain.json").read_text())["layers"]

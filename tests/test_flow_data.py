@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from accel.flow import data
-from models import onnx_read, reference_integer, zoo
-from models.errors import InputError
-from models.graph import Network
-from models.quantise import quantise
+from accel.models import zoo
+from accel.models.errors import InputError
+from accel.models.exchange import onnx_read
+from accel.models.graph import Network
+from accel.models.integers.quantise import quantise
+from accel.models.reference import int8
 from tests.flow_networks import CLASSES, SHAPE, classes_of, inputs, save, weights, write_model, write_network
 
 
@@ -27,7 +29,7 @@ def network(tmp_path: Path) -> Network:
 
 
 def test_the_zoo_is_calibrated_and_measured_on_mnist() -> None:
-    """The data files themselves are checked in the tests of `models.zoo`."""
+    """The data files themselves are checked in the tests of `accel.models.zoo`."""
     found = data.resolve(zoo.load("lenet-300-100"), True, test="mnist")
     assert found.test is not None
     assert found.labels is not None
@@ -89,7 +91,7 @@ def test_integer_accuracy_counts_the_codes(network: Network) -> None:
     """Labels that are the integer network's own answers are all right."""
     images = inputs(30)
     integer = quantise(network, images)
-    codes = reference_integer.run(integer, reference_integer.quantise_input(integer, images))[integer.output]
+    codes = int8.run(integer, int8.quantise_input(integer, images))[integer.output]
     labels = codes.reshape(30, CLASSES).argmax(1)
     assert data.accuracy_percent(integer, data.Data(images, images, labels, "")) == 100
     labels[:3] = (labels[:3] + 1) % CLASSES

@@ -20,11 +20,12 @@ from accel.compile import compile_network
 from accel.design import load, parse
 from accel.events import Event
 from accel.flow.cli import run as accel
+from accel.models import zoo
+from accel.models.integers.quantise import quantise
+from accel.models.integers.share import share
+from accel.models.reference import int8
 from accel.registers import COUNTERS, REGISTERS
-from models import reference_integer, zoo
-from models.quantise import quantise
-from models.share import share
-from sim.execute import execute
+from accel.sim.execute import execute
 
 NETWORKS = ("lenet-5", "lenet-300-100")
 TECHNIQUES = ("dense", "shared-4")
@@ -82,7 +83,7 @@ def with_a_wrong_weight(image: np.ndarray) -> np.ndarray:
     images = zoo.preprocess(zoo.mnist_calibration())
     network = quantise(zoo.load("lenet-300-100"), images)
     program = compile_network(network, load("edge"))
-    codes = reference_integer.quantise_input(network, images[:1])
+    codes = int8.quantise_input(network, images[:1])
     sound = execute(program, codes)
     weights = next(c for c in program.commands if isinstance(c, Load) and c.target == Target.WEIGHT)
     for at in range(weights.dram_addr, weights.dram_addr + weights.row_beats * program.design.beat_bytes):
@@ -180,7 +181,7 @@ def test_expectations_are_the_reference(emitted: dict[tuple[str, str], Path]) ->
     for (name, technique), folder in emitted.items():
         network = zoo.load(name)
         integer = share(network, images, 4) if technique == "shared-4" else quantise(network, images)
-        output = reference_integer.run(integer, reference_integer.quantise_input(integer, images[:1]))
+        output = int8.run(integer, int8.quantise_input(integer, images[:1]))
         codes = output[integer.output].ravel()
         expected = np.frombuffer((folder / "expected.bin").read_bytes(), np.int8)
         mask = np.frombuffer((folder / "expected_mask.bin").read_bytes(), np.uint8)

@@ -18,8 +18,8 @@ import pytest
 
 from accel.flow import html, report
 from accel.flow.compare import Comparison
-from models.errors import InputError
-from sim.cost_table import CONSTANTS
+from accel.models.errors import InputError
+from accel.sim.cost_table import CONSTANTS
 from tests.flow_networks import comparison, content
 
 LAYERS = ("ip1", "ip2", "ip3")

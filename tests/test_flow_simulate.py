@@ -13,12 +13,12 @@ from accel.design import load
 from accel.events import Event
 from accel.flow import simulate
 from accel.flow.cli import run as accel
-from models import zoo
-from models.integer import IntegerNetwork
-from models.quantise import quantise
-from models.share import share
-from sim import cost
-from sim.result import simulate as time_program
+from accel.models import zoo
+from accel.models.integers.network import IntegerNetwork
+from accel.models.integers.quantise import quantise
+from accel.models.integers.share import share
+from accel.sim import cost
+from accel.sim.result import simulate as time_program
 from tests.flow_networks import write_network
 
 CASES = [("lenet-300-100", 8, "edge"), ("lenet-300-100", 3, "nano"), ("lenet-5", 0, "edge"), ("lenet-5", 2, "large")]

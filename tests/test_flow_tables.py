@@ -16,8 +16,8 @@ from accel.design import load, names
 from accel.flow import html, tables
 from accel.flow.simulate import STALLS, Simulation, run
 from accel.flow.tables import Column, figure
-from models import onnx_read
-from models.quantise import quantise
+from accel.models.exchange import onnx_read
+from accel.models.integers.quantise import quantise
 from tests.flow_networks import comparison, inputs, write_network
 
 NASTY = ("block[/conv]:smile:", "a[bold]b")

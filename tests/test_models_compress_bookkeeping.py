@@ -11,9 +11,9 @@ import random
 import numpy as np
 import pytest
 
-from models.compress import relative
-from models.compress.accounting import layer_parts
-from models.compress.bookkeeping import (
+from accel.models.encode import relative
+from accel.models.encode.accounting import layer_parts
+from accel.models.encode.bookkeeping import (
     LayerWidths,
     best_index_bits,
     entry_density,
@@ -22,9 +22,9 @@ from models.compress.bookkeeping import (
     pruned_fraction,
     widths_of,
 )
-from models.compress.encoded_layer import encode_layer
-from models.errors import InputError
-from models.graph import Linear
+from accel.models.encode.encoded_layer import encode_layer
+from accel.models.errors import InputError
+from accel.models.graph import Linear
 
 # name, weights, biases, density %, weight bits, coded, index bits, coded, then compress rate % (P+Q), (P+Q+H)
 LENET_300_100 = """

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.compress import huffman
-from models.compress.accounting import account, layer_parts
-from models.compress.bitstream import DamagedStream, Stream, pack_lanes
-from models.compress.bookkeeping import LayerWidths, layer_bits
-from models.compress.encoded import decode, encode
-from models.compress.encoded_file import from_bytes, header_bytes, load, save, to_bytes
-from models.compress.encoded_layer import FORMATS, codebook_of, decode_layer, encode_layer
-from models.errors import InputError
-from models.graph import Conv, Linear, build
-from models.share import cluster
-from models.zoo import load as load_network
+from accel.models.encode import huffman
+from accel.models.encode.accounting import account, layer_parts
+from accel.models.encode.bitstream import DamagedStream, Stream, pack_lanes
+from accel.models.encode.bookkeeping import LayerWidths, layer_bits
+from accel.models.encode.encoded import decode, encode
+from accel.models.encode.encoded_file import from_bytes, header_bytes, load, save, to_bytes
+from accel.models.encode.encoded_layer import FORMATS, codebook_of, decode_layer, encode_layer
+from accel.models.errors import InputError
+from accel.models.graph import Conv, Linear, build
+from accel.models.integers.share import cluster
+from accel.models.zoo import load as load_network
 from tests.model_networks import draw_network
 
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.compress.evbmf import evbmf, from_singular_values, threshold
-from models.errors import InputError
+from accel.models.compress.evbmf import evbmf, from_singular_values, threshold
+from accel.models.errors import InputError
 
 
 def low_rank(seed, rows, columns, rank, noise):

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.compress.bitstream import DamagedStream, Stream, lane_bytes, pack_lanes, unpack_lanes
-from models.compress.huffman import check_code, code_lengths, code_words, decode, encode
-from models.errors import InputError
+from accel.models.encode.bitstream import DamagedStream, Stream, lane_bytes, pack_lanes, unpack_lanes
+from accel.models.encode.huffman import check_code, code_lengths, code_words, decode, encode
+from accel.models.errors import InputError
 
 
 def huffman_cost(counts):

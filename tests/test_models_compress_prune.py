@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import onnx_write, reference_float
-from models.compress.channels import drop_channels, macs, strongest
-from models.compress.prune import (
+from accel.models.compress.channels import drop_channels, macs, strongest
+from accel.models.compress.prune import (
     densities_for,
     matrix_layers,
     n_of_m,
@@ -22,10 +21,12 @@ from models.compress.prune import (
     to_threshold,
     with_weights,
 )
-from models.errors import InputError
-from models.graph import Activation, Add, Conv, Linear, Network, Pool, Reshape, build
-from models.integer import Window
-from models.train import lenet5, lenet_300_100
+from accel.models.errors import InputError
+from accel.models.exchange import onnx_write
+from accel.models.graph import Activation, Add, Conv, Linear, Network, Pool, Reshape, build
+from accel.models.reference import float32
+from accel.models.training.train import lenet5, lenet_300_100
+from accel.models.window import Window
 from tests.model_networks import draw_inputs, draw_network, onnxruntime_output
 
 rngs = st.randoms(use_true_random=False)
@@ -158,8 +159,8 @@ def test_dropped_channels_are_as_if_they_were_zero(rng: Random) -> None:
             layer = replace(layer, weights=weights, bias=layer.bias * mask)
         layers.append(layer)
     inputs = draw_inputs(rng, network, 3)
-    expected = reference_float.run(build("silent", "x", (2, 8, 8), tuple(layers)), inputs)
-    np.testing.assert_allclose(reference_float.run(smaller, inputs), expected, rtol=1e-3, atol=1e-3)
+    expected = float32.run(build("silent", "x", (2, 8, 8), tuple(layers)), inputs)
+    np.testing.assert_allclose(float32.run(smaller, inputs), expected, rtol=1e-3, atol=1e-3)
     model = onnx_write.to_model(smaller)
     np.testing.assert_allclose(onnxruntime_output(model, inputs), expected, rtol=1e-3, atol=1e-3)
     assert len(next(x for x in matrix_layers(smaller) if x.name == name).weights) == len(strongest(
@@ -176,7 +177,7 @@ def test_several_layers_at_once_are_one_after_the_other(rng: Random) -> None:
         step_by_step = drop_channels(step_by_step, {name: value})
     inputs = draw_inputs(rng, network, 2)
     at_once = drop_channels(network, share)
-    np.testing.assert_array_equal(reference_float.run(at_once, inputs), reference_float.run(step_by_step, inputs))
+    np.testing.assert_array_equal(float32.run(at_once, inputs), float32.run(step_by_step, inputs))
     assert sum(macs(at_once).values()) <= sum(macs(network).values())
 
 

@@ -9,18 +9,19 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from models import onnx_write, reference_float
-from models.compress.encoded import decode
-from models.compress.encoded_file import to_bytes
-from models.compress.prune import matrix_layers, report
-from models.compress.recipe import as_record, load, parse, run
-from models.compress.steps import Step
-from models.compress.students import convolutional
-from models.compress.training_step import Context, TrainingStep
-from models.errors import InputError
-from models.graph import Activation, Network, build
-from models.images import ImageSet
-from models.train import lenet5, lenet_300_100
+from accel.models.compress.prune import matrix_layers, report
+from accel.models.compress.recipe import as_record, load, parse, run
+from accel.models.compress.steps import Step
+from accel.models.compress.students import convolutional
+from accel.models.compress.training_step import Context, TrainingStep
+from accel.models.encode.encoded import decode
+from accel.models.encode.encoded_file import to_bytes
+from accel.models.errors import InputError
+from accel.models.exchange import onnx_write
+from accel.models.graph import Activation, Network, build
+from accel.models.reference import float32
+from accel.models.training.images import ImageSet
+from accel.models.training.train import lenet5, lenet_300_100
 from tests.model_networks import onnxruntime_output
 
 RECIPE = """
@@ -54,7 +55,7 @@ def test_steps_without_training() -> None:
     for layer, weights in zip(matrix_layers(network), before, strict=True):
         np.testing.assert_array_equal(layer.weights, weights)  # the input is as it was
     images = np.random.default_rng(1).random((2, 1, 28, 28)).astype(np.float32)
-    expected = reference_float.run(result.network, images)
+    expected = float32.run(result.network, images)
     output = onnxruntime_output(onnx_write.to_model(result.network), images)
     np.testing.assert_allclose(output, expected, rtol=1e-4, atol=1e-4)
 
@@ -259,7 +260,7 @@ def test_the_whole_chain() -> None:
     assert sum(x.kept for x in report(result.network)) / sum(x.weights for x in report(result.network)) < 0.41
     assert all(len(np.unique(layer.weights)) <= 16 for layer in matrix_layers(result.network))
     images = np.random.default_rng(1).random((4, 1, 28, 28)).astype(np.float32)
-    expected = reference_float.run(result.network, images)
+    expected = float32.run(result.network, images)
     output = onnxruntime_output(onnx_write.to_model(decode(result.encoded)), images)
     np.testing.assert_allclose(output.reshape(expected.shape), expected, rtol=1e-4, atol=1e-4)
 

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.compress.bitstream import DamagedStream
-from models.compress.relative import Relative, decode, encode
-from models.errors import InputError
+from accel.models.encode.bitstream import DamagedStream
+from accel.models.encode.relative import Relative, decode, encode
+from accel.models.errors import InputError
 
 
 def entries_slowly(matrix, index_bits, pe, pes):

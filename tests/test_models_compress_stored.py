@@ -7,18 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.compress.cluster import share_weights
-from models.compress.encoded import decode, encode
-from models.compress.encoded_file import frame_bytes, from_bytes, to_bytes
-from models.compress.encoded_layer import encode_layer
-from models.compress.prune import matrix_layers, to_density
-from models.compress.stored import FORMATS, RECORD_BYTES, encoded, layer_bytes, stored_bytes
-from models.errors import InputError
-from models.graph import Linear
-from models.integer import MatrixLayer
-from models.quantise import quantise
-from models.share import quantise_compressed, share
-from models.train import lenet_300_100
+from accel.models.compress.cluster import share_weights
+from accel.models.compress.prune import matrix_layers, to_density
+from accel.models.encode.encoded import decode, encode
+from accel.models.encode.encoded_file import frame_bytes, from_bytes, to_bytes
+from accel.models.encode.encoded_layer import encode_layer
+from accel.models.encode.stored import FORMATS, RECORD_BYTES, encoded, layer_bytes, stored_bytes
+from accel.models.errors import InputError
+from accel.models.graph import Linear
+from accel.models.integers.network import MatrixLayer
+from accel.models.integers.quantise import quantise
+from accel.models.integers.share import quantise_compressed, share
+from accel.models.training.train import lenet_300_100
 
 CHANNELS = 410
 WEIGHTS = 266_200

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from models import reference_float
-from models.compress.prune import matrix_layers
-from models.compress.students import (
+from accel.models.compress.prune import matrix_layers
+from accel.models.compress.students import (
     MOST_CONVOLUTIONS,
     TOLERANCE,
     convolutional,
@@ -13,8 +12,9 @@ from models.compress.students import (
     shallow,
     widths,
 )
-from models.errors import InputError
-from models.graph import Conv, Linear, Pool
+from accel.models.errors import InputError
+from accel.models.graph import Conv, Linear, Pool
+from accel.models.reference import float32
 
 
 def generator():
@@ -49,7 +49,7 @@ def test_a_bottleneck_is_linear_and_saves_parameters():
     images = generator().random((3, 1, 28, 28)).astype(np.float32)
     joined = np.maximum(images.reshape(3, 784) @ (second.weights @ first.weights).T, 0)
     last = narrow.layers[-1]
-    np.testing.assert_allclose(reference_float.run(narrow, images), joined @ last.weights.T, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(float32.run(narrow, images), joined @ last.weights.T, rtol=1e-4, atol=1e-4)
 
 
 def test_shallow_refuses_sizes():
@@ -95,8 +95,8 @@ def test_students_refuse_counts_and_budgets():
 def test_a_seed_gives_one_network():
     first, again, other = (convolutional(2, 50_000, np.random.default_rng(s)) for s in (1, 1, 2))
     images = generator().random((2, 1, 28, 28)).astype(np.float32)
-    np.testing.assert_array_equal(reference_float.run(first, images), reference_float.run(again, images))
-    assert not np.array_equal(reference_float.run(first, images), reference_float.run(other, images))
+    np.testing.assert_array_equal(float32.run(first, images), float32.run(again, images))
+    assert not np.array_equal(float32.run(first, images), float32.run(other, images))
 
 
 def test_initial_variance():

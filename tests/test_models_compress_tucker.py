@@ -7,14 +7,16 @@ import tensorly.decomposition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import onnx_read, onnx_write, reference_float, zoo
-from models.compress.tucker import Options, decompose, factorise
-from models.errors import InputError
-from models.graph import Activation, Add, Conv, Linear, Reshape, build
-from models.integer import Window
-from models.quantise import quantise
-from models.reference_integer import quantise_input
-from models.reference_integer import run as run_integer
+from accel.models import zoo
+from accel.models.compress.tucker import Options, decompose, factorise
+from accel.models.errors import InputError
+from accel.models.exchange import onnx_read, onnx_write
+from accel.models.graph import Activation, Add, Conv, Linear, Reshape, build
+from accel.models.integers.quantise import quantise
+from accel.models.reference import float32
+from accel.models.reference.int8 import quantise_input
+from accel.models.reference.int8 import run as run_integer
+from accel.models.window import Window
 from tests.model_networks import onnxruntime_output
 
 ONE = Window((1, 1))
@@ -51,9 +53,9 @@ def error_of(layer, parts):
 def same_outputs(network, changed, seed, tolerance=2e-5):
     """Through the float reference, and through ONNX Runtime once saved."""
     inputs = normal(seed, 3, *network.shapes[network.input])
-    expected = reference_float.run(network, inputs)
+    expected = float32.run(network, inputs)
     scale = max(np.abs(expected).max(), 1)
-    np.testing.assert_allclose(reference_float.run(changed, inputs), expected, atol=tolerance * scale)
+    np.testing.assert_allclose(float32.run(changed, inputs), expected, atol=tolerance * scale)
     there = onnxruntime_output(onnx_write.to_model(changed), inputs)
     np.testing.assert_allclose(there, expected, atol=tolerance * scale)
 
@@ -297,7 +299,7 @@ def test_lenet_5_in_integers():
     result, report = decompose(zoo.load("lenet-5"), Options({"conv2": (12, 25), "ip1": 60}, layers=("conv2", "ip1")))
     assert report.macs_after < 0.6 * report.macs_before
     assert report.weights_after < 0.3 * report.weights_before
-    accuracy = (reference_float.run(result, images).argmax(1) == labels).mean() * 100
+    accuracy = (float32.run(result, images).argmax(1) == labels).mean() * 100
     integer = quantise(result, zoo.preprocess(zoo.mnist_calibration()))
     codes = run_integer(integer, quantise_input(integer, images))[integer.output]
     assert accuracy >= 98

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from accel.flow.cli import run as accel
-from models import onnx_read
-from models.compress.students import mlp
-from models.errors import InputError
-from models.experiments import ba_caruana, fashion, hinton, kim, urban
-from models.experiments.runs import count_errors, open_runs, trained
-from models.fit import Schedule, Target, mean_logits
-from models.idx import write_idx
-from models.images import read_images
+from accel.models.compress.students import mlp
+from accel.models.errors import InputError
+from accel.models.exchange import onnx_read
+from accel.models.experiments import ba_caruana, fashion, hinton, kim, urban
+from accel.models.experiments.runs import count_errors, open_runs, trained
+from accel.models.training.fit import Schedule, Target, mean_logits
+from accel.models.training.idx import write_idx
+from accel.models.training.images import read_images
 
 TINY = {"epochs": 1, "batch": 32}
 

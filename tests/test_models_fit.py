@@ -1,4 +1,4 @@
-"""Losses, gradients and schedules of `models.fit` against the papers' formulas in numpy."""
+"""Losses, gradients and schedules of `accel.models.training.fit` against the papers' formulas in numpy."""
 
 import itertools
 from dataclasses import replace
@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models import reference_float
-from models.compress.students import convolutional, mlp, shallow
-from models.errors import InputError
-from models.fit import ImageSet, Schedule, Target, describe, fit, mean_logits
-from models.graph import Conv, Linear, Reshape, Softmax, build
-from models.torch_module import module
+from accel.models.compress.students import convolutional, mlp, shallow
+from accel.models.errors import InputError
+from accel.models.graph import Conv, Linear, Reshape, Softmax, build
+from accel.models.reference import float32
+from accel.models.training.fit import ImageSet, Schedule, Target, describe, fit, mean_logits
+from accel.models.training.torch_module import module
 
 IMAGE = (1, 6, 5)
 CLASSES = 4
@@ -30,7 +30,7 @@ def small(seed=0, name="small"):
 
 def logits(network, images):
     """In float64, from the reference."""
-    return reference_float.run(network, images[:, None].astype(np.float32) / np.float32(255)).astype(float)
+    return float32.run(network, images[:, None].astype(np.float32) / np.float32(255)).astype(float)
 
 
 def softmax(x):
@@ -133,7 +133,7 @@ def test_a_softmax_between_layers_is_computed():
     images = random.random((3, *IMAGE)).astype(np.float32)
     with torch.no_grad():
         found = module(network)(torch.from_numpy(images)).numpy()
-    expected = reference_float.run(replace_output(network, "b"), images)
+    expected = float32.run(replace_output(network, "b"), images)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -249,7 +249,7 @@ class TestTraining:
         assert first_loss(small(), images, Target(), dropout=0.5) != pytest.approx(plain, rel=1e-3)
         assert first_loss(small(), images, Target(), input_dropout=0.2) != pytest.approx(plain, rel=1e-3)
         torch = pytest.importorskip("torch")
-        from models.torch_module import module
+        from accel.models.training.torch_module import module
 
         x = torch.from_numpy(images.train_images[:, None].astype(np.float32) / 255)
         dropping = module(teacher, dropout=0.5, input_dropout=0.2)
@@ -264,7 +264,7 @@ class TestTraining:
 
     def test_drop_keeps_the_mean(self):
         torch = pytest.importorskip("torch")
-        from models.torch_module import drop
+        from accel.models.training.torch_module import drop
 
         torch.manual_seed(0)
         for share in (0.25, 0.5, 0.9):

@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from models.fuse import Chain, chain_of, readers
-from models.graph import Activation, Add, Linear, build
+from accel.models.graph import Activation, Add, Linear, build
+from accel.models.integers.fuse import Chain, chain_of, readers
 
 
 def linear(name, source):

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from models.errors import InputError
-from models.graph import Activation, Add, Conv, GlobalPool, Linear, Pool, Reshape, build, output_shape
-from models.integer import Window
+from accel.models.errors import InputError
+from accel.models.graph import Activation, Add, Conv, GlobalPool, Linear, Pool, Reshape, build, output_shape
+from accel.models.window import Window
 
 
 def zeros(*shape):

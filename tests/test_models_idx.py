@@ -3,8 +3,8 @@ import gzip
 import numpy as np
 import pytest
 
-from models.errors import InputError
-from models.idx import read_idx, write_idx
+from accel.models.errors import InputError
+from accel.models.training.idx import read_idx, write_idx
 
 
 @pytest.mark.parametrize("name", ["a", "a.gz"])

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from models import onnx_read, onnx_write, reference_float
-from models.errors import InputError
-from models.graph import Conv, Linear, Pool, build
+from accel.models.errors import InputError
+from accel.models.exchange import onnx_read, onnx_write
+from accel.models.graph import Conv, Linear, Pool, build
+from accel.models.reference import float32
 from tests.model_networks import draw_inputs, draw_network, onnxruntime_output
 
 FOREIGN = Path(__file__).parent / "data/mnist-conv"
@@ -53,7 +54,7 @@ def test_reads_what_was_written(tmp_path_factory, rng):
     onnx_write.write(network, path)
     again = onnx_read.read(path)
     assert again.output == network.output
-    np.testing.assert_array_equal(reference_float.run(again, inputs), reference_float.run(network, inputs))
+    np.testing.assert_array_equal(float32.run(again, inputs), float32.run(network, inputs))
 
 
 def test_foreign_network_gives_its_golden_output():
@@ -66,9 +67,7 @@ def test_foreign_network_gives_its_golden_output():
     assert network.shapes[network.input] == (1, 28, 28)
     assert [type(x).__name__ for x in network.layers if isinstance(x, Conv | Linear)] == ["Conv", "Conv", "Linear"]
     golden = tensor("output_0.pb")
-    np.testing.assert_allclose(
-        reference_float.run(network, tensor("input_0.pb")), golden, atol=1e-4 * np.abs(golden).max()
-    )
+    np.testing.assert_allclose(float32.run(network, tensor("input_0.pb")), golden, atol=1e-4 * np.abs(golden).max())
 
 
 W, B = floats(5, 4, 3, 3), floats(5)
@@ -166,7 +165,7 @@ def test_agrees_with_onnx_runtime(tmp_path, case, batch):
             del node.input[:]
     inputs = floats(batch if isinstance(batch, int) else 2, 4, 6, 6)
     network = read(tmp_path, model)
-    ours = reference_float.run(network, inputs)
+    ours = float32.run(network, inputs)
     expected = onnxruntime_output(model, inputs)
     assert ours.shape == expected.shape
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
@@ -177,9 +176,7 @@ def test_old_clip_and_softmax(tmp_path):
         [("Clip", "x", "c", {"min": 0.0, "max": 6.0}), ("Flatten", "c", "f", {}), ("Softmax", "f", "y", {})], opset=7
     )
     inputs = floats(2, 4, 6, 6)
-    np.testing.assert_allclose(
-        reference_float.run(read(tmp_path, model), inputs), onnxruntime_output(model, inputs), atol=1e-5
-    )
+    np.testing.assert_allclose(float32.run(read(tmp_path, model), inputs), onnxruntime_output(model, inputs), atol=1e-5)
 
 
 def test_window_that_would_start_in_the_padding(tmp_path):
@@ -187,7 +184,7 @@ def test_window_that_would_start_in_the_padding(tmp_path):
     attributes = {"kernel_shape": [2, 2], "strides": [4, 4], "pads": [1, 1, 1, 1], "ceil_mode": 1}
     model = model_of([("MaxPool", "x", "y", attributes)], opset=22)
     inputs = floats(2, 4, 6, 6)
-    ours = reference_float.run(read(tmp_path, model), inputs)
+    ours = float32.run(read(tmp_path, model), inputs)
     np.testing.assert_array_equal(ours, onnxruntime_output(model, inputs))
     assert ours.shape == (2, 4, 2, 2)
 

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import onnx_write
-from models.errors import InputError
-from models.graph import Pool, build
-from models.integer import Window
+from accel.models.errors import InputError
+from accel.models.exchange import onnx_write
+from accel.models.graph import Pool, build
+from accel.models.window import Window
 from tests.model_networks import draw_network
 
 

@@ -3,12 +3,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import reference_float
-from models.errors import InputError
-from models.graph import Activation, Add, Conv, GlobalPool, Linear, Pool, Reshape, Softmax, build
-from models.integer import HostLayer, MatrixLayer, VectorLayer, Window
-from models.quantise import quantise
-from models.reference_integer import dequantise_output, quantise_input, run
+from accel.models.errors import InputError
+from accel.models.graph import Activation, Add, Conv, GlobalPool, Linear, Pool, Reshape, Softmax, build
+from accel.models.integers.network import HostLayer, MatrixLayer, VectorLayer
+from accel.models.integers.quantise import quantise
+from accel.models.reference import float32
+from accel.models.reference.int8 import dequantise_output, quantise_input, run
+from accel.models.window import Window
 from tests.model_networks import draw_inputs, draw_network
 from tests.quantise_bound import largest_possible_error
 
@@ -31,7 +32,7 @@ def largest_error(network, inputs):
     """The largest difference from the float network, in units of the range of its outputs."""
     integer = quantise(network, inputs)
     ours = dequantise_output(integer, run(integer, quantise_input(integer, inputs))[integer.output])
-    expected = reference_float.run(network, inputs).reshape(ours.shape)
+    expected = float32.run(network, inputs).reshape(ours.shape)
     return np.abs(ours - expected).max() / max(np.ptp(expected), 1e-6)
 
 
@@ -105,7 +106,7 @@ def test_rows_of_a_matrix_lie_along_the_width():
     integer = quantise(network, inputs)
     assert [integer.tensors[t].shape for t in "xy"] == [(4, 1, 3), (5, 1, 3)]
     ours = dequantise_output(integer, run(integer, quantise_input(integer, inputs))["y"])
-    expected = reference_float.run(network, inputs).swapaxes(1, 2)[:, :, None]
+    expected = float32.run(network, inputs).swapaxes(1, 2)[:, :, None]
     assert np.abs(ours - expected).max() < 0.02 * np.ptp(expected)
 
 
@@ -161,7 +162,7 @@ def test_drawn_networks_stay_near_the_float_ones(rng):
         if isinstance(layer, MatrixLayer):
             assert np.abs(layer.weights.astype(int)).max() <= 127
     outputs = dequantise_output(integer, run(integer, quantise_input(integer, inputs))[integer.output])
-    expected = reference_float.run(network, inputs).reshape(outputs.shape)
+    expected = float32.run(network, inputs).reshape(outputs.shape)
     # Not a share of the spread of the outputs: clipped ones can all be equal, and a code apart from the limit.
     bound = largest_possible_error(network, integer, inputs)
     assert np.abs(outputs - expected).max() <= bound + 1e-5 * (1 + np.abs(expected).max())
@@ -265,4 +266,4 @@ def test_softmax_over_a_flattened_map():
     found = dequantise_output(integer, codes)
     assert found.shape == (len(inputs), 12)
     np.testing.assert_allclose(found.sum(1), 1, rtol=1e-5)
-    np.testing.assert_allclose(found, reference_float.run(network, inputs), atol=0.01)
+    np.testing.assert_allclose(found, float32.run(network, inputs), atol=0.01)

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.errors import InputError
-from models.graph import Linear, build
-from models.onnx_write import to_model
-from models.reference_float import run
+from accel.models.errors import InputError
+from accel.models.exchange.onnx_write import to_model
+from accel.models.graph import Linear, build
+from accel.models.reference.float32 import run
 from tests.model_networks import draw_inputs, draw_network, onnxruntime_output
 
 

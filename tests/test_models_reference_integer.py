@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.errors import InputError
-from models.integer import (
+from accel.models.errors import InputError
+from accel.models.integers.network import (
     HostLayer,
     IntegerNetwork,
     MatrixLayer,
@@ -16,8 +16,8 @@ from models.integer import (
     VectorLayer,
     Window,
 )
-from models.quantise import quantise
-from models.reference_integer import dequantise_output, quantise_input, run
+from accel.models.integers.quantise import quantise
+from accel.models.reference.int8 import dequantise_output, quantise_input, run
 from tests.model_networks import draw_inputs, draw_network
 
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.errors import InputError
-from models.integer import TensorSpec
-from models.requantise import activation_spec, clip_codes, multiplier_and_shift
+from accel.models.errors import InputError
+from accel.models.integers.network import TensorSpec
+from accel.models.integers.requantise import activation_spec, clip_codes, multiplier_and_shift
 
 
 @given(st.floats(2.0**-31, 65535))

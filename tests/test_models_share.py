@@ -3,14 +3,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.compress.cluster import share_weights
-from models.compress.prune import matrix_layers, to_density
-from models.errors import InputError
-from models.graph import Linear, build
-from models.quantise import quantise
-from models.reference_integer import quantise_input, run
-from models.share import cluster, quantise_compressed, share
-from models.train import lenet_300_100
+from accel.models.compress.cluster import share_weights
+from accel.models.compress.prune import matrix_layers, to_density
+from accel.models.errors import InputError
+from accel.models.graph import Linear, build
+from accel.models.integers.quantise import quantise
+from accel.models.integers.share import cluster, quantise_compressed, share
+from accel.models.reference.int8 import quantise_input, run
+from accel.models.training.train import lenet_300_100
 
 
 def lloyd(weights, count):

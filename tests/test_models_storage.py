@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.errors import InputError
-from models.quantise import quantise
-from models.share import share
-from models.storage import load, save
-from models.zoo import integer_network
+from accel.models.errors import InputError
+from accel.models.exchange.storage import load, save
+from accel.models.integers.quantise import quantise
+from accel.models.integers.share import share
+from accel.models.zoo import integer_network
 from tests.model_networks import draw_inputs, draw_network
 
 

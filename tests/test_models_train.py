@@ -3,12 +3,13 @@ import sys
 import numpy as np
 import pytest
 
-from models import onnx_read, reference_float
-from models.errors import InputError
-from models.fit import Epoch
-from models.idx import write_idx
-from models.images import count, draw, read_images, view
-from models.train import lenet5, lenet_300_100, train
+from accel.models.errors import InputError
+from accel.models.exchange import onnx_read
+from accel.models.reference import float32
+from accel.models.training.fit import Epoch
+from accel.models.training.idx import write_idx
+from accel.models.training.images import count, draw, read_images, view
+from accel.models.training.train import lenet5, lenet_300_100, train
 
 
 @pytest.fixture
@@ -89,6 +90,6 @@ def test_trains_and_resumes_to_the_same_network(small_mnist, tmp_path, name):
         train(name, small_mnist, tmp_path / "resumed.onnx", 2, 3)
     resumed = train(name, small_mnist, tmp_path / "resumed.onnx", 1, 3)
     data = read_images(small_mnist).test_images[:, None].astype(np.float32) / 255
-    np.testing.assert_array_equal(reference_float.run(whole, data), reference_float.run(resumed, data))
+    np.testing.assert_array_equal(float32.run(whole, data), float32.run(resumed, data))
     written = onnx_read.read(tmp_path / "whole.onnx")
-    np.testing.assert_array_equal(reference_float.run(whole, data), reference_float.run(written, data))
+    np.testing.assert_array_equal(float32.run(whole, data), float32.run(written, data))

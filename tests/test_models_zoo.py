@@ -4,11 +4,13 @@ import numpy as np
 import onnx
 import pytest
 
-from models import onnx_read, reference_float, zoo
-from models.errors import InputError
-from models.quantise import quantise
-from models.reference_integer import quantise_input, run
-from models.share import share
+from accel.models import zoo
+from accel.models.errors import InputError
+from accel.models.exchange import onnx_read
+from accel.models.integers.quantise import quantise
+from accel.models.integers.share import share
+from accel.models.reference import float32
+from accel.models.reference.int8 import quantise_input, run
 from tests.model_networks import onnxruntime_output
 
 FOREIGN = Path(__file__).parent / "data/mnist-conv/model.onnx"
@@ -44,7 +46,7 @@ def test_accuracy(test_set, name, parameters, float_percent, shared_4_bit_percen
     images, labels = test_set
     network, inputs = zoo.load(name), zoo.preprocess(images)
     assert network.parameters == parameters
-    in_float = (reference_float.run(network, inputs).argmax(1) == labels).mean() * 100
+    in_float = (float32.run(network, inputs).argmax(1) == labels).mean() * 100
     assert in_float >= float_percent
     assert abs(integer_accuracy(zoo.integer_network(name), inputs, labels) - in_float) <= 0.2
     shared = share(network, zoo.preprocess(zoo.mnist_calibration()), 4)
@@ -74,5 +76,5 @@ def test_resolve(tmp_path):
 def test_the_checkpoints_agree_with_onnx_runtime(name, test_set):
     inputs = zoo.preprocess(test_set[0][:200])
     expected = onnxruntime_output(onnx.load(zoo.DATA / f"{name}.onnx"), inputs)
-    found = reference_float.run(zoo.load(name), inputs)
+    found = float32.run(zoo.load(name), inputs)
     np.testing.assert_allclose(found, expected.reshape(found.shape), rtol=1e-4, atol=1e-4)

@@ -2,10 +2,12 @@ import numpy as np
 import onnx
 import pytest
 
-from models import onnx_write, reference_float, zoo
-from models.compress.channels import macs
-from models.errors import InputError
-from models.graph import Activation, Conv, Linear
+from accel.models import zoo
+from accel.models.compress.channels import macs
+from accel.models.errors import InputError
+from accel.models.exchange import onnx_write
+from accel.models.graph import Activation, Conv, Linear
+from accel.models.reference import float32
 from tests.model_networks import onnxruntime_output
 
 NAMES = ("alexnet", "vgg-16")
@@ -86,7 +88,7 @@ def test_alexnet_runs(networks):
     """Through ONNX Runtime too; random weights of this size keep the logits' magnitude."""
     network = networks["alexnet"]
     image = np.random.default_rng(5).standard_normal((1, 3, 227, 227)).astype(np.float32)
-    logits = reference_float.run(network, image)
+    logits = float32.run(network, image)
     assert 0.1 < logits.std() < 10
     model = onnx_write.to_model(network)
     assert isinstance(model, onnx.ModelProto)

@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import onnx_write, reference_float, zoo
-from models.compress import recipe
-from models.compress.channels import macs
-from models.compress.prune import matrix_layers, report
-from models.compress.steps import Huffman, Prune, Share
-from models.graph import Network
-from models.reference_integer import quantise_input, run
-from models.share import quantise_compressed
+from accel.models import zoo
+from accel.models.compress import recipe
+from accel.models.compress.channels import macs
+from accel.models.compress.prune import matrix_layers, report
+from accel.models.compress.steps import Huffman, Prune, Share
+from accel.models.exchange import onnx_write
+from accel.models.graph import Network
+from accel.models.integers.share import quantise_compressed
+from accel.models.reference import float32
+from accel.models.reference.int8 import quantise_input, run
 from tests.model_networks import onnxruntime_output
 
 RECIPES = Path(recipe.__file__).parent.parent / "zoo/recipes"
@@ -40,7 +42,7 @@ def test_checkpoints(network: str, version: str) -> None:
     found = zoo.load(name)
     images, labels = zoo.mnist_test()
     inputs = zoo.preprocess(images)
-    outputs = reference_float.run(found, inputs)
+    outputs = float32.run(found, inputs)
     accuracy, ratio = KEEPS[name]
     assert (outputs.argmax(1) == labels).mean() * 100 >= accuracy
     stored = (zoo.DATA / f"{name}.weights").stat().st_size

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from accel.flow.cli import run as accel
-from models import zoo
+from accel.models import zoo
 
 RECIPES = Path(zoo.__file__).parent / "recipes"
 pytestmark = pytest.mark.train

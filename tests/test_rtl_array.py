@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.latency import array_cycles
-from rtl.array import SystolicArray
-from rtl.shared import convert
+from accel.rtl.modules import convert
+from accel.rtl.systolic.array import SystolicArray
 from tests.test_rtl_compute import make_design
 from tests.unit_bench import from_lanes, to_lanes
 

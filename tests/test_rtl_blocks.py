@@ -10,9 +10,9 @@ from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtl.accumulators import Accumulators
-from rtl.pe import PE
-from rtl.ram import Ram
+from accel.rtl.ram import Ram
+from accel.rtl.systolic.accumulators import Accumulators
+from accel.rtl.systolic.pe import PE
 from tests.test_rtl_compute import ACCUMULATOR_WORDS, make_design
 from tests.unit_bench import from_lanes, to_lanes
 

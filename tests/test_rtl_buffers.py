@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.commands import ACTIVATION_BANK
-from rtl.buffers import READERS, WRITERS, ActivationBanks, Buffer, Codebook
+from accel.rtl.buffers import READERS, WRITERS, ActivationBanks, Buffer, Codebook
 from tests.test_rtl_compute import ACTIVATION_WORDS, make_design
 from tests.unit_bench import from_lanes, read_all, to_lanes, write_all
 

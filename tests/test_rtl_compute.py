@@ -16,9 +16,9 @@ from accel.commands import ACCUMULATOR_BANK, ACTIVATION_BANK, Compute, ConfigCom
 from accel.design import Design
 from accel.events import Event
 from accel.latency import MIN_TILE_CYCLES
-from rtl.buffers import ActivationBanks
-from rtl.compute import ComputeUnit
-from sim.timing_compute import ComputeTiming
+from accel.rtl.buffers import ActivationBanks
+from accel.rtl.systolic.unit import ComputeUnit
+from accel.timing.compute import ComputeTiming
 from tests.unit_bench import Bench, Log, Offer, from_lanes, read_all, run_commands, simulate, to_lanes, write_all
 
 ACTIVATION_WORDS = 70  # of each bank
@@ -162,7 +162,7 @@ def _words(design: Design, config: ConfigCompute, c: Compute) -> int:
 
 
 def _too_early(before: Compute, after: Compute) -> bool:
-    """Would `after` read a sum less than 3 cycles after the pixel that `before` wrote it with? (rtl/accumulators.py)"""
+    """Would `after` read a sum less than 3 cycles after the pixel that `before` wrote it with? (accumulators.py)"""
     pixels = before.out_h * before.out_w
     start = max(pixels, MIN_TILE_CYCLES)
     first = before.acc_addr + (before.n_tiles - 1) * pixels

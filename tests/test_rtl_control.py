@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from accel.commands import ErrorCode
-from rtl.control import Control
+from accel.rtl.control import Control
 from tests.axi_bench import Bench
 
 

@@ -10,7 +10,7 @@ import pytest
 from accel.design import load
 from accel.events import Event
 from accel.registers import COUNTERS, OFFSETS, REGISTERS, VERSION, counter_offset
-from rtl.csr import Csr
+from accel.rtl.csr import Csr
 from tests.axi_bench import Bench
 
 WIDTHS = {event: 1 + index % 5 for index, event in enumerate(Event)}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from accel.design import Design, load
-from rtl.emit import TOP, WAIVERS, verilog_text, waivers_text
+from accel.rtl.emit import TOP, WAIVERS, verilog_text, waivers_text
 from tests.verilator_bench import environment
 
 

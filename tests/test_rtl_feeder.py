@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from accel.commands import ACTIVATION_BANK, Compute, ConfigCompute
 from accel.latency import FEED_CYCLES, MIN_TILE_CYCLES
-from rtl.buffers import ActivationBanks
-from rtl.feeder import Feeder
+from accel.rtl.buffers import ActivationBanks
+from accel.rtl.systolic.feeder import Feeder
 from tests.test_rtl_compute import ACTIVATION_WORDS, make_design
 from tests.unit_bench import from_lanes, to_lanes, write_all
 

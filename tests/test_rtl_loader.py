@@ -15,8 +15,8 @@ from accel.commands import COMMAND_BYTES, ErrorCode, Load, Target
 from accel.design import Design
 from accel.events import Event
 from accel.layout import stride_bytes, target_depth, word_bytes
-from rtl.loader import Loader
-from sim.timing_load import LoadTiming
+from accel.rtl.loader import Loader
+from accel.timing.load import LoadTiming
 from tests.axi_bench import BASE, Bench, ReadMemory
 from tests.draw import with_memory
 

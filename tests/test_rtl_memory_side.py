@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from accel.commands import COMMAND_BYTES, Command, End, ErrorCode, Load, Nop, Store, Target
 from accel.design import Design
 from accel.events import Event
-from rtl.axi import read_master, write_master
-from rtl.control import Control
-from rtl.loader import Loader
-from rtl.queue import CommandQueue
-from rtl.sequencer import Sequencer
-from rtl.storer import Storer
-from sim.timing import time_commands
+from accel.rtl.axi import read_master, write_master
+from accel.rtl.control import Control
+from accel.rtl.fifo import CommandQueue
+from accel.rtl.loader import Loader
+from accel.rtl.sequencer import Sequencer
+from accel.rtl.storer import Storer
+from accel.timing.recurrence import time_commands
 from tests.axi_bench import BASE, Bench, ReadMemory, WriteMemory
 from tests.draw import with_memory
 

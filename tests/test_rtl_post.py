@@ -19,10 +19,10 @@ from accel.commands import ACCUMULATOR_BANK, ACTIVATION_BANK, ConfigPost, ErrorC
 from accel.design import Design
 from accel.events import Event
 from accel.latency import POST_CYCLES
-from rtl.buffers import ActivationBanks, Buffer
-from rtl.ports import read_port
-from rtl.post import PostUnit
-from sim.timing_post import PostTiming
+from accel.rtl.buffers import ActivationBanks, Buffer
+from accel.rtl.ports import read_port
+from accel.rtl.post import PostUnit
+from accel.timing.post import PostTiming
 from tests.test_rtl_compute import draw_offers
 from tests.unit_bench import Bench, Log, Offer, from_lanes, read_all, run_commands, simulate, to_lanes, write_all
 

@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtl.queue import CommandQueue
+from accel.rtl.fifo import CommandQueue
 from tests.axi_bench import Bench
 
 

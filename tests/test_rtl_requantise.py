@@ -9,7 +9,7 @@ from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtl.requantise import Requantise
+from accel.rtl.requantise import Requantise
 from tests.test_rtl_post import round_shift
 
 LATENCY = 4

@@ -30,7 +30,7 @@ from accel.commands import (
 from accel.design import Design
 from accel.latency import SEQUENCER_INTERVAL
 from accel.layout import beats
-from rtl.sequencer import Sequencer
+from accel.rtl.sequencer import Sequencer
 from tests.axi_bench import Bench
 
 UNIT_OF = {Load: "load", ConfigCompute: "compute", Compute: "compute", ConfigPost: "post", Post: "post", Store: "store"}

@@ -16,8 +16,8 @@ from accel.commands import ErrorCode, Store, Target
 from accel.design import Design
 from accel.events import Event
 from accel.layout import beats, words_to_dram
-from rtl.storer import Storer
-from sim.timing_store import StoreTiming
+from accel.rtl.storer import Storer
+from accel.timing.store import StoreTiming
 from tests.axi_bench import BASE, Bench, WriteMemory
 from tests.draw import with_memory
 

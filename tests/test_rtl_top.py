@@ -30,8 +30,8 @@ from accel.events import Event
 from accel.gemm import gemm_network
 from accel.latency import SEQUENCER_INTERVAL
 from accel.legal import IllegalCommandError, check
-from models.reference_integer import run
-from sim.timing import time_program
+from accel.models.reference.int8 import run
+from accel.timing.recurrence import time_program
 from tests.draw import draw_network
 from tests.verilator_bench import Built, Case, Outcome, case_of
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from accel.commands import Compute, ConfigCompute
 from accel.latency import FEED_CYCLES
 from accel.layout import pack_weight_columns
-from rtl.weights import WeightIssue
+from accel.rtl.systolic.weights import WeightIssue
 from tests.test_rtl_compute import WEIGHT_WORDS, make_design
 from tests.unit_bench import from_lanes, to_lanes, write_all
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-import sim.cost_table
+import accel.sim.cost_table
 from accel.design import Design, load
 from accel.events import Event
-from sim import cost, cost_sram
-from sim.cost_table import CONSTANTS, Constant
+from accel.sim import cost, cost_sram
+from accel.sim.cost_table import CONSTANTS, Constant
 
 TABLE = Path(cost_sram.__file__).parent / "data" / "sram_cacti7.csv"
 
@@ -43,9 +43,9 @@ def test_a_constant_without_one_is_refused(change: dict) -> None:
 
 
 def test_the_list_of_constants_is_complete_and_no_number_hides_elsewhere() -> None:
-    named = {value for value in vars(sim.cost_table).values() if isinstance(value, Constant)}
+    named = {value for value in vars(accel.sim.cost_table).values() if isinstance(value, Constant)}
     assert named == set(CONSTANTS)
-    assert all(getattr(sim.cost_table, constant.name) == constant for constant in CONSTANTS)
+    assert all(getattr(accel.sim.cost_table, constant.name) == constant for constant in CONSTANTS)
 
 
 def test_multiply_accumulate_is_low_to_high() -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from accel.commands import Compute, ConfigCompute
 from accel.events import Event
 from accel.latency import ACC_CYCLES, FEED_CYCLES, MIN_TILE_CYCLES, array_cycles
-from sim.timing_compute import ComputeTiming, inside_pairs
+from accel.timing.compute import ComputeTiming, inside_pairs
 from tests.test_rtl_compute import draw_offers, make_design
 from tests.unit_bench import Offer
 

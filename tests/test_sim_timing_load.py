@@ -8,7 +8,7 @@ from accel.commands import Load, Target
 from accel.design import load
 from accel.events import Event
 from accel.layout import words_per_beat
-from sim.timing_load import LoadTiming
+from accel.timing.load import LoadTiming
 from tests.draw import with_memory
 
 NANO = with_memory(load("nano"), 20, 1)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from accel.commands import ConfigPost, Post
 from accel.events import Event
 from accel.latency import POST_CYCLES
-from sim.timing_post import PostTiming
+from accel.timing.post import PostTiming
 from tests.test_rtl_compute import draw_offers
 from tests.test_rtl_post import make_design
 from tests.unit_bench import Offer

@@ -7,7 +7,7 @@ from accel.design import load
 from accel.events import Event
 from accel.latency import STORE_READ_CYCLES
 from accel.layout import beats, words_per_beat
-from sim.timing_store import StoreTiming
+from accel.timing.store import StoreTiming
 from tests.draw import with_memory
 
 NANO = with_memory(load("nano"), 20, 1)

@@ -12,7 +12,7 @@ from amaranth.sim import Simulator
 
 from accel.commands import Command
 from accel.events import Event
-from rtl.ports import UNITS
+from accel.rtl.ports import UNITS
 
 
 @dataclass(frozen=True)

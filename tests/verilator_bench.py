@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from accel.design import Design
 from accel.events import Event
 from accel.program import Program
-from rtl.emit import TOP, verilog_text
+from accel.rtl.emit import TOP, verilog_text
 
 BENCH = Path(__file__).parent / "verilator" / "bench.cpp"
 DRAM_BASE = 0x7654_3000

@@ -10,7 +10,7 @@ from accel.compiler.geometry import Range
 from accel.compiler.ops import Stream, load_words
 from accel.compiler.taper import Chunk
 from accel.compiler.weights import LayerWeights, parameter_words
-from models.integer import Requantise
+from accel.models.integers.network import Requantise
 
 ENTRIES = 256  # of a codebook bank
 

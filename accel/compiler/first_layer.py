@@ -21,7 +21,7 @@ from accel.compiler.ops import load_words
 from accel.compiler.sources import Lanes, Piece, RowSource, Source
 from accel.design import Design
 from accel.layout import RowTensor, stride_bytes
-from models.integer import MatrixLayer
+from accel.models.integers.network import MatrixLayer
 
 Codes = NDArray[np.uint8]
 LARGEST_STEP = 511

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from models.integer import MatrixLayer, VectorLayer, Window
+from accel.models.integers.network import MatrixLayer, VectorLayer
+from accel.models.window import Window
 
 Range = tuple[int, int]
 

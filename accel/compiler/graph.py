@@ -9,8 +9,8 @@ import numpy as np
 
 from accel.compiler.geometry import Geometry, matrix_geometry, vector_geometry
 from accel.design import Design
-from models.errors import InputError
-from models.integer import IntegerNetwork, MatrixLayer, Requantise, VectorLayer
+from accel.models.errors import InputError
+from accel.models.integers.network import IntegerNetwork, MatrixLayer, Requantise, VectorLayer
 
 
 @dataclass(frozen=True)

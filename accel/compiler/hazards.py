@@ -13,7 +13,7 @@ from enum import IntEnum
 from accel.commands import WAIT_BITS, Command, Compute, ConfigCompute, ConfigPost, Load, Post, Store
 from accel.compiler.access import Accesses, Marks, Memory, Port
 from accel.design import Design
-from models.errors import InputError
+from accel.models.errors import InputError
 
 
 class Unit(IntEnum):

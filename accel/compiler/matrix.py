@@ -15,7 +15,7 @@ from accel.compiler.taper import Chunk, tapered
 from accel.compiler.tensors import InputLoader, OutputStorer, View, residual_loads, stores
 from accel.compiler.tiling import LARGEST_GROUPS, Task, Tiling, most_tiles, piece_words, region_words
 from accel.compiler.weights import LayerWeights
-from models.integer import MatrixLayer
+from accel.models.integers.network import MatrixLayer
 
 UNBOUNDED = 4095  # in_h and in_w of an input that no window leaves
 

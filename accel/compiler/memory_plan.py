@@ -19,8 +19,8 @@ from accel.compiler.vector_tiling import VectorTask, VectorTiling, choose_vector
 from accel.compiler.weights import LayerWeights
 from accel.design import Design
 from accel.layout import WordTensor, stride_bytes
-from models.errors import InputError
-from models.integer import IntegerNetwork, VectorLayer
+from accel.models.errors import InputError
+from accel.models.integers.network import IntegerNetwork, VectorLayer
 
 SAME_BANK = 1.3  # cost of streaming through the bank that the step writes otherwise
 

@@ -11,7 +11,7 @@ from accel.compiler.ops import Ring, Stream, activation_address
 from accel.compiler.sources import Piece, Source
 from accel.compiler.tensors import InputLoader, OutputStorer, View, residual_loads, stores
 from accel.compiler.vector_tiling import VectorTask, VectorTiling, vector_piece
-from models.integer import VectorLayer
+from accel.models.integers.network import VectorLayer
 
 
 @dataclass

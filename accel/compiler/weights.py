@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from accel.compiler.geometry import Range
 from accel.design import Design
 from accel.layout import pack_weight_columns
-from models.integer import MatrixLayer, Requantise
+from accel.models.integers.network import MatrixLayer, Requantise
 
 Codes = NDArray[np.uint8]
 

@@ -18,9 +18,9 @@ from rich.console import Console
 
 from accel import design as designs_module
 from accel.flow.options import check_once
-from models import zoo
-from models.errors import InputError
-from models.graph import Network
+from accel.models import zoo
+from accel.models.errors import InputError
+from accel.models.graph import Network
 
 # Modules that take long to import (matplotlib, Amaranth) are imported by the verb that needs them.
 
@@ -197,8 +197,8 @@ def compress(
     from accel.flow import compress as job
     from accel.flow import report, tables
     from accel.flow.data import resolve
-    from models.compress.recipe import load
-    from models.compress.training_step import forget
+    from accel.models.compress.recipe import load
+    from accel.models.compress.training_step import forget
 
     _check_seed(seed)
     chosen = load(recipe)

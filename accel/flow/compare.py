@@ -11,10 +11,10 @@ from accel.flow import simulate
 from accel.flow.data import Data
 from accel.flow.progress import Advance, silent
 from accel.flow.techniques import TECHNIQUES, Technique
-from models.compress.stored import stored_bytes
-from models.errors import InputError
-from models.graph import Network
-from models.integer import HostLayer, IntegerNetwork
+from accel.models.encode.stored import stored_bytes
+from accel.models.errors import InputError
+from accel.models.graph import Network
+from accel.models.integers.network import HostLayer, IntegerNetwork
 
 
 @dataclass(frozen=True)

@@ -19,18 +19,20 @@ from accel.flow.data import float_accuracy_percent as accuracy_of
 from accel.flow.report import write
 from accel.flow.tables import Column
 from accel.flow.techniques import Technique, given
-from models import onnx_write, zoo
-from models.compress import encoded_file, recipe, students
-from models.compress.accounting import Accounting, Parts, account
-from models.compress.bookkeeping import layer_bits, widths_of
-from models.compress.choose import FLOAT_BITS
-from models.compress.encoded import EncodedNetwork, decode
-from models.compress.prune import matrix_layers
-from models.compress.stored import FORMATS as ALL
-from models.compress.training_step import Context
-from models.errors import InputError
-from models.graph import Network
-from models.images import read_images
+from accel.models import zoo
+from accel.models.compress import recipe, students
+from accel.models.compress.prune import matrix_layers
+from accel.models.compress.training_step import Context
+from accel.models.encode import encoded_file
+from accel.models.encode.accounting import Accounting, Parts, account
+from accel.models.encode.bookkeeping import layer_bits, widths_of
+from accel.models.encode.choose import FLOAT_BITS
+from accel.models.encode.encoded import EncodedNetwork, decode
+from accel.models.encode.stored import FORMATS as ALL
+from accel.models.errors import InputError
+from accel.models.exchange import onnx_write
+from accel.models.graph import Network
+from accel.models.training.images import read_images
 
 PLAIN = ("dense", "shared", "sparse")  # formats without Huffman codes
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models import reference_float, reference_integer, zoo
-from models.errors import InputError
-from models.graph import Network
-from models.integer import IntegerNetwork
+from accel.models import zoo
+from accel.models.errors import InputError
+from accel.models.graph import Network
+from accel.models.integers.network import IntegerNetwork
+from accel.models.reference import float32, int8
 
 Array = NDArray[Any]
 RANDOM_INPUTS = 16
@@ -68,7 +69,7 @@ def resolve(network: Network, from_zoo: bool, calibration: str = "", test: str =
     else:
         inputs, classes = _inputs(network, test), _array(labels)
         sources.append(f"accuracy on {len(inputs):,} inputs of {_shown(test)}")
-    reference_float.check_inputs(network, inputs)
+    float32.check_inputs(network, inputs)
     _check_labels(network, len(inputs), classes, labels or MNIST)
     return Data(ranges, inputs, classes, ", ".join(sources), warning)
 
@@ -97,7 +98,7 @@ def _inputs(network: Network, path: str) -> Array:
     if found.dtype.kind != "f":
         raise InputError(f"{path} must hold floats, as the network reads them, not {found.dtype}")
     try:
-        reference_float.check_inputs(network, found)
+        float32.check_inputs(network, found)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     with np.errstate(over="ignore"):
@@ -128,7 +129,7 @@ def accuracy_percent(network: IntegerNetwork, data: Data) -> float | None:
     """
     if data.test is None or data.labels is None:
         return None
-    codes = reference_integer.run(network, reference_integer.quantise_input(network, data.test))[network.output]
+    codes = int8.run(network, int8.quantise_input(network, data.test))[network.output]
     # (n, channels, height, width): channels are the classes, except that a flattened tensor is held as it was.
     return _right_percent(codes.reshape(len(codes), -1, *data.labels.shape[1:]).argmax(1), data.labels)
 
@@ -137,7 +138,7 @@ def float_accuracy_percent(network: Network, data: Data) -> float | None:
     """As `accuracy_percent`, of the float network."""
     if data.test is None or data.labels is None:
         return None
-    outputs = reference_float.run(network, data.test)
+    outputs = float32.run(network, data.test)
     return _right_percent(outputs.argmax(2 if outputs.ndim == 3 else 1), data.labels)
 
 

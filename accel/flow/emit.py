@@ -18,14 +18,14 @@ from accel.design import Design
 from accel.flow import register_map
 from accel.flow.report import write
 from accel.layout import WordTensor, stride_bytes, words_to_dram
+from accel.models.errors import InputError
+from accel.models.integers.network import IntegerNetwork
+from accel.models.reference import int8
 from accel.program import Program
 from accel.registers import OFFSETS, VERSION
-from models import reference_integer
-from models.errors import InputError
-from models.integer import IntegerNetwork
-from rtl.emit import verilog_text, waivers_text
-from sim.execute import execute
-from sim.result import Result, simulate
+from accel.rtl.emit import verilog_text, waivers_text
+from accel.sim.execute import execute
+from accel.sim.result import Result, simulate
 
 MARK = "expected.json"  # is in every folder that `emit` wrote
 COPIED = ("cocotb_accelerator.py", "run.py")
@@ -49,8 +49,8 @@ def contents(network: IntegerNetwork, design: Design, inputs: NDArray[Any]) -> d
     if not len(inputs):
         raise InputError(f"{network.name}: the test bench needs at least one input")
     program = compile_network(network, design)
-    codes = reference_integer.quantise_input(network, inputs[:1])
-    output = reference_integer.run(network, codes)[network.output]
+    codes = int8.quantise_input(network, inputs[:1])
+    output = int8.run(network, codes)[network.output]
     if not np.array_equal(execute(program, codes).reshape(output.shape), output):
         raise AssertionError(f"{network.name}: the program does not give the reference's bytes")
     result = simulate(program)

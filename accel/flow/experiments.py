@@ -1,4 +1,4 @@
-"""`accel train hinton` and the like: `models.experiments` with a line for each epoch, and the table at the end."""
+"""`accel train hinton` and the like: an experiment with a line for each epoch, and the table at the end."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rich.console import Console
 
 from accel.flow.report import check_folder
 from accel.flow.tables import Column, show
-from models.experiments import ba_caruana, hinton, kim, urban
-from models.fit import Epoch
+from accel.models.experiments import ba_caruana, hinton, kim, urban
+from accel.models.training.fit import Epoch
 
 EXPERIMENTS = {"hinton": hinton, "ba-caruana": ba_caruana, "urban": urban, "kim": kim}
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from accel.flow.compare import Comparison
 from accel.flow.tables import Column, part_columns, remarks, row_columns, stall_legend
-from sim.cost_table import CONSTANTS, SRAM_SOURCE, Constant
+from accel.sim.cost_table import CONSTANTS, SRAM_SOURCE, Constant
 
 T = TypeVar("T")
 

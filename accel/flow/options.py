@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from models.errors import InputError
+from accel.models.errors import InputError
 
 
 def check_once(app: typer.Typer, arguments: Sequence[str]) -> None:

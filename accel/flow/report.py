@@ -15,8 +15,8 @@ from typing import Any
 
 from accel.flow import charts, html, simulate
 from accel.flow.compare import Comparison, Row
-from models.errors import InputError
-from sim.cost_table import CONSTANTS, SRAM_SOURCE
+from accel.models.errors import InputError
+from accel.sim.cost_table import CONSTANTS, SRAM_SOURCE
 
 FORMAT = 1
 OPTIONAL = ("accuracy.png", "accuracy.svg")  # only with test data: one of an earlier comparison is removed

@@ -9,11 +9,11 @@ from typing import Any
 from accel.compile import compile_network
 from accel.design import Design
 from accel.events import Event
-from models.integer import HostLayer, IntegerNetwork
-from sim.cost import Energy, energy, memories
-from sim.result import Result, simulate
+from accel.models.integers.network import HostLayer, IntegerNetwork
+from accel.sim.cost import Energy, energy, memories
+from accel.sim.result import Result, simulate
 
-# In the order of the tables, why no pixel enters the array (`sim.result.LayerResult`).
+# In the order of the tables, why no pixel enters the array (`accel.sim.result.LayerResult`).
 STALLS = {
     "program": "its next command has not been dispatched",
     "load": "it waits for weights, parameters or activations from DRAM",

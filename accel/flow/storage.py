@@ -10,13 +10,13 @@ from rich.console import Console
 
 from accel.flow import tables
 from accel.flow.tables import Column
-from models.compress.bookkeeping import LayerWidths, best_index_bits, fraction, layer_bits
-from models.compress.choose import FLOAT_BITS
-from models.compress.prune import matrix_layers
-from models.compress.recipe import Recipe
-from models.compress.steps import Encode, Huffman, Prune, Share, per_layer
-from models.errors import InputError
-from models.graph import Network
+from accel.models.compress.prune import matrix_layers
+from accel.models.compress.recipe import Recipe
+from accel.models.compress.steps import Encode, Huffman, Prune, Share, per_layer
+from accel.models.encode.bookkeeping import LayerWidths, best_index_bits, fraction, layer_bits
+from accel.models.encode.choose import FLOAT_BITS
+from accel.models.errors import InputError
+from accel.models.graph import Network
 
 T = TypeVar("T")
 

@@ -14,8 +14,8 @@ from rich.text import Text
 from accel.design import Design
 from accel.flow.compare import Comparison, Row
 from accel.flow.simulate import STALLS, Part, Simulation
-from models.integer import HostLayer
-from sim.cost import Energy
+from accel.models.integers.network import HostLayer
+from accel.sim.cost import Energy
 
 T = TypeVar("T")
 

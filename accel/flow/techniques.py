@@ -11,22 +11,22 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from models import zoo
-from models.compress.stored import FORMATS
-from models.errors import InputError
-from models.graph import Network
-from models.integer import IntegerNetwork
-from models.quantise import quantise
-from models.share import quantise_compressed, share
+from accel.models import zoo
+from accel.models.encode.stored import FORMATS
+from accel.models.errors import InputError
+from accel.models.graph import Network
+from accel.models.integers.network import IntegerNetwork
+from accel.models.integers.quantise import quantise
+from accel.models.integers.share import quantise_compressed, share
 
 Calibration = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Technique:
-    """`apply(network, calibration)` gives the integer network; `calibration` is as in `models.quantise`.
+    """`apply(network, calibration)` gives the integer network; `calibration` is as in `accel.models.integers.quantise`.
 
-    `formats` are those in which the technique's own encoder may write a layer, see `models.compress.stored`; the
+    `formats` are those in which the technique's own encoder may write a layer, see `accel.models.encode.stored`; the
     hardware runs the nearest that it decodes, and a comparison shows both.
     """
 

@@ -1,4 +1,4 @@
-"""`accel train`: `models.train` with a line for each epoch."""
+"""`accel train`: `accel.models.training.train` with a line for each epoch."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from rich.console import Console
 
 from accel.flow.report import made
-from models.fit import Epoch
-from models.train import train
+from accel.models.training.fit import Epoch
+from accel.models.training.train import train
 
 
 def run(where: Console, name: str, data: Path, out: Path, epochs: int, seed: int) -> None:

@@ -12,9 +12,9 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import InputError
-from models.fuse import readers
-from models.graph import Activation, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, Shape, build
+from accel.models.errors import InputError
+from accel.models.graph import Activation, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, Shape, build
+from accel.models.integers.fuse import readers
 
 Kept = NDArray[np.int64]
 

@@ -13,9 +13,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from models.compress.prune import matrix_layers, with_weights
-from models.errors import InputError
-from models.graph import Network
+from accel.models.compress.prune import matrix_layers, with_weights
+from accel.models.errors import InputError
+from accel.models.graph import Network
 
 Start = Literal["linear", "density", "random"]
 STARTS: tuple[Start, ...] = ("linear", "density", "random")

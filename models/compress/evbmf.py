@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import InputError
+from accel.models.errors import InputError
 
 GRID = 256  # noise variances tried, equally spaced in the logarithm, besides those where a component drops out
 GOLDEN_STEPS = 40  # each shrinks the bracket to 0.618; a minimum is flat within about 1e-8

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import InputError
-from models.graph import Conv, Layer, Linear, Network, build
+from accel.models.errors import InputError
+from accel.models.graph import Conv, Layer, Linear, Network, build
 
 Float = NDArray[np.float32]
 

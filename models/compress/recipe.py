@@ -6,7 +6,7 @@
       - share: {bits: 5, epochs: 4}
       - huffman: {index_bits: 5}
 
-`models.compress.steps` has the steps and their fields.
+`accel.models.compress.steps` has the steps and their fields.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models import yaml_text
-from models.compress.encoded import EncodedNetwork
-from models.compress.prune import matrix_layers
-from models.compress.steps import Encode, Huffman, Step
-from models.compress.training_step import Context, Report
-from models.errors import InputError
-from models.graph import Network
+from accel.models import yaml_text
+from accel.models.compress.prune import matrix_layers
+from accel.models.compress.steps import Encode, Huffman, Step
+from accel.models.compress.training_step import Context, Report
+from accel.models.encode.encoded import EncodedNetwork
+from accel.models.errors import InputError
+from accel.models.graph import Network
 
 KINDS = ("prune", "channels", "share", "distil", "tucker", "encode", "huffman")
 # What pydantic puts into the place of an error to say which type of several it tried.

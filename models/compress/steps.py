@@ -12,15 +12,15 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 import numpy as np
 from pydantic import Field, model_validator
 
-from models import reference_float
-from models.compress import cluster, prune, tucker
-from models.compress.accounting import account
-from models.compress.channels import drop_channels, macs
-from models.compress.encoded import EncodedNetwork, encode
-from models.compress.prune import matrix_layers
-from models.compress.training_step import Checked, Context, Report, TrainingStep
-from models.errors import InputError
-from models.graph import Network
+from accel.models.compress import cluster, prune, tucker
+from accel.models.compress.channels import drop_channels, macs
+from accel.models.compress.prune import matrix_layers
+from accel.models.compress.training_step import Checked, Context, Report, TrainingStep
+from accel.models.encode.accounting import account
+from accel.models.encode.encoded import EncodedNetwork, encode
+from accel.models.errors import InputError
+from accel.models.graph import Network
+from accel.models.reference import float32
 
 T = TypeVar("T")
 SCANNED = 2000  # training images on which a sensitivity scan measures
@@ -100,7 +100,7 @@ class Prune(TrainingStep):
         labels = context.data.train_labels[:SCANNED]
 
         def quality(pruned: Network) -> float:
-            outputs = reference_float.run(pruned, images).reshape(len(images), -1)
+            outputs = float32.run(pruned, images).reshape(len(images), -1)
             return float((outputs.argmax(1) == labels).mean() * 100)
 
         found = prune.sensitivity(network, quality, self.scan)

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import InputError
-from models.graph import Activation, Conv, Layer, Linear, Network, Pool, Reshape, Shape, build
-from models.integer import Window
+from accel.models.errors import InputError
+from accel.models.graph import Activation, Conv, Layer, Linear, Network, Pool, Reshape, Shape, build
+from accel.models.window import Window
 
 GREY: Shape = (1, 28, 28)
 CLASSES = 10

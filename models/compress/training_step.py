@@ -10,14 +10,15 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from models import fingerprint, onnx_read, onnx_write
-from models.compress.encoded_layer import LARGEST_CODEBOOK, codebook_of
-from models.compress.prune import matrix_layers
-from models.errors import InputError
-from models.fit import Epoch, Schedule, Target, fit
-from models.graph import Network
-from models.images import ImageSet
-from models.torch_module import Keep
+from accel.models.compress.prune import matrix_layers
+from accel.models.encode.encoded_layer import LARGEST_CODEBOOK, codebook_of
+from accel.models.errors import InputError
+from accel.models.exchange import onnx_read, onnx_write
+from accel.models.graph import Network
+from accel.models.training import fingerprint
+from accel.models.training.fit import Epoch, Schedule, Target, fit
+from accel.models.training.images import ImageSet
+from accel.models.training.torch_module import Keep
 
 Report = dict[str, Any]
 Resolve = Callable[[str], Network]

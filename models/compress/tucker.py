@@ -19,14 +19,14 @@ from typing import Literal
 
 import numpy as np
 
-from models.compress import factors
-from models.compress.channels import macs
-from models.compress.evbmf import from_singular_values
-from models.compress.factors import Factors, Spectrum
-from models.compress.prune import matrix_layers
-from models.errors import InputError
-from models.graph import Conv, Layer, Linear, Network, build
-from models.integer import Window
+from accel.models.compress import factors
+from accel.models.compress.channels import macs
+from accel.models.compress.evbmf import from_singular_values
+from accel.models.compress.factors import Factors, Spectrum
+from accel.models.compress.prune import matrix_layers
+from accel.models.errors import InputError
+from accel.models.graph import Conv, Layer, Linear, Network, build
+from accel.models.window import Window
 
 Method = Literal["none", "tucker-2", "tucker-1 input", "tucker-1 output", "svd"]
 Ranks = int | tuple[int | None, int | None]

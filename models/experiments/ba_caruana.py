@@ -14,11 +14,11 @@ from typing import Literal
 
 import numpy as np
 
-from models.compress.students import convolutional, shallow
-from models.experiments.runs import Progress, count_errors, open_runs, trained, write_table
-from models.fit import LABELS, Schedule, Target
-from models.graph import Network
-from models.images import read_images
+from accel.models.compress.students import convolutional, shallow
+from accel.models.experiments.runs import Progress, count_errors, open_runs, trained, write_table
+from accel.models.graph import Network
+from accel.models.training.fit import LABELS, Schedule, Target
+from accel.models.training.images import read_images
 
 MEMBERS = 3
 MEMBER = Schedule(epochs=8, learning_rate=0.05, batch=128, weight_decay=1e-4, shift=2, dropout=0.3, bfloat16=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.compress.students import GREY, initial
-from models.experiments.runs import Runs, trained
-from models.fit import Schedule
-from models.graph import Activation, Conv, Layer, Linear, Network, Pool, Reshape, build
-from models.integer import Window
+from accel.models.compress.students import GREY, initial
+from accel.models.experiments.runs import Runs, trained
+from accel.models.graph import Activation, Conv, Layer, Linear, Network, Pool, Reshape, build
+from accel.models.training.fit import Schedule
+from accel.models.window import Window
 
 BLOCKS = (24, 48, 96)
 HIDDEN = 128

@@ -14,10 +14,10 @@ from typing import Literal
 
 import numpy as np
 
-from models.compress.students import mlp
-from models.experiments.runs import Progress, count_errors, open_runs, trained, write_table
-from models.fit import LABELS, Schedule, Target
-from models.images import read_images
+from accel.models.compress.students import mlp
+from accel.models.experiments.runs import Progress, count_errors, open_runs, trained, write_table
+from accel.models.training.fit import LABELS, Schedule, Target
+from accel.models.training.images import read_images
 
 TEACHER = Schedule(epochs=50, learning_rate=0.1, batch=256, weight_decay=0.0, shift=2, dropout=0.3, bfloat16=True)
 # Both students learn by this schedule.

@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.compress.channels import macs
-from models.compress.tucker import Options, decompose
-from models.experiments.fashion import trained_vgg
-from models.experiments.runs import Progress, count_errors, open_runs, trained, write_table
-from models.fit import Schedule
-from models.graph import Conv, Network
-from models.images import read_images
+from accel.models.compress.channels import macs
+from accel.models.compress.tucker import Options, decompose
+from accel.models.experiments.fashion import trained_vgg
+from accel.models.experiments.runs import Progress, count_errors, open_runs, trained, write_table
+from accel.models.graph import Conv, Network
+from accel.models.training.fit import Schedule
+from accel.models.training.images import read_images
 
 FINE_TUNING = Schedule(
     epochs=8, learning_rate=0.02, batch=128, weight_decay=3e-4, shift=1, mirror=True, warm_up=1, bfloat16=True

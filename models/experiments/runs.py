@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from models import onnx_read, onnx_write
-from models.errors import InputError
-from models.fit import LABELS, Epoch, Schedule, Target, describe, fit, mean_logits
-from models.graph import Network
-from models.images import ImageSet
-from models.torch_module import Keep
+from accel.models.errors import InputError
+from accel.models.exchange import onnx_read, onnx_write
+from accel.models.graph import Network
+from accel.models.training.fit import LABELS, Epoch, Schedule, Target, describe, fit, mean_logits
+from accel.models.training.images import ImageSet
+from accel.models.training.torch_module import Keep
 
 Progress = Callable[[str, Epoch], None]
 

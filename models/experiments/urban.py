@@ -14,12 +14,12 @@ from typing import Literal
 
 import numpy as np
 
-from models.compress.channels import macs
-from models.compress.students import MOST_CONVOLUTIONS, convolutional
-from models.experiments.fashion import trained_vgg
-from models.experiments.runs import Progress, count_errors, open_runs, trained, write_table
-from models.fit import Schedule, Target
-from models.images import read_images
+from accel.models.compress.channels import macs
+from accel.models.compress.students import MOST_CONVOLUTIONS, convolutional
+from accel.models.experiments.fashion import trained_vgg
+from accel.models.experiments.runs import Progress, count_errors, open_runs, trained, write_table
+from accel.models.training.fit import Schedule, Target
+from accel.models.training.images import read_images
 
 Learnt = Literal["labels", "logits", "soft targets"]
 BUDGET = 50_000

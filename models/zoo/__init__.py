@@ -15,16 +15,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models import onnx_read
-from models.compress import encoded_file
-from models.compress.encoded import decode
-from models.errors import InputError
-from models.graph import Network
-from models.idx import read_idx
-from models.integer import IntegerNetwork
-from models.quantise import quantise
-from models.zoo.architectures import ARCHITECTURES as ARCHITECTURES
-from models.zoo.architectures import architecture as architecture
+from accel.models.encode import encoded_file
+from accel.models.encode.encoded import decode
+from accel.models.errors import InputError
+from accel.models.exchange import onnx_read
+from accel.models.graph import Network
+from accel.models.integers.network import IntegerNetwork
+from accel.models.integers.quantise import quantise
+from accel.models.training.idx import read_idx
+from accel.models.zoo.architectures import ARCHITECTURES as ARCHITECTURES
+from accel.models.zoo.architectures import architecture as architecture
 
 DATA = Path(__file__).parent / "data"
 NAMES = ("lenet-5", "lenet-300-100")

@@ -9,16 +9,16 @@ import math
 
 import numpy as np
 
-from models.errors import InputError
-from models.graph import Activation, Conv, Float, Layer, Linear, Network, Pool, Reshape, build
-from models.integer import Window
+from accel.models.errors import InputError
+from accel.models.graph import Activation, Conv, Float, Layer, Linear, Network, Pool, Reshape, build
+from accel.models.window import Window
 
 
 def alexnet(random: np.random.Generator | None) -> Network:
     """AlexNet as in Caffe (one GPU, conv2, conv4 and conv5 in two groups): 60,965,224 parameters; input (3, 227, 227).
 
     Source: Krizhevsky et al., NIPS 2012; bvlc_alexnet of Caffe. The two local response normalisations (after relu1 and
-    relu2) are left out: `models.graph` has no such layer. They hold no parameters.
+    relu2) are left out: `accel.models.graph` has no such layer. They hold no parameters.
     """
     pool = Window((3, 3), (2, 2))
     chain = _Chain(random, (3, 227, 227))

@@ -18,15 +18,15 @@ from pathlib import Path
 
 import numpy as np
 
-from models import zoo
-from models.compress import recipe
-from models.compress.accounting import account
-from models.compress.cluster import share_weights
-from models.compress.encoded import decode, encode
-from models.compress.encoded_file import load, save
-from models.compress.prune import matrix_layers, report, with_weights
-from models.compress.steps import Prune, Share, per_layer
-from models.graph import Network
+from accel.models import zoo
+from accel.models.compress import recipe
+from accel.models.compress.cluster import share_weights
+from accel.models.compress.prune import matrix_layers, report, with_weights
+from accel.models.compress.steps import Prune, Share, per_layer
+from accel.models.encode.accounting import account
+from accel.models.encode.encoded import decode, encode
+from accel.models.encode.encoded_file import load, save
+from accel.models.graph import Network
 from tests.benchmarks.limits import report_missed
 
 LIMITS = {"encode, s": 10, "decode, s": 5, "MiB": 2000}

@@ -18,13 +18,14 @@ import numpy as np
 from accel.compile import compile_network
 from accel.design import Design, load
 from accel.gemm import gemm_network
-from models import zoo
-from models.integer import IntegerNetwork, MatrixLayer, Requantise, TensorSpec, Window
-from models.quantise import quantise
-from models.reference_integer import run
-from models.share import share
-from rtl.emit import verilog_text
-from sim.result import simulate
+from accel.models import zoo
+from accel.models.integers.network import IntegerNetwork, MatrixLayer, Requantise, TensorSpec
+from accel.models.integers.quantise import quantise
+from accel.models.integers.share import share
+from accel.models.reference.int8 import run
+from accel.models.window import Window
+from accel.rtl.emit import verilog_text
+from accel.sim.result import simulate
 from tests.benchmarks.limits import report_missed
 from tests.verilator_bench import Built, case_of
 

@@ -16,12 +16,12 @@ from collections.abc import Callable
 from accel.compile import compile_network
 from accel.design import load
 from accel.gemm import gemm_network
-from models.quantise import quantise
-from models.reference_integer import quantise_input
-from models.zoo import load as load_network
-from models.zoo import mnist_calibration, mnist_test, preprocess
-from sim.execute import execute
-from sim.timing import time_program
+from accel.models.integers.quantise import quantise
+from accel.models.reference.int8 import quantise_input
+from accel.models.zoo import load as load_network
+from accel.models.zoo import mnist_calibration, mnist_test, preprocess
+from accel.sim.execute import execute
+from accel.timing.recurrence import time_program
 from tests.benchmarks.limits import report_missed
 
 

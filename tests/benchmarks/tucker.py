@@ -15,9 +15,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from models import zoo
-from models.compress.tucker import Options, decompose
-from models.graph import Conv, Layer, Network, build
+from accel.models import zoo
+from accel.models.compress.tucker import Options, decompose
+from accel.models.graph import Conv, Layer, Network, build
 
 LIMIT_SECONDS = 60
 NOISE = 0.5

@@ -1,0 +1,1 @@
+"""When every command starts and ends: the timing contract as a recurrence."""

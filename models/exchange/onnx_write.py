@@ -1,0 +1,118 @@
+"""Network to ONNX: opset 13, weights as initialisers, a symbolic batch dimension."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from accel.models.errors import InputError
+from accel.models.graph import Activation, Add, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, Softmax
+from accel.models.window import Window
+
+OPSET = 13
+IR_VERSION = 8  # the first that opset 13 files commonly carry: old readers keep working
+
+
+def write(network: Network, path: str | Path) -> None:
+    """Save `network` as an ONNX file; an existing file is replaced only by a complete one.
+
+    Raises InputError if the file cannot be written.
+    """
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(to_model(network).SerializeToString())
+        os.replace(part, path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def to_model(network: Network) -> onnx.ModelProto:
+    """`network` as an ONNX model; every tensor gets a leading dimension "batch"."""
+    nodes: list[onnx.NodeProto] = []
+    constants: list[onnx.TensorProto] = []
+    for layer in network.layers:
+        nodes += _nodes(layer, network, constants)
+    graph = helper.make_graph(
+        nodes,
+        network.name,
+        [_value(network, network.input)],
+        [_value(network, network.output)],
+        initializer=constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="accel")
+    model.ir_version = IR_VERSION
+    onnx.checker.check_model(model)
+    return model
+
+
+def _value(network: Network, tensor: str) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(tensor, TensorProto.FLOAT, ["batch", *network.shapes[tensor]])
+
+
+def _nodes(layer: Layer, network: Network, constants: list[onnx.TensorProto]) -> list[onnx.NodeProto]:
+    """The ONNX nodes of one layer; appends what they need to `constants`."""
+
+    def constant(suffix: str, array: np.ndarray) -> str:
+        constants.append(numpy_helper.from_array(array, f"{layer.name}.{suffix}"))
+        return f"{layer.name}.{suffix}"
+
+    def node(op: str, *extra: str, **attributes: Any) -> list[onnx.NodeProto]:
+        return [helper.make_node(op, [*layer.inputs, *extra], [layer.output], layer.name, **attributes)]
+
+    match layer:
+        case Conv():
+            arrays = constant("weight", layer.weights), constant("bias", layer.bias)
+            return node("Conv", *arrays, group=layer.groups, **_window(layer.window, dilations=True))
+        case Linear() if len(network.shapes[layer.output]) == 1:
+            return node("Gemm", constant("weight", layer.weights), constant("bias", layer.bias), transB=1)
+        case Linear():
+            product = f"{layer.name}.product"
+            weights = constant("weight", np.ascontiguousarray(layer.weights.T))
+            return [
+                helper.make_node("MatMul", [*layer.inputs, weights], [product], f"{layer.name}.matmul"),
+                helper.make_node("Add", [product, constant("bias", layer.bias)], [layer.output], layer.name),
+            ]
+        case Activation(low=0.0, high=math.inf):
+            return node("Relu")
+        case Activation():
+            limits = [
+                constant(name, np.array(value, np.float32)) if math.isfinite(value) else ""
+                for name, value in (("low", layer.low), ("high", layer.high))
+            ]
+            return node("Clip", *limits)
+        case Pool(kind="max"):
+            return node("MaxPool", **_window(layer.window, dilations=True))
+        case Pool():
+            if layer.window.dilation != (1, 1):
+                raise InputError(f"layer {layer.name!r}: ONNX opset {OPSET} has no dilated average pooling")
+            include = int(layer.count_include_pad)
+            return node("AveragePool", count_include_pad=include, **_window(layer.window, dilations=False))
+        case GlobalPool():
+            return node("GlobalMaxPool" if layer.kind == "max" else "GlobalAveragePool")
+        case Add():
+            return node("Add")
+        case Reshape() if len(layer.shape) == 1:
+            return node("Flatten")
+        case Reshape():
+            # Zero copies the batch dimension.
+            return node("Reshape", constant("shape", np.array([0, *layer.shape], np.int64)))
+        case Softmax():
+            return node("Softmax", axis=1 if len(network.shapes[layer.output]) == 3 else -1)
+
+
+def _window(window: Window, dilations: bool) -> dict[str, list[int]]:
+    attributes = {
+        "kernel_shape": list(window.kernel),
+        "strides": list(window.stride),
+        "pads": list(window.pads),
+    }
+    if dilations:
+        attributes["dilations"] = list(window.dilation)
+    return attributes

@@ -1,0 +1,61 @@
+"""Which layers fuse: what the hardware does to a result on its way out is part of the layer before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from accel.models.graph import Activation, Add, Layer, Network
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A layer with the Add and the activations that follow it and fuse into it.
+
+    `output` is the last one's tensor, `source` the names of all, `residual` the other operand of the Add,
+    `low` and `high` the real clip limits.
+    """
+
+    output: str
+    source: tuple[str, ...]
+    residual: str | None = None
+    low: float = -math.inf
+    high: float = math.inf
+
+
+def readers(network: Network) -> dict[str, list[Layer]]:
+    """The layers that read each tensor; one that reads it twice stands there twice."""
+    found: dict[str, list[Layer]] = {tensor: [] for tensor in network.shapes}
+    for layer in network.layers:
+        for tensor in layer.inputs:
+            found[tensor].append(layer)
+    return found
+
+
+def chain_of(
+    network: Network, read_by: dict[str, list[Layer]], layer: Layer, addable: Callable[[str, str], bool]
+) -> Chain:
+    """`layer` and what fuses into it: at most one Add directly behind it, then activations.
+
+    `addable(operand, output)` says whether the other operand of an Add can be its residual.
+    """
+    chain = Chain(layer.output, (layer.name,))
+    if isinstance(layer, Activation):
+        chain = Chain(layer.output, (layer.name,), None, layer.low, layer.high)
+    while chain.output != network.output and len(read_by[chain.output]) == 1:
+        reader = read_by[chain.output][0]
+        source = (*chain.source, reader.name)
+        if isinstance(reader, Activation):
+            # Clipping twice is clipping once, to the first limits as the second clip leaves them.
+            low = min(max(chain.low, reader.low), reader.high)
+            high = min(max(chain.high, reader.low), reader.high)
+            chain = Chain(reader.output, source, chain.residual, low, high)
+        elif isinstance(reader, Add) and len(chain.source) == 1:
+            other = reader.inputs[reader.inputs[0] == chain.output]
+            if not addable(other, reader.output):
+                break
+            chain = Chain(reader.output, source, other)
+        else:
+            break
+    return chain

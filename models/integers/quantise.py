@@ -1,0 +1,307 @@
+"""Quantisation after training: a float Network and calibration data to an IntegerNetwork.
+
+Weights become int8, symmetric, per output channel (Jacob et al., arXiv 1712.05877, and Krishnamoorthi,
+arXiv 1806.08342); activations int8 with the range that the calibration data show. What the hardware does
+on the way out is fused: bias, ReLU / ReLU6 / clip, and an Add as residual. Flatten disappears.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.models.errors import InputError
+from accel.models.graph import (
+    Activation,
+    Add,
+    Conv,
+    GlobalPool,
+    Layer,
+    Linear,
+    Network,
+    Pool,
+    Reshape,
+    Softmax,
+    operator_of,
+)
+from accel.models.integers import fuse
+from accel.models.integers.fuse import Chain
+from accel.models.integers.network import (
+    HostLayer,
+    IntegerNetwork,
+    MatrixLayer,
+    Requantise,
+    Residual,
+    TensorSpec,
+    VectorLayer,
+    Window,
+)
+from accel.models.integers.quantise_weights import WeightQuantiser, per_channel_weights, per_layer_weights
+from accel.models.integers.requantise import activation_spec, clip_codes, multiplier_and_shift
+from accel.models.reference import float32
+
+# The bias keeps two bits below int32, so that the sum of the products has room beside it.
+LARGEST_BIAS = 2**29
+INT32_MAX = 2**31 - 1
+IDENTITY = (32768, 15)  # multiplier and shift whose product is exactly 1
+
+
+def quantise(network: Network, calibration: NDArray[Any], per_channel: bool = True) -> IntegerNetwork:
+    """`network` in int8.
+
+    Arguments:
+        calibration: float inputs (n, *input shape), a few hundred typical ones; they set the ranges.
+        per_channel: a weight scale for each output channel, or one for each layer.
+
+    Raises InputError for a calibration set that is empty, of the wrong shape or not finite, for a layer
+    without an integer form, and for a sum that could overflow 32 bits.
+    """
+    return quantise_with(network, calibration, per_channel_weights if per_channel else per_layer_weights)
+
+
+@dataclass
+class _State:
+    """What one quantisation has made so far. `alias` maps a float tensor to the int8 tensor that holds it."""
+
+    network: Network
+    ranges: dict[str, tuple[float, float]]
+    readers: dict[str, list[Layer]]
+    weight_quantiser: WeightQuantiser
+    tensors: dict[str, TensorSpec] = field(default_factory=dict)
+    alias: dict[str, str] = field(default_factory=dict)
+    layers: list[MatrixLayer | VectorLayer] = field(default_factory=list)
+    host_layers: list[HostLayer] = field(default_factory=list)
+
+    def spec(self, tensor: str) -> TensorSpec:
+        """The int8 tensor that holds float tensor `tensor`."""
+        return self.tensors[self.alias[tensor]]
+
+
+def quantise_with(network: Network, calibration: NDArray[Any], weight_quantiser: WeightQuantiser) -> IntegerNetwork:
+    """`quantise` with the codes and scales of the weights chosen by `weight_quantiser`."""
+    ranges = _ranges(network, calibration)
+    state = _State(network, ranges, fuse.readers(network), weight_quantiser)
+    _declare(state, network.input, _integer_shape(network.shapes[network.input]))
+    fused: set[str] = set()
+    for layer in network.layers:
+        if layer.name in fused:
+            continue
+        try:
+            fused.update(_convert(state, layer))
+        except InputError as error:
+            raise InputError(f"{network.name}: layer {layer.name!r} ({operator_of(layer)}): {error}") from None
+    if not state.layers:
+        raise InputError(f"{network.name}: network must have a layer that the accelerator runs, and has none")
+    output = state.host_layers[-1].input if state.host_layers else state.alias[network.output]
+    return IntegerNetwork(
+        network.name,
+        network.input,
+        output,
+        state.tensors,
+        tuple(state.layers),
+        tuple(state.host_layers),
+    )
+
+
+def _ranges(network: Network, calibration: NDArray[Any]) -> dict[str, tuple[float, float]]:
+    """The smallest and the largest value of each tensor over the calibration set."""
+    calibration = np.asarray(calibration)
+    if calibration.size == 0:
+        raise InputError(f"{network.name}: calibration set must hold at least one input, not none")
+    float32.check_inputs(network, calibration)
+    if not np.isfinite(calibration).all():
+        raise InputError(f"{network.name}: calibration set must be finite, not NaN or Inf")
+    low = dict.fromkeys(network.shapes, math.inf)
+    high = dict.fromkeys(network.shapes, -math.inf)
+    step = float32.CHUNK
+    for start in range(0, len(calibration), step):
+        for name, values in float32.run_all(network, calibration[start : start + step]).items():
+            low[name] = min(low[name], float(values.min()))
+            high[name] = max(high[name], float(values.max()))
+    return {name: (low[name], high[name]) for name in network.shapes}
+
+
+def _integer_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """The (channels, height, width) of a float tensor; rows of a matrix go along the width."""
+    match shape:
+        case (features,):
+            return features, 1, 1
+        case (rows, features):
+            return features, 1, rows
+        case (channels, height, width):
+            return channels, height, width
+    raise InputError(f"tensor must have 1 to 3 dimensions, not {shape}")
+
+
+def _declare(state: _State, tensor: str, shape: tuple[int, int, int], like: TensorSpec | None = None) -> TensorSpec:
+    """Add the int8 tensor for float tensor `tensor`, with the calibrated range or the coding of `like`."""
+    if like:
+        spec = TensorSpec(tensor, shape, like.scale, like.zero_point)
+    else:
+        spec = activation_spec(tensor, shape, *state.ranges[tensor])
+    state.tensors[tensor] = spec
+    state.alias[tensor] = tensor
+    return spec
+
+
+def _convert(state: _State, layer: Layer) -> set[str]:
+    """Append the integer form of `layer`; the names of the layers that it took in."""
+    match layer:
+        case Reshape():
+            _reshape(state, layer)
+            return {layer.name}
+        case Softmax():
+            _softmax(state, layer)
+            return {layer.name}
+
+    def addable(operand: str, output: str) -> bool:
+        shape = _integer_shape(state.network.shapes[output])
+        on_array = isinstance(layer, Conv | Linear)
+        return on_array and operand in state.alias and state.spec(operand).shape == shape
+
+    chain = fuse.chain_of(state.network, state.readers, layer, addable)
+    match layer:
+        case Conv() | Linear():
+            _matrix(state, layer, chain)
+        case Pool() | GlobalPool():
+            _pool(state, layer, chain)
+        case Add():
+            _add(state, layer, chain)
+        case Activation():
+            _elementwise(state, layer.inputs[0], chain)
+    return set(chain.source)
+
+
+def _residual(state: _State, tensor: str, spec: TensorSpec) -> Residual:
+    operand = state.spec(tensor)
+    multiplier, shift = multiplier_and_shift(operand.scale / spec.scale)
+    return Residual(operand.name, multiplier, shift, operand.zero_point)
+
+
+def _matrix(state: _State, layer: Conv | Linear, chain: Chain) -> None:
+    """Convolution or fully connected layer on the array."""
+    operand = state.spec(layer.inputs[0])
+    shape = state.network.shapes[layer.inputs[0]]
+    if isinstance(layer, Conv):
+        _same_layout(operand, shape)
+        weights, window, groups = layer.weights, layer.window, layer.groups
+    elif len(shape) == 2:
+        weights, window, groups = layer.weights[:, :, None, None], Window((1, 1)), 1
+    else:
+        # The flattened order is (channel, y, x): the weights of one output are a kernel as large as the map.
+        weights = layer.weights.reshape(len(layer.weights), *operand.shape)
+        window, groups = Window((operand.shape[1], operand.shape[2])), 1
+    spec = _declare(state, chain.output, _integer_shape(state.network.shapes[chain.output]))
+    bias = layer.bias.astype(np.float64)
+    codes, scale, shared = state.weight_quantiser(weights, np.abs(bias) / (operand.scale * LARGEST_BIAS))
+    flat = codes.reshape(len(codes), -1).astype(np.int64)
+    bias_codes = np.rint(bias / (scale * operand.scale)).astype(np.int64) - operand.zero_point * flat.sum(1)
+    if (np.abs(flat).sum(1) * 128 + np.abs(bias_codes)).max() > INT32_MAX:
+        raise InputError(f"sum of {flat.shape[1]} products and the bias must fit 32 bits, and can overflow")
+    pairs = [multiplier_and_shift(operand.scale * s / spec.scale) for s in scale]
+    requantise = Requantise(
+        bias_codes.astype(np.int32),
+        np.array([m for m, _ in pairs], np.uint16),
+        np.array([s for _, s in pairs], np.uint8),
+        spec.zero_point,
+        *clip_codes(spec, chain.low, chain.high),
+    )
+    residual = _residual(state, chain.residual, spec) if chain.residual else None
+    state.layers.append(
+        MatrixLayer(
+            layer.name,
+            operand.name,
+            spec.name,
+            codes,
+            window,
+            requantise,
+            groups,
+            residual,
+            shared,
+            chain.source,
+        )
+    )
+
+
+def _vector_requantise(
+    operand: TensorSpec, spec: TensorSpec, chain: Chain, count: int, pair: tuple[int, int]
+) -> Requantise:
+    """Requantisation of the sum of `count` codes (1 for a maximum) of `operand` to `spec`."""
+    return Requantise(
+        np.array([-operand.zero_point * count], np.int32),
+        np.array([pair[0]], np.uint16),
+        np.array([pair[1]], np.uint8),
+        spec.zero_point,
+        *clip_codes(spec, chain.low, chain.high),
+    )
+
+
+def _pool(state: _State, layer: Pool | GlobalPool, chain: Chain) -> None:
+    """A maximum keeps the coding of its input, so that it is exact; an average is a sum with a divisor."""
+    operand = state.spec(layer.inputs[0])
+    _same_layout(operand, state.network.shapes[layer.inputs[0]])
+    window = layer.window if isinstance(layer, Pool) else Window((operand.shape[1], operand.shape[2]))
+    shape = _integer_shape(state.network.shapes[layer.output])
+    reduce: Literal["max", "sum"]
+    if layer.kind == "max":
+        spec = _declare(state, chain.output, shape, like=operand)
+        requantise = _vector_requantise(operand, spec, chain, 1, IDENTITY)
+        reduce = "max"
+    else:
+        if isinstance(layer, Pool) and any(window.pads) and not layer.count_include_pad:
+            raise InputError(f"average pooling with pads {window.pads} must have count_include_pad 1, not 0")
+        spec = _declare(state, chain.output, shape)
+        count = math.prod(window.kernel)
+        pair = multiplier_and_shift(operand.scale / (count * spec.scale))
+        requantise = _vector_requantise(operand, spec, chain, count, pair)
+        reduce = "sum"
+    state.layers.append(
+        VectorLayer(layer.name, operand.name, spec.name, reduce, window, requantise, None, chain.source)
+    )
+
+
+def _elementwise(state: _State, tensor: str, chain: Chain, residual: str | None = None) -> None:
+    """An activation or an Add of its own: a maximum over a 1 x 1 window, then requantisation."""
+    operand = state.spec(tensor)
+    spec = _declare(state, chain.output, operand.shape)
+    pair = multiplier_and_shift(operand.scale / spec.scale)
+    requantise = _vector_requantise(operand, spec, chain, 1, pair)
+    other = _residual(state, residual, spec) if residual else None
+    window = Window((1, 1))
+    state.layers.append(
+        VectorLayer(chain.source[0], operand.name, spec.name, "max", window, requantise, other, chain.source)
+    )
+
+
+def _add(state: _State, layer: Add, chain: Chain) -> None:
+    first, second = (state.spec(t) for t in layer.inputs)
+    if first.shape != second.shape:
+        raise InputError(f"operands must have one layout, not {first.shape} and {second.shape}")
+    _elementwise(state, layer.inputs[0], chain, layer.inputs[1])
+
+
+def _reshape(state: _State, layer: Reshape) -> None:
+    """The same codes under another name: what reads them knows their layout."""
+    before = state.network.shapes[layer.inputs[0]]
+    # Rows of a matrix lie along the width, so a matrix is not in row-major order.
+    if before != layer.shape and any(len(s) == 2 and min(s) > 1 for s in (before, layer.shape)):
+        raise InputError(f"reshape {before} to {layer.shape} must keep the order of the values, and does not")
+    state.alias[layer.output] = state.alias[layer.inputs[0]]
+
+
+def _same_layout(operand: TensorSpec, shape: tuple[int, ...]) -> None:
+    if operand.shape != shape:
+        raise InputError(f"input must be held as {shape}, not {operand.shape}: only flattening needs no copy")
+
+
+def _softmax(state: _State, layer: Softmax) -> None:
+    if layer.output != state.network.output:
+        raise InputError("softmax runs on the host: it must be the last layer, and is not")
+    operand = state.spec(layer.inputs[0])
+    size_bytes = math.prod(operand.shape)
+    flattened = len(state.network.shapes[layer.output]) == 1
+    state.host_layers.append(HostLayer(layer.name, "softmax", operand.name, layer.output, size_bytes, flattened))

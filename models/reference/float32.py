@@ -1,0 +1,111 @@
+"""Float forward pass of a Network: the definition that quantisation approximates.
+
+Convolution is im2col and one matrix product a group, all in float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.models.errors import InputError
+from accel.models.graph import (
+    Activation,
+    Add,
+    Conv,
+    GlobalPool,
+    Layer,
+    Linear,
+    Network,
+    Pool,
+    Reshape,
+    Softmax,
+    operator_of,
+)
+from accel.models.reference import im2col
+from accel.models.window import Window
+
+Array = NDArray[Any]
+CHUNK = 128  # images at a time: the im2col matrix of one chunk stays in the tens of MB for small networks
+
+
+def run(network: Network, inputs: Array) -> NDArray[np.float32]:
+    """The output of `network`, (n, *output shape), for `inputs` of shape (n, *input shape).
+
+    Raises InputError if the inputs have another shape or no images, or a layer's output is not finite.
+    """
+    check_inputs(network, inputs)
+    chunks = [inputs[i : i + CHUNK] for i in range(0, len(inputs), CHUNK)]
+    return np.concatenate([run_all(network, chunk)[network.output] for chunk in chunks])
+
+
+def run_all(network: Network, inputs: Array) -> dict[str, NDArray[np.float32]]:
+    """Every tensor of `network` by name, each with the batch dimension in front.
+
+    Raises InputError as `run` does.
+    """
+    check_inputs(network, inputs)
+    tensors = {network.input: np.asarray(inputs, np.float32)}
+    for layer in network.layers:
+        with np.errstate(over="ignore", invalid="ignore"):  # seen in the output, and said once
+            output = _forward(layer, [tensors[t] for t in layer.inputs])
+        if not np.isfinite(output).all():
+            where = f"{network.name}: layer {layer.name!r} ({operator_of(layer)})"
+            raise InputError(f"{where}: output must be finite as float32, and holds NaN or Inf for these inputs")
+        tensors[layer.output] = output
+    return tensors
+
+
+def check_inputs(network: Network, inputs: Array) -> None:
+    """Raise InputError unless `inputs` is a batch of at least one input of `network`."""
+    expected = network.shapes[network.input]
+    if inputs.ndim != len(expected) + 1 or inputs.shape[1:] != expected:
+        raise InputError(f"{network.name}: inputs must have shape (n, {_text(expected)}), not {inputs.shape}")
+    if not len(inputs):
+        raise InputError(f"{network.name}: inputs must hold at least one input, not none")
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))
+
+
+def _forward(layer: Layer, inputs: list[Array]) -> Array:
+    """The output of one layer, batch first."""
+    x = inputs[0]
+    match layer:
+        case Conv():
+            padded = im2col.pad(x.swapaxes(0, 1), layer.window, 0)
+            y = im2col.convolve(padded, layer.weights, layer.window, layer.groups)
+            return (y + layer.bias[:, None, None, None]).swapaxes(0, 1)
+        case Linear():
+            return x @ layer.weights.T + layer.bias
+        case Activation():
+            return np.clip(x, np.float32(layer.low), np.float32(layer.high))
+        case Pool():
+            return _pool(layer, x)
+        case GlobalPool():
+            return x.max((2, 3), keepdims=True) if layer.kind == "max" else x.mean((2, 3), keepdims=True)
+        case Add():
+            return inputs[0] + inputs[1]
+        case Reshape():
+            return x.reshape(len(x), *layer.shape)
+        case Softmax():
+            axis = 1 if x.ndim == 4 else -1
+            e = np.exp(x - x.max(axis, keepdims=True))
+            return e / e.sum(axis, keepdims=True)
+
+
+def _pool(layer: Pool, x: Array) -> Array:
+    if layer.kind == "max":
+        views = im2col.taps(im2col.pad(x, layer.window, -np.inf), layer.window)
+        return np.maximum.reduce([view for _, _, view in views])
+    total = _window_sum(x, layer.window)
+    if layer.count_include_pad:
+        return total / np.float32(np.prod(layer.window.kernel))
+    return total / _window_sum(np.ones_like(x[:1, :1]), layer.window)
+
+
+def _window_sum(x: Array, window: Window) -> Array:
+    return np.add.reduce([view for _, _, view in im2col.taps(im2col.pad(x, window, 0), window)])

@@ -1,0 +1,144 @@
+"""Forward pass of an IntegerNetwork, exact to the bit and at the speed of a floating-point BLAS.
+
+Why the floating-point products are exact: every product, every partial sum in any order and every fused
+multiply-add is an integer, of magnitude at most B = max over channels of sum(|weight|) * 128. A float
+with p bits of significand holds every integer up to 2**p, so nothing is ever rounded when B <= 2**24
+(float32) or B <= 2**53 (float64, which covers any sum that fits int32).
+
+Why requantisation in float64 is exact: |acc + bias| < 2**31 and multiplier < 2**16, so the product and the
+rounding term (at most 2**46) stay below 2**53; dividing by 2**shift changes only the exponent; and floor
+of an exact quotient is the arithmetic shift.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.models.errors import InputError
+from accel.models.integers.network import IntegerNetwork, MatrixLayer, Requantise, Residual, VectorLayer
+from accel.models.reference import im2col
+
+Array = NDArray[Any]
+Int8 = NDArray[np.int8]
+CHUNK = 128  # images at a time: the im2col matrix of LeNet-5 is then 7 MB
+
+
+def run(network: IntegerNetwork, inputs: Int8, all_tensors: bool = False) -> dict[str, Int8]:
+    """The int8 tensors of `network` by name, each (n, channels, height, width), for int8 `inputs`.
+
+    Only the output, or every tensor if `all_tensors`. `inputs` is (n, channels, height, width) in codes.
+
+    Raises InputError if the inputs are not int8 or have another shape.
+    """
+    spec = network.tensors[network.input]
+    if inputs.dtype != np.int8 or inputs.ndim != 4 or inputs.shape[1:] != spec.shape or not len(inputs):
+        raise InputError(
+            f"{network.name}: inputs must be int8 of shape (n, {', '.join(map(str, spec.shape))}) with n > 0, "
+            f"not {inputs.dtype} of shape {inputs.shape}"
+        )
+    wanted = list(network.tensors) if all_tensors else [network.output]
+    parts: dict[str, list[Int8]] = {name: [] for name in wanted}
+    for start in range(0, len(inputs), CHUNK):
+        # Channels first and batch second, so that the result of one layer's product is the next layer's input.
+        tensors = {network.input: np.ascontiguousarray(inputs[start : start + CHUNK].swapaxes(0, 1))}
+        for layer in network.layers:
+            tensors[layer.output] = run_layer(network, layer, tensors)
+        for name in wanted:
+            parts[name].append(tensors[name].swapaxes(0, 1))
+    return {name: np.concatenate(chunks) for name, chunks in parts.items()}
+
+
+def run_layer(network: IntegerNetwork, layer: MatrixLayer | VectorLayer, tensors: dict[str, Int8]) -> Int8:
+    """The output of one layer, with all tensors as (channels, n, height, width)."""
+    x = tensors[layer.input]
+    zero_point = network.tensors[layer.input].zero_point
+    if isinstance(layer, MatrixLayer):
+        sums = matrix_sums(layer, x, zero_point)
+    elif layer.reduce == "max":
+        views = im2col.taps(im2col.pad(x, layer.window, -128), layer.window)
+        sums = _reduce(np.maximum, views, np.int8)
+    else:
+        views = im2col.taps(im2col.pad(x, layer.window, zero_point), layer.window)
+        sums = _reduce(np.add, views, np.int32)
+    residual = tensors[layer.residual.tensor] if layer.residual else None
+    return requantise(sums, layer.requantise, layer.residual, residual)
+
+
+def matrix_sums(layer: MatrixLayer, x: Int8, zero_point: int) -> Array:
+    """The 32-bit sums of a matrix layer, as exact integers in floating point; padding is the zero point."""
+    bound = int(np.abs(layer.weights.astype(np.int64)).sum((1, 2, 3)).max()) * 128
+    kind = np.float32 if bound <= 2**24 else np.float64
+    padded = im2col.pad(x, layer.window, zero_point)
+    return im2col.convolve(padded, layer.weights.astype(kind), layer.window, layer.groups)
+
+
+def requantise(sums: Array, to: Requantise, residual: Residual | None = None, operand: Int8 | None = None) -> Int8:
+    """Codes from `sums` (channels, n, height, width), with `operand` of that shape added if there is a residual."""
+    channels = (-1, 1, 1, 1)
+    y = _scaled(sums, to.bias.reshape(channels), to.multiplier.reshape(channels), to.shift.reshape(channels))
+    y += to.zero_point
+    if residual is not None and operand is not None:
+        y += _scaled(operand, *(np.array(v) for v in (-residual.zero_point, residual.multiplier, residual.shift)))
+    return np.clip(y, to.low, to.high, out=y).astype(np.int8)
+
+
+def _scaled(sums: Array, bias: Array, multiplier: Array, shift: Array) -> Array:
+    """round_shift((sums + bias) * multiplier, shift) in float64; the rounding term is 0 for shift 0."""
+    power = np.exp2(-shift.astype(np.float64))
+    half = np.where(shift > 0, np.exp2(shift.astype(np.float64) - 1), 0.0)
+    y = sums.astype(np.float64)
+    y += bias
+    y *= multiplier
+    y += half
+    y *= power
+    return np.floor(y, out=y)
+
+
+def _reduce(operation: np.ufunc, views: Any, kind: type) -> Array:
+    total: Array | None = None
+    for _, _, view in views:
+        total = view.astype(kind) if total is None else operation(total, view, out=total)
+    assert total is not None
+    return total
+
+
+def quantise_input(network: IntegerNetwork, floats: Array) -> Int8:
+    """Codes (n, channels, height, width) of real inputs.
+
+    `floats` is (n, channels, height, width), (n, rows, features) or (n, features). Values outside the
+    calibrated range saturate.
+
+    Raises InputError for another shape, or values that are not finite.
+    """
+    spec = network.tensors[network.input]
+    floats = np.asarray(floats)
+    if floats.ndim == 2:
+        floats = floats[:, :, None, None]
+    elif floats.ndim == 3:
+        floats = floats.swapaxes(1, 2)[:, :, None, :]
+    if floats.ndim != 4 or floats.shape[1:] != spec.shape:
+        raise InputError(f"{network.name}: inputs must be (n, *{spec.shape}), not {floats.shape}")
+    if not np.isfinite(floats).all():
+        raise InputError(f"{network.name}: inputs must be finite, not NaN or Inf")
+    codes = np.rint(floats / spec.scale) + spec.zero_point
+    return np.clip(codes, -128, 127).astype(np.int8)
+
+
+def dequantise_output(network: IntegerNetwork, codes: Int8) -> NDArray[np.float32]:
+    """Real values of output codes (n, channels, height, width), after the host layers (softmax).
+
+    A vector, and what a softmax over a flattened map gives, come back as (n, features), anything else in the shape of
+    `codes`. Raises InputError for another host layer.
+    """
+    spec = network.tensors[network.output]
+    values = ((codes.astype(np.float64) - spec.zero_point) * spec.scale).astype(np.float32)
+    for layer in network.host_layers:
+        if layer.kind != "softmax":
+            raise InputError(f"{network.name}: host layer {layer.name!r} must be softmax, not {layer.kind}")
+        values = values.reshape(len(values), -1) if layer.flattened else values
+        e = np.exp(values - values.max(1, keepdims=True))
+        values = e / e.sum(1, keepdims=True)
+    return values.reshape(len(values), -1) if spec.shape[1:] == (1, 1) else values

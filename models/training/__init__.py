@@ -1,0 +1,1 @@
+"""Training: images, loops, and the states that let an interrupted run go on."""

@@ -1,0 +1,82 @@
+"""Sets of grey images that are learnt, and the views of an image that training draws: moved, mirrored.
+
+A view is a number 0..count - 1, so that what a teacher says about each view can be kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.models.errors import InputError
+from accel.models.training import fingerprint
+from accel.models.training.idx import read_idx
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Grey images (n, height, width) uint8 and their classes (n,) uint8, for training and for testing."""
+
+    train_images: Array
+    train_labels: Array
+    test_images: Array
+    test_labels: Array
+
+    @cached_property
+    def training_digest(self) -> str:
+        """Sixteen hex digits that tell these training images and labels from others."""
+        return fingerprint.of_images(self.train_images, self.train_labels)
+
+
+def read_images(folder: str | Path) -> ImageSet:
+    """The four IDX files of MNIST or Fashion-MNIST in `folder`, as they are or gzipped. Raises InputError."""
+    names = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+    arrays = []
+    for name in names:
+        plain = Path(folder) / f"{name}-ubyte"
+        packed = plain.with_name(plain.name + ".gz")
+        arrays.append(read_idx(packed if packed.exists() and not plain.exists() else plain))
+    for part, images, labels in zip(("train", "test"), arrays[::2], arrays[1::2], strict=True):
+        if images.shape != (len(labels), 28, 28) or not len(labels) or labels.max(initial=0) > 9:
+            raise InputError(f"{folder}: {part} set must be images of 28 x 28 with labels 0..9, not {images.shape}")
+    return ImageSet(*arrays)
+
+
+def count(shift: int, mirror: bool) -> int:
+    """How many views an image has that moves by up to `shift` pixels each way, and is mirrored or not."""
+    return (2 * shift + 1) ** 2 * (2 if mirror else 1)
+
+
+def draw(random: np.random.Generator, n: int, shift: int, mirror: bool) -> Array:
+    """`n` random views."""
+    views = np.zeros(n, np.int64)
+    if shift:
+        dy, dx = random.integers(0, 2 * shift + 1, (2, n))
+        views = dy * (2 * shift + 1) + dx
+    return 2 * views + (random.random(n) < 0.5) if mirror else views
+
+
+def view(images: Array, views: Array, shift: int, mirror: bool) -> Array:
+    """Each of `images` (n, height, width) in its view (n,); zeros move in at the edges.
+
+    A view is dy * (2 * `shift` + 1) + dx with dy and dx in 0..2 * `shift`, or with `mirror` twice that, plus 1 for a
+    mirrored image. The image moves up by dy - `shift` and left by dx - `shift` pixels.
+    """
+    if mirror:
+        images = np.where((views % 2 == 1)[:, None, None], images[:, :, ::-1], images)
+        views = views // 2
+    if not shift:
+        return images
+    n, height, width = images.shape
+    padded = np.pad(images, ((0, 0), (shift, shift), (shift, shift)))
+    dy, dx = np.divmod(views, 2 * shift + 1)
+    rows = dy[:, None] + np.arange(height)
+    columns = dx[:, None] + np.arange(width)
+    return padded[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]

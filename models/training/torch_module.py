@@ -1,0 +1,181 @@
+"""A Network as a torch module, and back: the only place where the two meet.
+
+What a network is stays visible while it trains: with `keep="zeros"` a weight that is 0 stays 0 (pruning's mask), with
+`keep="values"` weights of a layer that are equal stay equal, 0 included (weight sharing: the gradient of a centroid is
+the sum of its members', Han et al., arXiv 1510.00149, section 3.3); in a layer of more than 256 different weights only
+zeros stay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+
+from accel.models.encode.encoded_layer import codebook_of
+from accel.models.errors import InputError
+from accel.models.graph import Activation, Add, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, Softmax, build
+
+Keep = Literal["nothing", "zeros", "values"]
+
+
+def torch() -> Any:
+    """The torch package. Raises InputError without the extra `train`."""
+    try:
+        import torch as package
+    except ImportError:
+        raise InputError("training needs torch: pip install 'accel[train]'") from None
+    return package
+
+
+def module(network: Network, keep: Keep = "nothing", dropout: float = 0.0, input_dropout: float = 0.0) -> Any:
+    """A torch module that computes `network` on (n, *input shape) float tensors; a Softmax at the end is left out.
+
+    `dropout` is the share of each activation's outputs that training drops before a Linear, `input_dropout` of the
+    network's input; both are rounded to a 256th. Raises InputError without torch, and for average pooling
+    that torch has no form of.
+    """
+    nn = torch().nn
+
+    class Module(nn.Module):  # type: ignore[name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+            self.weights, self.biases = nn.ModuleDict(), nn.ParameterDict()
+            for layer in network.layers:
+                if isinstance(layer, Conv | Linear):
+                    self.weights[_key(layer)] = _weights(layer, keep)
+                    self.biases[_key(layer)] = nn.Parameter(torch().from_numpy(layer.bias.copy()))
+
+        def forward(self, x: Any) -> Any:
+            if input_dropout and self.training:
+                x = drop(x, input_dropout)
+            tensors = {network.input: x}
+            dropped = {t for y in network.layers if isinstance(y, Linear) for t in y.inputs}
+            for layer in network.layers:
+                y = self._forward(layer, [tensors[t] for t in layer.inputs])
+                if dropout and self.training and isinstance(layer, Activation) and layer.output in dropped:
+                    y = drop(y, dropout)
+                tensors[layer.output] = y
+            return tensors[network.output]
+
+        def _forward(self, layer: Layer, inputs: list[Any]) -> Any:
+            x, functional = inputs[0], nn.functional
+            match layer:
+                case Conv():
+                    window, (top, left, bottom, right) = layer.window, layer.window.pads
+                    pads: Any = (top, left)
+                    if (top, left) != (bottom, right):
+                        x, pads = functional.pad(x, (left, right, top, bottom)), 0
+                    weights, bias = self.weights[_key(layer)](), self.biases[_key(layer)]
+                    return functional.conv2d(x, weights, bias, window.stride, pads, window.dilation, layer.groups)
+                case Linear():
+                    return functional.linear(x, self.weights[_key(layer)](), self.biases[_key(layer)])
+                case Activation():
+                    return functional.relu(x) if (layer.low, layer.high) == (0.0, np.inf) else x.clamp(
+                        layer.low, layer.high
+                    )  # fmt: skip
+                case Pool():
+                    return _pool(layer, x)
+                case GlobalPool():
+                    return x.amax((2, 3), keepdim=True) if layer.kind == "max" else x.mean((2, 3), keepdim=True)
+                case Add():
+                    return inputs[0] + inputs[1]
+                case Reshape():
+                    return x.reshape(len(x), *layer.shape)
+                case Softmax():
+                    # The losses are of logits, so one at the end is left out.
+                    return x if layer.output == network.output else x.softmax(-1 if x.dim() < 4 else 1)
+            raise AssertionError(layer)
+
+    # Convolutions run about twice as fast with channels last in memory; shapes are unaffected.
+    return Module().to(memory_format=torch().channels_last)
+
+
+def drop(x: Any, share: float) -> Any:
+    """`x` with a random `share` (in 256ths) of its values made 0 and the others scaled up, so that its mean stays.
+
+    One random byte a value: a tenth of the time of torch's own dropout. Draws from torch's generator.
+    """
+    dropped = round(share * 256)
+    bits = torch().empty((x.numel() + 7) // 8, dtype=torch().int64).random_(-(1 << 63), None)
+    kept = bits.view(torch().uint8)[: x.numel()].reshape(x.shape) >= dropped
+    return x * (kept.to(x.dtype) * (256 / (256 - dropped)))
+
+
+def network_of(trained: Any) -> Network:
+    """The network of a module with the weights that it has now."""
+    network: Network = trained.network
+    layers: list[Layer] = []
+    for layer in network.layers:
+        if isinstance(layer, Conv | Linear):
+            weights = trained.weights[_key(layer)]().detach().numpy().copy()
+            bias = trained.biases[_key(layer)].detach().numpy().copy()
+            layer = replace(layer, weights=weights, bias=bias)
+        layers.append(layer)
+    return build(network.name, network.input, network.shapes[network.input], tuple(layers), network.output)
+
+
+def _key(layer: Layer) -> str:
+    """A name that torch accepts as an attribute's."""
+    return layer.name.replace(".", "_dot_").replace("/", "_slash_")
+
+
+def _weights(layer: Conv | Linear, keep: Keep) -> Any:
+    """A module without inputs that gives the weights of `layer`."""
+    nn, from_numpy = torch().nn, torch().from_numpy
+
+    class Plain(nn.Module):  # type: ignore[name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.values = nn.Parameter(from_numpy(layer.weights.copy()))
+            if keep != "nothing":
+                self.register_buffer("mask", from_numpy((layer.weights != 0).astype(np.float32)))
+
+        def forward(self) -> Any:
+            return self.values if keep == "nothing" else self.values * self.mask
+
+    class Shared(nn.Module):  # type: ignore[name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            values, members = np.unique(layer.weights, return_inverse=True)
+            self.values = nn.Parameter(from_numpy(values))
+            self.register_buffer("members", from_numpy(members.reshape(layer.weights.shape).astype(np.int64)))
+            self.register_buffer("free", from_numpy((values != 0).astype(np.float32)))
+
+        def forward(self) -> Any:
+            return _gather().apply(self.values, self.members, self.free)
+
+    return Shared() if keep == "values" and len(codebook_of(layer.weights)) else Plain()
+
+
+def _gather() -> Any:
+    """values[members] whose gradient is summed by bincount: many times faster than that of an indexing."""
+    package = torch()
+
+    class Gather(package.autograd.Function):  # type: ignore[name-defined]
+        @staticmethod
+        def forward(context: Any, values: Any, members: Any, free: Any) -> Any:
+            context.save_for_backward(members, free)
+            return (values * free)[members]
+
+        @staticmethod
+        def backward(context: Any, gradient: Any) -> Any:
+            members, free = context.saved_tensors
+            summed = package.bincount(members.flatten(), gradient.flatten(), len(free))
+            return summed.to(gradient.dtype) * free, None, None
+
+    return Gather
+
+
+def _pool(layer: Pool, x: Any) -> Any:
+    functional, window = torch().nn.functional, layer.window
+    top, left, bottom, right = window.pads
+    if layer.kind == "max":
+        if any(window.pads):
+            x = functional.pad(x, (left, right, top, bottom), value=-np.inf)
+        return functional.max_pool2d(x, window.kernel, window.stride, 0, window.dilation)
+    if window.dilation != (1, 1) or (any(window.pads) and not layer.count_include_pad):
+        raise InputError(f"layer {layer.name!r}: training needs average pooling that counts its padding, undilated")
+    return functional.avg_pool2d(functional.pad(x, (left, right, top, bottom)), window.kernel, window.stride)

@@ -1,0 +1,1 @@
+"""The weight-stationary systolic engine."""

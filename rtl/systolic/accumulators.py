@@ -1,0 +1,85 @@
+"""The accumulators: two banks of C sums a word, added to as pixels leave the array, read by the post-process."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from accel.design import Design
+from accel.rtl.ports import read_port
+from accel.rtl.ram import Ram
+from accel.rtl.systolic.feeder import TAG
+
+
+class Accumulators(wiring.Component):
+    """`tag` comes one cycle before its `sums`: the old word is read meanwhile; the new one is written after the sums.
+
+    A word is written ACC_CYCLES after its sums came and can be read from the next cycle on, 3 cycles after its tag:
+    MIN_TILE_CYCLES sees to it as long as pixels repeat in the same order. A COMPUTE that accumulates onto words which
+    the command before wrote last must not read them first; the compiler does not make such a command.
+
+    `done`: the last word of a command is written. `outside`: a write beyond the depth was suppressed. Address bit 14 is
+    the bank.
+    """
+
+    def __init__(self, design: Design) -> None:
+        self.design = design
+        super().__init__(
+            {
+                "tag": In(TAG),
+                "sums": In(design.widths.accumulator * design.cols),
+                "halt": In(1),
+                "r_post": In(read_port(15, design.cols, design.widths.accumulator)),
+                "done": Out(1),
+                "outside": Out(1),
+                "event_acc_reads": Out(1),
+                "event_acc_writes": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """The hardware."""
+        m = Module()
+        design = self.design
+        bits, cols, depth = design.widths.accumulator, design.cols, design.accumulator_words
+        reads = self.tag.valid & ~self.tag.overwrite
+        tag1, tag2 = Signal(TAG), Signal(TAG)
+        m.d.sync += [tag1.eq(self.tag), tag2.eq(tag1)]
+        total = Signal(bits * cols, reset_less=True)
+        write_ok = tag2.valid & (tag2.address[:14] < depth)
+        outputs = []
+        for bank in range(2):
+            m.submodules[f"bank{bank}"] = cells = Ram(bits * cols, depth)
+            outputs.append(cells.r_data)
+            with m.If(self.r_post.en & (self.r_post.addr[14] == bank)):
+                m.d.comb += [cells.r_en.eq(1), cells.r_addr.eq(self.r_post.addr)]
+            with m.If(reads & (self.tag.address[14] == bank)):
+                m.d.comb += [cells.r_en.eq(1), cells.r_addr.eq(self.tag.address)]
+            m.d.comb += [
+                cells.w_en.eq(write_ok & (tag2.address[14] == bank) & ~self.halt),
+                cells.w_addr.eq(tag2.address),
+                cells.w_data.eq(total),
+            ]
+        old = Mux(tag1.address[14], outputs[1], outputs[0])
+        parts = []
+        for c in range(cols):
+            fresh = Signal(signed(bits), name=f"fresh_{c}")
+            before = Signal(signed(bits), name=f"before_{c}")
+            m.d.comb += [
+                fresh.eq(self.sums.word_select(c, bits)),
+                before.eq(Mux(tag1.overwrite, 0, old.word_select(c, bits))),
+            ]
+            parts.append((fresh + before)[:bits])
+        m.d.sync += total.eq(Cat(*parts))
+        chosen = Signal()
+        with m.If(self.r_post.en):
+            m.d.sync += chosen.eq(self.r_post.addr[14])
+        m.d.comb += [
+            self.r_post.data.eq(Mux(chosen, outputs[1], outputs[0])),
+            self.done.eq(tag2.valid & tag2.last),
+            self.outside.eq(tag2.valid & ~write_ok),
+            self.event_acc_reads.eq(reads),
+            self.event_acc_writes.eq(write_ok),
+        ]
+        return m

@@ -1,0 +1,102 @@
+"""The systolic array: R rows of C processing elements with the skew of their inputs and the deskew of their sums."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from accel.design import Design
+from accel.rtl.modules import shared
+from accel.rtl.systolic.pe import PE
+
+
+class ArrayRow(wiring.Component):
+    """One row of the array: C processing elements (`PE` explains the ports).
+
+    Activations enter at column 0; `weights`, `capture` and `sums` have a lane for each column.
+    """
+
+    def __init__(self, design: Design) -> None:
+        self.cols, self.bits = design.cols, design.widths.accumulator
+        super().__init__(
+            {
+                "act_i": In(8), "valid_i": In(1), "swap_i": In(1),
+                "weights_i": In(8 * self.cols), "capture_i": In(self.cols), "sums_i": In(self.bits * self.cols),
+                "weights_o": Out(8 * self.cols), "capture_o": Out(self.cols), "sums_o": Out(self.bits * self.cols),
+            }
+        )  # fmt: skip
+
+    def elaborate(self, platform: object) -> Module:
+        """The hardware."""
+        m = Module()
+        act, valid, swap = self.act_i, self.valid_i, self.swap_i
+        for c in range(self.cols):
+            pe = shared(m, partial(PE, self.bits), f"pe_{c}", "pe")
+            m.d.comb += [
+                pe.act_i.eq(act), pe.valid_i.eq(valid), pe.swap_i.eq(swap),
+                pe.weight_i.eq(self.weights_i.word_select(c, 8)), self.weights_o.word_select(c, 8).eq(pe.weight_o),
+                pe.capture_i.eq(self.capture_i[c]), self.capture_o[c].eq(pe.capture_o),
+                pe.sum_i.eq(self.sums_i.word_select(c, self.bits)),
+                self.sums_o.word_select(c, self.bits).eq(pe.sum_o),
+            ]  # fmt: skip
+            act, valid, swap = pe.act_o, pe.valid_o, pe.swap_o
+        return m
+
+
+class SystolicArray(wiring.Component):
+    """Weight-stationary array.
+
+    In one cycle: `acts` (R lanes) with `valid` (a bit a row) and `swap` (a tile's first) for a pixel, and independently
+    `weights` (C lanes) with `capture` (row 0 of a tile) for a weight row of the next tile; its other rows follow in the
+    next cycles. The sums of a pixel leave, all columns together, accel.latency.array_cycles(R, C) later.
+
+    With row 0 of a tile's weights in cycle w and its first pixel in t, row r is captured in w + 2r (+ c, column c) and
+    swapped in t + r (+ c): t >= w + R, and for the next tile w' >= t.
+    """
+
+    def __init__(self, design: Design) -> None:
+        self.design = design
+        bits = design.widths.accumulator
+        super().__init__(
+            {
+                "acts": In(8 * design.rows), "valid": In(design.rows), "swap": In(1),
+                "weights": In(8 * design.cols), "capture": In(1),
+                "sums": Out(bits * design.cols),
+            }
+        )  # fmt: skip
+
+    def elaborate(self, platform: object) -> Module:
+        """The hardware."""
+        m = Module()
+        rows, cols, bits = self.design.rows, self.design.cols, self.design.widths.accumulator
+        weights, captures = Signal(8 * cols), Signal(cols)
+        for c in range(cols):
+            out = self._delay(m, f"skew_col{c}", Cat(self.weights.word_select(c, 8), self.capture), c)
+            m.d.comb += [weights.word_select(c, 8).eq(out[:8]), captures[c].eq(out[8])]
+        sums: Value = Signal(bits * cols, name="no_sums")
+        passing, capture = weights, captures
+        for r in range(rows):
+            lane = Cat(self.acts.word_select(r, 8), self.valid[r], self.swap)
+            out = self._delay(m, f"skew_row{r}", lane, r)
+            row = shared(m, partial(ArrayRow, self.design), f"row_{r}", "array_row")
+            m.d.comb += [
+                row.act_i.eq(out[:8]), row.valid_i.eq(out[8]), row.swap_i.eq(out[9]),
+                row.weights_i.eq(passing), row.capture_i.eq(capture), row.sums_i.eq(sums),
+            ]  # fmt: skip
+            passing, capture, sums = row.weights_o, row.capture_o, row.sums_o
+        for c in range(cols):
+            deskewed = self._delay(m, f"deskew_{c}", sums.word_select(c, bits), cols - 1 - c)
+            m.d.comb += self.sums.word_select(c, bits).eq(deskewed)
+        return m
+
+    @staticmethod
+    def _delay(m: Module, name: str, value: Value, depth: int) -> Value:
+        """`depth` registers, without reset: what comes out first is not used by anybody."""
+        if not depth:
+            return value  # a signal without bits would be `wire [-1:0]` in Verilog
+        stages = Signal(len(value) * depth, name=name, reset_less=True)
+        m.d.sync += stages.eq(Cat(value, stages))
+        return Cat(value, stages)[len(value) * depth :]

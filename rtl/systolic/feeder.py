@@ -1,0 +1,218 @@
+"""The feeder: activation addresses of a COMPUTE on the fly (implicit im2col), and the words to the array's edge."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from accel.commands import COMMAND_BYTES, Compute, ConfigCompute, Opcode
+from accel.design import Design
+from accel.latency import MIN_TILE_CYCLES
+from accel.rtl.layouts import layout
+from accel.rtl.ports import read_port
+
+TAG = data.StructLayout({"valid": 1, "address": 15, "overwrite": 1, "last": 1})
+"""Travels with a pixel: where its sums go, whether they replace what is there, and whether it ends the command."""
+
+
+class Feeder(wiring.Component):
+    """Streams one activation word a cycle, tile after tile, without a bubble when the weights are there.
+
+    `slot_valid`, `slot`: the next command of the unit (CONFIG_COMPUTE or COMPUTE); `slot_taken` in the cycle in which
+    it is taken: when the feeder is idle, or with the last pixel of the running command. `config`: the CONFIG_COMPUTE in
+    force. A tile starts (`tile_start`) when `loaded`, and at the earliest MIN_TILE_CYCLES after the one before. `acts`,
+    `valid` (gated rows: 0), `swap` and `tag` are at the array's edge FEED_CYCLES after the pixel's address. `outside`:
+    a word beyond the bank was read in the cycle before, or the pixel's sum is beyond all addresses of a bank.
+    """
+
+    def __init__(self, design: Design) -> None:
+        self.design = design
+        rows, cols = design.rows, design.cols
+        super().__init__(
+            {
+                "slot_valid": In(1),
+                "slot": In(8 * COMMAND_BYTES),
+                "slot_taken": Out(1),
+                "config": Out(8 * COMMAND_BYTES),
+                "loaded": In(1),
+                "tile_start": Out(1),
+                "halt": In(1),
+                "r_act": Out(read_port(20, rows)),
+                "acts": Out(8 * rows),
+                "valid": Out(rows),
+                "swap": Out(1),
+                "tag": Out(TAG),
+                "outside": Out(1),
+                "event_act_reads": Out(1),
+                "event_macs": Out(range(rows * cols + 1)),
+                "event_macs_gated": Out(range(rows * cols + 1)),
+                "event_stream_cycles": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """The hardware."""
+        m = Module()
+        config_bits = Signal(8 * COMMAND_BYTES, reset_less=True)
+        config = data.View(layout(ConfigCompute), config_bits)
+        command = data.View(layout(Compute), Signal(8 * COMMAND_BYTES, name="running", reset_less=True))
+        head = data.View(layout(Compute), self.slot)
+        active, in_tile = Signal(), Signal()
+        gap = Signal(range(MIN_TILE_CYCLES))
+        go, finishing, take = Signal(), Signal(), Signal()
+        is_compute = self.slot[:4] == Opcode.COMPUTE
+        m.d.comb += [
+            self.config.eq(config_bits),
+            self.tile_start.eq(active & ~in_tile & self.loaded & (gap == 0) & ~self.halt),
+            go.eq(self.tile_start | (active & in_tile)),
+            take.eq(self.slot_valid & (~active | finishing) & ~self.halt),
+            self.slot_taken.eq(take),
+        ]
+        with m.If(self.tile_start):
+            m.d.sync += gap.eq(MIN_TILE_CYCLES - 1)
+        with m.Elif(gap != 0):
+            m.d.sync += gap.eq(gap - 1)
+        self._walk(m, config, command, head, go, finishing, in_tile, take & is_compute)
+        with m.If(finishing):
+            m.d.sync += active.eq(0)
+        with m.If(take):
+            with m.If(is_compute):
+                m.d.sync += [command.eq(head), active.eq(1)]
+            with m.Else():
+                m.d.sync += config_bits.eq(self.slot)
+        return m
+
+    def _walk(
+        self,
+        m: Module,
+        config: data.View,
+        command: data.View,
+        head: data.View,
+        go: Signal,
+        finishing: Signal,
+        in_tile: Signal,
+        begin: Value,
+    ) -> None:
+        """The nested counters, their addresses, and the pipeline behind them."""
+        oy, ox = Signal(12), Signal(12)
+        kx, ky, group, tile = Signal(7), Signal(7), Signal(14), Signal(10)
+        # Word addresses within the bank, modulo 2**19: of this pixel, and where its row, tap, kernel row, group began.
+        pixel, line, at_tap, at_ky, at_group = (
+            Signal(19, name=n) for n in ("pixel", "line", "at_tap", "at_ky", "at_group")
+        )
+        iy, ix, iy_ky, ix_kx = (Signal(signed(17), name=n) for n in ("iy", "ix", "iy_ky", "ix_kx"))
+        acc, acc_tile = Signal(15), Signal(15)  # one bit more than an address has: it does not wrap around
+        end_x = ox == command.out_w - 1
+        end_tile = end_x & (oy == command.out_h - 1)
+        end_kx = kx == config.kernel_w - 1
+        end_ky = ky == config.kernel_h - 1
+        end_group = group == command.groups - 1
+        end_all = end_kx & end_ky & end_group & (tile == command.n_tiles - 1)
+        m.d.comb += finishing.eq(go & end_tile & end_all)
+        next_tap, next_iy, next_ix = Signal(19), Signal(signed(17)), Signal(signed(17))
+        with m.If(go):
+            m.d.sync += [
+                in_tile.eq(~end_tile), ox.eq(ox + 1), ix.eq(ix + config.stride_x), pixel.eq(pixel + config.stride_x),
+                acc.eq(acc + 1),
+            ]  # fmt: skip
+            with m.If(end_tile):
+                m.d.sync += [
+                    ox.eq(0), oy.eq(0), pixel.eq(next_tap), line.eq(next_tap), at_tap.eq(next_tap),
+                    iy.eq(next_iy), iy_ky.eq(next_iy), ix.eq(next_ix), ix_kx.eq(next_ix),
+                    acc.eq(acc_tile), kx.eq(kx + 1),
+                ]  # fmt: skip
+                m.d.comb += [
+                    next_tap.eq(at_tap + config.dilation_x),
+                    next_iy.eq(iy_ky),
+                    next_ix.eq(ix_kx + config.dilation_x),
+                ]
+                with m.If(end_kx):
+                    m.d.sync += [kx.eq(0), ky.eq(ky + 1), at_ky.eq(next_tap)]
+                    m.d.comb += [
+                        next_tap.eq(at_ky + config.tap_row_step),
+                        next_iy.eq(iy_ky + config.dilation_y),
+                        next_ix.eq(command.ix0),
+                    ]
+                    with m.If(end_ky):
+                        m.d.sync += [ky.eq(0), group.eq(group + 1), at_group.eq(next_tap)]
+                        m.d.comb += [next_tap.eq(at_group + config.plane), next_iy.eq(command.iy0)]
+                        with m.If(end_group):
+                            m.d.sync += [group.eq(0), tile.eq(tile + 1), acc_tile.eq(acc + 1), acc.eq(acc + 1)]
+                            m.d.comb += next_tap.eq(command.act_addr)
+            with m.Elif(end_x):
+                next_line = (line + config.row_step)[:19]
+                m.d.sync += [
+                    ox.eq(0), oy.eq(oy + 1), pixel.eq(next_line), line.eq(next_line),
+                    ix.eq(ix_kx), iy.eq(iy + config.stride_y),
+                ]  # fmt: skip
+        with m.If(begin):
+            m.d.sync += [signal.eq(head.act_addr) for signal in (pixel, line, at_group, at_ky, at_tap)]
+            m.d.sync += [
+                ox.eq(0), oy.eq(0), kx.eq(0), ky.eq(0), group.eq(0), tile.eq(0), in_tile.eq(0),
+                iy.eq(head.iy0), iy_ky.eq(head.iy0), ix.eq(head.ix0), ix_kx.eq(head.ix0),
+                acc.eq(head.acc_addr[:14]), acc_tile.eq(head.acc_addr[:14]),
+            ]  # fmt: skip
+        inside = (iy >= 0) & (iy < config.in_h) & (ix >= 0) & (ix < config.in_w)
+        first = (group == 0) & (ky == 0) & (kx == 0)
+        self._stream(m, config, command, go, inside, pixel, acc, first, finishing, end_group, tile)
+
+    def _stream(
+        self,
+        m: Module,
+        config: data.View,
+        command: data.View,
+        go: Signal,
+        inside: Value,
+        pixel: Signal,
+        acc: Signal,
+        first: Value,
+        finishing: Signal,
+        last_group: Value,
+        tile: Signal,
+    ) -> None:
+        """Read, pad, and the register at the array's edge: FEED_CYCLES = 3."""
+        rows, cols = self.design.rows, self.design.cols
+        m.d.comb += [
+            self.r_act.en.eq(go & inside),
+            self.r_act.addr.eq(Cat(pixel, command.act_addr[19])),
+            self.event_act_reads.eq(self.r_act.en),
+            self.event_stream_cycles.eq(go),
+        ]
+        rows_valid = Signal(range(rows + 1))
+        cols_valid = Signal(range(cols + 1))
+        m.d.comb += [
+            rows_valid.eq(Mux(last_group, command.rows_last, rows)),
+            cols_valid.eq(Mux(tile == command.n_tiles - 1, command.cols_last, cols)),
+        ]
+        with m.If(go):
+            m.d.comb += [
+                self.event_macs.eq(rows_valid * cols_valid),
+                self.event_macs_gated.eq(rows * cols - rows_valid * cols_valid),
+            ]
+        at1, inside1, swap1, pad1 = Signal(), Signal(), Signal(), Signal(8)
+        valid1 = Signal(rows)
+        tags = [Signal(TAG, name=f"tag{k}") for k in (1, 2)]
+        m.d.sync += [
+            at1.eq(go),
+            inside1.eq(inside),
+            swap1.eq(self.tile_start),
+            pad1.eq(config.pad_value),
+            valid1.eq(Mux(go, Cat(rows_valid > r for r in range(rows)), 0)),
+            tags[0].valid.eq(go),
+            tags[0].address.eq(Cat(acc[:14], command.acc_addr[14])),
+            tags[0].overwrite.eq(first & ~command.accumulate),
+            tags[0].last.eq(finishing),
+            tags[1].eq(tags[0]),
+            self.tag.eq(tags[1]),
+            self.outside.eq(go & ((inside & (pixel >= self.design.activation_words)) | acc[14])),
+        ]
+        word2, valid2, swap2 = Signal(8 * rows, reset_less=True), Signal(rows), Signal()
+        m.d.sync += [
+            word2.eq(Mux(inside1, self.r_act.data, Cat(pad1 for _ in range(rows)))),
+            valid2.eq(valid1),
+            swap2.eq(swap1),
+            self.acts.eq(word2),
+            self.valid.eq(valid2),
+            self.swap.eq(swap2),
+        ]
