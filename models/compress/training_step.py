@@ -14,6 +14,7 @@ from accel.models.compress.prune import matrix_layers
 from accel.models.encode.encoded_layer import LARGEST_CODEBOOK, codebook_of
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_read, onnx_write
+from accel.models.files import PARTS
 from accel.models.graph import Network
 from accel.models.training import fingerprint
 from accel.models.training.fit import Epoch, Schedule, Target, fit
@@ -134,8 +135,9 @@ def form_of(network: Network) -> Keep:
 
 def forget(state_folder: Path) -> None:
     """Remove what trainings left in the folder, and the folder if nothing else is there."""
-    for pattern in ("*.onnx", "*.state", "*.part"):
-        for path in state_folder.glob(f"[0-9]*-{'[0-9a-f]' * fingerprint.DIGITS}{pattern}"):
+    begun = f"[0-9]*-{'[0-9a-f]' * fingerprint.DIGITS}"
+    for pattern in (f"{begun}.onnx", f"{begun}.state", PARTS):
+        for path in state_folder.glob(pattern):
             path.unlink()
     with suppress(OSError):
         state_folder.rmdir()

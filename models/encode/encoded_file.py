@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import struct
 import zlib
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from accel.models.encode.choose import FLOAT_BITS, INT8_BITS
 from accel.models.encode.encoded import EncodedNetwork, decode
 from accel.models.encode.encoded_layer import FORMATS, LARGEST_CODEBOOK, NO_CODE, NO_STREAM, NUMBERS, EncodedLayer
 from accel.models.errors import InputError
+from accel.models.files import write_whole
 from accel.models.graph import Conv, Layer, Linear
 from accel.models.window import Window
 
@@ -37,13 +37,7 @@ def save(encoded: EncodedNetwork, path: str | Path) -> None:
 
     Raises InputError if the file cannot be written.
     """
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(to_bytes(encoded))
-        os.replace(part, path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
+    write_whole(path, to_bytes(encoded))
 
 
 def load(path: str | Path) -> EncodedNetwork:

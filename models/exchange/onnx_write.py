@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from accel.models.errors import InputError
+from accel.models.files import write_whole
 from accel.models.graph import Activation, Add, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, Softmax
 from accel.models.window import Window
 
@@ -24,13 +24,7 @@ def write(network: Network, path: str | Path) -> None:
 
     Raises InputError if the file cannot be written.
     """
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(to_model(network).SerializeToString())
-        os.replace(part, path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from None
+    write_whole(path, to_model(network).SerializeToString())
 
 
 def to_model(network: Network) -> onnx.ModelProto:

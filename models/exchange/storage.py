@@ -6,8 +6,8 @@ list; numbers and strings are themselves (Python prints floats so that they read
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import zipfile
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.models.errors import InputError
+from accel.models.files import write_whole
 from accel.models.integers.network import (
     HostLayer,
     IntegerNetwork,
@@ -51,16 +52,11 @@ def save(network: IntegerNetwork, path: str | Path) -> None:
 
     Raises InputError if the file cannot be written.
     """
-    path = Path(path)
     arrays: dict[str, NDArray[Any]] = {}
     text = json.dumps({"format": FORMAT, "network": _encode(network, "network", arrays)})
-    part = path.with_name(path.name + ".part")
-    try:
-        with open(part, "wb") as file:
-            np.savez_compressed(file, allow_pickle=False, network=np.array(text), **arrays)
-        os.replace(part, path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, network=np.array(text), **arrays)
+    write_whole(path, content.getvalue())
 
 
 def load(path: str | Path) -> IntegerNetwork:

@@ -12,6 +12,7 @@ from typing import Any
 
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_read, onnx_write
+from accel.models.files import write_whole
 from accel.models.graph import Network
 from accel.models.training.fit import LABELS, Epoch, Schedule, Target, describe, fit, mean_logits
 from accel.models.training.images import ImageSet
@@ -75,12 +76,7 @@ def write_table(folder: Path, name: str, rows: tuple[Any, ...], summary: dict[st
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value`; an existing file is replaced only by a complete one. Raises InputError if it cannot be."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from None
+    write_whole(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
 def open_runs(data: ImageSet, folder: str | Path, progress: Progress | None) -> Runs:

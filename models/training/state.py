@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import io
 from pathlib import Path
 from typing import Any
 
 from accel.models.errors import InputError
+from accel.models.files import write_whole
 from accel.models.training.torch_module import torch
 
 
 def save(path: Path, described: dict[str, Any], done: int, parts: dict[str, Any]) -> None:
     """Write the state after `done` epochs; a crash leaves the former state in place."""
-    part = path.with_name(path.name + ".part")
-    try:
-        torch().save({"run": described, "done": done} | {k: v.state_dict() for k, v in parts.items()}, part)
-        os.replace(part, path)
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"{path} cannot be written: {error}") from None
+    content = io.BytesIO()
+    torch().save({"run": described, "done": done} | {k: v.state_dict() for k, v in parts.items()}, content)
+    write_whole(path, content.getvalue())
 
 
 def resume(path: Path, described: dict[str, Any], parts: dict[str, Any]) -> int:
