@@ -48,9 +48,7 @@ def test_imports(path: Path) -> None:
     folder = "accel/flow" if relative.parts[:2] == ("accel", "flow") else relative.parts[0]
     for name in imported(path):
         parts = name.split(".")
-        assert parts[0] not in ALLOWED or parts[0] == "accel", (
-            f"{relative}: {name} is imported as accel.{name}"
-        )
+        assert parts[0] not in ALLOWED or parts[0] == "accel", f"{relative}: {name} is imported as accel.{name}"
         if parts[0] == "accel":
             owner = parts[1] if parts[1] in FOLDERS else "accel"
             assert owner in ALLOWED[folder], f"{relative} must not import {name}"
