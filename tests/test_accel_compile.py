@@ -31,7 +31,7 @@ from accel.models.reference.int8 import run
 from accel.program import Program
 from accel.sim.execute import execute
 from accel.timing.recurrence import time_program
-from tests.draw import draw_design, draw_input, draw_network
+from tests.benches.draw import draw_design, draw_input, draw_network
 
 SEEDS = st.integers(0, 1 << 32)
 

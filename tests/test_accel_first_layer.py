@@ -19,7 +19,7 @@ from accel.models.integers.network import IntegerNetwork, MatrixLayer, Requantis
 from accel.models.reference.int8 import run
 from accel.models.window import Window
 from accel.sim.execute import execute
-from tests.draw import draw_design
+from tests.benches.draw import draw_design
 
 
 def draw_first_layer(rng: Random) -> IntegerNetwork:

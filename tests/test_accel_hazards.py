@@ -31,7 +31,7 @@ from accel.gemm import gemm_network
 from accel.layout import beats_per_word, words_per_beat
 from accel.models.errors import InputError
 from accel.program import Program
-from tests.draw import draw_design, draw_network
+from tests.benches.draw import draw_design, draw_network
 
 UNITS = ("load", "compute", "post", "store")
 Words = set[tuple[str, int]]

@@ -15,7 +15,8 @@ from accel.legal import IllegalCommandError, check
 from accel.program import Placement, Program
 from accel.sim.execute import execute, execute_memory
 from accel.timing.recurrence import time_commands
-from tests.test_rtl_sequencer import BAD, CONFIGURATION, design_of, draw_legal
+from tests.benches.legal import BAD, CONFIGURATION, draw_legal
+from tests.benches.unit_designs import sequencer_design
 
 ORDER = [
     ([Compute(), End()], "command 0 comes before the first ConfigCompute"),
@@ -29,15 +30,15 @@ def program_of(commands: Sequence[Command]) -> Program:
     place = Placement("x", 0, WordTensor(1, 1, 1, 1, 1))
     layer_of = (-1,) * len(commands)
     image = np.zeros(64, np.uint8)
-    return Program("bare", design_of(), tuple(commands), layer_of, (), image, 64, 0, len(commands), place, place)
+    return Program("bare", sequencer_design(), tuple(commands), layer_of, (), image, 64, 0, len(commands), place, place)
 
 
 @pytest.mark.parametrize(("commands", "message"), ORDER, ids=range(len(ORDER)))
 def test_nothing_runs_before_its_configuration(commands: list[Command], message: str) -> None:
     codes = np.zeros((1, 1, 1, 1), np.int8)
     for refuses in (
-        lambda: check(design_of(), commands),
-        lambda: time_commands(design_of(), tuple(commands), 0, len(commands)),
+        lambda: check(sequencer_design(), commands),
+        lambda: time_commands(sequencer_design(), tuple(commands), 0, len(commands)),
         lambda: execute(program_of(commands), codes),
         lambda: execute_memory(program_of(commands), codes[0]),
     ):
@@ -47,16 +48,16 @@ def test_nothing_runs_before_its_configuration(commands: list[Command], message:
 
 @pytest.mark.parametrize(("good", "change"), BAD, ids=str)
 def test_illegal_fields(good: Command, change: dict[str, int]) -> None:
-    check(design_of(), [*CONFIGURATION, good])
+    check(sequencer_design(), [*CONFIGURATION, good])
     with pytest.raises(IllegalCommandError, match=r"command 2: \w+ must not be"):
-        check(design_of(), [*CONFIGURATION, replace(good, **change)])
+        check(sequencer_design(), [*CONFIGURATION, replace(good, **change)])
 
 
 @pytest.mark.parametrize("kind", COMMANDS.values(), ids=lambda c: c.__name__)
 def test_what_the_sequencer_lets_pass_is_legal(kind: type[Command]) -> None:
     for seed in range(50):
-        check(design_of(), [*CONFIGURATION, draw_legal(Random(seed), kind)])
+        check(sequencer_design(), [*CONFIGURATION, draw_legal(Random(seed), kind)])
 
 
 def test_what_stands_behind_the_end_does_not_matter() -> None:
-    check(design_of(), [Nop(), End(), Compute(), Load(rows=0)])
+    check(sequencer_design(), [Nop(), End(), Compute(), Load(rows=0)])

@@ -12,7 +12,7 @@ from accel.compile import compile_network
 from accel.models.errors import InputError
 from accel.models.reference.int8 import run
 from accel.sim.execute import execute
-from tests.draw import draw_design, draw_input, draw_network
+from tests.benches.draw import draw_design, draw_input, draw_network
 
 
 @settings(max_examples=150, deadline=None)

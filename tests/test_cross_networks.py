@@ -16,8 +16,8 @@ from accel.models.integers.quantise import quantise
 from accel.models.integers.share import share
 from accel.models.reference.int8 import quantise_input, run
 from accel.sim.execute import execute
-from tests.cross import Trial, check
-from tests.verilator_bench import Built
+from tests.benches.cross import Trial, check
+from tests.benches.verilator import Built
 
 FOREIGN = Path(__file__).parent / "data/mnist-conv/model.onnx"
 SCALED = np.float32(255)  # the foreign network reads 0..255

@@ -30,7 +30,7 @@ from accel.layout import WordTensor, beats_per_word, target_depth
 from accel.program import Placement, Program
 from accel.sim.execute import ExecutionError, execute_memory
 from accel.timing.recurrence import time_commands
-from tests.verilator_bench import Built, case_of
+from tests.benches.verilator import Built, case_of
 
 IMAGE, DRAM = 2048, 4096
 CASES = 1000

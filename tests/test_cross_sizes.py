@@ -15,9 +15,9 @@ import pytest
 from accel.compile import compile_network
 from accel.design import Design, load
 from accel.models.errors import InputError
-from tests.cross import Trial, check
-from tests.draw import draw_input, draw_memory, draw_network, with_memory
-from tests.verilator_bench import Built
+from tests.benches.cross import Trial, check
+from tests.benches.draw import draw_input, draw_memory, draw_network, with_memory
+from tests.benches.verilator import Built
 
 NETWORKS = 4
 

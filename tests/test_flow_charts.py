@@ -20,7 +20,7 @@ from accel.design import load
 from accel.flow import charts
 from accel.flow.compare import Comparison, Row
 from accel.flow.tables import figure as digits
-from tests.flow_networks import comparison
+from tests.benches.flow_networks import comparison
 
 DESIGNS = ("edge", "nano")
 

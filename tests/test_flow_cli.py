@@ -21,7 +21,7 @@ from accel.models.integers.share import quantise_compressed, share
 from accel.models.reference import int8
 from accel.sim import cost
 from accel.sim.result import simulate
-from tests.flow_networks import NO_TEXT, ODD, calibration, content, own_files
+from tests.benches.flow_networks import NO_TEXT, ODD, calibration, content, own_files
 
 FILES = {"compare.json", "compare.csv", "report.html"} | {
     f"{name}.{kind}" for name in ("latency", "energy", "accuracy") for kind in ("png", "svg")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from accel.flow.cli import run as accel
-from tests.flow_networks import content, own_files, refused
+from tests.benches.flow_networks import content, own_files, refused
 
 
 @pytest.fixture(scope="module")

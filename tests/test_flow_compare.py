@@ -22,7 +22,7 @@ from accel.models.integers.share import share
 from accel.models.reference import float32, int8
 from accel.sim import cost
 from accel.sim.result import simulate
-from tests.flow_networks import calibration, comparison, inputs, write_network
+from tests.benches.flow_networks import calibration, comparison, inputs, write_network
 
 BITS = {"dense": 0, "shared-8": 8, "shared-6": 6, "shared-4": 4, "shared-3": 3, "shared-2": 2}
 DESIGNS = ("edge", "nano")

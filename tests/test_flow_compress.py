@@ -19,7 +19,7 @@ from accel.models.exchange import onnx_read
 from accel.models.reference import float32
 from accel.models.training import fit as fit_module
 from accel.models.training.idx import write_idx
-from tests.model_networks import onnxruntime_output
+from tests.benches.model_networks import onnxruntime_output
 
 RECIPE = """
 name: one-shot

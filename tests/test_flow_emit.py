@@ -146,7 +146,7 @@ def test_behind_axi_models_of_another_hand(tmp_path: Path) -> None:
     assert accel(["emit", "lenet-300-100", "--design", "nano", "-o", str(folder)]) == 0
     verilog = folder / "accelerator.v"
     verilog.write_text(with_identifiers(verilog.read_text()))
-    shutil.copy(Path(__file__).parent / "cocotb_axi_ram.py", folder / "cocotb_accelerator.py")
+    shutil.copy(Path(__file__).parent / "benches" / "cocotb_axi_ram.py", folder / "cocotb_accelerator.py")
     found = bench(folder)
     assert "1 of 1 tests passed" in found.stdout, (found.stdout[-3000:], found.stderr[-2000:])
     expected = bytearray((folder / "expected.bin").read_bytes())

@@ -20,7 +20,7 @@ from accel.flow import html, report
 from accel.flow.compare import Comparison
 from accel.models.errors import InputError
 from accel.sim.cost_table import CONSTANTS
-from tests.flow_networks import comparison, content
+from tests.benches.flow_networks import comparison, content
 
 LAYERS = ("ip1", "ip2", "ip3")
 

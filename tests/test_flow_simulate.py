@@ -19,7 +19,7 @@ from accel.models.integers.quantise import quantise
 from accel.models.integers.share import share
 from accel.sim import cost
 from accel.sim.result import simulate as time_program
-from tests.flow_networks import write_network
+from tests.benches.flow_networks import write_network
 
 CASES = [("lenet-300-100", 8, "edge"), ("lenet-300-100", 3, "nano"), ("lenet-5", 0, "edge"), ("lenet-5", 2, "large")]
 MACS = {"lenet-300-100": 784 * 300 + 300 * 100 + 100 * 10, "lenet-5": 25 * 20 * 576 + 500 * 50 * 64 + 405_000}

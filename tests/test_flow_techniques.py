@@ -19,7 +19,7 @@ from accel.models.graph import Network
 from accel.models.integers.network import IntegerNetwork, MatrixLayer
 from accel.models.integers.quantise import quantise
 from accel.models.integers.share import share
-from tests.flow_networks import calibration, inputs, write_network
+from tests.benches.flow_networks import calibration, inputs, write_network
 
 BITS = {"dense": 0, "shared-8": 8, "shared-6": 6, "shared-4": 4, "shared-3": 3, "shared-2": 2}
 

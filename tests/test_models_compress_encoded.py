@@ -19,7 +19,7 @@ from accel.models.errors import InputError
 from accel.models.graph import Conv, Linear, build
 from accel.models.integers.share import cluster
 from accel.models.zoo import load as load_network
-from tests.model_networks import draw_network
+from tests.benches.model_networks import draw_network
 
 
 def make_weights(generator, shape, values, density):

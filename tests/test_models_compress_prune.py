@@ -27,7 +27,7 @@ from accel.models.graph import Activation, Add, Conv, Linear, Network, Pool, Res
 from accel.models.reference import float32
 from accel.models.training.train import lenet5, lenet_300_100
 from accel.models.window import Window
-from tests.model_networks import draw_inputs, draw_network, onnxruntime_output
+from tests.benches.model_networks import draw_inputs, draw_network, onnxruntime_output
 
 rngs = st.randoms(use_true_random=False)
 

@@ -17,7 +17,7 @@ from accel.models.reference import float32
 from accel.models.reference.int8 import quantise_input
 from accel.models.reference.int8 import run as run_integer
 from accel.models.window import Window
-from tests.model_networks import onnxruntime_output
+from tests.benches.model_networks import onnxruntime_output
 
 ONE = Window((1, 1))
 

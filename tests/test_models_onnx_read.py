@@ -11,7 +11,7 @@ from accel.models.errors import InputError
 from accel.models.exchange import onnx_read, onnx_write
 from accel.models.graph import Conv, Linear, Pool, build
 from accel.models.reference import float32
-from tests.model_networks import draw_inputs, draw_network, onnxruntime_output
+from tests.benches.model_networks import draw_inputs, draw_network, onnxruntime_output
 
 FOREIGN = Path(__file__).parent / "data/mnist-conv"
 RANDOM = np.random.default_rng(0)

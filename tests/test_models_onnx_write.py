@@ -7,7 +7,7 @@ from accel.models.errors import InputError
 from accel.models.exchange import onnx_write
 from accel.models.graph import Pool, build
 from accel.models.window import Window
-from tests.model_networks import draw_network
+from tests.benches.model_networks import draw_network
 
 
 @settings(deadline=None, max_examples=40)

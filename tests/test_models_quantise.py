@@ -10,8 +10,8 @@ from accel.models.integers.quantise import quantise
 from accel.models.reference import float32
 from accel.models.reference.int8 import dequantise_output, quantise_input, run
 from accel.models.window import Window
-from tests.model_networks import draw_inputs, draw_network
-from tests.quantise_bound import largest_possible_error
+from tests.benches.model_networks import draw_inputs, draw_network
+from tests.benches.quantise_bound import largest_possible_error
 
 
 def random_conv(name, source, channels=4, bias=0.0):

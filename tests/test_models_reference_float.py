@@ -7,7 +7,7 @@ from accel.models.errors import InputError
 from accel.models.exchange.onnx_write import to_model
 from accel.models.graph import Linear, build
 from accel.models.reference.float32 import run
-from tests.model_networks import draw_inputs, draw_network, onnxruntime_output
+from tests.benches.model_networks import draw_inputs, draw_network, onnxruntime_output
 
 
 @settings(deadline=None, max_examples=300)

@@ -18,7 +18,7 @@ from accel.models.integers.network import (
 )
 from accel.models.integers.quantise import quantise
 from accel.models.reference.int8 import dequantise_output, quantise_input, run
-from tests.model_networks import draw_inputs, draw_network
+from tests.benches.model_networks import draw_inputs, draw_network
 
 
 def round_shift(value, shift):

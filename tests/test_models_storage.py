@@ -10,7 +10,7 @@ from accel.models.exchange.storage import load, save
 from accel.models.integers.quantise import quantise
 from accel.models.integers.share import share
 from accel.models.zoo import integer_network
-from tests.model_networks import draw_inputs, draw_network
+from tests.benches.model_networks import draw_inputs, draw_network
 
 
 def assert_same(a, b):

@@ -11,7 +11,7 @@ from accel.models.integers.quantise import quantise
 from accel.models.integers.share import share
 from accel.models.reference import float32
 from accel.models.reference.int8 import quantise_input, run
-from tests.model_networks import onnxruntime_output
+from tests.benches.model_networks import onnxruntime_output
 
 FOREIGN = Path(__file__).parent / "data/mnist-conv/model.onnx"
 

@@ -8,7 +8,7 @@ from accel.models.errors import InputError
 from accel.models.exchange import onnx_write
 from accel.models.graph import Activation, Conv, Linear
 from accel.models.reference import float32
-from tests.model_networks import onnxruntime_output
+from tests.benches.model_networks import onnxruntime_output
 
 NAMES = ("alexnet", "vgg-16")
 

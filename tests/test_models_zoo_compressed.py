@@ -17,7 +17,7 @@ from accel.models.graph import Network
 from accel.models.integers.share import quantise_compressed
 from accel.models.reference import float32
 from accel.models.reference.int8 import quantise_input, run
-from tests.model_networks import onnxruntime_output
+from tests.benches.model_networks import onnxruntime_output
 
 RECIPES = Path(recipe.__file__).parent.parent / "zoo/recipes"
 VERSIONS = [(network, version) for network in zoo.NAMES for version in zoo.compressed(network)]

@@ -84,3 +84,10 @@ def test_torch_is_only_imported_inside_functions() -> None:
 def test_lint_and_types(tool: tuple[str, ...]) -> None:
     found = subprocess.run([sys.executable, "-m", *tool], cwd=ROOT, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_no_test_imports_another_test() -> None:
+    """What tests share lies in tests/benches."""
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        shared = [name for name in imported(path) if name.startswith("tests.")]
+        assert all(name.split(".")[1] in ("benches", "benchmarks") for name in shared), path

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from accel.latency import array_cycles
 from accel.rtl.modules import convert
 from accel.rtl.systolic.array import SystolicArray
-from tests.test_rtl_compute import make_design
-from tests.unit_bench import from_lanes, to_lanes
+from tests.benches.unit import from_lanes, to_lanes
+from tests.benches.unit_designs import compute_design
 
 
 @settings(max_examples=20, deadline=None)
@@ -41,7 +41,7 @@ def test_tiles(rng: Random) -> None:
             sums_out[start + k + array_cycles(rows, cols)] = (pixel * gate) @ tile
             free = start + k + 1
         weights_at = max(weights_at + rows, start) + rng.choice([0, 0, 2])
-    array = SystolicArray(make_design(rows, cols))
+    array = SystolicArray(compute_design(rows, cols))
 
     async def testbench(ctx: Any) -> None:
         for cycle in range(max(sums_out) + 1):
@@ -65,7 +65,7 @@ def test_tiles(rng: Random) -> None:
 def test_verilog_has_each_component_once_and_grows_with_the_edges() -> None:
     sizes = {}
     for size in (8, 32):
-        modules = convert(SystolicArray(make_design(size, size)), "array")
+        modules = convert(SystolicArray(compute_design(size, size)), "array")
         assert set(modules) == {"array", "array_row", "pe"}
         assert modules["array_row"].count("  pe pe_") == size
         assert modules["array"].count("  array_row row_") == size
@@ -77,7 +77,7 @@ def test_verilog_has_each_component_once_and_grows_with_the_edges() -> None:
 def test_extreme_products_do_not_overflow(value: int) -> None:
     """64 rows of the largest products, in 20 bits: 64 * 2**14 needs 21 and wraps around, 16 rows do not."""
     rows = 16
-    array = SystolicArray(make_design(rows, 1, 20))
+    array = SystolicArray(compute_design(rows, 1, 20))
 
     async def testbench(ctx: Any) -> None:
         for cycle in range(rows + array_cycles(rows, 1)):

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from accel.rtl.ram import Ram
 from accel.rtl.systolic.accumulators import Accumulators
 from accel.rtl.systolic.pe import PE
-from tests.test_rtl_compute import ACCUMULATOR_WORDS, make_design
-from tests.unit_bench import from_lanes, to_lanes
+from tests.benches.unit import from_lanes, to_lanes
+from tests.benches.unit_designs import ACCUMULATOR_WORDS, compute_design
 
 rngs = st.randoms(use_true_random=False)
 
@@ -91,7 +91,7 @@ def test_accumulators(rng: Random) -> None:
     """Tags and sums at random, no word again within MIN_TILE_CYCLES: words as in an array of numbers."""
     rng = Random(rng.getrandbits(32))
     cols = rng.randint(1, 4)
-    dut = Accumulators(make_design(1, cols))
+    dut = Accumulators(compute_design(1, cols))
     sums = np.zeros((2, ACCUMULATOR_WORDS, cols), np.int64)
     known = np.zeros((2, ACCUMULATOR_WORDS), bool)
 

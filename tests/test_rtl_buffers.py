@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from accel.commands import ACTIVATION_BANK
 from accel.rtl.buffers import READERS, WRITERS, ActivationBanks, Buffer, Codebook
-from tests.test_rtl_compute import ACTIVATION_WORDS, make_design
-from tests.unit_bench import from_lanes, read_all, to_lanes, write_all
+from tests.benches.unit import from_lanes, read_all, to_lanes, write_all
+from tests.benches.unit_designs import ACTIVATION_WORDS, compute_design
 
 
 def simulate(dut: Any, testbench: Any) -> None:
@@ -29,7 +29,7 @@ def test_activation_banks(rng: Random) -> None:
     """At most one reader and one writer a bank and cycle, any of them; data hold until the next read of the bank."""
     rng = Random(rng.getrandbits(32))  # too many numbers for Hypothesis
     rows = rng.randint(1, 5)
-    dut = ActivationBanks(make_design(rows, 1))
+    dut = ActivationBanks(compute_design(rows, 1))
     banks = np.zeros((2, ACTIVATION_WORDS, rows), np.int64)
     seen: dict[str, tuple[int, list[int]]] = {}  # reader -> bank and data that it must see
 
@@ -79,7 +79,7 @@ def test_buffer_of_wide_lanes() -> None:
 
 def test_codebook() -> None:
     """Every column looks up its own code; banks are apart."""
-    dut = Codebook(make_design(1, 3))
+    dut = Codebook(compute_design(1, 3))
     generator = np.random.default_rng(1)
     entries = generator.integers(0, 256, 512)
 

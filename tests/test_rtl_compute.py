@@ -19,29 +19,24 @@ from accel.latency import MIN_TILE_CYCLES
 from accel.rtl.buffers import ActivationBanks
 from accel.rtl.systolic.unit import ComputeUnit
 from accel.timing.compute import ComputeTiming
-from tests.unit_bench import Bench, Log, Offer, from_lanes, read_all, run_commands, simulate, to_lanes, write_all
-
-ACTIVATION_WORDS = 70  # of each bank
-WEIGHT_WORDS = 120
-ACCUMULATOR_WORDS = 32  # of each bank; a power of two, so that a write outside would hit another word
-
-
-def make_design(rows: int, cols: int, bits: int = 32) -> Design:
-    return Design.model_validate(
-        {
-            "name": "unit",
-            "array": {"rows": rows, "cols": cols},
-            "widths": {"accumulator": bits},
-            "buffers": {
-                "activation_bytes": max(64, 2 * ACTIVATION_WORDS * rows),
-                "weight_bytes": max(64, WEIGHT_WORDS * cols),
-                "accumulator_bytes": max(64, 8 * ACCUMULATOR_WORDS * cols),
-                "parameter_bytes": 1024,
-            },
-            "memory": {"axi_bits": 32, "latency_cycles": 1},
-            "clock_mhz": 100,
-        }
-    )
+from tests.benches.unit import (
+    Bench,
+    Log,
+    Offer,
+    draw_offers,
+    from_lanes,
+    read_all,
+    run_commands,
+    simulate,
+    to_lanes,
+    write_all,
+)
+from tests.benches.unit_designs import (
+    ACCUMULATOR_WORDS,
+    ACTIVATION_WORDS,
+    WEIGHT_WORDS,
+    compute_design,
+)
 
 
 @dataclass(frozen=True)
@@ -171,22 +166,6 @@ def _too_early(before: Compute, after: Compute) -> bool:
     )
 
 
-def draw_offers(rng: Random, commands: Sequence[Any]) -> list[Offer]:
-    """Mostly as fast as the sequencer pushes, sometimes late, sometimes waiting."""
-    offers, pushed, ready = [], -1, 0
-    for index, command in enumerate(commands):
-        pushed += rng.choice([1, 2, 2, 2, rng.randint(1, 60)])
-        waits = {}
-        if hasattr(command, "wait_load") and rng.random() < 0.4:
-            ready = max(ready, pushed + rng.randint(-5, 120))
-            names = [
-                name for name in ("wait_load", "wait_compute", "wait_post", "wait_store") if hasattr(command, name)
-            ]
-            waits = {name: 700 * index + rng.randint(1, 700) for name in rng.sample(names, rng.randint(1, 2))}
-        offers.append(Offer(replace(command, **waits), pushed, ready if waits else 0))
-    return offers
-
-
 def run(design: Design, contents: Contents, offers: Sequence[Offer]) -> tuple[Log, np.ndarray]:
     """Load the memories, run the commands, read the accumulators."""
     unit, banks = ComputeUnit(design), ActivationBanks(design)
@@ -228,7 +207,7 @@ def timed(design: Design, offers: Sequence[Offer]) -> Log:
 @settings(max_examples=40, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_values_cycles_and_events(rng: Random) -> None:
-    design = make_design(rng.randint(1, 6), rng.randint(1, 6), rng.choice([20, 25, 32]))
+    design = compute_design(rng.randint(1, 6), rng.randint(1, 6), rng.choice([20, 25, 32]))
     contents = draw_contents(rng, design)
     offers = draw_offers(rng, draw_commands(rng, design))
     log, sums = run(design, contents, offers)
@@ -241,7 +220,7 @@ def test_values_cycles_and_events(rng: Random) -> None:
 @pytest.mark.parametrize("pixels", [1, 4, 5, 6, 9])
 def test_commands_follow_without_bubbles(pixels: int) -> None:
     """One tile a command, and two: max(T, R, MIN_TILE_CYCLES) cycles a tile from the second command on."""
-    design = make_design(5, 2)
+    design = compute_design(5, 2)
     for tiles in (1, 2):
         offers = [Offer(Compute(out_w=pixels, groups=tiles, acc_addr=ACCUMULATOR_BANK * (k % 2)), k) for k in range(6)]
         offers.insert(0, Offer(ConfigCompute(in_w=9), -1))
@@ -252,7 +231,7 @@ def test_commands_follow_without_bubbles(pixels: int) -> None:
 
 
 def test_accumulation_in_alternating_banks_without_bubbles() -> None:
-    design = make_design(2, 2)
+    design = compute_design(2, 2)
     contents = draw_contents(Random(6), design)
     commands = [ConfigCompute(in_w=9)]
     commands += [Compute(out_w=6, acc_addr=ACCUMULATOR_BANK * (k % 2), accumulate=k > 1) for k in range(6)]
@@ -263,7 +242,7 @@ def test_accumulation_in_alternating_banks_without_bubbles() -> None:
 
 @pytest.mark.parametrize("name", ["wait_load", "wait_post", "wait_store"])
 def test_waits(name: str) -> None:
-    design = make_design(1, 1)
+    design = compute_design(1, 1)
     command = replace(Compute(), **{name: (1 << 20) - 1})
     log, _ = run(design, draw_contents(Random(5), design), [Offer(ConfigCompute(), -1), Offer(command, 0, 40)])
     assert log.pops == [0, 40]
@@ -271,7 +250,7 @@ def test_waits(name: str) -> None:
 
 @pytest.mark.parametrize("kernel", [1, 4])
 def test_short_arrays_keep_the_accumulators_distance(kernel: int) -> None:
-    design = make_design(1, 1)
+    design = compute_design(1, 1)
     config = ConfigCompute(kernel_w=kernel, in_w=9)
     offers = [Offer(config, -1), Offer(Compute(), 0), Offer(Compute(accumulate=1), 1)]
     contents = draw_contents(Random(2), design)
@@ -282,7 +261,7 @@ def test_short_arrays_keep_the_accumulators_distance(kernel: int) -> None:
 
 
 def test_a_write_outside_is_suppressed_and_flagged() -> None:
-    design = make_design(2, 3)
+    design = compute_design(2, 3)
     contents = draw_contents(Random(3), design)
     inside = Compute(out_w=2, acc_addr=ACCUMULATOR_WORDS - 2)
     outside = Compute(out_w=3, acc_addr=ACCUMULATOR_BANK + ACCUMULATOR_WORDS - 1)
@@ -295,7 +274,7 @@ def test_a_write_outside_is_suppressed_and_flagged() -> None:
 
 
 def test_halt_starts_nothing_and_writes_nothing() -> None:
-    design = make_design(3, 2)
+    design = compute_design(3, 2)
     contents = draw_contents(Random(4), design)
     unit, banks = ComputeUnit(design), ActivationBanks(design)
     bench = Bench(unit, {"banks": banks}, [(unit.r_act, banks.r_feed)])

@@ -10,7 +10,7 @@ import pytest
 
 from accel.design import Design, load
 from accel.rtl.emit import TOP, WAIVERS, verilog_text, waivers_text
-from tests.verilator_bench import environment
+from tests.benches.verilator import environment
 
 
 def sized(rows: int, cols: int, axi_bits: int = 64, **memory: int) -> Design:

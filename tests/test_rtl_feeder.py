@@ -17,8 +17,8 @@ from accel.commands import ACTIVATION_BANK, Compute, ConfigCompute
 from accel.latency import FEED_CYCLES, MIN_TILE_CYCLES
 from accel.rtl.buffers import ActivationBanks
 from accel.rtl.systolic.feeder import Feeder
-from tests.test_rtl_compute import ACTIVATION_WORDS, make_design
-from tests.unit_bench import from_lanes, to_lanes, write_all
+from tests.benches.unit import from_lanes, to_lanes, write_all
+from tests.benches.unit_designs import ACTIVATION_WORDS, compute_design
 
 
 class Fed(wiring.Component):
@@ -86,7 +86,7 @@ def test_words_tags_and_reads(rng: Random) -> None:
     """Weights are always there: every tile starts as early as it may, commands follow each other."""
     rng = Random(rng.getrandbits(32))
     rows, cols = rng.randint(1, 5), rng.randint(1, 3)
-    design = make_design(rows, cols)
+    design = compute_design(rows, cols)
     words = np.random.default_rng(rng.getrandbits(32)).integers(-128, 128, (2, ACTIVATION_WORDS, rows))
     commands = [command for _ in range(rng.randint(1, 3)) for command in draw(rng, rows, cols)]
     config, expected = ConfigCompute(), []

@@ -17,8 +17,8 @@ from accel.events import Event
 from accel.layout import stride_bytes, target_depth, word_bytes
 from accel.rtl.loader import Loader
 from accel.timing.load import LoadTiming
-from tests.axi_bench import BASE, Bench, ReadMemory
-from tests.draw import with_memory
+from tests.benches.axi import BASE, Bench, ReadMemory
+from tests.benches.draw import with_memory
 
 DRAM_BYTES = 24576
 # rows, cols, lanes, AXI bits, beats of a burst, bursts in flight

@@ -26,8 +26,8 @@ from accel.rtl.loader import Loader
 from accel.rtl.sequencer import Sequencer
 from accel.rtl.storer import Storer
 from accel.timing.recurrence import time_commands
-from tests.axi_bench import BASE, Bench, ReadMemory, WriteMemory
-from tests.draw import with_memory
+from tests.benches.axi import BASE, Bench, ReadMemory, WriteMemory
+from tests.benches.draw import with_memory
 
 DRAM_BYTES = 8192
 BITS = [32, 64, 256, 512]

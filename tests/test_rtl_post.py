@@ -23,33 +23,20 @@ from accel.rtl.buffers import ActivationBanks, Buffer
 from accel.rtl.ports import read_port
 from accel.rtl.post import PostUnit
 from accel.timing.post import PostTiming
-from tests.test_rtl_compute import draw_offers
-from tests.unit_bench import Bench, Log, Offer, from_lanes, read_all, run_commands, simulate, to_lanes, write_all
-
-HALF = 32  # words of an activation bank that commands read, before those that they write (swapped by a configuration)
-SUMS = 40  # of each bank
-RECORDS = 8
-
-
-def make_design(chunks_in: int, chunks_out: int, lanes: int, bits: int = 32) -> Design:
-    """A design with C = chunks_in * lanes and R = chunks_out * lanes."""
-    rows, cols = chunks_out * lanes, chunks_in * lanes
-    return Design.model_validate(
-        {
-            "name": "unit",
-            "array": {"rows": rows, "cols": cols},
-            "widths": {"accumulator": bits},
-            "buffers": {
-                "activation_bytes": 2 * 2 * HALF * rows,
-                "weight_bytes": 1024,
-                "accumulator_bytes": 8 * SUMS * cols,
-                "parameter_bytes": RECORDS * 8 * lanes,
-            },
-            "post_lanes": lanes,
-            "memory": {"axi_bits": 32, "latency_cycles": 1},
-            "clock_mhz": 100,
-        }
-    )
+from tests.benches.unit import (
+    Bench,
+    Log,
+    Offer,
+    draw_offers,
+    from_lanes,
+    read_all,
+    round_shift,
+    run_commands,
+    simulate,
+    to_lanes,
+    write_all,
+)
+from tests.benches.unit_designs import HALF, RECORDS, SUMS, post_design
 
 
 class Sums(wiring.Component):
@@ -92,10 +79,6 @@ def draw_contents(rng: Random, design: Design) -> Contents:
         generator.integers(-limit, limit, (2, SUMS, design.cols)),
         records,
     )
-
-
-def round_shift(value: int, shift: int) -> int:
-    return (value + (1 << shift - 1) >> shift) if shift else value
 
 
 def expected(design: Design, contents: Contents, commands: Sequence[Post | ConfigPost]) -> np.ndarray:
@@ -246,7 +229,7 @@ def timed(design: Design, offers: Sequence[Offer]) -> Log:
 @settings(max_examples=60, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_values_cycles_and_events(rng: Random) -> None:
-    design = make_design(rng.randint(1, 3), rng.randint(1, 3), rng.randint(1, 3), rng.choice([20, 32, 32]))
+    design = post_design(rng.randint(1, 3), rng.randint(1, 3), rng.randint(1, 3), rng.choice([20, 32, 32]))
     contents = draw_contents(rng, design)
     offers = draw_offers(rng, draw_commands(rng, design))
     log, activations = run(design, contents, offers)
@@ -258,14 +241,14 @@ def test_values_cycles_and_events(rng: Random) -> None:
 
 @pytest.mark.parametrize("name", ["wait_load", "wait_compute", "wait_store"])
 def test_waits(name: str) -> None:
-    design = make_design(1, 1, 1)
+    design = post_design(1, 1, 1)
     command = replace(Post(dst_addr=HALF), **{name: (1 << 20) - 1})
     log, _ = run(design, draw_contents(Random(5), design), [Offer(ConfigPost(), -1), Offer(command, 0, 40)])
     assert log.pops == [0, 40]
 
 
 def test_one_element_a_cycle_and_no_drain_between_commands() -> None:
-    design = make_design(2, 1, 2)
+    design = post_design(2, 1, 2)
     command = Post(out_h=3, out_w=4, chunks=2, dst_addr=HALF)
     offers = [Offer(ConfigPost(in_h=3, in_w=4), -1)] + [Offer(command, k) for k in range(4)]
     log, _ = run(design, draw_contents(Random(1), design), offers)
@@ -275,7 +258,7 @@ def test_one_element_a_cycle_and_no_drain_between_commands() -> None:
 
 def test_a_configuration_waits_for_the_pipeline_and_sees_what_was_written() -> None:
     """A POST that reads what the one before wrote: a configuration between them is enough."""
-    design = make_design(1, 1, 2)
+    design = post_design(1, 1, 2)
     contents = draw_contents(Random(2), design)
     config = ConfigPost(in_w=4, uniform_multiplier=3, uniform_shift=1)
     first = Post(out_w=4, uniform=1, from_activation=1, dst_addr=HALF)
@@ -287,7 +270,7 @@ def test_a_configuration_waits_for_the_pipeline_and_sees_what_was_written() -> N
 
 
 def test_a_write_outside_is_suppressed_and_flagged() -> None:
-    design = make_design(1, 2, 1)
+    design = post_design(1, 2, 1)
     contents = draw_contents(Random(3), design)
     config = ConfigPost(in_w=9)
     outside = Post(out_w=3, dst_addr=ACTIVATION_BANK + 2 * HALF - 1, dst_chunk=1)
@@ -299,7 +282,7 @@ def test_a_write_outside_is_suppressed_and_flagged() -> None:
 
 
 def test_halt_starts_nothing_and_writes_nothing() -> None:
-    design = make_design(1, 1, 2)
+    design = post_design(1, 1, 2)
     contents = draw_contents(Random(4), design)
     commands = [ConfigPost(in_w=9), Post(out_w=8, dst_addr=HALF), Post(out_w=8, dst_addr=HALF + 20)]
     offers = [Offer(c, k) for k, c in enumerate(commands)]

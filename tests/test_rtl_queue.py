@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.rtl.fifo import CommandQueue
-from tests.axi_bench import Bench
+from tests.benches.axi import Bench
 
 
 @cache

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.rtl.requantise import Requantise
-from tests.test_rtl_post import round_shift
+from tests.benches.unit import round_shift
 
 LATENCY = 4
 INT32 = (-(1 << 31), -1, 0, 1, (1 << 31) - 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import cache
 from random import Random
 
@@ -27,42 +27,22 @@ from accel.commands import (
     decode,
     used_bits,
 )
-from accel.design import Design
 from accel.latency import SEQUENCER_INTERVAL
 from accel.layout import beats
 from accel.rtl.sequencer import Sequencer
-from tests.axi_bench import Bench
+from tests.benches.axi import Bench
+from tests.benches.legal import BAD, CONFIGURATION, draw_legal
+from tests.benches.unit_designs import sequencer_design
 
 UNIT_OF = {Load: "load", ConfigCompute: "compute", Compute: "compute", ConfigPost: "post", Post: "post", Store: "store"}
 UNITS = ("load", "compute", "post", "store")
 COUNTED = (Load, Compute, Post, Store)
 FIRST = 6  # commands of the first fetch in these tests
-CONFIGURATION: list[Command] = [ConfigCompute(), ConfigPost()]  # what COMPUTE and POST need before them
-
-
-@cache
-def design_of(bits: int = 64) -> Design:
-    return Design.model_validate(
-        {
-            "name": "sequencer",
-            "array": {"rows": 12, "cols": 6},
-            "buffers": {
-                "activation_bytes": 4096,
-                "weight_bytes": 4096,
-                "accumulator_bytes": 4096,
-                "parameter_bytes": 4096,
-                "program_commands": 8,
-            },
-            "post_lanes": 3,
-            "memory": {"axi_bits": bits, "latency_cycles": 20},
-            "clock_mhz": 100,
-        }
-    )
 
 
 @cache
 def bench_of(bits: int = 64) -> Bench:
-    return Bench(Sequencer(design_of(bits)))
+    return Bench(Sequencer(sequencer_design(bits)))
 
 
 class Run:
@@ -114,27 +94,6 @@ class Run:
             ctx.set(unit.halt, halt)
 
 
-def draw_legal(rng: Random, kind: type[Command]) -> Command:
-    """Any command of this kind that the sequencer of `design_of` lets pass."""
-    values = {}
-    for f in fields(kind):
-        bits, signed = f.metadata["bits"], f.metadata["signed"]
-        low = -(1 << bits - 1) if signed else 1
-        values[f.name] = rng.randint(low, (1 << bits - signed) - 1)
-    if kind is Load:
-        run = rng.randint(1, 12)
-        values |= {"target": rng.randint(0, 4), "window": 0, "run": run, "lane": rng.randint(0, 12 - run)}
-        values["window"] = rng.randint(0, 1) if values["target"] == 0 else 0
-    if kind in (Load, Store):
-        values["dram_addr"] &= ~63
-        values["dram_pitch"] &= ~63
-    if kind is Compute:
-        values |= {"weight_bits": rng.randint(1, 8), "rows_last": rng.randint(1, 12), "cols_last": rng.randint(1, 6)}
-    if kind is Post:
-        values |= {"src_chunk": rng.randint(0, 3), "dst_chunk": rng.randint(0, 3)}
-    return kind(**values)
-
-
 @settings(max_examples=25, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_order_and_cycles_of_dispatch(rng: Random) -> None:
@@ -166,7 +125,7 @@ def test_order_and_cycles_of_dispatch(rng: Random) -> None:
             counted.append((at, unit))
         taken.append(at)
     run = Run([c.encode() for c in commands], written, ready, complete, cycles=max(at, complete) + 3)
-    fetch = Load(dram_addr=4096, target=Target.PROGRAM, row_beats=beats(design_of(), Target.PROGRAM, FIRST))
+    fetch = Load(dram_addr=4096, target=Target.PROGRAM, row_beats=beats(sequencer_design(), Target.PROGRAM, FIRST))
     assert run.pushes == [(1, "load", fetch), *expected]
     assert run.counted == [(1, "load"), *counted]
     assert run.events == len(expected) + 1
@@ -178,7 +137,7 @@ def test_order_and_cycles_of_dispatch(rng: Random) -> None:
 @pytest.mark.parametrize("count", [1, 7, 8])
 def test_the_first_fetch_brings_whole_beats(bits: int, count: int) -> None:
     run = Run([], [], bits=bits, count=count, cycles=4)
-    row_beats = beats(design_of(bits), Target.PROGRAM, count)
+    row_beats = beats(sequencer_design(bits), Target.PROGRAM, count)
     assert run.pushes == [(1, "load", Load(dram_addr=4096, target=Target.PROGRAM, row_beats=row_beats))]
 
 
@@ -208,36 +167,6 @@ def test_a_bit_above_the_last_field_is_an_error(kind: type[Command]) -> None:
     for bit in (used_bits(kind), 255):
         if bit < 256:
             assert error_of((word | 1 << bit).to_bytes(32, "little")) == ErrorCode.FIELD
-
-
-WINDOW = Load(window=1, run=5, lane=7, step=1, row_words=1)
-BAD = [
-    *((Load(), {name: 0}) for name in ("row_beats", "rows")),
-    (Load(), {"target": 5}),
-    (Load(), {"target": 7}),
-    (Load(), {"dram_addr": 4}),
-    (Load(), {"dram_pitch": 12}),
-    *((WINDOW, {name: 0}) for name in ("run", "step", "row_words")),
-    (WINDOW, {"target": 1}),
-    (WINDOW, {"lane": 8}),
-    (WINDOW, {"run": 6}),
-    (WINDOW, {"run": 127, "lane": 63}),
-    *(
-        (ConfigCompute(), {name: 0})
-        for name in ("stride_x", "stride_y", "dilation_x", "dilation_y", "kernel_h", "kernel_w", "in_h", "in_w")
-    ),
-    *((Compute(), {name: 0}) for name in ("out_h", "out_w", "groups", "n_tiles", "weight_bits")),
-    (Compute(), {"weight_bits": 9}),
-    *((Compute(), {"rows_last": value}) for value in (0, 13)),
-    *((Compute(), {"cols_last": value}) for value in (0, 7)),
-    *((ConfigPost(), {name: 0}) for name in ("win_h", "win_w", "stride_y", "stride_x", "in_h", "in_w")),
-    *((Post(), {name: 0}) for name in ("out_h", "out_w", "chunks")),
-    (Post(), {"src_chunk": 4}),
-    (Post(), {"dst_chunk": 4}),
-    *((Store(), {name: 0}) for name in ("row_words", "rows")),
-    (Store(), {"dram_addr": 4}),
-    (Store(), {"dram_pitch": 4}),
-]
 
 
 @pytest.mark.parametrize(("good", "change"), BAD, ids=lambda v: type(v).__name__ if isinstance(v, Command) else str(v))

@@ -18,8 +18,8 @@ from accel.events import Event
 from accel.layout import beats, words_to_dram
 from accel.rtl.storer import Storer
 from accel.timing.store import StoreTiming
-from tests.axi_bench import BASE, Bench, WriteMemory
-from tests.draw import with_memory
+from tests.benches.axi import BASE, Bench, WriteMemory
+from tests.benches.draw import with_memory
 
 DRAM_BYTES = 16384
 BANK_WORDS = 120

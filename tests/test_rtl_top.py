@@ -32,8 +32,8 @@ from accel.latency import SEQUENCER_INTERVAL
 from accel.legal import IllegalCommandError, check
 from accel.models.reference.int8 import run
 from accel.timing.recurrence import time_program
-from tests.draw import draw_network
-from tests.verilator_bench import Built, Case, Outcome, case_of
+from tests.benches.draw import draw_network
+from tests.benches.verilator import Built, Case, Outcome, case_of
 
 pytestmark = pytest.mark.rtl
 WATCHDOG = 3000

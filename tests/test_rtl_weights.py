@@ -14,8 +14,8 @@ from accel.commands import Compute, ConfigCompute
 from accel.latency import FEED_CYCLES
 from accel.layout import pack_weight_columns
 from accel.rtl.systolic.weights import WeightIssue
-from tests.test_rtl_compute import WEIGHT_WORDS, make_design
-from tests.unit_bench import from_lanes, to_lanes, write_all
+from tests.benches.unit import from_lanes, to_lanes, write_all
+from tests.benches.unit_designs import WEIGHT_WORDS, compute_design
 
 
 def bits_of(command: Compute | ConfigCompute) -> int:
@@ -26,7 +26,7 @@ def bits_of(command: Compute | ConfigCompute) -> int:
 @given(st.randoms(use_true_random=False))
 def test_rows_come_out_as_packed(rng: Random) -> None:
     """Commands one after the other; the feeder starts tiles at once or later."""
-    design = make_design(rng.randint(1, 6), rng.randint(1, 5))
+    design = compute_design(rng.randint(1, 6), rng.randint(1, 5))
     generator = np.random.default_rng(rng.getrandbits(32))
     codebook = generator.integers(-128, 128, 512)
     config = ConfigCompute(kernel_h=rng.randint(1, 2), kernel_w=rng.randint(1, 2))

@@ -18,8 +18,8 @@ from accel.commands import Compute, ConfigCompute
 from accel.events import Event
 from accel.latency import ACC_CYCLES, FEED_CYCLES, MIN_TILE_CYCLES, array_cycles
 from accel.timing.compute import ComputeTiming, inside_pairs
-from tests.test_rtl_compute import draw_offers, make_design
-from tests.unit_bench import Offer
+from tests.benches.unit import Offer, draw_offers
+from tests.benches.unit_designs import compute_design
 
 
 def walk(rows: int, cols: int, offers: Sequence[Offer]) -> list[tuple[int, int]]:
@@ -64,7 +64,7 @@ def test_closed_form_is_the_walk_over_tiles(rng: Random) -> None:
             commands.append(ConfigCompute(kernel_h=rng.randint(1, 3), kernel_w=rng.randint(1, 3)))
         commands.append(draw_command(rng))
     offers = draw_offers(rng, commands)
-    timing = ComputeTiming(make_design(rows, cols))
+    timing = ComputeTiming(compute_design(rows, cols))
     steps = [timing.step(offer.command, offer.pushed, offer.ready) for offer in offers]
     found = [(s.pop, s.complete) for s, c in zip(steps, commands, strict=True) if isinstance(c, Compute)]
     assert found == walk(rows, cols, offers)
@@ -85,7 +85,7 @@ def test_inside_pairs(start: int, dilation: int, taps: int, stride: int, count: 
 
 
 def test_every_streamed_cycle_is_done_or_gated() -> None:
-    design = make_design(7, 5)
+    design = compute_design(7, 5)
     timing = ComputeTiming(design)
     timing.step(ConfigCompute(kernel_h=3, kernel_w=2), 0, 0)
     events = timing.step(Compute(out_h=4, out_w=6, groups=3, n_tiles=2, rows_last=2, cols_last=4), 1, 0).events
@@ -97,7 +97,7 @@ def test_every_streamed_cycle_is_done_or_gated() -> None:
 
 def test_cost_does_not_grow_with_the_work() -> None:
     """2**24 tiles of 2**24 pixels take as long to time as one."""
-    timing = ComputeTiming(make_design(8, 8))
+    timing = ComputeTiming(compute_design(8, 8))
     before = time.perf_counter()
     step = timing.step(Compute(out_h=4095, out_w=4095, groups=16383, n_tiles=1023), 0, 0)
     assert time.perf_counter() - before < 0.1

@@ -9,7 +9,7 @@ from accel.design import load
 from accel.events import Event
 from accel.layout import words_per_beat
 from accel.timing.load import LoadTiming
-from tests.draw import with_memory
+from tests.benches.draw import with_memory
 
 NANO = with_memory(load("nano"), 20, 1)
 BURST = NANO.memory.burst_beats

@@ -8,7 +8,7 @@ from accel.events import Event
 from accel.latency import STORE_READ_CYCLES
 from accel.layout import beats, words_per_beat
 from accel.timing.store import StoreTiming
-from tests.draw import with_memory
+from tests.benches.draw import with_memory
 
 NANO = with_memory(load("nano"), 20, 1)
 

@@ -26,8 +26,8 @@ from accel.models.reference.int8 import run
 from accel.models.window import Window
 from accel.rtl.emit import verilog_text
 from accel.sim.result import simulate
+from tests.benches.verilator import Built, case_of
 from tests.benchmarks.limits import report_missed
-from tests.verilator_bench import Built, case_of
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """One cross-check: a network on a design, in the integer reference, the simulator and the emitted Verilog.
 
-`python -m tests.cross FILE` runs again what a failing test has saved.
+`python -m tests.benches.cross FILE` runs again what a failing test has saved.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from accel.models.integers.network import IntegerNetwork
 from accel.models.reference.int8 import run
 from accel.program import Program
 from accel.timing.recurrence import time_program
-from tests.verilator_bench import Built, Outcome, case_of
+from tests.benches.verilator import Built, Outcome, case_of
 
 FAILURES = Path("accel-out") / "failures"
 
@@ -35,7 +35,7 @@ class Trial:
     stall_seed: int
 
     def save(self) -> Path:
-        """Keep the trial for `python -m tests.cross`."""
+        """Keep the trial for `python -m tests.benches.cross`."""
         FAILURES.mkdir(parents=True, exist_ok=True)
         path = FAILURES / f"{self.design.name}.trial"
         path.write_bytes(pickle.dumps(self))
@@ -52,7 +52,7 @@ def check(built: Built, trial: Trial, program: Program) -> None:
         cases = [steady, case_of(program, trial.codes, 1 + trial.stall_seed), steady]
         compare(program, trial, built.run(cases))
     except (AssertionError, RuntimeError) as error:
-        raise AssertionError(f"{error}\nrun it again: python -m tests.cross {trial.save()}") from error
+        raise AssertionError(f"{error}\nrun it again: python -m tests.benches.cross {trial.save()}") from error
 
 
 def compare(program: Program, trial: Trial, outcomes: list[Outcome]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Any
 
 from amaranth.hdl import Module, Signal
@@ -144,3 +145,23 @@ def to_lanes(word: int, lanes: int, bits: int = 8) -> list[int]:
 def from_lanes(values: Sequence[int], bits: int = 8) -> int:
     """A word from its lanes."""
     return sum((int(value) & (1 << bits) - 1) << bits * k for k, value in enumerate(values))
+
+
+def draw_offers(rng: Random, commands: Sequence[Any]) -> list[Offer]:
+    """Mostly as fast as the sequencer pushes, sometimes late, sometimes waiting."""
+    offers, pushed, ready = [], -1, 0
+    for index, command in enumerate(commands):
+        pushed += rng.choice([1, 2, 2, 2, rng.randint(1, 60)])
+        waits = {}
+        if hasattr(command, "wait_load") and rng.random() < 0.4:
+            ready = max(ready, pushed + rng.randint(-5, 120))
+            names = [
+                name for name in ("wait_load", "wait_compute", "wait_post", "wait_store") if hasattr(command, name)
+            ]
+            waits = {name: 700 * index + rng.randint(1, 700) for name in rng.sample(names, rng.randint(1, 2))}
+        offers.append(Offer(replace(command, **waits), pushed, ready if waits else 0))
+    return offers
+
+
+def round_shift(value: int, shift: int) -> int:
+    return (value + (1 << shift - 1) >> shift) if shift else value

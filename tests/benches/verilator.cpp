@@ -4,7 +4,7 @@
 //
 // CASE: the fields of Case, 8 bytes each, little-endian, then `memory_bytes` bytes of DRAM. OUT: the fields of Outcome,
 // the counters, then the DRAM after the run. All cases run one after the other on the same hardware, which is reset once
-// only: each run must find the machine as the first one did. tests/verilator_bench.py writes and reads these files.
+// only: each run must find the machine as the first one did. tests/benches/verilator.py writes and reads these files.
 //
 // The memory is that of docs/architecture.md, "Timing contract"; with `stall_seed` every handshake waits at random. Broken
 // protocol (a burst that crosses 4 KiB or leaves the memory, an offer that changes) ends the program with status 1.

@@ -19,7 +19,7 @@ from accel.events import Event
 from accel.program import Program
 from accel.rtl.emit import TOP, verilog_text
 
-BENCH = Path(__file__).parent / "verilator" / "bench.cpp"
+BENCH = Path(__file__).parent / "verilator.cpp"
 DRAM_BASE = 0x7654_3000
 NEVER = (1 << 64) - 1
 OUTCOME_FIELDS = 7
@@ -43,7 +43,7 @@ class Case:
     dram_base: int = DRAM_BASE
 
     def encode(self) -> bytes:
-        """The file that bench.cpp reads."""
+        """The file that verilator.cpp reads."""
         size = len(self.memory) if self.dram_size is None else self.dram_size
         header = [
             self.dram_base, size, self.program_offset, self.program_count, self.latency_cycles,

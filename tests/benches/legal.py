@@ -1,0 +1,59 @@
+"""Commands that are legal on `sequencer_design`, and legal ones with the change that makes them illegal."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from random import Random
+
+from accel.commands import Command, Compute, ConfigCompute, ConfigPost, Load, Post, Store
+
+CONFIGURATION: list[Command] = [ConfigCompute(), ConfigPost()]  # what COMPUTE and POST need before them
+WINDOW = Load(window=1, run=5, lane=7, step=1, row_words=1)
+BAD = [
+    *((Load(), {name: 0}) for name in ("row_beats", "rows")),
+    (Load(), {"target": 5}),
+    (Load(), {"target": 7}),
+    (Load(), {"dram_addr": 4}),
+    (Load(), {"dram_pitch": 12}),
+    *((WINDOW, {name: 0}) for name in ("run", "step", "row_words")),
+    (WINDOW, {"target": 1}),
+    (WINDOW, {"lane": 8}),
+    (WINDOW, {"run": 6}),
+    (WINDOW, {"run": 127, "lane": 63}),
+    *(
+        (ConfigCompute(), {name: 0})
+        for name in ("stride_x", "stride_y", "dilation_x", "dilation_y", "kernel_h", "kernel_w", "in_h", "in_w")
+    ),
+    *((Compute(), {name: 0}) for name in ("out_h", "out_w", "groups", "n_tiles", "weight_bits")),
+    (Compute(), {"weight_bits": 9}),
+    *((Compute(), {"rows_last": value}) for value in (0, 13)),
+    *((Compute(), {"cols_last": value}) for value in (0, 7)),
+    *((ConfigPost(), {name: 0}) for name in ("win_h", "win_w", "stride_y", "stride_x", "in_h", "in_w")),
+    *((Post(), {name: 0}) for name in ("out_h", "out_w", "chunks")),
+    (Post(), {"src_chunk": 4}),
+    (Post(), {"dst_chunk": 4}),
+    *((Store(), {name: 0}) for name in ("row_words", "rows")),
+    (Store(), {"dram_addr": 4}),
+    (Store(), {"dram_pitch": 4}),
+]
+
+
+def draw_legal(rng: Random, kind: type[Command]) -> Command:
+    """Any command of this kind that the sequencer of `sequencer_design` lets pass."""
+    values = {}
+    for f in fields(kind):
+        bits, signed = f.metadata["bits"], f.metadata["signed"]
+        low = -(1 << bits - 1) if signed else 1
+        values[f.name] = rng.randint(low, (1 << bits - signed) - 1)
+    if kind is Load:
+        run = rng.randint(1, 12)
+        values |= {"target": rng.randint(0, 4), "window": 0, "run": run, "lane": rng.randint(0, 12 - run)}
+        values["window"] = rng.randint(0, 1) if values["target"] == 0 else 0
+    if kind in (Load, Store):
+        values["dram_addr"] &= ~63
+        values["dram_pitch"] &= ~63
+    if kind is Compute:
+        values |= {"weight_bits": rng.randint(1, 8), "rows_last": rng.randint(1, 12), "cols_last": rng.randint(1, 6)}
+    if kind is Post:
+        values |= {"src_chunk": rng.randint(0, 3), "dst_chunk": rng.randint(0, 3)}
+    return kind(**values)

@@ -1,0 +1,75 @@
+"""The designs in front of which the units are tested: small memories of known numbers of words."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from accel.design import Design
+
+# memories of `compute_design`, in words
+ACTIVATION_WORDS = 70  # of each bank
+WEIGHT_WORDS = 120
+ACCUMULATOR_WORDS = 32  # of each bank; a power of two, so that a write outside would hit another word
+# memories of `post_design`
+HALF = 32  # words of an activation bank that commands read, before those that they write (swapped by a configuration)
+SUMS = 40  # of each bank
+RECORDS = 8
+
+
+def compute_design(rows: int, cols: int, bits: int = 32) -> Design:
+    return Design.model_validate(
+        {
+            "name": "unit",
+            "array": {"rows": rows, "cols": cols},
+            "widths": {"accumulator": bits},
+            "buffers": {
+                "activation_bytes": max(64, 2 * ACTIVATION_WORDS * rows),
+                "weight_bytes": max(64, WEIGHT_WORDS * cols),
+                "accumulator_bytes": max(64, 8 * ACCUMULATOR_WORDS * cols),
+                "parameter_bytes": 1024,
+            },
+            "memory": {"axi_bits": 32, "latency_cycles": 1},
+            "clock_mhz": 100,
+        }
+    )
+
+
+def post_design(chunks_in: int, chunks_out: int, lanes: int, bits: int = 32) -> Design:
+    """A design with C = chunks_in * lanes and R = chunks_out * lanes."""
+    rows, cols = chunks_out * lanes, chunks_in * lanes
+    return Design.model_validate(
+        {
+            "name": "unit",
+            "array": {"rows": rows, "cols": cols},
+            "widths": {"accumulator": bits},
+            "buffers": {
+                "activation_bytes": 2 * 2 * HALF * rows,
+                "weight_bytes": 1024,
+                "accumulator_bytes": 8 * SUMS * cols,
+                "parameter_bytes": RECORDS * 8 * lanes,
+            },
+            "post_lanes": lanes,
+            "memory": {"axi_bits": 32, "latency_cycles": 1},
+            "clock_mhz": 100,
+        }
+    )
+
+
+@cache
+def sequencer_design(bits: int = 64) -> Design:
+    return Design.model_validate(
+        {
+            "name": "sequencer",
+            "array": {"rows": 12, "cols": 6},
+            "buffers": {
+                "activation_bytes": 4096,
+                "weight_bytes": 4096,
+                "accumulator_bytes": 4096,
+                "parameter_bytes": 4096,
+                "program_commands": 8,
+            },
+            "post_lanes": 3,
+            "memory": {"axi_bits": bits, "latency_cycles": 20},
+            "clock_mhz": 100,
+        }
+    )
