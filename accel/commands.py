@@ -21,13 +21,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 COMMAND_BYTES = 32
 OPCODE_BITS = 4
 WAIT_BITS = 20
-ACTIVATION_BANK = 1 << 19
-ACCUMULATOR_BANK = 1 << 14
 
 
 class Opcode(IntEnum):
@@ -95,11 +93,10 @@ class Command:
     OPCODE: ClassVar[Opcode]
 
     def __post_init__(self) -> None:
-        for f in fields(self):
-            bits, signed, value = f.metadata["bits"], f.metadata["signed"], getattr(self, f.name)
-            low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
-            if not low <= value <= high:
-                raise ValueError(f"{type(self).__name__}.{f.name} must be {low}..{high}, not {value}")
+        values = self.__dict__
+        for name, low, high in _ranges(type(self)):
+            if not low <= values[name] <= high:
+                raise ValueError(f"{type(self).__name__}.{name} must be {low}..{high}, not {values[name]}")
 
     def encode(self) -> bytes:
         """The 32 bytes that DRAM holds."""
@@ -108,6 +105,36 @@ class Command:
             word |= (int(getattr(self, f.name)) & (1 << f.metadata["bits"]) - 1) << at
             at += f.metadata["bits"]
         return word.to_bytes(COMMAND_BYTES, "little")
+
+
+_known_ranges: dict[type[Command], tuple[tuple[str, int, int], ...]] = {}
+
+
+def _ranges(command: type[Command]) -> tuple[tuple[str, int, int], ...]:
+    """Name, smallest and largest value of each field."""
+    if command not in _known_ranges:
+        found = []
+        for f in fields(command):
+            bits, signed = f.metadata["bits"], f.metadata["signed"]
+            low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+            found.append((f.name, low, high))
+        _known_ranges[command] = tuple(found)
+    return _known_ranges[command]
+
+
+def least(command: type[Command], name: str) -> int:
+    """The smallest value that a field holds."""
+    return next(low for field_name, low, _ in _ranges(command) if field_name == name)
+
+
+def most(command: type[Command], name: str) -> int:
+    """The largest value that a field holds: where every limit of compiler and hardware comes from."""
+    return next(high for field_name, _, high in _ranges(command) if field_name == name)
+
+
+def field_bits(command: type[Command], name: str) -> int:
+    """Bits of a field."""
+    return (most(command, name) - least(command, name)).bit_length()
 
 
 @dataclass(frozen=True)
@@ -299,7 +326,10 @@ class Nop(Command):
 COMMANDS: dict[Opcode, type[Command]] = {
     c.OPCODE: c for c in (Load, ConfigCompute, Compute, ConfigPost, Post, Store, End, Nop)
 }
-C = TypeVar("C", bound=Command)
+
+# Words from one bank to the next: the highest bit of an address is the bank.
+ACTIVATION_BANK = (most(Store, "src_addr") + 1) // 2
+ACCUMULATOR_BANK = (most(Compute, "acc_addr") + 1) // 2
 
 
 def used_bits(command: type[Command]) -> int:

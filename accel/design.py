@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
+from accel import memories
 from accel.models import yaml_text
 from accel.models.errors import InputError
 
@@ -47,7 +48,7 @@ class Buffers(_Section):
     weight_bytes: int = Field(ge=64, le=1 << 24)
     accumulator_bytes: int = Field(ge=64, le=1 << 22)
     parameter_bytes: int = Field(ge=64, le=1 << 20)
-    program_commands: int = Field(default=64, ge=8, le=1024)
+    program_commands: int = Field(default=64, ge=8, le=memories.LARGEST_PROGRAM)
 
 
 class Memory(_Section):
@@ -96,16 +97,12 @@ class Design(_Section):
             raise ValueError(
                 f"post_lanes must divide array.rows {self.array.rows} and array.cols {self.array.cols}, not {lanes}"
             )
-        for what, words, limit in (
-            ("activation_bytes", self.activation_words, 1 << 19),
-            ("weight_bytes", self.weight_words, 1 << 18),
-            ("accumulator_bytes", self.accumulator_words, 1 << 14),
-            ("parameter_bytes", self.parameter_words, 1 << 14),
-        ):
-            if not 2 <= words <= limit:
+        for memory in (memories.ACTIVATION, memories.WEIGHT, memories.ACCUMULATOR, memories.PARAMETER):
+            words = memory.words(self)
+            if not 2 <= words <= memory.bank_words:
                 raise ValueError(
-                    f"buffers.{what} must hold 2..{limit} words (per bank), not {words}: "
-                    f"it is {getattr(self.buffers, what)} bytes"
+                    f"buffers.{memory.buffer} must hold 2..{memory.bank_words} words (per bank), not {words}: "
+                    f"it is {getattr(self.buffers, str(memory.buffer))} bytes"
                 )
         return self
 
@@ -139,22 +136,22 @@ class Design(_Section):
     @property
     def activation_words(self) -> int:
         """Words of R bytes in one of the two activation banks."""
-        return self.buffers.activation_bytes // 2 // self.rows
+        return memories.ACTIVATION.words(self)
 
     @property
     def weight_words(self) -> int:
         """Words of C bytes in the weight buffer."""
-        return self.buffers.weight_bytes // self.cols
+        return memories.WEIGHT.words(self)
 
     @property
     def accumulator_words(self) -> int:
         """Words of C sums (4 bytes each) in one of the two accumulator banks."""
-        return self.buffers.accumulator_bytes // 2 // (4 * self.cols)
+        return memories.ACCUMULATOR.words(self)
 
     @property
     def parameter_words(self) -> int:
         """Words of P records (8 bytes each) in the parameter buffer."""
-        return self.buffers.parameter_bytes // (8 * self.lanes)
+        return memories.PARAMETER.words(self)
 
     def to_yaml(self) -> str:
         """The design as YAML, which `load` reads back to an equal value."""

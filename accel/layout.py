@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.commands import COMMAND_BYTES, Target
+from accel.commands import Target
 from accel.design import Design
+from accel.memories import BY_TARGET
 
 
 def stride_bytes(word_bytes: int, beat_bytes: int) -> int:
@@ -24,24 +25,12 @@ def stride_bytes(word_bytes: int, beat_bytes: int) -> int:
 
 def word_bytes(design: Design, target: Target) -> int:
     """Bytes of one word of a LOAD target."""
-    return {
-        Target.ACTIVATION: design.rows,
-        Target.WEIGHT: design.cols,
-        Target.PARAMETER: 8 * design.lanes,
-        Target.CODEBOOK: 1,
-        Target.PROGRAM: COMMAND_BYTES,
-    }[target]
+    return BY_TARGET[target].word_bytes(design)
 
 
 def target_depth(design: Design, target: Target) -> int:
-    """Words that a LOAD target holds (of one bank, for activations); the codebook has two banks of 256 entries."""
-    return {
-        Target.ACTIVATION: design.activation_words,
-        Target.WEIGHT: design.weight_words,
-        Target.PARAMETER: design.parameter_words,
-        Target.CODEBOOK: 512,
-        Target.PROGRAM: design.buffers.program_commands,
-    }[target]
+    """Words that a LOAD target holds (of one bank, for activations)."""
+    return BY_TARGET[target].words(design)
 
 
 def words_per_beat(design: Design, target: Target) -> int:

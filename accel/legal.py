@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from accel.commands import Command, Compute, ConfigCompute, ConfigPost, End, Load, Nop, Post, Store, Target
 from accel.design import Design
+from accel.program import bound
+from accel.units import UNITS
 
 
 class Rule(NamedTuple):
@@ -75,22 +77,20 @@ RULES: dict[type[Command], list[Rule]] = {
     Nop: [],
 }
 
-CONFIGURED_BY: dict[type[Command], type[Command]] = {Compute: ConfigCompute, Post: ConfigPost}
+CONFIGURED_BY = {unit.counted: unit.configuration for unit in UNITS if unit.configuration}
 """Commands that are illegal before the first one of another kind since start."""
 
 
 def check(design: Design, commands: Iterable[Command]) -> None:
     """Raise IllegalCommandError for the first command up to END, in program order, that the hardware would refuse."""
-    seen: set[type[Command]] = set()
-    for index, command in enumerate(commands):
+    for index, (command, config) in enumerate(bound(commands)):
         kind = type(command)
-        if kind in CONFIGURED_BY and CONFIGURED_BY[kind] not in seen:
+        if kind in CONFIGURED_BY and config is None:
             raise IllegalCommandError(
                 f"command {index} comes before the first {CONFIGURED_BY[kind].__name__}, which it needs: {command}"
             )
         for rule in RULES[kind]:
             if rule.broken(command, design):
                 raise IllegalCommandError(f"command {index}: {rule.field} must not be {rule.illegal}: {command}")
-        seen.add(kind)
         if kind is End:
             return

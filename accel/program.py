@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,36 @@ from numpy.typing import NDArray
 from accel.commands import Command
 from accel.design import Design
 from accel.layout import RowTensor, WordTensor, dram_to_words, stride_bytes, words_to_dram
+from accel.units import UNIT_OF
+
+
+class Bound(NamedTuple):
+    """A command and the configuration in force for it: None before its unit has one, or if the unit needs none."""
+
+    command: Command
+    config: Command | None
+
+
+class Configurations:
+    """Follows the configuration commands of a sequence, one command at a time."""
+
+    def __init__(self) -> None:
+        self._in_force: dict[type[Command], Command] = {}
+
+    def bind(self, command: Command) -> Bound:
+        """The next command in program order with its configuration; a configuration command is its own."""
+        unit = UNIT_OF.get(type(command))
+        if unit is None or unit.configuration is None:
+            return Bound(command, None)
+        if isinstance(command, unit.configuration):
+            self._in_force[unit.configuration] = command
+        return Bound(command, self._in_force.get(unit.configuration))
+
+
+def bound(commands: Iterable[Command]) -> Iterator[Bound]:
+    """Each command with the configuration in force, in program order."""
+    follow = Configurations()
+    return map(follow.bind, commands)
 
 
 @dataclass(frozen=True)

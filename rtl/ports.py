@@ -6,8 +6,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out, Signature
 
 from accel.commands import COMMAND_BYTES, WAIT_BITS
-
-UNITS = ("load", "compute", "post", "store")
+from accel.units import UNIT_NAMES
 
 COMMAND_STREAM = stream.Signature(8 * COMMAND_BYTES)
 """Commands as raw bits, lowest bit first as in DRAM."""
@@ -32,7 +31,7 @@ def unit_members() -> dict:
     """
     return {
         "i": In(COMMAND_STREAM),
-        **{f"completed_{unit}": In(WAIT_BITS) for unit in UNITS},
+        **{f"completed_{unit}": In(WAIT_BITS) for unit in UNIT_NAMES},
         "halt": In(1),
         "done": Out(1),
         "idle": Out(1),

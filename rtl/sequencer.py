@@ -13,14 +13,7 @@ from accel.registers import PROGRAM_COUNT_BITS
 from accel.rtl.layouts import layout
 from accel.rtl.ports import COMMAND_STREAM
 from accel.rtl.ram import Ram
-
-# Of each unit; the last is the one that counts.
-UNIT_OPCODES = {
-    "load": (Opcode.LOAD,),
-    "compute": (Opcode.CONFIG_COMPUTE, Opcode.COMPUTE),
-    "post": (Opcode.CONFIG_POST, Opcode.POST),
-    "store": (Opcode.STORE,),
-}
+from accel.units import UNIT_NAMES, UNITS
 
 
 class Sequencer(wiring.Component):
@@ -45,8 +38,8 @@ class Sequencer(wiring.Component):
                 "halt": In(1),
                 "program_write": In(1),
                 "program_data": In(8 * COMMAND_BYTES),
-                **{f"o_{unit}": Out(COMMAND_STREAM) for unit in UNIT_OPCODES},
-                **{f"pushed_{unit}": Out(1) for unit in UNIT_OPCODES},
+                **{f"o_{unit}": Out(COMMAND_STREAM) for unit in UNIT_NAMES},
+                **{f"pushed_{unit}": Out(1) for unit in UNIT_NAMES},
                 "all_complete": In(1),
                 "finished": Out(1),
                 "error": Out(4),
@@ -85,15 +78,17 @@ class Sequencer(wiring.Component):
             code.eq(self._check(command, configured)),
         ]
         legal = go & (code == 0)
-        for unit, opcodes in UNIT_OPCODES.items():
-            o = getattr(self, f"o_{unit}")
-            mine = Cat(command[:OPCODE_BITS] == opcode for opcode in opcodes).any()
+        for unit in UNITS:
+            o = getattr(self, f"o_{unit.name}")
+            mine = Cat(command[:OPCODE_BITS] == each.OPCODE for each in unit.commands).any()
             m.d.comb += [
                 o.payload.eq(command),
                 o.valid.eq(legal & mine),
-                getattr(self, f"pushed_{unit}").eq(o.valid & o.ready & (command[:OPCODE_BITS] == opcodes[-1])),
+                getattr(self, f"pushed_{unit.name}").eq(
+                    o.valid & o.ready & (command[:OPCODE_BITS] == unit.counted.OPCODE)
+                ),
             ]
-        streams = [getattr(self, f"o_{unit}") for unit in UNIT_OPCODES]
+        streams = [getattr(self, f"o_{unit}") for unit in UNIT_NAMES]
         accepted = Cat(o.valid & o.ready for o in streams).any()
         with m.FSM():
             with m.State("START"), m.If(self.start):

@@ -17,11 +17,11 @@ from accel.rtl.control import Control
 from accel.rtl.csr import Csr
 from accel.rtl.fifo import CommandQueue
 from accel.rtl.loader import Loader
-from accel.rtl.ports import UNITS
 from accel.rtl.post import PostUnit
 from accel.rtl.sequencer import Sequencer
 from accel.rtl.storer import Storer
 from accel.rtl.systolic.unit import ComputeUnit
+from accel.units import UNIT_NAMES
 
 
 class Accelerator(wiring.Component):
@@ -129,7 +129,7 @@ class Accelerator(wiring.Component):
     def _completion(self, m: Module, start: Signal, sequencer: Sequencer, units: dict[str, Any]) -> Value:
         """Counts of pushed and completed commands; gives the counts to all units. Returns: nothing is outstanding."""
         equal = []
-        for name in UNITS:
+        for name in UNIT_NAMES:
             pushed, completed = Signal(WAIT_BITS, name=f"pushed_{name}"), Signal(WAIT_BITS, name=f"completed_{name}")
             m.d.sync += [
                 pushed.eq(pushed + getattr(sequencer, f"pushed_{name}")),

@@ -30,13 +30,11 @@ from accel.commands import (
 from accel.latency import SEQUENCER_INTERVAL
 from accel.layout import beats
 from accel.rtl.sequencer import Sequencer
+from accel.units import UNIT_NAMES, UNIT_OF
 from tests.benches.axi import Bench
 from tests.benches.legal import BAD, CONFIGURATION, draw_legal
 from tests.benches.unit_designs import sequencer_design
 
-UNIT_OF = {Load: "load", ConfigCompute: "compute", Compute: "compute", ConfigPost: "post", Post: "post", Store: "store"}
-UNITS = ("load", "compute", "post", "store")
-COUNTED = (Load, Compute, Post, Store)
 FIRST = 6  # commands of the first fetch in these tests
 
 
@@ -77,9 +75,9 @@ class Run:
             ctx.set(unit.program_write, cycle in words)
             ctx.set(unit.program_data, int.from_bytes(words.get(cycle, b""), "little"))
             ctx.set(unit.all_complete, cycle >= self.complete_from)
-            for name in UNITS:
+            for name in UNIT_NAMES:
                 ctx.set(getattr(unit, f"o_{name}").ready, self.ready(name, cycle))
-            for name in UNITS:
+            for name in UNIT_NAMES:
                 stream = getattr(unit, f"o_{name}")
                 if ctx.get(stream.valid) and self.ready(name, cycle):
                     self.pushes.append((cycle, name, decode(int(ctx.get(stream.payload)).to_bytes(32, "little"))))
@@ -116,12 +114,12 @@ def test_order_and_cycles_of_dispatch(rng: Random) -> None:
             cycle = max(cycle, taken[index - 8] + 1)  # the buffer holds eight commands
         written.append(cycle)
         at = max(at + SEQUENCER_INTERVAL, cycle + 2)
-        unit = UNIT_OF.get(type(command))
+        unit = UNIT_OF[type(command)].name if type(command) in UNIT_OF else None
         while unit and not ready(unit, at):
             at += 1
         if unit:
             expected.append((at, unit, command))
-        if isinstance(command, COUNTED):
+        if unit and type(command) is UNIT_OF[type(command)].counted:
             counted.append((at, unit))
         taken.append(at)
     run = Run([c.encode() for c in commands], written, ready, complete, cycles=max(at, complete) + 3)

@@ -1,0 +1,133 @@
+"""The on-chip memories: what each holds, how large a design makes it, its addresses, and what counts its accesses.
+
+Compiler, simulator, cost model and hardware take sizes, addresses and events from here. A test compares the table with
+the `ram` instances of the emitted Verilog (tests/test_accel_memories.py).
+
+An address is `bank * bank_words + word`. `word` may be as large as the field of the command that holds it allows, while
+the memory of a design has `words(design)` words a bank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from accel.commands import COMMAND_BYTES, Compute, Post, Store, Target, field_bits
+from accel.events import Event
+
+if TYPE_CHECKING:
+    from accel.design import Design
+
+CODE_BITS = 8  # of an activation, of a weight, and of a codebook entry: int8
+SUM_BYTES = 4  # what a sum counts in Design.buffers.accumulator_bytes, whatever its width
+CODEBOOK_ENTRIES = 1 << CODE_BITS  # of one codebook
+CODEBOOKS = 1 << field_bits(Compute, "codebook_bank")
+RECORD_BYTES = 8  # of a channel's requantisation: bias, multiplier, shift (accel.layout)
+LARGEST_PROGRAM = 1 << 10  # words of a program buffer, whose places no command names
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One kind of on-chip memory.
+
+    `banks`: memories of their own, each with its ports, that the highest bits of an address choose between. `copies`:
+    equal memories that are written together and read apart. `words`: words of one bank. A word is `lanes` times
+    `lane_bits` bits; with `masked` its lanes are written one by one. Every memory has one read port and one write port.
+    `address_bits`: of an address, bank included. `reads`, `writes`: the events that count its accesses (None: nothing
+    counts them). `buffer`: the field of Design.buffers that sizes it.
+    """
+
+    name: str
+    buffer: str | None
+    target: Target | None
+    words: Callable[[Design], int]
+    lanes: Callable[[Design], int]
+    lane_bits: Callable[[Design], int]
+    address_bits: int
+    reads: Event
+    writes: Event | None
+    banks: int = 1
+    copies: Callable[[Design], int] = lambda design: 1
+    masked: bool = False
+
+    @property
+    def word_bits(self) -> int:
+        """Bits of the address of a word in a bank; the bank is above them."""
+        return self.address_bits - (self.banks - 1).bit_length()
+
+    @property
+    def bank_words(self) -> int:
+        """Addresses of a bank: as many words as it can have in any design."""
+        return 1 << self.word_bits
+
+    def width_bits(self, design: Design) -> int:
+        """Bits of a word."""
+        return self.lanes(design) * self.lane_bits(design)
+
+    def word_bytes(self, design: Design) -> int:
+        """Bytes of a word that a LOAD brings."""
+        return self.width_bits(design) // 8
+
+
+ACTIVATION = Memory(
+    "activation", "activation_bytes", Target.ACTIVATION,
+    words=lambda d: d.buffers.activation_bytes // 2 // d.rows,
+    lanes=lambda d: d.rows,
+    lane_bits=lambda d: CODE_BITS,
+    address_bits=field_bits(Store, "src_addr"),
+    reads=Event.ACT_READS,
+    writes=Event.ACT_WRITES,
+    banks=2,
+    masked=True,
+)  # fmt: skip
+WEIGHT = Memory(
+    "weight", "weight_bytes", Target.WEIGHT,
+    words=lambda d: d.buffers.weight_bytes // d.cols,
+    lanes=lambda d: d.cols,
+    lane_bits=lambda d: CODE_BITS,
+    address_bits=field_bits(Compute, "weight_addr"),
+    reads=Event.WEIGHT_READS,
+    writes=Event.WEIGHT_WRITES,
+)  # fmt: skip
+ACCUMULATOR = Memory(
+    "accumulator", "accumulator_bytes", None,
+    words=lambda d: d.buffers.accumulator_bytes // 2 // (SUM_BYTES * d.cols),
+    lanes=lambda d: d.cols,
+    lane_bits=lambda d: d.widths.accumulator,
+    address_bits=field_bits(Compute, "acc_addr"),
+    reads=Event.ACC_READS,
+    writes=Event.ACC_WRITES,
+    banks=2,
+)  # fmt: skip
+PARAMETER = Memory(
+    "parameter", "parameter_bytes", Target.PARAMETER,
+    words=lambda d: d.buffers.parameter_bytes // (RECORD_BYTES * d.lanes),
+    lanes=lambda d: d.lanes,
+    lane_bits=lambda d: 8 * RECORD_BYTES,
+    address_bits=field_bits(Post, "param_addr"),
+    reads=Event.PARAM_READS,
+    writes=Event.PARAM_WRITES,
+)  # fmt: skip
+CODEBOOK = Memory(
+    "codebook", None, Target.CODEBOOK,
+    words=lambda d: CODEBOOKS * CODEBOOK_ENTRIES,
+    lanes=lambda d: 1,
+    lane_bits=lambda d: CODE_BITS,
+    address_bits=(CODEBOOKS * CODEBOOK_ENTRIES - 1).bit_length(),
+    reads=Event.CODEBOOK_READS,
+    writes=None,
+    copies=lambda d: d.cols,
+)  # fmt: skip
+PROGRAM = Memory(
+    "program", "program_commands", Target.PROGRAM,
+    words=lambda d: d.buffers.program_commands,
+    lanes=lambda d: 1,
+    lane_bits=lambda d: 8 * COMMAND_BYTES,
+    address_bits=(LARGEST_PROGRAM - 1).bit_length(),
+    reads=Event.COMMANDS,
+    writes=Event.COMMANDS,
+)  # fmt: skip
+
+MEMORIES = (ACTIVATION, WEIGHT, ACCUMULATOR, PARAMETER, CODEBOOK, PROGRAM)
+BY_TARGET = {memory.target: memory for memory in MEMORIES if memory.target is not None}
