@@ -39,7 +39,10 @@ class Control(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """The hardware."""
         m = Module()
-        still, ended = Signal(32), Signal()  # cycles without progress; finished in the cycle before
+        still, ended = (
+            Signal(32, name="still"),
+            Signal(name="ended"),
+        )  # cycles without progress; finished in the cycle before
         expired = (self.watchdog != 0) & (still >= self.watchdog)
         m.d.comb += [
             self.halt.eq(self.error != 0),

@@ -45,7 +45,7 @@ class Csr(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """The hardware."""
         m = Module()
-        ended = Signal()
+        ended = Signal(name="ended")
         with m.If(self.done):
             m.d.sync += [self.busy.eq(0), ended.eq(1)]
         readable: dict[int, Value] = {
@@ -66,7 +66,7 @@ class Csr(wiring.Component):
         """The write channels. Returns what the registers hold, by offset."""
         lite = self.lite
         values: dict[int, Value] = {}
-        write = Signal()
+        write = Signal(name="write")
         m.d.comb += [
             write.eq(lite.awvalid & lite.wvalid & (~lite.bvalid | lite.bready)),
             lite.awready.eq(write),

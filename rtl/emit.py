@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from accel.design import Design
+from accel.rtl.identifiers import plain_identifiers
 from accel.rtl.modules import convert
 from accel.rtl.ram import RAM_VERILOG
 from accel.rtl.top import Accelerator
@@ -22,12 +23,12 @@ WAIVERS = {
 
 def verilog_text(design: Design) -> str:
     """The accelerator as Verilog, top module `TOP`. The text grows with the distinct components, not with R x C."""
-    return "\n".join([*convert(Accelerator(design), TOP).values(), RAM_VERILOG])
+    return plain_identifiers("\n".join([*convert(Accelerator(design), TOP).values(), RAM_VERILOG]))
 
 
 def waivers_text() -> str:
     """`WAIVERS` as a Verilator control file."""
-    lines = ["`verilator_config", "// Rules of -Wall that accelerator.v does not follow, each with the reason."]
+    lines = ["`verilator_config", f"// Rules of -Wall that {TOP}.v does not follow, each with the reason."]
     for rule, reason in WAIVERS.items():
-        lines += [f"// {rule}: {reason}.", f"lint_off -rule {rule}"]
+        lines += [f"// {rule}: {reason}.", f'lint_off -rule {rule} -file "*{TOP}.v"']
     return "\n".join(lines) + "\n"

@@ -21,9 +21,9 @@ class CommandQueue(wiring.Component):
         """The hardware."""
         m = Module()
         slots = Array(Signal(len(self.i.payload), name=f"slot_{k}", reset_less=True) for k in range(self.depth))
-        level = Signal(range(self.depth + 1))
-        read, write = Signal(range(self.depth)), Signal(range(self.depth))
-        push, pop = Signal(), Signal()
+        level = Signal(range(self.depth + 1), name="level")
+        read, write = Signal(range(self.depth), name="read"), Signal(range(self.depth), name="write")
+        push, pop = Signal(name="push"), Signal(name="pop")
         m.d.comb += [
             self.i.ready.eq(level != self.depth),
             self.o.valid.eq(level != 0),

@@ -49,8 +49,12 @@ class Loader(wiring.Component):
         """The hardware."""
         m = Module()
         m.submodules.ahead = ahead = CommandQueue(LOADER_AHEAD)
-        front_error, back_error, axi_error = Signal(4), Signal(4), Signal(4)
-        in_flight = Signal(range(self.design.memory.outstanding_bursts + 1))
+        front_error, back_error, axi_error = (
+            Signal(4, name="front_error"),
+            Signal(4, name="back_error"),
+            Signal(4, name="axi_error"),
+        )
+        in_flight = Signal(range(self.design.memory.outstanding_bursts + 1), name="in_flight")
         front_idle = self._front(m, ahead, in_flight, front_error)
         back_idle = self._back(m, ahead, back_error, axi_error)
         m.d.comb += [
@@ -70,14 +74,14 @@ class Loader(wiring.Component):
             & (self.completed_post >= head.wait_post)
             & (self.completed_store >= head.wait_store)
         )
-        active = Signal()
+        active = Signal(name="active")
         # One bit more than an address has: what a pitch leads to beyond 2**32 is seen to be outside.
-        row_start, beat = Signal(33 - beat_shift), Signal(33 - beat_shift)
-        left, row_beats, rows = Signal(16), Signal(16), Signal(12)
-        pitch = Signal(28 - beat_shift)
+        row_start, beat = Signal(33 - beat_shift, name="row_start"), Signal(33 - beat_shift, name="beat")
+        left, row_beats, rows = Signal(16, name="left"), Signal(16, name="row_beats"), Signal(12, name="rows")
+        pitch = Signal(28 - beat_shift, name="pitch")
         room = burst - (beat & (burst - 1))
-        length = Signal(range(burst + 1))
-        outside, waiting = Signal(), Signal()
+        length = Signal(range(burst + 1), name="length")
+        outside, waiting = Signal(name="outside"), Signal(name="waiting")
         address, no_address = byte_address(self.dram_base, beat, design.beat_bytes)
         m.d.comb += [
             length.eq(Mux(left < room, left, room)),
@@ -133,13 +137,16 @@ class Loader(wiring.Component):
         bits = design.memory.axi_bits
         command = data.View(layout(Load), Signal(8 * COMMAND_BYTES, name="back_command", reset_less=True))
         following = data.View(layout(Load), ahead.o.payload)
-        active = Signal()
-        hold = Signal(bits, reset_less=True)
-        slots = Signal(range(65))  # words (or window bytes) still in `hold`
-        beats_left, rows_left = Signal(16), Signal(12)
-        emitted, emit_rows = Signal(16), Signal(12)  # beats of the row, rows, whose words are still to be written
-        row_addr, addr = Signal(20), Signal(20)
-        per_beat = Signal(range(65))
+        active = Signal(name="active")
+        hold = Signal(bits, reset_less=True, name="hold")
+        slots = Signal(range(65), name="slots")  # words (or window bytes) still in `hold`
+        beats_left, rows_left = Signal(16, name="beats_left"), Signal(12, name="rows_left")
+        emitted, emit_rows = (
+            Signal(16, name="emitted"),
+            Signal(12, name="emit_rows"),
+        )  # beats of the row, rows, whose words are still to be written
+        row_addr, addr = Signal(20, name="row_addr"), Signal(20, name="addr")
+        per_beat = Signal(range(65), name="per_beat")
         with m.If(command.window):
             m.d.comb += per_beat.eq(design.beat_bytes)
         with m.Else(), m.Switch(command.target):
@@ -198,9 +205,9 @@ class Loader(wiring.Component):
         design = self.design
         bits = design.memory.axi_bits
         pieces = {target: beats_per_word(design, target) for target in Target}
-        gathered = Signal(max(1, (max(pieces.values()) - 1) * bits), reset_less=True)
-        piece = Signal(range(max(pieces.values()) + 1))
-        rest, write, complete = Signal(bits), Signal(), Signal()
+        gathered = Signal(max(1, (max(pieces.values()) - 1) * bits), reset_less=True, name="gathered")
+        piece = Signal(range(max(pieces.values()) + 1), name="piece")
+        rest, write, complete = Signal(bits, name="rest"), Signal(name="write"), Signal(name="complete")
         found: dict = {"rest": rest, "write": write, "window": self._window(m, command, hold, emit, row_done)}
         with m.Switch(command.target):
             for target in Target:
@@ -229,8 +236,8 @@ class Loader(wiring.Component):
         lanes = [Signal(8, name=f"lane_{k}", reset_less=True) for k in range(rows)]
         shifted = [Signal(8, name=f"shifted_{k}") for k in range(rows)]
         entry = command.lane + command.run - 1
-        until, words, fresh = Signal(9), Signal(14), Signal(init=1)
-        countdown = Signal(9)
+        until, words, fresh = Signal(9, name="until"), Signal(14, name="words"), Signal(init=1, name="fresh")
+        countdown = Signal(9, name="countdown")
         step = emit & command.window
         # At the first byte of a row the countdown is set for that byte at once.
         m.d.comb += countdown.eq(Mux(fresh, command.skip_bytes + command.run - 1, until))

@@ -52,8 +52,8 @@ class PostUnit(wiring.Component):
         command = data.View(layout(Post), Signal(8 * COMMAND_BYTES, name="running", reset_less=True))
         head = data.View(layout(Post), self.i.payload)
         is_post = head.opcode == Opcode.POST
-        active, finishing, take = Signal(), Signal(), Signal()
-        draining = Signal(range(POST_CYCLES + 1))
+        active, finishing, take = Signal(name="active"), Signal(name="finishing"), Signal(name="take")
+        draining = Signal(range(POST_CYCLES + 1), name="draining")
         waits = (
             (self.completed_load >= head.wait_load)
             & (self.completed_compute >= head.wait_compute)
@@ -92,26 +92,26 @@ class PostUnit(wiring.Component):
         """Nested counters: chunk, output pixel, window element (and the residual's own cycle)."""
         design = self.design
         oy, ox, wy, wx = (Signal(12, name=n) for n in ("oy", "ox", "wy", "wx"))
-        chunk = Signal(12)
+        chunk = Signal(12, name="chunk")
         # Source addresses of the current element and where its window row, window, output row and chunk began.
         at, at_wy, at_ox, at_oy, at_q = (Signal(19, name=n) for n in ("at", "at_wy", "at_ox", "at_oy", "at_q"))
         iy, ix, iy_o, ix_o = (Signal(signed(18), name=n) for n in ("iy", "ix", "iy_o", "ix_o"))
         # Offsets of the destination (and of the residual operand) from the command's addresses.
         to, to_oy, to_q = (Signal(19, name=n) for n in ("to", "to_oy", "to_q"))
         per_source = Mux(command.from_activation, design.rows // design.lanes, design.cols // design.lanes)
-        src_chunk, dst_chunk = Signal(7), Signal(7)
-        extra = Signal()  # the residual's own cycle
+        src_chunk, dst_chunk = Signal(7, name="src_chunk"), Signal(7, name="dst_chunk")
+        extra = Signal(name="extra")  # the residual's own cycle
         end_wx, end_wy = wx == config.win_w - 1, wy == config.win_h - 1
         end_window = end_wx & end_wy
         own_cycle = command.residual & command.from_activation
-        last = Signal()
+        last = Signal(name="last")
         m.d.comb += last.eq(active & Mux(own_cycle, extra, end_window))
         end_ox, end_oy = ox == command.out_w - 1, oy == command.out_h - 1
         end_q = chunk == command.chunks - 1
         m.d.comb += finishing.eq(last & end_ox & end_oy & end_q)
-        next_q = Signal(19)
+        next_q = Signal(19, name="next_q")
         src_wraps, dst_wraps = src_chunk == per_source - 1, dst_chunk == design.rows // design.lanes - 1
-        next_to_q = Signal(19)
+        next_to_q = Signal(19, name="next_to_q")
         m.d.comb += [
             next_q.eq(at_q + Mux(src_wraps, config.src_plane, 0)),
             next_to_q.eq(to_q + Mux(dst_wraps, config.dst_plane, 0)),
@@ -168,10 +168,10 @@ class PostUnit(wiring.Component):
                 value = signal
             return value
 
-        src_reads = Signal()
-        res_reads = Signal()
+        src_reads = Signal(name="src_reads")
+        res_reads = Signal(name="res_reads")
         m.d.comb += [src_reads.eq(e["element"] & e["inside"]), res_reads.eq(e["last"] & command.residual)]
-        from_act = Signal()
+        from_act = Signal(name="from_act")
         m.d.comb += from_act.eq(command.from_activation)
         bank = command.src_addr[19]
         m.d.comb += [
@@ -221,7 +221,7 @@ class PostUnit(wiring.Component):
             (self.r_acc.en, self.r_acc.addr[:14], 1, design.accumulator_words),
             (self.r_param.en, param2, 0, design.parameter_words),
         )
-        outside = Signal()
+        outside = Signal(name="outside")
         m.d.sync += outside.eq(
             Cat(
                 later(en, cycles, f"read_{k}") & (later(at, cycles, f"read_at_{k}") >= depth)

@@ -53,7 +53,7 @@ class Requantise(wiring.Component):
         scaled = register(51, "scaled", round_shift(m, product, shift, "main"))
         res_product = register(26, "res_product", later(self.residual, 1, "residual_later") * self.res_multiplier)
         res_scaled = register(26, "res_scaled", round_shift(m, res_product, self.res_shift, "res"))
-        total = Signal(signed(53))
+        total = Signal(signed(53), name="total")
         m.d.comb += total.eq(scaled + res_scaled + self.zero_point)
         m.d.sync += self.code.eq(Mux(total < self.low, self.low, Mux(total > self.high, self.high, total)))
         return m

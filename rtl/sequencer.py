@@ -52,9 +52,9 @@ class Sequencer(wiring.Component):
         m = Module()
         depth = self.design.buffers.program_commands
         m.submodules.program = program = Ram(8 * COMMAND_BYTES, depth)
-        level = Signal(range(depth + 1))
-        popped, pushed, overflow = Signal(), Signal(), Signal()
-        write_at, read_at = Signal(range(depth)), Signal(range(depth))
+        level = Signal(range(depth + 1), name="level")
+        popped, pushed, overflow = Signal(name="popped"), Signal(name="pushed"), Signal(name="overflow")
+        write_at, read_at = Signal(range(depth), name="write_at"), Signal(range(depth), name="read_at")
         m.d.comb += [
             overflow.eq(self.program_write & (level == depth)),
             pushed.eq(self.program_write & ~overflow),
@@ -67,8 +67,8 @@ class Sequencer(wiring.Component):
         for address, moved in ((write_at, pushed), (read_at, popped)):
             with m.If(moved):
                 m.d.sync += address.eq(Mux(address == depth - 1, 0, address + 1))
-        command = Signal(8 * COMMAND_BYTES)
-        code, go = Signal(4), Signal()
+        command = Signal(8 * COMMAND_BYTES, name="command")
+        code, go = Signal(4, name="code"), Signal(name="go")
         configured = {config: Signal(name=f"has_{config.OPCODE.name.lower()}") for config in CONFIGURED_BY.values()}
         for config, seen in configured.items():
             with m.If(popped & (command[:OPCODE_BITS] == config.OPCODE)):

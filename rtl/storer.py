@@ -47,7 +47,12 @@ class Storer(wiring.Component):
         axi = self.axi
         head = data.View(layout(Store), self.i.payload)
         command = data.View(layout(Store), Signal(8 * COMMAND_BYTES, name="command", reset_less=True))
-        active, full, abandon, crowded = Signal(), Signal(), Signal(), Signal()
+        active, full, abandon, crowded = (
+            Signal(name="active"),
+            Signal(name="full"),
+            Signal(name="abandon"),
+            Signal(name="crowded"),
+        )
         waits = (
             (self.completed_load >= head.wait_load)
             & (self.completed_compute >= head.wait_compute)
@@ -87,10 +92,10 @@ class Storer(wiring.Component):
         burst = design.memory.burst_beats
         per_beat, per_word = words_per_beat(design, Target.ACTIVATION), beats_per_word(design, Target.ACTIVATION)
         # One bit more than an address has: what a pitch leads to beyond 2**32 is seen to be outside.
-        row_start, beat = Signal(33 - beat_shift), Signal(33 - beat_shift)
-        row_beats, left, rows = Signal(20), Signal(20), Signal(12)
-        in_burst, length = Signal(range(burst + 1)), Signal(range(burst + 1))
-        outside, waiting = Signal(), Signal()
+        row_start, beat = Signal(33 - beat_shift, name="row_start"), Signal(33 - beat_shift, name="beat")
+        row_beats, left, rows = Signal(20, name="row_beats"), Signal(20, name="left"), Signal(12, name="rows")
+        in_burst, length = Signal(range(burst + 1), name="in_burst"), Signal(range(burst + 1), name="length")
+        outside, waiting = Signal(name="outside"), Signal(name="waiting")
         room = burst - (beat & (burst - 1))
         wanted = active & (in_burst == 0) & (rows != 0)
         address, no_address = byte_address(self.dram_base, beat, design.beat_bytes)
@@ -131,11 +136,11 @@ class Storer(wiring.Component):
     def _responses(self, m: Module, ended: Value, full: Signal, crowded: Signal) -> Value:
         """Numbers the bursts; a command is done when the response of its last burst is in. Returns: none is awaited."""
         axi = self.axi
-        responded = Signal(SEQUENCE_BITS)
+        responded = Signal(SEQUENCE_BITS, name="responded")
         marks = Array(Signal(SEQUENCE_BITS, name=f"mark_{k}", reset_less=True) for k in range(STORE_PENDING))
-        level = Signal(range(STORE_PENDING + 1))
-        read, write = Signal(range(STORE_PENDING)), Signal(range(STORE_PENDING))
-        issued = Signal(SEQUENCE_BITS)
+        level = Signal(range(STORE_PENDING + 1), name="level")
+        read, write = Signal(range(STORE_PENDING), name="read"), Signal(range(STORE_PENDING), name="write")
+        issued = Signal(SEQUENCE_BITS, name="issued")
         response = axi.bvalid & axi.bready
         m.d.comb += [
             axi.bready.eq(1),
@@ -163,10 +168,10 @@ class Storer(wiring.Component):
         per_beat = words_per_beat(self.design, Target.ACTIVATION)
         per_word = beats_per_word(self.design, Target.ACTIVATION)
         slots = max(per_beat, per_word)
-        reading, room = Signal(), Signal()
-        slot = Signal(range(max(2, slots)))
-        address, row_address = Signal(20), Signal(20)
-        words_left, rows_left = Signal(16), Signal(12)
+        reading, room = Signal(name="reading"), Signal(name="room")
+        slot = Signal(range(max(2, slots)), name="slot")
+        address, row_address = Signal(20, name="address"), Signal(20, name="row_address")
+        words_left, rows_left = Signal(16, name="words_left"), Signal(12, name="rows_left")
         closes = slot == per_beat - 1 if per_beat > 1 else Const(1)
         go = reading & (~closes | room)
         if per_word > 1:
@@ -174,7 +179,7 @@ class Storer(wiring.Component):
         else:
             reads, row_ends = go & (words_left != 0), go & closes & (words_left <= 1)
         m.d.comb += [self.r_act.en.eq(reads), self.r_act.addr.eq(address)]
-        outside = Signal()
+        outside = Signal(name="outside")
         # A row lies in the bank in which it begins.
         crossed = address[19] != row_address[19]
         with m.If(reads & ((address[:19] >= self.design.activation_words) | crossed)):
@@ -214,17 +219,22 @@ class Storer(wiring.Component):
         per_beat = words_per_beat(self.design, Target.ACTIVATION)
         per_word = beats_per_word(self.design, Target.ACTIVATION)
         stride = 8 * stride_bytes(self.design.rows, self.design.beat_bytes)
-        came, came_slot, came_word, push = Signal(), Signal.like(slot), Signal(), Signal()
+        came, came_slot, came_word, push = (
+            Signal(name="came"),
+            Signal.like(slot, name="came_slot"),
+            Signal(name="came_word"),
+            Signal(name="push"),
+        )
         m.d.sync += [came.eq(go), came_slot.eq(slot), came_word.eq(reads), push.eq(go & closes)]
-        beat = Signal(bits)
+        beat = Signal(bits, name="beat")
         word = self.r_act.data
         if per_word > 1:
             m.d.comb += beat.eq(Cat(word, Const(0, per_word * bits - len(word))).word_select(came_slot, bits))
         elif per_beat == 1:
             m.d.comb += beat.eq(word)
         else:
-            gathered = Signal((per_beat - 1) * stride, reset_less=True)
-            sized = Signal(stride)
+            gathered = Signal((per_beat - 1) * stride, reset_less=True, name="gathered")
+            sized = Signal(stride, name="sized")
             # A row's last beat is filled with zeros.
             m.d.comb += [sized.eq(Mux(came_word, word, 0)), beat.eq(Cat(gathered, sized))]
             with m.If(came):
@@ -232,9 +242,9 @@ class Storer(wiring.Component):
         taken = axi.wvalid & axi.wready
         beats = Array(Signal(bits, name=f"beat_{k}", reset_less=True) for k in range(STORE_FIFO_BEATS))
         kept = Array(Signal(name=f"kept_{k}", reset_less=True) for k in range(STORE_FIFO_BEATS))
-        level = Signal(range(STORE_FIFO_BEATS + 1))
-        credit = Signal(range(STORE_FIFO_BEATS + 1), init=STORE_FIFO_BEATS)
-        read, write = Signal(range(STORE_FIFO_BEATS)), Signal(range(STORE_FIFO_BEATS))
+        level = Signal(range(STORE_FIFO_BEATS + 1), name="level")
+        credit = Signal(range(STORE_FIFO_BEATS + 1), init=STORE_FIFO_BEATS, name="credit")
+        read, write = Signal(range(STORE_FIFO_BEATS), name="read"), Signal(range(STORE_FIFO_BEATS), name="write")
         m.d.comb += room.eq(credit != 0)
         m.d.sync += [level.eq(level + push - taken), credit.eq(credit - (go & closes) + taken)]
         with m.If(push):

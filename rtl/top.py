@@ -38,7 +38,7 @@ class Accelerator(wiring.Component):
         """The hardware."""
         m = Module()
         design = self.design
-        start = Signal()
+        start = Signal(name="start")
         restart = ResetInserter(start)  # every run begins from the same state
         compute, post, loader, storer = ComputeUnit(design), PostUnit(design), Loader(design), Storer(design)
         units: dict[str, Any] = {"load": loader, "compute": compute, "post": post, "store": storer}
@@ -69,7 +69,7 @@ class Accelerator(wiring.Component):
             sequencer.halt.eq(control.halt),
             control.finished.eq(sequencer.finished),
         ]
-        started = Signal()
+        started = Signal(name="started")
         m.d.sync += started.eq(start)
         m.d.comb += sequencer.start.eq(started)
         for name, unit in units.items():

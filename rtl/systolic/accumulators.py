@@ -44,9 +44,9 @@ class Accumulators(wiring.Component):
         design = self.design
         bits, cols, depth = design.widths.accumulator, design.cols, design.accumulator_words
         reads = self.tag.valid & ~self.tag.overwrite
-        tag1, tag2 = Signal(TAG), Signal(TAG)
+        tag1, tag2 = Signal(TAG, name="tag1"), Signal(TAG, name="tag2")
         m.d.sync += [tag1.eq(self.tag), tag2.eq(tag1)]
-        total = Signal(bits * cols, reset_less=True)
+        total = Signal(bits * cols, reset_less=True, name="total")
         write_ok = tag2.valid & (tag2.address[:14] < depth)
         outputs = []
         for bank in range(2):
@@ -72,7 +72,7 @@ class Accumulators(wiring.Component):
             ]
             parts.append((fresh + before)[:bits])
         m.d.sync += total.eq(Cat(*parts))
-        chosen = Signal()
+        chosen = Signal(name="chosen")
         with m.If(self.r_post.en):
             m.d.sync += chosen.eq(self.r_post.addr[14])
         m.d.comb += [

@@ -72,7 +72,7 @@ class SystolicArray(wiring.Component):
         """The hardware."""
         m = Module()
         rows, cols, bits = self.design.rows, self.design.cols, self.design.widths.accumulator
-        weights, captures = Signal(8 * cols), Signal(cols)
+        weights, captures = Signal(8 * cols, name="weights"), Signal(cols, name="captures")
         for c in range(cols):
             out = self._delay(m, f"skew_col{c}", Cat(self.weights.word_select(c, 8), self.capture), c)
             m.d.comb += [weights.word_select(c, 8).eq(out[:8]), captures[c].eq(out[8])]

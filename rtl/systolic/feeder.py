@@ -54,13 +54,13 @@ class Feeder(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """The hardware."""
         m = Module()
-        config_bits = Signal(8 * COMMAND_BYTES, reset_less=True)
+        config_bits = Signal(8 * COMMAND_BYTES, reset_less=True, name="config_bits")
         config = data.View(layout(ConfigCompute), config_bits)
         command = data.View(layout(Compute), Signal(8 * COMMAND_BYTES, name="running", reset_less=True))
         head = data.View(layout(Compute), self.slot)
-        active, in_tile = Signal(), Signal()
-        gap = Signal(range(MIN_TILE_CYCLES))
-        go, finishing, take = Signal(), Signal(), Signal()
+        active, in_tile = Signal(name="active"), Signal(name="in_tile")
+        gap = Signal(range(MIN_TILE_CYCLES), name="gap")
+        go, finishing, take = Signal(name="go"), Signal(name="finishing"), Signal(name="take")
         is_compute = self.slot[:4] == Opcode.COMPUTE
         m.d.comb += [
             self.config.eq(config_bits),
@@ -95,14 +95,22 @@ class Feeder(wiring.Component):
         begin: Value,
     ) -> None:
         """The nested counters, their addresses, and the pipeline behind them."""
-        oy, ox = Signal(12), Signal(12)
-        kx, ky, group, tile = Signal(7), Signal(7), Signal(14), Signal(10)
+        oy, ox = Signal(12, name="oy"), Signal(12, name="ox")
+        kx, ky, group, tile = (
+            Signal(7, name="kx"),
+            Signal(7, name="ky"),
+            Signal(14, name="group"),
+            Signal(10, name="tile"),
+        )
         # Word addresses within the bank, modulo 2**19: of this pixel, and where its row, tap, kernel row, group began.
         pixel, line, at_tap, at_ky, at_group = (
             Signal(19, name=n) for n in ("pixel", "line", "at_tap", "at_ky", "at_group")
         )
         iy, ix, iy_ky, ix_kx = (Signal(signed(17), name=n) for n in ("iy", "ix", "iy_ky", "ix_kx"))
-        acc, acc_tile = Signal(15), Signal(15)  # one bit more than an address has: it does not wrap around
+        acc, acc_tile = (
+            Signal(15, name="acc"),
+            Signal(15, name="acc_tile"),
+        )  # one bit more than an address has: it does not wrap around
         end_x = ox == command.out_w - 1
         end_tile = end_x & (oy == command.out_h - 1)
         end_kx = kx == config.kernel_w - 1
@@ -110,7 +118,11 @@ class Feeder(wiring.Component):
         end_group = group == command.groups - 1
         end_all = end_kx & end_ky & end_group & (tile == command.n_tiles - 1)
         m.d.comb += finishing.eq(go & end_tile & end_all)
-        next_tap, next_iy, next_ix = Signal(19), Signal(signed(17)), Signal(signed(17))
+        next_tap, next_iy, next_ix = (
+            Signal(19, name="next_tap"),
+            Signal(signed(17), name="next_iy"),
+            Signal(signed(17), name="next_ix"),
+        )
         with m.If(go):
             m.d.sync += [
                 in_tile.eq(~end_tile), ox.eq(ox + 1), ix.eq(ix + config.stride_x), pixel.eq(pixel + config.stride_x),
@@ -179,8 +191,8 @@ class Feeder(wiring.Component):
             self.event_act_reads.eq(self.r_act.en),
             self.event_stream_cycles.eq(go),
         ]
-        rows_valid = Signal(range(rows + 1))
-        cols_valid = Signal(range(cols + 1))
+        rows_valid = Signal(range(rows + 1), name="rows_valid")
+        cols_valid = Signal(range(cols + 1), name="cols_valid")
         m.d.comb += [
             rows_valid.eq(Mux(last_group, command.rows_last, rows)),
             cols_valid.eq(Mux(tile == command.n_tiles - 1, command.cols_last, cols)),
@@ -190,8 +202,13 @@ class Feeder(wiring.Component):
                 self.event_macs.eq(rows_valid * cols_valid),
                 self.event_macs_gated.eq(rows * cols - rows_valid * cols_valid),
             ]
-        at1, inside1, swap1, pad1 = Signal(), Signal(), Signal(), Signal(8)
-        valid1 = Signal(rows)
+        at1, inside1, swap1, pad1 = (
+            Signal(name="at1"),
+            Signal(name="inside1"),
+            Signal(name="swap1"),
+            Signal(8, name="pad1"),
+        )
+        valid1 = Signal(rows, name="valid1")
         tags = [Signal(TAG, name=f"tag{k}") for k in (1, 2)]
         m.d.sync += [
             at1.eq(go),
@@ -207,7 +224,11 @@ class Feeder(wiring.Component):
             self.tag.eq(tags[1]),
             self.outside.eq(go & ((inside & (pixel >= self.design.activation_words)) | acc[14])),
         ]
-        word2, valid2, swap2 = Signal(8 * rows, reset_less=True), Signal(rows), Signal()
+        word2, valid2, swap2 = (
+            Signal(8 * rows, reset_less=True, name="word2"),
+            Signal(rows, name="valid2"),
+            Signal(name="swap2"),
+        )
         m.d.sync += [
             word2.eq(Mux(inside1, self.r_act.data, Cat(pad1 for _ in range(rows)))),
             valid2.eq(valid1),

@@ -36,9 +36,9 @@ class PE(wiring.Component):
         act, passing, weight, shadow = (
             Signal(signed(8), name=name, reset_less=True) for name in ("act", "passing", "weight", "shadow")
         )
-        product = Signal(signed(16), reset_less=True)
-        total = Signal(signed(self.sum_bits), reset_less=True)
-        half_way = Signal()
+        product = Signal(signed(16), reset_less=True, name="product")
+        total = Signal(signed(self.sum_bits), reset_less=True, name="total")
+        half_way = Signal(name="half_way")
         used = Mux(self.swap_i, shadow, weight)
         m.d.comb += [self.act_o.eq(act), self.weight_o.eq(passing), self.sum_o.eq(total)]
         m.d.sync += [

@@ -63,7 +63,7 @@ class ComputeUnit(wiring.Component):
             (self.r_acc, accumulators.r_post),
         ):
             connect(m, flipped(ours), theirs)
-        slot, slot_valid = Signal(8 * COMMAND_BYTES, reset_less=True), Signal()
+        slot, slot_valid = Signal(8 * COMMAND_BYTES, reset_less=True, name="slot"), Signal(name="slot_valid")
         head = data.View(layout(Compute), self.i.payload)
         is_compute = head.opcode == Opcode.COMPUTE
         waits = (
@@ -71,8 +71,8 @@ class ComputeUnit(wiring.Component):
             & (self.completed_post >= head.wait_post)
             & (self.completed_store >= head.wait_store)
         )
-        pop, begun = Signal(), Signal()
-        under_way = Signal(8)  # COMPUTE commands popped and not done
+        pop, begun = Signal(name="pop"), Signal(name="begun")
+        under_way = Signal(8, name="under_way")  # COMPUTE commands popped and not done
         m.d.comb += [
             pop.eq(
                 self.i.valid & (~slot_valid | feeder.slot_taken) & ~self.halt & (~is_compute | (waits & weights.free))
@@ -102,7 +102,7 @@ class ComputeUnit(wiring.Component):
             m.d.sync += [slot.eq(self.i.payload), slot_valid.eq(1)]
         # The tag is as long under way as the sums, less the cycle in which the old word is read.
         bits = len(Value.cast(feeder.tag))
-        tags = Signal(bits * (array_cycles(design.rows, design.cols) - 1))
+        tags = Signal(bits * (array_cycles(design.rows, design.cols) - 1), name="tags")
         m.d.sync += tags.eq(Cat(feeder.tag, tags))
         m.d.comb += [
             accumulators.tag.eq(tags[-bits:]),

@@ -54,10 +54,15 @@ class WeightIssue(wiring.Component):
         wiring.connect(m, wiring.flipped(self.w_codebook), codebook.w)
         command = data.View(layout(Compute), Signal(8 * COMMAND_BYTES, name="running", reset_less=True))
         config = data.View(layout(ConfigCompute), self.config)
-        busy, pending = Signal(), Signal()
-        row = Signal(range(max(2, rows)))
-        kx, ky, group, tile = Signal(7), Signal(7), Signal(14), Signal(10)
-        go, last_row, end = Signal(), Signal(), Signal()
+        busy, pending = Signal(name="busy"), Signal(name="pending")
+        row = Signal(range(max(2, rows)), name="row")
+        kx, ky, group, tile = (
+            Signal(7, name="kx"),
+            Signal(7, name="ky"),
+            Signal(14, name="group"),
+            Signal(10, name="tile"),
+        )
+        go, last_row, end = Signal(name="go"), Signal(name="last_row"), Signal(name="end")
         m.d.comb += [
             self.free.eq(~busy | end),
             go.eq(busy & ((row != 0) | ~pending | self.tile_start)),
@@ -79,8 +84,8 @@ class WeightIssue(wiring.Component):
                                 m.d.comb += end.eq(1)
                                 m.d.sync += busy.eq(0)
         # Stage 0: does this row need another word of the weight buffer?
-        available = Signal(range(16))  # bits a column that are unpacked from memory and not used
-        address = Signal(19)  # one bit more than an address has: it does not wrap around
+        available = Signal(range(16), name="available")  # bits a column that are unpacked from memory and not used
+        address = Signal(19, name="address")  # one bit more than an address has: it does not wrap around
         needs = available < command.weight_bits
         m.d.comb += [buffer.r.en.eq(go & needs), buffer.r.addr.eq(address), self.event_weight_reads.eq(buffer.r.en)]
         m.d.sync += self.outside.eq(buffer.r.en & (address >= self.design.weight_words))
@@ -94,15 +99,15 @@ class WeightIssue(wiring.Component):
                 command.eq(head), busy.eq(1), address.eq(head.weight_addr), available.eq(0), tile.eq(0), group.eq(0)
             ]  # fmt: skip
         # Stage 1: the word is there; take b bits a column.
-        at1, needs1, start1 = Signal(), Signal(), Signal()
-        left1 = Signal(range(16))
-        bits1, use1, bank1 = Signal(4), Signal(), Signal()
+        at1, needs1, start1 = Signal(name="at1"), Signal(name="needs1"), Signal(name="start1")
+        left1 = Signal(range(16), name="left1")
+        bits1, use1, bank1 = Signal(4, name="bits1"), Signal(name="use1"), Signal(name="bank1")
         m.d.sync += [
             at1.eq(go), needs1.eq(needs), left1.eq(available), start1.eq(go & (row == 0)),
             bits1.eq(command.weight_bits), use1.eq(command.use_codebook), bank1.eq(command.codebook_bank),
         ]  # fmt: skip
-        codes = Signal(8 * cols)
-        mask = Signal(8)
+        codes = Signal(8 * cols, name="codes")
+        mask = Signal(8, name="mask")
         m.d.comb += mask.eq((1 << bits1) - 1)
         for c in range(cols):
             rest = Signal(8, name=f"rest_{c}", reset_less=True)
@@ -112,7 +117,7 @@ class WeightIssue(wiring.Component):
             with m.If(at1):
                 m.d.sync += [rest.eq(joined >> bits1), codes.word_select(c, 8).eq(joined & mask)]
         # Stage 2: codebook.
-        at2, start2, use2, bank2 = Signal(), Signal(), Signal(), Signal()
+        at2, start2, use2, bank2 = Signal(name="at2"), Signal(name="start2"), Signal(name="use2"), Signal(name="bank2")
         m.d.sync += [at2.eq(at1), start2.eq(start1), use2.eq(use1), bank2.eq(bank1)]
         m.d.comb += [
             codebook.en.eq(at2 & use2),
@@ -121,7 +126,7 @@ class WeightIssue(wiring.Component):
             self.event_codebook_reads.eq(Mux(codebook.en, cols, 0)),
         ]
         # Stage 3: at the array's edge.
-        plain, use3 = Signal(8 * cols, reset_less=True), Signal()
+        plain, use3 = Signal(8 * cols, reset_less=True, name="plain"), Signal(name="use3")
         m.d.sync += [plain.eq(codes), use3.eq(use2), self.capture.eq(start2)]
         m.d.comb += self.weights.eq(Mux(use3, codebook.entries, plain))
         return m
