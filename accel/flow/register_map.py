@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from accel.commands import ErrorCode
 from accel.program import Program
-from accel.registers import COUNTERS, REGISTERS, Register
+from accel.registers import COUNTER_BASE, COUNTERS, REGISTERS, Register
 
 ACCESS = {
     "rw": "read, write",
@@ -45,18 +45,6 @@ def _table(registers: tuple[Register, ...]) -> list[str]:
 
 def header(program: Program) -> str:
     """Registers, error codes, and what a driver writes to run `program`."""
-    lines = [
-        "/* Registers (byte offsets), error codes, and the values that start the program in image.bin. */",
-        "#ifndef ACCELERATOR_H",
-        "#define ACCELERATOR_H",
-        "",
-    ]
-    lines += [f"#define ACCEL_{r.name} 0x{r.offset:03X}u /* {ACCESS[r.access]}: {r.text} */" for r in REGISTERS]
-    lines.append("")
-    lines += [f"#define ACCEL_{r.name} 0x{r.offset:03X}u /* {r.text} */" for r in COUNTERS]
-    lines.append("")
-    lines += [f"#define ACCEL_ERROR_{code.name} {int(code)}u /* {code.text} */" for code in ErrorCode]
-    lines += ["", f"/* {program.name} on {program.design.name} */"]
     values = {
         "IMAGE_DRAM_BYTES": program.dram_bytes,
         "IMAGE_PROGRAM_OFFSET": program.program_offset,
@@ -64,5 +52,25 @@ def header(program: Program) -> str:
         "IMAGE_INPUT_OFFSET": program.input.offset,
         "IMAGE_OUTPUT_OFFSET": program.output.offset,
     }
-    lines += [f"#define ACCEL_{name} {value}u" for name, value in values.items()]
+    lines = [
+        "/* Registers (byte offsets), error codes, and the values that start the program in image.bin. */",
+        "#ifndef ACCELERATOR_H",
+        "#define ACCELERATOR_H",
+        "",
+        *definitions(),
+        "",
+        f"/* {program.name} on {program.design.name} */",
+        *(f"#define ACCEL_{name} {value}u" for name, value in values.items()),
+    ]
     return "\n".join([*lines, "", "#endif", ""])
+
+
+def definitions() -> list[str]:
+    """The lines of the C header that are the same for every program: offsets, counters, error codes."""
+    lines = [f"#define ACCEL_{r.name} 0x{r.offset:03X}u /* {ACCESS[r.access]}: {r.text} */" for r in REGISTERS]
+    lines += ["", f"#define ACCEL_COUNTERS {len(COUNTERS) // 2}u /* counters of 64 bits, low half first */"]
+    lines.append(f"#define ACCEL_COUNTER_BASE 0x{COUNTER_BASE:03X}u /* of the first one */")
+    lines += [f"#define ACCEL_{r.name} 0x{r.offset:03X}u /* {r.text} */" for r in COUNTERS]
+    lines.append("")
+    lines += [f"#define ACCEL_ERROR_{code.name} {int(code)}u /* {code.text} */" for code in ErrorCode]
+    return lines

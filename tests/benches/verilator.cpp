@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "Vaccelerator.h"
+#include "registers.h"  // accel.flow.register_map.definitions()
 #include "verilated.h"
 
 struct Case {
@@ -27,9 +28,6 @@ struct Case {
 struct Outcome {
     uint64_t done, cycles, error, status, read_beats, write_beats, run_cycles;
 };
-static const int COUNTERS = 19;
-static const uint32_t CONTROL = 0x00, STATUS = 0x04, IRQ_ENABLE = 0x08, ERROR = 0x0C, DRAM_BASE = 0x10, DRAM_SIZE = 0x14,
-                      PROGRAM_OFFSET = 0x18, PROGRAM_COUNT = 0x1C, WATCHDOG = 0x20, COUNTER_BASE = 0x100;
 static const uint32_t BEAT = BEAT_BYTES, BEAT_SIZE = __builtin_ctz(BEAT_BYTES);
 
 static void fail(const char* what) {
@@ -221,30 +219,30 @@ static void run(Machine& machine, const char* case_path, const char* out_path) {
     if (bytes.size() != sizeof now + now.memory_bytes) fail("a case has another length than it says");
     uint8_t* memory = bytes.data() + sizeof now;
     machine.begin(now, memory);
-    machine.write(IRQ_ENABLE, 1);
-    machine.write(DRAM_BASE, now.dram_base);
-    machine.write(DRAM_SIZE, now.dram_size);
-    machine.write(PROGRAM_OFFSET, now.program_offset);
-    machine.write(PROGRAM_COUNT, now.program_count);
-    machine.write(WATCHDOG, now.watchdog);
-    machine.write(CONTROL, 1);
+    machine.write(ACCEL_IRQ_ENABLE, 1);
+    machine.write(ACCEL_DRAM_BASE, now.dram_base);
+    machine.write(ACCEL_DRAM_SIZE, now.dram_size);
+    machine.write(ACCEL_PROGRAM_OFFSET, now.program_offset);
+    machine.write(ACCEL_PROGRAM_COUNT, now.program_count);
+    machine.write(ACCEL_WATCHDOG, now.watchdog);
+    machine.write(ACCEL_CONTROL, 1);
     uint64_t start = machine.cycle - 1;  // the cycle of the handshake is cycle 0 of the run
     Outcome outcome{};
     do machine.step();
     while (!machine.irq && machine.cycle - start < std::min(now.max_cycles, now.abort_cycle));
-    if (!machine.irq && now.abort_cycle < now.max_cycles) machine.write(CONTROL, 2);
+    if (!machine.irq && now.abort_cycle < now.max_cycles) machine.write(ACCEL_CONTROL, 2);
     while (!machine.irq && machine.cycle - start < now.max_cycles) machine.step();
     // irq is seen one cycle after done
     outcome.done = machine.irq;
     outcome.cycles = machine.cycle - 1 - start - 1;
     if (machine.irq && machine.busy_bus()) fail("done with bursts in flight");
-    outcome.error = machine.read(ERROR);
-    outcome.status = machine.read(STATUS);
+    outcome.error = machine.read(ACCEL_ERROR);
+    outcome.status = machine.read(ACCEL_STATUS);
     if (machine.irq && !outcome.error && machine.empty_beats) fail("beats without strobes, and no error");
-    uint64_t counters[COUNTERS];
-    for (int k = 0; k < COUNTERS; k++)
-        counters[k] = machine.read(COUNTER_BASE + 8 * k) | uint64_t(machine.read(COUNTER_BASE + 8 * k + 4)) << 32;
-    machine.write(STATUS, 2);
+    uint64_t counters[ACCEL_COUNTERS];
+    for (uint32_t k = 0; k < ACCEL_COUNTERS; k++)
+        counters[k] = machine.read(ACCEL_COUNTER_BASE + 8 * k) | uint64_t(machine.read(ACCEL_COUNTER_BASE + 8 * k + 4)) << 32;
+    machine.write(ACCEL_STATUS, 2);
     outcome.read_beats = machine.read_beats;
     outcome.write_beats = machine.write_beats;
     outcome.run_cycles = machine.cycle - start;

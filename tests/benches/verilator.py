@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from accel.design import Design
 from accel.events import Event
+from accel.flow.register_map import definitions
 from accel.program import Program
 from accel.rtl.emit import TOP, verilog_text
 
@@ -104,9 +105,10 @@ class Built:
         folder.mkdir(parents=True, exist_ok=True)
         verilog = folder / f"{TOP}.v"
         verilog.write_text(verilog_text(design), encoding="utf-8")
+        (folder / "registers.h").write_text("\n".join(definitions()), encoding="utf-8")
         command = [
             "verilator", "--cc", "--exe", "--build", "-Wno-fatal", "-Wno-lint", "-O3", "--x-assign", "fast",
-            "--top-module", TOP, "--Mdir", "obj", "-CFLAGS", f"-DBEAT_BYTES={design.beat_bytes}",
+            "--top-module", TOP, "--Mdir", "obj", "-CFLAGS", f"-DBEAT_BYTES={design.beat_bytes} -I..",
             "-MAKEFLAGS", f"OPT_FAST={optimise} OPT_SLOW=-O0", "-o", "bench", verilog.name, str(BENCH),
         ]  # fmt: skip
         made = subprocess.run(
