@@ -16,8 +16,8 @@ from accel.compiler.first_layer import Unfolded, plain_cycles, unfold
 from accel.compiler.graph import Step, described, steps
 from accel.compiler.matrix import MatrixWriter
 from accel.compiler.memory_plan import Plan, Planner, StepPlan, TooSmallError
-from accel.compiler.ops import ALIGNMENT, Stream
-from accel.compiler.schedule import PACES, Schedule, Scheduler, Segment, order
+from accel.compiler.ops import ALIGNMENT, Log, Segment, Stream
+from accel.compiler.schedule import PACES, Schedule, Scheduler, declared, order
 from accel.compiler.sources import Source
 from accel.compiler.tensors import InputLoader, OutputStorer, word_source
 from accel.compiler.vector import VectorWriter
@@ -26,6 +26,7 @@ from accel.design import Design
 from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork, MatrixLayer
 from accel.program import LayerInfo, Placement, Program
+from accel.rows import FieldRangeError
 
 DRAM_LIMIT = 1 << 32
 TAPERS = (1.0, 1.1, 1.2, 1.5)
@@ -53,19 +54,27 @@ def _compile(network: IntegerNetwork, design: Design) -> Program:
         loader: InputLoader | None = None
         for step_plan in plan.steps:
             stream.new_layer(step_plan.step.index)
-            try:
-                loader = _write(stream, network, plan, step_plan, weights, unfolded, loader)
-            except ValueError as error:  # a field of a command that the checks before did not foresee
-                raise InputError(f"{described(step_plan.step.layer)}: {error}") from None
-        commands = len(stream.ops) + len(stream.items)
+            loader = _write(stream, network, plan, step_plan, weights, unfolded, loader)
+        ops, items = declared(design, _finished(stream, plan), beats)
+        commands = len(ops) + len(items)
         for pace in PACES if commands <= FEW else PACES[:1]:
-            ordered = order(design, stream.ops, stream.items, beats, pace)
+            ordered = order(design, ops, items, beats, pace)
             if best is None or ordered.clock.cycles < best[0].clock.cycles:
                 best = ordered, stream
         if commands > VERY_FEW:
             break
     assert best
     return _program(network, design, made, plan, best[1], best[0].finish(), weights, unfolded)
+
+
+def _finished(stream: Stream, plan: Plan) -> Log:
+    """What was written; a field that the checks before did not foresee is an error of the layer that has it."""
+    try:
+        return stream.finish()
+    except FieldRangeError as error:
+        layer = stream.layer_of(error.index)
+        step = next(s.step for s in plan.steps if s.step.index == layer)
+        raise InputError(f"{described(step.layer)}: {error}") from None
 
 
 def _plan(network: IntegerNetwork, design: Design) -> tuple[list[Step], Unfolded | None, dict[str, LayerWeights], Plan]:
@@ -177,11 +186,7 @@ def _program(
         raise InputError(f"DRAM must hold {data + plan.data_bytes:,} bytes, addresses reach {DRAM_LIMIT:,}")
     bases = {Segment.NONE: 0, Segment.CONSTANTS: 0, Segment.DATA: data, Segment.PROGRAM: program_offset}
     commands = tuple(_moved(p.command, bases[p.segment]) for p in schedule.commands)
-    image = np.zeros(data, np.uint8)
-    at = 0
-    for block in stream.constants:
-        image[at : at + len(block)] = block
-        at += len(block)
+    image = stream.image(data)
     encoded = np.frombuffer(b"".join(c.encode() for c in commands), np.uint8)
     image[program_offset : program_offset + len(encoded)] = encoded
     source, target = network.tensors[network.input], network.tensors[network.output]

@@ -38,7 +38,7 @@ class Constants:
         self.codebook = self.stream.codebooks % 2
         self.stream.codebooks += 1
         words = self.weights.codebook.view("uint8").reshape(-1, 1)
-        offset = self.stream.words(Target.CODEBOOK, words)
+        offset = self.stream.words(Target.CODEBOOK, len(words), lambda: words)
         loads = load_words(self.stream.design, Target.CODEBOOK, offset, ENTRIES * self.codebook, len(words))
         self.codebook_item = self.stream.item(loads, False)
 
@@ -47,16 +47,22 @@ class Constants:
         (n0, n1), (g0, g1) = chunk
         return self.machine.chunk_words(self.taps, self.weights.bits, n1 - n0, g1 - g0)
 
+    def _used_words(self, chunk: Chunk) -> int:
+        """Words of a chunk's weights in the image."""
+        (n0, n1), (g0, g1) = chunk
+        return -(-(n1 - n0) * (g1 - g0) * self.taps * self.machine.rows * self.weights.bits // 8)
+
     def chunk(self, chunk: Chunk) -> tuple[int, int]:
         """Address and item of a chunk's weights."""
         key = (self.key, chunk)
         found = self.stream.weights.find(key)
         if found:
             return found
-        if key not in self.offsets:
-            self.offsets[key] = self.stream.words(Target.WEIGHT, self.weights.block(*chunk))
         size = self.chunk_words(chunk)
-        address = self.stream.weights.take(size, key, len(self.stream.items))
+        if key not in self.offsets:
+            used = self._used_words(chunk)
+            self.offsets[key] = self.stream.words(Target.WEIGHT, used, lambda: self.weights.block(*chunk))
+        address = self.stream.weights.take(size, key, self.stream.item_count)
         loads = load_words(self.stream.design, Target.WEIGHT, self.offsets[key], address, size)
         return address, self.stream.item(loads, False)
 
@@ -71,9 +77,11 @@ class Constants:
         if found:
             return found[0] + offset, found[1]
         channels = (first, min(self.weights.outputs, taken[1] * cols))
-        words = parameter_words(self.requantise, channels, lanes)
+        words = -(-(channels[1] - channels[0]) // lanes)
         if key not in self.offsets:
-            self.offsets[key] = self.stream.words(Target.PARAMETER, words)
-        address = self.stream.parameters.take(len(words), key, len(self.stream.items))
-        loads = load_words(self.stream.design, Target.PARAMETER, self.offsets[key], address, len(words))
+            self.offsets[key] = self.stream.words(
+                Target.PARAMETER, words, lambda: parameter_words(self.requantise, channels, lanes)
+            )
+        address = self.stream.parameters.take(words, key, self.stream.item_count)
+        loads = load_words(self.stream.design, Target.PARAMETER, self.offsets[key], address, words)
         return address + offset, self.stream.item(loads, False)

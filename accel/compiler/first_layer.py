@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from accel.commands import ACTIVATION_BANK, Load, Target
 from accel.compiler.estimate import Machine, beat_cycles, word_cycles
 from accel.compiler.geometry import Geometry, Range
-from accel.compiler.ops import load_words
+from accel.compiler.ops import Row, load_words
 from accel.compiler.sources import Lanes, Piece, RowSource, Source
 from accel.design import Design
 from accel.layout import RowTensor, stride_bytes
 from accel.models.integers.network import MatrixLayer
+from accel.rows import row_of
 
 Codes = NDArray[np.uint8]
 LARGEST_STEP = 511
@@ -52,10 +53,10 @@ class FlatSource:
         """There is one column."""
         return cols
 
-    def loads(self, piece: Piece) -> list[Load]:
+    def loads(self, piece: Piece) -> list[Row]:
         """The LOADs of a piece: its groups lie one after the other."""
         rows, beat = self.design.rows, self.design.beat_bytes
-        found = []
+        found: list[Row] = []
         if stride_bytes(rows, beat) == rows and piece.groups[0] * rows % beat == 0:
             address = self.offset + piece.groups[0] * rows
             target = piece.bank * ACTIVATION_BANK + piece.word
@@ -64,7 +65,8 @@ class FlatSource:
             count = min(LARGEST_WORDS, piece.groups[1] - first)
             skip = first * rows % beat
             found.append(
-                Load(
+                row_of(
+                    Load,
                     dram_addr=self.offset + first * rows - skip,
                     target=Target.ACTIVATION,
                     dst_addr=piece.bank * ACTIVATION_BANK + piece.word + first - piece.groups[0],

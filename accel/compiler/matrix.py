@@ -9,13 +9,14 @@ from accel.commands import ACCUMULATOR_BANK, Compute, ConfigCompute, ConfigPost,
 from accel.compiler.constants import Constants
 from accel.compiler.geometry import Range, split
 from accel.compiler.memory_plan import Place, StepPlan
-from accel.compiler.ops import Ring, Stream, activation_address
+from accel.compiler.ops import Ring, Row, Stream, activation_address
 from accel.compiler.sources import Piece, Source
 from accel.compiler.taper import Chunk, tapered
 from accel.compiler.tensors import InputLoader, OutputStorer, View, residual_loads, stores
 from accel.compiler.tiling import LARGEST_GROUPS, Task, Tiling, most_tiles, piece_words, region_words
 from accel.compiler.weights import LayerWeights
 from accel.models.integers.network import MatrixLayer
+from accel.rows import row_of
 
 UNBOUNDED = 4095  # in_h and in_w of an input that no window leaves
 
@@ -184,7 +185,7 @@ class MatrixWriter:
         words, height, pitch = piece_words(self.machine, self.task, self.tiling.strip, taken[1] - taken[0])
         key = (strip, taken)
         found = self.in_ring.find(key)
-        item = found[1] if found else len(self.stream.items)
+        item = found[1] if found else self.stream.item_count
         word = found[0] if found else self.in_ring.take(words, key, item)
         view = View(self.in_ring.bank, word, pitch, height * pitch, taken[0], rows[0], cols[0])
         if not found:
@@ -212,7 +213,8 @@ class MatrixWriter:
         iy0 = block.made_rows[0] * g.stride[0] - g.pads[0]
         ix0 = block.made_cols[0] * g.stride[1] - g.pads[1]
         self.stream.configure(
-            ConfigCompute(
+            row_of(
+                ConfigCompute,
                 plane=view.plane,
                 row_step=0 if self.plan.flat else g.stride[0] * view.pitch,
                 tap_row_step=0 if self.plan.flat else g.dilation[0] * view.pitch,
@@ -230,7 +232,8 @@ class MatrixWriter:
         weights = self.weights
         last_tile, last_group = tiles[1] == weights.tiles, groups[1] == weights.groups
         self.stream.op(
-            Compute(
+            row_of(
+                Compute,
                 act_addr=activation_address(view.bank, view.address(groups[0], iy0, ix0)),
                 iy0=iy0 if g.padded else 0,
                 ix0=ix0 if g.padded else 0,
@@ -276,7 +279,8 @@ class MatrixWriter:
         iy0 = block.rows[0] * pool.stride[0] - pool.pads[0] - block.made_rows[0] if pool else 0
         ix0 = block.cols[0] * pool.stride[1] - pool.pads[1] - block.made_cols[0] if pool else 0
         self.stream.op(
-            Post(
+            row_of(
+                Post,
                 src_addr=bank * ACCUMULATOR_BANK + (iy0 * block.width + ix0) % ACCUMULATOR_BANK,
                 residual=int(residual is not None),
                 uniform=int(self.task.uniform),
@@ -323,9 +327,10 @@ class MatrixWriter:
         for store in stores(self.design, place, self.plan.flat, view, groups, rows, cols):
             self.stream.op(store)
 
-    def _config(self, block: Block, view: View) -> ConfigPost:
+    def _config(self, block: Block, view: View) -> Row:
         r, pool, residual = self.requantise, self.geometry.pool, self.layer.residual
-        return ConfigPost(
+        return row_of(
+            ConfigPost,
             src_row_step=(pool.stride[0] if pool else 1) * block.width,
             src_row_pitch=block.width,
             src_plane=block.pixels,

@@ -1,45 +1,59 @@
 """The stream of operations that a network becomes, before it is put in order with its loads.
 
 Operations (COMPUTE, POST, STORE and their configurations) stand in the order in which they run. What LOADs bring is an
-`Item`; an operation names the items that it needs. An item may be loaded once every operation before `earliest` has
-been dispatched: those are the ones that still use what its words held before.
+*item*; an operation says which items it needs. Both are declared in one order, an item at the latest before the first
+operation that needs it: what an item overwrites is whatever the operations declared before it still use.
+
+Everything is rows of numbers (`accel.rows`); nothing is checked before `Stream.finish`.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.commands import ACTIVATION_BANK, Command, ConfigCompute, ConfigPost, Load, Target
-from accel.compiler.access import Accesses, Marks
+from accel.commands import ACTIVATION_BANK, Command, Load, Opcode, Target
 from accel.design import Design
 from accel.layout import beats, stride_bytes, word_bytes, words_per_beat, words_to_dram
+from accel.rows import OPCODE, WIDTH, Rows, check_fields, row_of, rows_of
 
 ALIGNMENT = 64  # bytes; every block in DRAM starts on a multiple
 LARGEST_ROW_BEATS = (1 << 16) - 1
 
-
-@dataclass
-class Item:
-    """What some LOADs bring. `data`: their DRAM addresses count from the data segment, else from the constants."""
-
-    loads: list[Load]
-    data: bool
-    earliest: int
-    layer: int
+Row = Sequence[int]
 
 
-@dataclass
-class Op:
-    """A command of compute, post or store, and the number of items that must be loaded before it."""
+class Segment(IntEnum):
+    """What a command's DRAM address counts from."""
 
-    command: Command
-    layer: int
-    items: int
+    NONE = 0
+    CONSTANTS = 1
+    DATA = 2
+    PROGRAM = 3
+
+
+@dataclass(frozen=True)
+class Log:
+    """What was declared, in order: n rows, and for each its layer, the segment of its DRAM address, and `items`.
+
+    `items[i]` is the number of the item of a LOAD; for an operation, how many items must be loaded before it.
+    """
+
+    rows: Rows
+    layers: NDArray[np.int64]
+    segments: NDArray[np.int64]
+    items: NDArray[np.int64]
+
+    @property
+    def loads(self) -> NDArray[np.bool_]:
+        """Which rows are LOADs."""
+        return self.rows[:, OPCODE] == Opcode.LOAD
 
 
 @dataclass(frozen=True)
@@ -92,19 +106,25 @@ class Ring:
         return self.base + start
 
 
+@dataclass(frozen=True)
+class Block:
+    """`size` bytes of the image, made only when an image is wanted."""
+
+    size: int
+    make: Callable[[], NDArray[np.uint8]]
+
+
 class Stream:
     """Collects operations, items and constants of a network. `taper`: how fast the last chunks shrink."""
 
     def __init__(self, design: Design, data_beats: int, taper: float = 1.0) -> None:
-        self.design, self.taper = design, taper
-        self.ops: list[Op] = []
-        self.items: list[Item] = []
-        self.constants: list[NDArray[np.uint8]] = []
+        self.design, self.data_beats, self.taper = design, data_beats, taper
+        self.constants: list[Block] = []
         self.constant_bytes = 0
         self.layer = 0
-        self._accesses = Accesses(design)
-        self._touched = Marks(design, data_beats)
-        self._config: dict[type[Command], Command] = {}
+        self.item_count = 0
+        self._rows, self._layers, self._segments, self._items = array("q"), array("q"), array("q"), array("q")
+        self._config: dict[int, Row] = {}
         self.weights = self._ring(Target.WEIGHT, design.weight_words)
         self.parameters = self._ring(Target.PARAMETER, design.parameter_words)
         self.codebooks = 0
@@ -114,67 +134,108 @@ class Stream:
         align = words_per_beat(self.design, target)
         return Ring(0, words // align * align, align)
 
-    def constant(self, data: NDArray[np.uint8]) -> int:
-        """Put bytes into the image; their offset in the constants."""
+    def constant(self, size: int, make: Callable[[], NDArray[np.uint8]]) -> int:
+        """Put `size` bytes into the image, which `make` gives when it is written; their offset in the constants."""
         offset = self.constant_bytes
-        size = -(-len(data) // ALIGNMENT) * ALIGNMENT
-        self.constants.append(np.pad(data, (0, size - len(data))))
-        self.constant_bytes += size
+        self.constants.append(Block(size, make))
+        self.constant_bytes += -(-size // ALIGNMENT) * ALIGNMENT
         return offset
 
-    def words(self, target: Target, words: NDArray[np.uint8]) -> int:
-        """Put buffer words (n, Z) into the image; their offset."""
-        return self.constant(words_to_dram(words.view(np.int8), self.design.beat_bytes).view(np.uint8))
+    def words(self, target: Target, count: int, make: Callable[[], NDArray[np.uint8]]) -> int:
+        """Put `count` buffer words into the image, which `make` gives as (count, Z); their offset."""
+        beat_bytes = self.design.beat_bytes
+        size = count * stride_bytes(word_bytes(self.design, target), beat_bytes)
+        return self.constant(size, lambda: words_to_dram(make().view(np.int8), beat_bytes).view(np.uint8))
 
     def next_bank(self) -> int:
         """The accumulator bank for the next block."""
         self.accumulator ^= 1
         return self.accumulator
 
-    def item(self, loads: Sequence[Load], data: bool) -> int:
-        """Declare what `loads` bring; its number."""
-        earliest = 0
+    def item(self, loads: Sequence[Row | Command], data: bool) -> int:
+        """Declare what LOADs bring; its number. `data`: their addresses count from the data segment."""
+        number = self.item_count
         for load in loads:
-            for access in self._accesses.of(load, data)[0]:
-                earliest = max(earliest, self._touched.latest(access))
-        self.items.append(Item(list(loads), data, earliest, self.layer))
-        return len(self.items) - 1
+            self._append(load, Segment.DATA if data else Segment.CONSTANTS, number)
+        self.item_count += 1
+        return number
 
-    def op(self, command: Command, needs: Sequence[int] = ()) -> None:
-        """Append an operation."""
-        self.ops.append(Op(command, self.layer, max(needs, default=-1) + 1))
-        for access in self._accesses.of(command, True)[0]:
-            self._touched.set(access, len(self.ops))
+    def op(self, command: Row | Command, needs: Sequence[int] = ()) -> None:
+        """Append an operation that needs these items (-1 is none)."""
+        opcode = command.OPCODE if isinstance(command, Command) else command[OPCODE]
+        self._append(command, Segment.DATA if opcode == Opcode.STORE else Segment.NONE, max(needs, default=-1) + 1)
 
-    def configure(self, command: ConfigCompute | ConfigPost) -> None:
+    def _append(self, command: Row | Command, segment: Segment, items: int) -> None:
+        values = rows_of([command])[0].tolist() if isinstance(command, Command) else command
+        self._rows.extend(values)
+        self._layers.append(self.layer)
+        self._segments.append(segment)
+        self._items.append(items)
+
+    def extend(self, rows: Rows, segments: NDArray[np.int64], items: NDArray[np.int64], new_items: int) -> None:
+        """Append many rows, operations and LOADs mixed, as `Log` has them.
+
+        LOADs belong to items `item_count`, `item_count` + 1, ..., `new_items` of them, without gaps.
+        """
+        self._rows.frombytes(np.ascontiguousarray(rows, np.int64).tobytes())
+        self._layers.extend([self.layer] * len(rows))
+        self._segments.frombytes(np.ascontiguousarray(segments, np.int64).tobytes())
+        self._items.frombytes(np.ascontiguousarray(items, np.int64).tobytes())
+        self.item_count += new_items
+
+    def configure(self, command: Row | Command) -> None:
         """Append a configuration unless it is in force."""
-        if self._config.get(type(command)) != command:
-            self._config[type(command)] = command
-            self.op(command)
+        values = rows_of([command])[0].tolist() if isinstance(command, Command) else list(command)
+        if self._config.get(values[OPCODE]) != values:
+            self._config[values[OPCODE]] = values
+            self.op(values)
 
     def new_layer(self, layer: int) -> None:
         """Operations from now on belong to `layer`, and configure the units anew."""
         self.layer = layer
         self._config.clear()
 
+    def layer_of(self, index: int) -> int:
+        """The layer of a row."""
+        return self._layers[index]
 
-def load_words(design: Design, target: Target, dram: int, dst: int, words: int) -> list[Load]:
-    """LOADs of `words` consecutive words."""
+    def finish(self) -> Log:
+        """What was declared. Raises FieldRangeError for a field that is out of range."""
+        log = Log(
+            np.array(self._rows, np.int64).reshape(-1, WIDTH),
+            np.array(self._layers, np.int64),
+            np.array(self._segments, np.int64),
+            np.array(self._items, np.int64),
+        )
+        check_fields(log.rows)
+        return log
+
+    def image(self, size: int) -> NDArray[np.uint8]:
+        """`size` bytes that begin with the constants."""
+        image = np.zeros(size, np.uint8)
+        at = 0
+        for block in self.constants:
+            data = block.make()
+            assert len(data) == block.size, (len(data), block.size)
+            image[at : at + block.size] = data
+            at += -(-block.size // ALIGNMENT) * ALIGNMENT
+        return image
+
+
+def load_words(design: Design, target: Target, dram: int, dst: int, words: int) -> list[Row]:
+    """Rows of LOADs of `words` consecutive words."""
     per_beat, size = words_per_beat(design, target), design.beat_bytes
     stride = stride_bytes(word_bytes(design, target), size)
     most = LARGEST_ROW_BEATS * size // max(stride, size) * max(1, per_beat)
-    loads = []
+    loads: list[Row] = []
     for first in range(0, words, most):
         count = beats(design, target, min(most, words - first))
-        loads.append(Load(dram_addr=dram + first * stride, target=target, dst_addr=dst + first, row_beats=count))
+        loads.append(
+            row_of(Load, dram_addr=dram + first * stride, target=target, dst_addr=dst + first, row_beats=count)
+        )
     return loads
 
 
 def activation_address(bank: int, word: int) -> int:
     """Address of a word that may lie before the bank's first (COMPUTE's base modulo the bank)."""
     return bank * ACTIVATION_BANK + word % ACTIVATION_BANK
-
-
-def moved(load: Load, offset: int) -> Load:
-    """The load with `offset` bytes added to its DRAM address."""
-    return replace(load, dram_addr=load.dram_addr + offset)

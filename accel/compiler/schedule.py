@@ -9,15 +9,16 @@ first whose queue has a place first. Loads stay in the order in which their data
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
 from accel.commands import COMMAND_BYTES, Command, End, Load, Nop, Target
+from accel.compiler.access import Accesses, Marks
 from accel.compiler.clock import Clock
 from accel.compiler.estimate import beat_cycles
 from accel.compiler.hazards import UNIT_OF, Hazards, Unit, with_waits
-from accel.compiler.ops import Item, Op
+from accel.compiler.ops import Log, Segment
 from accel.design import Design
 from accel.layout import beats, words_per_beat
+from accel.rows import command_of
 
 HOLD = 1000  # cycles of loads that are dispatched before there is need: more would only delay fetches
 BACKLOG = 2000  # cycles of loads before a fetch from which on it is made as soon as there is room
@@ -34,15 +35,6 @@ class Pace:
 
 # The first is for every program. Short ones try them all: there each beat that the bus carries at the wrong time shows.
 PACES = (Pace(), Pace(16, 6), Pace(12, 2, 1), Pace(11, 1, 0), Pace(10, 1, 0), Pace(9, 1, 0))
-
-
-class Segment(Enum):
-    """What a command's DRAM address counts from."""
-
-    NONE = 0
-    CONSTANTS = 1
-    DATA = 2
-    PROGRAM = 3
 
 
 @dataclass(frozen=True)
@@ -123,6 +115,45 @@ class Scheduler:
         while len(self.placed) < self.fetched:
             self.placed.append(Placed(Nop(), -1, Segment.NONE))
         return Schedule(self.placed, self.first_fetch)
+
+
+@dataclass
+class Item:
+    """What some LOADs bring; it may be loaded once every operation before `earliest` is dispatched."""
+
+    loads: list[Load]
+    data: bool
+    earliest: int
+    layer: int
+
+
+@dataclass
+class Op:
+    """A command of compute, post or store, and the number of items that must be loaded before it."""
+
+    command: Command
+    layer: int
+    items: int
+
+
+def declared(design: Design, log: Log, data_beats: int) -> tuple[list[Op], list[Item]]:
+    """Operations and items of a log, with the operations that each item must stay behind."""
+    accesses, touched = Accesses(design), Marks(design, data_beats)
+    ops: list[Op] = []
+    items: list[Item] = []
+    for values, layer, segment, number in zip(log.rows, log.layers, log.segments, log.items, strict=True):
+        command, data = command_of(values), segment == Segment.DATA
+        found = accesses.of(command, data)[0]
+        if not isinstance(command, Load):
+            ops.append(Op(command, int(layer), int(number)))
+            for access in found:
+                touched.set(access, len(ops))
+            continue
+        while len(items) <= number:
+            items.append(Item([], data, 0, int(layer)))
+        items[number].loads.append(command)
+        items[number].earliest = max([items[number].earliest, *(touched.latest(access) for access in found)])
+    return ops, items
 
 
 def order(design: Design, ops: list[Op], items: list[Item], data_beats: int, pace: Pace) -> Scheduler:

@@ -11,9 +11,10 @@ from typing import Protocol
 
 from accel.commands import ACTIVATION_BANK, Load, Target
 from accel.compiler.geometry import Range
-from accel.compiler.ops import LARGEST_ROW_BEATS, load_words
+from accel.compiler.ops import LARGEST_ROW_BEATS, Row, load_words
 from accel.design import Design
 from accel.layout import beats_per_word, stride_bytes, words_per_beat
+from accel.rows import row_of
 
 LARGEST_ROWS = (1 << 12) - 1
 
@@ -52,11 +53,11 @@ class WordSource:
         high = -(-cols[1] // self.align) * self.align
         return low, min(high, self.pitch)
 
-    def loads(self, piece: Piece) -> list[Load]:
+    def loads(self, piece: Piece) -> list[Row]:
         """The LOADs of a piece, whose columns come from `columns`."""
         (g0, g1), (y0, y1), (x0, x1) = piece.groups, piece.rows, piece.cols
         stride = stride_bytes(self.design.rows, self.design.beat_bytes)
-        found = []
+        found: list[Row] = []
         if x1 - x0 == self.pitch == piece.pitch:
             runs = [(g0, y0, (y1 - y0) * self.pitch, g1 - g0, self.plane, piece.plane)]
         elif y1 - y0 == 1:
@@ -75,7 +76,8 @@ class WordSource:
             limit = LARGEST_ROWS if beats <= LARGEST_ROW_BEATS else 1
             for first in range(0, rows, limit):
                 found.append(
-                    Load(
+                    row_of(
+                        Load,
                         dram_addr=source + first * far * stride,
                         target=Target.ACTIVATION,
                         dst_addr=_at(piece.bank, target + first * near),
@@ -122,11 +124,11 @@ class RowSource:
         """Any columns can be loaded."""
         return cols
 
-    def loads(self, piece: Piece) -> list[Load]:
+    def loads(self, piece: Piece) -> list[Row]:
         """The LOADs of a piece."""
         (g0, g1), (y0, y1), (x0, x1) = piece.groups, piece.rows, piece.cols
         beat = self.design.beat_bytes
-        found = []
+        found: list[Row] = []
         for lanes in self.lanes:
             if not g0 <= lanes.group < g1:
                 continue
@@ -135,7 +137,8 @@ class RowSource:
             size = skip + (x1 - x0 - 1) * self.step + lanes.run
             for y in range(y0, y1, LARGEST_ROWS):
                 found.append(
-                    Load(
+                    row_of(
+                        Load,
                         dram_addr=self.offset + (y * self.row_step + lanes.row) * self.pitch_bytes + first - skip,
                         target=Target.ACTIVATION,
                         dst_addr=_at(
@@ -166,7 +169,7 @@ class Source(Protocol):
     def columns(self, cols: Range) -> Range:
         """The columns that are loaded for `cols`."""
 
-    def loads(self, piece: Piece) -> list[Load]:
+    def loads(self, piece: Piece) -> list[Row]:
         """The LOADs of a piece, whose columns come from `columns`."""
 
 

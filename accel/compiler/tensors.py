@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from accel.commands import ACTIVATION_BANK, Load, Store, Target
+from accel.commands import ACTIVATION_BANK, Store, Target
 from accel.compiler.geometry import Range
 from accel.compiler.memory_plan import Place
-from accel.compiler.ops import Region, Stream
+from accel.compiler.ops import Region, Row, Stream
 from accel.compiler.sources import LARGEST_ROWS, Piece, Source, WordSource
 from accel.design import Design
 from accel.layout import stride_bytes, words_per_beat
+from accel.rows import row_of
 
 LARGEST_ROW_WORDS = (1 << 16) - 1
 
@@ -79,9 +80,7 @@ class InputLoader:
         return self.item
 
 
-def stores(
-    design: Design, place: Place, flat: bool, view: View, groups: Range, rows: Range, cols: Range
-) -> list[Store]:
+def stores(design: Design, place: Place, flat: bool, view: View, groups: Range, rows: Range, cols: Range) -> list[Row]:
     """STOREs of a rectangle of some groups; `cols` starts on a beat, and its end is rounded up to one."""
     assert place.dram is not None
     layout, align = place.layout, words_per_beat(design, Target.ACTIVATION)
@@ -95,7 +94,7 @@ def stores(
         runs = [(g0, x1 - x0, g1 - g0, layout.plane, view.plane)]
     else:
         runs = [(g, x1 - x0, y1 - y0, pitch, view.pitch) for g in range(g0, g1)]
-    found = []
+    found: list[Row] = []
     for g, words, count, far, near in runs:
         target = place.dram + (g * layout.plane + y0 * pitch + x0) * stride
         origin = view.at(g, y0, x0)
@@ -105,7 +104,8 @@ def stores(
             parts = [(row, first) for row in range(count) for first in range(0, words, 1 << 15)]
             for row, first in parts:
                 found.append(
-                    Store(
+                    row_of(
+                        Store,
                         dram_addr=target + (row * far + first) * stride,
                         src_addr=origin + row * near + first,
                         row_words=min(1 << 15, words - first),
@@ -114,7 +114,8 @@ def stores(
             continue
         for first in range(0, count, LARGEST_ROWS):
             found.append(
-                Store(
+                row_of(
+                    Store,
                     dram_addr=target + first * far * stride,
                     src_addr=origin + first * near,
                     row_words=words,
@@ -190,7 +191,8 @@ class OutputStorer:
             assert self.place.dram is not None
             for first in range(0, words, 1 << 15):
                 self.stream.op(
-                    Store(
+                    row_of(
+                        Store,
                         dram_addr=self.place.dram + first * stride,
                         src_addr=self.view.at(0, 0, 0) + first,
                         row_words=min(1 << 15, words - first),
@@ -200,7 +202,7 @@ class OutputStorer:
 
 def residual_loads(
     design: Design, place: Place, flat: bool, view: View, groups: Range, rows: Range, cols: Range
-) -> list[Load]:
+) -> list[Row]:
     """LOADs of a residual operand into the place where the sum will be written."""
     source = word_source(design, place, flat)
     piece = Piece(

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from accel.commands import ConfigPost, Post
 from accel.compiler.geometry import Range, split
 from accel.compiler.memory_plan import Place, StepPlan
-from accel.compiler.ops import Ring, Stream, activation_address
+from accel.compiler.ops import Ring, Row, Stream, activation_address
 from accel.compiler.sources import Piece, Source
 from accel.compiler.tensors import InputLoader, OutputStorer, View, residual_loads, stores
 from accel.compiler.vector_tiling import VectorTask, VectorTiling, vector_piece
 from accel.models.integers.network import VectorLayer
+from accel.rows import row_of
 
 
 @dataclass
@@ -66,7 +67,8 @@ class VectorWriter:
         self.stream.configure(self._config(source, target, size))
         iy0, ix0 = rows[0] * g.stride[0] - g.pads[0], cols[0] * g.stride[1] - g.pads[1]
         self.stream.op(
-            Post(
+            row_of(
+                Post,
                 from_activation=1,
                 src_addr=activation_address(source.bank, source.address(groups[0], iy0, ix0)),
                 reduce_sum=int(self.layer.reduce == "sum"),
@@ -125,9 +127,10 @@ class VectorWriter:
         word = self.out_ring.take((groups[1] - groups[0]) * height * pitch, None, -1)
         return View(self.out_ring.bank, word, pitch, height * pitch, groups[0], rows[0], cols[0])
 
-    def _config(self, source: View, target: View, size: tuple[int, int]) -> ConfigPost:
+    def _config(self, source: View, target: View, size: tuple[int, int]) -> Row:
         g, r, residual = self.geometry, self.layer.requantise, self.layer.residual
-        return ConfigPost(
+        return row_of(
+            ConfigPost,
             src_row_step=0 if self.plan.flat else g.stride[0] * source.pitch,
             src_row_pitch=0 if self.plan.flat else source.pitch,
             src_plane=source.plane,

@@ -1,0 +1,99 @@
+"""Commands as rows of numbers, for work on thousands of them: compiling, checking, timing.
+
+A row is the command's opcode and its fields in the order of its class, filled with zeros up to `WIDTH`. `LOAD`,
+`COMPUTE` and so on give the columns of the fields by name: `rows[:, LOAD.dram_addr]`.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.commands import COMMANDS, Command, Compute, ConfigCompute, ConfigPost, Load, Opcode, Post, Store
+
+Rows = NDArray[np.int64]
+WIDTH = 1 + max(len(fields(kind)) for kind in COMMANDS.values())
+OPCODE = 0  # the column
+
+_NAMES = {kind: [f.name for f in fields(kind)] for kind in COMMANDS.values()}
+COLUMNS = {kind: {name: 1 + k for k, name in enumerate(names)} for kind, names in _NAMES.items()}
+
+
+def _columns(kind: type[Command]) -> Any:
+    """The columns of a kind's fields as a named tuple, which compiled code can use as a constant."""
+    return namedtuple(f"{kind.__name__}Columns", _NAMES[kind])(**COLUMNS[kind])
+
+
+LOAD, CONFIG_COMPUTE, COMPUTE = _columns(Load), _columns(ConfigCompute), _columns(Compute)
+CONFIG_POST, POST, STORE = _columns(ConfigPost), _columns(Post), _columns(Store)
+
+
+def _filled(kind: type[Command], values: Iterable[Any]) -> list[int]:
+    """The row with these fields."""
+    row = [int(kind.OPCODE), *map(int, values)]
+    return row + [0] * (WIDTH - len(row))
+
+
+_DEFAULTS = {kind: _filled(kind, (f.default for f in fields(kind))) for kind in COMMANDS.values()}
+
+
+def row_of(kind: type[Command], **values: int) -> list[int]:
+    """The row of a command with these fields. Nothing is checked: `check_fields` does it for many rows at once."""
+    made, columns = _DEFAULTS[kind].copy(), COLUMNS[kind]
+    for name, value in values.items():
+        made[columns[name]] = value
+    return made
+
+
+def rows_of(commands: Iterable[Command]) -> Rows:
+    """(n, WIDTH) rows of the commands."""
+    made = [_filled(type(c), (getattr(c, name) for name in _NAMES[type(c)])) for c in commands]
+    return np.array(made, np.int64).reshape(-1, WIDTH)
+
+
+def command_of(values: Iterable[int]) -> Command:
+    """The command of one row. Raises ValueError for a field that is out of range."""
+    opcode, *rest = (int(value) for value in values)
+    kind = COMMANDS[Opcode(opcode)]
+    return kind(*rest[: len(_NAMES[kind])])
+
+
+def _limits() -> tuple[Rows, Rows]:
+    """Least and largest value by opcode and column; 0 where a kind has no field."""
+    low = np.zeros((max(Opcode) + 1, WIDTH), np.int64)
+    high = np.zeros_like(low)
+    for kind in COMMANDS.values():
+        low[kind.OPCODE, OPCODE] = high[kind.OPCODE, OPCODE] = kind.OPCODE
+        for f in fields(kind):
+            bits, column = f.metadata["bits"], COLUMNS[kind][f.name]
+            low[kind.OPCODE, column] = -(1 << bits - 1) if f.metadata["signed"] else 0
+            high[kind.OPCODE, column] = (1 << bits - 1) - 1 if f.metadata["signed"] else (1 << bits) - 1
+    return low, high
+
+
+_LOW, _HIGH = _limits()
+
+
+class FieldRangeError(ValueError):
+    """A field that is out of range, in row `index`."""
+
+    def __init__(self, index: int, message: str) -> None:
+        super().__init__(message)
+        self.index = index
+
+
+def check_fields(rows: Rows) -> None:
+    """Raise FieldRangeError for the first row with a field that its bits cannot hold, in the words of `Command`."""
+    opcodes = rows[:, OPCODE]
+    wrong = (rows < _LOW[opcodes]) | (rows > _HIGH[opcodes])
+    if wrong.any():
+        index = int(wrong.any(axis=1).argmax())
+        try:
+            command_of(rows[index])
+        except ValueError as error:
+            raise FieldRangeError(index, str(error)) from None
