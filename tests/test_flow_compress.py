@@ -98,6 +98,8 @@ def test_a_smaller_format_would_have_been_taken(made: Path) -> None:
         (RECIPE.replace("share:", "shear:"), [], "step 2 must be one of prune"),
         (RECIPE.replace("{bits: 5}", "{bits: 5, epochs: 2}"), [], "give a folder of images (--data)"),
         (RECIPE.replace("{bits: 5}", "{bits: 5, epochs: 2}"), ["--data", "nowhere"], "cannot be read"),
+        (RECIPE, ["--validation"], "--validation must come with --data DIR, and without --test and --labels"),
+        (RECIPE, ["--validation", "--data", "nowhere"], "lenet-300-100 has learnt every training image: accel train"),
     ],
 )
 def test_bad_input(
@@ -168,6 +170,20 @@ steps:
   - share: {bits: 4, epochs: 2}
   - huffman: {}
 """
+
+
+def test_held_out_images_judge(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --validation the accuracies are those on the last sixth of the training images."""
+    images, labels = zoo.mnist_test()
+    for part, many in (("train", slice(0, 600)), ("t10k", slice(600, 601))):
+        write_idx(tmp_path / f"{part}-images-idx3-ubyte", images[many])
+        write_idx(tmp_path / f"{part}-labels-idx1-ubyte", labels[many])
+    out = tmp_path / "v.onnx"
+    arguments = ["compress", str(made / "plain.onnx"), str(made / "plain.yaml"), "--validation"]
+    assert accel([*arguments, "--data", str(tmp_path), "-o", str(out)]) == 0
+    found = json.loads(out.with_suffix(".json").read_text())
+    outputs = onnxruntime_output(onnx.load(out), zoo.preprocess(images[500:600]))
+    assert found["accuracy_percent"] == pytest.approx(100 * (outputs.argmax(1) == labels[500:600]).mean())
 
 
 @pytest.mark.train

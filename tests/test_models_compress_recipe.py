@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
+from accel.models import zoo
 from accel.models.compress.prune import matrix_layers, report
 from accel.models.compress.recipe import as_record, load, parse, run
 from accel.models.compress.steps import Step
@@ -208,6 +209,21 @@ def test_thresholds_and_scans() -> None:
         run(parse("name: x\nsteps: [{prune: {density: {ip1: 0.3}, scan: [0.5]}}]"), network, Context(small_images()))
 
 
+def test_a_scan_never_looks_at_the_test_set() -> None:
+    """Where images are held out it looks at them, elsewhere at training images."""
+    recipe = parse("name: x\nsteps: [{prune: {density: 0.1, scan: [0.5, 0.1, 0.05]}}]")
+    images = tuple(part[:300] for part in zoo.mnist_test())
+    other = np.zeros_like(images[0]), np.zeros(300, np.uint8)
+
+    def densities(data: ImageSet) -> Any:
+        return run(recipe, zoo.load("lenet-300-100"), Context(data)).reports[0][1]["layers"]
+
+    wanted = densities(ImageSet(*images, *images))
+    assert densities(ImageSet(*images, *other)) == wanted
+    assert densities(ImageSet(*other, *images, "validation")) == wanted
+    assert densities(ImageSet(*other, *images)) != wanted
+
+
 ONE_EPOCH = {
     "prune": "density: 0.3, epochs: 1",
     "n of m": "n: 2, m: 4, epochs: 1",
@@ -270,7 +286,7 @@ def test_other_images_are_another_training(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     recipe = parse("name: x\nsteps: [{prune: {density: 0.5, epochs: 1}}]")
     network, images = lenet_300_100(np.random.default_rng(0)), small_images()
-    inverted = ImageSet(255 - images.train_images, images.train_labels, images.test_images, images.test_labels)
+    inverted = ImageSet(255 - images.train_images, images.train_labels, images.judged_images, images.judged_labels)
     lines: list[str] = []
     found = [run(recipe, network, Context(data, tmp_path, 0, lines.append)) for data in (images, inverted, images)]
     assert len(lines) == 2

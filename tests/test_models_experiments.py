@@ -36,7 +36,7 @@ def folder(tmp_path):
 def tiny(monkeypatch):
     for module, names in (
         (hinton, ("TEACHER", "STUDENT")), (ba_caruana, ("MEMBER", "ON_LABELS", "ON_LOGITS")),
-        (urban, ("LABELS", "TAUGHT")), (fashion, ("SCHEDULE",)), (kim, ("FINE_TUNING",)),
+        (urban, ("STUDENT",)), (fashion, ("SCHEDULE",)), (kim, ("FINE_TUNING",)),
     ):  # fmt: skip
         for name in names:
             monkeypatch.setattr(module, name, replace(getattr(module, name), **TINY, learning_rate=0.01, warm_up=0))
@@ -52,7 +52,7 @@ def tiny(monkeypatch):
 @pytest.mark.train
 @pytest.mark.parametrize(
     ("name", "module", "rows", "networks"),
-    [("hinton", hinton, 7, 7), ("ba-caruana", ba_caruana, 6, 5), ("urban", urban, 16, 16), ("kim", kim, 5, 3)],
+    [("hinton", hinton, 7, 7), ("ba-caruana", ba_caruana, 6, 5), ("urban", urban, 16, 16), ("kim", kim, 6, 4)],
 )
 def test_an_experiment_runs_once_and_is_read_back(folder, tiny, tmp_path, capsys, name, module, rows, networks):
     pytest.importorskip("torch")
@@ -62,18 +62,42 @@ def test_an_experiment_runs_once_and_is_read_back(folder, tiny, tmp_path, capsys
     assert len(epochs) == len(set(epochs)) == len(list(out.glob("*.onnx"))) == networks
     assert not list(out.glob("*.state")) + list(out.glob("*.part"))
     table = json.loads((out / f"{name}.json").read_text())
-    assert [row["test_errors"] for row in table["rows"]] == [row.test_errors for row in first]
+    assert [row["errors"] for row in table["rows"]] == [row.errors for row in first]
     assert table["summary"] == pytest.approx(module.summary(first), nan_ok=True)
     images = read_images(folder)
     network = onnx_read.read(out / f"{epochs[0][0]}.onnx")
-    wrong = (mean_logits((network,), images.test_images).argmax(1) != images.test_labels).sum()
-    assert first[0].test_errors == wrong
+    wrong = (mean_logits((network,), images.judged_images).argmax(1) != images.judged_labels).sum()
+    assert first[0].errors == wrong
     # Again, by the command line: nothing is trained, and the table is the same.
     assert accel(["train", name, "--data", str(folder), "-o", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert "epoch" not in printed
+    assert ": epoch" not in printed
     assert f"wrote {out / name}.json" in printed.replace("\n", "")
     assert json.loads((out / f"{name}.json").read_text())["rows"] == table["rows"]
+
+
+@pytest.mark.train
+@pytest.mark.parametrize(
+    ("name", "rows"), [("hinton", 1 + 2 + 1 + 2 + 1), ("ba-caruana", 6), ("urban", 16), ("kim", 6)]
+)
+def test_settings_are_chosen_on_held_out_images(folder, tiny, tmp_path, capsys, name, rows):
+    """With --validation the test set plays no part: it may be anything."""
+    pytest.importorskip("torch")
+    split = read_images(folder, validation=True)
+    write_idx(folder / "t10k-images-idx3-ubyte", np.zeros((1, 28, 28), np.uint8))
+    write_idx(folder / "t10k-labels-idx1-ubyte", np.zeros(1, np.uint8))
+    assert accel(["train", name, "--validation", "--data", str(folder), "-o", str(tmp_path / "out")]) == 0
+    assert "judged on the validation set" in capsys.readouterr().out
+    table = json.loads((tmp_path / "out" / f"{name}.json").read_text())
+    assert table["judged_on"] == "validation"
+    assert len(table["rows"]) == rows
+    first = {"hinton": "teacher", "ba-caruana": "member-0", "urban": "vgg", "kim": "vgg"}[name]
+    network = onnx_read.read(tmp_path / "out" / f"{first}.onnx")
+    wrong = (mean_logits((network,), split.judged_images).argmax(1) != split.judged_labels).sum()
+    assert table["rows"][0]["errors"] == wrong
+    # A run for the test set must not find these networks.
+    assert accel(["train", name, "--data", str(folder), "-o", str(tmp_path / "out")]) == 2
+    assert "belongs to another run" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.train
@@ -93,13 +117,15 @@ def test_networks_of_other_settings_are_refused(folder, tmp_path):
 
 
 def test_a_table_tells_what_distillation_recovers():
-    teacher = [hinton.Row("teacher", "labels", 0, 1, 67)]
-    students = [hinton.Row("student", *x) for x in (("labels", 1, 1, 146), ("soft targets", 1, 1, 74))]
+    teacher = [hinton.Row("teacher", "labels", 0, 1, 0, 1, 67)]
+    students = [
+        hinton.Row("student", "labels", 0, 0.5, 1, 1, 146),
+        hinton.Row("student", "soft targets", 5, 0.5, 1, 1, 74),
+        hinton.Row("student", "soft targets", 10, 0.5, 1, 1, 1000),  # not the setting that was chosen
+    ]
     found = hinton.summary((*teacher, *students))
     assert found["gap_closed_percent"] == pytest.approx(100 * 72 / 79)
-    assert np.isnan(
-        hinton.summary((teacher[0], replace(students[0], test_errors=60), students[1]))["gap_closed_percent"]
-    )
+    assert np.isnan(hinton.summary((teacher[0], replace(students[0], errors=60), *students[1:]))["gap_closed_percent"])
 
 
 def test_the_vgg_has_the_macs_of_its_widths():

@@ -258,7 +258,7 @@ class TestTraining:
         np.testing.assert_allclose(dropping.eval()(x).detach().numpy(), wanted, rtol=1e-4, atol=1e-5)
         # The accuracy that is reported is that of the whole network.
         reached = []
-        whole = replace(images, test_images=images.train_images, test_labels=wanted.argmax(1).astype(np.uint8))
+        whole = replace(images, judged_images=images.train_images, judged_labels=wanted.argmax(1).astype(np.uint8))
         fit(teacher, whole, Schedule(1, 1e-9, 96, shift=0, dropout=0.9, input_dropout=0.5), progress=reached.append)
         assert reached[0].accuracy_percent == 100
 

@@ -71,6 +71,34 @@ def test_labels_that_do_not_fit(small_mnist):
         read_images(small_mnist)
 
 
+def test_held_out_images_are_the_last_sixth_of_the_training_set(small_mnist):
+    whole, split = read_images(small_mnist), read_images(small_mnist, validation=True)
+    assert (whole.part, split.part) == ("test", "validation")
+    assert len(split.judged_labels) == 640 // 6
+    for part in ("images", "labels"):
+        both = np.concatenate([getattr(split, f"train_{part}"), getattr(split, f"judged_{part}")])
+        np.testing.assert_array_equal(both, getattr(whole, f"train_{part}"))
+    write_idx(small_mnist / "train-images-idx3-ubyte", whole.train_images[:5])
+    write_idx(small_mnist / "train-labels-idx1-ubyte", whole.train_labels[:5])
+    with pytest.raises(InputError, match="train set must have 6 images or more to hold some out, not 5"):
+        read_images(small_mnist, validation=True)
+
+
+@pytest.mark.train
+def test_validation_learns_what_is_not_held_out_and_judges_on_the_rest(small_mnist, tmp_path, monkeypatch):
+    split = read_images(small_mnist, validation=True)
+    seen: list[Epoch] = []
+    learnt = train("lenet-300-100", small_mnist, tmp_path / "v.onnx", 1, 1, seen.append, validation=True)
+    outputs = float32.run(learnt, split.judged_images[:, None].astype(np.float32) / 255)
+    assert seen[0].accuracy_percent == pytest.approx(100 * (outputs.argmax(1) == split.judged_labels).mean())
+    # A training set that ends before them gives the same network: they were not learnt.
+    whole = read_images(small_mnist)
+    write_idx(small_mnist / "train-images-idx3-ubyte", whole.train_images[: len(split.train_labels)])
+    write_idx(small_mnist / "train-labels-idx1-ubyte", whole.train_labels[: len(split.train_labels)])
+    same = train("lenet-300-100", small_mnist, tmp_path / "t.onnx", 1, 1)
+    np.testing.assert_array_equal(same.layers[1].weights, learnt.layers[1].weights)
+
+
 @pytest.mark.train
 @pytest.mark.parametrize("name", ["lenet-5", "lenet-300-100"])
 def test_trains_and_resumes_to_the_same_network(small_mnist, tmp_path, name):
@@ -89,7 +117,7 @@ def test_trains_and_resumes_to_the_same_network(small_mnist, tmp_path, name):
     with pytest.raises(InputError, match="belongs to another run"):
         train(name, small_mnist, tmp_path / "resumed.onnx", 2, 3)
     resumed = train(name, small_mnist, tmp_path / "resumed.onnx", 1, 3)
-    data = read_images(small_mnist).test_images[:, None].astype(np.float32) / 255
+    data = read_images(small_mnist).judged_images[:, None].astype(np.float32) / 255
     np.testing.assert_array_equal(float32.run(whole, data), float32.run(resumed, data))
     written = onnx_read.read(tmp_path / "whole.onnx")
     np.testing.assert_array_equal(float32.run(whole, data), float32.run(written, data))

@@ -90,7 +90,7 @@ def test_urban(results: Path, fashion: Path) -> None:
     rows, _ = experiment("urban", fashion, results / "fashion")
     students = [row for row in rows if row["network"] == "student"]
     for learnt in {row["learnt"] for row in students}:
-        errors = {row["convolutions"]: row["test_errors"] for row in students if row["learnt"] == learnt}
+        errors = {row["convolutions"]: row["errors"] for row in students if row["learnt"] == learnt}
         assert errors[4] < errors[2] < errors[1] < errors[0]
 
 

@@ -48,6 +48,10 @@ Labels = Annotated[str, typer.Option(metavar="FILE", help="Classes of the test i
 Images = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="Folder with IDX files, for steps that train.")
 ]
+Validation = Annotated[
+    bool,
+    typer.Option("--validation", help="Hold out a sixth of the training images to judge on, instead of the test set."),
+]
 OneTechnique = Annotated[
     str, typer.Option(help="dense, shared-8, -6, -4, -3, -2, as-is, or one of the zoo (deep, ...)")
 ]
@@ -184,6 +188,7 @@ def compress(
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
     test: Test = "",
     labels: Labels = "",
+    validation: Validation = False,
     storage_only: Annotated[
         bool,
         typer.Option("--storage-only", help="Only the paper's book-keeping, from shapes and widths."),
@@ -212,12 +217,20 @@ def compress(
     if out is None:
         raise InputError("compress must have an output: give --out FILE (or --storage-only)")
     float_network, from_zoo = _network(network)
+    if validation and (images is None or test or labels):
+        raise InputError("--validation must come with --data DIR, and without --test and --labels: DIR's images judge")
+    if validation and from_zoo:
+        raise InputError(
+            f"--validation must be of a network that was trained with it, and {network} has learnt every training "
+            f"image: accel train {network} --validation"
+        )
     _, weights, page = job.files(out)
     report.check_folder(out.parent)
-    data = resolve(float_network, from_zoo, test=test or ("mnist" if from_zoo else ""), labels=labels)
+    judged = test or ("mnist" if from_zoo and not validation else "")
+    data = resolve(float_network, from_zoo, test=judged, labels=labels)
     states = out.with_suffix(".steps")
     with report.made(states):
-        outcome = job.run(float_network, chosen, data, images, states, seed, _say)
+        outcome = job.run(float_network, chosen, data, images, states, seed, _say, validation)
         job.save(outcome, out)
         forget(states)
     job.show(tables.console(), outcome)
@@ -236,6 +249,7 @@ def train(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="PATH", help="ONNX file, or an experiment's folder.")],
     epochs: Annotated[int | None, typer.Option(help="Passes over the training set. [default: 10]")] = None,
     seed: Annotated[int | None, typer.Option(help="Of initial weights and batches. [default: 0]")] = None,
+    validation: Validation = False,
 ) -> None:
     """Train a network of the zoo, or run a published experiment on students (needs the extra `train`).
 
@@ -248,12 +262,12 @@ def train(
     if name in experiments.EXPERIMENTS:
         if epochs is not None or seed is not None:
             raise InputError(f"experiment {name} has epochs and seeds of its own: leave out --epochs and --seed")
-        experiments.run(tables.console(), name, data, out)
+        experiments.run(tables.console(), name, data, out, validation)
         return
     if name not in zoo.NAMES:
         known = ", ".join((*zoo.NAMES, *experiments.EXPERIMENTS))
         raise InputError(f"name of what to train must be one of {known}, not {name!r}")
-    job.run(tables.console(), name, data, out, 10 if epochs is None else epochs, seed or 0)
+    job.run(tables.console(), name, data, out, 10 if epochs is None else epochs, seed or 0, validation)
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -70,10 +70,16 @@ class Outcome:
 
 def run(
     network: Network, chosen: recipe.Recipe, data: Data, images: Path | None, state_folder: Path | None, seed: int,
-    progress: Callable[[str], None],
+    progress: Callable[[str], None], validation: bool = False,
 ) -> Outcome:  # fmt: skip
-    """Apply the recipe. `images`: the folder of IDX files that training steps use. Raises InputError."""
-    context = Context(read_images(images) if images else None, state_folder, seed, progress, partial(resolve, seed))
+    """Apply the recipe. `images`: the folder of IDX files that training steps use. Raises InputError.
+
+    With `validation` a sixth of its training images is held out: it is not learnt, and judges instead of `data`.
+    """
+    learnt = read_images(images, validation) if images else None
+    context = Context(learnt, state_folder, seed, progress, partial(resolve, seed))
+    if learnt and validation:
+        data = replace(data, test=zoo.preprocess(learnt.judged_images), labels=learnt.judged_labels)
     before = accuracy_of(network, data)
     result = recipe.run(chosen, network, context)
     check_round_trip(result.network, result.encoded)

@@ -18,10 +18,11 @@ from accel.models.training.fit import Epoch
 EXPERIMENTS = {"hinton": hinton, "ba-caruana": ba_caruana, "urban": urban, "kim": kim}
 
 
-def run(where: Console, name: str, data: Path, out: Path) -> None:
+def run(where: Console, name: str, data: Path, out: Path, validation: bool = False) -> None:
     """Run experiment `name` on the IDX files in folder `data`; networks and table go to folder `out`.
 
-    What an earlier run finished is read from there. Raises InputError.
+    What an earlier run finished is read from there. With `validation` held-out training images judge, not the test
+    set. Raises InputError.
     """
     check_folder(out)
     experiment = EXPERIMENTS[name]
@@ -33,11 +34,11 @@ def run(where: Console, name: str, data: Path, out: Path) -> None:
             highlight=False,
         )
 
-    rows: tuple[Any, ...] = experiment.run(data, out, tell)
+    rows: tuple[Any, ...] = experiment.run(data, out, tell, validation)
     names = [field.name for field in dataclasses.fields(rows[0])]
     texts = {field: isinstance(getattr(rows[0], field), str) for field in names}
     columns = [Column[Any](n.replace("_", " "), "", partial(_cell, name=n), left=texts[n]) for n in names]
-    show(where, name, columns, rows)
+    show(where, f"{name}, judged on the {'validation' if validation else 'test'} set", columns, rows)
     where.print()
     for what, value in experiment.summary(rows).items():
         where.print(

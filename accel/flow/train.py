@@ -11,8 +11,11 @@ from accel.models.training.fit import Epoch
 from accel.models.training.train import train
 
 
-def run(where: Console, name: str, data: Path, out: Path, epochs: int, seed: int) -> None:
-    """Train `name` on the MNIST files in `data` into `out`; a run that was cut short goes on. Raises InputError."""
+def run(where: Console, name: str, data: Path, out: Path, epochs: int, seed: int, validation: bool) -> None:
+    """Train `name` on the MNIST files in `data` into `out`; a run that was cut short goes on.
+
+    With `validation` a sixth of the training images is held out and judges. Raises InputError.
+    """
 
     def show(epoch: Epoch) -> None:
         where.print(
@@ -21,5 +24,5 @@ def run(where: Console, name: str, data: Path, out: Path, epochs: int, seed: int
         )
 
     with made(out.parent):
-        train(name, data, out, seed, epochs, show)
+        train(name, data, out, seed, epochs, show, validation)
     where.print(f"wrote {out}", highlight=False)

@@ -23,7 +23,7 @@ from accel.models.graph import Network
 from accel.models.reference import float32
 
 T = TypeVar("T")
-SCANNED = 2000  # training images on which a sensitivity scan measures
+SCANNED = 2000  # training images on which a sensitivity scan measures where none are held out
 Share01 = Annotated[float, Field(ge=0, le=1)]
 IndexBits = Annotated[int, Field(ge=1, le=8)]
 Bits = Annotated[int, Field(ge=1, le=8)]
@@ -40,8 +40,9 @@ class Prune(TrainingStep):
     """Magnitude pruning, in `rounds` that drop more and more, with retraining after each.
 
     What stays: `density` of all weights of each layer (a number is for every layer, or, with a `scan`, for all weights
-    together: the layers' densities follow from a sensitivity scan at the densities of `scan`, measured on training
-    images); or weights of at least `threshold` standard deviations; or `n` of `m` neighbours.
+    together: the layers' densities follow from a sensitivity scan at the densities of `scan`, measured on held-out
+    images, or without any on training images, never on the test set); or weights of at least `threshold` standard
+    deviations; or `n` of `m` neighbours.
     """
 
     kind: Literal["prune"] = "prune"
@@ -96,8 +97,11 @@ class Prune(TrainingStep):
         assert not isinstance(self.density, Mapping)
         if context.data is None:
             raise InputError("a scan measures accuracy: give a folder of images (--data)")
-        images = context.data.train_images[:SCANNED, None].astype(np.float32) / np.float32(255)
-        labels = context.data.train_labels[:SCANNED]
+        data = context.data
+        held_out = data.part == "validation"
+        scanned = data.judged_images if held_out else data.train_images[:SCANNED]
+        images = scanned[:, None].astype(np.float32) / np.float32(255)
+        labels = data.judged_labels if held_out else data.train_labels[:SCANNED]
 
         def quality(pruned: Network) -> float:
             outputs = float32.run(pruned, images).reshape(len(images), -1)

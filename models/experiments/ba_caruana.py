@@ -30,26 +30,28 @@ ON_LOGITS = Schedule(epochs=40, learning_rate=0.02, batch=128, weight_decay=0.0,
 
 @dataclass(frozen=True)
 class Row:
-    """One network, or the ensemble: what it learnt from and its errors among the test images."""
+    """One network, or the ensemble: what it learnt from and its errors among the images that judge."""
 
     network: str
     learnt: Literal["labels", "logits"]
     parameters: int
-    test_errors: int
+    errors: int
     accuracy_percent: float
 
 
-def run(data_folder: str | Path, out_folder: str | Path, progress: Progress | None = None) -> tuple[Row, ...]:
+def run(
+    data_folder: str | Path, out_folder: str | Path, progress: Progress | None = None, validation: bool = False,
+) -> tuple[Row, ...]:  # fmt: skip
     """Train the ensemble and the shallow net both ways on the MNIST files in `data_folder`.
 
     Networks go to `out_folder` when they are done and are not trained again; ba-caruana.json has the rows and the
     summary. Raises InputError for bad folders, without torch, and for networks in `out_folder` of other settings.
     """
-    runs = open_runs(read_images(data_folder), out_folder, progress)
+    runs = open_runs(read_images(data_folder, validation), out_folder, progress)
 
     def row(name: str, learnt: Literal["labels", "logits"], *networks: Network) -> Row:
         errors = count_errors(networks, runs.data)
-        accuracy = 100 - 100 * errors / len(runs.data.test_labels)
+        accuracy = 100 - 100 * errors / len(runs.data.judged_labels)
         return Row(name, learnt, sum(n.parameters for n in networks), errors, accuracy)
 
     members = []
@@ -62,7 +64,7 @@ def run(data_folder: str | Path, out_folder: str | Path, progress: Progress | No
     rows.append(row("shallow", "labels", trained(runs, "shallow-labels", first, ON_LABELS)))
     mimic = trained(runs, "shallow-logits", first, ON_LOGITS, Target("logits", tuple(members)))
     rows.append(row("shallow", "logits", mimic))
-    write_table(runs.folder, "ba-caruana", tuple(rows), summary(tuple(rows)))
+    write_table(runs, "ba-caruana", tuple(rows), summary(tuple(rows)))
     return tuple(rows)
 
 

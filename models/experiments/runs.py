@@ -64,14 +64,15 @@ def trained(
 
 
 def count_errors(networks: tuple[Network, ...], data: ImageSet) -> int:
-    """How many test images are put in a wrong class by the mean of the networks' logits."""
-    wanted = mean_logits(networks, data.test_images)
-    return int((wanted.argmax(1) != data.test_labels).sum())
+    """How many of the images that judge are put in a wrong class by the mean of the networks' logits."""
+    wanted = mean_logits(networks, data.judged_images)
+    return int((wanted.argmax(1) != data.judged_labels).sum())
 
 
-def write_table(folder: Path, name: str, rows: tuple[Any, ...], summary: dict[str, float]) -> None:
-    """`name`.json in `folder`: the rows (frozen dataclasses) and the summary."""
-    write_json(folder / f"{name}.json", {"rows": [asdict(row) for row in rows], "summary": summary})
+def write_table(runs: Runs, name: str, rows: tuple[Any, ...], summary: dict[str, float]) -> None:
+    """`name`.json in the runs' folder: what judged, the rows (frozen dataclasses) and the summary."""
+    table = {"judged_on": runs.data.part, "rows": [asdict(row) for row in rows], "summary": summary}
+    write_json(runs.folder / f"{name}.json", table)
 
 
 def write_json(path: Path, value: Any) -> None:

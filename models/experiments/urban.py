@@ -23,10 +23,8 @@ from accel.models.training.images import read_images
 
 Learnt = Literal["labels", "logits", "soft targets"]
 BUDGET = 50_000
-LABELS = Schedule(
-    epochs=10, learning_rate=0.05, batch=128, weight_decay=1e-4, shift=0, mirror=True, warm_up=1, bfloat16=True
-)
-TAUGHT = Schedule(
+# Every student learns by this schedule, whatever it learns from.
+STUDENT = Schedule(
     epochs=10, learning_rate=0.02, batch=128, weight_decay=1e-5, shift=0, mirror=True, warm_up=1, bfloat16=True
 )
 TEMPERATURE = 4.0  # of soft targets
@@ -41,21 +39,23 @@ class Row:
     learnt: Learnt
     parameters: int
     macs: int
-    test_errors: int
+    errors: int
     accuracy_percent: float
 
 
-def run(data_folder: str | Path, out_folder: str | Path, progress: Progress | None = None) -> tuple[Row, ...]:
+def run(
+    data_folder: str | Path, out_folder: str | Path, progress: Progress | None = None, validation: bool = False,
+) -> tuple[Row, ...]:  # fmt: skip
     """Train the teacher and every student both ways on the Fashion-MNIST files in `data_folder`.
 
     Networks go to `out_folder` when they are done and are not trained again; urban.json has the rows and the summary.
     Raises InputError for bad folders, without torch, and for networks in `out_folder` of other settings.
     """
-    runs = open_runs(read_images(data_folder), out_folder, progress)
+    runs = open_runs(read_images(data_folder, validation), out_folder, progress)
 
     def row(name: str, convolutions: int, learnt: Learnt) -> Row:
         errors = count_errors((network,), runs.data)
-        accuracy = 100 - 100 * errors / len(runs.data.test_labels)
+        accuracy = 100 - 100 * errors / len(runs.data.judged_labels)
         return Row(name, convolutions, learnt, network.parameters, sum(macs(network).values()), errors, accuracy)
 
     network = teacher = trained_vgg(runs)
@@ -68,11 +68,10 @@ def run(data_folder: str | Path, out_folder: str | Path, progress: Progress | No
     for convolutions in range(MOST_CONVOLUTIONS + 1):
         first = convolutional(convolutions, BUDGET, np.random.default_rng(1))
         for learnt, target in targets:
-            schedule = LABELS if learnt == "labels" else TAUGHT
             name = f"student-{convolutions}-{learnt.replace(' ', '-')}"
-            network = trained(runs, name, first, schedule, target)
+            network = trained(runs, name, first, STUDENT, target)
             rows.append(row("student", convolutions, learnt))
-    write_table(runs.folder, "urban", tuple(rows), summary(tuple(rows)))
+    write_table(runs, "urban", tuple(rows), summary(tuple(rows)))
     return tuple(rows)
 
 

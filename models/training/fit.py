@@ -82,7 +82,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch reached: mean training loss and accuracy on the test set (percent)."""
+    """What one epoch reached: mean training loss and accuracy (percent) on the images that judge."""
 
     number: int
     epochs: int
@@ -147,7 +147,7 @@ def fit(
         if state_file:
             state.save(state_file, described, epoch + 1, run.state())
         if progress:
-            accuracy = accuracy_percent(trained, data.test_images, data.test_labels)
+            accuracy = accuracy_percent(trained, data.judged_images, data.judged_labels)
             progress(Epoch(epoch + 1, schedule.epochs, loss, accuracy))
     if state_file:
         state_file.unlink(missing_ok=True)
@@ -170,7 +170,7 @@ def _check(network: Network, data: ImageSet, target: Target) -> None:
     images, read = (1, *data.train_images.shape[1:]), network.shapes[network.input]
     if read != images:
         raise InputError(f"{network.name}: input of a network that trains on these images must be {images}, not {read}")
-    classes, outputs = 1 + int(max(data.train_labels.max(), data.test_labels.max())), _outputs(network)
+    classes, outputs = 1 + int(max(data.train_labels.max(), data.judged_labels.max())), _outputs(network)
     if outputs < classes:
         raise InputError(f"{network.name}: output must have a value for each of {classes} classes, not {outputs}")
     for teacher in target.teachers:

@@ -1,4 +1,4 @@
-"""Sets of grey images that are learnt, and the views of an image that training draws: moved, mirrored.
+"""Sets of grey images that are learnt and judged on, and the views of an image that training draws: moved, mirrored.
 
 A view is a number 0..count - 1, so that what a teacher says about each view can be kept.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +18,22 @@ from accel.models.training import fingerprint
 from accel.models.training.idx import read_idx
 
 Array = NDArray[Any]
+HELD_OUT = 6  # one of so many training images is held out for validation: 10,000 of 60,000
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Grey images (n, height, width) uint8 and their classes (n,) uint8, for training and for testing."""
+    """Grey images (n, height, width) uint8 and their classes (n,) uint8: those that are learnt, those that judge.
+
+    `part` says what judges: the "test" set, or a "validation" set of training images that are not learnt, on which
+    settings may be chosen.
+    """
 
     train_images: Array
     train_labels: Array
-    test_images: Array
-    test_labels: Array
+    judged_images: Array
+    judged_labels: Array
+    part: Literal["test", "validation"] = "test"
 
     @cached_property
     def training_digest(self) -> str:
@@ -35,8 +41,12 @@ class ImageSet:
         return fingerprint.of_images(self.train_images, self.train_labels)
 
 
-def read_images(folder: str | Path) -> ImageSet:
-    """The four IDX files of MNIST or Fashion-MNIST in `folder`, as they are or gzipped. Raises InputError."""
+def read_images(folder: str | Path, validation: bool = False) -> ImageSet:
+    """The four IDX files of MNIST or Fashion-MNIST in `folder`, as they are or gzipped. Raises InputError.
+
+    With `validation` the last sixth of the training images (10,000 of 60,000) judges and is not learnt, and the test
+    set is left aside.
+    """
     names = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
     arrays = []
     for name in names:
@@ -46,7 +56,13 @@ def read_images(folder: str | Path) -> ImageSet:
     for part, images, labels in zip(("train", "test"), arrays[::2], arrays[1::2], strict=True):
         if images.shape != (len(labels), 28, 28) or not len(labels) or labels.max(initial=0) > 9:
             raise InputError(f"{folder}: {part} set must be images of 28 x 28 with labels 0..9, not {images.shape}")
-    return ImageSet(*arrays)
+    images, labels, test_images, test_labels = arrays
+    if not validation:
+        return ImageSet(images, labels, test_images, test_labels)
+    learnt = len(images) - len(images) // HELD_OUT
+    if learnt == len(images):
+        raise InputError(f"{folder}: train set must have {HELD_OUT} images or more to hold some out, not {learnt}")
+    return ImageSet(images[:learnt], labels[:learnt], images[learnt:], labels[learnt:], "validation")
 
 
 def count(shift: int, mirror: bool) -> int:

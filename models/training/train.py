@@ -77,11 +77,13 @@ def train(
     seed: int = 0,
     epochs: int = 10,
     progress: Progress | None = None,
+    validation: bool = False,
 ) -> Network:
     """Train network `name` on the MNIST files in `data_folder` and save it as the ONNX file `out`.
 
     After each epoch the whole state goes to `out` + ".state"; a second call with the same name, seed and
-    epochs goes on from there, and the state is removed at the end. `progress` is called after each epoch.
+    epochs goes on from there, and the state is removed at the end. `progress` is called after each epoch. With
+    `validation` the last sixth of the training images is not learnt, and judges instead of the test set.
 
     Raises InputError for an unknown name, a missing or damaged data file, a state of another run, a
     folder that cannot be written, or when torch is not installed.
@@ -90,7 +92,7 @@ def train(
         raise InputError(f"network must be one of {', '.join(ARCHITECTURES)}, not {name!r}")
     schedule = Schedule(epochs)
     torch()
-    data = read_images(data_folder)
+    data = read_images(data_folder, validation)
     out = Path(out)
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
         raise InputError(f"{out.parent} must be a folder that can be written")
