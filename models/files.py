@@ -1,9 +1,11 @@
-"""Files that are written whole or not at all."""
+"""Files that are read within a bound, and written whole or not at all."""
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,3 +38,35 @@ def write_whole(path: str | Path, content: bytes) -> None:
             raise
     except (OSError, ValueError) as error:  # ValueError: a name with a null byte
         raise InputError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from None
+
+
+def read_whole(path: str | Path, most_bytes: int) -> bytes:
+    """The bytes of a regular file. Raises InputError for what `read_regular` refuses."""
+    try:
+        return read_regular(path, most_bytes)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def read_regular(path: str | Path, most_bytes: int) -> bytes:
+    """The bytes of a regular file.
+
+    Raises OSError, its `strerror` in words, if there is none, for a folder, for a pipe or a device (which may have no
+    end, or never begin), and for a file of more than `most_bytes`.
+    """
+    try:
+        # A pipe without a writer would be waited for.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError(errno.EINVAL, "it must be a regular file, and is a pipe, a device or a socket")
+            if found.st_size > most_bytes:
+                raise OSError(errno.EFBIG, f"it must have at most {most_bytes:,} bytes, not {found.st_size:,}")
+            content = file.read(found.st_size + 1)
+            if len(content) > found.st_size:  # it is being written, or is no file on a disk
+                raise OSError(errno.EINVAL, f"it must have as many bytes as its size says, {found.st_size:,}")
+            return content
+    except ValueError as error:
+        raise OSError(errno.EINVAL, str(error)) from None  # a name with a null byte
+    except MemoryError:
+        raise OSError(errno.ENOMEM, "it must fit in memory, and does not") from None

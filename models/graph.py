@@ -19,6 +19,11 @@ from accel.models.window import Window
 
 Shape = tuple[int, ...]
 Float = NDArray[np.float32]
+# Sizes that a network may have, so that none is computed before it is known to be reasonable. FCN on 500 x 500 pixels,
+# padded by 100, has tensors of 2**25 values, and 2**28 in the windows of its second convolution.
+LARGEST_TENSOR = 2**26
+LARGEST_WINDOWS = 2**29  # values in all windows of a convolution on one input
+LARGEST_KERNEL = 2**16
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +155,8 @@ def build(name: str, input: str, input_shape: Shape, layers: tuple[Layer, ...], 
     """
     if not input_shape or min(input_shape) < 1:
         raise InputError(f"{name}: input {input!r} must have a shape of positive sizes, not {input_shape}")
+    if math.prod(input_shape) > LARGEST_TENSOR:
+        raise InputError(f"{name}: input {input!r} must have at most {LARGEST_TENSOR} values, not {input_shape}")
     shapes: dict[str, Shape] = {input: tuple(input_shape)}
     names: set[str] = set()
     for layer in layers:
@@ -177,7 +184,25 @@ def build(name: str, input: str, input_shape: Shape, layers: tuple[Layer, ...], 
 
 
 def output_shape(layer: Layer, inputs: list[Shape]) -> Shape:
-    """The shape that `layer` makes of inputs of these shapes. Raises InputError if they do not fit."""
+    """The shape that `layer` makes of inputs of these shapes.
+
+    Raises InputError if they do not fit, or what would be computed is too large.
+    """
+    shape = _output_shape(layer, inputs)
+    sizes = [("output", shape, LARGEST_TENSOR)]
+    if isinstance(layer, Conv | Pool):
+        channels, height, width = inputs[0]
+        top, left, bottom, right = layer.window.pads
+        sizes.append(("input with its pads", (channels, height + top + bottom, width + left + right), LARGEST_TENSOR))
+    if isinstance(layer, Conv):
+        sizes.append(("all windows together", (channels, *layer.window.kernel, *shape[1:]), LARGEST_WINDOWS))
+    for what, size, most in sizes:
+        if math.prod(size) > most:
+            raise InputError(f"{what} must have at most {most} values, not {size}")
+    return shape
+
+
+def _output_shape(layer: Layer, inputs: list[Shape]) -> Shape:
     shape = inputs[0]
     match layer:
         case Conv():
@@ -229,6 +254,8 @@ def _feature_map(shape: Shape) -> tuple[int, int, int]:
 def _slide(window: Window, height: int, width: int) -> tuple[int, int]:
     if min(window.stride) < 1 or min(window.dilation) < 1 or min(window.pads) < 0 or min(window.kernel) < 1:
         raise InputError(f"{window} must have kernel, stride and dilation of at least 1, pads of at least 0")
+    if math.prod(window.kernel) > LARGEST_KERNEL:
+        raise InputError(f"kernel must have at most {LARGEST_KERNEL} positions, not {window.kernel}")
     size = window.output_size(height, width)
     if min(size) < 1:
         raise InputError(f"kernel {window.kernel} does not fit in an input of {height} x {width} with its pads")

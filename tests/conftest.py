@@ -10,6 +10,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--designs", type=int, default=25, help="random designs that are built as Verilog")
     group.addoption("--first-design", type=int, default=0, help="seed of the first random design")
     group.addoption("--layer-cases", type=int, default=20, help="networks on each random design")
+    group.addoption("--fuzz-cases", type=int, default=400, help="mutated files of every kind (tests/test_fuzz.py)")
+    group.addoption("--fuzz-seed", type=int, default=0, help="seed of the mutations")
     group.addoption("--mnist", help="folder with the IDX files of MNIST, for tests/test_published_results.py")
     group.addoption("--fashion", help="the same of Fashion-MNIST")
     group.addoption("--results", help="folder in which those tests keep what they train")

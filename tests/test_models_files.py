@@ -1,11 +1,12 @@
 import os
 import threading
+import tracemalloc
 
 import pytest
 
 from accel.models import files
 from accel.models.errors import InputError
-from accel.models.files import write_whole
+from accel.models.files import read_whole, write_whole
 
 
 def test_a_file_is_made_and_replaced_and_nothing_else_is_left(tmp_path):
@@ -80,3 +81,30 @@ def test_where_no_file_can_be(tmp_path, name, reason):
     with pytest.raises(InputError, match=rf"cannot be written: .*{reason}"):
         write_whole(tmp_path / name, b"x")
     assert os.listdir(tmp_path) == []
+
+
+def test_what_is_no_regular_file_is_not_read(tmp_path):
+    """A pipe without a writer, a device without an end, a folder, a file that is too long: at once, and in words."""
+    (tmp_path / "long").write_bytes(b"12345")
+    os.mkfifo(tmp_path / "pipe")
+    for name, problem in (
+        ("pipe", "it must be a regular file, and is a pipe, a device or a socket"),
+        ("/dev/zero", "it must be a regular file, and is a pipe, a device or a socket"),
+        (".", "Is a directory"),
+        ("none", "No such file or directory"),
+        ("a\0b", "embedded null byte"),
+        ("long", "it must have at most 4 bytes, not 5"),
+    ):
+        with pytest.raises(InputError) as caught:
+            read_whole(tmp_path / name, 4)
+        assert str(caught.value) == f"{tmp_path / name} cannot be read: {problem}"
+    assert read_whole(tmp_path / "long", 5) == b"12345"
+
+
+def test_a_bound_is_no_request_for_memory(tmp_path):
+    (tmp_path / "short").write_bytes(b"12345")
+    tracemalloc.start()
+    assert read_whole(tmp_path / "short", 2**40) == b"12345"
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20

@@ -12,31 +12,9 @@ from accel.models.exchange import onnx_read, onnx_write
 from accel.models.graph import Conv, Linear, Pool, build
 from accel.models.reference import float32
 from tests.benches.model_networks import draw_inputs, draw_network, onnxruntime_output
+from tests.benches.onnx_models import CASES, W, floats, model_of
 
 FOREIGN = Path(__file__).parent / "data/mnist-conv"
-RANDOM = np.random.default_rng(0)
-
-
-def floats(*shape):
-    return RANDOM.standard_normal(shape).astype(np.float32)
-
-
-def model_of(nodes, constants=None, shape=("n", 4, 6, 6), opset=13, output=None):
-    """A model from "x" to the last node's output; a node is (op, inputs, output, attributes)."""
-    protos = [
-        helper.make_node(op, inputs.split(","), [out], name=f"the_{out}", **attributes)
-        for op, inputs, out, attributes in nodes
-    ]
-    graph = helper.make_graph(
-        protos,
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info(output or nodes[-1][2], TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(np.asarray(v), k) for k, v in (constants or {}).items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
-    model.ir_version = 10  # onnx writes newer ones than ONNX Runtime reads
-    return model
 
 
 def read(tmp_path, model):
@@ -70,99 +48,12 @@ def test_foreign_network_gives_its_golden_output():
     np.testing.assert_allclose(float32.run(network, tensor("input_0.pb")), golden, atol=1e-4 * np.abs(golden).max())
 
 
-W, B = floats(5, 4, 3, 3), floats(5)
-BN = {"g": floats(5), "b": floats(5), "m": floats(5), "v": np.abs(floats(5)) + 0.1}
-CASES = {
-    "batch norm behind a convolution": (
-        [("Conv", "x,w,c", "y", {}), ("BatchNormalization", "y,g,b,m,v", "z", {"epsilon": 0.01})],
-        {"w": W, "c": B, **BN},
-    ),
-    "batch norm behind a branch": (
-        [("Conv", "x,w", "y", {}), ("BatchNormalization", "y,g,b,m,v", "z", {}), ("Add", "y,z", "s", {})],
-        {"w": W, **BN},
-    ),
-    "batch norm first": (
-        [("BatchNormalization", "x,g,b,m,v", "z", {}), ("Conv", "z,w", "y", {"pads": [1, 1, 1, 1]})],
-        {"w": W, **{k: v[:4] for k, v in BN.items()}},
-    ),
-    "batch norm behind Gemm": (
-        [("Flatten", "x", "f", {}), ("Gemm", "f,w", "y", {}), ("BatchNormalization", "y,g,b,m,v", "z", {})],
-        {"w": floats(144, 5), **BN},
-    ),
-    "batch norm behind Identity": (
-        [("Conv", "x,w", "y", {}), ("Identity", "y", "i", {}), ("BatchNormalization", "i,g,b,m,v", "z", {})],
-        {"w": W, **BN},
-    ),
-    "scale and offset": (
-        [("Conv", "x,w", "y", {}), ("Mul", "y,k", "a", {}), ("Add", "o,a", "b", {}), ("Sub", "h,b", "s", {})],
-        {"w": W, "k": floats(5, 1, 1), "o": floats(1, 5, 1, 1), "h": np.float32(0.5)},
-    ),
-    "normalised input": (
-        [("Sub", "x,o", "a", {}), ("Div", "a,k", "b", {}), ("Conv", "b,w", "y", {})],
-        {"w": W, "o": floats(4, 1, 1), "k": np.float32(0.3)},
-    ),
-    "Gemm attributes": (
-        [("Flatten", "x", "f", {"axis": -3}), ("Gemm", "f,w,c", "y", {"alpha": 0.5, "beta": 2.0, "transB": 1})],
-        {"w": floats(5, 144), "c": floats(1, 5)},
-    ),
-    "flatten by Shape, Gather and Concat": (
-        [
-            ("Shape", "x", "s", {}),
-            ("Gather", "s,zero", "n", {"axis": 0}),
-            ("Unsqueeze", "n,axis", "n1", {}),
-            ("Concat", "n1,minus", "target", {"axis": 0}),
-            ("Reshape", "x,target", "f", {}),
-            ("MatMul", "f,w", "y", {}),
-            ("Add", "y,c", "z", {}),
-        ],
-        {"zero": np.int64(0), "axis": np.array([0]), "minus": np.array([-1]), "w": floats(144, 5), "c": floats(5)},
-    ),
-    "weights by Constant and Transpose": (
-        [
-            ("Constant", "", "k", {"value": numpy_helper.from_array(floats(144, 5))}),
-            ("Transpose", "k", "t", {"perm": [1, 0]}),
-            ("Flatten", "x", "f", {}),
-            ("Gemm", "f,t", "y", {"transB": 1}),
-        ],
-        {},
-    ),
-    "SAME_UPPER": ([("Conv", "x,w", "y", {"auto_pad": "SAME_UPPER", "strides": [2, 3]})], {"w": floats(5, 4, 2, 4)}),
-    "SAME_LOWER": ([("Conv", "x,w", "y", {"auto_pad": "SAME_LOWER"})], {"w": floats(5, 4, 2, 4)}),
-    "VALID": ([("Conv", "x,w", "y", {"auto_pad": "VALID"})], {"w": W}),
-    "max pool rounded up": ([("MaxPool", "x", "y", {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1})], {}),
-    "average pool rounded up": (
-        [("AveragePool", "x", "y", {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1})],
-        {},
-    ),
-    "pool rounded up with pads": (
-        [("MaxPool", "x", "y", {"kernel_shape": [2, 2], "strides": [3, 3], "pads": [1, 1, 1, 1], "ceil_mode": 1})],
-        {},
-    ),
-    "mean over height and width": (
-        [("ReduceMean", "x", "m", {"axes": [2, 3], "keepdims": 0}), ("MatMul", "m,w", "y", {})],
-        {"w": floats(4, 5)},
-    ),
-    "squeeze": (
-        [("GlobalMaxPool", "x", "g", {}), ("Squeeze", "g,a", "s", {}), ("Softmax", "s", "y", {"axis": 1})],
-        {"a": np.array([2, 3])},
-    ),
-    "clip without a lower limit": ([("Clip", "x,,hi", "y", {})], {"hi": np.float32(0.5)}),
-    "dropout and a dead branch": (
-        [("Dropout", "x", "d", {}), ("GlobalMaxPool", "x", "unused", {}), ("Relu", "d", "y", {})],
-        {},
-    ),
-}
-
-
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("batch", ["n", 1, 3])
 def test_agrees_with_onnx_runtime(tmp_path, case, batch):
     nodes, constants = CASES[case]
     protos = [(op, i, o, a) for op, i, o, a in nodes]
     model = model_of(protos, constants, (batch, 4, 6, 6))
-    for node in model.graph.node:
-        if list(node.input) == [""]:
-            del node.input[:]
     inputs = floats(batch if isinstance(batch, int) else 2, 4, 6, 6)
     network = read(tmp_path, model)
     ours = float32.run(network, inputs)
@@ -179,10 +70,11 @@ def test_old_clip_and_softmax(tmp_path):
     np.testing.assert_allclose(float32.run(read(tmp_path, model), inputs), onnxruntime_output(model, inputs), atol=1e-5)
 
 
-def test_window_that_would_start_in_the_padding(tmp_path):
-    """ONNX drops it. Its shape inference knows so only from opset 22 on: before, such a file is refused."""
+@pytest.mark.parametrize("opset", [13, 22])
+def test_window_that_would_start_in_the_padding(tmp_path, opset):
+    """ONNX Runtime drops it, as the operator says. ONNX's shape inference does so only from opset 22 on."""
     attributes = {"kernel_shape": [2, 2], "strides": [4, 4], "pads": [1, 1, 1, 1], "ceil_mode": 1}
-    model = model_of([("MaxPool", "x", "y", attributes)], opset=22)
+    model = model_of([("MaxPool", "x", "y", attributes)], opset=opset)
     inputs = floats(2, 4, 6, 6)
     ours = float32.run(read(tmp_path, model), inputs)
     np.testing.assert_array_equal(ours, onnxruntime_output(model, inputs))
@@ -225,7 +117,7 @@ def test_nodes_without_names(tmp_path):
             r"\(Add\): both inputs must have one shape, not \(5, 4, 4\) and \(4, 6, 6\)",
         ),
         ([("MaxPool", "x", "y", {"kernel_shape": [9, 9]})], {}, r"kernel \(9, 9\) does not fit in an input of 6 x 6"),
-        ([("MaxPool", "x", "y", {"kernel_shape": [3]})], {}, r"must be two-dimensional: kernel \(3,\)"),
+        ([("MaxPool", "x", "y", {"kernel_shape": [3]})], {}, r"kernel_shape must be 2 integers in 1\.\..*, not \[3\]"),
     ],
 )
 def test_what_is_not_supported(tmp_path, nodes, constants, message):

@@ -10,25 +10,29 @@ from dataclasses import replace
 import numpy as np
 import onnx
 
-from accel.models.exchange.onnx_reading import Array, Reading, attribute
+from accel.models.exchange.onnx_reading import Array, Given, Reading
 from accel.models.graph import Add, Conv, Linear, Shape
 from accel.models.window import Window
 
 
-def batch_norm(reading: Reading, node: onnx.NodeProto) -> None:
+def batch_norm(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     """Append BatchNormalization with its four constants, as scale and offset."""
-    if attribute(node, "training_mode", 0):
-        raise reading.error(node, "training_mode must be 0, not 1")
-    what = ("scale", "bias", "mean", "variance")
-    gain, bias, mean, variance = (reading.constant(node, i + 1, w).astype(np.float64) for i, w in enumerate(what))
-    variance += attribute(node, "epsilon", 1e-5)
+    for name, wanted in (("training_mode", 0), ("spatial", 1)):
+        if given[name] != wanted:
+            raise reading.error(node, f"{name} must be {wanted}, not {given[name]}")
+    channels = _channels(reading.shape(node, node.input[0]))
+    gain, bias, mean, variance = (
+        reading.constant(node, i + 1, what, rank=1, length=channels).astype(np.float64)
+        for i, what in enumerate(("scale", "bias", "mean", "variance"))
+    )
+    variance += given["epsilon"]
     if not (variance > 0).all():
         raise reading.error(node, f"variance plus epsilon must be above 0, not {variance.min():g}")
     scale = gain / np.sqrt(variance)
     _affine(reading, node, node.input[0], scale, bias - mean * scale)
 
 
-def arithmetic(reading: Reading, node: onnx.NodeProto) -> None:
+def arithmetic(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     """Add, Sub, Mul, Div: of two activations only Add; with a constant per channel, scale and offset."""
     operands = list(node.input)
     constant = [name in reading.constants for name in operands]
@@ -40,7 +44,13 @@ def arithmetic(reading: Reading, node: onnx.NodeProto) -> None:
         return
     index = constant.index(True)
     tensor = operands[1 - index]
-    value = _per_channel(reading, node, reading.constant(node, index, "operand"), reading.shape(node, tensor))
+    shape = reading.shape(node, tensor)
+    constant_operand = reading.constant(node, index, "operand")
+    if given.get("axis") is not None:  # of old opsets: the dimension that the operand's first one stands at
+        rank = len(shape) + 1
+        places = rank - given["axis"] % rank - constant_operand.ndim
+        constant_operand = constant_operand.reshape(constant_operand.shape + (1,) * max(places, 0))
+    value = _per_channel(reading, node, constant_operand, shape)
     one, zero = np.ones_like(value), np.zeros_like(value)
     match node.op_type, index:
         case "Add" | "Sum", _:
@@ -58,38 +68,36 @@ def arithmetic(reading: Reading, node: onnx.NodeProto) -> None:
     _affine(reading, node, tensor, scale, offset)
 
 
+def _channels(shape: Shape) -> int:
+    return shape[0] if len(shape) == 3 else shape[-1]
+
+
 def _per_channel(reading: Reading, node: onnx.NodeProto, value: Array, shape: Shape) -> Array:
     """`value` broadcast to an activation of `shape`, as one number a channel (float64)."""
     full = (reading.batch, *shape)
-    try:
-        spread = np.broadcast_to(value.astype(np.float64), full)
-    except ValueError:
-        raise reading.error(node, f"constant of shape {value.shape} does not fit an input of {full}") from None
-    first = spread[0, :, 0, 0] if len(shape) == 3 else spread[0].reshape(-1, shape[-1])[0]
-    if not np.array_equal(spread, np.broadcast_to(first[:, None, None] if len(shape) == 3 else first, full)):
+    aligned = value.astype(np.float64).reshape((1,) * (len(full) - value.ndim) + value.shape)
+    if aligned.ndim != len(full) or any(n not in (1, size) for n, size in zip(aligned.shape, full, strict=True)):
+        raise reading.error(node, f"constant of shape {value.shape} does not fit an input of {full}")
+    axis = 1 if len(shape) == 3 else len(shape)
+    first = aligned[tuple(slice(None) if i == axis else slice(1) for i in range(len(full)))]
+    if not np.array_equal(aligned, np.broadcast_to(first, aligned.shape)):
         raise reading.error(node, "constant must be one value a channel, and differs inside a channel")
-    return first
+    return np.broadcast_to(first.reshape(-1), _channels(shape))
 
 
 def _affine(reading: Reading, node: onnx.NodeProto, tensor: str, scale: Array, offset: Array) -> None:
     """y = x * scale + offset per channel, in the layer before if that has no other reader."""
-    shape = reading.shape(node, tensor)
-    channels = shape[0] if len(shape) == 3 else shape[-1]
-    if scale.shape != (channels,) or offset.shape != (channels,):
-        raise reading.error(node, f"must have {channels} values, one a channel, not {scale.shape}")
-    names = [tensor]
-    while names[-1] in reading.alias:
-        names.append(reading.alias[names[-1]])
-    before = next((x for x in reading.layers if x.output == names[-1]), None)
-    if isinstance(before, Conv | Linear) and all(reading.uses[name] == 1 for name in names):
+    shape, tensor = reading.shape(node, tensor), reading.resolve(tensor)
+    before = reading.layers.get(tensor)
+    if isinstance(before, Conv | Linear) and reading.uses[tensor] == 1:
         column = scale.reshape(-1, *[1] * (before.weights.ndim - 1))
-        reading.layers.remove(before)
+        del reading.layers[tensor]
         weights, bias = before.weights * column, before.bias * scale + offset
         folded = replace(before, weights=weights.astype(np.float32), bias=bias.astype(np.float32))
         reading.append(node, replace(folded, output=node.output[0]))
     elif len(shape) == 3:
         weights, bias = scale.reshape(-1, 1, 1, 1).astype(np.float32), offset.astype(np.float32)
-        layer = Conv(reading.name(node), (names[-1],), node.output[0], weights, bias, Window((1, 1)), channels)
+        layer = Conv(reading.name(node), (tensor,), node.output[0], weights, bias, Window((1, 1)), shape[0])
         reading.append(node, layer)
     else:
         raise reading.error(node, "scale and offset of a vector must follow a Gemm or MatMul")

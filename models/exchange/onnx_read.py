@@ -1,8 +1,7 @@
-"""ONNX to Network: loading, constant folding, and the walk over the nodes.
+"""ONNX to Network: the walk over the nodes.
 
-What each operator becomes is in `onnx_ops`. Nodes whose inputs are all constant are evaluated with
-ONNX's own reference evaluator; a Shape of an activation counts as constant, so that the idiom Shape ->
-Gather -> Concat -> Reshape folds away. ONNX's shape inference runs beside ours, and both must agree.
+`onnx_load` gives a checked file, `onnx_attributes` checked attributes, `onnx_fold` the constants that constants make;
+what each operator becomes is in `onnx_ops`. ONNX's shape inference runs beside ours, and both must agree.
 """
 
 from __future__ import annotations
@@ -12,20 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from accel.models.errors import InputError
-from accel.models.exchange import onnx_ops
-from accel.models.exchange.onnx_reading import Reading, attribute, evaluate
-from accel.models.graph import Layer, Network, build
+from accel.models.exchange import onnx_fold, onnx_load, onnx_ops
+from accel.models.exchange.foreign import refused
+from accel.models.exchange.onnx_attributes import attributes
+from accel.models.exchange.onnx_reading import Reading
+from accel.models.graph import Layer, Network, Pool, build
 
-# What exporters write between constants, and shapes, and what reads them.
-FOLDABLE = frozenset(
-    {"Add", "Cast", "Concat", "Constant", "ConstantOfShape", "Div", "Equal", "Expand", "Flatten", "Floor"}
-    | {"Gather", "Identity", "Mul", "Neg", "Pow", "Reciprocal", "ReduceProd", "Reshape", "Shape", "Slice"}
-    | {"Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze", "Where"}
-)
-STANDARD_DOMAINS = ("", "ai.onnx")
+LARGEST_BATCH = 2**16  # of a file that has a fixed one
 
 
 def read(path: str | Path) -> Network:
@@ -38,53 +32,27 @@ def read(path: str | Path) -> Network:
     unknown dimensions other than the batch, several inputs or outputs.
     """
     path = Path(path)
-    model = _load(path)
-    reading = Reading(path.name, {x.domain: x.version for x in model.opset_import}.get("", 1))
-    for array in model.graph.initializer:
-        reading.constants[array.name] = numpy_helper.to_array(array)
+    model, stored = onnx_load.load(path)
+    file = path.name.encode(errors="replace").decode()
+    reading = Reading(file, onnx_load.opset(model, file), stored=stored)
+    for tensor in model.graph.initializer:
+        reading.constants[tensor.name] = onnx_load.array(tensor, file)
     if model.graph.sparse_initializer:
-        raise InputError(f"{path.name}: sparse initialisers are not supported")
+        raise InputError(f"{file}: sparse initialisers are not supported")
     input_name = _input(model, reading)
     reading.uses = Counter(name for node in model.graph.node for name in node.input)
     if len(model.graph.output) != 1:
-        raise InputError(f"{path.name}: model must have one output, not {len(model.graph.output)}")
+        raise InputError(f"{file}: model must have one output, not {len(model.graph.output)}")
     reading.uses[model.graph.output[0].name] += 1
     for node in model.graph.node:
         _node(reading, node)
     output = reading.resolve(model.graph.output[0].name)
     if output not in reading.shapes:
-        raise InputError(f"{path.name}: output {output!r} must depend on the input, and is constant")
+        raise InputError(f"{file}: output {output!r} must depend on the input, and is constant")
     layers = _needed(reading.layers, output)
-    network = build(path.stem.encode(errors="replace").decode(), input_name, reading.shapes[input_name], layers, output)
+    network = build(Path(file).stem, input_name, reading.shapes[input_name], layers, output)
     _compare_shapes(model, network, reading)
     return network
-
-
-def _load(path: Path) -> onnx.ModelProto:
-    """The model in the file, checked and with its initialisers."""
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
-    except Exception:  # protobuf's own, and protobuf is not a dependency of ours
-        raise InputError(f"{path} must be an ONNX file, and is not") from None
-    try:
-        onnx.load_external_data_for_model(model, str(path.parent))
-    except Exception as error:  # of several kinds, by version of onnx
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: weights that are kept in another file cannot be read: {reason}") from None
-    try:
-        checked = onnx.ModelProto()
-        checked.CopyFrom(model)
-        for value in checked.graph.output:
-            # The checker asks for the shape of every output, which some exporters leave out: any will do.
-            if value.type.HasField("tensor_type"):
-                value.type.tensor_type.shape.SetInParent()
-        onnx.checker.check_model(checked)
-    except onnx.checker.ValidationError as error:
-        # A few bytes of anything can parse as an empty message, which the checker then refuses.
-        raise InputError(f"{path} must be a valid ONNX file: {' '.join(str(error).split())}") from None
-    return model
 
 
 def _input(model: onnx.ModelProto, reading: Reading) -> str:
@@ -97,7 +65,9 @@ def _input(model: onnx.ModelProto, reading: Reading) -> str:
     if not value.type.HasField("tensor_type"):
         raise InputError(f"{reading.file}: input {value.name!r} must be a tensor")
     if value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
-        kind = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
+        number = value.type.tensor_type.elem_type
+        known = onnx.TensorProto.DataType.values()
+        kind = onnx.TensorProto.DataType.Name(number) if number in known else f"type {number}"
         raise InputError(f"{reading.file}: input {value.name!r} must be float32, not {kind}")
     dimensions = list(value.type.tensor_type.shape.dim)
     if not 2 <= len(dimensions) <= 4:
@@ -110,42 +80,41 @@ def _input(model: onnx.ModelProto, reading: Reading) -> str:
                 f"{reading.file}: input {value.name!r} must have known dimensions after the batch, not {what!r}"
             )
         shape.append(dimension.dim_value)
-    reading.batch = max(1, dimensions[0].dim_value)
+    reading.batch = dimensions[0].dim_value or 1
+    if not 1 <= reading.batch <= LARGEST_BATCH:
+        raise InputError(
+            f"{reading.file}: batch of input {value.name!r} must be 1..{LARGEST_BATCH}, or free, not {reading.batch}"
+        )
     reading.shapes[value.name] = tuple(shape)
     return value.name
 
 
 def _node(reading: Reading, node: onnx.NodeProto) -> None:
     """Fold `node` into a constant, or append the layer that it becomes."""
-    if node.domain not in STANDARD_DOMAINS:
+    if node.domain not in onnx_load.STANDARD_DOMAINS:
         raise reading.error(node, f"operator of domain {node.domain!r} is not supported")
-    inputs = [name for name in node.input if name]
-    known = all(name in reading.constants for name in inputs)
+    known = all(name in reading.constants for name in node.input if name)
     if node.op_type == "Shape" and not known:
-        shape = np.array([reading.batch, *reading.shape(node, node.input[0])], np.int64)
-        first = attribute(node, "start", 0)
-        last = attribute(node, "end", len(shape))
-        reading.constants[node.output[0]] = shape[first:last]
-    elif known and node.op_type in FOLDABLE:
-        values = evaluate(reading, node, [reading.constants[name] for name in inputs])
-        reading.constants.update(zip(node.output, values, strict=False))
+        onnx_fold.shape_of(reading, node)
+    elif known and node.op_type in onnx_fold.FOLDABLE:
+        onnx_fold.fold(reading, node)
     elif node.op_type in onnx_ops.OPERATORS:
         with np.errstate(all="ignore"):  # what is too large for float32 is refused where it is used
-            onnx_ops.OPERATORS[node.op_type](reading, node)
+            onnx_ops.OPERATORS[node.op_type](reading, node, attributes(reading, node))
     else:
         supported = ", ".join(sorted(onnx_ops.OPERATORS))
         raise reading.error(node, f"operator is not supported (supported: {supported})")
 
 
-def _needed(layers: list[Layer], output: str) -> tuple[Layer, ...]:
+def _needed(layers: dict[str, Layer], output: str) -> tuple[Layer, ...]:
     """The layers that `output` depends on: exporters leave dead branches behind."""
     wanted = {output}
     kept: list[Layer] = []
-    for layer in reversed(layers):
+    for layer in reversed(layers.values()):
         if layer.output in wanted:
-            kept.insert(0, layer)
+            kept.append(layer)
             wanted.update(layer.inputs)
-    return tuple(kept)
+    return tuple(reversed(kept))
 
 
 def _compare_shapes(model: onnx.ModelProto, network: Network, reading: Reading) -> None:
@@ -156,10 +125,10 @@ def _compare_shapes(model: onnx.ModelProto, network: Network, reading: Reading) 
     for value in fixed.graph.input:
         if value.name == network.input:
             value.type.tensor_type.shape.dim[0].dim_value = reading.batch
-    try:
-        inferred = onnx.shape_inference.infer_shapes(fixed, strict_mode=True, data_prop=True)
-    except onnx.shape_inference.InferenceError as error:
-        raise InputError(f"{reading.file}: shapes do not fit: {' '.join(str(error).split())}") from None
+    for node in fixed.graph.node:
+        _with_explicit_pads(node, reading)
+    with refused(f"{reading.file}: shapes do not fit"):
+        inferred = onnx.shape_inference.infer_shapes(fixed, check_type=True, strict_mode=True, data_prop=True)
     for value in [*inferred.graph.value_info, *inferred.graph.output]:
         if value.name not in network.shapes or not value.type.tensor_type.HasField("shape"):
             continue
@@ -168,3 +137,16 @@ def _compare_shapes(model: onnx.ModelProto, network: Network, reading: Reading) 
         agree = len(sizes) == len(ours) and all(a in (0, b) for a, b in zip(sizes, ours, strict=True))
         if not agree:
             raise InputError(f"{reading.file}: tensor {value.name!r} must have shape {ours}, not {tuple(sizes)}")
+
+
+def _with_explicit_pads(node: onnx.NodeProto, reading: Reading) -> None:
+    """Write the pads of a pooling that rounds its size up as we understand it.
+
+    Below opset 22 ONNX's inference counts a last window that starts in the padding, which the operator, ONNX Runtime
+    and PyTorch leave out.
+    """
+    layer = reading.layers.get(node.output[0])
+    if isinstance(layer, Pool) and any(a.name == "ceil_mode" and a.i for a in node.attribute):
+        kept = [a for a in node.attribute if a.name not in ("ceil_mode", "auto_pad", "pads")]
+        del node.attribute[:]
+        node.attribute.extend([*kept, onnx.helper.make_attribute("pads", list(layer.window.pads))])

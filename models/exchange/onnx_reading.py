@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper
-from onnx.reference import ReferenceEvaluator
 
 from accel.models.errors import InputError
 from accel.models.graph import Conv, Layer, Linear, Shape, output_shape
 
 Array = NDArray[Any]
+Given = Mapping[str, Any]  # attributes by name, checked, with defaults
 
 
 @dataclass
@@ -23,7 +23,9 @@ class Reading:
     """What has been read of one file so far.
 
     `constants` by name; `alias` from a tensor to the one it is a copy of; `shapes` of activations without
-    the batch of `batch` inputs; `uses` counts the readers of every name.
+    the batch of `batch` inputs; `uses` counts the readers of every name (of a copied tensor, those of its copies);
+    `layers` by their output, in order; `taken` are their names. `stored` and `folded` count the values of the constants
+    in the file and of those that were made of them.
     """
 
     file: str
@@ -33,7 +35,10 @@ class Reading:
     alias: dict[str, str] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)
     uses: Counter[str] = field(default_factory=Counter)
-    layers: list[Layer] = field(default_factory=list)
+    layers: dict[str, Layer] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
+    stored: int = 0
+    folded: int = 0
 
     def error(self, node: onnx.NodeProto, message: str) -> InputError:
         """The exception for `node`, naming file, node and operator."""
@@ -41,15 +46,13 @@ class Reading:
 
     def name(self, node: onnx.NodeProto) -> str:
         """The node's name if it has one of its own, else that of its output: ONNX asks for neither."""
-        if node.name and all(node.name != layer.name for layer in self.layers):
+        if node.name and node.name not in self.taken:
             return node.name
-        return node.output[0]
+        return node.output[0] if node.output else ""
 
     def resolve(self, tensor: str) -> str:
         """The tensor that `tensor` is a copy of, or itself."""
-        while tensor in self.alias:
-            tensor = self.alias[tensor]
-        return tensor
+        return self.alias.get(tensor, tensor)
 
     def shape(self, node: onnx.NodeProto, tensor: str) -> Shape:
         """The shape of an activation that `node` reads."""
@@ -58,60 +61,61 @@ class Reading:
             raise self.error(node, f"input {tensor!r} must be an activation, and is a constant or does not exist")
         return self.shapes[tensor]
 
-    def constant(self, node: onnx.NodeProto, index: int, what: str) -> Array:
-        """Input `index` of `node`, which must be a constant with finite values, as float32."""
+    def given(self, node: onnx.NodeProto, index: int) -> bool:
+        """Whether `node` has an input `index`: an optional one may be left out, or be the empty name."""
+        return len(node.input) > index and bool(node.input[index])
+
+    def constant(
+        self, node: onnx.NodeProto, index: int, what: str, rank: int | None = None, length: int | None = None
+    ) -> Array:
+        """Input `index` of `node`: a constant float32 tensor of finite values, of `rank` dimensions, `length` values.
+
+        None for either is any. Raises InputError for what is something else.
+        """
+        array = self._constant(node, index, what)
         name = node.input[index]
-        if name not in self.constants:
-            raise self.error(node, f"{what} {name!r} must be a constant, and depends on the input")
-        array = self.constants[name]
-        if array.dtype.kind != "f":
-            raise self.error(node, f"{what} {name!r} must be floating point, not {array.dtype}")
-        array = array.astype(np.float32)
+        if array.dtype.kind != "f" or array.dtype.itemsize != 4:
+            raise self.error(node, f"{what} {name!r} must be float32, not {array.dtype}")
+        if rank is not None and array.ndim != rank:
+            raise self.error(node, f"{what} {name!r} must have {rank} dimensions, not {array.ndim}: {array.shape}")
+        if length is not None and array.size != length:
+            raise self.error(node, f"{what} {name!r} must have {length} values, not {array.size}")
+        if not array.size:
+            raise self.error(node, f"{what} {name!r} must have values, and its shape is {array.shape}")
+        array = array.astype(np.float32, copy=False)
         if not np.isfinite(array).all():
             raise self.error(node, f"{what} {name!r} must be finite, not NaN or Inf")
         return array
 
+    def integers(self, node: onnx.NodeProto, index: int, what: str) -> list[int]:
+        """Input `index` of `node`: a constant vector (or one number) of int64."""
+        array = self._constant(node, index, what)
+        if array.dtype != np.int64 or array.ndim > 1:
+            name = node.input[index]
+            raise self.error(
+                node, f"{what} {name!r} must be a vector of int64, not {array.dtype} of shape {array.shape}"
+            )
+        return [int(value) for value in array.reshape(-1)]
+
+    def _constant(self, node: onnx.NodeProto, index: int, what: str) -> Array:
+        if not self.given(node, index):
+            raise self.error(node, f"{what} must be given as input {index}, and is missing")
+        name = node.input[index]
+        if name not in self.constants:
+            raise self.error(node, f"{what} {name!r} must be a constant, and depends on the input")
+        return self.constants[name]
+
     def append(self, node: onnx.NodeProto, layer: Layer) -> None:
         """Add `layer` and the shape of its output."""
+        shapes = [self.shape(node, tensor) for tensor in layer.inputs]
         try:
-            self.shapes[layer.output] = output_shape(layer, [self.shape(node, t) for t in layer.inputs])
+            self.shapes[layer.output] = output_shape(layer, shapes)
         except InputError as error:
-            if str(error).startswith(self.file):
-                raise
             raise self.error(node, str(error)) from None
         if isinstance(layer, Conv | Linear) and not all(np.isfinite(x).all() for x in (layer.weights, layer.bias)):
             raise self.error(node, "weights and bias with what is folded into them must be finite, and are not")
-        self.layers.append(layer)
-
-
-def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
-    """The value of attribute `name`, or `default`."""
-    for a in node.attribute:
-        if a.name == name:
-            value = helper.get_attribute_value(a)
-            return value.decode() if isinstance(value, bytes) else value
-    return default
-
-
-def evaluate(reading: Reading, node: onnx.NodeProto, values: list[Array]) -> list[Array]:
-    """The outputs of `node` for constant inputs, by ONNX's reference evaluator."""
-    names = [name for name in node.input if name]
-    graph = helper.make_graph(
-        [node],
-        "constant",
-        [
-            helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape)
-            for n, v in dict(zip(names, values, strict=True)).items()
-        ],
-        [helper.make_empty_tensor_value_info(n) for n in node.output],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", reading.opset)])
-    try:
-        with np.errstate(all="ignore"):  # a value that is not finite is refused where it is used
-            results = ReferenceEvaluator(model).run(None, dict(zip(names, values, strict=True)))
-    except Exception as error:  # the evaluator raises whatever numpy raises
-        raise reading.error(node, f"cannot be evaluated: {' '.join(str(error).split())}") from None
-    return [np.asarray(r) for r in results]
+        self.layers[layer.output] = layer
+        self.taken.add(layer.name)
 
 
 def names(reading: Reading, node: onnx.NodeProto) -> tuple[str, tuple[str], str]:

@@ -1,0 +1,162 @@
+"""The attributes of every operator that is read: name, kind, length, range and default, checked before anything else.
+
+An attribute that the table does not have is refused, so that none is ever ignored.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import onnx
+from onnx import AttributeProto
+
+from accel.models.exchange.onnx_reading import Given, Reading
+
+LARGEST = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Integer:
+    """An integer in `low`..`high`."""
+
+    default: int | None
+    low: int = 0
+    high: int = LARGEST
+
+    def __str__(self) -> str:
+        return f"an integer in {self.low}..{self.high}"
+
+    def value(self, given: AttributeProto) -> int | None:
+        """What `given` holds, None if it is no such thing."""
+        return given.i if given.type == AttributeProto.INT and self.low <= given.i <= self.high else None
+
+
+@dataclass(frozen=True)
+class Integers:
+    """`length` integers (None: any number) in `low`..`high`."""
+
+    length: int | None
+    default: tuple[int, ...] | None
+    low: int = 0
+    high: int = LARGEST
+
+    def __str__(self) -> str:
+        return f"{self.length or 'a list of'} integers in {self.low}..{self.high}"
+
+    def value(self, given: AttributeProto) -> tuple[int, ...] | None:
+        """What `given` holds, None if it is no such thing."""
+        right = given.type == AttributeProto.INTS and self.length in (None, len(given.ints))
+        return tuple(given.ints) if right and all(self.low <= n <= self.high for n in given.ints) else None
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number of at least `low`."""
+
+    default: float
+    low: float = -math.inf
+
+    def __str__(self) -> str:
+        return "a finite number" + (f" of at least {self.low:g}" if math.isfinite(self.low) else "")
+
+    def value(self, given: AttributeProto) -> float | None:
+        """What `given` holds, None if it is no such thing."""
+        right = given.type == AttributeProto.FLOAT and math.isfinite(given.f) and given.f >= self.low
+        return given.f if right else None
+
+
+@dataclass(frozen=True)
+class Word:
+    """One of several words."""
+
+    default: str
+    words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return " or ".join(self.words)
+
+    def value(self, given: AttributeProto) -> str | None:
+        """What `given` holds, None if it is no such thing."""
+        found = given.s.decode(errors="replace") if given.type == AttributeProto.STRING else None
+        return found if found in self.words else None
+
+
+Rule = Integer | Integers | Number | Word
+FLAG = Integer(0, 0, 1)
+ANY = -LARGEST
+_SLIDING: dict[str, Rule] = {
+    "auto_pad": Word("NOTSET", ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")),
+    "pads": Integers(4, None),
+    "strides": Integers(2, (1, 1), low=1),
+    "dilations": Integers(2, (1, 1), low=1),
+}
+_POOLING = _SLIDING | {"kernel_shape": Integers(2, None, low=1), "ceil_mode": FLAG}
+# Before opset 7 a second operand was only broadcast if `broadcast` said so, from dimension `axis` on.
+_ARITHMETIC: dict[str, Rule] = {"broadcast": FLAG, "axis": Integer(None, ANY), "consumed_inputs": Integers(None, None)}
+_LEGACY: dict[str, Rule] = {"consumed_inputs": Integers(None, None)}  # of opset 1, a hint about memory
+ATTRIBUTES: dict[str, dict[str, Rule]] = {
+    "Add": _ARITHMETIC,
+    "AveragePool": _POOLING | {"count_include_pad": FLAG},
+    "BatchNormalization": _LEGACY
+    | {"epsilon": Number(1e-5, 0), "momentum": Number(0.9), "training_mode": FLAG}
+    | {"spatial": Integer(1, 0, 1), "is_test": FLAG},
+    "Clip": _LEGACY | {"min": Number(-math.inf), "max": Number(math.inf)},
+    "Conv": _SLIDING | {"kernel_shape": Integers(2, None, low=1), "group": Integer(1, 1)},
+    "Div": _ARITHMETIC,
+    "Dropout": _LEGACY | {"ratio": Number(0.5), "is_test": FLAG, "seed": Integer(None, -(2**63), 2**63 - 1)},
+    "Flatten": {"axis": Integer(1, ANY)},
+    "Gemm": {"alpha": Number(1), "beta": Number(1), "transA": FLAG, "transB": FLAG, "broadcast": FLAG},
+    "GlobalAveragePool": {},
+    "GlobalMaxPool": {},
+    "Identity": {},
+    "MatMul": {},
+    "MaxPool": _POOLING | {"storage_order": FLAG},  # the order of Indices, an output that is not read
+    "Mul": _ARITHMETIC,
+    "ReduceMean": {
+        "axes": Integers(None, None, low=ANY), "keepdims": Integer(1, 0, 1), "noop_with_empty_axes": FLAG
+    },
+    "Relu": _LEGACY,
+    "Reshape": _LEGACY | {"shape": Integers(None, None, low=ANY), "allowzero": FLAG},
+    "Softmax": {"axis": Integer(None, ANY)},
+    "Squeeze": {"axes": Integers(None, None, low=ANY)},
+    "Sub": _ARITHMETIC,
+    "Sum": _LEGACY,
+    "Unsqueeze": {"axes": Integers(None, None, low=ANY)},
+}  # fmt: skip
+
+
+def attributes(reading: Reading, node: onnx.NodeProto) -> Given:
+    """The attributes of `node`, whose operator is in ATTRIBUTES, by name, with defaults.
+
+    Raises InputError for one that is not in the table, has another type or length, or lies outside its range.
+    """
+    rules = ATTRIBUTES[node.op_type]
+    found: dict[str, Any] = {name: rule.default for name, rule in rules.items()}
+    for given in node.attribute:
+        if given.name not in rules:
+            known = ", ".join(rules) or "none"
+            raise reading.error(node, f"attribute {given.name!r} is not supported (supported: {known})")
+        rule = rules[given.name]
+        value = None if given.ref_attr_name else rule.value(given)
+        if value is None:
+            raise reading.error(node, f"{given.name} must be {rule}, not {_shown(given)}")
+        found[given.name] = value
+    return found
+
+
+def _shown(given: AttributeProto) -> str:
+    """The value of an attribute in a few words."""
+    match given.type:
+        case AttributeProto.INT:
+            return str(given.i)
+        case AttributeProto.FLOAT:
+            return f"{given.f:g}"
+        case AttributeProto.STRING:
+            return repr(given.s.decode(errors="replace")[:40])
+        case AttributeProto.INTS if len(given.ints) <= 8:
+            return str(list(given.ints))
+        case AttributeProto.INTS:
+            return f"{len(given.ints)} integers"
+    return "something else"

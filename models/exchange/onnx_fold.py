@@ -1,0 +1,100 @@
+"""Constants that other constants make: evaluated by ONNX's reference evaluator, within a bound on their size.
+
+What exporters write between constants is arithmetic on shapes, and weights that are turned or scaled. A Shape of an
+activation counts as constant, so that the idiom Shape -> Gather -> Concat -> Reshape folds away.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
+
+from accel.models.exchange import onnx_load
+from accel.models.exchange.foreign import refused
+from accel.models.exchange.onnx_reading import Array, Reading
+
+Size = Callable[[list[Array]], int]  # the most values that an operator can make of constant inputs
+# All folded constants together may have so many values, and a few times those of the file.
+MOST_VALUES, TIMES = 2**24, 4
+
+
+def _widest(values: list[Array]) -> int:
+    return math.prod(np.broadcast_shapes(*(value.shape for value in values)))
+
+
+def _sum(values: list[Array]) -> int:
+    return sum(value.size for value in values)
+
+
+def _filled(values: list[Array]) -> int:
+    return math.prod(int(n) for n in values[0].reshape(-1))
+
+
+def _expanded(values: list[Array]) -> int:
+    shape = [int(n) for n in values[1].reshape(-1)]
+    return math.prod(max(n, 1) for n in shape) * max(values[0].size, 1)
+
+
+def _gathered(values: list[Array]) -> int:
+    return values[0].size * max(values[1].size, 1)
+
+
+FOLDABLE: dict[str, Size] = (
+    dict.fromkeys(("Add", "Div", "Equal", "Mul", "Pow", "Sub", "Where"), _widest)
+    | dict.fromkeys(("Cast", "Floor", "Neg", "Reciprocal", "ReduceProd", "Sqrt"), _sum)
+    | dict.fromkeys(("Concat", "Flatten", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"), _sum)
+    | {"Constant": _sum, "ConstantOfShape": _filled, "Expand": _expanded, "Gather": _gathered, "Identity": _sum}
+)
+
+
+def fold(reading: Reading, node: onnx.NodeProto) -> None:
+    """Enter what `node`, in FOLDABLE, makes of its constant inputs. Raises InputError if that is too much."""
+    values = [reading.constants[name] for name in node.input if name]
+    if node.op_type == "Constant":
+        _check_constant(reading, node)
+    with refused(f"{_where(reading, node)} cannot be evaluated"):
+        size = FOLDABLE[node.op_type](values)
+    most = MOST_VALUES + TIMES * reading.stored
+    if size < 0 or reading.folded + size > most:
+        raise reading.error(node, f"constants that others make must have at most {most} values together")
+    results = _evaluate(reading, node, values)
+    reading.folded += sum(result.size for result in results)
+    reading.constants.update(zip(node.output, results, strict=False))
+
+
+def shape_of(reading: Reading, node: onnx.NodeProto) -> None:
+    """Enter the shape of an activation, batch included, as the constant that Shape makes of it."""
+    full = np.array([reading.batch, *reading.shape(node, node.input[0])], np.int64)
+    given = {a.name: a.i for a in node.attribute}
+    reading.constants[node.output[0]] = full[given.get("start", 0) : given.get("end", len(full))]
+
+
+def _check_constant(reading: Reading, node: onnx.NodeProto) -> None:
+    """Raise InputError for a Constant whose value cannot be read."""
+    for given in node.attribute:
+        if given.type == onnx.AttributeProto.TENSOR:
+            onnx_load.array(given.t, reading.file)
+
+
+def _where(reading: Reading, node: onnx.NodeProto) -> str:
+    return f"{reading.file}: node {reading.name(node)!r} ({node.op_type})"
+
+
+def _evaluate(reading: Reading, node: onnx.NodeProto, values: list[Array]) -> list[Array]:
+    """The outputs of `node` for constant inputs."""
+    names = [name for name in node.input if name]
+    given = dict(zip(names, values, strict=True))
+    with refused(f"{_where(reading, node)} cannot be evaluated"), np.errstate(all="ignore"):
+        inputs = [
+            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
+            for name, value in given.items()
+        ]
+        outputs = [helper.make_empty_tensor_value_info(name) for name in node.output]
+        graph = helper.make_graph([node], "constant", inputs, outputs)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", reading.opset)])
+        return [np.asarray(result) for result in ReferenceEvaluator(model).run(None, given)]

@@ -1,0 +1,122 @@
+"""ONNX models of a few nodes, by what they show: for the reader's tests, and to be mutated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+RANDOM = np.random.default_rng(0)
+
+
+def floats(*shape: int) -> np.ndarray:
+    return RANDOM.standard_normal(shape).astype(np.float32)
+
+
+def model_of(
+    nodes: list[tuple[str, str, str, dict[str, Any]]],
+    constants: dict[str, Any] | None = None,
+    shape: tuple[str | int, ...] | None = ("n", 4, 6, 6),
+    opset: int = 13,
+    output: str | None = None,
+) -> ModelProto:
+    """A model from "x" to the last node's output; a node is (op, inputs, output, attributes)."""
+    protos = [
+        helper.make_node(op, inputs.split(",") if inputs else [], [out], name=f"the_{out}", **attributes)
+        for op, inputs, out, attributes in nodes
+    ]
+    graph = helper.make_graph(
+        protos,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(output or nodes[-1][2], TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.asarray(v), k) for k, v in (constants or {}).items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    model.ir_version = 10  # onnx writes newer ones than ONNX Runtime reads
+    return model
+
+
+W = floats(5, 4, 3, 3)
+BN = {"g": floats(5), "b": floats(5), "m": floats(5), "v": np.abs(floats(5)) + 0.1}
+CASES: dict[str, tuple[list[tuple[str, str, str, dict[str, Any]]], dict[str, Any]]] = {
+    "batch norm behind a convolution": (
+        [("Conv", "x,w,c", "y", {}), ("BatchNormalization", "y,g,b,m,v", "z", {"epsilon": 0.01})],
+        {"w": W, "c": floats(5), **BN},
+    ),
+    "batch norm behind a branch": (
+        [("Conv", "x,w", "y", {}), ("BatchNormalization", "y,g,b,m,v", "z", {}), ("Add", "y,z", "s", {})],
+        {"w": W, **BN},
+    ),
+    "batch norm first": (
+        [("BatchNormalization", "x,g,b,m,v", "z", {}), ("Conv", "z,w", "y", {"pads": [1, 1, 1, 1]})],
+        {"w": W, **{k: v[:4] for k, v in BN.items()}},
+    ),
+    "batch norm behind Gemm": (
+        [("Flatten", "x", "f", {}), ("Gemm", "f,w", "y", {}), ("BatchNormalization", "y,g,b,m,v", "z", {})],
+        {"w": floats(144, 5), **BN},
+    ),
+    "batch norm behind Identity": (
+        [("Conv", "x,w", "y", {}), ("Identity", "y", "i", {}), ("BatchNormalization", "i,g,b,m,v", "z", {})],
+        {"w": W, **BN},
+    ),
+    "scale and offset": (
+        [("Conv", "x,w", "y", {}), ("Mul", "y,k", "a", {}), ("Add", "o,a", "b", {}), ("Sub", "h,b", "s", {})],
+        {"w": W, "k": floats(5, 1, 1), "o": floats(1, 5, 1, 1), "h": np.float32(0.5)},
+    ),
+    "normalised input": (
+        [("Sub", "x,o", "a", {}), ("Div", "a,k", "b", {}), ("Conv", "b,w", "y", {})],
+        {"w": W, "o": floats(4, 1, 1), "k": np.float32(0.3)},
+    ),
+    "Gemm attributes": (
+        [("Flatten", "x", "f", {"axis": -3}), ("Gemm", "f,w,c", "y", {"alpha": 0.5, "beta": 2.0, "transB": 1})],
+        {"w": floats(5, 144), "c": floats(1, 5)},
+    ),
+    "flatten by Shape, Gather and Concat": (
+        [
+            ("Shape", "x", "s", {}),
+            ("Gather", "s,zero", "n", {"axis": 0}),
+            ("Unsqueeze", "n,axis", "n1", {}),
+            ("Concat", "n1,minus", "target", {"axis": 0}),
+            ("Reshape", "x,target", "f", {}),
+            ("MatMul", "f,w", "y", {}),
+            ("Add", "y,c", "z", {}),
+        ],
+        {"zero": np.int64(0), "axis": np.array([0]), "minus": np.array([-1]), "w": floats(144, 5), "c": floats(5)},
+    ),
+    "weights by Constant and Transpose": (
+        [
+            ("Constant", "", "k", {"value": numpy_helper.from_array(floats(144, 5))}),
+            ("Transpose", "k", "t", {"perm": [1, 0]}),
+            ("Flatten", "x", "f", {}),
+            ("Gemm", "f,t", "y", {"transB": 1}),
+        ],
+        {},
+    ),
+    "SAME_UPPER": ([("Conv", "x,w", "y", {"auto_pad": "SAME_UPPER", "strides": [2, 3]})], {"w": floats(5, 4, 2, 4)}),
+    "SAME_LOWER": ([("Conv", "x,w", "y", {"auto_pad": "SAME_LOWER"})], {"w": floats(5, 4, 2, 4)}),
+    "VALID": ([("Conv", "x,w", "y", {"auto_pad": "VALID"})], {"w": W}),
+    "max pool rounded up": ([("MaxPool", "x", "y", {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1})], {}),
+    "average pool rounded up": (
+        [("AveragePool", "x", "y", {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1})],
+        {},
+    ),
+    "pool rounded up with pads": (
+        [("MaxPool", "x", "y", {"kernel_shape": [2, 2], "strides": [3, 3], "pads": [1, 1, 1, 1], "ceil_mode": 1})],
+        {},
+    ),
+    "mean over height and width": (
+        [("ReduceMean", "x", "m", {"axes": [2, 3], "keepdims": 0}), ("MatMul", "m,w", "y", {})],
+        {"w": floats(4, 5)},
+    ),
+    "squeeze": (
+        [("GlobalMaxPool", "x", "g", {}), ("Squeeze", "g,a", "s", {}), ("Softmax", "s", "y", {"axis": 1})],
+        {"a": np.array([2, 3])},
+    ),
+    "clip without a lower limit": ([("Clip", "x,,hi", "y", {})], {"hi": np.float32(0.5)}),
+    "dropout and a dead branch": (
+        [("Dropout", "x", "d", {}), ("GlobalMaxPool", "x", "unused", {}), ("Relu", "d", "y", {})],
+        {},
+    ),
+}

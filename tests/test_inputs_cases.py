@@ -1,0 +1,46 @@
+"""Small files that broke an earlier version, in tests/data/cases: what the command line makes of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from accel.flow.cli import run as accel
+from accel.models.exchange import onnx_read
+from accel.models.reference import float32
+from tests.benches.flow_networks import refused
+from tests.benches.model_networks import onnxruntime_output
+
+CASES = Path(__file__).parent / "data" / "cases"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("F1a_strides_one", "(Conv): strides must be 2 integers in 1.."),
+        ("F1d_stride_zero_ceil", "(AveragePool): strides must be 2 integers in 1.."),
+        ("F2_bn_lengths", "(BatchNormalization): scale 'a' must have 4 values, not 3"),
+        ("F3_bad_utf8", "must be a valid ONNX file: a text in it is not UTF-8"),
+        ("F4_gemm_3d", "(Gemm): matrix 'w' must have 2 dimensions, not 3"),
+        ("F5_clip_empty", "(Clip): min 'lo' must have 0 dimensions, not 1"),
+        ("F6_batch_huge", "batch of input 'x' must be 1..65536, or free, not 1099511627776"),
+        ("F7_pads_huge", "(Conv): pads must be 4 integers in 0.."),
+    ],
+)
+def test_refused(capsys: pytest.CaptureFixture[str], name: str, message: str) -> None:
+    assert message in refused(capsys, "simulate", CASES / f"{name}.onnx", "--design", "nano")
+
+
+def test_a_maximum_whose_size_is_rounded_up(capsys: pytest.CaptureFixture[str]) -> None:
+    """3 x 3 outputs, as ONNX Runtime and PyTorch have it; ONNX's shape inference says 4 x 4 below opset 22."""
+    path = CASES / "F8_maxpool_ceil_pad.onnx"
+    network, model = onnx_read.read(path), onnx.load(path)
+    shape = network.shapes[network.input]
+    inputs = np.random.default_rng(0).standard_normal((1, *shape)).astype(np.float32)
+    found = float32.run(network, inputs)
+    assert found.shape[2:] == (3, 3)
+    np.testing.assert_array_equal(found, onnxruntime_output(model, inputs))
+    assert accel(["simulate", str(path), "--design", "nano"]) == 0
