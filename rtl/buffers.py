@@ -7,7 +7,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.design import Design
-from accel.rtl.ports import read_port, write_port
+from accel.memories import ACTIVATION, CODEBOOK, Memory
+from accel.rtl.ports import bank_of, read_port, write_port
 from accel.rtl.ram import Ram
 
 READERS = ("feed", "post", "store")
@@ -15,7 +16,7 @@ WRITERS = ("load", "post")
 
 
 class ActivationBanks(wiring.Component):
-    """Two banks of R-byte words, each with one read and one write port. Address bit 19 is the bank.
+    """Two banks of R-byte words, each with one read and one write port. The highest bit of an address is the bank.
 
     Writes need word < depth (the writers check it). A reader's data comes one cycle after `en` and holds for as long as
     nobody else reads that bank.
@@ -23,8 +24,8 @@ class ActivationBanks(wiring.Component):
 
     def __init__(self, design: Design) -> None:
         self.design = design
-        members = {f"r_{name}": In(read_port(20, design.rows)) for name in READERS}
-        members |= {f"w_{name}": In(write_port(20, design.rows)) for name in WRITERS}
+        members = {f"r_{name}": In(read_port(ACTIVATION, design)) for name in READERS}
+        members |= {f"w_{name}": In(write_port(ACTIVATION, design)) for name in WRITERS}
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
@@ -33,39 +34,37 @@ class ActivationBanks(wiring.Component):
         readers = {name: getattr(self, f"r_{name}") for name in READERS}
         writers = {name: getattr(self, f"w_{name}") for name in WRITERS}
         outputs = []
-        for bank in range(2):
-            rows = self.design.rows
-            m.submodules[f"bank{bank}"] = cells = Ram(8 * rows, self.design.activation_words, rows)
+        for bank in range(ACTIVATION.banks):
+            width, words = ACTIVATION.width_bits(self.design), ACTIVATION.words(self.design)
+            m.submodules[f"bank{bank}"] = cells = Ram(width, words, ACTIVATION.lanes(self.design))
             outputs.append(cells.r_data)
             for port in readers.values():
-                with m.If(port.en & (port.addr[19] == bank)):
+                with m.If(port.en & (bank_of(ACTIVATION, port.addr) == bank)):
                     m.d.comb += [cells.r_en.eq(1), cells.r_addr.eq(port.addr)]
             for port in writers.values():
-                with m.If(port.en & (port.addr[19] == bank)):
+                with m.If(port.en & (bank_of(ACTIVATION, port.addr) == bank)):
                     m.d.comb += [
                         cells.w_en.eq(port.mask), cells.w_addr.eq(port.addr), cells.w_data.eq(port.data)
                     ]  # fmt: skip
         for name, port in readers.items():
             chosen = Signal(name=f"chosen_{name}")
             with m.If(port.en):
-                m.d.sync += chosen.eq(port.addr[19])
+                m.d.sync += chosen.eq(bank_of(ACTIVATION, port.addr))
             m.d.comb += port.data.eq(Mux(chosen, outputs[1], outputs[0]))
         return m
 
 
 class Buffer(wiring.Component):
-    """One memory of `depth` words of `lanes` lanes: a write port for the loader, a read port for its user."""
+    """A memory of one bank: a write port for the loader, a read port for its user."""
 
-    def __init__(self, addr_bits: int, depth: int, lanes: int, lane_bits: int = 8) -> None:
-        self.depth, self.lanes, self.lane_bits = depth, lanes, lane_bits
-        super().__init__(
-            {"w": In(write_port(addr_bits, lanes, lane_bits)), "r": In(read_port(addr_bits, lanes, lane_bits))}
-        )
+    def __init__(self, memory: Memory, design: Design) -> None:
+        self.memory, self.design = memory, design
+        super().__init__({"w": In(write_port(memory, design)), "r": In(read_port(memory, design))})
 
     def elaborate(self, platform: object) -> Module:
         """The hardware."""
         m = Module()
-        m.submodules.cells = cells = Ram(self.lanes * self.lane_bits, self.depth)
+        m.submodules.cells = cells = Ram(self.memory.width_bits(self.design), self.memory.words(self.design))
         m.d.comb += [
             cells.w_en.eq(self.w.en),
             cells.w_addr.eq(self.w.addr),
@@ -84,7 +83,7 @@ class Codebook(wiring.Component):
         self.design = design
         super().__init__(
             {
-                "w": In(write_port(9, 1)),
+                "w": In(write_port(CODEBOOK, design)),
                 "en": In(1),
                 "bank": In(1),
                 "codes": In(8 * design.cols),
@@ -96,7 +95,7 @@ class Codebook(wiring.Component):
         """The hardware."""
         m = Module()
         for col in range(self.design.cols):
-            m.submodules[f"column{col}"] = cells = Ram(8, 512)
+            m.submodules[f"column{col}"] = cells = Ram(CODEBOOK.width_bits(self.design), CODEBOOK.words(self.design))
             m.d.comb += [
                 cells.w_en.eq(self.w.en),
                 cells.w_addr.eq(self.w.addr),

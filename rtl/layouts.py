@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from amaranth.hdl import signed, unsigned
+from amaranth.hdl import Signal, signed, unsigned
 from amaranth.lib import data
 
-from accel.commands import COMMAND_BYTES, OPCODE_BITS, Command, used_bits
+from accel.commands import COMMAND_BYTES, OPCODE_BITS, Command, field_bits, used_bits
 
 
 def layout(command: type[Command]) -> data.StructLayout:
@@ -18,3 +18,8 @@ def layout(command: type[Command]) -> data.StructLayout:
         members[f.name] = signed(bits) if f.metadata["signed"] else unsigned(bits)
     members["unused"] = unsigned(8 * COMMAND_BYTES - used_bits(command))
     return data.StructLayout(members)
+
+
+def field_signal(command: type[Command], field: str, name: str | None = None) -> Signal:
+    """An unsigned signal as wide as a field of a command, and called like it if it has no other name."""
+    return Signal(field_bits(command, field), name=name or field)

@@ -6,14 +6,15 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from accel.commands import COMMAND_BYTES, ErrorCode, Load, Target
+from accel.commands import COMMAND_BYTES, ErrorCode, Load, Target, field_bits
 from accel.design import Design
 from accel.latency import LOADER_AHEAD
-from accel.layout import beats_per_word, stride_bytes, target_depth, word_bytes, words_per_beat
+from accel.layout import beats_per_word, stride_bytes, word_bytes, words_per_beat
+from accel.memories import ACTIVATION, BY_TARGET, CODEBOOK, PARAMETER, WEIGHT
 from accel.rtl.axi import byte_address, read_master
 from accel.rtl.fifo import CommandQueue
-from accel.rtl.layouts import layout
-from accel.rtl.ports import unit_members, write_port
+from accel.rtl.layouts import field_signal, layout
+from accel.rtl.ports import bank_of, unit_members, word_of, write_port
 
 
 class Loader(wiring.Component):
@@ -36,10 +37,10 @@ class Loader(wiring.Component):
                 "axi": Out(read_master(design.memory.axi_bits)),
                 "dram_base": In(32),
                 "dram_size": In(32),
-                "w_act": Out(write_port(20, design.rows)),
-                "w_weight": Out(write_port(18, design.cols)),
-                "w_param": Out(write_port(14, design.lanes, 64)),
-                "w_codebook": Out(write_port(9, 1)),
+                "w_act": Out(write_port(ACTIVATION, design)),
+                "w_weight": Out(write_port(WEIGHT, design)),
+                "w_param": Out(write_port(PARAMETER, design)),
+                "w_codebook": Out(write_port(CODEBOOK, design)),
                 "program_write": Out(1),
                 "program_data": Out(8 * COMMAND_BYTES),
             }
@@ -76,9 +77,11 @@ class Loader(wiring.Component):
         )
         active = Signal(name="active")
         # One bit more than an address has: what a pitch leads to beyond 2**32 is seen to be outside.
-        row_start, beat = Signal(33 - beat_shift, name="row_start"), Signal(33 - beat_shift, name="beat")
-        left, row_beats, rows = Signal(16, name="left"), Signal(16, name="row_beats"), Signal(12, name="rows")
-        pitch = Signal(28 - beat_shift, name="pitch")
+        beat_bits = field_bits(Load, "dram_addr") + 1 - beat_shift
+        row_start, beat = Signal(beat_bits, name="row_start"), Signal(beat_bits, name="beat")
+        left, row_beats = field_signal(Load, "row_beats", "left"), field_signal(Load, "row_beats")
+        rows = field_signal(Load, "rows")
+        pitch = Signal(field_bits(Load, "dram_pitch") - beat_shift, name="pitch")
         room = burst - (beat & (burst - 1))
         length = Signal(range(burst + 1), name="length")
         outside, waiting = Signal(name="outside"), Signal(name="waiting")
@@ -140,12 +143,10 @@ class Loader(wiring.Component):
         active = Signal(name="active")
         hold = Signal(bits, reset_less=True, name="hold")
         slots = Signal(range(65), name="slots")  # words (or window bytes) still in `hold`
-        beats_left, rows_left = Signal(16, name="beats_left"), Signal(12, name="rows_left")
-        emitted, emit_rows = (
-            Signal(16, name="emitted"),
-            Signal(12, name="emit_rows"),
-        )  # beats of the row, rows, whose words are still to be written
-        row_addr, addr = Signal(20, name="row_addr"), Signal(20, name="addr")
+        beats_left, rows_left = field_signal(Load, "row_beats", "beats_left"), field_signal(Load, "rows", "rows_left")
+        # Beats of the row, and rows, whose words are still to be written.
+        emitted, emit_rows = field_signal(Load, "row_beats", "emitted"), field_signal(Load, "rows", "emit_rows")
+        row_addr, addr = field_signal(Load, "dst_addr", "row_addr"), field_signal(Load, "dst_addr", "addr")
         per_beat = Signal(range(65), name="per_beat")
         with m.If(command.window):
             m.d.comb += per_beat.eq(design.beat_bytes)
@@ -236,8 +237,9 @@ class Loader(wiring.Component):
         lanes = [Signal(8, name=f"lane_{k}", reset_less=True) for k in range(rows)]
         shifted = [Signal(8, name=f"shifted_{k}") for k in range(rows)]
         entry = command.lane + command.run - 1
-        until, words, fresh = Signal(9, name="until"), Signal(14, name="words"), Signal(init=1, name="fresh")
-        countdown = Signal(9, name="countdown")
+        until, words = field_signal(Load, "step", "until"), field_signal(Load, "row_words", "words")
+        fresh = Signal(init=1, name="fresh")
+        countdown = field_signal(Load, "step", "countdown")
         step = emit & command.window
         # At the first byte of a row the countdown is set for that byte at once.
         m.d.comb += countdown.eq(Mux(fresh, command.skip_bytes + command.run - 1, until))
@@ -268,10 +270,12 @@ class Loader(wiring.Component):
         }
         with m.If(words["write"]), m.Switch(target):
             for kind, port in ports.items():
-                place = addr[:19] if kind is Target.ACTIVATION else addr
-                crossed = addr[19] != row_addr[19] if kind is Target.ACTIVATION else Const(0)
+                memory = BY_TARGET[kind]
+                place, crossed = addr, Const(0)
+                if memory.banks > 1:
+                    place, crossed = word_of(memory, addr), bank_of(memory, addr) != bank_of(memory, row_addr)
                 with m.Case(int(kind)):
-                    with m.If((place < target_depth(design, kind)) & ~crossed):
+                    with m.If((place < memory.words(design)) & ~crossed):
                         m.d.comb += port.en.eq(~self.halt)
                     with m.Else():
                         m.d.comb += error.eq(ErrorCode.BUFFER_RANGE)

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+from amaranth.hdl import Value
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out, Signature
 
 from accel.commands import COMMAND_BYTES, WAIT_BITS
+from accel.design import Design
+from accel.memories import Memory
 from accel.units import UNIT_NAMES
 
 COMMAND_STREAM = stream.Signature(8 * COMMAND_BYTES)
 """Commands as raw bits, lowest bit first as in DRAM."""
 
 
-def write_port(addr_bits: int, lanes: int, lane_bits: int = 8) -> Signature:
+def write_port(memory: Memory, design: Design) -> Signature:
     """A write port as its user sees it: `data` and `mask` (one bit a lane) are written at the clock edge if `en`."""
-    return Signature({"en": Out(1), "addr": Out(addr_bits), "data": Out(lanes * lane_bits), "mask": Out(lanes)})
+    lanes, bits = memory.lanes(design), memory.width_bits(design)
+    return Signature({"en": Out(1), "addr": Out(memory.address_bits), "data": Out(bits), "mask": Out(lanes)})
 
 
-def read_port(addr_bits: int, lanes: int, lane_bits: int = 8) -> Signature:
+def read_port(memory: Memory, design: Design) -> Signature:
     """A read port as its user sees it: `data` is valid in the cycle after `en`, and holds until the next read."""
-    return Signature({"en": Out(1), "addr": Out(addr_bits), "data": In(lanes * lane_bits)})
+    return Signature({"en": Out(1), "addr": Out(memory.address_bits), "data": In(memory.width_bits(design))})
+
+
+def word_of(memory: Memory, address: Value) -> Value:
+    """The word within its bank."""
+    return address[: memory.word_bits]
+
+
+def bank_of(memory: Memory, address: Value) -> Value:
+    """Which of two banks an address is in: its highest bit."""
+    return address[memory.word_bits]
 
 
 def unit_members() -> dict:

@@ -6,13 +6,24 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
-from accel.commands import COMMAND_BYTES, ConfigPost, ErrorCode, Opcode, Post
+from accel.commands import COMMAND_BYTES, ConfigPost, ErrorCode, Opcode, Post, field_bits, most
 from accel.design import Design
 from accel.latency import POST_CYCLES
-from accel.rtl.layouts import layout
+from accel.memories import ACCUMULATOR, ACTIVATION, PARAMETER
+from accel.rtl.layouts import field_signal, layout
 from accel.rtl.modules import shared
-from accel.rtl.ports import read_port, unit_members, write_port
+from accel.rtl.ports import bank_of, read_port, unit_members, word_of, write_port
 from accel.rtl.requantise import Requantise
+
+# A source row or column as far as any command reaches: it may be taken modulo, but not come back to the tensor.
+POSITION_BITS = (
+    most(Post, "iy0") + (most(Post, "out_h") - 1) * most(ConfigPost, "stride_y") + most(ConfigPost, "win_h") - 1
+).bit_length()
+
+
+def _moved(address: Value, words: Value) -> Value:
+    """An activation address `words` further on in its bank."""
+    return Cat(word_of(ACTIVATION, address + words), bank_of(ACTIVATION, address))
 
 
 class PostUnit(wiring.Component):
@@ -33,10 +44,10 @@ class PostUnit(wiring.Component):
         super().__init__(
             {
                 **unit_members(),
-                "r_acc": Out(read_port(15, design.cols, design.widths.accumulator)),
-                "r_act": Out(read_port(20, design.rows)),
-                "w_act": Out(write_port(20, design.rows)),
-                "r_param": Out(read_port(14, design.lanes, 64)),
+                "r_acc": Out(read_port(ACCUMULATOR, design)),
+                "r_act": Out(read_port(ACTIVATION, design)),
+                "w_act": Out(write_port(ACTIVATION, design)),
+                "r_param": Out(read_port(PARAMETER, design)),
                 "event_act_reads": Out(1),
                 "event_acc_reads": Out(1),
                 "event_act_writes": Out(1),
@@ -91,15 +102,17 @@ class PostUnit(wiring.Component):
     ) -> dict[str, Value]:
         """Nested counters: chunk, output pixel, window element (and the residual's own cycle)."""
         design = self.design
-        oy, ox, wy, wx = (Signal(12, name=n) for n in ("oy", "ox", "wy", "wx"))
-        chunk = Signal(12, name="chunk")
+        oy, ox, wy, wx = (field_signal(Post, "out_h", n) for n in ("oy", "ox", "wy", "wx"))
+        chunk = field_signal(Post, "chunks", "chunk")
+        word_bits = ACTIVATION.word_bits
         # Source addresses of the current element and where its window row, window, output row and chunk began.
-        at, at_wy, at_ox, at_oy, at_q = (Signal(19, name=n) for n in ("at", "at_wy", "at_ox", "at_oy", "at_q"))
-        iy, ix, iy_o, ix_o = (Signal(signed(18), name=n) for n in ("iy", "ix", "iy_o", "ix_o"))
+        at, at_wy, at_ox, at_oy, at_q = (Signal(word_bits, name=n) for n in ("at", "at_wy", "at_ox", "at_oy", "at_q"))
+        iy, ix, iy_o, ix_o = (Signal(signed(POSITION_BITS), name=n) for n in ("iy", "ix", "iy_o", "ix_o"))
         # Offsets of the destination (and of the residual operand) from the command's addresses.
-        to, to_oy, to_q = (Signal(19, name=n) for n in ("to", "to_oy", "to_q"))
+        to, to_oy, to_q = (Signal(word_bits, name=n) for n in ("to", "to_oy", "to_q"))
         per_source = Mux(command.from_activation, design.rows // design.lanes, design.cols // design.lanes)
-        src_chunk, dst_chunk = Signal(7, name="src_chunk"), Signal(7, name="dst_chunk")
+        chunk_bits = field_bits(Post, "src_chunk") + 1
+        src_chunk, dst_chunk = Signal(chunk_bits, name="src_chunk"), Signal(chunk_bits, name="dst_chunk")
         extra = Signal(name="extra")  # the residual's own cycle
         end_wx, end_wy = wx == config.win_w - 1, wy == config.win_h - 1
         end_window = end_wx & end_wy
@@ -109,9 +122,9 @@ class PostUnit(wiring.Component):
         end_ox, end_oy = ox == command.out_w - 1, oy == command.out_h - 1
         end_q = chunk == command.chunks - 1
         m.d.comb += finishing.eq(last & end_ox & end_oy & end_q)
-        next_q = Signal(19, name="next_q")
+        next_q = Signal(word_bits, name="next_q")
         src_wraps, dst_wraps = src_chunk == per_source - 1, dst_chunk == design.rows // design.lanes - 1
-        next_to_q = Signal(19, name="next_to_q")
+        next_to_q = Signal(word_bits, name="next_to_q")
         m.d.comb += [
             next_q.eq(at_q + Mux(src_wraps, config.src_plane, 0)),
             next_to_q.eq(to_q + Mux(dst_wraps, config.dst_plane, 0)),
@@ -173,15 +186,15 @@ class PostUnit(wiring.Component):
         m.d.comb += [src_reads.eq(e["element"] & e["inside"]), res_reads.eq(e["last"] & command.residual)]
         from_act = Signal(name="from_act")
         m.d.comb += from_act.eq(command.from_activation)
-        bank = command.src_addr[19]
+        bank = bank_of(ACTIVATION, command.src_addr)
         m.d.comb += [
             self.r_acc.en.eq(src_reads & ~from_act),
-            self.r_acc.addr.eq(Cat(e["at"][:14], command.src_addr[14])),
+            self.r_acc.addr.eq(Cat(word_of(ACCUMULATOR, e["at"]), bank_of(ACCUMULATOR, command.src_addr))),
             self.r_act.en.eq((src_reads & from_act) | res_reads),
             self.r_act.addr.eq(
                 Mux(
                     res_reads,
-                    Cat((command.res_addr + e["to"])[:19], command.res_addr[19]),
+                    _moved(command.res_addr, e["to"]),
                     Cat(e["at"], bank),
                 )
             ),
@@ -203,13 +216,13 @@ class PostUnit(wiring.Component):
         element2, inside2 = later(element1, 1, "element1"), later(inside1, 1, "inside1")
         first2, last2 = later(e["first"], 2, "first"), later(e["last"], 2, "last")
         res2 = later(res1, 1, "res_read1")
-        address = Cat((command.dst_addr + e["to"])[:19], command.dst_addr[19])
+        address = _moved(command.dst_addr, e["to"])
         address7 = later(address, POST_CYCLES, "address")
         chunk7, valid7 = later(e["dst_chunk"], POST_CYCLES, "to_chunk"), later(e["last"], POST_CYCLES, "output")
         finish7 = later(e["finishing"], POST_CYCLES, "finish")
         uniform2, sum2 = later(command.uniform, 2, "uniform"), later(command.reduce_sum, 2, "sum")
         # One bit more than an address has: it does not wrap around.
-        param2 = later((command.param_addr + e["chunk"])[:15], 2, "param")
+        param2 = later((command.param_addr + e["chunk"])[: PARAMETER.address_bits + 1], 2, "param")
         m.d.comb += [
             self.r_param.en.eq(last2 & ~uniform2),
             self.r_param.addr.eq(param2),
@@ -217,8 +230,8 @@ class PostUnit(wiring.Component):
         ]
         # A read beyond a memory is an error two cycles later, long before the write that it would spoil.
         reads = (
-            (self.r_act.en, self.r_act.addr[:19], 1, design.activation_words),
-            (self.r_acc.en, self.r_acc.addr[:14], 1, design.accumulator_words),
+            (self.r_act.en, word_of(ACTIVATION, self.r_act.addr), 1, design.activation_words),
+            (self.r_acc.en, word_of(ACCUMULATOR, self.r_acc.addr), 1, design.accumulator_words),
             (self.r_param.en, param2, 0, design.parameter_words),
         )
         outside = Signal(name="outside")
@@ -277,7 +290,7 @@ class PostUnit(wiring.Component):
             codes.append(unit.code)
         # 7: the masked write.
         per_word = design.rows // lanes
-        fits = address7[:19] < design.activation_words
+        fits = word_of(ACTIVATION, address7) < design.activation_words
         m.d.comb += [
             self.w_act.en.eq(valid7 & fits & ~self.halt),
             self.w_act.addr.eq(address7),

@@ -6,13 +6,14 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from accel.commands import COMMAND_BYTES, ErrorCode, Store, Target
+from accel.commands import COMMAND_BYTES, ErrorCode, Store, Target, field_bits
 from accel.design import Design
 from accel.latency import STORE_FIFO_BEATS, STORE_PENDING
 from accel.layout import beats_per_word, stride_bytes, words_per_beat
+from accel.memories import ACTIVATION
 from accel.rtl.axi import byte_address, write_master
-from accel.rtl.layouts import layout
-from accel.rtl.ports import read_port, unit_members
+from accel.rtl.layouts import field_signal, layout
+from accel.rtl.ports import bank_of, read_port, unit_members, word_of
 
 SEQUENCE_BITS = 16  # bursts are numbered modulo 2**16
 
@@ -37,7 +38,7 @@ class Storer(wiring.Component):
                 "axi": Out(write_master(design.memory.axi_bits)),
                 "dram_base": In(32),
                 "dram_size": In(32),
-                "r_act": Out(read_port(20, design.rows)),
+                "r_act": Out(read_port(ACTIVATION, design)),
             }
         )
 
@@ -92,8 +93,11 @@ class Storer(wiring.Component):
         burst = design.memory.burst_beats
         per_beat, per_word = words_per_beat(design, Target.ACTIVATION), beats_per_word(design, Target.ACTIVATION)
         # One bit more than an address has: what a pitch leads to beyond 2**32 is seen to be outside.
-        row_start, beat = Signal(33 - beat_shift, name="row_start"), Signal(33 - beat_shift, name="beat")
-        row_beats, left, rows = Signal(20, name="row_beats"), Signal(20, name="left"), Signal(12, name="rows")
+        beat_bits = field_bits(Store, "dram_addr") + 1 - beat_shift
+        row_start, beat = Signal(beat_bits, name="row_start"), Signal(beat_bits, name="beat")
+        row_bits = field_bits(Store, "row_words") + 4  # a word takes at most 16 beats
+        row_beats, left = Signal(row_bits, name="row_beats"), Signal(row_bits, name="left")
+        rows = field_signal(Store, "rows")
         in_burst, length = Signal(range(burst + 1), name="in_burst"), Signal(range(burst + 1), name="length")
         outside, waiting = Signal(name="outside"), Signal(name="waiting")
         room = burst - (beat & (burst - 1))
@@ -170,8 +174,11 @@ class Storer(wiring.Component):
         slots = max(per_beat, per_word)
         reading, room = Signal(name="reading"), Signal(name="room")
         slot = Signal(range(max(2, slots)), name="slot")
-        address, row_address = Signal(20, name="address"), Signal(20, name="row_address")
-        words_left, rows_left = Signal(16, name="words_left"), Signal(12, name="rows_left")
+        address, row_address = (
+            field_signal(Store, "src_addr", "address"),
+            field_signal(Store, "src_addr", "row_address"),
+        )
+        words_left, rows_left = field_signal(Store, "row_words", "words_left"), field_signal(Store, "rows", "rows_left")
         closes = slot == per_beat - 1 if per_beat > 1 else Const(1)
         go = reading & (~closes | room)
         if per_word > 1:
@@ -181,8 +188,8 @@ class Storer(wiring.Component):
         m.d.comb += [self.r_act.en.eq(reads), self.r_act.addr.eq(address)]
         outside = Signal(name="outside")
         # A row lies in the bank in which it begins.
-        crossed = address[19] != row_address[19]
-        with m.If(reads & ((address[:19] >= self.design.activation_words) | crossed)):
+        crossed = bank_of(ACTIVATION, address) != bank_of(ACTIVATION, row_address)
+        with m.If(reads & ((word_of(ACTIVATION, address) >= self.design.activation_words) | crossed)):
             m.d.sync += outside.eq(1)
         with m.If(outside):
             m.d.comb += self.error.eq(ErrorCode.BUFFER_RANGE)

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import Out, connect
 from accel.commands import WAIT_BITS
 from accel.design import Design
 from accel.events import Event
+from accel.memories import PARAMETER
 from accel.rtl.axi import LITE_SLAVE, read_master, write_master
 from accel.rtl.buffers import ActivationBanks, Buffer
 from accel.rtl.control import Control
@@ -49,7 +50,7 @@ class Accelerator(wiring.Component):
         for name, unit in units.items():
             m.submodules[name] = restart(unit)
         m.submodules.banks = banks = ActivationBanks(design)
-        m.submodules.parameters = parameters = Buffer(14, design.parameter_words, design.lanes, 64)
+        m.submodules.parameters = parameters = Buffer(PARAMETER, design)
         increments = self._increments(loader, storer, compute, post, sequencer)
         m.submodules.csr = csr = Csr(design, {event: len(value) for event, value in increments.items()})
         m.d.comb += [getattr(csr, f"event_{event.name.lower()}").eq(v) for event, v in increments.items()]

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.commands import ACTIVATION_BANK
+from accel.design import Design, load
+from accel.memories import PARAMETER
 from accel.rtl.buffers import READERS, WRITERS, ActivationBanks, Buffer, Codebook
 from tests.benches.unit import from_lanes, read_all, to_lanes, write_all
 from tests.benches.unit_designs import ACTIVATION_WORDS, compute_design
@@ -66,8 +68,15 @@ def test_activation_banks(rng: Random) -> None:
     simulate(dut, testbench)
 
 
+def parameters_of(words: int, lanes: int) -> Design:
+    """A design whose parameter buffer has so many words of so many records."""
+    values = load("nano").model_dump()
+    values["buffers"]["parameter_bytes"] = words * lanes * 8
+    return Design.model_validate(values | {"post_lanes": lanes})
+
+
 def test_buffer_of_wide_lanes() -> None:
-    dut = Buffer(14, 5, 2, 64)
+    dut = Buffer(PARAMETER, parameters_of(5, 2))
     words = [k * 0x0123456789ABCDEF0011223344556677 & (1 << 128) - 1 for k in range(5)]
 
     async def testbench(ctx: Any) -> None:

@@ -19,6 +19,7 @@ from accel.commands import ACCUMULATOR_BANK, ACTIVATION_BANK, ConfigPost, ErrorC
 from accel.design import Design
 from accel.events import Event
 from accel.latency import POST_CYCLES
+from accel.memories import ACCUMULATOR, PARAMETER
 from accel.rtl.buffers import ActivationBanks, Buffer
 from accel.rtl.ports import read_port
 from accel.rtl.post import PostUnit
@@ -45,7 +46,7 @@ class Sums(wiring.Component):
     def __init__(self, design: Design, words: Sequence[int]) -> None:
         self.words, bits = words, design.widths.accumulator
         self.bits = bits * design.cols
-        super().__init__({"r": In(read_port(15, design.cols, bits))})
+        super().__init__({"r": In(read_port(ACCUMULATOR, design))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -190,7 +191,7 @@ def run(
     for bank in range(2):
         words[64 * bank : 64 * bank + SUMS] = [from_lanes(word, bits) for word in contents.sums[bank]]
     unit, banks, sums = PostUnit(design), ActivationBanks(design), Sums(design, words)
-    records = Buffer(14, design.parameter_words, design.lanes, 64)
+    records = Buffer(PARAMETER, design)
     bench = Bench(
         unit,
         {"banks": banks, "sums": sums, "records": records},

@@ -7,7 +7,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.design import Design
-from accel.rtl.ports import read_port
+from accel.memories import ACCUMULATOR
+from accel.rtl.ports import bank_of, read_port, word_of
 from accel.rtl.ram import Ram
 from accel.rtl.systolic.feeder import TAG
 
@@ -19,8 +20,7 @@ class Accumulators(wiring.Component):
     MIN_TILE_CYCLES sees to it as long as pixels repeat in the same order. A COMPUTE that accumulates onto words which
     the command before wrote last must not read them first; the compiler does not make such a command.
 
-    `done`: the last word of a command is written. `outside`: a write beyond the depth was suppressed. Address bit 14 is
-    the bank.
+    `done`: the last word of a command is written. `outside`: a write beyond the depth was suppressed.
     """
 
     def __init__(self, design: Design) -> None:
@@ -30,7 +30,7 @@ class Accumulators(wiring.Component):
                 "tag": In(TAG),
                 "sums": In(design.widths.accumulator * design.cols),
                 "halt": In(1),
-                "r_post": In(read_port(15, design.cols, design.widths.accumulator)),
+                "r_post": In(read_port(ACCUMULATOR, design)),
                 "done": Out(1),
                 "outside": Out(1),
                 "event_acc_reads": Out(1),
@@ -42,26 +42,26 @@ class Accumulators(wiring.Component):
         """The hardware."""
         m = Module()
         design = self.design
-        bits, cols, depth = design.widths.accumulator, design.cols, design.accumulator_words
+        bits, cols, depth = design.widths.accumulator, design.cols, ACCUMULATOR.words(design)
         reads = self.tag.valid & ~self.tag.overwrite
         tag1, tag2 = Signal(TAG, name="tag1"), Signal(TAG, name="tag2")
         m.d.sync += [tag1.eq(self.tag), tag2.eq(tag1)]
         total = Signal(bits * cols, reset_less=True, name="total")
-        write_ok = tag2.valid & (tag2.address[:14] < depth)
+        write_ok = tag2.valid & (word_of(ACCUMULATOR, tag2.address) < depth)
         outputs = []
-        for bank in range(2):
-            m.submodules[f"bank{bank}"] = cells = Ram(bits * cols, depth)
+        for bank in range(ACCUMULATOR.banks):
+            m.submodules[f"bank{bank}"] = cells = Ram(ACCUMULATOR.width_bits(design), depth)
             outputs.append(cells.r_data)
-            with m.If(self.r_post.en & (self.r_post.addr[14] == bank)):
+            with m.If(self.r_post.en & (bank_of(ACCUMULATOR, self.r_post.addr) == bank)):
                 m.d.comb += [cells.r_en.eq(1), cells.r_addr.eq(self.r_post.addr)]
-            with m.If(reads & (self.tag.address[14] == bank)):
+            with m.If(reads & (bank_of(ACCUMULATOR, self.tag.address) == bank)):
                 m.d.comb += [cells.r_en.eq(1), cells.r_addr.eq(self.tag.address)]
             m.d.comb += [
-                cells.w_en.eq(write_ok & (tag2.address[14] == bank) & ~self.halt),
+                cells.w_en.eq(write_ok & (bank_of(ACCUMULATOR, tag2.address) == bank) & ~self.halt),
                 cells.w_addr.eq(tag2.address),
                 cells.w_data.eq(total),
             ]
-        old = Mux(tag1.address[14], outputs[1], outputs[0])
+        old = Mux(bank_of(ACCUMULATOR, tag1.address), outputs[1], outputs[0])
         parts = []
         for c in range(cols):
             fresh = Signal(signed(bits), name=f"fresh_{c}")
@@ -74,7 +74,7 @@ class Accumulators(wiring.Component):
         m.d.sync += total.eq(Cat(*parts))
         chosen = Signal(name="chosen")
         with m.If(self.r_post.en):
-            m.d.sync += chosen.eq(self.r_post.addr[14])
+            m.d.sync += chosen.eq(bank_of(ACCUMULATOR, self.r_post.addr))
         m.d.comb += [
             self.r_post.data.eq(Mux(chosen, outputs[1], outputs[0])),
             self.done.eq(tag2.valid & tag2.last),

@@ -6,14 +6,22 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from accel.commands import COMMAND_BYTES, Compute, ConfigCompute, Opcode
+from accel.commands import COMMAND_BYTES, Compute, ConfigCompute, Opcode, most
 from accel.design import Design
 from accel.latency import MIN_TILE_CYCLES
-from accel.rtl.layouts import layout
-from accel.rtl.ports import read_port
+from accel.memories import ACCUMULATOR, ACTIVATION
+from accel.rtl.layouts import field_signal, layout
+from accel.rtl.ports import bank_of, read_port, word_of
 
-TAG = data.StructLayout({"valid": 1, "address": 15, "overwrite": 1, "last": 1})
+TAG = data.StructLayout({"valid": 1, "address": ACCUMULATOR.address_bits, "overwrite": 1, "last": 1})
 """Travels with a pixel: where its sums go, whether they replace what is there, and whether it ends the command."""
+
+# A row or column of the tensor as far as any command reaches: it may be taken modulo, but not come back to the tensor.
+POSITION_BITS = (
+    most(Compute, "iy0")
+    + (most(Compute, "out_h") - 1) * most(ConfigCompute, "stride_y")
+    + (most(ConfigCompute, "kernel_h") - 1) * most(ConfigCompute, "dilation_y")
+).bit_length()
 
 
 class Feeder(wiring.Component):
@@ -38,7 +46,7 @@ class Feeder(wiring.Component):
                 "loaded": In(1),
                 "tile_start": Out(1),
                 "halt": In(1),
-                "r_act": Out(read_port(20, rows)),
+                "r_act": Out(read_port(ACTIVATION, design)),
                 "acts": Out(8 * rows),
                 "valid": Out(rows),
                 "swap": Out(1),
@@ -95,22 +103,17 @@ class Feeder(wiring.Component):
         begin: Value,
     ) -> None:
         """The nested counters, their addresses, and the pipeline behind them."""
-        oy, ox = Signal(12, name="oy"), Signal(12, name="ox")
-        kx, ky, group, tile = (
-            Signal(7, name="kx"),
-            Signal(7, name="ky"),
-            Signal(14, name="group"),
-            Signal(10, name="tile"),
-        )
-        # Word addresses within the bank, modulo 2**19: of this pixel, and where its row, tap, kernel row, group began.
+        oy, ox = field_signal(Compute, "out_h", "oy"), field_signal(Compute, "out_w", "ox")
+        word_bits, sum_bits = ACTIVATION.word_bits, ACCUMULATOR.word_bits
+        kx, ky = field_signal(ConfigCompute, "kernel_w", "kx"), field_signal(ConfigCompute, "kernel_h", "ky")
+        group, tile = field_signal(Compute, "groups", "group"), field_signal(Compute, "n_tiles", "tile")
+        # Words within the bank, modulo its addresses: of this pixel, and where its row, tap, kernel row, group began.
         pixel, line, at_tap, at_ky, at_group = (
-            Signal(19, name=n) for n in ("pixel", "line", "at_tap", "at_ky", "at_group")
+            Signal(word_bits, name=n) for n in ("pixel", "line", "at_tap", "at_ky", "at_group")
         )
-        iy, ix, iy_ky, ix_kx = (Signal(signed(17), name=n) for n in ("iy", "ix", "iy_ky", "ix_kx"))
-        acc, acc_tile = (
-            Signal(15, name="acc"),
-            Signal(15, name="acc_tile"),
-        )  # one bit more than an address has: it does not wrap around
+        iy, ix, iy_ky, ix_kx = (Signal(signed(POSITION_BITS), name=n) for n in ("iy", "ix", "iy_ky", "ix_kx"))
+        # One bit more than a word has: it does not wrap around.
+        acc, acc_tile = Signal(sum_bits + 1, name="acc"), Signal(sum_bits + 1, name="acc_tile")
         end_x = ox == command.out_w - 1
         end_tile = end_x & (oy == command.out_h - 1)
         end_kx = kx == config.kernel_w - 1
@@ -119,9 +122,9 @@ class Feeder(wiring.Component):
         end_all = end_kx & end_ky & end_group & (tile == command.n_tiles - 1)
         m.d.comb += finishing.eq(go & end_tile & end_all)
         next_tap, next_iy, next_ix = (
-            Signal(19, name="next_tap"),
-            Signal(signed(17), name="next_iy"),
-            Signal(signed(17), name="next_ix"),
+            Signal(word_bits, name="next_tap"),
+            Signal(signed(POSITION_BITS), name="next_iy"),
+            Signal(signed(POSITION_BITS), name="next_ix"),
         )
         with m.If(go):
             m.d.sync += [
@@ -153,7 +156,7 @@ class Feeder(wiring.Component):
                             m.d.sync += [group.eq(0), tile.eq(tile + 1), acc_tile.eq(acc + 1), acc.eq(acc + 1)]
                             m.d.comb += next_tap.eq(command.act_addr)
             with m.Elif(end_x):
-                next_line = (line + config.row_step)[:19]
+                next_line = word_of(ACTIVATION, line + config.row_step)
                 m.d.sync += [
                     ox.eq(0), oy.eq(oy + 1), pixel.eq(next_line), line.eq(next_line),
                     ix.eq(ix_kx), iy.eq(iy + config.stride_y),
@@ -163,7 +166,7 @@ class Feeder(wiring.Component):
             m.d.sync += [
                 ox.eq(0), oy.eq(0), kx.eq(0), ky.eq(0), group.eq(0), tile.eq(0), in_tile.eq(0),
                 iy.eq(head.iy0), iy_ky.eq(head.iy0), ix.eq(head.ix0), ix_kx.eq(head.ix0),
-                acc.eq(head.acc_addr[:14]), acc_tile.eq(head.acc_addr[:14]),
+                acc.eq(word_of(ACCUMULATOR, head.acc_addr)), acc_tile.eq(word_of(ACCUMULATOR, head.acc_addr)),
             ]  # fmt: skip
         inside = (iy >= 0) & (iy < config.in_h) & (ix >= 0) & (ix < config.in_w)
         first = (group == 0) & (ky == 0) & (kx == 0)
@@ -187,7 +190,7 @@ class Feeder(wiring.Component):
         rows, cols = self.design.rows, self.design.cols
         m.d.comb += [
             self.r_act.en.eq(go & inside),
-            self.r_act.addr.eq(Cat(pixel, command.act_addr[19])),
+            self.r_act.addr.eq(Cat(pixel, bank_of(ACTIVATION, command.act_addr))),
             self.event_act_reads.eq(self.r_act.en),
             self.event_stream_cycles.eq(go),
         ]
@@ -217,12 +220,12 @@ class Feeder(wiring.Component):
             pad1.eq(config.pad_value),
             valid1.eq(Mux(go, Cat(rows_valid > r for r in range(rows)), 0)),
             tags[0].valid.eq(go),
-            tags[0].address.eq(Cat(acc[:14], command.acc_addr[14])),
+            tags[0].address.eq(Cat(word_of(ACCUMULATOR, acc), bank_of(ACCUMULATOR, command.acc_addr))),
             tags[0].overwrite.eq(first & ~command.accumulate),
             tags[0].last.eq(finishing),
             tags[1].eq(tags[0]),
             self.tag.eq(tags[1]),
-            self.outside.eq(go & ((inside & (pixel >= self.design.activation_words)) | acc[14])),
+            self.outside.eq(go & ((inside & (pixel >= self.design.activation_words)) | acc[-1])),
         ]
         word2, valid2, swap2 = (
             Signal(8 * rows, reset_less=True, name="word2"),

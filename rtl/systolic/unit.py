@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from accel.commands import COMMAND_BYTES, Compute, ErrorCode, Opcode
 from accel.design import Design
 from accel.latency import array_cycles
+from accel.memories import ACCUMULATOR, ACTIVATION, CODEBOOK, WEIGHT
 from accel.rtl.layouts import layout
 from accel.rtl.ports import read_port, unit_members, write_port
 from accel.rtl.systolic.accumulators import Accumulators
@@ -33,10 +34,10 @@ class ComputeUnit(wiring.Component):
         super().__init__(
             {
                 **unit_members(),
-                "r_act": Out(read_port(20, rows)),
-                "w_weight": In(write_port(18, cols)),
-                "w_codebook": In(write_port(9, 1)),
-                "r_acc": In(read_port(15, cols, design.widths.accumulator)),
+                "r_act": Out(read_port(ACTIVATION, design)),
+                "w_weight": In(write_port(WEIGHT, design)),
+                "w_codebook": In(write_port(CODEBOOK, design)),
+                "r_acc": In(read_port(ACCUMULATOR, design)),
                 "event_act_reads": Out(1),
                 "event_weight_reads": Out(1),
                 "event_codebook_reads": Out(range(cols + 1)),

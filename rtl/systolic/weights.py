@@ -8,8 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from accel.commands import COMMAND_BYTES, Compute, ConfigCompute
 from accel.design import Design
+from accel.memories import CODEBOOK, WEIGHT
 from accel.rtl.buffers import Buffer, Codebook
-from accel.rtl.layouts import layout
+from accel.rtl.layouts import field_signal, layout
 from accel.rtl.ports import write_port
 
 
@@ -34,8 +35,8 @@ class WeightIssue(wiring.Component):
                 "free": Out(1),
                 "tile_start": In(1),
                 "loaded": Out(1),
-                "w_weight": In(write_port(18, design.cols)),
-                "w_codebook": In(write_port(9, 1)),
+                "w_weight": In(write_port(WEIGHT, design)),
+                "w_codebook": In(write_port(CODEBOOK, design)),
                 "weights": Out(8 * design.cols),
                 "capture": Out(1),
                 "outside": Out(1),
@@ -48,7 +49,7 @@ class WeightIssue(wiring.Component):
         """The hardware."""
         m = Module()
         rows, cols = self.design.rows, self.design.cols
-        m.submodules.buffer = buffer = Buffer(18, self.design.weight_words, cols)
+        m.submodules.buffer = buffer = Buffer(WEIGHT, self.design)
         m.submodules.codebook = codebook = Codebook(self.design)
         wiring.connect(m, wiring.flipped(self.w_weight), buffer.w)
         wiring.connect(m, wiring.flipped(self.w_codebook), codebook.w)
@@ -56,12 +57,8 @@ class WeightIssue(wiring.Component):
         config = data.View(layout(ConfigCompute), self.config)
         busy, pending = Signal(name="busy"), Signal(name="pending")
         row = Signal(range(max(2, rows)), name="row")
-        kx, ky, group, tile = (
-            Signal(7, name="kx"),
-            Signal(7, name="ky"),
-            Signal(14, name="group"),
-            Signal(10, name="tile"),
-        )
+        kx, ky = field_signal(ConfigCompute, "kernel_w", "kx"), field_signal(ConfigCompute, "kernel_h", "ky")
+        group, tile = field_signal(Compute, "groups", "group"), field_signal(Compute, "n_tiles", "tile")
         go, last_row, end = Signal(name="go"), Signal(name="last_row"), Signal(name="end")
         m.d.comb += [
             self.free.eq(~busy | end),
@@ -85,7 +82,9 @@ class WeightIssue(wiring.Component):
                                 m.d.sync += busy.eq(0)
         # Stage 0: does this row need another word of the weight buffer?
         available = Signal(range(16), name="available")  # bits a column that are unpacked from memory and not used
-        address = Signal(19, name="address")  # one bit more than an address has: it does not wrap around
+        address = Signal(
+            WEIGHT.address_bits + 1, name="address"
+        )  # one bit more than an address has: it does not wrap around
         needs = available < command.weight_bits
         m.d.comb += [buffer.r.en.eq(go & needs), buffer.r.addr.eq(address), self.event_weight_reads.eq(buffer.r.en)]
         m.d.sync += self.outside.eq(buffer.r.en & (address >= self.design.weight_words))
