@@ -13,7 +13,7 @@ from amaranth.sim import Simulator
 
 from accel.commands import Command
 from accel.events import Event
-from accel.rtl.ports import UNITS
+from accel.units import UNIT_NAMES
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ async def run_commands(
     completion counts jump from 0 to what it waits for (commands that come later must not be ready earlier).
     """
     unit, log = bench.unit, Log()
-    counted = [offer for offer in offers if any(hasattr(offer.command, f"wait_{name}") for name in UNITS)]
+    counted = [offer for offer in offers if any(hasattr(offer.command, f"wait_{name}") for name in UNIT_NAMES)]
     last = max((offer.pushed for offer in offers), default=0) + 30
     position = 0
     cycle = 0
@@ -99,7 +99,7 @@ async def run_commands(
         if offered:
             offer = offers[position]
             ctx.set(unit.i.payload, int.from_bytes(offer.command.encode(), "little"))
-        for name in UNITS:
+        for name in UNIT_NAMES:
             waits = [getattr(offer.command, f"wait_{name}", 0) for offer in counted if offer.ready <= cycle]
             ctx.set(getattr(unit, f"completed_{name}"), max(waits, default=0))
         if halt_at is not None and cycle >= halt_at:
