@@ -29,7 +29,7 @@ def instances(text: str) -> Counter[tuple[int, int, int]]:
     found: Counter[tuple[int, int, int]] = Counter()
     for module in re.findall(r"^module .*?^endmodule", text, re.MULTILINE | re.DOTALL):
         cells = re.findall(r"^ +ram #\((.*?)\)\s*\S+ \(", module, re.MULTILINE | re.DOTALL)
-        assert not cells or module.split("(")[0].split()[1].startswith("\\accelerator"), module.splitlines()[0]
+        assert not cells or module.split("(")[0].split()[1].startswith("accelerator_"), module.splitlines()[0]
         for cell in cells:
             width, words, lanes = (re.search(rf"\.{p}\(32'd(\d+)\)", cell) for p in ("WIDTH", "DEPTH", "LANES"))
             assert width
