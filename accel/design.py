@@ -87,7 +87,7 @@ class Design(_Section):
     buffers: Buffers
     post_lanes: int | None = None
     memory: Memory
-    clock_mhz: float = Field(gt=0, le=5000, strict=False)
+    clock_mhz: float = Field(ge=0.001, le=5000, strict=False)  # so slow that no time is too large for a float
     technology: Technology = Technology()
 
     @model_validator(mode="after")
@@ -170,12 +170,11 @@ def _legal_set(name: str, info: FieldInfo) -> str:
     if get_origin(annotation) is Literal:
         return _words([repr(value) for value in get_args(annotation)], "or")
     low = next((m.ge for m in info.metadata if hasattr(m, "ge")), None)
-    above = next((m.gt for m in info.metadata if hasattr(m, "gt")), None)
     high = next((m.le for m in info.metadata if hasattr(m, "le")), None)
     if high is None:
         return NAME if name == "name" else LANES
     kind = "an integer in " if annotation is int else ""
-    return f"{kind}{low}..{high}" if low is not None else f"above {above} and at most {high}"
+    return f"{kind}{low}..{high}"
 
 
 def _words(names: Iterable[str], last: str = "and") -> str:
@@ -198,7 +197,7 @@ def _look_over(model: type[BaseModel], values: dict[Any, Any], prefix: str = "")
         annotation = fields[key].annotation
         section = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
         if isinstance(value, bool) or (section and not isinstance(value, dict)):
-            return f"{prefix}{key}", f"must be {_legal_set(key, fields[key])}, not {value!r}"
+            return f"{prefix}{key}", f"must be {_legal_set(key, fields[key])}, not {yaml_text.shown(value)}"
         if section and (found := _look_over(section, value, f"{prefix}{key}.")):
             return found
     return None
@@ -221,7 +220,7 @@ def _message(error: ValidationError) -> tuple[str, str]:
         return name, rest
     if first["type"] == "missing":
         return ".".join(location), "must be given, and is missing"
-    return ".".join(location), f"must be {_legal_set(*_field(location))}, not {first.get('input')!r}"
+    return ".".join(location), f"must be {_legal_set(*_field(location))}, not {yaml_text.shown(first.get('input'))}"
 
 
 def parse(text: str, where: str = "design") -> Design:
@@ -254,9 +253,8 @@ def load(name_or_path: str | Path) -> Design:
     if str(name_or_path) in names():
         path = DESIGNS_FOLDER / f"{name_or_path}.yaml"
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a text file"
+        text = yaml_text.load(path)
+    except OSError as error:
         known = ", ".join(names())
-        raise InputError(f"{name_or_path}: design must be one of {known} or a YAML file: {reason}") from None
+        raise InputError(f"{name_or_path}: design must be one of {known} or a YAML file: {error.strerror}") from None
     return parse(text, path.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,20 @@ CASES = Path(__file__).parent / "data" / "cases"
 )
 def test_refused(capsys: pytest.CaptureFixture[str], name: str, message: str) -> None:
     assert message in refused(capsys, "simulate", CASES / f"{name}.onnx", "--design", "nano")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("F9_bomb", "F9_bomb.yaml:1: its YAML must have at most 10000 values, aliases written out"),
+        ("F10_clock", "clock_mhz must be 0.001..5000, not 1e-320 (F10_clock.yaml:10)"),
+    ],
+)
+def test_refused_designs(capsys: pytest.CaptureFixture[str], name: str, message: str) -> None:
+    tracemalloc.start()
+    assert message in refused(capsys, "simulate", "lenet-5", "--design", CASES / f"{name}.yaml")
+    assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    tracemalloc.stop()
 
 
 def test_a_maximum_whose_size_is_rounded_up(capsys: pytest.CaptureFixture[str]) -> None:

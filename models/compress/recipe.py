@@ -24,6 +24,7 @@ from accel.models.compress.training_step import Context, Report
 from accel.models.encode.encoded import EncodedNetwork
 from accel.models.errors import InputError
 from accel.models.graph import Network
+from accel.models.yaml_text import shown
 
 KINDS = ("prune", "channels", "share", "distil", "tucker", "encode", "huffman")
 # What pydantic puts into the place of an error to say which type of several it tried.
@@ -33,7 +34,7 @@ TRIED = ("int", "float", "str", "[key]")
 class Recipe(BaseModel):
     """Steps in the order in which they are applied; `encode` or `huffman`, how the result is written, comes last."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
     steps: tuple[Step, ...] = Field(min_length=1)
 
@@ -59,12 +60,12 @@ def parse(text: str, where: str = "recipe") -> Recipe:
     steps = []
     for number, step in enumerate(values["steps"], 1):
         if isinstance(step, dict) and len(step) > 1:
-            raise InputError(f"{where}: step {number} must be one step, not {' and '.join(map(str, step))}")
+            raise InputError(f"{where}: step {number} must be one step, not {' and '.join(map(str, step))[:100]}")
         kind, fields = next(iter(step.items()), (None, None)) if isinstance(step, dict) else (step, None)
         if not isinstance(step, dict) or kind not in KINDS:
-            raise InputError(f"{where}: step {number} must be one of {', '.join(KINDS)}, not {kind!r}")
+            raise InputError(f"{where}: step {number} must be one of {', '.join(KINDS)}, not {shown(kind)}")
         if not isinstance(fields or {}, dict):
-            raise InputError(f"{where}: step {number} ({kind}) must be a mapping of fields, not {fields!r}")
+            raise InputError(f"{where}: step {number} ({kind}) must be a mapping of fields, not {shown(fields)}")
         odd = [name for name in fields or {} if not isinstance(name, str) or name == "kind"]
         if odd:
             raise InputError(f"{where}: step {number} ({kind}) {odd[0]} is not a field")
@@ -100,18 +101,17 @@ def _message(error: ValidationError) -> str:
     if first["type"] == "value_error":
         return f"{where}: {first['ctx']['error']}"
     if first["loc"][-1] == "[key]":
-        return f"{where}: the name of a layer must be a text, not {first.get('input')!r}"
-    return f"{where} must be {str(first['msg']).removeprefix('Input should be ')}, not {first.get('input')!r}"
+        return f"{where}: the name of a layer must be a text, not {shown(first.get('input'))}"
+    return f"{where} must be {str(first['msg']).removeprefix('Input should be ')}, not {shown(first.get('input'))}"
 
 
 def load(path: str | Path) -> Recipe:
     """The recipe in a YAML file. Raises InputError."""
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a text file"
-        raise InputError(f"recipe {path} cannot be read: {reason}") from None
+        text = yaml_text.load(path)
+    except OSError as error:
+        raise InputError(f"recipe {path} cannot be read: {error.strerror}") from None
     return parse(text, path.name)
 
 

@@ -154,7 +154,7 @@ class Tucker(TrainingStep):
     layers: tuple[str, ...] | None = None
     ranks: dict[str, int | tuple[int | None, int | None]] = Field(default_factory=dict)
     weakening: float = Field(default=0.0, ge=0, le=1)
-    iterations: int = Field(default=5, ge=0)
+    iterations: int = Field(default=5, ge=0, le=1000)
 
     @model_validator(mode="after")
     def _ranks_of_layers(self) -> Tucker:

@@ -13,6 +13,7 @@ else 1 / fan-in; biases are zeros.
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -29,6 +30,7 @@ MOST_CONVOLUTIONS = 4
 POOLED = ((), (1,), (1, 2), (1, 2, 3), (1, 3, 4))  # by the number of convolutions: those that a pooling follows
 LINEAR = 4  # linear units for each channel of the first convolution
 TOLERANCE = 0.02  # of a budget
+MOST_PARAMETERS = 2**26  # of a student by name, so that no typing error fills the memory
 
 
 def initial(random: np.random.Generator, *shape: int, relu: bool) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -114,6 +116,9 @@ def named(name: str, random: np.random.Generator) -> Network | None:
     if not parts or not all(part.isdecimal() and len(part) < 9 for part in parts):
         return None
     sizes = [int(part) for part in parts]
+    chain = itertools.pairwise((math.prod(GREY), *sizes, CLASSES))
+    if (sizes[-1] if kind == "student" else sum(a * b for a, b in chain)) > MOST_PARAMETERS:
+        raise InputError(f"student {name!r} must have at most {MOST_PARAMETERS} parameters")
     match kind, sizes:
         case "mlp", hidden if all(hidden):
             return mlp((math.prod(GREY), *hidden, CLASSES), random, name)

@@ -46,7 +46,7 @@ class Context:
 class Checked(BaseModel):
     """A frozen step. A truth value is no number, although Python and YAML would take it for one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
