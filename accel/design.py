@@ -29,26 +29,32 @@ class _Section(BaseModel):
 class Array(_Section):
     """The systolic array: `rows` is the reduction (input channel) side, `cols` the output channel side."""
 
-    rows: int = Field(ge=1, le=64)
-    cols: int = Field(ge=1, le=64)
+    rows: int = Field(ge=1, le=64, description="rows R of PEs: input channels, and bytes of an activation word")
+    cols: int = Field(ge=1, le=64, description="columns C of PEs: output channels, and bytes of a weight word")
 
 
 class Widths(_Section):
     """Bit widths of the data path. Codes are int8; sums are `accumulator` bits and checked not to overflow."""
 
-    activation: Literal[8] = 8
-    weight: Literal[8] = 8
-    accumulator: int = Field(default=32, ge=20, le=32)
+    activation: Literal[8] = Field(default=8, description="bits of an activation's code")
+    weight: Literal[8] = Field(default=8, description="bits of a weight's code in the array")
+    accumulator: int = Field(default=32, ge=20, le=32, description="bits of a sum of products")
 
 
 class Buffers(_Section):
     """On-chip memories. Activations and accumulators are each two equal banks; sizes are totals in bytes."""
 
-    activation_bytes: int = Field(ge=64, le=1 << 24)
-    weight_bytes: int = Field(ge=64, le=1 << 24)
-    accumulator_bytes: int = Field(ge=64, le=1 << 22)
-    parameter_bytes: int = Field(ge=64, le=1 << 20)
-    program_commands: int = Field(default=64, ge=8, le=memories.LARGEST_PROGRAM)
+    activation_bytes: int = Field(ge=64, le=1 << 24, description="both activation banks, in words of R bytes")
+    weight_bytes: int = Field(ge=64, le=1 << 24, description="weight buffer, in words of C bytes")
+    accumulator_bytes: int = Field(
+        ge=64, le=1 << 22, description="both accumulator banks, in words of C sums that count 4 bytes each"
+    )
+    parameter_bytes: int = Field(
+        ge=64, le=1 << 20, description="biases and scales, in words of P channels of 8 bytes each"
+    )
+    program_commands: int = Field(
+        default=64, ge=8, le=memories.LARGEST_PROGRAM, description="commands that wait on chip, 32 bytes each"
+    )
 
 
 class Memory(_Section):
@@ -58,18 +64,24 @@ class Memory(_Section):
     `beat_interval_cycles`; a write burst's response comes `latency_cycles` after its last beat.
     """
 
-    axi_bits: Literal[32, 64, 128, 256, 512]
-    latency_cycles: int = Field(ge=1, le=1000)
-    beat_interval_cycles: int = Field(default=1, ge=1, le=16)
-    burst_beats: Literal[1, 2, 4, 8, 16, 32, 64] = 64
-    outstanding_bursts: int = Field(default=8, ge=1, le=64)
+    axi_bits: Literal[32, 64, 128, 256, 512] = Field(description="bits of an AXI beat, read and written")
+    latency_cycles: int = Field(
+        ge=1, le=1000, description="from an address to its first beat read, from the last beat written to its response"
+    )
+    beat_interval_cycles: int = Field(default=1, ge=1, le=16, description="from one beat to the next: the bandwidth")
+    burst_beats: Literal[1, 2, 4, 8, 16, 32, 64] = Field(default=64, description="beats of the longest burst")
+    outstanding_bursts: int = Field(default=8, ge=1, le=64, description="read bursts under way at most")
 
 
 class Technology(_Section):
-    """What the cost model prices: logic node in nm and CACTI's SRAM cell."""
+    """What the cost model prices."""
 
-    node_nm: Literal[22, 32, 45, 65, 90] = 45
-    sram_cell: Literal["itrs-lstp", "itrs-lop", "itrs-hp"] = "itrs-lop"
+    node_nm: Literal[22, 32, 45, 65, 90] = Field(
+        default=45, description="nm of the SRAM; compute energies are those of 45 nm whatever it is"
+    )
+    sram_cell: Literal["itrs-lstp", "itrs-lop", "itrs-hp"] = Field(
+        default="itrs-lop", description="CACTI's cell: low standby power, low operating power, high performance"
+    )
 
 
 class Design(_Section):
@@ -79,15 +91,19 @@ class Design(_Section):
     (default: their greatest common divisor).
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
-    engine: Literal["systolic"] = "systolic"
-    dataflow: Literal["ws"] = "ws"
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="what tables and reports call it")
+    engine: Literal["systolic"] = Field(default="systolic", description="what multiplies")
+    dataflow: Literal["ws"] = Field(default="ws", description="what stays in the array: weights (ws)")
     array: Array
     widths: Widths = Widths()
     buffers: Buffers
-    post_lanes: int | None = None
+    post_lanes: int | None = Field(
+        default=None, description="channels P requantised in a cycle; null: as many as can be"
+    )
     memory: Memory
-    clock_mhz: float = Field(ge=0.001, le=5000, strict=False)  # so slow that no time is too large for a float
+    clock_mhz: float = Field(  # so slow that no time is too large for a float
+        ge=0.001, le=5000, strict=False, description="makes time of cycles, and static energy of time"
+    )
     technology: Technology = Technology()
 
     @model_validator(mode="after")
@@ -162,11 +178,17 @@ NAME = "a text of letters, digits, '_', '.' and '-'"
 LANES = "a divisor of array.rows and array.cols, or null"
 
 
-def _legal_set(name: str, info: FieldInfo) -> str:
+def section(info: FieldInfo) -> type[BaseModel] | None:
+    """The section that a field is, None for a field with a value."""
+    annotation = info.annotation
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def legal_set(name: str, info: FieldInfo) -> str:
     """What a field may be, in words."""
     annotation = info.annotation
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return f"a mapping of {_words(annotation.model_fields)}"
+    if part := section(info):
+        return f"a mapping of {_words(part.model_fields)}"
     if get_origin(annotation) is Literal:
         return _words([repr(value) for value in get_args(annotation)], "or")
     low = next((m.ge for m in info.metadata if hasattr(m, "ge")), None)
@@ -194,11 +216,10 @@ def _look_over(model: type[BaseModel], values: dict[Any, Any], prefix: str = "")
             what = f"{prefix.rstrip('.')}, which has" if prefix else "a design, which has"
             return f"{prefix}{key}", f"is not a field of {what} {_words(fields)}"
     for key, value in values.items():
-        annotation = fields[key].annotation
-        section = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-        if isinstance(value, bool) or (section and not isinstance(value, dict)):
-            return f"{prefix}{key}", f"must be {_legal_set(key, fields[key])}, not {yaml_text.shown(value)}"
-        if section and (found := _look_over(section, value, f"{prefix}{key}.")):
+        part = section(fields[key])
+        if isinstance(value, bool) or (part and not isinstance(value, dict)):
+            return f"{prefix}{key}", f"must be {legal_set(key, fields[key])}, not {yaml_text.shown(value)}"
+        if part and (found := _look_over(part, value, f"{prefix}{key}.")):
             return found
     return None
 
@@ -220,7 +241,7 @@ def _message(error: ValidationError) -> tuple[str, str]:
         return name, rest
     if first["type"] == "missing":
         return ".".join(location), "must be given, and is missing"
-    return ".".join(location), f"must be {_legal_set(*_field(location))}, not {yaml_text.shown(first.get('input'))}"
+    return ".".join(location), f"must be {legal_set(*_field(location))}, not {yaml_text.shown(first.get('input'))}"
 
 
 def parse(text: str, where: str = "design") -> Design:

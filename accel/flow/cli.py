@@ -274,11 +274,13 @@ def train(
 def designs(
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="Print this design as YAML, to start one's own.")] = "",
 ) -> None:
-    """List the designs that ship, or print one as YAML."""
-    if name:
-        typer.echo(designs_module.load(name).to_yaml(), nl=False)
-        return
+    """List the designs that ship, or print one as YAML with what each field means."""
     from accel.flow import tables
+    from accel.flow.design_fields import commented
+
+    if name:
+        typer.echo(commented(designs_module.load(name)), nl=False)
+        return
 
     found = [designs_module.load(known) for known in designs_module.names()]
     tables.show(tables.console(), "", tables.DESIGN_COLUMNS, found)

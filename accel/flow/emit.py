@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from accel.compile import compile_network
 from accel.design import Design
 from accel.flow import register_map
+from accel.flow.design_fields import commented
 from accel.flow.report import write
 from accel.layout import WordTensor, stride_bytes, words_to_dram
 from accel.models.errors import InputError
@@ -58,7 +59,7 @@ def contents(network: IntegerNetwork, design: Design, inputs: NDArray[Any]) -> d
     return {
         "accelerator.v": _verilog(design).encode(),
         "waivers.vlt": waivers_text().encode(),
-        "design.yaml": design.to_yaml().encode(),
+        "design.yaml": commented(design).encode(),
         "image.bin": program.image_with(codes[0])[: _image_bytes(program)].tobytes(),
         "expected.bin": expected,
         "expected_mask.bin": mask,
