@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +46,8 @@ def test_compare_without_arguments(
     folder = tmp_path / "accel-out" / "lenet-5"
     assert {path.name for path in folder.iterdir()} == FILES
     printed = capsys.readouterr()
-    assert printed.err == "report: accel-out/lenet-5/report.html (and JSON, CSV and charts beside it)\n"
+    said = [line for line in printed.err.splitlines() if not line.startswith("accel: step ")]  # of a slow machine
+    assert said == ["report: accel-out/lenet-5/report.html (and JSON, CSV and charts beside it)"]
     assert printed.out.startswith("lenet-5: 431,080 parameters, float ")
     assert "accuracy on 200 MNIST test images" in printed.out
     record = json.loads((folder / "compare.json").read_text())
@@ -161,7 +166,7 @@ def test_emit_keeps_the_files_of_a_comparison(
 
 
 def test_help_and_designs(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], ["--help"]):
+    for arguments in ([], ["--help"], ["-h"]):
         assert accel(arguments) == 0
         text = capsys.readouterr().out
         assert all(f"\n  {verb} " in text for verb in ("compare", "simulate", "emit", "train", "designs"))
@@ -171,3 +176,38 @@ def test_help_and_designs(capsys: pytest.CaptureFixture[str]) -> None:
     for name in names():
         assert accel(["designs", name]) == 0
         assert parse(capsys.readouterr().out) == load(name)
+
+
+def test_version_and_short_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert accel(["--version"]) == 0
+    assert capsys.readouterr().out == f"accel {version('accel')}\n"
+    for verb in ("compare", "simulate", "emit", "compress", "train", "designs"):
+        assert accel([verb, "-h"]) == accel([verb, "--help"]) == 0
+        short, long = capsys.readouterr().out.split("Usage: ")[1:]
+        assert short.split() == long.split()
+        assert short.startswith(f"accel {verb} ")
+
+
+def process(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "accel.flow.cli", *arguments]
+    return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=True)
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("accel com", "compare compress"),
+        ("accel simulate lenet-3", "lenet-300-100"),
+        ("accel compare --design ", "edge large nano"),
+        ("accel simulate lenet-5 --technique shared-", "shared-8 shared-6 shared-4 shared-3 shared-2"),
+        ("accel emit mine", ""),  # the shell itself goes on with files
+    ],
+)
+def test_the_shell_completes_verbs_and_names(line: str, answer: str) -> None:
+    ran = process(_ACCEL_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(line.count(" ")))
+    assert ran.stdout.split() == answer.split()
+    assert ran.stderr == ""
+
+
+def test_the_shell_gets_its_script() -> None:
+    assert "complete -o default -F _accel_completion accel" in process("--show-completion", "bash").stdout

@@ -96,7 +96,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert accel(["simulate", "lenet-300-100", "--design", "nano", "--technique", "shared-3", "--json"]) == 0
     printed = capsys.readouterr()
     record = json.loads(printed.out)
-    assert printed.err == ""
+    assert [line for line in printed.err.splitlines() if not line.startswith("accel: step ")] == []  # of a slow machine
     design = load("nano")
     network = share(zoo.load("lenet-300-100"), zoo.preprocess(zoo.mnist_calibration()), 3)
     result = time_program(compile_network(network, design))

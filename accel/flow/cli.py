@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from accel import __version__
 from accel import design as designs_module
 from accel.flow.options import check_once
 from accel.models import zoo
@@ -27,16 +28,30 @@ from accel.models.graph import Network
 app = typer.Typer(
     name="accel",
     help="Compressed neural networks on a systolic accelerator: exact cycles, energy, and the Verilog.",
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _networks() -> list[str]:
+    return list(zoo.NAMES)
+
+
+def _techniques() -> list[str]:
+    from accel.flow.techniques import names
+
+    return list(names())
+
 
 # typer carries its own copy of click, under different names in different versions: take the class from its children.
 UsageError: type[BaseException] = typer.BadParameter.__mro__[1]
 
 NetworkArgument = Annotated[
-    str, typer.Argument(metavar="NETWORK", help=f"An ONNX file, or one of {', '.join(zoo.NAMES)}.")
+    str,
+    typer.Argument(
+        metavar="NETWORK", help=f"An ONNX file, or one of {', '.join(zoo.NAMES)}.", autocompletion=_networks
+    ),
 ]
 LARGEST_SEED = 2**32 - 1
 DesignHelp = "A design by name (see `accel designs`) or a YAML file."
@@ -53,9 +68,12 @@ Validation = Annotated[
     typer.Option("--validation", help="Hold out a sixth of the training images to judge on, instead of the test set."),
 ]
 OneTechnique = Annotated[
-    str, typer.Option(help="dense, shared-8, -6, -4, -3, -2, as-is, or one of the zoo (deep, ...)")
+    str,
+    typer.Option(
+        help="dense, shared-8, -6, -4, -3, -2, as-is, or one of the zoo (deep, ...)", autocompletion=_techniques
+    ),
 ]
-OneDesign = Annotated[str, typer.Option(help=DesignHelp)]
+OneDesign = Annotated[str, typer.Option(help=DesignHelp, autocompletion=designs_module.names)]
 
 
 def _network(name: str) -> tuple[Network, bool]:
@@ -72,11 +90,30 @@ def _check_seed(seed: int) -> None:
         raise InputError(f"--seed must be 0..{LARGEST_SEED}, not {seed}")
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"accel {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options before the verb."""
+
+
 @app.command()
 def compare(
     network: NetworkArgument = "lenet-5",
-    design: Annotated[list[str] | None, typer.Option(help=f"{DesignHelp} Repeat for several.")] = None,
-    technique: Annotated[list[str] | None, typer.Option(help="Only these rows. Repeat for several.")] = None,
+    design: Annotated[
+        list[str] | None, typer.Option(help=f"{DesignHelp} Repeat for several.", autocompletion=designs_module.names)
+    ] = None,
+    technique: Annotated[
+        list[str] | None, typer.Option(help="Only these rows. Repeat for several.", autocompletion=_techniques)
+    ] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the files.")] = None,
     calibration: Calibration = "",
     test: Test = "",
@@ -302,8 +339,10 @@ def run(arguments: list[str]) -> int:
         return _fail(f"{getattr(error, 'format_message', error.__str__)()} (see accel --help)")
     except (typer.Abort, KeyboardInterrupt):
         return 130
-    except (BrokenPipeError, SystemExit):
-        # The reader has what it wanted (`accel designs | head`): rich and typer leave by SystemExit then, only then.
+    except (BrokenPipeError, SystemExit) as left:
+        if not getattr(left, "code", 1):  # typer leaves by SystemExit(0) when it has answered a shell's completion
+            return 0
+        # The reader has what it wanted (`accel designs | head`): rich and typer leave by SystemExit(1) then.
         _drop_output()
         return 0
     except OSError as error:

@@ -1,7 +1,12 @@
-"""Progress on the terminal's standard error; silence when that is not a terminal."""
+"""Progress on standard error: a bar on a terminal; elsewhere (a log, a pipe) a line now and then.
+
+A job that is done within SECONDS_BETWEEN_LINES writes no line, so that scripts of short commands stay silent.
+"""
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -9,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 Advance = Callable[[str], None]
+SECONDS_BETWEEN_LINES = 10.0
 
 
 def silent(_: str) -> None:
@@ -16,11 +22,14 @@ def silent(_: str) -> None:
 
 
 @contextmanager
-def progress(total: int) -> Iterator[Advance]:
-    """A bar of `total` steps; call what it yields with a few words whenever a step begins."""
+def progress(total: int, clock: Callable[[], float] = time.monotonic) -> Iterator[Advance]:
+    """Progress through `total` steps; call what it yields with a few words whenever a step begins."""
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines(total, clock)
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=total)
         begun = 0
 
@@ -30,3 +39,19 @@ def progress(total: int) -> Iterator[Advance]:
             begun += 1
 
         yield advance
+
+
+def _lines(total: int, clock: Callable[[], float]) -> Advance:
+    """An Advance that writes a line if the last one is long enough ago."""
+    start = last = clock()
+    begun = 0
+
+    def advance(words: str) -> None:
+        nonlocal begun, last
+        begun += 1
+        now = clock()
+        if now - last >= SECONDS_BETWEEN_LINES:
+            print(f"accel: step {begun} of {total}, after {now - start:.0f} s: {words}", file=sys.stderr, flush=True)
+            last = now
+
+    return advance
