@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accel.compiler.taper import tapered
+from accel.compiler.lower.taper import tapered
 
 
 @given(

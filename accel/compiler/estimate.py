@@ -44,7 +44,9 @@ class Machine:
 
     rows: int
     cols: int
+    lanes: int
     chunks: int  # chunks of P channels in C columns
+    row_chunks: int  # and in an activation word
     accumulators: int
     weight_align: int
     weights: int
@@ -63,7 +65,9 @@ class Machine:
         return cls(
             rows=design.rows,
             cols=design.cols,
+            lanes=design.lanes,
             chunks=design.cols // design.lanes,
+            row_chunks=design.rows // design.lanes,
             accumulators=design.accumulator_words,
             weight_align=align[Target.WEIGHT],
             weights=whole(design.weight_words, align[Target.WEIGHT]),

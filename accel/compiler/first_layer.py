@@ -12,21 +12,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from accel.commands import ACTIVATION_BANK, Load, Target
+from accel.commands import ConfigCompute, Target, most
 from accel.compiler.estimate import Machine, beat_cycles, word_cycles
-from accel.compiler.geometry import Geometry, Range
-from accel.compiler.ops import Row, load_words
-from accel.compiler.sources import Lanes, Piece, RowSource, Source
+from accel.compiler.formats import choose
+from accel.compiler.formats.format import Codes
+from accel.compiler.geometry import Geometry
+from accel.compiler.sources import LARGEST_STEP, LARGEST_WINDOW_WORDS, FlatSource, Lanes, RowSource, Source
+from accel.compiler.transfers import LARGEST_LOAD_PITCH, LARGEST_ROW_BEATS, words_of
 from accel.design import Design
-from accel.layout import RowTensor, stride_bytes
+from accel.layout import RowTensor
 from accel.models.integers.network import MatrixLayer
-from accel.rows import row_of
 
-Codes = NDArray[np.uint8]
-LARGEST_STEP = 511
-LARGEST_WORDS = (1 << 14) - 1
+LARGEST_DILATION = most(ConfigCompute, "dilation_y")
+HIDDEN = 0.25  # what loading and computing cost side by side: the longer one, and so much of both
 
 
 @dataclass(frozen=True)
@@ -42,43 +41,28 @@ class Unfolded:
 
 
 @dataclass(frozen=True)
-class FlatSource:
-    """The bytes of a map in a row, cut into words of R bytes: channel group g is word g."""
+class Reading:
+    """A way to read the network's input: by window loads, or (None) as words. `as_dense`: with weights of int8."""
 
-    design: Design
-    offset: int
-    align: int = 1
+    unfolded: Unfolded | None = None
+    as_dense: bool = False
 
-    def columns(self, cols: Range) -> Range:
-        """There is one column."""
-        return cols
 
-    def loads(self, piece: Piece) -> list[Row]:
-        """The LOADs of a piece: its groups lie one after the other."""
-        rows, beat = self.design.rows, self.design.beat_bytes
-        found: list[Row] = []
-        if stride_bytes(rows, beat) == rows and piece.groups[0] * rows % beat == 0:
-            address = self.offset + piece.groups[0] * rows
-            target = piece.bank * ACTIVATION_BANK + piece.word
-            return load_words(self.design, Target.ACTIVATION, address, target, piece.groups[1] - piece.groups[0])
-        for first in range(*piece.groups, LARGEST_WORDS):
-            count = min(LARGEST_WORDS, piece.groups[1] - first)
-            skip = first * rows % beat
-            found.append(
-                row_of(
-                    Load,
-                    dram_addr=self.offset + first * rows - skip,
-                    target=Target.ACTIVATION,
-                    dst_addr=piece.bank * ACTIVATION_BANK + piece.word + first - piece.groups[0],
-                    row_beats=-(-(skip + count * rows) // beat),
-                    window=1,
-                    run=rows,
-                    step=rows,
-                    row_words=count,
-                    skip_bytes=skip,
-                )
-            )
+def readings(layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: int) -> list[Reading]:
+    """Ways for the one layer that reads the network's input, the fastest first; the last is as words.
+
+    With weights as dense int8 whatever they are, because the lanes that a better way leaves unused need weights of 0
+    which the layer's codebook does not have, if the time gained is more than that of the bytes.
+    """
+    stored = choose(layer, needs_zero=layer.groups > 1)
+    usual = unfold(layer, geometry, design, pad_value, stored.has_zero)
+    free = None if stored.has_zero else unfold(layer, geometry, design, pad_value, True)
+    found = [Reading(usual), Reading()] if usual else [Reading()]
+    if free is None:
         return found
+    more_cycles = layer.weights.size * (8 - stored.bits) / 8 / design.bytes_per_cycle
+    least = usual.cycles if usual else plain_cycles(layer, geometry, design)
+    return [Reading(free, as_dense=True), *found] if free.cycles + more_cycles < least else found
 
 
 def unfold(layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: int, has_zero: bool) -> Unfolded | None:
@@ -91,7 +75,6 @@ def unfold(layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: in
     if (geometry.out_h, geometry.out_w) == (1, 1) and not geometry.padded:
         whole = geometry.kernel == (geometry.in_h, geometry.in_w)
         return _flat(geometry, design) if whole and geometry.taps > 1 else None
-    tiles = -(-len(layer.weights) // design.cols)
     best, least = None, plain_cycles(layer, geometry, design)
     (kernel_h, kernel_w), channels = geometry.kernel, geometry.channels
     if geometry.stride[1] * channels > LARGEST_STEP:
@@ -107,7 +90,7 @@ def unfold(layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: in
             exact = exact and (parts == 1 or rows == 1 or kernel_w % columns == 0)
             if not exact and not has_zero:
                 continue
-            option = _rows(layer, geometry, design, pad_value, columns, rows, tiles)
+            option = _rows(layer, geometry, design, pad_value, columns, rows)
             if option and option.cycles < least:
                 best, least = option, option.cycles
     return best
@@ -121,7 +104,7 @@ def plain_cycles(layer: MatrixLayer, geometry: Geometry, design: Design) -> floa
 
 
 def _cost(load: float, compute: float) -> float:
-    return max(load, compute) + 0.25 * (load + compute)
+    return max(load, compute) + HIDDEN * (load + compute)
 
 
 def _compute(design: Design, geometry: Geometry, groups: int, tiles: int) -> float:
@@ -129,7 +112,7 @@ def _compute(design: Design, geometry: Geometry, groups: int, tiles: int) -> flo
 
 
 def _rows(
-    layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: int, columns: int, rows: int, tiles: int
+    layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: int, columns: int, rows: int
 ) -> Unfolded | None:
     """`columns` x `rows` kernel positions side by side in the lanes of a word."""
     channels, (kernel_h, kernel_w) = geometry.channels, geometry.kernel
@@ -153,7 +136,11 @@ def _rows(
         (folded, 1), (stride // step, 1), (rows * dilation // step if folded > 1 else 1, 1), (0, 0), False,
         height, geometry.out_w, geometry.out_h, geometry.out_w, geometry.pool,
     )  # fmt: skip
-    if seen.dilation[0] > 63 or geometry.out_w > LARGEST_WORDS:
+    step_bytes = geometry.stride[1] * channels
+    row_bytes = (geometry.out_w - 1) * step_bytes + columns * channels
+    longest = beat - 1 + spots[-1].start + row_bytes
+    fits = -(-longest // beat) <= LARGEST_ROW_BEATS and step * pitch <= LARGEST_LOAD_PITCH
+    if seen.dilation[0] > LARGEST_DILATION or geometry.out_w > LARGEST_WINDOW_WORDS or not fits:
         return None
 
     def arrange(codes: Codes, pad_code: int) -> Codes:
@@ -166,13 +153,12 @@ def _rows(
                 out[:, lane : lane + channels, : taken.shape[2], 0] = taken
         return out
 
-    row_bytes = (geometry.out_w - 1) * geometry.stride[1] * channels + columns * channels
     byte_cycles = beat_cycles(design, Target.ACTIVATION, window=True) / beat
     load = height * len(spots) * -(-row_bytes // beat) * beat * byte_cycles
-    step_bytes = geometry.stride[1] * channels
+    tiles = -(-len(layer.weights) // design.cols)
     return Unfolded(
         seen, layout,
-        lambda offset: RowSource(design, offset, pitch, step, step_bytes, tuple(spots)),
+        lambda offset: RowSource(beat, offset, pitch, step, step_bytes, tuple(spots)),
         arrange, _cost(load, _compute(design, seen, parts, tiles)), rows * step_bytes * byte_cycles,
     )  # fmt: skip
 
@@ -191,6 +177,9 @@ def _flat(geometry: Geometry, design: Design) -> Unfolded:
         out[:, :channels, 0, 0] = np.moveaxis(codes, 1, -1).reshape(len(codes), -1)
         return out
 
-    plain = stride_bytes(design.rows, design.beat_bytes) == design.rows
+    words = words_of(design, Target.ACTIVATION)
+    plain = words.stride_bytes == design.rows
     cycles = word_cycles(design, Target.ACTIVATION) if plain else float(design.rows)
-    return Unfolded(seen, layout, lambda offset: FlatSource(design, offset), arrange, 0.0, cycles)
+    return Unfolded(
+        seen, layout, lambda offset: FlatSource(words, design.rows, design.beat_bytes, offset), arrange, 0.0, cycles
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from accel.models.integers.network import MatrixLayer, VectorLayer
 from accel.models.window import Window
@@ -30,12 +31,23 @@ class Geometry:
     out_w: int
     pool: Window | None = None
 
-    @property
+    def __str__(self) -> str:
+        (kh, kw), (sh, sw), (dh, dw) = self.kernel, self.stride, self.dilation
+        text = f"{self.channels} x {self.in_h} x {self.in_w} -> {self.out_h} x {self.out_w}, kernel {kh} x {kw}"
+        text += f", stride {sh} x {sw}" if self.stride != (1, 1) else ""
+        text += f", dilation {dh} x {dw}" if self.dilation != (1, 1) else ""
+        text += f", pads {self.pads[0]}, {self.pads[1]}" if self.padded else ""
+        if self.pool:
+            (kh, kw), (ph, pw) = self.pool.kernel, self.pooled
+            text += f", max {kh} x {kw} -> {ph} x {pw}"
+        return text
+
+    @cached_property
     def pooled(self) -> tuple[int, int]:
         """Height and width of what the layer writes."""
         return self.pool.output_size(self.out_h, self.out_w) if self.pool else (self.out_h, self.out_w)
 
-    @property
+    @cached_property
     def taps(self) -> int:
         """Kernel positions."""
         return self.kernel[0] * self.kernel[1]
@@ -81,8 +93,9 @@ def matrix_geometry(layer: MatrixLayer, shape: tuple[int, int, int], pool: Windo
     )  # fmt: skip
 
 
-def vector_geometry(layer: VectorLayer, shape: tuple[int, int, int]) -> Geometry:
-    """The window of a vector layer; it has no dilation."""
+def vector_geometry(layer: VectorLayer, shape: tuple[int, int, int], pool: Window | None = None) -> Geometry:
+    """The window of a vector layer; it has no dilation, and no pooling after it."""
+    assert pool is None
     window = layer.window
     channels, height, width = shape
     out_h, out_w = window.output_size(height, width)

@@ -10,18 +10,18 @@ Everything is rows of numbers (`accel.rows`); nothing is checked before `Stream.
 from __future__ import annotations
 
 from array import array
-from collections import deque
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.commands import ACTIVATION_BANK, Command, Load, Opcode, Target
+from accel.commands import Command, Opcode, Target
+from accel.compiler.ring import Ring
 from accel.design import Design
-from accel.layout import beats, stride_bytes, word_bytes, words_per_beat, words_to_dram
-from accel.rows import OPCODE, WIDTH, Rows, check_fields, row_of, rows_of
+from accel.layout import stride_bytes, word_bytes, words_per_beat, words_to_dram
+from accel.rows import OPCODE, WIDTH, Rows, check_fields, rows_of
 
 ALIGNMENT = 64  # bytes; every block in DRAM starts on a multiple
 LARGEST_ROW_BEATS = (1 << 16) - 1
@@ -54,56 +54,6 @@ class Log:
     def loads(self) -> NDArray[np.bool_]:
         """Which rows are LOADs."""
         return self.rows[:, OPCODE] == Opcode.LOAD
-
-
-@dataclass(frozen=True)
-class Region:
-    """Words of an activation bank."""
-
-    bank: int
-    word: int
-    words: int
-
-
-@dataclass
-class Ring:
-    """A buffer that is allocated round and round. What is overwritten is forgotten."""
-
-    base: int
-    words: int
-    align: int = 1
-    bank: int = 0
-    at: int = 0
-    live: deque[tuple[int, int, Hashable, int]] = field(default_factory=deque)  # start, end, key, item
-
-    @classmethod
-    def of(cls, region: Region) -> Ring:
-        """A ring in a region of an activation bank."""
-        return cls(region.word, region.words, 1, region.bank)
-
-    def find(self, key: Hashable) -> tuple[int, int] | None:
-        """Address and item of what is still there."""
-        for start, _, other, item in self.live:
-            if other == key:
-                return self.base + start, item
-        return None
-
-    def reserve(self, words: int) -> None:
-        """Start from the beginning if `words` fit the whole ring but not the rest of it."""
-        if self.at + words > self.words >= words:
-            self.at = 0
-
-    def take(self, words: int, key: Hashable, item: int) -> int:
-        """Address of a new allocation that will be filled by `item`."""
-        words = -(-words // self.align) * self.align
-        assert words <= self.words, (words, self.words)
-        if self.at + words > self.words:
-            self.at = 0
-        start, end = self.at, self.at + words
-        self.live = deque(e for e in self.live if e[1] <= start or e[0] >= end)
-        self.live.append((start, end, key, item))
-        self.at = end
-        return self.base + start
 
 
 @dataclass(frozen=True)
@@ -220,22 +170,3 @@ class Stream:
             image[at : at + block.size] = data
             at += -(-block.size // ALIGNMENT) * ALIGNMENT
         return image
-
-
-def load_words(design: Design, target: Target, dram: int, dst: int, words: int) -> list[Row]:
-    """Rows of LOADs of `words` consecutive words."""
-    per_beat, size = words_per_beat(design, target), design.beat_bytes
-    stride = stride_bytes(word_bytes(design, target), size)
-    most = LARGEST_ROW_BEATS * size // max(stride, size) * max(1, per_beat)
-    loads: list[Row] = []
-    for first in range(0, words, most):
-        count = beats(design, target, min(most, words - first))
-        loads.append(
-            row_of(Load, dram_addr=dram + first * stride, target=target, dst_addr=dst + first, row_beats=count)
-        )
-    return loads
-
-
-def activation_address(bank: int, word: int) -> int:
-    """Address of a word that may lie before the bank's first (COMPUTE's base modulo the bank)."""
-    return bank * ACTIVATION_BANK + word % ACTIVATION_BANK

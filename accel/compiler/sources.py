@@ -1,51 +1,61 @@
 """Where a layer's input comes from in DRAM: each source knows the LOADs that bring a piece of it into a bank.
 
-A piece is channel groups g0..g1, rows y0..y1 and columns x0..x1 of the tensor that the array sees, put at `word` of
-`bank` with `plane` words from group to group and `pitch` from row to row.
+A piece is channel groups g0..g1, rows y0..y1 and columns x0..x1 of the tensor that the array sees, put at activation
+address `word` with `plane` words from group to group and `pitch` from row to row.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from accel.commands import ACTIVATION_BANK, Load, Target
+from accel.commands import Load, Target, most
 from accel.compiler.geometry import Range
-from accel.compiler.ops import LARGEST_ROW_BEATS, Row, load_words
-from accel.design import Design
-from accel.layout import beats_per_word, stride_bytes, words_per_beat
+from accel.compiler.transfers import LARGEST_LOAD_ROWS, LARGEST_ROW_BEATS, Row, Words, load_rows, load_words
 from accel.rows import row_of
 
-LARGEST_ROWS = (1 << 12) - 1
+LARGEST_WINDOW_WORDS = most(Load, "row_words")
+LARGEST_STEP = most(Load, "step")
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """What to load, and where to."""
 
     groups: Range
     rows: Range
     cols: Range
-    bank: int
     word: int
     plane: int
     pitch: int
+
+
+class Source(Protocol):
+    """What brings pieces of a tensor. `align`: whole beats of columns; `columns` rounds a range to them."""
+
+    @property
+    def align(self) -> int:
+        """Columns that pieces must start at multiples of."""
+
+    def columns(self, cols: Range) -> Range:
+        """The columns that are loaded for `cols`."""
+
+    def loads(self, piece: Piece) -> list[Row]:
+        """The LOADs of a piece, whose columns come from `columns`."""
 
 
 @dataclass(frozen=True)
 class WordSource:
     """A tensor in activation words at `offset` of the data segment, `pitch` and `plane` in words."""
 
-    design: Design
+    words: Words
     offset: int
     pitch: int
     plane: int
-    width: int
 
     @property
     def align(self) -> int:
         """Columns that pieces must start at multiples of."""
-        return words_per_beat(self.design, Target.ACTIVATION)
+        return self.words.per_beat
 
     def columns(self, cols: Range) -> Range:
         """The columns that are loaded for `cols`: whole beats."""
@@ -56,37 +66,15 @@ class WordSource:
     def loads(self, piece: Piece) -> list[Row]:
         """The LOADs of a piece, whose columns come from `columns`."""
         (g0, g1), (y0, y1), (x0, x1) = piece.groups, piece.rows, piece.cols
-        stride = stride_bytes(self.design.rows, self.design.beat_bytes)
-        found: list[Row] = []
-        if x1 - x0 == self.pitch == piece.pitch:
-            runs = [(g0, y0, (y1 - y0) * self.pitch, g1 - g0, self.plane, piece.plane)]
-        elif y1 - y0 == 1:
-            runs = [(g0, y0, x1 - x0, g1 - g0, self.plane, piece.plane)]
-        else:
-            runs = [(g, y0, x1 - x0, y1 - y0, self.pitch, piece.pitch) for g in range(g0, g1)]
-        for g, y, words, rows, far, near in runs:
-            source = self.offset + (g * self.plane + y * self.pitch + x0) * stride
-            target = piece.word + (g - g0) * piece.plane
-            if rows > 1 and far == near == words:
-                words, rows = words * rows, 1
-            if rows == 1:
-                found += load_words(self.design, Target.ACTIVATION, source, _at(piece.bank, target), words)
-                continue
-            beats = -(-words // self.align) * beats_per_word(self.design, Target.ACTIVATION)
-            limit = LARGEST_ROWS if beats <= LARGEST_ROW_BEATS else 1
-            for first in range(0, rows, limit):
-                found.append(
-                    row_of(
-                        Load,
-                        dram_addr=source + first * far * stride,
-                        target=Target.ACTIVATION,
-                        dst_addr=_at(piece.bank, target + first * near),
-                        row_beats=beats,
-                        rows=min(limit, rows - first),
-                        dram_pitch=far * stride,
-                        dst_pitch=near,
-                    )
-                )
+        dram = self.offset + (g0 * self.plane + y0 * self.pitch + x0) * self.words.stride_bytes
+        whole_rows = x1 - x0 == self.pitch == piece.pitch
+        if whole_rows or y1 - y0 == 1:
+            count = (y1 - y0) * self.pitch if whole_rows else x1 - x0
+            return load_rows(self.words, dram, piece.word, count, g1 - g0, self.plane, piece.plane)
+        found = []
+        for g in range(g1 - g0):
+            at, word = dram + g * self.plane * self.words.stride_bytes, piece.word + g * piece.plane
+            found += load_rows(self.words, at, word, x1 - x0, y1 - y0, self.pitch, piece.pitch)
         return found
 
 
@@ -112,7 +100,7 @@ class RowSource:
     `x * step + lanes.start`.
     """
 
-    design: Design
+    beat_bytes: int
     offset: int
     pitch_bytes: int
     row_step: int
@@ -127,25 +115,23 @@ class RowSource:
     def loads(self, piece: Piece) -> list[Row]:
         """The LOADs of a piece."""
         (g0, g1), (y0, y1), (x0, x1) = piece.groups, piece.rows, piece.cols
-        beat = self.design.beat_bytes
-        found: list[Row] = []
+        beat = self.beat_bytes
+        found = []
         for lanes in self.lanes:
             if not g0 <= lanes.group < g1:
                 continue
             first = x0 * self.step + lanes.start
             skip = first % beat
             size = skip + (x1 - x0 - 1) * self.step + lanes.run
-            for y in range(y0, y1, LARGEST_ROWS):
+            for y in range(y0, y1, LARGEST_LOAD_ROWS):
                 found.append(
                     row_of(
                         Load,
                         dram_addr=self.offset + (y * self.row_step + lanes.row) * self.pitch_bytes + first - skip,
                         target=Target.ACTIVATION,
-                        dst_addr=_at(
-                            piece.bank, piece.word + (lanes.group - g0) * piece.plane + (y - y0) * piece.pitch
-                        ),
+                        dst_addr=piece.word + (lanes.group - g0) * piece.plane + (y - y0) * piece.pitch,
                         row_beats=-(-size // beat),
-                        rows=min(LARGEST_ROWS, y1 - y),
+                        rows=min(LARGEST_LOAD_ROWS, y1 - y),
                         dram_pitch=self.row_step * self.pitch_bytes,
                         dst_pitch=piece.pitch,
                         window=1,
@@ -159,19 +145,43 @@ class RowSource:
         return found
 
 
-class Source(Protocol):
-    """What brings pieces of a tensor. `align`: whole beats of columns; `columns` rounds a range to them."""
+@dataclass(frozen=True)
+class FlatSource:
+    """The bytes of a map in a row, cut into words of R = `rows` bytes: channel group g is word g."""
 
-    @property
-    def align(self) -> int:
-        """Columns that pieces must start at multiples of."""
+    words: Words
+    rows: int
+    beat_bytes: int
+    offset: int
+    align: int = 1
 
     def columns(self, cols: Range) -> Range:
-        """The columns that are loaded for `cols`."""
+        """There is one column."""
+        return cols
 
     def loads(self, piece: Piece) -> list[Row]:
-        """The LOADs of a piece, whose columns come from `columns`."""
-
-
-def _at(bank: int, word: int) -> int:
-    return bank * ACTIVATION_BANK + word
+        """The LOADs of a piece: its groups lie one after the other."""
+        rows, beat = self.rows, self.beat_bytes
+        first, last = piece.groups
+        if self.words.stride_bytes == rows and first * rows % beat == 0:
+            return load_words(self.words, self.offset + first * rows, piece.word, last - first)
+        most_words = min(LARGEST_WINDOW_WORDS, (LARGEST_ROW_BEATS - 1) * beat // rows)
+        found = []
+        for word in range(first, last, most_words):
+            count = min(most_words, last - word)
+            skip = word * rows % beat
+            found.append(
+                row_of(
+                    Load,
+                    dram_addr=self.offset + word * rows - skip,
+                    target=Target.ACTIVATION,
+                    dst_addr=piece.word + word - first,
+                    row_beats=-(-(skip + count * rows) // beat),
+                    window=1,
+                    run=rows,
+                    step=rows,
+                    row_words=count,
+                    skip_bytes=skip,
+                )
+            )
+        return found

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
+from accel.compiler.estimate import Machine
 from accel.compiler.geometry import Geometry, pieces
-from accel.compiler.tiling import LARGEST_CHUNKS, LARGEST_PIXELS, Shortage
-from accel.design import Design
+from accel.compiler.lower.lowering import Shortage
+from accel.compiler.lower.matrix_task import LARGEST_CHUNKS, LARGEST_PIXELS
 
 WHOLE_CYCLES = 2000  # a layer longer than this is cut, so that what follows can start
 PARTS = 4
@@ -15,7 +17,7 @@ PARTS = 4
 
 @dataclass(frozen=True)
 class VectorTask:
-    """As `accel.compiler.tiling.Task`. `cut_columns`: column pieces must start on beats of the output."""
+    """What tiling must know of a vector step. `cut_columns`: column pieces must start on beats of the output."""
 
     geometry: Geometry
     groups: int
@@ -35,6 +37,9 @@ class VectorTiling:
     strip: tuple[int, int]
     cost: float
 
+    def __str__(self) -> str:
+        return f"{self.groups} groups x {self.strip[0]} x {self.strip[1]} pixels, about {self.cost:,.0f} cycles"
+
 
 def vector_piece(task: VectorTask, strip: tuple[int, int]) -> tuple[int, int, int, int]:
     """Rows and pitch of the input of one group under a strip, rows and pitch of its output."""
@@ -47,10 +52,11 @@ def vector_piece(task: VectorTask, strip: tuple[int, int]) -> tuple[int, int, in
     return rows, pitch, strip[0], -(-strip[1] // task.align) * task.align
 
 
-def choose_vector(design: Design, task: VectorTask) -> VectorTiling | Shortage:
+@lru_cache(1 << 14)
+def choose_vector(machine: Machine, task: VectorTask) -> VectorTiling | Shortage:
     """The tiling with the fewest pieces whose rings can hold two (or at least one)."""
     best: VectorTiling | None = None
-    for option in _options(design, task):
+    for option in _options(machine, task):
         if best is None or option.cost < best.cost:
             best = option
     if best:
@@ -59,13 +65,13 @@ def choose_vector(design: Design, task: VectorTask) -> VectorTiling | Shortage:
     rows, pitch, out_rows, out_pitch = vector_piece(task, (1, width))
     reads = rows * pitch if task.in_ring is not None else 0
     writes = out_rows * out_pitch if task.out_ring is not None else 0
-    return Shortage("activation_bytes", 2 * max(reads, writes) * design.rows)
+    return Shortage("activation_bytes", 2 * max(reads, writes) * machine.rows)
 
 
-def _options(design: Design, task: VectorTask) -> Iterator[VectorTiling]:
+def _options(machine: Machine, task: VectorTask) -> Iterator[VectorTiling]:
     g = task.geometry
-    most = max(1, LARGEST_CHUNKS // (design.rows // design.lanes))
-    work = task.groups * (design.rows // design.lanes) * g.out_h * g.out_w * g.taps
+    most = max(1, LARGEST_CHUNKS // machine.row_chunks)
+    work = task.groups * machine.row_chunks * g.out_h * g.out_w * g.taps
     step = task.align if task.cut_columns else 1
     widths = [g.out_w] if g.out_w <= LARGEST_PIXELS else []
     width = max(step, min(LARGEST_PIXELS, g.out_w) // 2 // step * step)

@@ -1,0 +1,49 @@
+"""int8 weights as they are: a word of the weight buffer is a row of weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.compiler.formats.format import Codes
+from accel.layout import pack_weight_columns
+from accel.models.integers.network import MatrixLayer
+
+
+@dataclass(frozen=True)
+class Dense:
+    """The weights of `layer` as int8."""
+
+    layer: MatrixLayer
+    bits: int = 8
+    pad_code: int = 0
+    has_zero: bool = True
+
+    @property
+    def name(self) -> str:
+        """For reports; a layer with a codebook that could not be used says so."""
+        return "dense (no 0 in its codebook)" if self.layer.shared else "dense"
+
+    @property
+    def codebook(self) -> NDArray[np.int8]:
+        """None."""
+        return np.zeros(0, np.int8)
+
+    def codes(self) -> Codes:
+        """The weights' own bytes."""
+        return self.layer.weights.view(np.uint8)
+
+    def words(self, rows: int) -> int:
+        """A word a row."""
+        return rows
+
+    def pack(self, rows: Codes) -> Codes:
+        """The rows."""
+        return pack_weight_columns(rows, self.bits)
+
+
+def dense(layer: MatrixLayer) -> Dense:
+    """Any layer."""
+    return Dense(layer)

@@ -1,0 +1,1 @@
+"""How each kind of step becomes commands: `table` says which file has it, `lowering` what a file must offer."""

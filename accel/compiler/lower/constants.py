@@ -1,0 +1,84 @@
+"""A matrix layer's constants on their way on chip: items for weights, parameter records and the codebook."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from accel.commands import Target
+from accel.compiler.estimate import Machine
+from accel.compiler.geometry import Range
+from accel.compiler.lower.taper import Chunk
+from accel.compiler.ops import Stream
+from accel.compiler.transfers import load_words, words_of
+from accel.compiler.weights import LayerWeights, parameter_words
+from accel.memories import CODEBOOK_ENTRIES, CODEBOOKS
+from accel.models.integers.network import Requantise
+
+
+class Constants:
+    """Loads what a layer needs unless it is there already. `key` is the layer's own; blocks in the image are shared."""
+
+    def __init__(
+        self, stream: Stream, machine: Machine, weights: LayerWeights, requantise: Requantise, key: int
+    ) -> None:
+        self.stream, self.machine, self.weights, self.requantise, self.key = stream, machine, weights, requantise, key
+        self.weight_words = words_of(stream.design, Target.WEIGHT)
+        self.parameter_words = words_of(stream.design, Target.PARAMETER)
+        self.codebook, self.codebook_item = 0, -1  # bank, item
+        self.offsets: dict[object, int] = {}  # in the image
+
+    def begin(self, chunks: list[Chunk]) -> None:
+        """Load the codebook; if the weights of all chunks fit together, let them lie together."""
+        self.stream.weights.reserve(sum(map(self.chunk_words, chunks)))
+        entries = self.weights.format.codebook
+        if not len(entries):
+            return
+        self.codebook = self.stream.codebooks % CODEBOOKS
+        self.stream.codebooks += 1
+        offset = self.stream.words(Target.CODEBOOK, len(entries), lambda: entries.view(np.uint8).reshape(-1, 1))
+        address = CODEBOOK_ENTRIES * self.codebook
+        loads = load_words(words_of(self.stream.design, Target.CODEBOOK), offset, address, len(entries))
+        self.codebook_item = self.stream.item(loads, False)
+
+    def chunk_words(self, chunk: Chunk) -> int:
+        """Words of a chunk's weights in the buffer, whole beats."""
+        (n0, n1), (g0, g1) = chunk
+        align = self.machine.weight_align
+        return -(-self.weights.words(n1 - n0, g1 - g0) // align) * align
+
+    def chunk(self, chunk: Chunk) -> tuple[int, int]:
+        """Address and item of a chunk's weights."""
+        key = (self.key, chunk)
+        found = self.stream.weights.find(key)
+        if found:
+            return found
+        (n0, n1), (g0, g1) = chunk
+        if key not in self.offsets:
+            make = partial(self.weights.block, *chunk)
+            self.offsets[key] = self.stream.words(Target.WEIGHT, self.weights.words(n1 - n0, g1 - g0), make)
+        size = self.chunk_words(chunk)
+        address = self.stream.weights.take(size, key, self.stream.item_count)
+        loads = load_words(self.weight_words, self.offsets[key], address, size)
+        return address, self.stream.item(loads, False)
+
+    def records(self, tiles: Range) -> tuple[int, int]:
+        """Address and item of some tiles' records, loaded with the whole layer's if that leaves room for the next."""
+        lanes, cols = self.machine.lanes, self.machine.cols
+        whole = -(-self.weights.outputs // lanes)
+        taken = (0, self.weights.tiles) if 2 * whole <= self.machine.parameters else tiles
+        first = taken[0] * cols
+        offset = (tiles[0] * cols - first) // lanes
+        key = (self.key, taken)
+        found = self.stream.parameters.find(key)
+        if found:
+            return found[0] + offset, found[1]
+        channels = (first, min(self.weights.outputs, taken[1] * cols))
+        words = -(-(channels[1] - channels[0]) // lanes)
+        if key not in self.offsets:
+            make = partial(parameter_words, self.requantise, channels, lanes)
+            self.offsets[key] = self.stream.words(Target.PARAMETER, words, make)
+        address = self.stream.parameters.take(words, key, self.stream.item_count)
+        loads = load_words(self.parameter_words, self.offsets[key], address, words)
+        return address + offset, self.stream.item(loads, False)

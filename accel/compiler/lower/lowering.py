@@ -1,0 +1,97 @@
+"""What a row of the lowering table has: how one kind of step runs on one engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from accel.compiler.estimate import Machine
+from accel.compiler.first_layer import Reading
+from accel.compiler.geometry import Geometry
+from accel.compiler.ops import Stream
+from accel.compiler.plan import Place, StepPlan
+from accel.compiler.sources import Source
+from accel.compiler.step import Step
+from accel.compiler.tensors import InputLoader, OutputStorer
+from accel.compiler.weights import LayerWeights
+from accel.design import Design
+from accel.models.integers.network import IntegerNetwork, TensorSpec
+from accel.models.window import Window
+from accel.program import LayerInfo
+
+
+@dataclass(frozen=True)
+class Shortage:
+    """The smallest tile does not fit: the field of `Design.buffers`, and the bytes that it would need."""
+
+    buffer: str
+    needs: int
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a step finds around it: where its tensors lie, and what crosses to DRAM while it runs.
+
+    Rings are words for streamed pieces, None if the tensor is on chip as a whole. `loaded`: the resident input comes
+    from DRAM in this step; `stored`: the output leaves in it; `residual_loads`: the residual operand comes in it.
+    Pitches are words from row to row; `in_align`, `out_align` are columns that start a beat (1 if nothing crosses).
+    `in_cycles` of loading a word of the input.
+    """
+
+    machine: Machine
+    step: Step
+    geometry: Geometry
+    weights: LayerWeights | None
+    in_groups: int
+    in_ring: int | None
+    out_ring: int | None
+    in_pitch: int
+    out_pitch: int
+    in_align: int
+    out_align: int
+    loaded: bool
+    stored: bool
+    residual_loads: bool
+    in_cycles: float
+
+
+@dataclass(frozen=True)
+class Writing:
+    """What a step's operations are written with.
+
+    `source` is the input in DRAM if it is streamed, `loader` brings it if it is loaded whole, `storer` takes the
+    output if that leaves while it is made. `input` and `residual_zero_point` are those of the operands.
+    """
+
+    stream: Stream
+    plan: StepPlan
+    places: dict[str, Place]
+    weights: LayerWeights | None
+    input: TensorSpec
+    residual_zero_point: int
+    source: Source | None
+    loader: InputLoader | None
+    storer: OutputStorer | None
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """How one kind of step runs on one engine.
+
+    `operator`: the ONNX operators that become such a layer, for errors. `check` raises InputError for what its commands
+    cannot hold. `geometry` is the layer as a convolution or pooling, with a pooling fused. `readings`: ways to read the
+    network's input if the step alone reads it, the fastest first. `weights`: None if it has none. `task` is what tiling
+    must know, hashable: tilings are remembered by it; `choose` finds the cheapest tiling, which has a `cost` in cycles,
+    or why there is none. `write` appends the operations. `info` is for reports.
+    """
+
+    operator: Callable[[Any], str]
+    check: Callable[[Any, IntegerNetwork, Design], None]
+    geometry: Callable[[Any, tuple[int, int, int], Window | None], Geometry]
+    readings: Callable[[Step, Design, int], list[Reading]]
+    weights: Callable[[Step, Design, Reading], LayerWeights | None]
+    task: Callable[[Setting], Any]
+    choose: Callable[[Machine, Any], Any]
+    write: Callable[[Writing], None]
+    info: Callable[[Step, LayerWeights | None], LayerInfo]

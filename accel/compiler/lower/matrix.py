@@ -1,0 +1,86 @@
+"""Matrix layers on the systolic array: convolutions, fully connected layers and matrix products."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accel.commands import ConfigCompute, most
+from accel.compiler.first_layer import Reading
+from accel.compiler.first_layer import readings as first_readings
+from accel.compiler.geometry import matrix_geometry
+from accel.compiler.lower.lowering import Lowering, Setting
+from accel.compiler.lower.matrix_task import Task
+from accel.compiler.lower.matrix_tiling import choose
+from accel.compiler.lower.matrix_write import write
+from accel.compiler.lower.window import check_residual, check_window
+from accel.compiler.step import Step
+from accel.compiler.weights import LayerWeights, layer_weights
+from accel.design import Design
+from accel.memories import RECORD_BYTES
+from accel.models.errors import InputError
+from accel.models.integers.network import IntegerNetwork, MatrixLayer
+from accel.program import LayerInfo
+
+
+def operator(layer: MatrixLayer) -> str:
+    """The ONNX operators that become such a layer."""
+    return "Conv or Gemm"
+
+
+def check(layer: MatrixLayer, network: IntegerNetwork, design: Design) -> None:
+    """Raise InputError for what COMPUTE cannot express."""
+    check_window(layer, network, most(ConfigCompute, "stride_y"))
+    check_residual(layer, network)
+    _check_sums(layer, design)
+
+
+def _check_sums(layer: MatrixLayer, design: Design) -> None:
+    """Sums must fit the accumulators, whatever the activations."""
+    limit = 1 << design.widths.accumulator - 1
+    terms = layer.weights[0].size
+    if terms << 14 < limit:
+        return
+    largest = int(np.abs(layer.weights.reshape(len(layer.weights), -1), dtype=np.int16).sum(1, dtype=np.int64).max())
+    if largest * 128 >= limit:
+        raise InputError(
+            f"sums can reach {largest * 128:,}, accumulators of {design.widths.accumulator} bits hold {limit - 1:,}"
+        )
+
+
+def readings(step: Step, design: Design, zero_point: int) -> list[Reading]:
+    """By window loads if that is faster, and as words."""
+    assert isinstance(step.layer, MatrixLayer)
+    return first_readings(step.layer, step.geometry, design, zero_point)
+
+
+def weights(step: Step, design: Design, reading: Reading) -> LayerWeights:
+    """The weights as the array sees them."""
+    assert isinstance(step.layer, MatrixLayer)
+    unfolded = reading.unfolded
+    geometry, arrange = (unfolded.geometry, unfolded.arrange) if unfolded else (step.geometry, None)
+    return layer_weights(step.layer, geometry, design.rows, design.cols, arrange, reading.as_dense)
+
+
+def task(s: Setting) -> Task:
+    """What tiling must know."""
+    assert s.weights
+    reach = tuple(high - low for low, high in s.weights.reach)
+    return Task(
+        s.geometry, reach, s.weights.outputs, s.weights.format.bits, len(s.step.requantise.bias) == 1,
+        s.in_ring, s.out_ring, s.in_pitch, s.out_pitch, s.in_align, s.out_align,
+        s.loaded, s.stored, s.weights.layer.groups > 1, s.residual_loads, s.in_cycles,
+    )  # fmt: skip
+
+
+def info(step: Step, weights: LayerWeights | None) -> LayerInfo:
+    """Multiply-accumulates of the network, weights and parameter records in DRAM."""
+    assert weights
+    pixels = step.geometry.out_h * step.geometry.out_w
+    kind = ("fc" if pixels == 1 else "conv") + ("+maxpool" if step.pool else "")
+    records = 0 if len(step.requantise.bias) == 1 else RECORD_BYTES * weights.outputs
+    return LayerInfo(
+        step.name, kind, pixels * weights.layer.weights.size, weights.stored_bytes + records, weights.format.name
+    )
+
+
+MATRIX = Lowering(operator, check, matrix_geometry, readings, weights, task, choose, write, info)

@@ -1,0 +1,128 @@
+"""Estimated cycles of a matrix step for a tiling.
+
+Array, read channel, write channel and post-processing work side by side, so the slowest of them counts, and a little of
+all work that is hidden; besides, what must come before the array can begin, and what is left when it has ended. Terms
+are computed where their loop is: once a task, once a chunking, once a strip and block, so that a tiling costs little.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from accel.compiler.estimate import COMMAND_CYCLES, Machine
+from accel.compiler.geometry import pieces
+from accel.compiler.lower.matrix_task import Size, Task, piece_words
+
+PENALTY = 0.02  # for each cycle of work that is hidden behind other work
+
+
+@dataclass(frozen=True, slots=True)
+class Chunking:
+    """How the weights of a block are cut: `tiles` by `groups` a COMPUTE; with `split_input` its input is cut as well.
+
+    `words` of a chunk in the weight buffer; `count` of groups, `per_block` of chunks.
+    """
+
+    split_input: bool
+    tiles: int
+    groups: int
+    words: int
+    count: int
+    per_block: int
+
+
+class Costs:
+    """What all tilings of a task have in common."""
+
+    def __init__(self, machine: Machine, task: Task) -> None:
+        self.machine, self.task = machine, task
+        self.height, self.width = task.geometry.pooled
+        self.tiles, self.groups, self.total_groups = len(task.reach), max(task.reach), sum(task.reach)
+        self.weights = task.words(machine, 1, 1) * self.total_groups
+        self.crosses = task.stored or task.out_ring is not None
+        self.out_words = machine.out_groups(self.tiles, task.outputs) * self.height * self.width
+        pool = task.geometry.pool
+        self.window = pool.kernel[0] * pool.kernel[1] if pool else 1
+        self.chunks = -(-task.outputs * machine.chunks // machine.cols)
+        self.post = self.chunks * self.height * self.width * self.window
+        self.whole_input = self.groups * task.geometry.in_h * task.in_pitch * task.in_cycles
+        self.residual = self.out_words * machine.activation_cycles if task.residual_loads else 0.0
+
+    def chunking(self, split_input: bool, tiles: int, groups: int, block_tiles: int) -> Chunking:
+        """A way to cut the weights of a block of `block_tiles`."""
+        words, count = self.task.words(self.machine, tiles, groups), -(-self.groups // groups)
+        return Chunking(split_input, tiles, groups, words, count, count * -(-block_tiles // tiles))
+
+
+class StripCosts:
+    """What all tilings with the same strip, block and tiles of a block have in common."""
+
+    def __init__(self, costs: Costs, strip: Size, block: Size, block_tiles: int) -> None:
+        self.costs, self.strip = costs, strip
+        task, machine = costs.task, costs.machine
+        self.strips = pieces(costs.height, strip[0]) * pieces(costs.width, strip[1])
+        self.inside = pieces(strip[0], block[0]) * pieces(strip[1], block[1])
+        self.blocks, self.rounds = self.strips * self.inside, -(-costs.tiles // block_tiles)
+        self.rounded = self.blocks * self.rounds
+        pixels = task.made(0, block[0]) * task.made(1, block[1])
+        self.stream = self.blocks * costs.total_groups * task.geometry.taps * machine.tile_cycles(pixels)
+        self.stores = self.rounded if costs.crosses else 0
+        crossing = costs.out_words * machine.activation_cycles + self.stores * COMMAND_CYCLES
+        self.write = crossing if costs.crosses else 0.0
+        self.post = costs.post + self.rounded * COMMAND_CYCLES
+        self.tail = self.post / self.rounded
+        if costs.crosses:
+            self.tail += costs.out_words / self.rounded * machine.activation_cycles + machine.latency
+        self.records = 0 if task.uniform else costs.chunks * self.blocks
+        self._pieces: dict[int, int] = {}
+
+    def piece(self, groups: int) -> int:
+        """Words of the input under a strip."""
+        found = self._pieces.get(groups)
+        if found is None:
+            found = self._pieces[groups] = piece_words(self.costs.machine, self.costs.task, self.strip, groups)[0]
+        return found
+
+    @property
+    def least(self) -> float:
+        """No tiling costs less."""
+        compute = self.stream + self.rounded * COMMAND_CYCLES
+        work = compute + self.write + self.post
+        return max(compute, self.write, self.post) + PENALTY * work + self.tail
+
+    def cost(self, chunking: Chunking, strips_outside: bool) -> float:
+        """Estimated cycles of the step."""
+        costs, strips = self.costs, self.strips
+        task, machine = costs.task, costs.machine
+        computes = self.rounded * chunking.per_block
+        compute = self.stream + computes * COMMAND_CYCLES
+        capacity = machine.weights
+        if costs.weights <= capacity:
+            again = 1
+        elif chunking.words * chunking.per_block <= capacity:
+            again = strips if strips_outside else 1
+        else:
+            again = self.blocks
+        weights = again * costs.weights * machine.weight_cycles
+        if chunking.words > capacity // 2 and costs.weights > capacity:
+            compute += weights  # one chunk at a time: the next is loaded when this one is done
+        inputs, first, loads = 0.0, 0.0, 0
+        if task.in_ring is not None:
+            piece = self.piece(chunking.groups if chunking.split_input else costs.groups)
+            if chunking.split_input:
+                loads = strips * self.rounds * self.inside * chunking.count
+            else:
+                loads = strips if strips_outside or strips == 1 else strips * self.rounds
+            inputs = loads * piece * task.in_cycles
+            first = piece * task.in_cycles + chunking.words * machine.weight_cycles
+            if 2 * piece > task.in_ring and loads > 1:
+                compute += inputs  # one piece at a time
+        elif task.loaded:
+            loads, inputs = strips, costs.whole_input
+            first = self.piece(costs.groups) * task.in_cycles + chunking.words * machine.weight_cycles
+        inputs += costs.residual
+        commands = 2 * computes + 2 * loads + self.rounded * 2 + self.stores
+        read = weights + inputs + commands * machine.command_cycles + self.records
+        lag = compute / computes * min(1.0, read / compute)
+        work = compute + read + self.write + self.post
+        return max(compute, read, self.write, self.post) + PENALTY * work + first + lag + self.tail

@@ -1,0 +1,118 @@
+"""What tiling must know of a matrix step, what it decides, and the sizes that follow from both.
+
+A *strip* is the rectangle of output pixels whose input is brought in at once, a *block* the part of it that one
+accumulator bank holds for `block_tiles` output tiles, a *chunk* the weights of one COMPUTE. Loops: strips outside and
+blocks of output tiles inside, or the reverse; then the blocks of a strip; then chunks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from accel.commands import Compute, ConfigPost, Post, most
+from accel.compiler.estimate import Machine, up
+from accel.compiler.geometry import Geometry
+
+Size = tuple[int, int]  # height, width
+
+LARGEST_PIXELS = min(most(Compute, "out_h"), most(ConfigPost, "in_h"))  # of a block, in each direction
+LARGEST_TILES = most(Compute, "n_tiles")
+LARGEST_GROUPS = most(Compute, "groups")
+LARGEST_CHUNKS = most(Post, "chunks")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What tiling must know; fields as in `accel.compiler.lower.lowering.Setting`.
+
+    `reach`: how many channel groups each output tile needs. `uniform`: one requantisation record for all channels.
+    `grouped`: the layer has groups.
+    """
+
+    geometry: Geometry
+    reach: tuple[int, ...]
+    outputs: int
+    bits: int
+    uniform: bool
+    in_ring: int | None
+    out_ring: int | None
+    in_pitch: int
+    out_pitch: int
+    in_align: int
+    out_align: int
+    loaded: bool
+    stored: bool
+    grouped: bool
+    residual_loads: bool
+    in_cycles: float
+
+    def words(self, machine: Machine, tiles: int, groups: int) -> int:
+        """Words of the weight buffer for one COMPUTE."""
+        return machine.chunk_words(self.geometry.taps, self.bits, tiles, groups)
+
+    def made(self, axis: int, pixels: int) -> int:
+        """Rows or columns of the convolution for `pixels` output rows or columns, at most."""
+        g = self.geometry
+        size = (g.out_h, g.out_w)[axis]
+        if not g.pool:
+            return min(size, pixels)
+        return min(size, (pixels - 1) * g.pool.stride[axis] + g.pool.kernel[axis])
+
+    def read(self, axis: int, pixels: int) -> int:
+        """Rows or columns of the input for `pixels` output rows or columns, at most."""
+        g = self.geometry
+        span = (self.made(axis, pixels) - 1) * g.stride[axis] + (g.kernel[axis] - 1) * g.dilation[axis] + 1
+        return max(1, min((g.in_h, g.in_w)[axis], span))
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """Sizes of strips, blocks and chunks; `split_input`: a strip's input comes in pieces of `chunk_groups` groups.
+
+    `output_by_block`: every block of tiles starts on a channel group of the output. `cost` in estimated cycles.
+    """
+
+    strips_outside: bool
+    strip: Size
+    block: Size
+    block_tiles: int
+    chunk_tiles: int
+    chunk_groups: int
+    split_input: bool
+    output_by_block: bool
+    cost: float
+
+    def __str__(self) -> str:
+        loops = ["strips", "tiles"] if self.strips_outside else ["tiles", "strips"]
+        pieces = ", input in pieces" if self.split_input else ""
+        return (
+            f"{' > '.join(loops)}: strip {self.strip[0]} x {self.strip[1]}, block {self.block[0]} x {self.block[1]} "
+            f"x {self.block_tiles} tiles, chunk {self.chunk_tiles} tiles x {self.chunk_groups} groups{pieces}, "
+            f"about {self.cost:,.0f} cycles"
+        )
+
+
+def piece_words(machine: Machine, task: Task, strip: Size, groups: int) -> tuple[int, int, int]:
+    """Words, rows and row pitch of the input under a strip, for `groups` channel groups."""
+    rows, cols = task.read(0, strip[0]), task.read(1, strip[1])
+    align = task.in_align
+    pitch = min(task.in_pitch, (-(-cols // align) + (1 if align > 1 else 0)) * align)
+    if strip[1] >= task.geometry.pooled[1]:
+        pitch = task.in_pitch
+    return up(groups * rows * pitch, machine.activation_align), rows, pitch
+
+
+def region_words(task: Task, size: Size, groups: int) -> tuple[int, int]:
+    """Words and row pitch of an output region of `size` pixels."""
+    pitch = task.out_pitch if size[1] >= task.geometry.pooled[1] else up(size[1], task.out_align)
+    return groups * size[0] * pitch, pitch
+
+
+def most_tiles(machine: Machine, task: Task, pixels: int) -> int:
+    """Output tiles that a block of `pixels` can have: accumulators, fields of commands, parameter records."""
+    largest = min(
+        len(task.reach), LARGEST_TILES, max(1, LARGEST_CHUNKS // machine.chunks), machine.accumulators // pixels
+    )
+    if not task.uniform:
+        largest = min(largest, machine.parameters // machine.chunks)
+    return min(largest, 1) if task.grouped else largest

@@ -1,0 +1,207 @@
+"""Operations of a matrix step: loops over strips, blocks and chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from accel.commands import Target
+from accel.compiler.geometry import Range, split
+from accel.compiler.lower.chunks import rounds
+from accel.compiler.lower.constants import Constants
+from accel.compiler.lower.lowering import Writing
+from accel.compiler.lower.matrix_commands import (
+    Block,
+    compute,
+    compute_template,
+    config_compute,
+    config_post,
+    post,
+)
+from accel.compiler.lower.matrix_task import Task, Tiling, piece_words, region_words
+from accel.compiler.lower.taper import Chunk
+from accel.compiler.ring import Ring
+from accel.compiler.sources import Piece
+from accel.compiler.tensors import View, residual_loads, stores, view_of
+from accel.compiler.transfers import Row, words_of
+
+
+class Strip(NamedTuple):
+    """Output rows and columns whose input is brought in at once."""
+
+    rows: Range
+    cols: Range
+
+
+def write(w: Writing) -> None:
+    """Append the step's operations to the stream."""
+    MatrixWriter(w).write()
+
+
+class MatrixWriter:
+    """Writes one matrix step."""
+
+    def __init__(self, w: Writing) -> None:
+        assert w.weights
+        plan, step = w.plan, w.plan.step
+        self.w, self.stream, self.plan, self.weights = w, w.stream, plan, w.weights
+        self.tiling: Tiling = plan.tiling
+        self.task: Task = plan.task
+        self.machine, self.geometry, self.requantise = plan.machine, plan.geometry, step.requantise
+        self.residual, self.source, self.loader, self.storer = step.layer.residual, w.source, w.loader, w.storer
+        self.in_ring, self.out_ring = Ring.of(plan.in_ring), Ring.of(plan.out_ring)
+        self.words = words_of(w.stream.design, Target.ACTIVATION)
+        self.constants = Constants(self.stream, self.machine, self.weights, self.requantise, step.index)
+        self.input_place, self.output_place = w.places[step.input], w.places[step.output]
+        self.added = w.places[step.residual] if step.residual else None
+        self.out_groups = self.machine.out_groups(self.weights.tiles, self.weights.outputs)
+        self.input_view = view_of(self.input_place, plan.flat) if self.in_ring is None else None
+        self.output_view = view_of(self.output_place, plan.flat) if self.output_place.region else None
+        self.added_view = view_of(self.added, plan.flat) if self.added and self.added.region else None
+        tiles, machine = self.tiling.block_tiles, self.machine
+        self.aligned = tiles >= self.weights.tiles or tiles * machine.cols % machine.rows == 0
+        self.templates: dict[Chunk, Row] = {}
+        self.configured: tuple[int, int] | None = None  # plane and pitch of the input
+
+    def write(self) -> None:
+        """Append the step's operations to the stream."""
+        height, width = self.geometry.pooled
+        strips = [
+            Strip(rows, cols)
+            for rows in split(height, self.tiling.strip[0])
+            for cols in split(width, self.tiling.strip[1], self.task.out_align)
+        ]
+        last = self.storer is not None and self.in_ring is None and self.residual is None
+        made = rounds(self.machine, self.task, self.tiling, self.weights, self.stream.taper, last)
+        self.constants.begin([chunk for _, chunks in made for chunk in chunks])
+        for _, chunks in made:
+            for chunk in chunks:
+                self.templates[chunk] = compute_template(self.weights, chunk, self.constants.codebook)
+        if self.tiling.strips_outside:
+            order = [(strip, tiles, chunks) for strip in strips for tiles, chunks in made]
+        else:
+            order = [(strip, tiles, chunks) for tiles, chunks in made for strip in strips]
+        for strip, tiles, chunks in order:
+            if self.storer and tiles[1] - tiles[0] == 1:
+                self.storer.flush()  # so that little is left to store at the end
+            self._strip(strip, tiles, chunks)
+        if self.storer:
+            self.storer.finish()
+
+    def _blocks(self, strip: Strip) -> Iterator[Block]:
+        (y0, y1), (x0, x1) = strip
+        for rows in split(y1 - y0, self.tiling.block[0]):
+            for cols in split(x1 - x0, self.tiling.block[1], self.task.out_align):
+                yield Block.of(self.geometry, (y0 + rows[0], y0 + rows[1]), (x0 + cols[0], x0 + cols[1]))
+
+    def _strip(self, strip: Strip, tiles: Range, chunks: list[Chunk]) -> None:
+        """All blocks of a strip, for some output tiles."""
+        region: View | None = None
+        if self.out_ring and not self.tiling.output_by_block:
+            region = self._strip_region(self.out_ring, strip, tiles)
+        for block in self._blocks(strip):
+            bank = self.stream.next_bank()
+            for chunk in chunks:
+                self._compute(strip, block, chunk, tiles[0], bank)
+            self._post(block, tiles, bank, region)
+        if region and tiles[1] == self.weights.tiles:
+            self._store(region, (0, self.out_groups), strip.rows, strip.cols)
+
+    def _compute(self, strip: Strip, block: Block, chunk: Chunk, first_tile: int, bank: int) -> None:
+        """One COMPUTE; the sums of `first_tile` lie at the beginning of the bank."""
+        (n0, _), groups = chunk
+        weight_addr, weight_item = self.constants.chunk(chunk)
+        view, input_item = self._resident(block) if self.in_ring is None else self._piece(self.in_ring, strip, groups)
+        if self.configured != (view.plane, view.pitch):
+            self.configured = view.plane, view.pitch
+            self.stream.configure(config_compute(self.geometry, view, self.plan.flat, self.w.input.zero_point))
+        act_addr = view.around(groups[0], block.iy0, block.ix0)
+        template, padded = self.templates[chunk], self.geometry.padded
+        made = compute(template, block, padded, act_addr, weight_addr, bank, n0 - first_tile)
+        self.stream.op(made, (weight_item, input_item, self.constants.codebook_item))
+
+    def _resident(self, block: Block) -> tuple[View, int]:
+        """The whole input on chip, and the item that brings what the block reads of it."""
+        view, item = self.input_view, -1
+        assert view
+        if self.loader:
+            last_row = self.geometry.read(0, block.made_rows)[1]
+            last_col = self.geometry.read(1, block.made_cols)[1]
+            item = self.loader.need(last_col if self.plan.flat else last_row * view.pitch)
+        return view, item
+
+    def _piece(self, ring: Ring, strip: Strip, groups: Range) -> tuple[View, int]:
+        """The piece of the input that holds what the strip reads, and the item that brings it."""
+        assert self.source
+        g = self.geometry
+        taken = groups if self.tiling.split_input else self._strip_groups(groups)
+        rows = g.read(0, g.made(0, strip.rows))
+        cols = self.source.columns(g.read(1, g.made(1, strip.cols)))
+        words, height, pitch = piece_words(self.machine, self.task, self.tiling.strip, taken[1] - taken[0])
+        key = (strip, taken)
+        found = ring.find(key)
+        word, item = found or (ring.take(words, key, self.stream.item_count), self.stream.item_count)
+        view = View(ring.bank, word, pitch, height * pitch, taken[0], rows[0], cols[0])
+        if not found:
+            at = view.at(taken[0], rows[0], cols[0])
+            self.stream.item(self.source.loads(Piece(taken, rows, cols, at, view.plane, pitch)), True)
+        return view, item
+
+    def _strip_groups(self, groups: Range) -> Range:
+        """All channel groups that a strip's input has; only those of a tile that reads `groups` in a grouped layer."""
+        if not self.task.grouped:
+            return 0, self.weights.groups
+        return next((low, high) for low, high in self.weights.reach if low <= groups[0] and groups[1] <= high)
+
+    def _strip_region(self, ring: Ring, strip: Strip, tiles: Range) -> View:
+        """The output region of a strip with all channel groups: taken with its first tiles."""
+        size = (strip.rows[1] - strip.rows[0], strip.cols[1] - strip.cols[0])
+        words, pitch = region_words(self.task, size, self.out_groups)
+        found = ring.find(strip) if tiles[0] else None
+        word = found[0] if found else ring.take(words, strip, -1)
+        return View(ring.bank, word, pitch, size[0] * pitch, 0, strip.rows[0], strip.cols[0])
+
+    def _post(self, block: Block, tiles: Range, bank: int, region: View | None) -> None:
+        """Requantise the sums of a block, and store them if they do not stay."""
+        cols, lanes, uniform = self.machine.cols, self.machine.lanes, self.task.uniform
+        channels = (tiles[0] * cols, min(self.weights.outputs, tiles[1] * cols))
+        groups = (channels[0] // self.machine.rows, -(-channels[1] // self.machine.rows))
+        view, owned = self._output(block, groups, region)
+        at = view.at(groups[0], block.rows[0], block.cols[0])
+        param_addr, item = (0, -1) if uniform else self.constants.records(tiles)
+        needs, res_addr = [item], None
+        if self.added_view:
+            res_addr = self.added_view.at(groups[0], block.rows[0], block.cols[0])
+        elif self.added:
+            res_addr = at
+            if self.aligned or tiles[0] == 0:
+                reach = groups if self.aligned else (0, self.out_groups)
+                loads = residual_loads(self.words, self.added, self.plan.flat, view, reach, block.rows, block.cols)
+                needs.append(self.stream.item(loads, True))
+        zero, flat = self.w.residual_zero_point, self.plan.flat
+        self.stream.configure(config_post(self.geometry, self.requantise, self.residual, zero, block, view, flat))
+        made = post(
+            self.geometry, block, bank, channels, lanes, self.machine.row_chunks, uniform, at, param_addr, res_addr
+        )
+        self.stream.op(made, needs)
+        if owned:
+            self._store(view, groups, block.rows, block.cols)
+        if self.storer:
+            last = self.out_groups if tiles[1] == self.weights.tiles else channels[1] // self.machine.rows
+            self.storer.done((groups[0], last), block.rows, block.cols)
+
+    def _output(self, block: Block, groups: Range, region: View | None) -> tuple[View, bool]:
+        """Where the block's output goes; whether it is the block's own region, to be stored at once."""
+        if self.output_view:
+            return self.output_view, False
+        if region:
+            return region, False
+        assert self.out_ring
+        size = (block.rows[1] - block.rows[0], block.cols[1] - block.cols[0])
+        words, pitch = region_words(self.task, size, groups[1] - groups[0])
+        word = self.out_ring.take(words, None, -1)
+        return View(self.out_ring.bank, word, pitch, size[0] * pitch, groups[0], block.rows[0], block.cols[0]), True
+
+    def _store(self, view: View, groups: Range, rows: Range, cols: Range) -> None:
+        for row in stores(self.words, self.output_place, self.plan.flat, view, groups, rows, cols):
+            self.stream.op(row)

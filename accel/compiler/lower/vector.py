@@ -1,0 +1,69 @@
+"""Vector layers on the post-process unit: poolings, additions and clippings of activations."""
+
+from __future__ import annotations
+
+from accel.commands import ConfigPost, most
+from accel.compiler.first_layer import Reading
+from accel.compiler.geometry import vector_geometry
+from accel.compiler.lower.lowering import Lowering, Setting
+from accel.compiler.lower.vector_tiling import VectorTask, choose_vector
+from accel.compiler.lower.vector_write import write
+from accel.compiler.lower.window import check_residual, check_window
+from accel.compiler.step import Step
+from accel.compiler.weights import LayerWeights
+from accel.design import Design
+from accel.models.errors import InputError
+from accel.models.integers.network import IntegerNetwork, VectorLayer
+from accel.program import LayerInfo
+
+
+def operator(layer: VectorLayer) -> str:
+    """The ONNX operators that become such a layer."""
+    if layer.reduce == "sum":
+        return "AveragePool"
+    if layer.window.kernel != (1, 1):
+        return "MaxPool"
+    return "Add" if layer.residual else "Relu or Clip"
+
+
+def check(layer: VectorLayer, network: IntegerNetwork, design: Design) -> None:
+    """Raise InputError for what POST cannot express."""
+    window = layer.window
+    check_window(layer, network, most(ConfigPost, "stride_y"))
+    if window.dilation != (1, 1):
+        raise InputError(f"pooling must have dilation 1, not {window.dilation}")
+    if layer.reduce == "max" and any(p >= k for p, k in zip(window.pads, window.kernel * 2, strict=True)):
+        raise InputError(f"max pooling must have pads below its kernel, not {window.pads}")
+    if layer.reduce == "sum" and layer.residual:
+        raise InputError("a sum must have no residual")
+    if len(layer.requantise.bias) != 1:
+        raise InputError("a vector layer must have one requantisation record")
+    check_residual(layer, network)
+
+
+def readings(step: Step, design: Design, zero_point: int) -> list[Reading]:
+    """As words."""
+    return [Reading()]
+
+
+def weights(step: Step, design: Design, reading: Reading) -> LayerWeights | None:
+    """None."""
+    return None
+
+
+def task(s: Setting) -> VectorTask:
+    """What tiling must know."""
+    return VectorTask(
+        s.geometry, s.in_groups, s.in_ring, s.out_ring, s.in_pitch, s.out_pitch, s.machine.activation_align,
+        s.out_align > 1,
+    )  # fmt: skip
+
+
+def info(step: Step, weights: LayerWeights | None) -> LayerInfo:
+    """No multiplications, no weights."""
+    assert isinstance(step.layer, VectorLayer)
+    kind = "add" if step.residual else {"max": "maxpool", "sum": "avgpool"}[step.layer.reduce]
+    return LayerInfo(step.name, kind, 0, 0, "none")
+
+
+VECTOR = Lowering(operator, check, vector_geometry, readings, weights, task, choose_vector, write, info)

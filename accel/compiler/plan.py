@@ -1,0 +1,72 @@
+"""The plan: where each tensor lies, and how each step runs. What `memory_plan` makes and `write` follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from accel.compiler.estimate import Machine
+from accel.compiler.geometry import Geometry
+from accel.compiler.step import Step
+from accel.layout import WordTensor
+
+
+@dataclass(frozen=True)
+class Region:
+    """Words of an activation bank."""
+
+    bank: int
+    word: int
+    words: int
+
+    def __str__(self) -> str:
+        return f"bank {self.bank} words {self.word}..{self.word + self.words - 1}"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor lies: its layout, its words on chip (None if spilled), its offset in the data segment."""
+
+    layout: WordTensor
+    region: Region | None
+    dram: int | None
+
+    def __str__(self) -> str:
+        chip = str(self.region) if self.region else "not on chip"
+        return chip if self.dram is None else f"{chip}, DRAM +{self.dram}"
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """How a step runs. `flat`: pixels are taken as one row (`geometry` already is).
+
+    `task` and `tiling` are of the types of the step's own lowering.
+    """
+
+    machine: Machine
+    step: Step
+    geometry: Geometry
+    flat: bool
+    task: Any
+    tiling: Any
+    in_ring: Region | None
+    out_ring: Region | None
+
+    def __str__(self) -> str:
+        rings = "".join(
+            f"; {name} ring in {ring}" for name, ring in (("input", self.in_ring), ("output", self.out_ring)) if ring
+        )
+        return f"{self.step.index} {self.step.name}: {self.tiling}{'; flat' if self.flat else ''}{rings}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Places of all tensors, plans of all steps, and the size of the data segment."""
+
+    places: dict[str, Place]
+    steps: list[StepPlan]
+    data_bytes: int
+
+    def __str__(self) -> str:
+        places = [f"{name}: {place}" for name, place in self.places.items()]
+        return "\n".join([*places, *map(str, self.steps), f"data segment: {self.data_bytes:,} bytes"])

@@ -1,0 +1,65 @@
+"""Everything about a network on a design but its operations: steps, how the input is read, weights, the plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from accel.compiler.estimate import Machine
+from accel.compiler.first_layer import Reading
+from accel.compiler.graph import steps
+from accel.compiler.lower.table import lowering
+from accel.compiler.memory_plan import Planner, TooSmallError
+from accel.compiler.plan import Plan
+from accel.compiler.step import Step
+from accel.compiler.weights import LayerWeights
+from accel.design import Design
+from accel.models.integers.network import IntegerNetwork
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What operations are written from. `weights` by name of step, None for steps without."""
+
+    network: IntegerNetwork
+    design: Design
+    steps: list[Step]
+    reading: Reading
+    weights: dict[str, LayerWeights | None]
+    plan: Plan
+
+
+def prepare(network: IntegerNetwork, design: Design) -> Prepared:
+    """The fastest way of which every tile fits its buffers.
+
+    Faster ways need more room here and there, so the slower ones are tried before a network is refused: the input read
+    as words, and poolings apart from the convolutions before them. Raises InputError for a layer that no command can
+    express, TooSmallError for one whose smallest tile does not fit.
+    """
+    machine = Machine.of(design)
+    apart: set[str] = set()
+    while True:
+        made = steps(network, design, apart)
+        refused: TooSmallError | None = None
+        for reading in _readings(network, design, made):
+            weights: dict[str, LayerWeights | None] = {}
+            for step in made:
+                first = reading if step.input == network.input else Reading()
+                weights[step.name] = lowering(step.layer, design).weights(step, design, first)
+            planner = Planner(network, design, machine, made, weights, reading.unfolded)
+            try:
+                return Prepared(network, design, made, reading, weights, planner.plan())
+            except TooSmallError as error:
+                refused = error
+        assert refused
+        if refused.step.pool is None:
+            raise refused
+        apart.add(refused.step.name)
+
+
+def _readings(network: IntegerNetwork, design: Design, made: list[Step]) -> list[Reading]:
+    """Ways to read the network's input; only as words if several steps read it, or one adds it."""
+    readers = [step for step in made if network.input in step.reads]
+    if len(readers) != 1 or readers[0].residual == network.input:
+        return [Reading()]
+    zero_point = network.tensors[network.input].zero_point
+    return lowering(readers[0].layer, design).readings(readers[0], design, zero_point)

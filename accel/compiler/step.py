@@ -1,0 +1,59 @@
+"""A step: a layer as the compiler runs it, with the pooling that is fused into it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from accel.compiler.geometry import Geometry
+from accel.models.integers.network import Layer, MatrixLayer, Requantise, VectorLayer
+
+KIND_OF: dict[type[Layer], str] = {MatrixLayer: "matrix", VectorLayer: "vector"}
+"""Kinds of step, by the class of their layers: with an engine, the keys of `accel.compiler.lower.table.LOWERINGS`."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A layer, with the pooling layer that is fused into it. `requantise` has both layers' clip limits."""
+
+    index: int
+    layer: Layer
+    pool: VectorLayer | None
+    geometry: Geometry
+    requantise: Requantise
+    output: str
+
+    @property
+    def kind(self) -> str:
+        """Its key in the lowering table."""
+        return KIND_OF[type(self.layer)]
+
+    @property
+    def name(self) -> str:
+        """The layer's name."""
+        return self.layer.name
+
+    @property
+    def input(self) -> str:
+        """The tensor that it reads."""
+        return self.layer.input
+
+    @property
+    def residual(self) -> str | None:
+        """The tensor that it adds."""
+        return self.layer.residual.tensor if self.layer.residual else None
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The tensors that it reads, each once."""
+        return inputs(self.layer)
+
+    def __str__(self) -> str:
+        fused = f" + {self.pool.name}" if self.pool else ""
+        added = f" + {self.residual}" if self.residual else ""
+        return f"{self.index} {self.kind} {self.name}{fused}: {self.input}{added} -> {self.output}; {self.geometry}"
+
+
+def inputs(layer: Layer) -> tuple[str, ...]:
+    """The tensors that a layer reads, each once."""
+    added = layer.residual.tensor if layer.residual else layer.input
+    return (layer.input,) if added == layer.input else (layer.input, added)

@@ -1,0 +1,91 @@
+"""From a plan to operations: every step through its row of the lowering table."""
+
+from __future__ import annotations
+
+from accel.commands import Target
+from accel.compiler.estimate import Machine
+from accel.compiler.graph import described
+from accel.compiler.lower.lowering import Writing
+from accel.compiler.lower.table import lowering
+from accel.compiler.ops import Stream
+from accel.compiler.plan import StepPlan
+from accel.compiler.prepare import Prepared
+from accel.compiler.sources import Source
+from accel.compiler.tensors import InputLoader, OutputStorer, word_source
+from accel.compiler.transfers import words_of
+from accel.models.errors import InputError
+from accel.rows import FieldRangeError
+
+
+def write(prepared: Prepared, taper: float = 1.0) -> Stream:
+    """All operations of a network, in the order in which they run.
+
+    `taper`: how fast the chunks of the last layer shrink. Raises InputError for a field of a command that the checks
+    before did not foresee.
+    """
+    writer = _Writer(prepared, taper)
+    for step in prepared.plan.steps:
+        writer.write(step)
+    return writer.stream
+
+
+def refused(prepared: Prepared, error: FieldRangeError, layer: int) -> InputError:
+    """A field of a command that cannot hold its value, as an error of the layer that has the command."""
+    return InputError(f"{described(prepared.steps[layer].layer, prepared.design)}: {error}")
+
+
+class _Writer:
+    """Writes step after step; the loader of the network's input goes from one of its readers to the next."""
+
+    def __init__(self, prepared: Prepared, taper: float) -> None:
+        self.prepared, self.design, self.network = prepared, prepared.design, prepared.network
+        beats = -(-prepared.plan.data_bytes // self.design.beat_bytes)
+        self.stream = Stream(self.design, beats, taper)
+        self.words = words_of(self.design, Target.ACTIVATION)
+        self.align = Machine.of(self.design).activation_align
+        self.loader: InputLoader | None = None
+
+    def write(self, plan: StepPlan) -> None:
+        """Append the operations of one step."""
+        step, places, network = plan.step, self.prepared.plan.places, self.network
+        self.stream.new_layer(step.index)
+        source = self._source(plan)
+        on_chip = places[step.input].region is not None
+        if step.input == network.input and on_chip:
+            self._loader(source, unfolded=self.prepared.reading.unfolded is not None)
+        if step.residual == network.input and places[network.input].region:
+            self._loader(word_source(self.words, places[network.input], True), unfolded=False).need_all()
+        output = places[step.output]
+        storer = None
+        if output.region and step.output == network.output:
+            storer = OutputStorer(self.stream, self.words, output, plan.flat, self.design.rows)
+        writing = Writing(
+            stream=self.stream,
+            plan=plan,
+            places=places,
+            weights=self.prepared.weights[step.name],
+            input=network.tensors[step.input],
+            residual_zero_point=step.layer.residual.zero_point if step.layer.residual else 0,
+            source=None if on_chip else source,
+            loader=self.loader if step.input == network.input and on_chip else None,
+            storer=storer,
+        )
+        lowering(step.layer, self.design).write(writing)
+
+    def _source(self, plan: StepPlan) -> Source | None:
+        """The step's input in DRAM, if it is loaded in this step."""
+        name = plan.step.input
+        place, unfolded = self.prepared.plan.places[name], self.prepared.reading.unfolded
+        if place.dram is None:
+            return None
+        if name == self.network.input and unfolded:
+            return unfolded.source(place.dram)
+        return word_source(self.words, place, plan.flat or place.region is not None)
+
+    def _loader(self, source: Source | None, unfolded: bool) -> InputLoader:
+        """What brings the network's input on chip as a whole."""
+        if self.loader is None:
+            assert source
+            place = self.prepared.plan.places[self.network.input]
+            self.loader = InputLoader(self.stream, source, place, self.design.rows, self.align, unfolded)
+        return self.loader
