@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.latency import array_cycles
 from accel.rtl.modules import convert
 from accel.rtl.systolic.array import SystolicArray
-from tests.benches.unit import from_lanes, to_lanes
+from tests.benches.simulator import from_lanes, simulate, to_lanes
 from tests.benches.unit_designs import compute_design
 
 
@@ -56,10 +55,7 @@ def test_tiles(rng: Random) -> None:
             if cycle in sums_out:
                 assert to_lanes(sums, cols, 32) == sums_out[cycle].tolist(), f"cycle {cycle}"
 
-    simulator = Simulator(array)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(testbench)
-    simulator.run()
+    simulate(array, testbench)
 
 
 def test_verilog_has_each_component_once_and_grows_with_the_edges() -> None:
@@ -89,7 +85,4 @@ def test_extreme_products_do_not_overflow(value: int) -> None:
             await ctx.tick()
         assert to_lanes(ctx.get(array.sums), 1, 20) == [rows * value * -128]
 
-    simulator = Simulator(array)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(testbench)
-    simulator.run()
+    simulate(array, testbench)

@@ -6,24 +6,16 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.rtl.ram import Ram
 from accel.rtl.systolic.accumulators import Accumulators
 from accel.rtl.systolic.pe import PE
-from tests.benches.unit import from_lanes, to_lanes
+from tests.benches.simulator import from_lanes, simulate, to_lanes
 from tests.benches.unit_designs import ACCUMULATOR_WORDS, compute_design
 
 rngs = st.randoms(use_true_random=False)
-
-
-def simulate(dut: Any, testbench: Any) -> None:
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(testbench)
-    simulator.run()
 
 
 @settings(max_examples=20, deadline=None)

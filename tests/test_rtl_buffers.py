@@ -6,7 +6,6 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,15 +13,8 @@ from accel.commands import ACTIVATION_BANK
 from accel.design import Design, load
 from accel.memories import PARAMETER
 from accel.rtl.buffers import READERS, WRITERS, ActivationBanks, Buffer, Codebook
-from tests.benches.unit import from_lanes, read_all, to_lanes, write_all
+from tests.benches.simulator import from_lanes, read_all, simulate, to_lanes, write_all
 from tests.benches.unit_designs import ACTIVATION_WORDS, compute_design
-
-
-def simulate(dut: Any, testbench: Any) -> None:
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(testbench)
-    simulator.run()
 
 
 @settings(max_examples=10, deadline=None)

@@ -19,18 +19,8 @@ from accel.latency import MIN_TILE_CYCLES
 from accel.rtl.buffers import ActivationBanks
 from accel.rtl.systolic.unit import ComputeUnit
 from accel.timing.compute import ComputeTiming
-from tests.benches.unit import (
-    Bench,
-    Log,
-    Offer,
-    draw_offers,
-    from_lanes,
-    read_all,
-    run_commands,
-    simulate,
-    to_lanes,
-    write_all,
-)
+from tests.benches.simulator import from_lanes, read_all, simulate, to_lanes, write_all
+from tests.benches.unit import Counted, Log, Offer, draw_offers, run_commands
 from tests.benches.unit_designs import (
     ACCUMULATOR_WORDS,
     ACTIVATION_WORDS,
@@ -169,7 +159,7 @@ def _too_early(before: Compute, after: Compute) -> bool:
 def run(design: Design, contents: Contents, offers: Sequence[Offer]) -> tuple[Log, np.ndarray]:
     """Load the memories, run the commands, read the accumulators."""
     unit, banks = ComputeUnit(design), ActivationBanks(design)
-    bench = Bench(unit, {"banks": banks}, [(unit.r_act, banks.r_feed)])
+    bench = Counted(unit, {"banks": banks}, [(unit.r_act, banks.r_feed)])
     result: dict[str, Any] = {}
 
     async def testbench(ctx: Any) -> None:
@@ -277,7 +267,7 @@ def test_halt_starts_nothing_and_writes_nothing() -> None:
     design = compute_design(3, 2)
     contents = draw_contents(Random(4), design)
     unit, banks = ComputeUnit(design), ActivationBanks(design)
-    bench = Bench(unit, {"banks": banks}, [(unit.r_act, banks.r_feed)])
+    bench = Counted(unit, {"banks": banks}, [(unit.r_act, banks.r_feed)])
     offers = [Offer(ConfigCompute(in_w=9), -1), Offer(Compute(out_w=8), 0), Offer(Compute(out_w=8), 30)]
 
     async def testbench(ctx: Any) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from accel.commands import ErrorCode
 from accel.rtl.control import Control
-from tests.benches.axi import Bench
+from tests.benches.simulator import Bench
 
 
 @cache

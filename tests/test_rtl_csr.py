@@ -11,7 +11,7 @@ from accel.design import load
 from accel.events import Event
 from accel.registers import COUNTERS, OFFSETS, REGISTERS, VERSION, counter_offset
 from accel.rtl.csr import Csr
-from tests.benches.axi import Bench
+from tests.benches.simulator import Bench
 
 WIDTHS = {event: 1 + index % 5 for index, event in enumerate(Event)}
 NANO = load("nano")

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from amaranth.hdl import Module
 from amaranth.lib import wiring
-from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +16,7 @@ from accel.commands import ACTIVATION_BANK, Compute, ConfigCompute
 from accel.latency import FEED_CYCLES, MIN_TILE_CYCLES
 from accel.rtl.buffers import ActivationBanks
 from accel.rtl.systolic.feeder import Feeder
-from tests.benches.unit import from_lanes, to_lanes, write_all
+from tests.benches.simulator import from_lanes, simulate, to_lanes, write_all
 from tests.benches.unit_designs import ACTIVATION_WORDS, compute_design
 
 
@@ -128,9 +127,6 @@ def test_words_tags_and_reads(rng: Random) -> None:
             cycle += 1
         assert reads == sum(e["inside"] for e in expected)
 
-    simulator = Simulator(Fed(feeder, banks))
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(testbench)
-    simulator.run()
+    simulate(Fed(feeder, banks), testbench)
     assert found == [{k: v for k, v in e.items() if k != "inside"} for e in expected]
     assert all(b - a >= MIN_TILE_CYCLES for a, b in pairwise(starts))

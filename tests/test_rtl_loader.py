@@ -17,8 +17,10 @@ from accel.events import Event
 from accel.layout import stride_bytes, target_depth, word_bytes
 from accel.rtl.loader import Loader
 from accel.timing.load import LoadTiming
-from tests.benches.axi import BASE, Bench, ReadMemory
+from tests.benches import bus_unit
+from tests.benches.axi import BASE, ReadMemory
 from tests.benches.draw import with_memory
+from tests.benches.simulator import Bench
 
 DRAM_BYTES = 24576
 # rows, cols, lanes, AXI bits, beats of a burst, bursts in flight
@@ -125,51 +127,21 @@ def twin(design: Design, dram: np.ndarray, load: Load) -> list[tuple]:
     return out
 
 
-class Run:
-    """What the hardware did with a list of commands pushed in given cycles; waits hold from `ready` on."""
+class Run(bus_unit.Run):
+    """With the words that were written, and their cycles."""
+
+    waits = "compute"
 
     def __init__(self, shape: tuple[int, ...], commands, pushed, ready, memory: ReadMemory, size: int = DRAM_BYTES):
         self.design = design_of(shape)
-        self.bench = bench_of(shape)
-        self.commands, self.pushed, self.ready, self.memory, self.size = commands, pushed, ready, memory, size
-        self.pops: list[int] = []
-        self.dones: list[int] = []
         self.writes: list[tuple] = []
         self.write_cycles: list[int] = []
-        self.error = 0
-        self.bench.run(self.body)
+        super().__init__(bench_of(shape), commands, pushed, ready, memory, size)
 
-    async def body(self, ctx) -> None:
-        unit, axi = self.bench.unit, self.bench.unit.axi
-        ctx.set(unit.dram_base, self.memory.channel.base)
-        ctx.set(unit.dram_size, self.size)
-        ports = [unit.w_act, unit.w_weight, unit.w_param, unit.w_codebook]
-        outputs = [unit.i.ready, unit.done, unit.idle, unit.error, unit.program_write, *self.memory.watched(axi)]
-        outputs += [port.en for port in ports]
-        halted = False
-        for cycle in range(40000):
-            current = len(self.pops)
-            valid = current < len(self.commands) and cycle > self.pushed[current]
-            ctx.set(unit.i.valid, valid)
-            ctx.set(unit.i.payload, int.from_bytes(self.commands[current].encode(), "little") if valid else 0)
-            ctx.set(unit.completed_compute, current < len(self.ready) and cycle >= self.ready[current])
-            ctx.set(unit.halt, halted)
-            self.memory.drive(ctx, axi, cycle)
-            ready, done, idle, error, program, *seen = (ctx.get(value) for value in outputs)
-            self.memory.observe(tuple(seen[:6]), cycle)
-            self._writes(ctx, cycle, seen[6:], program)
-            await ctx.tick()
-            if valid and ready:
-                self.pops.append(cycle)
-            if done:
-                self.dones.append(cycle)
-            if error and not self.error:
-                self.error = error
-            if idle and (halted or len(self.dones) == len(self.commands)):
-                assert self.memory.in_flight == 0
-                return
-            halted = halted or bool(error)
-        raise AssertionError("the loader hangs")
+    def observe(self, ctx, cycle: int) -> None:
+        unit = self.bench.unit
+        ports = (unit.w_act, unit.w_weight, unit.w_param, unit.w_codebook)
+        self._writes(ctx, cycle, [ctx.get(port.en) for port in ports], ctx.get(unit.program_write))
 
     def _writes(self, ctx, cycle: int, enables, program: int) -> None:
         unit, design = self.bench.unit, self.design

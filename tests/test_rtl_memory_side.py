@@ -26,8 +26,9 @@ from accel.rtl.loader import Loader
 from accel.rtl.sequencer import Sequencer
 from accel.rtl.storer import Storer
 from accel.timing.recurrence import time_commands
-from tests.benches.axi import BASE, Bench, ReadMemory, WriteMemory
+from tests.benches.axi import BASE, ReadMemory, WriteMemory
 from tests.benches.draw import with_memory
+from tests.benches.simulator import Bench
 
 DRAM_BYTES = 8192
 BITS = [32, 64, 256, 512]

@@ -24,19 +24,8 @@ from accel.rtl.buffers import ActivationBanks, Buffer
 from accel.rtl.ports import read_port
 from accel.rtl.post import PostUnit
 from accel.timing.post import PostTiming
-from tests.benches.unit import (
-    Bench,
-    Log,
-    Offer,
-    draw_offers,
-    from_lanes,
-    read_all,
-    round_shift,
-    run_commands,
-    simulate,
-    to_lanes,
-    write_all,
-)
+from tests.benches.simulator import from_lanes, read_all, simulate, to_lanes, write_all
+from tests.benches.unit import Counted, Log, Offer, draw_offers, round_shift, run_commands
 from tests.benches.unit_designs import HALF, RECORDS, SUMS, post_design
 
 
@@ -192,7 +181,7 @@ def run(
         words[64 * bank : 64 * bank + SUMS] = [from_lanes(word, bits) for word in contents.sums[bank]]
     unit, banks, sums = PostUnit(design), ActivationBanks(design), Sums(design, words)
     records = Buffer(PARAMETER, design)
-    bench = Bench(
+    bench = Counted(
         unit,
         {"banks": banks, "sums": sums, "records": records},
         [(unit.r_act, banks.r_post), (unit.w_act, banks.w_post), (unit.r_acc, sums.r), (unit.r_param, records.r)],

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.rtl.fifo import CommandQueue
-from tests.benches.axi import Bench
+from tests.benches.simulator import Bench
 
 
 @cache

@@ -5,11 +5,11 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.rtl.requantise import Requantise
+from tests.benches.simulator import simulate
 from tests.benches.unit import round_shift
 
 LATENCY = 4
@@ -57,8 +57,5 @@ def test_values(rng: Random) -> None:
             await ctx.tick()
             got.append(ctx.get(dut.code))
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(testbench)
-    simulator.run()
+    simulate(dut, testbench)
     assert got[LATENCY - 1 :] == want

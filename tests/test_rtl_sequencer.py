@@ -31,8 +31,8 @@ from accel.latency import SEQUENCER_INTERVAL
 from accel.layout import beats
 from accel.rtl.sequencer import Sequencer
 from accel.units import UNIT_NAMES, UNIT_OF
-from tests.benches.axi import Bench
 from tests.benches.legal import BAD, CONFIGURATION, draw_legal
+from tests.benches.simulator import Bench
 from tests.benches.unit_designs import sequencer_design
 
 FIRST = 6  # commands of the first fetch in these tests

@@ -18,8 +18,10 @@ from accel.events import Event
 from accel.layout import beats, words_to_dram
 from accel.rtl.storer import Storer
 from accel.timing.store import StoreTiming
-from tests.benches.axi import BASE, Bench, WriteMemory
+from tests.benches import bus_unit
+from tests.benches.axi import BASE, WriteMemory
 from tests.benches.draw import with_memory
+from tests.benches.simulator import Bench
 
 DRAM_BYTES = 16384
 BANK_WORDS = 120
@@ -96,52 +98,26 @@ def twin(design: Design, banks: np.ndarray, commands: list[Store]) -> tuple[np.n
     return content, written
 
 
-class Run:
-    """What the hardware did with a list of commands pushed in given cycles; waits hold from `ready` on."""
+class Run(bus_unit.Run):
+    """With the activation banks that it reads."""
+
+    waits = "post"
 
     def __init__(self, shape: tuple[int, int, int], commands, pushed, ready, memory: WriteMemory, size: int) -> None:
         self.design = design_of(shape)
-        self.bench = bench_of(shape)
-        self.commands, self.pushed, self.ready, self.memory, self.size = commands, pushed, ready, memory, size
         self.banks = np.random.default_rng(5).integers(-128, 128, (2, BANK_WORDS, self.design.rows)).astype(np.int8)
-        self.pops: list[int] = []
-        self.dones: list[int] = []
-        self.error = self.reads = 0
-        self.bench.run(self.body)
+        self.reads = 0
+        super().__init__(bench_of(shape), commands, pushed, ready, memory, size)
 
-    async def body(self, ctx) -> None:
-        unit, axi = self.bench.unit, self.bench.unit.axi
-        ctx.set(unit.dram_base, self.memory.channel.base)
-        ctx.set(unit.dram_size, self.size)
-        outputs = [unit.i.ready, unit.done, unit.idle, unit.error, unit.r_act.en, unit.r_act.addr]
-        outputs += self.memory.watched(axi)
-        halted = False
-        for cycle in range(20000):
-            current = len(self.pops)
-            valid = current < len(self.commands) and cycle > self.pushed[current]
-            ctx.set(unit.i.valid, valid)
-            ctx.set(unit.i.payload, int.from_bytes(self.commands[current].encode(), "little") if valid else 0)
-            ctx.set(unit.completed_post, current < len(self.ready) and cycle >= self.ready[current])
-            ctx.set(unit.halt, halted)
-            self.memory.drive(ctx, axi, cycle)
-            ready, done, idle, error, read, addr, *seen = (ctx.get(value) for value in outputs)
-            self.memory.observe(tuple(seen), cycle)
-            await ctx.tick()
-            if read:
-                self.reads += 1
-                word = self.banks[addr >> 19, addr % (1 << 19) % BANK_WORDS].tobytes()
-                ctx.set(unit.r_act.data, int.from_bytes(word, "little"))
-            if valid and ready:
-                self.pops.append(cycle)
-            if done:
-                self.dones.append(cycle)
-            if error and not self.error:
-                self.error = error
-            if idle and (halted or len(self.dones) == len(self.commands)):
-                assert self.memory.in_flight == 0
-                return
-            halted = halted or bool(error)
-        raise AssertionError("the storer hangs")
+    def observe(self, ctx, cycle: int) -> None:
+        port = self.bench.unit.r_act
+        self.address = ctx.get(port.addr) if ctx.get(port.en) else None
+
+    def answer(self, ctx) -> None:
+        if self.address is not None:
+            self.reads += 1
+            word = self.banks[self.address >> 19, self.address % (1 << 19) % BANK_WORDS].tobytes()
+            ctx.set(self.bench.unit.r_act.data, int.from_bytes(word, "little"))
 
 
 def draw_run(rng: Random, shape: tuple[int, int, int], stalls: bool) -> tuple[Run, Design]:

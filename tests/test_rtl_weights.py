@@ -6,7 +6,6 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +13,7 @@ from accel.commands import Compute, ConfigCompute
 from accel.latency import FEED_CYCLES
 from accel.layout import pack_weight_columns
 from accel.rtl.systolic.weights import WeightIssue
-from tests.benches.unit import from_lanes, to_lanes, write_all
+from tests.benches.simulator import from_lanes, simulate, to_lanes, write_all
 from tests.benches.unit_designs import WEIGHT_WORDS, compute_design
 
 
@@ -77,10 +76,7 @@ def test_rows_come_out_as_packed(rng: Random) -> None:
             cycle += 1
         assert (reads, lookups) == (words, looked_up)
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(testbench)
-    simulator.run()
+    simulate(dut, testbench)
     assert len(issued) == len(starts) == tiles
     assert all(start >= cycle + design.rows for cycle, start in zip(issued, starts, strict=True))
     assert all(cycle >= start for cycle, start in zip(issued[1:], starts[:-1], strict=True))

@@ -1,4 +1,4 @@
-"""An AXI memory for block tests in Amaranth's simulator, and how a unit is driven through one list of commands.
+"""AXI memories for the tests of blocks in Amaranth's simulator.
 
 `ReadMemory` and `WriteMemory` are stepped once a cycle: `drive` gives the inputs of this cycle, `observe` takes what
 the unit did in it. Without stalls they are the memory of docs/architecture.md; with stalls every handshake waits at
@@ -11,7 +11,6 @@ from collections import deque
 from random import Random
 
 import numpy as np
-from amaranth.sim import Simulator
 
 BASE = 0x7654_3000  # DRAM_BASE in all tests that do not set `channel.base`
 
@@ -160,23 +159,3 @@ class WriteMemory:
                 self.answers.append(cycle + self.latency)
         if self.channel.check(aw_valid, self.aw_ready, tuple(payload)):
             self.open.append([*self.channel.bursts[-1]])
-
-
-class Bench:
-    """A unit in Amaranth's simulator, run again and again from reset: `run(body)` awaits `body(ctx)`."""
-
-    def __init__(self, unit) -> None:
-        self.unit = unit
-        self.simulator = Simulator(unit)
-        self.simulator.add_clock(1e-6)
-        self.body = None
-        self.simulator.add_testbench(self._bench)
-
-    async def _bench(self, ctx) -> None:
-        await self.body(ctx)
-
-    def run(self, body) -> None:
-        if self.body is not None:
-            self.simulator.reset()
-        self.body = body
-        self.simulator.run()

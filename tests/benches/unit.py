@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
-from amaranth.sim import Simulator
 
 from accel.commands import Command
 from accel.events import Event
@@ -35,7 +34,7 @@ class Log:
     events: dict[Event, int] = field(default_factory=dict)
 
 
-class Bench(wiring.Component):
+class Counted(wiring.Component):
     """The unit and its memories, with a counter for each event output of the unit."""
 
     def __init__(self, unit: Any, memories: dict[str, Any], connections: Sequence[tuple[Any, Any]]) -> None:
@@ -56,31 +55,8 @@ class Bench(wiring.Component):
         return m
 
 
-async def write_all(ctx: Any, port: Any, words: Sequence[int], start: int = 0) -> None:
-    """Write words to ascending addresses."""
-    ctx.set(port.en, 1)
-    ctx.set(port.mask, -1)
-    for k, word in enumerate(words):
-        ctx.set(port.addr, start + k)
-        ctx.set(port.data, int(word))
-        await ctx.tick()
-    ctx.set(port.en, 0)
-
-
-async def read_all(ctx: Any, port: Any, count: int, start: int = 0) -> list[int]:
-    """Read words from ascending addresses."""
-    words = []
-    ctx.set(port.en, 1)
-    for k in range(count):
-        ctx.set(port.addr, start + k)
-        await ctx.tick()
-        words.append(ctx.get(port.data))
-    ctx.set(port.en, 0)
-    return words
-
-
 async def run_commands(
-    ctx: Any, bench: Bench, offers: Sequence[Offer], halt_at: int | None = None, limit: int = 20000
+    ctx: Any, bench: Counted, offers: Sequence[Offer], halt_at: int | None = None, limit: int = 20000
 ) -> Log:
     """Offer the commands as a queue would, for as long as not all of them are done; checks `idle` on the way.
 
@@ -126,25 +102,6 @@ async def run_commands(
             await ctx.tick().until(unit.idle)
     log.events = {event: ctx.get(counter) for event, counter in bench.counters.items()}
     return log
-
-
-def simulate(bench: Bench, testbench: Callable[[Any], Any]) -> None:
-    """Run an asynchronous test bench to its end."""
-    simulator = Simulator(bench)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(testbench)
-    simulator.run()
-
-
-def to_lanes(word: int, lanes: int, bits: int = 8) -> list[int]:
-    """The signed lanes of a word."""
-    raw = [word >> bits * k & (1 << bits) - 1 for k in range(lanes)]
-    return [value - (value >> bits - 1 << bits) for value in raw]
-
-
-def from_lanes(values: Sequence[int], bits: int = 8) -> int:
-    """A word from its lanes."""
-    return sum((int(value) & (1 << bits) - 1) << bits * k for k, value in enumerate(values))
 
 
 def draw_offers(rng: Random, commands: Sequence[Any]) -> list[Offer]:
