@@ -183,6 +183,15 @@ def build(name: str, input: str, input_shape: Shape, layers: tuple[Layer, ...], 
     return Network(name, input, output, tuple(layers), shapes)
 
 
+def readers(network: Network) -> dict[str, list[Layer]]:
+    """The layers that read each tensor; one that reads it twice stands there twice."""
+    found: dict[str, list[Layer]] = {tensor: [] for tensor in network.shapes}
+    for layer in network.layers:
+        for tensor in layer.inputs:
+            found[tensor].append(layer)
+    return found
+
+
 def output_shape(layer: Layer, inputs: list[Shape]) -> Shape:
     """The shape that `layer` makes of inputs of these shapes.
 

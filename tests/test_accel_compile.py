@@ -389,7 +389,6 @@ def test_a_network_that_cannot_fit_is_refused_in_one_line() -> None:
     [
         ({"window": Window((1, 1), (16, 1))}, "stride must be at most 15, not 16"),
         ({"window": Window((1, 1), dilation=(64, 1))}, "dilation must be at most 63, not 64"),
-        ({"residual": Residual("x", 1, 0, 0)}, "residual 'x' must have the shape of the output"),
     ],
 )
 def test_what_no_command_can_express(change: dict[str, object], message: str) -> None:

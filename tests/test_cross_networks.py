@@ -10,10 +10,10 @@ import pytest
 from accel.compile import compile_network
 from accel.design import load
 from accel.models import zoo
+from accel.models.compress.share import share
 from accel.models.exchange import onnx_read
 from accel.models.integers.network import IntegerNetwork
-from accel.models.integers.quantise import quantise
-from accel.models.integers.share import share
+from accel.models.quantisation.quantise import quantise
 from accel.models.reference.int8 import quantise_input, run
 from accel.sim.execute import execute
 from tests.benches.cross import Trial, check

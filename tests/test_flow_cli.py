@@ -19,9 +19,10 @@ from accel.flow import report
 from accel.flow.cli import run as accel
 from accel.flow.techniques import techniques_for
 from accel.models import zoo
+from accel.models.compress.share import share
 from accel.models.exchange import onnx_read
-from accel.models.integers.quantise import quantise
-from accel.models.integers.share import quantise_compressed, share
+from accel.models.quantisation.quantise import quantise
+from accel.models.quantisation.shared import quantise_compressed
 from accel.models.reference import int8
 from accel.sim import cost
 from accel.sim.result import simulate

@@ -14,11 +14,11 @@ from accel.flow.compare import Comparison, Row, compare, steps
 from accel.flow.data import Data
 from accel.flow.techniques import TECHNIQUES, find
 from accel.models import zoo
+from accel.models.compress.share import share
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_read
 from accel.models.integers.network import IntegerNetwork
-from accel.models.integers.quantise import quantise
-from accel.models.integers.share import share
+from accel.models.quantisation.quantise import quantise
 from accel.models.reference import float32, int8
 from accel.sim import cost
 from accel.sim.result import simulate

@@ -18,7 +18,7 @@ from accel.models import zoo
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_read
 from accel.models.graph import Network
-from accel.models.integers.quantise import quantise
+from accel.models.quantisation.quantise import quantise
 from accel.models.reference import int8
 from tests.benches.flow_networks import CLASSES, SHAPE, classes_of, inputs, save, weights, write_model, write_network
 

@@ -21,8 +21,8 @@ from accel.design import load, parse
 from accel.events import Event
 from accel.flow.cli import run as accel
 from accel.models import zoo
-from accel.models.integers.quantise import quantise
-from accel.models.integers.share import share
+from accel.models.compress.share import share
+from accel.models.quantisation.quantise import quantise
 from accel.models.reference import int8
 from accel.registers import COUNTERS, REGISTERS
 from accel.sim.execute import execute

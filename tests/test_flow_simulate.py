@@ -14,9 +14,9 @@ from accel.events import Event
 from accel.flow import simulate
 from accel.flow.cli import run as accel
 from accel.models import zoo
+from accel.models.compress.share import share
 from accel.models.integers.network import IntegerNetwork
-from accel.models.integers.quantise import quantise
-from accel.models.integers.share import share
+from accel.models.quantisation.quantise import quantise
 from accel.sim import cost
 from accel.sim.result import simulate as time_program
 from tests.benches.flow_networks import write_network

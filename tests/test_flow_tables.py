@@ -17,7 +17,7 @@ from accel.flow import html, tables
 from accel.flow.simulate import STALLS, Simulation, run
 from accel.flow.tables import Column, figure
 from accel.models.exchange import onnx_read
-from accel.models.integers.quantise import quantise
+from accel.models.quantisation.quantise import quantise
 from tests.benches.flow_networks import comparison, inputs, write_network
 
 NASTY = ("block[/conv]:smile:", "a[bold]b")

@@ -12,13 +12,13 @@ from rich.console import Console
 from accel.flow import progress, techniques
 from accel.flow.techniques import TECHNIQUES, find, given, techniques_for
 from accel.models import zoo
+from accel.models.compress.share import share
 from accel.models.encode.stored import FORMATS
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_read
 from accel.models.graph import Network
 from accel.models.integers.network import IntegerNetwork, MatrixLayer
-from accel.models.integers.quantise import quantise
-from accel.models.integers.share import share
+from accel.models.quantisation.quantise import quantise
 from tests.benches.flow_networks import calibration, inputs, write_network
 
 BITS = {"dense": 0, "shared-8": 8, "shared-6": 6, "shared-4": 4, "shared-3": 3, "shared-2": 2}

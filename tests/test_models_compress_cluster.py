@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from accel.models.compress.cluster import STARTS, Start, initial, lloyd, nearest, share_weights
 from accel.models.compress.prune import matrix_layers, to_density
 from accel.models.errors import InputError
-from accel.models.training.train import lenet_300_100
+from accel.models.zoo.architectures import lenet_300_100
 
 values = st.lists(st.integers(-50, 50), min_size=1, max_size=14)
 

@@ -8,16 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accel.models.codebook import codebook_of
+from accel.models.compress.cluster import cluster
 from accel.models.encode import huffman
 from accel.models.encode.accounting import account, layer_parts
 from accel.models.encode.bitstream import DamagedStream, Stream, pack_lanes
 from accel.models.encode.bookkeeping import LayerWidths, layer_bits
 from accel.models.encode.encoded import decode, encode
 from accel.models.encode.encoded_file import from_bytes, header_bytes, load, save, to_bytes
-from accel.models.encode.encoded_layer import FORMATS, codebook_of, decode_layer, encode_layer
+from accel.models.encode.encoded_layer import FORMATS, decode_layer, encode_layer
 from accel.models.errors import InputError
 from accel.models.graph import Conv, Linear, build
-from accel.models.integers.share import cluster
 from accel.models.zoo import load as load_network
 from tests.benches.model_networks import draw_network
 
@@ -363,7 +364,7 @@ def test_lenet_at_the_densities_of_the_paper():
     for layer in network.layers:
         if isinstance(layer, Linear):
             kept = np.abs(layer.weights) >= np.quantile(np.abs(layer.weights), 1 - (density := next(densities)))
-            centroids, indices = cluster(layer.weights[kept], 6)
+            centroids, indices = cluster(layer.weights[kept], 64)
             shared = centroids.astype(np.float32)
             # 63 values and the zero have 6 bits; the rarest of 64 centroids goes to its neighbour.
             counts = np.bincount(indices, minlength=64)

@@ -22,7 +22,7 @@ from accel.models.exchange import onnx_write
 from accel.models.graph import Activation, Network, build
 from accel.models.reference import float32
 from accel.models.training.images import ImageSet
-from accel.models.training.train import lenet5, lenet_300_100
+from accel.models.zoo.architectures import lenet5, lenet_300_100
 from tests.benches.model_networks import onnxruntime_output
 
 RECIPE = """

@@ -9,6 +9,7 @@ import pytest
 
 from accel.models.compress.cluster import share_weights
 from accel.models.compress.prune import matrix_layers, to_density
+from accel.models.compress.share import share
 from accel.models.encode.encoded import decode, encode
 from accel.models.encode.encoded_file import frame_bytes, from_bytes, to_bytes
 from accel.models.encode.encoded_layer import encode_layer
@@ -16,9 +17,9 @@ from accel.models.encode.stored import FORMATS, RECORD_BYTES, encoded, layer_byt
 from accel.models.errors import InputError
 from accel.models.graph import Linear
 from accel.models.integers.network import MatrixLayer
-from accel.models.integers.quantise import quantise
-from accel.models.integers.share import quantise_compressed, share
-from accel.models.training.train import lenet_300_100
+from accel.models.quantisation.quantise import quantise
+from accel.models.quantisation.shared import quantise_compressed
+from accel.models.zoo.architectures import lenet_300_100
 
 CHANNELS = 410
 WEIGHTS = 266_200

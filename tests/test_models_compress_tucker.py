@@ -12,7 +12,7 @@ from accel.models.compress.tucker import Options, decompose, factorise
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_read, onnx_write
 from accel.models.graph import Activation, Add, Conv, Linear, Reshape, build
-from accel.models.integers.quantise import quantise
+from accel.models.quantisation.quantise import quantise
 from accel.models.reference import float32
 from accel.models.reference.int8 import quantise_input
 from accel.models.reference.int8 import run as run_integer

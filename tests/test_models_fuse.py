@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from accel.models.graph import Activation, Add, Linear, build
-from accel.models.integers.fuse import Chain, chain_of, readers
+from accel.models.graph import Activation, Add, Linear, build, readers
+from accel.models.quantisation.fuse import Chain, chain_of
 
 
 def linear(name, source):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from accel.models.errors import InputError
 from accel.models.graph import Activation, Add, Conv, GlobalPool, Linear, Pool, Reshape, Softmax, build
 from accel.models.integers.network import HostLayer, MatrixLayer, VectorLayer
-from accel.models.integers.quantise import quantise
+from accel.models.quantisation.quantise import quantise
 from accel.models.reference import float32
 from accel.models.reference.int8 import dequantise_output, quantise_input, run
 from accel.models.window import Window

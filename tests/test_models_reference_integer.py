@@ -16,7 +16,7 @@ from accel.models.integers.network import (
     VectorLayer,
     Window,
 )
-from accel.models.integers.quantise import quantise
+from accel.models.quantisation.quantise import quantise
 from accel.models.reference.int8 import dequantise_output, quantise_input, run
 from tests.benches.model_networks import draw_inputs, draw_network
 
@@ -82,11 +82,12 @@ def test_equals_the_oracle_on_drawn_networks(rng):
         np.testing.assert_array_equal(ours[name][0], expected[name], err_msg=name)
 
 
-def one_layer(layer, shape, zero_point=0, residual=None):
+def one_layer(layer, shape, zero_point=0):
     """A network of one layer from "x" (and "x" as the residual) to "y"."""
     size = layer.window.output_size(*shape[1:])
     channels = len(layer.weights) if isinstance(layer, MatrixLayer) else shape[0]
-    tensors = {"x": TensorSpec("x", shape, 1.0, zero_point), "y": TensorSpec("y", (channels, *size), 0.5, 3)}
+    made = TensorSpec("y", (channels, *size), 0.5, layer.requantise.zero_point)
+    tensors = {"x": TensorSpec("x", shape, 1.0, zero_point), "y": made}
     return IntegerNetwork("n", "x", "y", tensors, (layer,))
 
 
@@ -101,7 +102,7 @@ def one_layer(layer, shape, zero_point=0, residual=None):
 def test_requantisation_at_the_limits(bias, multiplier, shift, r_multiplier, r_shift):
     to = Requantise(*(np.array([v], t) for v, t in ((bias, np.int32), (multiplier, np.uint16), (shift, np.uint8))), 5)
     layer = VectorLayer("v", "x", "y", "max", Window((1, 1)), to, Residual("x", r_multiplier, r_shift, -7))
-    network = one_layer(layer, (1, 16, 16))
+    network = one_layer(layer, (1, 16, 16), -7)
     codes = np.arange(-128, 128).astype(np.int8).reshape(1, 1, 16, 16)
     np.testing.assert_array_equal(run(network, codes)["y"][0], oracle(network, codes[0])["y"])
 

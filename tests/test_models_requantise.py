@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from accel.models.errors import InputError
 from accel.models.integers.network import TensorSpec
-from accel.models.integers.requantise import activation_spec, clip_codes, multiplier_and_shift
+from accel.models.quantisation.requantise import activation_spec, clip_codes, multiplier_and_shift
 
 
 @given(st.floats(2.0**-31, 65535))

@@ -3,14 +3,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel.models.compress.cluster import share_weights
+from accel.models.compress.cluster import cluster, share_weights
 from accel.models.compress.prune import matrix_layers, to_density
+from accel.models.compress.share import share
 from accel.models.errors import InputError
 from accel.models.graph import Linear, build
-from accel.models.integers.quantise import quantise
-from accel.models.integers.share import cluster, quantise_compressed, share
+from accel.models.quantisation.quantise import quantise
+from accel.models.quantisation.shared import quantise_compressed
 from accel.models.reference.int8 import quantise_input, run
-from accel.models.training.train import lenet_300_100
+from accel.models.zoo.architectures import lenet_300_100
 
 
 def lloyd(weights, count):
@@ -31,7 +32,7 @@ def lloyd(weights, count):
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 200))
 def test_equals_the_textbook(seed, bits, count):
     weights = np.random.default_rng(seed).standard_normal(count).astype(np.float32)
-    centroids, indices = cluster(weights, bits)
+    centroids, indices = cluster(weights, 2**bits)
     expected, expected_indices = lloyd(weights.astype(np.float64), 2**bits)
     np.testing.assert_allclose(centroids, expected, atol=1e-9)
     # Centroids may coincide (a single weight): compare what the indices stand for.
@@ -64,12 +65,12 @@ def test_codebook_and_weights(bits):
 @pytest.mark.parametrize("bits", [0, 9, -1])
 def test_bits_out_of_range(bits):
     network = build("n", "x", (1,), (Linear("l", ("x",), "y", np.ones((1, 1), np.float32), np.ones(1, np.float32)),))
-    with pytest.raises(InputError, match=rf"bits of weight sharing must be 1\.\.8, not {bits}"):
+    with pytest.raises(InputError, match=rf"bits of weight sharing of l must be 1\.\.8, not {bits}"):
         share(network, np.ones((1, 1)), bits)
 
 
 def test_equal_weights():
-    centroids, indices = cluster(np.full((2, 3), 0.5, np.float32), 4)
+    centroids, indices = cluster(np.full((2, 3), 0.5, np.float32), 16)
     assert (centroids[indices] == 0.5).all()
 
 

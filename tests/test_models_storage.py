@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accel.models.compress.share import share
 from accel.models.errors import InputError
 from accel.models.exchange.storage import load, save
-from accel.models.integers.quantise import quantise
-from accel.models.integers.share import share
+from accel.models.quantisation.quantise import quantise
 from accel.models.zoo import integer_network
 from tests.benches.model_networks import draw_inputs, draw_network
 

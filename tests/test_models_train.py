@@ -9,7 +9,8 @@ from accel.models.reference import float32
 from accel.models.training.fit import Epoch
 from accel.models.training.idx import write_idx
 from accel.models.training.images import count, draw, read_images, view
-from accel.models.training.train import lenet5, lenet_300_100, train
+from accel.models.zoo.architectures import lenet5, lenet_300_100
+from accel.models.zoo.train import train
 
 
 @pytest.fixture

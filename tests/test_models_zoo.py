@@ -5,10 +5,10 @@ import onnx
 import pytest
 
 from accel.models import zoo
+from accel.models.compress.share import share
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_read
-from accel.models.integers.quantise import quantise
-from accel.models.integers.share import share
+from accel.models.quantisation.quantise import quantise
 from accel.models.reference import float32
 from accel.models.reference.int8 import quantise_input, run
 from tests.benches.model_networks import onnxruntime_output

@@ -3,10 +3,10 @@ import onnx
 import pytest
 
 from accel.models import zoo
-from accel.models.compress.channels import macs
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_write
 from accel.models.graph import Activation, Conv, Linear
+from accel.models.macs import macs
 from accel.models.reference import float32
 from tests.benches.model_networks import onnxruntime_output
 

@@ -9,12 +9,12 @@ import pytest
 
 from accel.models import zoo
 from accel.models.compress import recipe
-from accel.models.compress.channels import macs
 from accel.models.compress.prune import matrix_layers, report
 from accel.models.compress.steps import Huffman, Prune, Share
 from accel.models.exchange import onnx_write
 from accel.models.graph import Network
-from accel.models.integers.share import quantise_compressed
+from accel.models.macs import macs
+from accel.models.quantisation.shared import quantise_compressed
 from accel.models.reference import float32
 from accel.models.reference.int8 import quantise_input, run
 from tests.benches.model_networks import onnxruntime_output

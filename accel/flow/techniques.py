@@ -12,19 +12,20 @@ from typing import Any
 from numpy.typing import NDArray
 
 from accel.models import zoo
+from accel.models.compress.share import share
 from accel.models.encode.stored import FORMATS
 from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.integers.network import IntegerNetwork
-from accel.models.integers.quantise import quantise
-from accel.models.integers.share import quantise_compressed, share
+from accel.models.quantisation.quantise import quantise
+from accel.models.quantisation.shared import quantise_compressed
 
 Calibration = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Technique:
-    """`apply(network, calibration)` gives the integer network; `calibration` is as in `accel.models.integers.quantise`.
+    """`apply(network, calibration)` gives the integer network; `calibration` is as `quantise` takes it.
 
     `formats` are those in which the technique's own encoder may write a layer, see `accel.models.encode.stored`; the
     hardware runs the nearest that it decodes, and a comparison shows both.

@@ -1,4 +1,4 @@
-"""`accel train`: `accel.models.training.train` with a line for each epoch."""
+"""`accel train`: `accel.models.zoo.train` with a line for each epoch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rich.console import Console
 
 from accel.flow.report import made
 from accel.models.training.fit import Epoch
-from accel.models.training.train import train
+from accel.models.zoo.train import train
 
 
 def run(where: Console, name: str, data: Path, out: Path, epochs: int, seed: int, validation: bool) -> None:

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.models.errors import InputError
-from accel.models.graph import Activation, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, Shape, build
-from accel.models.integers.fuse import readers
+from accel.models.graph import Activation, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, build, readers
 
 Kept = NDArray[np.int64]
 
@@ -80,14 +79,3 @@ def _follow(network: Network, layers: dict[str, Layer], tensor: str, kept: Kept,
 
 def _refuse(network: Network, name: str, reader: str) -> None:
     raise InputError(f"{network.name}: channels of layer {name!r} cannot be dropped, because {reader!r} reads them")
-
-
-def macs(network: Network) -> dict[str, int]:
-    """Multiply-accumulates of each layer with weights for one input."""
-    found = {}
-    for layer in network.layers:
-        if isinstance(layer, Conv | Linear):
-            shape: Shape = network.shapes[layer.output]
-            positions = prod(shape[1:]) if isinstance(layer, Conv) else prod(shape[:-1])
-            found[layer.name] = positions * layer.weights.size
-    return found

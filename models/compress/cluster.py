@@ -59,8 +59,17 @@ def nearest(weights: NDArray[np.float32], centroids: Double) -> NDArray[np.uint8
     return np.searchsorted((centroids[1:] + centroids[:-1]) / 2, weights.astype(np.float64)).astype(np.uint8)
 
 
-def share_weights(network: Network, bits: Mapping[str, int], start: Start = "linear", seed: int = 0) -> Network:
-    """Give the layers named at most 2**bits different weights each.
+def cluster(
+    weights: NDArray[np.float32], count: int, start: Start = "linear", seed: int = 0
+) -> tuple[Double, NDArray[np.uint8]]:
+    """`count` (at most 256) ascending centroids and, for each weight, the index of the nearest, as `weights` lie."""
+    ascending = np.sort(weights, axis=None).astype(np.float64)
+    centroids = lloyd(ascending, initial(ascending, count, start, seed))
+    return centroids, nearest(weights, centroids)
+
+
+def share_weights(network: Network, bits: int | Mapping[str, int], start: Start = "linear", seed: int = 0) -> Network:
+    """Give all layers, or those named, at most 2**bits different weights each.
 
     In a layer that holds zeros these stay out of the clusters: 2**bits - 1 centroids for the other weights, and 0.
     Raises InputError for a layer that does not exist, bits outside 1..8, and an unknown `start`.
@@ -68,20 +77,20 @@ def share_weights(network: Network, bits: Mapping[str, int], start: Start = "lin
     if start not in STARTS:
         raise InputError(f"start of weight sharing must be one of {', '.join(STARTS)}, not {start!r}")
     names = [layer.name for layer in matrix_layers(network)]
+    bits = bits if isinstance(bits, Mapping) else dict.fromkeys(names, bits)
     for name, value in bits.items():
         if name not in names:
             raise InputError(f"{network.name}: bits must name one of {', '.join(names)}, not {name!r}")
         if value not in range(1, 9):
             raise InputError(f"{network.name}: bits of weight sharing of {name} must be 1..8, not {value}")
-    changed = {}
+    changed: dict[str, NDArray[np.float32]] = {}
     for layer in matrix_layers(network):
         if layer.name not in bits:
             continue
         used = layer.weights != 0
-        pruned = not used.all()
-        ascending = np.sort(layer.weights[used]).astype(np.float64)
-        if len(ascending):
-            centroids = lloyd(ascending, initial(ascending, 2 ** bits[layer.name] - pruned, start, seed))
-            shared = centroids.astype(np.float32)[nearest(layer.weights, centroids)]
-            changed[layer.name] = np.where(used, shared, np.float32(0))
+        if used.any():
+            pruned = not used.all()
+            centroids, indices = cluster(layer.weights[used], 2 ** bits[layer.name] - pruned, start, seed)
+            changed[layer.name] = np.zeros_like(layer.weights)
+            changed[layer.name][used] = centroids.astype(np.float32)[indices]
     return with_weights(network, changed)

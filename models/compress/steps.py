@@ -13,13 +13,14 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from accel.models.compress import cluster, prune, tucker
-from accel.models.compress.channels import drop_channels, macs
+from accel.models.compress.channels import drop_channels
 from accel.models.compress.prune import matrix_layers
 from accel.models.compress.training_step import Checked, Context, Report, TrainingStep
 from accel.models.encode.accounting import account
 from accel.models.encode.encoded import EncodedNetwork, encode
 from accel.models.errors import InputError
 from accel.models.graph import Network
+from accel.models.macs import macs
 from accel.models.reference import float32
 
 T = TypeVar("T")

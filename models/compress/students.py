@@ -7,21 +7,19 @@
                     et al., arXiv 1603.05691, section 2; their widths were found by search, here they follow from
                     the budget)
 
-Weights are drawn from a generator: variance 2 / fan-in in front of a ReLU (He et al., arXiv 1502.01852, equation 10),
-else 1 / fan-in; biases are zeros.
+Weights are drawn from a generator, as `accel.models.build` does.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from accel.models.build import Chain
 from accel.models.errors import InputError
-from accel.models.graph import Activation, Conv, Layer, Linear, Network, Pool, Reshape, Shape, build
+from accel.models.graph import Network, Shape
 from accel.models.window import Window
 
 GREY: Shape = (1, 28, 28)
@@ -33,28 +31,23 @@ TOLERANCE = 0.02  # of a budget
 MOST_PARAMETERS = 2**26  # of a student by name, so that no typing error fills the memory
 
 
-def initial(random: np.random.Generator, *shape: int, relu: bool) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Weights of `shape` (outputs, inputs, ...) and a bias of zeros (outputs,), float32; `relu`: a ReLU follows."""
-    weights = random.standard_normal(shape) * math.sqrt((2 if relu else 1) / math.prod(shape[1:]))
-    return weights.astype(np.float32), np.zeros(shape[0], np.float32)
-
-
 def mlp(
     sizes: tuple[int, ...], random: np.random.Generator, name: str = "", image: Shape = GREY, gain: float = 1.0
 ) -> Network:
     """Fully connected network: `sizes` from inputs to classes, a ReLU after each layer but the last.
 
-    The standard deviation of the first weights is `gain` times that of `initial`.
+    The standard deviation of the first weights is `gain` times what it is elsewhere.
 
     Raises InputError unless there are two sizes or more, all positive, the first that of `image` (channels, height,
     width).
     """
     if len(sizes) < 2 or min(sizes) < 1 or sizes[0] != math.prod(image):
         raise InputError(f"sizes must be positive, from {math.prod(image)} inputs to classes, not {sizes}")
-    layers: list[Layer] = [Reshape("flatten", ("image",), "flatten", (sizes[0],))]
-    for i in range(1, len(sizes)):
-        _linear(layers, random, f"ip{i}", sizes[i], sizes[i - 1], relu=i < len(sizes) - 1, gain=gain)
-    return build(name or "mlp-" + "-".join(map(str, sizes)), "image", image, tuple(layers))
+    chain = Chain(random, image)
+    chain.flatten()
+    for i, size in enumerate(sizes[1:], 1):
+        chain.linear(f"ip{i}", size, relu=f"ip{i}_relu" if i < len(sizes) - 1 else "", gain=gain)
+    return chain.network(name or "mlp-" + "-".join(map(str, sizes)))
 
 
 def shallow(
@@ -67,14 +60,14 @@ def shallow(
     """
     if hidden < 1 or bottleneck < 0:
         raise InputError(f"hidden must be at least 1 and bottleneck at least 0, not {hidden} and {bottleneck}")
-    pixels = math.prod(image)
-    layers: list[Layer] = [Reshape("flatten", ("image",), "flatten", (pixels,))]
+    chain = Chain(random, image)
+    chain.flatten()
     if bottleneck:
-        _linear(layers, random, "bottleneck", bottleneck, pixels, relu=False)
-    _linear(layers, random, "hidden", hidden, bottleneck or pixels, relu=True)
-    _linear(layers, random, "logits", classes, hidden, relu=False)
+        chain.linear("bottleneck", bottleneck)
+    chain.linear("hidden", hidden, relu="hidden_relu")
+    chain.linear("logits", classes)
     described = f"shallow-{bottleneck}-{hidden}" if bottleneck else f"shallow-{hidden}"
-    return build(name or described, "image", image, tuple(layers))
+    return chain.network(name or described)
 
 
 def convolutional(
@@ -86,24 +79,17 @@ def convolutional(
     pooling of 2 x 2 stands where `POOLED` says. Raises InputError for another count and for a small budget.
     """
     channels, bottleneck, hidden = widths(convolutions, budget, image, classes)
-    layers: list[Layer] = []
-    tensor, (depth, height, width) = "image", image
+    chain = Chain(random, image)
     for i, outputs in enumerate(channels, 1):
         kernel = _kernel(i)
-        window = Window((kernel, kernel), pads=(kernel // 2,) * 4)
-        drawn = initial(random, outputs, depth, kernel, kernel, relu=True)
-        layers.append(Conv(f"conv{i}", (tensor,), f"conv{i}", *drawn, window))
-        layers.append(Activation(f"relu{i}", (f"conv{i}",), f"relu{i}"))
-        tensor, depth = f"relu{i}", outputs
+        chain.conv(f"conv{i}", outputs, Window((kernel, kernel), pads=(kernel // 2,) * 4), relu=f"relu{i}")
         if i in POOLED[convolutions]:
-            layers.append(Pool(f"pool{i}", (tensor,), f"pool{i}", "max", Window((2, 2), (2, 2))))
-            tensor, height, width = f"pool{i}", height // 2, width // 2
-    features = depth * height * width
-    layers.append(Reshape("flatten", (tensor,), "flatten", (features,)))
-    _linear(layers, random, "bottleneck", bottleneck, features, relu=False)
-    _linear(layers, random, "hidden", hidden, bottleneck, relu=True)
-    _linear(layers, random, "logits", classes, hidden, relu=False)
-    return build(f"student-{convolutions}conv-{budget}", "image", image, tuple(layers))
+            chain.pool(f"pool{i}", Window((2, 2), (2, 2)))
+    chain.flatten()
+    chain.linear("bottleneck", bottleneck)
+    chain.linear("hidden", hidden, relu="hidden_relu")
+    chain.linear("logits", classes)
+    return chain.network(f"student-{convolutions}conv-{budget}")
 
 
 def named(name: str, random: np.random.Generator) -> Network | None:
@@ -174,19 +160,3 @@ def _fixed(
 def _kernel(i: int) -> int:
     """Height and width of the kernel of convolution `i`, from 1."""
     return 5 if i == 1 else 3
-
-
-def _linear(
-    layers: list[Layer],
-    random: np.random.Generator,
-    name: str,
-    outputs: int,
-    inputs: int,
-    relu: bool,
-    gain: float = 1.0,
-) -> None:
-    """Append a fully connected layer that reads the last one, and its ReLU."""
-    weights, bias = initial(random, outputs, inputs, relu=relu)
-    layers.append(Linear(name, (layers[-1].output,), name, weights * np.float32(gain), bias))
-    if relu:
-        layers.append(Activation(f"{name}_relu", (name,), f"{name}_relu"))

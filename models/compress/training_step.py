@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from accel.models.codebook import is_shared
 from accel.models.compress.prune import matrix_layers
-from accel.models.encode.encoded_layer import LARGEST_CODEBOOK, codebook_of
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_read, onnx_write
 from accel.models.files import PARTS
@@ -127,10 +127,7 @@ class TrainingStep(Checked):
 
 def form_of(network: Network) -> Keep:
     """What training must keep of a network that was pruned or shared: "values" if a layer is shared, else "zeros"."""
-    for layer in matrix_layers(network):
-        if layer.weights.size > LARGEST_CODEBOOK and len(codebook_of(layer.weights)):
-            return "values"
-    return "zeros"
+    return "values" if any(is_shared(layer.weights) for layer in matrix_layers(network)) else "zeros"
 
 
 def forget(state_folder: Path) -> None:

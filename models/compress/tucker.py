@@ -20,12 +20,12 @@ from typing import Literal
 import numpy as np
 
 from accel.models.compress import factors
-from accel.models.compress.channels import macs
 from accel.models.compress.evbmf import from_singular_values
 from accel.models.compress.factors import Factors, Spectrum
 from accel.models.compress.prune import matrix_layers
 from accel.models.errors import InputError
 from accel.models.graph import Conv, Layer, Linear, Network, build
+from accel.models.macs import layer_macs, macs, positions
 from accel.models.window import Window
 
 Method = Literal["none", "tucker-2", "tucker-1 input", "tucker-1 output", "svd"]
@@ -202,14 +202,13 @@ def _evbmf_rank(side: Spectrum, weakening: float) -> int:
 def _macs(network: Network, layer: Conv | Linear, sides: Sides) -> int:
     """MACs of the parts."""
     outputs, inputs = layer.weights.shape[:2]
-    shape = network.shapes[layer.output]
-    after = prod(shape[1:]) if isinstance(layer, Conv) else prod(shape[:-1])
+    after = positions(layer, network.shapes[layer.output])
     if _is_matrix(layer):
-        return after * (inputs + outputs) * max(rank or 0 for rank in sides)
-    before = prod(network.shapes[layer.inputs[0]][1:])
+        return layer_macs((inputs + outputs) * max(rank or 0 for rank in sides), after)
+    before = positions(layer, network.shapes[layer.inputs[0]])
     r3, r4 = sides
-    core = after * (r3 or inputs) * (r4 or outputs) * prod(layer.weights.shape[2:])
-    return core + (before * inputs * r3 if r3 else 0) + (after * outputs * r4 if r4 else 0)
+    core = (r3 or inputs) * (r4 or outputs) * prod(layer.weights.shape[2:])
+    return layer_macs(inputs * (r3 or 0), before) + layer_macs(core + outputs * (r4 or 0), after)
 
 
 def _factorise(

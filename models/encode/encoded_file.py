@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.models import graph
+from accel.models.codebook import LARGEST_CODEBOOK
 from accel.models.encode.bitstream import DamagedStream, Stream, lane_bytes
 from accel.models.encode.choose import FLOAT_BITS, INT8_BITS
 from accel.models.encode.encoded import EncodedNetwork, decode
-from accel.models.encode.encoded_layer import FORMATS, LARGEST_CODEBOOK, NO_CODE, NO_STREAM, NUMBERS, EncodedLayer
+from accel.models.encode.encoded_layer import FORMATS, NO_CODE, NO_STREAM, NUMBERS, EncodedLayer
 from accel.models.errors import InputError
 from accel.models.files import write_whole
 from accel.models.graph import Conv, Layer, Linear

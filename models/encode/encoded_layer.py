@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accel.models.codebook import LARGEST_CODEBOOK, codebook_of, indices_of
 from accel.models.encode import choose, huffman, relative
 from accel.models.encode.bitstream import DamagedStream, Stream, check_lengths, pack_lanes, split, unpack_lanes
 from accel.models.encode.choose import FLOAT_BITS, INT8_BITS
@@ -19,7 +20,6 @@ from accel.models.graph import Conv, Float, Linear
 
 FORMATS = ("dense", "shared", "sparse", "shared+huffman", "sparse+huffman")
 SMALLEST = "smallest"
-LARGEST_CODEBOOK = 256
 NUMBERS = {FLOAT_BITS: "<f4", INT8_BITS: "i1"}  # how weights and codebooks are stored, by their width
 NO_CODE = np.empty(0, np.uint8)
 NO_STREAM = Stream(b"", ())
@@ -131,25 +131,6 @@ def decode_layer(layer: EncodedLayer) -> Float:
     packed = Relative(shape, layer.index_bits, narrow, tuple(_decode_values(layer)))
     lengths = layer.run_lengths if layer.huffman else None
     return relative.decode(packed, layer.name, lengths).reshape(layer.shape)
-
-
-def codebook_of(weights: Float) -> Float:
-    """The distinct values (entries,), 0.0 first and the others ascending; empty if they are more than 256."""
-    flat = weights.reshape(-1)
-    # Most layers that are not shared show it at once; sorting them all is for the others.
-    if len(np.unique(flat[:: max(len(flat) // 4096, 1)])) > LARGEST_CODEBOOK:
-        return np.empty(0, np.float32)
-    found = np.unique(flat[flat != 0])
-    if np.count_nonzero(flat) < len(flat) or not len(flat):
-        found = np.concatenate([np.zeros(1, np.float32), found])
-    return found if len(found) <= LARGEST_CODEBOOK else np.empty(0, np.float32)
-
-
-def indices_of(values: Float, codebook: Float) -> NDArray[np.uint8]:
-    """The codebook entry that each of `values` is; they must all be in it."""
-    if not len(codebook) or codebook[0] != 0:
-        return np.searchsorted(codebook, values).astype(np.uint8)
-    return np.where(values == 0, 0, np.searchsorted(codebook[1:], values) + 1).astype(np.uint8)
 
 
 def _encode_full(fixed: EncodedLayer, matrix: Float, pes: int, limit_bits: int) -> EncodedLayer:

@@ -66,12 +66,12 @@ def load(path: str | Path) -> IntegerNetwork:
             arrays = {key: archive[key] for key in archive.files}
         document = json.loads(str(arrays["network"]))
         if document["format"] != FORMAT:
-            raise InputError(f"{path} must have format {FORMAT}, not {document['format']}")
+            raise InputError(f"must have format {FORMAT}, not {document['format']}")
         network = _decode(document["network"], arrays)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
-    except InputError:
-        raise
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     except (ValueError, KeyError, TypeError, IndexError, EOFError, zipfile.BadZipFile):
         network = None
     if not isinstance(network, IntegerNetwork):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from accel.models.compress.students import GREY, initial
+from accel.models.build import Chain
+from accel.models.compress.students import GREY
 from accel.models.experiments.runs import Runs, trained
-from accel.models.graph import Activation, Conv, Layer, Linear, Network, Pool, Reshape, build
+from accel.models.graph import Network
 from accel.models.training.fit import Schedule
 from accel.models.window import Window
 
@@ -28,25 +29,18 @@ SCHEDULE = Schedule(
 def vgg(blocks: tuple[int, ...], hidden: int, random: np.random.Generator) -> Network:
     """Blocks of two 3 x 3 convolutions of so many channels and a pooling, one hidden layer, ten classes.
 
-    Input (1, 28, 28); weights as He et al., arXiv 1502.01852, equation 10; no batch normalisation.
+    Input (1, 28, 28); no batch normalisation.
     """
-    layers: list[Layer] = []
-    tensor, (depth, height, width) = "image", GREY
+    chain = Chain(random, GREY)
     for i, channels in enumerate(blocks, 1):
         for j in (1, 2):
-            name = f"conv{i}_{j}"
-            drawn = initial(random, channels, depth, 3, 3, relu=True)
-            layers.append(Conv(name, (tensor,), name, *drawn, Window((3, 3), pads=(1, 1, 1, 1))))
-            layers.append(Activation(f"relu{i}_{j}", (name,), f"relu{i}_{j}"))
-            tensor, depth = f"relu{i}_{j}", channels
-        layers.append(Pool(f"pool{i}", (tensor,), f"pool{i}", "max", Window((2, 2), (2, 2))))
-        tensor, height, width = f"pool{i}", height // 2, width // 2
-    features = depth * height * width
-    layers.append(Reshape("flatten", (tensor,), "flatten", (features,)))
-    layers.append(Linear("ip1", ("flatten",), "ip1", *initial(random, hidden, features, relu=True)))
-    layers.append(Activation("ip1_relu", ("ip1",), "ip1_relu"))
-    layers.append(Linear("ip2", ("ip1_relu",), "logits", *initial(random, 10, hidden, relu=False)))
-    return build("vgg", "image", GREY, tuple(layers))
+            window = Window((3, 3), pads=(1, 1, 1, 1))
+            chain.conv(f"conv{i}_{j}", channels, window, relu=f"relu{i}_{j}")
+        chain.pool(f"pool{i}", Window((2, 2), (2, 2)))
+    chain.flatten()
+    chain.linear("ip1", hidden, relu="ip1_relu")
+    chain.linear("ip2", 10, tensor="logits")
+    return chain.network("vgg")
 
 
 def trained_vgg(runs: Runs) -> Network:

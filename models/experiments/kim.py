@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from accel.models.compress.channels import macs
 from accel.models.compress.tucker import Options, decompose
 from accel.models.experiments.fashion import trained_vgg
 from accel.models.experiments.runs import Progress, count_errors, open_runs, trained, write_table
 from accel.models.graph import Conv, Network
+from accel.models.macs import macs
 from accel.models.training.fit import Schedule
 from accel.models.training.images import read_images
 

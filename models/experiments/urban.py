@@ -14,10 +14,10 @@ from typing import Literal
 
 import numpy as np
 
-from accel.models.compress.channels import macs
 from accel.models.compress.students import MOST_CONVOLUTIONS, convolutional
 from accel.models.experiments.fashion import trained_vgg
 from accel.models.experiments.runs import Progress, count_errors, open_runs, trained, write_table
+from accel.models.macs import macs
 from accel.models.training.fit import Schedule, Target
 from accel.models.training.images import read_images
 

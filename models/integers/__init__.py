@@ -1,1 +1,1 @@
-"""From a float network to integers: fusing, quantising, and the network that the accelerator runs."""
+"""The network that the accelerator runs: its layers, its arithmetic, what must hold of it."""

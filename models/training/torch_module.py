@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from accel.models.encode.encoded_layer import codebook_of
+from accel.models.codebook import codebook_of
 from accel.models.errors import InputError
 from accel.models.graph import Activation, Add, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, Softmax, build
 

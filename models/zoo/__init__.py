@@ -21,7 +21,7 @@ from accel.models.errors import InputError
 from accel.models.exchange import onnx_read
 from accel.models.graph import Network
 from accel.models.integers.network import IntegerNetwork
-from accel.models.integers.quantise import quantise
+from accel.models.quantisation.quantise import quantise
 from accel.models.training.idx import read_idx
 from accel.models.zoo.architectures import ARCHITECTURES as ARCHITECTURES
 from accel.models.zoo.architectures import architecture as architecture

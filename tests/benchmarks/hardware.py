@@ -19,9 +19,9 @@ from accel.compile import compile_network
 from accel.design import Design, load
 from accel.gemm import gemm_network
 from accel.models import zoo
+from accel.models.compress.share import share
 from accel.models.integers.network import IntegerNetwork, MatrixLayer, Requantise, TensorSpec
-from accel.models.integers.quantise import quantise
-from accel.models.integers.share import share
+from accel.models.quantisation.quantise import quantise
 from accel.models.reference.int8 import run
 from accel.models.window import Window
 from accel.rtl.emit import verilog_text

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from accel.compile import compile_network
 from accel.design import load
 from accel.gemm import gemm_network
-from accel.models.integers.quantise import quantise
+from accel.models.quantisation.quantise import quantise
 from accel.models.reference.int8 import quantise_input
 from accel.models.zoo import load as load_network
 from accel.models.zoo import mnist_calibration, mnist_test, preprocess

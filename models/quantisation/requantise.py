@@ -7,9 +7,8 @@ import math
 import numpy as np
 
 from accel.models.errors import InputError
-from accel.models.integers.network import TensorSpec
+from accel.models.integers.layers import LARGEST_SHIFT, TensorSpec
 
-LARGEST_SHIFT = 47
 MULTIPLIER_BITS = 16
 
 

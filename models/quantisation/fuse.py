@@ -24,15 +24,6 @@ class Chain:
     high: float = math.inf
 
 
-def readers(network: Network) -> dict[str, list[Layer]]:
-    """The layers that read each tensor; one that reads it twice stands there twice."""
-    found: dict[str, list[Layer]] = {tensor: [] for tensor in network.shapes}
-    for layer in network.layers:
-        for tensor in layer.inputs:
-            found[tensor].append(layer)
-    return found
-
-
 def chain_of(
     network: Network, read_by: dict[str, list[Layer]], layer: Layer, addable: Callable[[str, str], bool]
 ) -> Chain:

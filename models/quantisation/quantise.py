@@ -27,9 +27,8 @@ from accel.models.graph import (
     Reshape,
     Softmax,
     operator_of,
+    readers,
 )
-from accel.models.integers import fuse
-from accel.models.integers.fuse import Chain
 from accel.models.integers.network import (
     HostLayer,
     IntegerNetwork,
@@ -40,9 +39,11 @@ from accel.models.integers.network import (
     VectorLayer,
     Window,
 )
-from accel.models.integers.quantise_weights import WeightQuantiser, per_channel_weights, per_layer_weights
-from accel.models.integers.requantise import activation_spec, clip_codes, multiplier_and_shift
-from accel.models.reference import float32
+from accel.models.quantisation import fuse
+from accel.models.quantisation.fuse import Chain
+from accel.models.quantisation.ranges import ranges_of
+from accel.models.quantisation.requantise import activation_spec, clip_codes, multiplier_and_shift
+from accel.models.quantisation.weights import WeightQuantiser, per_channel_weights, per_layer_weights
 
 # The bias keeps two bits below int32, so that the sum of the products has room beside it.
 LARGEST_BIAS = 2**29
@@ -83,8 +84,8 @@ class _State:
 
 def quantise_with(network: Network, calibration: NDArray[Any], weight_quantiser: WeightQuantiser) -> IntegerNetwork:
     """`quantise` with the codes and scales of the weights chosen by `weight_quantiser`."""
-    ranges = _ranges(network, calibration)
-    state = _State(network, ranges, fuse.readers(network), weight_quantiser)
+    ranges = ranges_of(network, calibration)
+    state = _State(network, ranges, readers(network), weight_quantiser)
     _declare(state, network.input, _integer_shape(network.shapes[network.input]))
     fused: set[str] = set()
     for layer in network.layers:
@@ -105,24 +106,6 @@ def quantise_with(network: Network, calibration: NDArray[Any], weight_quantiser:
         tuple(state.layers),
         tuple(state.host_layers),
     )
-
-
-def _ranges(network: Network, calibration: NDArray[Any]) -> dict[str, tuple[float, float]]:
-    """The smallest and the largest value of each tensor over the calibration set."""
-    calibration = np.asarray(calibration)
-    if calibration.size == 0:
-        raise InputError(f"{network.name}: calibration set must hold at least one input, not none")
-    float32.check_inputs(network, calibration)
-    if not np.isfinite(calibration).all():
-        raise InputError(f"{network.name}: calibration set must be finite, not NaN or Inf")
-    low = dict.fromkeys(network.shapes, math.inf)
-    high = dict.fromkeys(network.shapes, -math.inf)
-    step = float32.CHUNK
-    for start in range(0, len(calibration), step):
-        for name, values in float32.run_all(network, calibration[start : start + step]).items():
-            low[name] = min(low[name], float(values.min()))
-            high[name] = max(high[name], float(values.max()))
-    return {name: (low[name], high[name]) for name in network.shapes}
 
 
 def _integer_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:

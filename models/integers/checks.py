@@ -1,0 +1,222 @@
+"""What must hold of an integer network, whoever made it: quantisation, a file, a benchmark, a test.
+
+`check` is called by `IntegerNetwork` itself, so that there is no network that it has not seen. It reads each weight
+once. What it does not know is what a machine can hold: that is the compiler's to refuse.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from accel.models.errors import InputError
+from accel.models.integers.layers import (
+    CODES,
+    LARGEST_MULTIPLIER,
+    LARGEST_SHIFT,
+    HostLayer,
+    MatrixLayer,
+    Requantise,
+    Residual,
+    Shared,
+    TensorSpec,
+    VectorLayer,
+)
+from accel.models.window import Window
+
+SUM_BITS = 32
+
+
+def check(
+    name: str, input: str, output: str, tensors: Mapping[str, TensorSpec],
+    layers: tuple[MatrixLayer | VectorLayer, ...], host_layers: tuple[HostLayer, ...],
+) -> None:  # fmt: skip
+    """Raise InputError, one line with the layer and what is wrong, unless these are the parts of a network.
+
+    Every tensor is the input or written by one layer, before any layer reads it, in the shape that the layer makes of
+    what it reads; numbers are in the ranges that `docs/formats.md`, "Integer arithmetic", gives; zero points that
+    stand in two places are equal; shared weights are the codebook's; no sum of products can leave 32 bits.
+    """
+    for key, spec in tensors.items():
+        try:
+            _check_tensor(key, spec)
+        except InputError as error:
+            raise InputError(f"{name}: tensor {key!r}: {error}") from None
+    _one_of(f"{name}: input", input, tensors)
+    names: set[str] = set()
+    known = {input: tensors[input]}
+    for layer in layers:
+        _is(f"{name}: layer", layer, MatrixLayer, VectorLayer)
+        try:
+            _check_place(layer, names, known, tensors)
+            _check_layer(layer, known, tensors[layer.output])
+        except InputError as error:
+            raise InputError(f"{name}: layer {layer.name!r}: {error}") from None
+        names.add(layer.name)
+        known[layer.output] = tensors[layer.output]
+    unmade = [key for key in tensors if key not in known]
+    if unmade:
+        raise InputError(f"{name}: tensor {unmade[0]!r} must be the input or written by a layer, and is not")
+    _one_of(f"{name}: output", output, known)
+    _check_host(name, output, known[output], host_layers)
+
+
+def _check_tensor(key: str, spec: TensorSpec) -> None:
+    _is("it", spec, TensorSpec)
+    if spec.name != key:
+        raise InputError(f"name must be {key!r}, as in the network's table, not {spec.name!r}")
+    if not isinstance(spec.shape, tuple) or len(spec.shape) != 3 or not all(_whole(n, 1) for n in spec.shape):
+        raise InputError(f"shape must be three positive sizes (channels, height, width), not {spec.shape}")
+    if not isinstance(spec.scale, float) or not 0 < spec.scale < math.inf:
+        raise InputError(f"scale must be a finite number above 0, not {spec.scale}")
+    _in_range("zero point", spec.zero_point, *CODES)
+
+
+def _check_place(
+    layer: MatrixLayer | VectorLayer, names: set[str], known: Mapping[str, TensorSpec], tensors: Mapping[str, Any]
+) -> None:
+    """Name, inputs and output."""
+    if not isinstance(layer.name, str) or layer.name in names:
+        raise InputError("name must be a text of the layer's own, not that of another layer")
+    _one_of("input", layer.input, known)
+    if layer.residual is not None:
+        _is("residual", layer.residual, Residual)
+        _one_of("tensor of the residual", layer.residual.tensor, known)
+    _one_of("output", layer.output, tensors)
+    if layer.output in known:
+        raise InputError(f"output must be a tensor that nothing else writes, not {layer.output!r}")
+
+
+def _check_layer(layer: MatrixLayer | VectorLayer, known: Mapping[str, TensorSpec], made: TensorSpec) -> None:
+    """Everything that does not depend on other layers."""
+    read, window = known[layer.input], layer.window
+    records: tuple[int, ...] = (1,)
+    _check_window(window)
+    if isinstance(layer, MatrixLayer):
+        _check_weights(layer, read.shape[0])
+        channels, records = len(layer.weights), (1, len(layer.weights))
+    else:
+        if layer.reduce not in ("max", "sum"):
+            raise InputError(f"reduce must be max or sum, not {layer.reduce!r}")
+        channels = read.shape[0]
+    size = window.output_size(*read.shape[1:])
+    if min(size) < 1:
+        raise InputError(f"kernel {window.kernel} must fit its input {read.shape} with its pads, and does not")
+    if made.shape != (channels, *size):
+        raise InputError(f"output {made.name!r} must have the shape {(channels, *size)}, not {made.shape}")
+    _check_requantise(layer.requantise, records, made)
+    if layer.residual is not None:
+        _check_residual(layer.residual, known[layer.residual.tensor], made)
+
+
+def _check_window(window: Window) -> None:
+    _is("window", window, Window)
+    for what, values, count, least in (
+        ("kernel", window.kernel, 2, 1), ("stride", window.stride, 2, 1), ("dilation", window.dilation, 2, 1),
+        ("pads", window.pads, 4, 0),
+    ):  # fmt: skip
+        if not isinstance(values, tuple) or len(values) != count or not all(_whole(n, least) for n in values):
+            raise InputError(f"{what} must be {count} whole numbers of at least {least}, not {values}")
+
+
+def _check_weights(layer: MatrixLayer, channels: int) -> None:
+    weights = layer.weights
+    _array("weights", weights, np.int8, 4)
+    if not _whole(layer.groups, 1) or len(weights) % layer.groups or weights.shape[1] * layer.groups != channels:
+        raise InputError(
+            f"groups must divide the outputs and give {channels} input channels, not {layer.groups} with weights of "
+            f"shape {weights.shape}"
+        )
+    if weights.shape[2:] != layer.window.kernel:
+        raise InputError(f"kernel must be that of the weights, {weights.shape[2:]}, not {layer.window.kernel}")
+    # int16 holds the magnitude of -128.
+    largest = int(np.abs(weights, dtype=np.int16).reshape(len(weights), -1).sum(1, dtype=np.int64).max()) * 128
+    if largest >= 2 ** (SUM_BITS - 1):
+        raise InputError(f"sums of products must fit {SUM_BITS} bits, and can reach {largest}")
+    if layer.shared is not None:
+        _check_shared(layer.shared, layer)
+
+
+def _check_shared(shared: Shared, layer: MatrixLayer) -> None:
+    _is("shared", shared, Shared)
+    _in_range("bits of shared weights", shared.bits, 1, 8)
+    _array("codebook", shared.codebook, np.int8, 1)
+    if len(shared.codebook) != 2**shared.bits:
+        raise InputError(f"codebook must have {2**shared.bits} entries, 2**bits, not {len(shared.codebook)}")
+    _array("indices", shared.indices, np.uint8, 4)
+    if shared.indices.shape != layer.weights.shape:
+        raise InputError(f"indices must have the weights' shape {layer.weights.shape}, not {shared.indices.shape}")
+    if shared.indices.max() >= len(shared.codebook):
+        raise InputError(f"indices must be 0..{len(shared.codebook) - 1}, not {shared.indices.max()}")
+    if not np.array_equal(shared.codebook[shared.indices], layer.weights):
+        raise InputError("weights must be codebook[indices], and are not")
+
+
+def _check_requantise(to: Requantise, records: tuple[int, ...], made: TensorSpec) -> None:
+    _is("requantise", to, Requantise)
+    for what, values, kind in (("bias", to.bias, np.int32), ("multiplier", to.multiplier, np.uint16),
+                               ("shift", to.shift, np.uint8)):  # fmt: skip
+        _array(what, values, kind, 1)
+        if len(values) not in records or len(values) != len(to.bias):
+            wanted = " or ".join(str(n) for n in dict.fromkeys(records))
+            raise InputError(f"bias, multiplier and shift must have {wanted} values each, not {len(values)} of {what}")
+    if to.shift.max() > LARGEST_SHIFT:
+        raise InputError(f"shift must be 0..{LARGEST_SHIFT}, not {to.shift.max()}")
+    _same_zero_point("zero point", to.zero_point, made)
+    _in_range("low", to.low, *CODES)
+    _in_range("high", to.high, *CODES)
+    if to.low > to.high:
+        raise InputError(f"low must be at most high, not {to.low} and {to.high}")
+
+
+def _check_residual(residual: Residual, read: TensorSpec, made: TensorSpec) -> None:
+    if read.shape != made.shape:
+        raise InputError(f"residual {read.name!r} must have the shape of the output, {made.shape}, not {read.shape}")
+    _in_range("multiplier of the residual", residual.multiplier, 0, LARGEST_MULTIPLIER)
+    _in_range("shift of the residual", residual.shift, 0, LARGEST_SHIFT)
+    _same_zero_point("zero point of the residual", residual.zero_point, read)
+
+
+def _check_host(name: str, output: str, spec: TensorSpec, host_layers: tuple[HostLayer, ...]) -> None:
+    """Host layers form a chain from the output on, of names of their own."""
+    for layer in host_layers:
+        _is(f"{name}: host layer", layer, HostLayer)
+        if layer.input != output:
+            raise InputError(f"{name}: host layer {layer.name!r}: input must be {output!r}, not {layer.input!r}")
+        size_bytes = math.prod(spec.shape)
+        if layer.bytes != size_bytes:
+            raise InputError(f"{name}: host layer {layer.name!r}: bytes must be {size_bytes}, not {layer.bytes}")
+        output = layer.output
+
+
+def _same_zero_point(what: str, value: int, spec: TensorSpec) -> None:
+    if value != spec.zero_point:
+        raise InputError(f"{what} must be that of {spec.name!r}, {spec.zero_point}, not {value}")
+
+
+def _is(what: str, value: Any, *kinds: type) -> None:
+    if not isinstance(value, kinds):
+        raise InputError(f"{what} must be a {' or '.join(k.__name__ for k in kinds)}, not a {type(value).__name__}")
+
+
+def _one_of(what: str, key: Any, table: Mapping[str, Any]) -> None:
+    if not isinstance(key, str) or key not in table:
+        raise InputError(f"{what} must be one of {', '.join(map(repr, table))}, not {key!r}")
+
+
+def _array(what: str, value: Any, kind: type, rank: int) -> None:
+    if not isinstance(value, np.ndarray) or value.dtype != kind or value.ndim != rank or not value.size:
+        found = f"{value.dtype} of shape {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+        raise InputError(f"{what} must be a filled array of {np.dtype(kind)} of {rank} dimensions, not {found}")
+
+
+def _whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _in_range(what: str, value: Any, low: int, high: int) -> None:
+    if not _whole(value, low) or value > high:
+        raise InputError(f"{what} must be {low}..{high}, not {value!r}")

@@ -1,0 +1,35 @@
+"""Layers whose weights are shared become int8 with a codebook (Han et al., arXiv 1510.00149, section 3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.models.codebook import is_shared
+from accel.models.graph import Network
+from accel.models.integers.network import IntegerNetwork, Shared
+from accel.models.quantisation.quantise import quantise_with
+from accel.models.quantisation.weights import Quantised, per_channel_weights
+
+
+def quantise_compressed(network: Network, calibration: NDArray[Any]) -> IntegerNetwork:
+    """`network` in int8 as its weights are: layers that are shared (`is_shared`) become so, others dense.
+
+    A shared layer has one weight scale, and as many bits as its values need (0 of a pruned layer among them).
+    `calibration` is as in `accel.models.quantisation.quantise.quantise`, whose InputErrors are raised.
+    """
+    return quantise_with(network, calibration, _quantised)
+
+
+def _quantised(weights: NDArray[np.float32], smallest: NDArray[np.float64]) -> Quantised:
+    if not is_shared(weights):
+        return per_channel_weights(weights, smallest)
+    values, members = np.unique(weights, return_inverse=True)
+    bits = max(1, (len(values) - 1).bit_length())
+    full = np.concatenate([values, np.full(2**bits - len(values), values[-1])]).astype(np.float64)
+    scale = max(float(np.abs(full).max()) / 127, float(smallest.max())) or 1.0
+    codebook = np.clip(np.rint(full / scale), -127, 127).astype(np.int8)
+    indices = members.reshape(weights.shape).astype(np.uint8)
+    return codebook[indices], np.full(len(indices), scale), Shared(bits, codebook, indices)
