@@ -19,6 +19,7 @@ from accel.design import Design
 from accel.memories import RECORD_BYTES
 from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork, MatrixLayer
+from accel.models.macs import layer_macs
 from accel.program import LayerInfo
 
 
@@ -79,7 +80,11 @@ def info(step: Step, weights: LayerWeights | None) -> LayerInfo:
     kind = ("fc" if pixels == 1 else "conv") + ("+maxpool" if step.pool else "")
     records = 0 if len(step.requantise.bias) == 1 else RECORD_BYTES * weights.outputs
     return LayerInfo(
-        step.name, kind, pixels * weights.layer.weights.size, weights.stored_bytes + records, weights.format.name
+        step.name,
+        kind,
+        layer_macs(weights.layer.weights.size, pixels),
+        weights.stored_bytes + records,
+        weights.format.name,
     )
 
 

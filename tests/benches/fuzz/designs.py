@@ -19,7 +19,7 @@ from accel.compile import compile_network
 from accel.models.errors import InputError
 from accel.models.graph import Activation, Conv, Linear, Reshape, build
 from accel.models.integers.network import IntegerNetwork
-from accel.models.integers.quantise import quantise
+from accel.models.quantisation.quantise import quantise
 from accel.models.reference import int8
 from accel.models.window import Window
 from accel.sim.execute import execute
