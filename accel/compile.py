@@ -8,21 +8,22 @@ DRAM image.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
-from accel.commands import COMMAND_BYTES, Command, Load, Store
 from accel.compiler.lower.table import lowering
-from accel.compiler.ops import ALIGNMENT, Log, Segment, Stream
+from accel.compiler.ops import Log, Stream
 from accel.compiler.prepare import Prepared, prepare
-from accel.compiler.schedule import PACES, Schedule, Scheduler, declared, order
+from accel.compiler.schedule import PACES, Ordered, Scheduler
 from accel.compiler.write import refused, write
 from accel.design import Design
 from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork
 from accel.program import Placement, Program
-from accel.rows import FieldRangeError
+from accel.rows import FieldRangeError, command_of
+from accel.timing.recurrence import Timing
 
 DRAM_LIMIT = 1 << 32
 TAPERS = (1.0, 1.1, 1.2, 1.5)
@@ -35,27 +36,46 @@ def compile_network(network: IntegerNetwork, design: Design) -> Program:
     Raises InputError, one line that names network, layer and operator, for a layer that the commands cannot express or
     a buffer that cannot hold one tile.
     """
+    with _named(network):
+        return _program(*_ordered(network, design))
+
+
+def time_network(network: IntegerNetwork, design: Design) -> Timing:
+    """Exactly what `time_program(compile_network(network, design))` says, without a program: no weight is packed.
+
+    Raises InputError as `compile_network` does.
+    """
+    with _named(network):
+        prepared, _, ordered = _ordered(network, design)
+        _data_offset(prepared, ordered)
+        return ordered.timing()
+
+
+@contextmanager
+def _named(network: IntegerNetwork) -> Iterator[None]:
+    """Errors inside say which network they are about."""
     try:
-        return _compile(network, design)
+        yield
     except InputError as error:
         raise InputError(f"{network.name}: {error}") from None
 
 
-def _compile(network: IntegerNetwork, design: Design) -> Program:
+def _ordered(network: IntegerNetwork, design: Design) -> tuple[Prepared, Stream, Ordered]:
+    """The fastest program order of those that are tried."""
     prepared = prepare(network, design)
-    best: tuple[Scheduler, Stream] | None = None
+    best: tuple[Prepared, Stream, Ordered] | None = None
     for taper in TAPERS:
         stream = write(prepared, taper)
-        ops, items = declared(design, _finished(prepared, stream), stream.data_beats)
-        commands = len(ops) + len(items)
+        scheduler = Scheduler(design, _finished(prepared, stream), stream.data_beats, stream.constant_bytes)
+        commands = len(scheduler.declared.operations) + stream.item_count
         for pace in PACES if commands <= FEW else PACES[:1]:
-            ordered = order(design, ops, items, stream.data_beats, pace)
-            if best is None or ordered.clock.cycles < best[0].clock.cycles:
-                best = ordered, stream
+            ordered = scheduler.order(pace)
+            if best is None or ordered.cycles < best[2].cycles:
+                best = prepared, stream, ordered
         if commands > VERY_FEW:
             break
     assert best
-    return _program(prepared, best[1], best[0].finish())
+    return best
 
 
 def _finished(prepared: Prepared, stream: Stream) -> Log:
@@ -65,16 +85,19 @@ def _finished(prepared: Prepared, stream: Stream) -> Log:
         raise refused(prepared, error, stream.layer_of(error.index)) from None
 
 
-def _program(prepared: Prepared, stream: Stream, schedule: Schedule) -> Program:
+def _data_offset(prepared: Prepared, ordered: Ordered) -> int:
+    """Where the data segment begins."""
+    data, size = ordered.data_offset, prepared.plan.data_bytes
+    if data + size > DRAM_LIMIT:
+        raise InputError(f"DRAM must hold {data + size:,} bytes, addresses reach {DRAM_LIMIT:,}")
+    return data
+
+
+def _program(prepared: Prepared, stream: Stream, ordered: Ordered) -> Program:
     """Addresses, image and reports."""
     network, design, plan = prepared.network, prepared.design, prepared.plan
-    program_offset = stream.constant_bytes
-    size = -(-len(schedule.commands) * COMMAND_BYTES // ALIGNMENT) * ALIGNMENT
-    data = program_offset + size
-    if data + plan.data_bytes > DRAM_LIMIT:
-        raise InputError(f"DRAM must hold {data + plan.data_bytes:,} bytes, addresses reach {DRAM_LIMIT:,}")
-    bases = {Segment.NONE: 0, Segment.CONSTANTS: 0, Segment.DATA: data, Segment.PROGRAM: program_offset}
-    commands = tuple(_moved(p.command, bases[p.segment]) for p in schedule.commands)
+    program_offset, data = ordered.program_offset, _data_offset(prepared, ordered)
+    commands = tuple(command_of(row) for row in ordered.rows().tolist())
     image = stream.image(data)
     encoded = np.frombuffer(b"".join(c.encode() for c in commands), np.uint8)
     image[program_offset : program_offset + len(encoded)] = encoded
@@ -88,18 +111,12 @@ def _program(prepared: Prepared, stream: Stream, schedule: Schedule) -> Program:
         name=network.name,
         design=design,
         commands=commands,
-        layer_of=tuple(p.layer for p in schedule.commands),
+        layer_of=tuple(ordered.layers.tolist()),
         layers=tuple(lowering(s.layer, design).info(s, prepared.weights[s.name]) for s in prepared.steps),
         image=image,
         dram_bytes=data + plan.data_bytes,
         program_offset=program_offset,
-        first_fetch=schedule.first_fetch,
+        first_fetch=ordered.first_fetch,
         input=Placement(source.name, data + entry.dram, layout, source.scale, source.zero_point),
         output=Placement(target.name, data + leave.dram, leave.layout, target.scale, target.zero_point),
     )
-
-
-def _moved(command: Command, base: int) -> Command:
-    if base and isinstance(command, (Load, Store)):
-        return replace(command, dram_addr=command.dram_addr + base)
-    return command

@@ -10,9 +10,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from accel.commands import Command, Compute, ConfigCompute, ConfigPost, End, Load, Nop, Post, Store, Target
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.commands import (
+    COMMANDS,
+    Command,
+    Compute,
+    ConfigCompute,
+    ConfigPost,
+    End,
+    Load,
+    Nop,
+    Opcode,
+    Post,
+    Store,
+    Target,
+)
 from accel.design import Design
-from accel.program import bound
+from accel.rows import COLUMNS, OPCODE, Rows, command_of, in_force, rows_of
 from accel.units import UNITS
 
 
@@ -81,16 +97,46 @@ CONFIGURED_BY = {unit.counted: unit.configuration for unit in UNITS if unit.conf
 """Commands that are illegal before the first one of another kind since start."""
 
 
+class _Fields:
+    """The fields of many commands of one kind, by name."""
+
+    def __init__(self, kind: type[Command], rows: Rows) -> None:
+        self._columns, self._rows = COLUMNS[kind], rows
+
+    def __getattr__(self, name: str) -> NDArray[np.int64]:
+        return self._rows[:, self._columns[name]]
+
+
+def check_rows(design: Design, rows: Rows) -> None:
+    """Raise IllegalCommandError for the first row up to END, in program order, that the hardware would refuse.
+
+    `rows` (n, WIDTH) as in `accel.rows`, whose fields are in range.
+    """
+    opcodes = rows[:, OPCODE]
+    ends = np.flatnonzero(opcodes == Opcode.END)
+    count = int(ends[0]) + 1 if len(ends) else len(rows)
+    opcodes, configs = opcodes[:count], in_force(rows[:count])
+    wrong: list[tuple[int, int, str]] = []  # row, rule, message
+    early = np.flatnonzero(configs < 0)
+    if len(early):
+        kind = COMMANDS[Opcode(opcodes[early[0]])]
+        wrong.append((int(early[0]), -1, f"comes before the first {CONFIGURED_BY[kind].__name__}, which it needs"))
+    for kind, rules in RULES.items():
+        (mine,) = np.nonzero(opcodes == kind.OPCODE)
+        if not len(mine):
+            continue
+        fields = _Fields(kind, rows[mine])
+        for number, rule in enumerate(rules):
+            broken = np.asarray(rule.broken(fields, design))
+            if broken.any():
+                message = f"{rule.field} must not be {rule.illegal}"
+                wrong.append((int(mine[broken.argmax()]), number, message))
+    if wrong:
+        index, rule_number, message = min(wrong)
+        colon = "" if rule_number < 0 else ":"
+        raise IllegalCommandError(f"command {index}{colon} {message}: {command_of(rows[index])}")
+
+
 def check(design: Design, commands: Iterable[Command]) -> None:
-    """Raise IllegalCommandError for the first command up to END, in program order, that the hardware would refuse."""
-    for index, (command, config) in enumerate(bound(commands)):
-        kind = type(command)
-        if kind in CONFIGURED_BY and config is None:
-            raise IllegalCommandError(
-                f"command {index} comes before the first {CONFIGURED_BY[kind].__name__}, which it needs: {command}"
-            )
-        for rule in RULES[kind]:
-            if rule.broken(command, design):
-                raise IllegalCommandError(f"command {index}: {rule.field} must not be {rule.illegal}: {command}")
-        if kind is End:
-            return
+    """As `check_rows`, of commands."""
+    check_rows(design, rows_of(commands))

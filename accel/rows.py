@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.commands import COMMANDS, Command, Compute, ConfigCompute, ConfigPost, Load, Opcode, Post, Store
+from accel.units import UNIT_NAMES, UNITS
 
 Rows = NDArray[np.int64]
 WIDTH = 1 + max(len(fields(kind)) for kind in COMMANDS.values())
@@ -61,6 +62,40 @@ def command_of(values: Iterable[int]) -> Command:
     opcode, *rest = (int(value) for value in values)
     kind = COMMANDS[Opcode(opcode)]
     return kind(*rest[: len(_NAMES[kind])])
+
+
+def in_force(rows: Rows) -> NDArray[np.int64]:
+    """(n,) for each row of a program the number of the row that is its configuration in force.
+
+    -1 before there is one; 0 for commands that need none.
+    """
+    found = np.zeros(len(rows), np.int64)
+    opcodes, numbers = rows[:, OPCODE], np.arange(len(rows))
+    for unit in UNITS:
+        if unit.configuration:
+            last = np.maximum.accumulate(np.where(opcodes == unit.configuration.OPCODE, numbers, -1))
+            found = np.where(opcodes == unit.counted.OPCODE, last, found)
+    return found
+
+
+_WAITS = np.zeros((max(Opcode) + 1, len(UNITS)), np.int64)  # columns of the waits by opcode and unit; 0 is none
+for _unit in UNITS:
+    for _name in _unit.waits:
+        _WAITS[_unit.counted.OPCODE, UNIT_NAMES.index(_name)] = COLUMNS[_unit.counted][f"wait_{_name}"]
+
+
+def waits_of(rows: Rows) -> Rows:
+    """(n, units) how many commands of each unit each row waits for."""
+    columns = _WAITS[rows[:, OPCODE]]
+    return np.where(columns > 0, np.take_along_axis(rows, columns, 1), 0)
+
+
+def set_waits(rows: Rows, waits: Rows) -> None:
+    """Write (n, units) waits into the rows; those of units that a command cannot wait for must be 0."""
+    columns = _WAITS[rows[:, OPCODE]]
+    for unit in range(len(UNITS)):
+        (has,) = np.nonzero(columns[:, unit])
+        rows[has, columns[has, unit]] = waits[has, unit]
 
 
 def _limits() -> tuple[Rows, Rows]:

@@ -1,4 +1,4 @@
-"""The compute unit against the docstring of `Compute` (values) and against `ComputeTiming` (cycles, events)."""
+"""The compute unit against the docstring of `Compute` (values) and against `UnitTiming` (cycles, events)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from accel.events import Event
 from accel.latency import MIN_TILE_CYCLES
 from accel.rtl.buffers import ActivationBanks
 from accel.rtl.systolic.unit import ComputeUnit
-from accel.timing.compute import ComputeTiming
 from tests.benches.simulator import from_lanes, read_all, simulate, to_lanes, write_all
+from tests.benches.timing import UnitTiming
 from tests.benches.unit import Counted, Log, Offer, draw_offers, run_commands
 from tests.benches.unit_designs import (
     ACCUMULATOR_WORDS,
@@ -183,7 +183,7 @@ def run(design: Design, contents: Contents, offers: Sequence[Offer]) -> tuple[Lo
 
 def timed(design: Design, offers: Sequence[Offer]) -> Log:
     """The same log as the hardware's, from the timing model."""
-    timing, log = ComputeTiming(design), Log(events={})
+    timing, log = UnitTiming(design), Log(events={})
     for offer in offers:
         step = timing.step(offer.command, offer.pushed, offer.ready)
         log.pops.append(step.pop)

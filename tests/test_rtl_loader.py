@@ -16,11 +16,11 @@ from accel.design import Design
 from accel.events import Event
 from accel.layout import stride_bytes, target_depth, word_bytes
 from accel.rtl.loader import Loader
-from accel.timing.load import LoadTiming
 from tests.benches import bus_unit
 from tests.benches.axi import BASE, ReadMemory
 from tests.benches.draw import with_memory
 from tests.benches.simulator import Bench
+from tests.benches.timing import UnitTiming
 
 DRAM_BYTES = 24576
 # rows, cols, lanes, AXI bits, beats of a burst, bursts in flight
@@ -184,7 +184,7 @@ def draw_run(rng: Random, shape: tuple[int, ...], stalls: bool) -> tuple[Run, li
 @given(st.randoms(use_true_random=False), st.sampled_from(SHAPES))
 def test_words_and_cycles_equal_the_twins(rng: Random, shape: tuple[int, ...]) -> None:
     run, ready, design = draw_run(rng, shape, stalls=False)
-    timing = LoadTiming(design)
+    timing = UnitTiming(design)
     written = 0
     expected = []
     for command, pushed, waits, pop, done in zip(
@@ -213,7 +213,7 @@ def test_stalls_change_nothing_but_the_cycles(rng: Random, shape: tuple[int, ...
 @given(st.randoms(use_true_random=False), st.sampled_from(SHAPES))
 def test_events_equal_what_the_bus_and_the_memories_saw(rng: Random, shape: tuple[int, ...]) -> None:
     run, ready, design = draw_run(rng, shape, stalls=False)
-    timing, total = LoadTiming(design), dict.fromkeys(Event, 0)
+    timing, total = UnitTiming(design), dict.fromkeys(Event, 0)
     for command, pushed, waits in zip(run.commands, run.pushed, ready, strict=True):
         for event, count in timing.step(command, pushed, waits).events.items():
             total[event] += count

@@ -1,4 +1,4 @@
-"""The post-process unit against the docstring of `Post` (values) and against `PostTiming` (cycles, events)."""
+"""The post-process unit against the docstring of `Post` (values) and against `UnitTiming` (cycles, events)."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from accel.memories import ACCUMULATOR, PARAMETER
 from accel.rtl.buffers import ActivationBanks, Buffer
 from accel.rtl.ports import read_port
 from accel.rtl.post import PostUnit
-from accel.timing.post import PostTiming
 from tests.benches.simulator import from_lanes, read_all, simulate, to_lanes, write_all
+from tests.benches.timing import UnitTiming
 from tests.benches.unit import Counted, Log, Offer, draw_offers, round_shift, run_commands
 from tests.benches.unit_designs import HALF, RECORDS, SUMS, post_design
 
@@ -205,7 +205,7 @@ def run(
 
 def timed(design: Design, offers: Sequence[Offer]) -> Log:
     """The same log as the hardware's, from the timing model."""
-    timing, log = PostTiming(design), Log(events={})
+    timing, log = UnitTiming(design), Log(events={})
     for offer in offers:
         step = timing.step(offer.command, offer.pushed, offer.ready)
         log.pops.append(step.pop)

@@ -17,11 +17,11 @@ from accel.design import Design
 from accel.events import Event
 from accel.layout import beats, words_to_dram
 from accel.rtl.storer import Storer
-from accel.timing.store import StoreTiming
 from tests.benches import bus_unit
 from tests.benches.axi import BASE, WriteMemory
 from tests.benches.draw import with_memory
 from tests.benches.simulator import Bench
+from tests.benches.timing import UnitTiming
 
 DRAM_BYTES = 16384
 BANK_WORDS = 120
@@ -145,7 +145,7 @@ def check_content(run: Run, design: Design) -> None:
 def test_bytes_cycles_and_events_equal_the_twins(rng: Random, shape: tuple[int, int, int]) -> None:
     run, design = draw_run(rng, shape, stalls=False)
     check_content(run, design)
-    timing, total = StoreTiming(design), dict.fromkeys(Event, 0)
+    timing, total = UnitTiming(design), dict.fromkeys(Event, 0)
     for command, pushed, waits, pop, done in zip(
         run.commands, run.pushed, run.ready, run.pops, run.dones, strict=True
     ):  # fmt: skip
@@ -229,7 +229,7 @@ def test_four_commands_may_wait_for_their_responses() -> None:
     memory = WriteMemory(DRAM_BYTES, 8, 100, 1, None)
     commands = [Store(dram_addr=8 * k) for k in range(9)]
     run = Run(SHAPES[1], commands, list(range(0, 18, 2)), [0] * 9, memory, DRAM_BYTES)
-    timing = StoreTiming(with_memory(run.design, 100, 1))
+    timing = UnitTiming(with_memory(run.design, 100, 1))
     steps = [timing.step(command, 2 * k, 0) for k, command in enumerate(commands)]
     assert [step.pop for step in steps] == run.pops
     assert [step.complete for step in steps] == run.dones

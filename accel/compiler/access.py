@@ -1,197 +1,189 @@
 """What a command reads and writes: the one place from which order, waits and prefetching are derived.
 
-An access is a set of words: `rows` runs of `length` words, `pitch` words apart, from `start`. Runs may be a little
-larger than what is touched (a block of some columns counts its rows as a whole); that costs a wait, never correctness.
+An access is a set of words: `ROWS` runs of `LENGTH` words, `PITCH` words apart, from `START` up to `END`. Runs may be a
+little larger than what is touched (a block of some columns counts its rows as a whole); that costs a wait, never
+correctness. A row of the table of accesses has `ACCESSES` of them for one command, and then the ports that it uses.
 """
 
 from __future__ import annotations
 
-from enum import IntEnum
-from typing import NamedTuple
-
-import numpy as np
-from numpy.lib.stride_tricks import as_strided
-from numpy.typing import NDArray
-
-from accel.commands import (
-    ACCUMULATOR_BANK,
-    ACTIVATION_BANK,
-    Command,
-    Compute,
-    ConfigCompute,
-    ConfigPost,
-    Load,
-    Post,
-    Store,
-    Target,
-)
+from accel.commands import Opcode, Target
 from accel.design import Design
-from accel.layout import beats, beats_per_word, target_depth, words_per_beat
+from accel.memories import ACCUMULATOR, ACTIVATION, BY_TARGET, CODEBOOK, CODEBOOK_ENTRIES, PARAMETER, WEIGHT
+from accel.rows import COMPUTE, CONFIG_COMPUTE, CONFIG_POST, LOAD, OPCODE, POST, STORE
+from accel.timing.kernel import Ints, MutableInts, part
+from accel.timing.machine import Machine
+
+# Where words lie that commands exchange: a number for each bank, and DRAM, counted in beats of the data segment.
+ACT, WEIGHTS, PARAMETERS, CODEBOOKS, DRAM = 0, 2, 3, 4, 5
+PLACES = 6
+
+ACCESSES = 4  # of a command, at most
+PLACE, WRITE, START, END, LENGTH, ROWS, PITCH = range(7)
+SIZE = 7
+PORTS = ACCESSES * SIZE  # bits: activation banks read 0, 1, written 2, 3, accumulator banks 4, 5
+PORT_COUNT = 6
+TABLE = PORTS + 1
+NOTHING = -1  # a PLACE
+
+ACT_BANK, ACC_BANK = ACTIVATION.bank_words, ACCUMULATOR.bank_words
+TO_ACTIVATION, TO_PROGRAM = int(Target.ACTIVATION), int(Target.PROGRAM)
+PLACE_OF = (ACT, WEIGHTS, PARAMETERS, CODEBOOKS)  # by LOAD target, but for the bank
+OP_LOAD, OP_COMPUTE, OP_POST, OP_STORE = (int(o) for o in (Opcode.LOAD, Opcode.COMPUTE, Opcode.POST, Opcode.STORE))
+
+assert [BY_TARGET[target] for target in Target][:4] == [ACTIVATION, WEIGHT, PARAMETER, CODEBOOK]
 
 
-class Memory(IntEnum):
-    """Memories whose contents commands exchange. DRAM is counted in beats of the data segment."""
-
-    ACTIVATION_0 = 0
-    ACTIVATION_1 = 1
-    WEIGHT = 2
-    PARAMETER = 3
-    CODEBOOK = 4
-    DRAM = 5
+def depths(design: Design, data_beats: int) -> list[int]:
+    """Words of each place."""
+    sizes = [memory.words(design) for memory in (ACTIVATION, ACTIVATION, WEIGHT, PARAMETER, CODEBOOK)]
+    return [*sizes, data_beats]
 
 
-class Access(NamedTuple):
-    """Words `start + i * pitch + j` of a memory, i < rows, j < length."""
-
-    memory: Memory
-    write: bool
-    start: int
-    length: int
-    rows: int = 1
-    pitch: int = 0
-
-
-class Port(NamedTuple):
-    """The single port of an activation bank (or of an accumulator bank, where `write` is False)."""
-
-    accumulator: bool
-    bank: int
-    write: bool
+@part
+def put(table: MutableInts, a: int, place: int, write: int, start: int, length: int, rows: int, pitch: int) -> int:
+    """One access at `a`; the place after it."""
+    if rows > 1 and pitch <= length:
+        length, rows = (rows - 1) * pitch + length, 1
+    table[a + PLACE], table[a + WRITE], table[a + START] = place, write, start
+    table[a + LENGTH], table[a + ROWS], table[a + PITCH] = length, rows, pitch
+    table[a + END] = start + (rows - 1) * pitch + length
+    return a + SIZE
 
 
-_TARGET_MEMORY = {Target.WEIGHT: Memory.WEIGHT, Target.PARAMETER: Memory.PARAMETER, Target.CODEBOOK: Memory.CODEBOOK}
+@part
+def accesses_of(m: Machine, rows: Ints, r: int, c: int, data: int, table: MutableInts, t: int) -> int:
+    """Accesses and ports, at `t`, of the command at `r` with its configuration at `c`.
+
+    `data`: its DRAM address counts from the data segment.
+    """
+    for k in range(ACCESSES):
+        table[t + k * SIZE + PLACE] = NOTHING
+    table[t + PORTS] = 0
+    opcode = rows[r + OPCODE]
+    if opcode == OP_LOAD:
+        return _load(m, rows, r, data, table, t)
+    if opcode == OP_COMPUTE:
+        return _compute(m, rows, r, c, table, t)
+    if opcode == OP_POST:
+        return _post(m, rows, r, c, table, t)
+    return _store(m, rows, r, table, t) if opcode == OP_STORE else 0
 
 
-class Accesses:
-    """Follows the configuration commands and gives the accesses and ports of each command after them."""
+@part
+def _load(m: Machine, rows: Ints, r: int, data: int, table: MutableInts, t: int) -> int:
+    target, count = rows[r + LOAD.target], rows[r + LOAD.rows]
+    if target == TO_PROGRAM:
+        return 0
+    row_beats, bank, word = rows[r + LOAD.row_beats], 0, rows[r + LOAD.dst_addr]
+    words = row_beats * m.words_per_beat[target] // m.beats_per_word[target]
+    if target == TO_ACTIVATION:
+        bank, word = word // ACT_BANK, word % ACT_BANK
+        words = rows[r + LOAD.row_words] if rows[r + LOAD.window] else words
+        table[t + PORTS] = 1 << 2 + bank
+    a = put(table, t, PLACE_OF[target] + bank, 1, word, words, count, rows[r + LOAD.dst_pitch])
+    if data:
+        first, pitch = rows[r + LOAD.dram_addr] // m.beat_bytes, rows[r + LOAD.dram_pitch] // m.beat_bytes
+        put(table, a, DRAM, 0, first, row_beats, count, pitch)
+    return 0
 
-    def __init__(self, design: Design) -> None:
-        self.design = design
-        self.compute = ConfigCompute()
-        self.post = ConfigPost()
 
-    def of(self, command: Command, data: bool = False) -> tuple[list[Access], list[Port]]:
-        """Accesses and ports of `command`; `data`: its DRAM address counts from the data segment."""
-        match command:
-            case Load():
-                return self._load(command, data)
-            case Compute():
-                return self._compute(command)
-            case Post():
-                return self._post(command)
-            case Store():
-                return self._store(command)
-            case ConfigCompute():
-                self.compute = command
-            case ConfigPost():
-                self.post = command
-        return [], []
+@part
+def _compute(m: Machine, rows: Ints, r: int, c: int, table: MutableInts, t: int) -> int:
+    bank, word = rows[r + COMPUTE.act_addr] // ACT_BANK, rows[r + COMPUTE.act_addr] % ACT_BANK
+    iy0, ix0, groups = rows[r + COMPUTE.iy0], rows[r + COMPUTE.ix0], rows[r + COMPUTE.groups]
+    kernel_h, kernel_w = rows[c + CONFIG_COMPUTE.kernel_h], rows[c + CONFIG_COMPUTE.kernel_w]
+    stride_y = rows[c + CONFIG_COMPUTE.stride_y]
+    y0, x0 = max(0, iy0), max(0, ix0)
+    y1 = span_end(
+        iy0, rows[r + COMPUTE.out_h], stride_y, kernel_h, rows[c + CONFIG_COMPUTE.dilation_y],
+        rows[c + CONFIG_COMPUTE.in_h],
+    )  # fmt: skip
+    x1 = span_end(
+        ix0, rows[r + COMPUTE.out_w], rows[c + CONFIG_COMPUTE.stride_x], kernel_w,
+        rows[c + CONFIG_COMPUTE.dilation_x], rows[c + CONFIG_COMPUTE.in_w],
+    )  # fmt: skip
+    a = t
+    if y0 < y1 and x0 < x1:
+        pitch = rows[c + CONFIG_COMPUTE.row_step] // stride_y
+        first = (word + (y0 - iy0) * pitch + x0 - ix0) % ACT_BANK
+        a = put(table, a, ACT + bank, 0, first, (y1 - 1 - y0) * pitch + x1 - x0, groups, rows[c + CONFIG_COMPUTE.plane])
+    weights = rows[r + COMPUTE.n_tiles] * groups * kernel_h * kernel_w * m.rows
+    words = -(-weights * rows[r + COMPUTE.weight_bits] // 8)
+    a = put(table, a, WEIGHTS, 0, rows[r + COMPUTE.weight_addr], words, 1, 0)
+    if rows[r + COMPUTE.use_codebook]:
+        put(table, a, CODEBOOKS, 0, CODEBOOK_ENTRIES * rows[r + COMPUTE.codebook_bank], CODEBOOK_ENTRIES, 1, 0)
+    table[t + PORTS] = (1 << bank) | (1 << 4 + rows[r + COMPUTE.acc_addr] // ACC_BANK)
+    return 0
 
-    def _load(self, c: Load, data: bool) -> tuple[list[Access], list[Port]]:
-        target = Target(c.target)
-        found, ports = [], []
-        if target is Target.PROGRAM:
-            return [], []
-        words = c.row_beats * words_per_beat(self.design, target) // beats_per_word(self.design, target)
-        if target is Target.ACTIVATION:
-            bank, word = divmod(c.dst_addr, ACTIVATION_BANK)
-            length = c.row_words if c.window else words
-            found.append(Access(Memory(bank), True, word, length, c.rows, c.dst_pitch))
-            ports.append(Port(False, bank, True))
-        else:
-            found.append(Access(_TARGET_MEMORY[target], True, c.dst_addr, words, c.rows, c.dst_pitch))
-        if data:
-            beat = self.design.beat_bytes
-            found.append(Access(Memory.DRAM, False, c.dram_addr // beat, c.row_beats, c.rows, c.dram_pitch // beat))
-        return found, ports
 
-    def _compute(self, c: Compute) -> tuple[list[Access], list[Port]]:
-        cfg, design = self.compute, self.design
-        bank, word = divmod(c.act_addr, ACTIVATION_BANK)
-        found = []
-        y0, y1 = _span(c.iy0, c.out_h, cfg.stride_y, cfg.kernel_h, cfg.dilation_y, cfg.in_h)
-        x0, x1 = _span(c.ix0, c.out_w, cfg.stride_x, cfg.kernel_w, cfg.dilation_x, cfg.in_w)
+@part
+def _post(m: Machine, rows: Ints, r: int, c: int, table: MutableInts, t: int) -> int:
+    per, chunks, a = m.rows // m.lanes, rows[r + POST.chunks], t
+    source, out_h, out_w = rows[r + POST.src_addr], rows[r + POST.out_h], rows[r + POST.out_w]
+    if rows[r + POST.from_activation]:
+        bank, word = source // ACT_BANK, source % ACT_BANK
+        ports = 1 << bank
+        iy0, ix0 = rows[r + POST.iy0], rows[r + POST.ix0]
+        y0, x0 = max(0, iy0), max(0, ix0)
+        y1 = span_end(
+            iy0, out_h, rows[c + CONFIG_POST.stride_y], rows[c + CONFIG_POST.win_h], 1, rows[c + CONFIG_POST.in_h]
+        )
+        x1 = span_end(
+            ix0, out_w, rows[c + CONFIG_POST.stride_x], rows[c + CONFIG_POST.win_w], 1, rows[c + CONFIG_POST.in_w]
+        )
         if y0 < y1 and x0 < x1:
-            pitch = cfg.row_step // cfg.stride_y
-            first = (word + (y0 - c.iy0) * pitch + x0 - c.ix0) % ACTIVATION_BANK
-            length = (y1 - 1 - y0) * pitch + x1 - x0
-            found.append(Access(Memory(bank), False, first, length, c.groups, cfg.plane))
-        rows = c.n_tiles * c.groups * cfg.kernel_h * cfg.kernel_w * design.rows
-        found.append(Access(Memory.WEIGHT, False, c.weight_addr, -(-rows * c.weight_bits // 8)))
-        if c.use_codebook:
-            found.append(Access(Memory.CODEBOOK, False, 256 * c.codebook_bank, 256))
-        return found, [Port(False, bank, False), Port(True, c.acc_addr // ACCUMULATOR_BANK, False)]
-
-    def _post(self, c: Post) -> tuple[list[Access], list[Port]]:
-        cfg, per = self.post, self.design.rows // self.design.lanes
-        found, ports = [], []
-        if c.from_activation:
-            bank, word = divmod(c.src_addr, ACTIVATION_BANK)
-            ports.append(Port(False, bank, False))
-            y0, y1 = _span(c.iy0, c.out_h, cfg.stride_y, cfg.win_h, 1, cfg.in_h)
-            x0, x1 = _span(c.ix0, c.out_w, cfg.stride_x, cfg.win_w, 1, cfg.in_w)
-            if y0 < y1 and x0 < x1:
-                low, high = c.src_chunk // per, (c.src_chunk + c.chunks - 1) // per
-                offset = (y0 - c.iy0) * cfg.src_row_pitch + x0 - c.ix0
-                first = (word + low * cfg.src_plane + offset) % ACTIVATION_BANK
-                length = (y1 - 1 - y0) * cfg.src_row_pitch + x1 - x0
-                found.append(Access(Memory(bank), False, first, length, high - low + 1, cfg.src_plane))
-        else:
-            ports.append(Port(True, c.src_addr // ACCUMULATOR_BANK, False))
-        low, high = c.dst_chunk // per, (c.dst_chunk + c.chunks - 1) // per
-        length = (c.out_h - 1) * cfg.dst_row_pitch + c.out_w
-        operands = [(c.dst_addr, True)] + ([(c.res_addr, False)] if c.residual else [])
-        for address, write in operands:
-            bank, word = divmod(address, ACTIVATION_BANK)
-            start = word + low * cfg.dst_plane
-            found.append(Access(Memory(bank), write, start, length, high - low + 1, cfg.dst_plane))
-            ports.append(Port(False, bank, write))
-        if not c.uniform:
-            found.append(Access(Memory.PARAMETER, False, c.param_addr, c.chunks))
-        return found, ports
-
-    def _store(self, c: Store) -> tuple[list[Access], list[Port]]:
-        bank, word = divmod(c.src_addr, ACTIVATION_BANK)
-        beat = self.design.beat_bytes
-        length = beats(self.design, Target.ACTIVATION, c.row_words)
-        return [
-            Access(Memory(bank), False, word, c.row_words, c.rows, c.src_pitch),
-            Access(Memory.DRAM, True, c.dram_addr // beat, length, c.rows, c.dram_pitch // beat),
-        ], [Port(False, bank, False)]
+            pitch, plane = rows[c + CONFIG_POST.src_row_pitch], rows[c + CONFIG_POST.src_plane]
+            low, high = rows[r + POST.src_chunk] // per, (rows[r + POST.src_chunk] + chunks - 1) // per
+            first = (word + low * plane + (y0 - iy0) * pitch + x0 - ix0) % ACT_BANK
+            a = put(table, a, ACT + bank, 0, first, (y1 - 1 - y0) * pitch + x1 - x0, high - low + 1, plane)
+    else:
+        ports = 1 << 4 + source // ACC_BANK
+    plane = rows[c + CONFIG_POST.dst_plane]
+    low, high = rows[r + POST.dst_chunk] // per, (rows[r + POST.dst_chunk] + chunks - 1) // per
+    length = (out_h - 1) * rows[c + CONFIG_POST.dst_row_pitch] + out_w
+    for write in range(1 if rows[r + POST.residual] == 0 else 0, 2):
+        address = rows[r + POST.dst_addr] if write else rows[r + POST.res_addr]
+        bank, word = address // ACT_BANK, address % ACT_BANK
+        a = put(table, a, ACT + bank, write, word + low * plane, length, high - low + 1, plane)
+        ports |= 1 << 2 * write + bank
+    if not rows[r + POST.uniform]:
+        put(table, a, PARAMETERS, 0, rows[r + POST.param_addr], chunks, 1, 0)
+    table[t + PORTS] = ports
+    return 0
 
 
-def _span(first: int, count: int, stride: int, kernel: int, dilation: int, limit: int) -> tuple[int, int]:
-    """Positions that `count` windows touch, clipped to 0..limit."""
-    return max(0, first), min(limit, first + (count - 1) * stride + (kernel - 1) * dilation + 1)
+@part
+def _store(m: Machine, rows: Ints, r: int, table: MutableInts, t: int) -> int:
+    bank, word = rows[r + STORE.src_addr] // ACT_BANK, rows[r + STORE.src_addr] % ACT_BANK
+    count, words = rows[r + STORE.rows], rows[r + STORE.row_words]
+    beats = -(-words // m.words_per_beat[TO_ACTIVATION]) * m.beats_per_word[TO_ACTIVATION]
+    first, pitch = rows[r + STORE.dram_addr] // m.beat_bytes, rows[r + STORE.dram_pitch] // m.beat_bytes
+    a = put(table, t, ACT + bank, 0, word, words, count, rows[r + STORE.src_pitch])
+    put(table, a, DRAM, 1, first, beats, count, pitch)
+    table[t + PORTS] = 1 << bank
+    return 0
 
 
-class Marks:
-    """One number for each word of each memory: the last command that touched it. 0 is none."""
+@part
+def span_end(first: int, count: int, stride: int, kernel: int, dilation: int, limit: int) -> int:
+    """Where the positions end that `count` windows touch from `first` on, at most `limit`."""
+    return min(limit, first + (count - 1) * stride + (kernel - 1) * dilation + 1)
 
-    def __init__(self, design: Design, data_beats: int) -> None:
-        depth = {
-            Memory.ACTIVATION_0: design.activation_words,
-            Memory.ACTIVATION_1: design.activation_words,
-            Memory.WEIGHT: design.weight_words,
-            Memory.PARAMETER: design.parameter_words,
-            Memory.CODEBOOK: target_depth(design, Target.CODEBOOK),
-            Memory.DRAM: data_beats,
-        }
-        self.words: dict[Memory, NDArray[np.int32]] = {m: np.zeros(n, np.int32) for m, n in depth.items()}
 
-    def latest(self, access: Access) -> int:
-        """The largest mark in the access."""
-        return int(self._view(access).max())
-
-    def set(self, access: Access, mark: int) -> None:
-        """Mark every word of the access."""
-        self._view(access)[...] = mark
-
-    def _view(self, access: Access) -> NDArray[np.int32]:
-        words = self.words[access.memory]
-        end = access.start + (access.rows - 1) * access.pitch + access.length
-        assert access.start >= 0, access
-        assert end <= len(words), (access, len(words))
-        if access.rows == 1:
-            return words[access.start : access.start + access.length]
-        return as_strided(words[access.start :], (access.rows, access.length), (4 * access.pitch, 4))
+@part
+def overlap(table: Ints, a: int, b: int) -> int:
+    """Whether two accesses of one place share a word."""
+    if table[a + START] >= table[b + END] or table[b + START] >= table[a + END]:
+        return 0
+    if table[a + ROWS] > table[b + ROWS]:
+        a, b = b, a
+    if table[b + ROWS] == 1:
+        return 1
+    start, length, pitch = table[b + START], table[b + LENGTH], table[b + PITCH]
+    for k in range(table[a + ROWS]):
+        low = table[a + START] + k * table[a + PITCH] - start  # the run is low..high of b's own words
+        high = low + table[a + LENGTH]
+        if max(0, (low - length) // pitch + 1) <= min(table[b + ROWS] - 1, (high - 1) // pitch):
+            return 1
+    return 0

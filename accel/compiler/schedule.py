@@ -1,184 +1,173 @@
-"""Program order: operations, loads hoisted before them, and the fetches of the program itself.
-
-The sequencer dispatches in order and stops at a full queue, so a load that comes too early delays everything behind it
-and one that comes too late lets the array wait. Commands are therefore ordered by when their units could take them:
-a rough simulation of the four queues runs along, and of the next load and the next operation the one is dispatched
-first whose queue has a place first. Loads stay in the order in which their data is needed.
-"""
+"""A log of operations and loads put in program order: the fastest of some ways, and exactly how long it takes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
-from accel.commands import COMMAND_BYTES, Command, End, Load, Nop, Target
-from accel.compiler.access import Accesses, Marks
-from accel.compiler.clock import Clock
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.commands import COMMAND_BYTES, WAIT_BITS, End, Load, Nop, Opcode, Target
+from accel.compiler.access import depths
 from accel.compiler.estimate import beat_cycles
-from accel.compiler.hazards import UNIT_OF, Hazards, Unit, with_waits
-from accel.compiler.ops import Log, Segment
+from accel.compiler.hazards import Logs, Placed, earliest_of, fill_logs
+from accel.compiler.ops import ALIGNMENT, Log, Segment
+from accel.compiler.ordering import (
+    CYCLES,
+    FETCH,
+    FETCHED,
+    FINISH,
+    OUTCOME,
+    PLACED,
+    Declared,
+    Order,
+    Pace,
+    Store,
+    order,
+)
 from accel.design import Design
 from accel.layout import beats, words_per_beat
-from accel.rows import command_of
-
-HOLD = 1000  # cycles of loads that are dispatched before there is need: more would only delay fetches
-BACKLOG = 2000  # cycles of loads before a fetch from which on it is made as soon as there is room
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How a program is fetched: `commands` at a time when `low` are left; `ahead`: items loaded before they are due."""
-
-    commands: int = 16
-    low: int = 14
-    ahead: int = 1 << 20
-
+from accel.models.errors import InputError
+from accel.rows import LOAD, OPCODE, STORE, Rows, in_force, row_of, set_waits
+from accel.timing.facts import EVENTS, events_of, facts_of
+from accel.timing.kernel import call
+from accel.timing.machine import FACTS, Machine
+from accel.timing.recurrence import Timing, timing_of
+from accel.timing.state import OUT, UNITS, Clock
 
 # The first is for every program. Short ones try them all: there each beat that the bus carries at the wrong time shows.
 PACES = (Pace(), Pace(16, 6), Pace(12, 2, 1), Pace(11, 1, 0), Pace(10, 1, 0), Pace(9, 1, 0))
 
 
+def _first_fetch(design: Design, commands: int) -> int:
+    """As many commands as arrive until the first of them is answered: fewer would leave the bus idle."""
+    cycles = beats(design, Target.PROGRAM, 8) * beat_cycles(design, Target.PROGRAM) / 8
+    hidden = -int(-(design.memory.latency_cycles + 10) // cycles)
+    unit = words_per_beat(design, Target.PROGRAM)
+    first = min(commands, max(4, min(hidden, 12, design.buffers.program_commands // 2)))
+    return -(-first // unit) * unit
+
+
 @dataclass(frozen=True)
-class Placed:
-    """A command in program order, with its waits, its layer (-1 for fetches) and what its address counts from."""
+class Ordered:
+    """All commands in program order, filled up to what is fetched; `cycles` from start to done.
 
-    command: Command
-    layer: int
-    segment: Segment
+    `order` has the hardware's own fetch first; it brings `first_fetch` commands. Addresses in `rows` count from the
+    segments' beginnings.
+    """
 
+    design: Design
+    log: Log
+    program_offset: int
+    order: Order
+    cycles: int
 
-@dataclass(frozen=True)
-class Schedule:
-    """All commands, and how many the hardware fetches by itself."""
+    @property
+    def first_fetch(self) -> int:
+        """Commands that the hardware fetches by itself."""
+        return int(self.order.fetches[1])
 
-    commands: list[Placed]
-    first_fetch: int
+    @cached_property
+    def _sources(self) -> NDArray[np.int64]:
+        return np.asarray(self.order.sources[1 : self.order.outcome[PLACED]])
+
+    @property
+    def _filling(self) -> int:
+        return int(self.order.outcome[FETCHED]) - len(self._sources)
+
+    @property
+    def commands(self) -> int:
+        """Commands of the program, those included that only fill its last beat."""
+        return len(self._sources) + self._filling
+
+    @property
+    def data_offset(self) -> int:
+        """Where the data segment begins in DRAM, behind the program.
+
+        On a multiple of a burst: so its bursts do not depend on the length of the program, nor does the time.
+        """
+        unit = max(ALIGNMENT, self.design.memory.burst_beats * self.design.beat_bytes)
+        return -(-(self.program_offset + self.commands * COMMAND_BYTES) // unit) * unit
+
+    @cached_property
+    def layers(self) -> NDArray[np.int64]:
+        """The layer of each command; -1 for fetches and the end."""
+        own = np.where(self._sources >= 0, self.log.layers[self._sources], -1)
+        return np.concatenate([own, np.full(self._filling, -1)])
+
+    def rows(self) -> Rows:
+        """The commands with their waits and DRAM addresses."""
+        sources, placed = self._sources, len(self._sources)
+        rows = self.log.rows[sources]
+        in_data = (self.log.segments[sources] == Segment.DATA) & (sources >= 0)
+        for opcode, column in ((Opcode.LOAD, LOAD.dram_addr), (Opcode.STORE, STORE.dram_addr)):
+            rows[in_data & (rows[:, OPCODE] == opcode), column] += self.data_offset
+        rows[sources == FETCH] = row_of(Load, target=Target.PROGRAM)
+        rows[sources == FINISH] = row_of(End)
+        fetches = np.asarray(self.order.fetches[2 : 2 * placed + 2]).reshape(-1, 2)[sources == FETCH]
+        unit = words_per_beat(self.design, Target.PROGRAM)
+        rows[sources == FETCH, LOAD.dram_addr] = self.program_offset + fetches[:, 0] * COMMAND_BYTES
+        rows[sources == FETCH, LOAD.row_beats] = beats(self.design, Target.PROGRAM, 1) * -(-fetches[:, 1] // unit)
+        set_waits(rows, np.asarray(self.order.waits[UNITS : UNITS * (placed + 1)]).reshape(-1, UNITS))
+        return np.concatenate([rows, np.tile(np.array(row_of(Nop), np.int64), (self._filling, 1))])
+
+    def timing(self) -> Timing:
+        """What the recurrence said while the commands were put in order: what `time_program` says of the program."""
+        first = np.array(
+            row_of(
+                Load, dram_addr=self.program_offset, target=Target.PROGRAM,
+                row_beats=beats(self.design, Target.PROGRAM, self.first_fetch),
+            )
+        )[None]  # fmt: skip
+        rows = np.concatenate([first, self.rows()])
+        count, machine = len(self._sources) + 1, Machine.of(self.design)
+        flat, configs = rows[:count].ravel(), in_force(rows[:count])
+        facts, events = np.zeros(FACTS * count, np.int64), np.zeros((len(rows), EVENTS), np.int64)
+        call(facts_of, count, (machine, flat, configs), (facts,))
+        call(events_of, count, (machine, flat, configs, facts), (events.ravel(),))
+        out = np.zeros((len(rows), OUT), np.int64)
+        out[:count] = np.asarray(self.order.out[: OUT * count]).reshape(-1, OUT)
+        return timing_of(rows[:, OPCODE], out, events, self.cycles)
 
 
 class Scheduler:
-    """Takes commands in program order and puts fetches between them. `total` counts all commands, END included."""
+    """A log and what ordering must know of it, for as many paces as one likes.
 
-    def __init__(self, design: Design, data_beats: int, total: int, pace: Pace) -> None:
-        self.design, self.left, self.pace = design, total, pace
-        self.hazards = Hazards(design, data_beats)
-        self.placed: list[Placed] = []
-        self.capacity = design.buffers.program_commands
-        self.unit = words_per_beat(design, Target.PROGRAM)  # commands of a beat
-        self.first_fetch = self._whole(min(total, self._first()))
-        self.fetched = self.first_fetch
-        self.clock = Clock(design, self.first_fetch)
+    `data_beats`: beats of the data segment; `program_offset`: bytes of DRAM before the program.
+    """
 
-    def _whole(self, commands: int) -> int:
-        """Rounded up to whole beats."""
-        return -(-commands // self.unit) * self.unit
+    def __init__(self, design: Design, log: Log, data_beats: int, program_offset: int) -> None:
+        self.design, self.log, self.program_offset = design, log, program_offset
+        self.machine = machine = Machine.of(design)
+        count = self.count = len(log.rows)
+        flat, configs = np.ascontiguousarray(log.rows).ravel(), in_force(log.rows)
+        opcodes = np.ascontiguousarray(log.rows[:, OPCODE])
+        self.facts = np.zeros(FACTS * (count + 2), np.int64)
+        call(facts_of, count, (machine, flat, configs), (self.facts,))
+        self.logs, self.placed = Logs.of(count), Placed.of(count)
+        data = (log.segments == Segment.DATA).astype(np.int64)
+        sizes = np.array(depths(design, data_beats), np.int64)
+        outside = call(fill_logs, count, (machine, flat, configs, data, sizes), (self.logs,))
+        assert not outside, (log.rows[outside - 1], sizes)
+        earliest = np.zeros(count, np.int64)
+        call(earliest_of, count, (self.logs, opcodes), (self.placed, earliest))
+        loads = opcodes == Opcode.LOAD
+        self.declared = Declared(
+            opcodes, np.flatnonzero(loads), np.flatnonzero(~loads), np.ascontiguousarray(log.items), earliest
+        )
+        self.store = Store(program_offset, design.buffers.program_commands, _first_fetch(design, count + 1))
 
-    def _first(self) -> int:
-        """As many commands as arrive until the first of them is answered: fewer would leave the bus idle."""
-        cycles = beats(self.design, Target.PROGRAM, 8) * beat_cycles(self.design, Target.PROGRAM) / 8
-        hidden = -int(-(self.design.memory.latency_cycles + 10) // cycles)
-        return max(4, min(hidden, 12, self.capacity // 2))
-
-    def _chunk(self) -> int:
-        """Commands of one fetch."""
-        return self._whole(min(self.pace.commands, self.capacity // 2))
-
-    def add(self, command: Command, layer: int, segment: Segment) -> None:
-        """Append a command, after a fetch if one is needed and has room (and is not the very first command)."""
-        ready = self.fetched - len(self.placed)  # commands in the buffer, the next one included
-        while self.left > ready and (ready == 1 or self.placed):
-            chunk = self._chunk()
-            room = (self.capacity - ready + 1) // self.unit * self.unit
-            late = self.clock.next_beat - self.clock.dispatched > BACKLOG  # the fetch will come after long loads
-            if ready > 1 and (room < chunk or (ready > self.pace.low and not late)):
-                break
-            size = min(room, chunk, self._whole(self.left - ready + 1))
-            fetch = Load(
-                dram_addr=self.fetched * COMMAND_BYTES,
-                target=Target.PROGRAM,
-                row_beats=beats(self.design, Target.PROGRAM, size),
-            )
-            self._append(fetch, -1, Segment.PROGRAM)
-            self.fetched += size
-            ready += size - 1
-        self._append(command, layer, segment)
-        self.left -= 1
-
-    def _append(self, command: Command, layer: int, segment: Segment) -> None:
-        waits = (0, 0, 0, 0)
-        if not isinstance(command, (End, Nop)):
-            waits = self.hazards.place(command, segment is Segment.DATA)
-            command = with_waits(command, waits)
-        self.clock.take(command, waits)
-        self.placed.append(Placed(command, layer, segment))
-
-    def finish(self) -> Schedule:
-        """The schedule, filled up to what was fetched."""
-        while len(self.placed) < self.fetched:
-            self.placed.append(Placed(Nop(), -1, Segment.NONE))
-        return Schedule(self.placed, self.first_fetch)
-
-
-@dataclass
-class Item:
-    """What some LOADs bring; it may be loaded once every operation before `earliest` is dispatched."""
-
-    loads: list[Load]
-    data: bool
-    earliest: int
-    layer: int
-
-
-@dataclass
-class Op:
-    """A command of compute, post or store, and the number of items that must be loaded before it."""
-
-    command: Command
-    layer: int
-    items: int
-
-
-def declared(design: Design, log: Log, data_beats: int) -> tuple[list[Op], list[Item]]:
-    """Operations and items of a log, with the operations that each item must stay behind."""
-    accesses, touched = Accesses(design), Marks(design, data_beats)
-    ops: list[Op] = []
-    items: list[Item] = []
-    for values, layer, segment, number in zip(log.rows, log.layers, log.segments, log.items, strict=True):
-        command, data = command_of(values), segment == Segment.DATA
-        found = accesses.of(command, data)[0]
-        if not isinstance(command, Load):
-            ops.append(Op(command, int(layer), int(number)))
-            for access in found:
-                touched.set(access, len(ops))
-            continue
-        while len(items) <= number:
-            items.append(Item([], data, 0, int(layer)))
-        items[number].loads.append(command)
-        items[number].earliest = max([items[number].earliest, *(touched.latest(access) for access in found)])
-    return ops, items
-
-
-def order(design: Design, ops: list[Op], items: list[Item], data_beats: int, pace: Pace) -> Scheduler:
-    """Program order of operations and items; the clock of the result knows how long it takes."""
-    total = len(ops) + sum(len(item.loads) for item in items) + 1
-    made = Scheduler(design, data_beats, total, pace)
-    loaded = reached = 0
-
-    def load() -> None:
-        item = items[loaded]
-        for command in item.loads:
-            made.add(command, item.layer, Segment.DATA if item.data else Segment.CONSTANTS)
-
-    for index, op in enumerate(ops):
-        unit = UNIT_OF[type(op.command)]
-        reached = max(reached, op.items)
-        while loaded < len(items) and items[loaded].earliest <= index:
-            needed = loaded < op.items or loaded == 0  # nothing can start before a first load
-            next_op = max(made.clock.place(unit), made.clock.dispatched)
-            later = made.clock.place(Unit.LOAD) > next_op or made.clock.next_beat > next_op + HOLD
-            if not needed and (later or loaded - reached >= pace.ahead):
-                break
-            load()
-            loaded += 1
-        made.add(op.command, op.layer, Segment.DATA if unit is Unit.STORE else Segment.NONE)
-    assert loaded == len(items)
-    made.add(End(), -1, Segment.NONE)
-    return made
+    def order(self, pace: Pace) -> Ordered:
+        """The program order at a pace. Raises InputError if the waits do not fit their fields."""
+        most = 2 * (self.count + 1) + self.store.capacity + 64  # a fetch brings more than itself
+        sizes = (most, 2 * most, UNITS * most, OUT * most, OUTCOME)
+        made = Order(*(np.zeros(size, np.int64) for size in sizes))
+        clock = Clock.of(most, 2 * most)
+        inputs = (self.machine, self.declared, self.logs, self.store, pace)
+        error = call(order, self.count, inputs, (self.facts, self.placed, clock, made))
+        assert not error, error
+        largest = int(made.waits.max())
+        if largest >> WAIT_BITS:
+            raise InputError(f"the program must have fewer than 2**{WAIT_BITS} commands of a unit, not {largest:,}")
+        return Ordered(self.design, self.log, self.program_offset, made, int(made.outcome[CYCLES]))

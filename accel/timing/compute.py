@@ -13,79 +13,97 @@ For T pixels a tile, N tiles (n tiles x groups x kernel), R rows, S = max(T, R, 
 
 from __future__ import annotations
 
-from functools import lru_cache
+from accel.events import COLUMN, Event
+from accel.rows import COMPUTE as ROW
+from accel.rows import CONFIG_COMPUTE as CONFIG
+from accel.timing.kernel import Ints, MutableInts, part
+from accel.timing.machine import PIXELS, TILES, Machine
+from accel.timing.state import BUSY, COMPLETE, FINISHED, ISSUED, POPPED, SLOT, TILE, WEIGHTS
 
-from accel.commands import Compute, ConfigCompute
-from accel.design import Design
-from accel.events import Event
-from accel.latency import ACC_CYCLES, FEED_CYCLES, MIN_TILE_CYCLES, array_cycles
-from accel.timing.step import Step
+ACT_READS, WEIGHT_READS = COLUMN[Event.ACT_READS], COLUMN[Event.WEIGHT_READS]
+CODEBOOK_READS, STREAM_CYCLES = COLUMN[Event.CODEBOOK_READS], COLUMN[Event.STREAM_CYCLES]
+ACC_READS, ACC_WRITES = COLUMN[Event.ACC_READS], COLUMN[Event.ACC_WRITES]
+MACS, MACS_GATED = COLUMN[Event.MACS], COLUMN[Event.MACS_GATED]
 
 
-@lru_cache(maxsize=4096)
+@part
+def tile_cycles(m: Machine, pixels: int) -> int:
+    """Cycles from the start of one tile to that of the next."""
+    return max(pixels, m.rows, m.min_tile)
+
+
+@part
 def inside_pairs(start: int, dilation: int, taps: int, stride: int, count: int, size: int) -> int:
     """How many (tap, output position) pairs of one dimension read inside 0..size-1."""
     total = 0
     for tap in range(taps):
         first = start + tap * dilation
-        low = max(0, -(first // stride)) if first < 0 else 0
-        high = min(count, -((first - size) // stride)) if first < size else 0
+        low = max(0, -(first // stride))
+        high = min(count, -((first - size) // stride))
         total += max(0, high - low)
     return total
 
 
-class ComputeTiming:
-    """The unit's state between commands; `step` is called for its commands in program order."""
+@part
+def compute_facts(m: Machine, rows: Ints, r: int, c: int, facts: MutableInts, f: int) -> int:
+    """Facts at `f` of the COMPUTE whose row begins at `r`, its configuration's at `c`."""
+    taps = rows[c + CONFIG.kernel_h] * rows[c + CONFIG.kernel_w]
+    facts[f + TILES] = rows[r + ROW.n_tiles] * rows[r + ROW.groups] * taps
+    facts[f + PIXELS] = rows[r + ROW.out_h] * rows[r + ROW.out_w]
+    return 0
 
-    def __init__(self, design: Design) -> None:
-        self.design = design
-        self.latency = FEED_CYCLES + array_cycles(design.rows, design.cols) + ACC_CYCLES
-        self.slot_free = 0
-        self.weights_free = 0
-        self.tile_start = -MIN_TILE_CYCLES
-        self.finished = 0  # last pixel of the last command
-        self.config = ConfigCompute()
 
-    def step(self, command: Compute | ConfigCompute, pushed: int, ready: int) -> Step:
-        """Time one COMPUTE or CONFIG_COMPUTE: `pushed` into the queue, waits hold from `ready` on."""
-        if isinstance(command, ConfigCompute):
-            pop = max(pushed + 1, self.slot_free)
-            self.config = command
-            self.slot_free = max(pop + 1, self.finished)
-            return Step(pop, self.slot_free, self.slot_free)
-        rows, config = self.design.rows, self.config
-        pop = max(pushed + 1, ready, self.slot_free, self.weights_free)
-        pixels = command.out_h * command.out_w
-        tiles = command.n_tiles * command.groups * config.kernel_h * config.kernel_w
-        period = max(pixels, rows, MIN_TILE_CYCLES)
-        taken = max(pop + 1, self.finished)
-        first_weights = max(pop + 1, self.tile_start)
-        start = max(taken + 1, first_weights + rows, self.tile_start + MIN_TILE_CYCLES)
-        last_weights = first_weights if tiles == 1 else start + (tiles - 2) * period
-        self.tile_start = start + (tiles - 1) * period
-        self.finished = self.tile_start + pixels - 1
-        self.slot_free = taken
-        self.weights_free = last_weights + rows - 1
-        issued = max(self.slot_free, self.weights_free)
-        return Step(pop, issued, self.finished + self.latency, tiles * pixels, self._events(command, tiles, pixels))
+@part
+def compute_events(m: Machine, rows: Ints, r: int, c: int, facts: Ints, f: int, events: MutableInts, e: int) -> int:
+    """Add what a COMPUTE counts to the counters that begin at `e`."""
+    tiles, pixels = facts[f + TILES], facts[f + PIXELS]
+    n_tiles, groups = rows[r + ROW.n_tiles], rows[r + ROW.groups]
+    streamed, taps = tiles * pixels, rows[c + CONFIG.kernel_h] * rows[c + CONFIG.kernel_w]
+    inside = inside_pairs(
+        rows[r + ROW.iy0], rows[c + CONFIG.dilation_y], rows[c + CONFIG.kernel_h], rows[c + CONFIG.stride_y],
+        rows[r + ROW.out_h], rows[c + CONFIG.in_h],
+    ) * inside_pairs(
+        rows[r + ROW.ix0], rows[c + CONFIG.dilation_x], rows[c + CONFIG.kernel_w], rows[c + CONFIG.stride_x],
+        rows[r + ROW.out_w], rows[c + CONFIG.in_w],
+    )  # fmt: skip
+    valid_rows = (groups - 1) * m.rows + rows[r + ROW.rows_last]
+    macs = taps * pixels * valid_rows * ((n_tiles - 1) * m.cols + rows[r + ROW.cols_last])
+    events[e + ACT_READS] += inside * n_tiles * groups
+    events[e + WEIGHT_READS] += -(-tiles * m.rows * rows[r + ROW.weight_bits] // 8)
+    events[e + CODEBOOK_READS] += tiles * m.rows * m.cols if rows[r + ROW.use_codebook] else 0
+    events[e + ACC_READS] += streamed - (0 if rows[r + ROW.accumulate] else n_tiles * pixels)
+    events[e + ACC_WRITES] += streamed
+    events[e + MACS] += macs
+    events[e + MACS_GATED] += streamed * m.rows * m.cols - macs
+    events[e + STREAM_CYCLES] += streamed
+    return 0
 
-    def _events(self, command: Compute, tiles: int, pixels: int) -> dict[Event, int]:
-        rows, cols, config = self.design.rows, self.design.cols, self.config
-        streamed = tiles * pixels
-        taps = config.kernel_h * config.kernel_w
-        inside = inside_pairs(
-            command.iy0, config.dilation_y, config.kernel_h, config.stride_y, command.out_h, config.in_h
-        ) * inside_pairs(command.ix0, config.dilation_x, config.kernel_w, config.stride_x, command.out_w, config.in_w)
-        row_steps = taps * pixels * ((command.groups - 1) * rows + command.rows_last)
-        macs = row_steps * ((command.n_tiles - 1) * cols + command.cols_last)
-        sums = command.n_tiles * pixels
-        return {
-            Event.ACT_READS: inside * command.n_tiles * command.groups,
-            Event.WEIGHT_READS: -(-tiles * rows * command.weight_bits // 8),
-            Event.CODEBOOK_READS: tiles * rows * cols if command.use_codebook else 0,
-            Event.ACC_READS: streamed - (0 if command.accumulate else sums),
-            Event.ACC_WRITES: streamed,
-            Event.MACS: macs,
-            Event.MACS_GATED: streamed * rows * cols - macs,
-            Event.STREAM_CYCLES: streamed,
-        }
+
+@part
+def config_compute_step(m: Machine, state: MutableInts, pushed: int, out: MutableInts, o: int) -> int:
+    """Time one CONFIG_COMPUTE; arguments as for `compute_step`."""
+    pop = max(pushed + 1, state[SLOT])
+    state[SLOT] = max(pop + 1, state[FINISHED])
+    out[o + POPPED], out[o + ISSUED], out[o + COMPLETE], out[o + BUSY] = pop, state[SLOT], state[SLOT], 0
+    return pop
+
+
+@part
+def compute_step(
+    m: Machine, state: MutableInts, facts: Ints, f: int, pushed: int, ready: int, out: MutableInts, o: int
+) -> int:
+    """Time one COMPUTE: `pushed` into the queue, waits hold from `ready` on. What is said of it begins at `o`."""
+    tiles, pixels = facts[f + TILES], facts[f + PIXELS]
+    period = tile_cycles(m, pixels)
+    pop = max(pushed + 1, ready, state[SLOT], state[WEIGHTS])
+    taken = max(pop + 1, state[FINISHED])
+    first_weights = max(pop + 1, state[TILE])
+    start = max(taken + 1, first_weights + m.rows, state[TILE] + m.min_tile)
+    last_weights = first_weights if tiles == 1 else start + (tiles - 2) * period
+    state[TILE] = start + (tiles - 1) * period
+    state[FINISHED] = state[TILE] + pixels - 1
+    state[SLOT] = taken
+    state[WEIGHTS] = last_weights + m.rows - 1
+    out[o + POPPED], out[o + ISSUED] = pop, max(taken, state[WEIGHTS])
+    out[o + COMPLETE], out[o + BUSY] = state[FINISHED] + m.compute_latency, tiles * pixels
+    return pop

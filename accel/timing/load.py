@@ -1,7 +1,7 @@
 """Timing of the loader: closed forms for each burst.
 
-With W-byte beats, memory latency L, one beat in B cycles, and g cycles to unpack a beat (words a beat; 1 if a word
-takes several; W in window mode):
+With memory latency L, one beat in B cycles, and g cycles to unpack a beat (words a beat; 1 if a word takes several; W
+in window mode):
 
     pop      p   = max(pushed + 1, waits, last address of the command before + 1,
                        cycle in which the back took the command LOADER_AHEAD before + 1)
@@ -14,93 +14,115 @@ takes several; W in window mode):
 
 from __future__ import annotations
 
-from collections import deque
+from accel.commands import Target
+from accel.events import COLUMN, Event
+from accel.rows import LOAD as ROW
+from accel.timing.kernel import Ints, MutableInts, part
+from accel.timing.machine import FETCH_BEATS, FIRST_BEAT, GAP, PITCH_BEATS, ROW_BEATS, ROWS, Machine
+from accel.timing.state import (
+    BACK,
+    BURST_COUNT,
+    BUSY,
+    COMPLETE,
+    FRONT,
+    ISSUED,
+    LASTS_RING,
+    NEXT_BEAT,
+    POPPED,
+    TAKEN,
+    TAKEN_RING,
+    WRITTEN,
+)
 
-from accel.commands import Load, Target
-from accel.design import Design
-from accel.events import Event
-from accel.latency import LOADER_AHEAD
-from accel.layout import beats_per_word, words_per_beat
-from accel.timing.step import Step
-
-WRITE_EVENTS = {
-    Target.ACTIVATION: Event.ACT_WRITES,
-    Target.WEIGHT: Event.WEIGHT_WRITES,
-    Target.PARAMETER: Event.PARAM_WRITES,
-}
+ACTIVATION, WEIGHT, PARAMETER, PROGRAM = (
+    int(t) for t in (Target.ACTIVATION, Target.WEIGHT, Target.PARAMETER, Target.PROGRAM)
+)
+READ_BEATS, READ_BURSTS = COLUMN[Event.READ_BEATS], COLUMN[Event.READ_BURSTS]
+ACT_WRITES, WEIGHT_WRITES = COLUMN[Event.ACT_WRITES], COLUMN[Event.WEIGHT_WRITES]
+PARAM_WRITES = COLUMN[Event.PARAM_WRITES]
 
 
-class LoadTiming:
-    """The loader's state between commands; `step` is called for its commands in program order."""
+@part
+def load_facts(m: Machine, rows: Ints, r: int, facts: MutableInts, f: int) -> int:
+    """Facts at `f` of the LOAD whose row begins at `r`."""
+    target = rows[r + ROW.target]
+    facts[f + FIRST_BEAT] = rows[r + ROW.dram_addr] // m.beat_bytes
+    facts[f + ROW_BEATS] = rows[r + ROW.row_beats]
+    facts[f + ROWS] = rows[r + ROW.rows]
+    facts[f + PITCH_BEATS] = rows[r + ROW.dram_pitch] // m.beat_bytes
+    facts[f + GAP] = m.beat_bytes if rows[r + ROW.window] else m.words_per_beat[target]
+    facts[f + FETCH_BEATS] = m.beats_per_word[target] if target == PROGRAM else 0
+    return 0
 
-    def __init__(self, design: Design) -> None:
-        self.design = design
-        self.front_free = 0
-        self.back_free = 0
-        self.next_beat = 0  # earliest cycle of the next beat, as far as the memory is concerned
-        self.taken: deque[int] = deque(maxlen=LOADER_AHEAD)  # cycles in which the back took its last commands
-        outstanding = design.memory.outstanding_bursts
-        self.lasts: deque[int] = deque([-1] * outstanding, maxlen=outstanding)  # last beats of the last bursts
-        self.written: list[int] = []
-        self.per_beat = {target: words_per_beat(design, target) for target in Target}
-        self.per_word = {target: beats_per_word(design, target) for target in Target}
 
-    def step(self, command: Load, pushed: int, ready: int) -> Step:
-        """Time one LOAD: `pushed` into the queue, waits hold from `ready` on."""
-        memory, beat_bytes = self.design.memory, self.design.beat_bytes
-        target = Target(command.target)
-        gap = beat_bytes if command.window else self.per_beat[target]
-        spacing = max(gap, memory.beat_interval_cycles)
-        pop = max(pushed + 1, ready, self.front_free)
-        if len(self.taken) == LOADER_AHEAD:
-            pop = max(pop, self.taken[0] + 1)
-        back = max(pop + 1, self.back_free)
-        self.taken.append(back)
-        bursts = self._bursts(command, pop, max(self.next_beat, back + 1), spacing)
-        last = bursts[-1][1]
-        self.next_beat = last + memory.beat_interval_cycles
-        self.back_free = last + gap
-        if target is Target.PROGRAM:
-            self.written = self._written([x for first, end in bursts for x in range(first, end + 1, spacing)])
-        beats = command.rows * command.row_beats
-        events = {Event.READ_BEATS: beats, Event.READ_BURSTS: len(bursts)}
-        if target in WRITE_EVENTS:
-            row_words = command.row_words if command.window else command.row_beats // self.per_word[target] * gap
-            events[WRITE_EVENTS[target]] = command.rows * row_words
-        return Step(pop, self.front_free, last + gap, beats, events)
+@part
+def burst_count(m: Machine, first: int, row_beats: int, rows: int, pitch: int) -> int:
+    """Bursts of some rows: none leaves an aligned block of `m.burst` beats."""
+    if pitch % m.burst == 0:
+        return rows * ((first % m.burst + row_beats - 1) // m.burst + 1)
+    bursts = 0
+    for y in range(rows):
+        bursts += ((first + y * pitch) % m.burst + row_beats - 1) // m.burst + 1
+    return bursts
 
-    def _bursts(self, command: Load, address: int, next_beat: int, spacing: int) -> list[tuple[int, int]]:
-        """Cycles of first and last beat of each burst; the first address follows in the cycle after `address`."""
-        memory, lasts = self.design.memory, self.lasts
-        latency, burst = memory.latency_cycles, memory.burst_beats
-        row, pitch = command.dram_addr // self.design.beat_bytes, command.dram_pitch // self.design.beat_bytes
-        bursts = []
-        for _ in range(command.rows):
-            left = command.row_beats
-            room = burst - row % burst
-            while left:
-                length = left if left < room else room
-                room = burst
-                address += 1
-                if lasts[0] >= address:
-                    address = lasts[0] + 1
-                first = address + latency
-                if first < next_beat:
-                    first = next_beat
-                last = first + (length - 1) * spacing
-                lasts.append(last)
-                bursts.append((first, last))
-                next_beat = last + spacing
-                left -= length
-            row += pitch
-        self.front_free = address + 1
-        return bursts
 
-    def _written(self, beats: list[int]) -> list[int]:
-        """Cycles in which the commands of a fetch are written, given those in which its beats are taken."""
-        per_beat, per_word = self.per_beat[Target.PROGRAM], self.per_word[Target.PROGRAM]
-        return [x + 1 + k for x in beats[per_word - 1 :: per_word] for k in range(per_beat)]
+@part
+def load_events(m: Machine, rows: Ints, r: int, facts: Ints, f: int, events: MutableInts, e: int) -> int:
+    """Add what a LOAD counts to the counters that begin at `e`."""
+    target, row_beats, count = rows[r + ROW.target], facts[f + ROW_BEATS], facts[f + ROWS]
+    events[e + READ_BEATS] += count * row_beats
+    events[e + READ_BURSTS] += burst_count(m, facts[f + FIRST_BEAT], row_beats, count, facts[f + PITCH_BEATS])
+    words = row_beats // m.beats_per_word[target] * m.words_per_beat[target]
+    if target == ACTIVATION:
+        events[e + ACT_WRITES] += count * (rows[r + ROW.row_words] if rows[r + ROW.window] else words)
+    elif target == WEIGHT:
+        events[e + WEIGHT_WRITES] += count * words
+    elif target == PARAMETER:
+        events[e + PARAM_WRITES] += count * words
+    return 0
 
-    def program_written(self, index: int) -> int:
-        """Cycle in which command `index` of the last fetch is written to the program buffer."""
-        return self.written[index]
+
+@part
+def load_step(
+    m: Machine, state: MutableInts, facts: Ints, f: int, pushed: int, ready: int, written: MutableInts,
+    out: MutableInts, o: int,
+) -> int:  # fmt: skip
+    """Time one LOAD: `pushed` into the queue, waits hold from `ready` on. What is said of it begins at `o`."""
+    gap, row_beats, fetch_beats = facts[f + GAP], facts[f + ROW_BEATS], facts[f + FETCH_BEATS]
+    spacing = max(gap, m.interval)
+    pop = max(pushed + 1, ready, state[FRONT])
+    ring = TAKEN_RING + state[TAKEN] % m.loader_ahead
+    if state[TAKEN] >= m.loader_ahead:
+        pop = max(pop, state[ring] + 1)
+    back = max(pop + 1, state[BACK])
+    state[ring] = back
+    state[TAKEN] += 1
+    address, last, beat = pop, 0, 0
+    next_beat = max(state[NEXT_BEAT], back + 1)
+    bursts, at, row = state[BURST_COUNT], state[WRITTEN], facts[f + FIRST_BEAT]
+    for _ in range(facts[f + ROWS]):
+        left, room = row_beats, m.burst - row % m.burst
+        while left > 0:
+            length = min(left, room)
+            room = m.burst
+            ring = LASTS_RING + bursts % m.outstanding
+            address = max(address + 1, state[ring] + 1)
+            first = max(address + m.latency, next_beat)
+            last = first + (length - 1) * spacing
+            state[ring] = last
+            bursts += 1
+            if fetch_beats:
+                for k in range(length):
+                    beat += 1
+                    if beat % fetch_beats == 0:
+                        for j in range(gap):
+                            written[at] = first + k * spacing + 1 + j
+                            at += 1
+            next_beat = last + spacing
+            left -= length
+        row += facts[f + PITCH_BEATS]
+    state[BURST_COUNT], state[WRITTEN] = bursts, at
+    state[FRONT], state[NEXT_BEAT], state[BACK] = address + 1, last + m.interval, last + gap
+    out[o + POPPED], out[o + ISSUED], out[o + COMPLETE] = pop, address + 1, last + gap
+    out[o + BUSY] = facts[f + ROWS] * row_beats
+    return pop

@@ -1,50 +1,50 @@
 """Cycle-exact timing of a Program: the max-plus recurrence of docs/architecture.md, "Timing contract".
 
-Commands are taken once, in program order. Each unit's own timing (`sim/timing_<unit>.py`) says when it takes a command
-and when it is done; here are the sequencer, the queues, the waits, and the end of the program. The cost is per command
-(and per burst inside loads and stores), never per cycle.
+Commands are taken once, in program order. Each unit's own timing (`accel/timing/<unit>.py`) says when it takes a
+command and when it is done; `accel/timing/sequencer.py` has sequencer, queues, waits and the end of the program. The
+cost is per command (and per burst inside loads), never per cycle. The compiler's scheduler uses the same functions.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import overload
 
-from accel.commands import (
-    COMMAND_BYTES,
-    Command,
-    Compute,
-    ConfigCompute,
-    ConfigPost,
-    End,
-    Load,
-    Nop,
-    Post,
-    Store,
-    Target,
-)
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.commands import Command, Load, Opcode, Target
 from accel.design import Design
-from accel.events import Event
-from accel.latency import DONE_CYCLES, QUEUE_DEPTH, SEQUENCER_INTERVAL
+from accel.events import COLUMN, Event
 from accel.layout import beats
-from accel.legal import check
+from accel.legal import check_rows
 from accel.program import Program
-from accel.timing.compute import ComputeTiming
-from accel.timing.load import LoadTiming
-from accel.timing.post import PostTiming
-from accel.timing.step import Step
-from accel.timing.store import StoreTiming
+from accel.rows import OPCODE, Rows, command_of, in_force, rows_of, waits_of
+from accel.timing.facts import EVENTS, events_of, facts_of
+from accel.timing.kernel import call
+from accel.timing.machine import FACTS, FETCH_BEATS, GAP, ROW_BEATS, Machine
+from accel.timing.machine import ROWS as FACT_ROWS
+from accel.timing.sequencer import NEVER_FETCHED, run, unit_of
+from accel.timing.state import AWAITED, BUSY, COMPLETE, COUNTS, ISSUED, OUT, POPPED, PUSHED, READY, Clock
+from accel.units import UNIT_NAMES
 
-UNIT_OF: dict[type[Command], str] = {
-    Load: "load",
-    ConfigCompute: "compute",
-    Compute: "compute",
-    ConfigPost: "post",
-    Post: "post",
-    Store: "store",
-}
-UNITS = ("load", "compute", "post", "store")
+
+@dataclass(frozen=True)
+class Step:
+    """One command in one unit, in cycles since start (the cycle in which start is pulsed is 0).
+
+    `pop`: the cycle in which the unit takes it from its queue. `issued`: the first cycle in which the unit could take
+    another command. `complete`: the cycle of its done pulse; the completion counter shows it in the next cycle. For
+    configuration commands `complete` has no meaning for others. `busy`: cycles in which the unit's shared resource
+    (AXI data channel, array, post pipeline) works for it. `events`: what it adds to the counters.
+    """
+
+    pop: int
+    issued: int
+    complete: int
+    busy: int = 0
+    events: dict[Event, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,44 @@ class Timed:
 
 
 @dataclass(frozen=True)
+class History(Sequence[Timed | None]):
+    """Each command's history, None for NOP, END and what stands behind it; made when it is asked for.
+
+    `opcodes` (n,), `out` (n, OUT) as in `accel.timing.state`, `events` (n, EVENTS) in the order of `Event`.
+    """
+
+    opcodes: NDArray[np.int64]
+    out: NDArray[np.int64]
+    events: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.opcodes)
+
+    @overload
+    def __getitem__(self, index: int) -> Timed | None: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> History: ...
+
+    def __getitem__(self, index: int | slice) -> Timed | History | None:
+        if isinstance(index, slice):
+            return History(self.opcodes[index], self.out[index], self.events[index])
+        unit, out = unit_of(int(self.opcodes[index])), self.out[index].tolist()
+        if unit < 0 or not out[PUSHED]:
+            return None
+        counts = {event: int(self.events[index, k]) for event, k in COLUMN.items() if self.events[index, k]}
+        step = Step(out[POPPED], out[ISSUED], out[COMPLETE], out[BUSY], counts)
+        awaited = UNIT_NAMES[out[AWAITED]] if out[AWAITED] >= 0 else ""
+        return Timed(UNIT_NAMES[unit], out[PUSHED], out[READY], awaited, step)
+
+
+@dataclass(frozen=True)
 class Timing:
     """Cycles from start to done, the counters, and each command's history (None for NOP and END)."""
 
     cycles: int
     events: dict[Event, int]
-    commands: tuple[Timed | None, ...]
+    commands: History
     first_fetch: Timed
 
 
@@ -88,77 +120,60 @@ def first_fetch(design: Design, program_offset: int, count: int) -> Load:
     return Load(dram_addr=program_offset, target=Target.PROGRAM, row_beats=beats(design, Target.PROGRAM, count))
 
 
-def time_commands(design: Design, commands: tuple[Command, ...], program_offset: int, fetch_count: int) -> Timing:
+def time_commands(design: Design, commands: Sequence[Command], program_offset: int, fetch_count: int) -> Timing:
     """As `time_program`, of bare commands."""
-    check(design, commands)
-    units: dict[str, Any] = {
-        "load": LoadTiming(design),
-        "compute": ComputeTiming(design),
-        "post": PostTiming(design),
-        "store": StoreTiming(design),
-    }
-    loads = units["load"]
-    assert isinstance(loads, LoadTiming)
-    completions: dict[str, list[int]] = {unit: [] for unit in UNITS}
-    pops: dict[str, deque[int]] = {unit: deque(maxlen=QUEUE_DEPTH) for unit in UNITS}
-    events = dict.fromkeys(Event, 0)
-
-    def run(unit: str, command: Command, pushed: int, ready: int, awaited: str) -> Timed:
-        step = units[unit].step(command, pushed, ready)
-        pops[unit].append(step.pop)
-        if not isinstance(command, (ConfigCompute, ConfigPost)):
-            completions[unit].append(step.complete)
-        for event, count in step.events.items():
-            events[event] += count
-        return Timed(unit, pushed, ready, awaited, step)
-
-    written: deque[int] = deque()  # cycle in which each fetched, not yet read command is written
-    fetch = first_fetch(design, program_offset, fetch_count)
-    initial = run("load", fetch, 1, 0, "")
-    events[Event.COMMANDS] += 1
-    written.extend(loads.program_written(k) for k in range(_fetched(design, fetch)))
-    history: list[Timed | None] = []
-    dispatched, ended = 1 - SEQUENCER_INTERVAL + 1, False
-    for command in commands:
-        if not written:
-            raise DeadlockError(f"command {len(history)} is never fetched")
-        dispatch = max(dispatched + SEQUENCER_INTERVAL, written.popleft() + 2)
-        if isinstance(command, (Nop, End)):
-            if not ended:  # what fills the last beat behind END is never read
-                dispatched = dispatch
-            ended = ended or isinstance(command, End)
-            history.append(None)
-            continue
-        unit = UNIT_OF[type(command)]
-        queue = pops[unit]
-        if len(queue) == QUEUE_DEPTH:
-            dispatch = max(dispatch, queue[0] + 1)
-        timed = run(unit, command, dispatch, *_ready(command, unit, completions))
-        if isinstance(command, Load) and command.target == Target.PROGRAM:
-            written.extend(loads.program_written(k) for k in range(_fetched(design, command)))
-        events[Event.COMMANDS] += 1
-        dispatched = dispatch
-        history.append(timed)
-    last = max((done[-1] for done in completions.values() if done), default=0)
-    cycles = max(dispatched, last + 1) + DONE_CYCLES
-    events[Event.CYCLES] = cycles
-    return Timing(cycles, events, tuple(history), initial)
+    return time_rows(design, rows_of([first_fetch(design, program_offset, fetch_count), *commands]))
 
 
-def _fetched(design: Design, load: Load) -> int:
-    """Commands that a fetch brings."""
-    return load.row_beats * load.rows * design.beat_bytes // COMMAND_BYTES
+def time_rows(design: Design, rows: Rows, facts: NDArray[np.int64] | None = None) -> Timing:
+    """As `time_program`, of rows, the first of which is the hardware's own fetch.
+
+    `facts` (n, FACTS): what the commands' durations depend on, by default what `facts_of` makes of the rows.
+    """
+    check_rows(design, rows[1:])
+    ends = np.flatnonzero(rows[:, OPCODE] == Opcode.END)
+    count = int(ends[0]) + 1 if len(ends) else len(rows)
+    machine, configs = Machine.of(design), in_force(rows[:count])
+    flat = np.ascontiguousarray(rows[:count]).ravel()
+    if facts is None:
+        facts = np.zeros((count, FACTS), np.int64)
+        call(facts_of, count, (machine, flat, configs), (facts.ravel(),))
+    flat_facts = np.ascontiguousarray(facts[:count]).ravel()
+    events, out = np.zeros((len(rows), EVENTS), np.int64), np.zeros((len(rows), OUT), np.int64)
+    call(events_of, count, (machine, flat, configs, flat_facts), (events.ravel(),))
+    waits, result = waits_of(rows[:count]), np.zeros(2, np.int64)
+    clock = Clock.of(count, fetched(facts))
+    failed = call(run, count, (machine, flat_facts, waits.ravel()), (clock, out.ravel(), result))
+    if failed:
+        raise DeadlockError(_reason(rows, waits, clock.state, failed, int(result[1])))
+    return timing_of(rows[:, OPCODE], out, events, int(result[0]))
 
 
-def _ready(command: Command, unit: str, completions: dict[str, list[int]]) -> tuple[int, str]:
-    """First cycle in which the command's waits hold, and the unit that it waited for longest."""
-    ready, awaited = 0, ""
-    for other in UNITS:
-        count = getattr(command, f"wait_{other}", 0) if other != unit else 0
-        if count:
-            done = completions[other]
-            if count > len(done):
-                raise DeadlockError(f"{command} waits for {count} {other} commands, {len(done)} come before it")
-            if done[count - 1] + 1 > ready:
-                ready, awaited = done[count - 1] + 1, other
-    return ready, awaited
+def fetched(facts: NDArray[np.int64]) -> int:
+    """Commands that all fetches together bring."""
+    fetches = facts[(facts[:, OPCODE] == Opcode.LOAD) & (facts[:, FETCH_BEATS] > 0)]
+    beats_read = fetches[:, ROW_BEATS] * fetches[:, FACT_ROWS]
+    return int((beats_read // np.maximum(fetches[:, FETCH_BEATS], 1) * fetches[:, GAP]).sum())
+
+
+def timing_of(opcodes: NDArray[np.int64], out: NDArray[np.int64], events: NDArray[np.int64], cycles: int) -> Timing:
+    """The Timing of what the recurrence said of n commands, the hardware's own fetch first."""
+    history = History(opcodes, out, events)
+    total = {event: int(count) for event, count in zip(Event, events.sum(axis=0), strict=True)}
+    total[Event.COMMANDS] = int((out[:, PUSHED] > 0).sum())
+    total[Event.CYCLES] = cycles
+    initial = history[0]
+    assert initial is not None
+    return Timing(cycles, total, history[1:], initial)
+
+
+def _reason(rows: Rows, waits: NDArray[np.int64], state: NDArray[np.int64], index: int, error: int) -> str:
+    """Why the command of row `index` never starts."""
+    if error == NEVER_FETCHED:
+        return f"command {index - 1} is never fetched"
+    counts = state[COUNTS : COUNTS + len(UNIT_NAMES)]
+    unit = int((waits[index] > counts).argmax())
+    return (
+        f"{command_of(rows[index])} waits for {waits[index, unit]} {UNIT_NAMES[unit]} commands, "
+        f"{counts[unit]} come before it"
+    )

@@ -14,47 +14,53 @@ ahead of the write channel only where the channel is the slower one, which then 
 
 from __future__ import annotations
 
-from collections import deque
+from accel.commands import Target
+from accel.events import COLUMN, Event
+from accel.rows import STORE as ROW
+from accel.timing.kernel import Ints, MutableInts, part
+from accel.timing.load import burst_count
+from accel.timing.machine import BEATS, BURSTS, Machine
+from accel.timing.state import BUSY, COMPLETE, ISSUED, PENDING_RING, POPPED, STORE_COUNT, STORED
 
-from accel.commands import Store, Target
-from accel.design import Design
-from accel.events import Event
-from accel.latency import STORE_PENDING, STORE_READ_CYCLES
-from accel.layout import beats, words_per_beat
-from accel.timing.step import Step
+ACTIVATION = int(Target.ACTIVATION)
+ACT_READS, WRITE_BEATS, WRITE_BURSTS = (COLUMN[e] for e in (Event.ACT_READS, Event.WRITE_BEATS, Event.WRITE_BURSTS))
 
 
-class StoreTiming:
-    """The storer's state between commands; `step` is called for its commands in program order."""
+@part
+def store_facts(m: Machine, rows: Ints, r: int, facts: MutableInts, f: int) -> int:
+    """Facts at `f` of the STORE whose row begins at `r`."""
+    per_beat = m.words_per_beat[ACTIVATION]
+    row_beats = -(-rows[r + ROW.row_words] // per_beat) * m.beats_per_word[ACTIVATION]
+    start, pitch = rows[r + ROW.dram_addr] // m.beat_bytes, rows[r + ROW.dram_pitch] // m.beat_bytes
+    facts[f + BEATS] = rows[r + ROW.rows] * row_beats
+    facts[f + BURSTS] = burst_count(m, start, row_beats, rows[r + ROW.rows], pitch)
+    return 0
 
-    def __init__(self, design: Design) -> None:
-        self.design = design
-        self.last = -design.memory.beat_interval_cycles  # cycle of the last beat
-        self.done: deque[int] = deque(maxlen=STORE_PENDING)
 
-    def step(self, command: Store, pushed: int, ready: int) -> Step:
-        """Time one STORE: `pushed` into the queue, waits hold from `ready` on."""
-        memory, beat_bytes = self.design.memory, self.design.beat_bytes
-        interval, burst = memory.beat_interval_cycles, memory.burst_beats
-        gap = words_per_beat(self.design, Target.ACTIVATION)
-        spacing = max(gap, interval)
-        row_beats = beats(self.design, Target.ACTIVATION, command.row_words)
-        start, pitch = command.dram_addr // beat_bytes, command.dram_pitch // beat_bytes
-        if pitch % burst:
-            bursts = sum(((start + y * pitch) % burst + row_beats - 1) // burst + 1 for y in range(command.rows))
-        else:
-            bursts = command.rows * ((start % burst + row_beats - 1) // burst + 1)
-        total = command.rows * row_beats
-        pop = max(pushed + 1, ready, self.last + 1)
-        if len(self.done) == STORE_PENDING:
-            pop = max(pop, self.done[0] + 1)
-        first = max(pop + gap + STORE_READ_CYCLES, self.last + interval)
-        self.last = first + (total - 1) * spacing + (bursts - 1) * (max(spacing, 2) - spacing)
-        done = self.last + memory.latency_cycles + 1
-        self.done.append(done)
-        events = {
-            Event.WRITE_BEATS: total,
-            Event.WRITE_BURSTS: bursts,
-            Event.ACT_READS: command.rows * command.row_words,
-        }
-        return Step(pop, self.last + 1, done, total, events)
+@part
+def store_events(m: Machine, rows: Ints, r: int, facts: Ints, f: int, events: MutableInts, e: int) -> int:
+    """Add what a STORE counts to the counters that begin at `e`."""
+    events[e + WRITE_BEATS] += facts[f + BEATS]
+    events[e + WRITE_BURSTS] += facts[f + BURSTS]
+    events[e + ACT_READS] += rows[r + ROW.rows] * rows[r + ROW.row_words]
+    return 0
+
+
+@part
+def store_step(
+    m: Machine, state: MutableInts, facts: Ints, f: int, pushed: int, ready: int, out: MutableInts, o: int
+) -> int:
+    """Time one STORE: `pushed` into the queue, waits hold from `ready` on. What is said of it begins at `o`."""
+    gap = m.words_per_beat[ACTIVATION]
+    spacing = max(gap, m.interval)
+    pop = max(pushed + 1, ready, state[STORED] + 1)
+    ring = PENDING_RING + state[STORE_COUNT] % m.store_pending
+    if state[STORE_COUNT] >= m.store_pending:
+        pop = max(pop, state[ring] + 1)
+    first = max(pop + gap + m.store_read, state[STORED] + m.interval)
+    last = first + (facts[f + BEATS] - 1) * spacing + (facts[f + BURSTS] - 1) * (max(spacing, 2) - spacing)
+    state[STORED], state[ring] = last, last + m.latency + 1
+    state[STORE_COUNT] += 1
+    out[o + POPPED], out[o + ISSUED], out[o + COMPLETE] = pop, last + 1, last + m.latency + 1
+    out[o + BUSY] = facts[f + BEATS]
+    return pop

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from accel.commands import ConfigPost, Post
 from accel.events import Event
 from accel.latency import POST_CYCLES
-from accel.timing.post import PostTiming
+from tests.benches.timing import UnitTiming
 from tests.benches.unit import Offer, draw_offers
 from tests.benches.unit_designs import post_design
 
@@ -75,7 +75,7 @@ def test_closed_form_is_the_walk_over_elements(rng: Random) -> None:
             )
         )  # fmt: skip
     offers = draw_offers(rng, commands)
-    timing = PostTiming(post_design(2, 1, 1))
+    timing = UnitTiming(post_design(2, 1, 1))
     steps = [timing.step(offer.command, offer.pushed, offer.ready) for offer in offers]
     found, events = walk(offers)
     assert [(step.pop, step.complete) for step in steps] == found

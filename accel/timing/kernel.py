@@ -1,0 +1,152 @@
+"""Functions over numbers in two forms: as they stand, in Python, and compiled by numba from the same text.
+
+`part` marks a function that belongs to the kernel: it takes whole numbers, named tuples of them and flat sequences of
+them, gives a whole number, and raises nothing. `call` runs one, in Python on lists or compiled on arrays. What stands
+here decides which; see "Two forms of one kernel" in docs/architecture.md for the measurements behind it.
+
+ACCEL_PURE_PYTHON=1 keeps everything in Python, ACCEL_COMPILED=1 compiles at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+Ints = Sequence[int]  # a list in Python, an array of int64 when compiled
+MutableInts = Any  # as Ints, and written to
+F = TypeVar("F", bound=Callable[..., int])
+
+# In commands, of about 9 us each in Python. Importing numba and loading what an earlier process compiled takes 0.7 s,
+# compiling 13 s: each is done when as much time has been spent without it.
+LOAD_AFTER = 80_000
+COMPILE_AFTER = 1_500_000
+
+_PARTS: list[Callable[..., int]] = []
+_compiled: dict[Callable[..., int], Compiled] = {}
+_registered: set[Callable[..., int]] = set()
+_spent = 0  # commands that have been worked on in Python
+
+
+def part(function: F) -> F:
+    """Mark a function of the kernel."""
+    _PARTS.append(function)
+    return function
+
+
+def _wanted(name: str) -> bool:
+    return os.environ.get(name, "0") not in ("", "0")
+
+
+def call(function: Callable[..., int], commands: int, inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> int:
+    """`function(*inputs, *outputs)`. Arrays, or named tuples of them, must be flat and int64; `outputs` may be written.
+
+    `commands`: how much work it is.
+    """
+    compiled = _form(function, commands)
+    if compiled is not None:
+        return int(compiled(*inputs, *outputs))
+    written = [_listed(value) for value in outputs]
+    result = function(*(_listed(value) for value in inputs), *written)
+    for value, values in zip(outputs, written, strict=True):
+        _write_back(value, values)
+    return result
+
+
+def _listed(value: Any) -> Any:
+    """The value with lists for its arrays: Python reads and writes their numbers faster."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, tuple) and any(isinstance(part, np.ndarray) for part in value):
+        return type(value)(*map(_listed, value))
+    return value
+
+
+def _write_back(value: Any, values: Any) -> None:
+    if isinstance(value, np.ndarray):
+        value[:] = values
+    else:
+        for part, listed in zip(value, values, strict=True):
+            _write_back(part, listed)
+
+
+def _form(function: Callable[..., int], commands: int) -> Any:
+    """The compiled form, if it is there or worth its time, else None."""
+    global _spent
+    if _wanted("ACCEL_PURE_PYTHON") or not find_spec("numba"):
+        return None
+    if function not in _compiled:
+        _spent += commands
+        at_once = _wanted("ACCEL_COMPILED")
+        if _spent < LOAD_AFTER and not at_once:
+            return None
+        compiled = Compiled(function)
+        if _spent < COMPILE_AFTER and not at_once and not compiled.left_by_others:
+            return None
+        _compiled[function] = compiled
+    return _compiled[function]
+
+
+class Compiled:
+    """A function as numba compiles it when it is first called, or as an earlier process left it.
+
+    numba keeps what it compiled beside this file or, where that cannot be written, in the user's cache. It looks at the
+    file of the function alone to see whether that is still right, so the text of all parts is in the key, as the value
+    of a closure. A file beside numba's says that the function as it is has been compiled on such a machine.
+    """
+
+    def __init__(self, function: Callable[..., int]) -> None:
+        import numba
+        from llvmlite.binding import get_host_cpu_name
+        from numba.extending import register_jitable
+
+        for other in _PARTS:
+            if other not in _registered:
+                register_jitable(other)
+                _registered.add(other)
+        digest = _digest(function)
+
+        def entry(*arguments: Any) -> int:
+            return function(*arguments) if digest >= 0 else 0
+
+        entry.__name__ = entry.__qualname__ = f"{function.__name__}_compiled"
+        self.note: Path | None = None
+        try:
+            self.dispatcher = numba.njit(cache=True)(entry)
+        except RuntimeError:  # no folder can be written
+            self.dispatcher = numba.njit(entry)
+            return
+        machine = (numba.__version__, sys.version, get_host_cpu_name())
+        what = (digest, Path(__file__).stat().st_mtime_ns, *machine)
+        key = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
+        self.note = Path(str(self.dispatcher.stats.cache_path)) / f"{function.__name__}-{key}"
+
+    @property
+    def left_by_others(self) -> bool:
+        """Whether an earlier process has compiled it."""
+        return self.note is not None and self.note.exists()
+
+    def __call__(self, *arguments: Any) -> int:
+        """The function's result."""
+        result = int(self.dispatcher(*arguments))
+        if self.note:
+            with suppress(OSError):
+                self.note.touch()
+            self.note = None
+        return result
+
+
+def _digest(function: Callable[..., int]) -> int:
+    """A number for the text of the parts that the function may use: those of its own package and of this one."""
+    packages = (__package__, function.__module__.rpartition(".")[0])
+    modules = sorted({part.__module__ for part in _PARTS if part.__module__.rpartition(".")[0] in packages})
+    text = "".join(inspect.getsource(sys.modules[name]) for name in modules)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "little")

@@ -1,0 +1,92 @@
+"""The numbers that the recurrence works on: what a duration depends on, of the design and of each command.
+
+*Facts* of a command are all that its unit's time depends on. They are a row of `FACTS` numbers: its opcode, and then
+
+    LOAD       FIRST_BEAT, ROW_BEATS, ROWS, PITCH_BEATS   where its beats lie, so where its bursts end
+               GAP                                        cycles in which a beat is unpacked
+               FETCH_BEATS                                beats of a command if it fetches commands, else 0
+    COMPUTE    TILES, PIXELS                              weight tiles, and pixels that stream through each
+    POST       ELEMENTS                                   window elements, and cycles of operands that need one
+    STORE      BEATS, BURSTS
+    others     nothing
+
+Today `accel.timing.facts.facts_of` makes them of a command and the configuration in force. A format whose decoding
+takes as long as its data asks for needs facts from execution: whoever has them hands them to `time_commands`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from accel.commands import Target
+from accel.design import Design
+from accel.latency import (
+    ACC_CYCLES,
+    DONE_CYCLES,
+    FEED_CYCLES,
+    LOADER_AHEAD,
+    MIN_TILE_CYCLES,
+    POST_CYCLES,
+    QUEUE_DEPTH,
+    SEQUENCER_INTERVAL,
+    STORE_PENDING,
+    STORE_READ_CYCLES,
+    array_cycles,
+)
+from accel.layout import beats_per_word, words_per_beat
+
+FACTS = 7
+FIRST_BEAT, ROW_BEATS, ROWS, PITCH_BEATS, GAP, FETCH_BEATS = 1, 2, 3, 4, 5, 6
+TILES, PIXELS = 1, 2
+ELEMENTS = 1
+BEATS, BURSTS = 1, 2
+
+
+class Machine(NamedTuple):
+    """A design as the recurrence sees it. `words_per_beat` and `beats_per_word` by LOAD target."""
+
+    rows: int
+    cols: int
+    lanes: int
+    beat_bytes: int
+    words_per_beat: tuple[int, ...]
+    beats_per_word: tuple[int, ...]
+    latency: int
+    interval: int
+    burst: int
+    outstanding: int
+    queue_depth: int
+    dispatch_interval: int
+    done_cycles: int
+    loader_ahead: int
+    min_tile: int
+    compute_latency: int
+    post_cycles: int
+    store_read: int
+    store_pending: int
+
+    @classmethod
+    def of(cls, design: Design) -> Machine:
+        """The numbers of a design."""
+        memory = design.memory
+        return cls(
+            rows=design.rows,
+            cols=design.cols,
+            lanes=design.lanes,
+            beat_bytes=design.beat_bytes,
+            words_per_beat=tuple(words_per_beat(design, target) for target in Target),
+            beats_per_word=tuple(beats_per_word(design, target) for target in Target),
+            latency=memory.latency_cycles,
+            interval=memory.beat_interval_cycles,
+            burst=memory.burst_beats,
+            outstanding=memory.outstanding_bursts,
+            queue_depth=QUEUE_DEPTH,
+            dispatch_interval=SEQUENCER_INTERVAL,
+            done_cycles=DONE_CYCLES,
+            loader_ahead=LOADER_AHEAD,
+            min_tile=MIN_TILE_CYCLES,
+            compute_latency=FEED_CYCLES + array_cycles(design.rows, design.cols) + ACC_CYCLES,
+            post_cycles=POST_CYCLES,
+            store_read=STORE_READ_CYCLES,
+            store_pending=STORE_PENDING,
+        )

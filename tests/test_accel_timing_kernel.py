@@ -1,0 +1,210 @@
+"""The compiled form of the kernel is the Python form; and when each is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accel.commands import Command, Compute, ConfigCompute, ConfigPost, End, Load, Nop, Post, Store, Target
+from accel.design import Design
+from accel.layout import words_per_beat
+from accel.timing import kernel
+from accel.timing.recurrence import DeadlockError, time_commands
+from tests.benches.draw import draw_design, draw_memory, with_memory
+
+
+def draw_program(rng: Random, design: Design) -> tuple[list[Command], int]:
+    """Legal commands with any waits on commands before them (now and then on one after), fetched in time (or not)."""
+    beat = design.beat_bytes
+    unit = words_per_beat(design, Target.PROGRAM)
+    counts = {"load": 1, "compute": 0, "post": 0, "store": 0}
+    commands: list[Command] = [ConfigCompute(), ConfigPost()]
+    first = fetched = 8 * unit
+
+    def waits(own: str) -> dict[str, int]:
+        extra = 1 if rng.random() < 0.006 else 0
+        chosen = [u for u in counts if u != own and rng.random() < 0.4]
+        return {f"wait_{u}": rng.randint(max(0, counts[u] - 3), counts[u] + extra) for u in chosen}
+
+    def rectangle() -> dict[str, int]:
+        return {
+            "iy0": rng.randint(-3, 3),
+            "ix0": rng.randint(-3, 3),
+            "out_h": rng.randint(1, 5),
+            "out_w": rng.randint(1, 7),
+        }
+
+    def rows() -> dict[str, int]:
+        return {
+            "rows": rng.randint(1, 4),
+            "dram_addr": beat * rng.randint(0, 99),
+            "dram_pitch": beat * rng.randint(0, 70),
+        }
+
+    for _ in range(rng.randint(1, 60)):
+        if len(commands) + 3 > fetched and rng.random() < 0.995:
+            size = 8 * unit
+            commands.append(Load(target=Target.PROGRAM, row_beats=-(-32 * size // beat), **waits("load")))
+            counts["load"], fetched = counts["load"] + 1, fetched + size
+        kind = rng.choice(["load", "window", "compute", "post", "store", "config", "config"])
+        if kind == "load":
+            target = rng.choice([t for t in Target if t is not Target.PROGRAM])
+            commands.append(Load(target=target, row_beats=rng.randint(1, 80), **rows(), **waits("load")))
+        elif kind == "window":
+            commands.append(
+                Load(window=1, run=1, step=1, row_words=rng.randint(1, 9), row_beats=3, **rows(), **waits("load"))
+            )
+        elif kind == "compute":
+            sizes = {"groups": rng.randint(1, 4), "n_tiles": rng.randint(1, 3), "weight_bits": rng.randint(1, 8)}
+            flags = {"use_codebook": rng.randint(0, 1), "accumulate": rng.randint(0, 1)}
+            commands.append(Compute(**sizes, **flags, **rectangle(), **waits("compute")))
+        elif kind == "post":
+            flags = {name: rng.randint(0, 1) for name in ("from_activation", "residual", "uniform")}
+            commands.append(Post(**flags, chunks=rng.randint(1, 4), **rectangle(), **waits("post")))
+        elif kind == "store":
+            commands.append(Store(row_words=rng.randint(1, 50), **rows(), **waits("store")))
+        else:
+            window = {"in_h": rng.randint(1, 9), "in_w": rng.randint(1, 9), "stride_y": rng.randint(1, 3)}
+            kernel_size = {"kernel_h": rng.randint(1, 3), "kernel_w": rng.randint(1, 3)}
+            post_size = {"win_h": rng.randint(1, 3), "win_w": rng.randint(1, 3)}
+            commands.append(rng.choice([ConfigCompute(**window, **kernel_size), ConfigPost(**window, **post_size)]))
+        if kind in ("load", "window"):
+            counts["load"] += 1
+        elif kind in counts:
+            counts[kind] += 1
+    return [*commands, End(), *[Nop()] * rng.randint(0, 3)], first
+
+
+def outcome(design: Design, commands: list[Command], first: int) -> object:
+    """Everything that timing says, or why it says nothing."""
+    try:
+        timing = time_commands(design, commands, 0, first)
+    except DeadlockError as error:
+        return str(error)
+    return timing.cycles, timing.events, timing.first_fetch, list(timing.commands)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_compiled_and_python_say_the_same(rng: Random) -> None:
+    design = with_memory(draw_design(rng, largest=9), *draw_memory(rng))
+    commands, first = draw_program(rng, design)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACCEL_PURE_PYTHON", "1")
+        expected = outcome(design, commands, first)
+        patch.setenv("ACCEL_PURE_PYTHON", "0")
+        patch.setenv("ACCEL_COMPILED", "1")
+        assert outcome(design, commands, first) == expected
+
+
+def test_programs_of_that_kind_end_and_hang() -> None:
+    """What is drawn above reaches both outcomes, or it would compare little."""
+    rng, ended, hung = Random(1), 0, 0
+    for _ in range(150):
+        design = draw_design(rng, largest=9)
+        found = outcome(design, *draw_program(rng, design))
+        hung += isinstance(found, str)
+        ended += not isinstance(found, str)
+    assert ended > 100
+    assert hung > 3
+
+
+@kernel.part
+def _twice(numbers: kernel.Ints, doubled: kernel.MutableInts) -> int:
+    for k in range(len(numbers)):
+        doubled[k] = 2 * numbers[k]
+    return len(numbers)
+
+
+def _call(count: int) -> list[int]:
+    doubled = np.zeros(3, np.int64)
+    assert kernel.call(_twice, count, (np.array([1, 2, 3]),), (doubled,)) == 3
+    return doubled.tolist()
+
+
+class Fake:
+    """Instead of `Compiled`: counts what it is asked for."""
+
+    made = 0
+
+    def __init__(self, function: Callable[..., int]) -> None:
+        Fake.made += 1
+        self.left_by_others = False
+
+    def __call__(self, numbers: Any, doubled: Any) -> int:
+        doubled[:] = -1
+        return len(numbers)
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> type[Fake]:
+    monkeypatch.setattr(kernel, "Compiled", Fake)
+    monkeypatch.setattr(kernel, "_compiled", {})
+    monkeypatch.setattr(kernel, "_spent", 0)
+    monkeypatch.setattr(Fake, "made", 0)
+    for name in ("ACCEL_PURE_PYTHON", "ACCEL_COMPILED"):
+        monkeypatch.delenv(name, raising=False)
+    return Fake
+
+
+def test_numba_is_imported_and_used_when_as_much_was_spent_without(fake: type[Fake]) -> None:
+    assert _call(kernel.LOAD_AFTER - 1) == [2, 4, 6]
+    assert fake.made == 0
+    assert _call(1) == [2, 4, 6]
+    assert fake.made == 1  # to see that nobody has compiled it
+    assert _call(kernel.COMPILE_AFTER - kernel.LOAD_AFTER - 1) == [2, 4, 6]
+    assert _call(1) == [-1, -1, -1]
+    assert _call(0) == [-1, -1, -1]
+
+
+def test_what_others_compiled_is_used_sooner(fake: type[Fake], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fake, "left_by_others", True, raising=False)
+    monkeypatch.setattr(fake, "__init__", lambda self, function: None)
+    assert _call(kernel.LOAD_AFTER - 1) == [2, 4, 6]
+    assert _call(1) == [-1, -1, -1]
+
+
+def test_the_environment_decides(fake: type[Fake], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCEL_COMPILED", "1")
+    assert _call(1) == [-1, -1, -1]
+    monkeypatch.setenv("ACCEL_PURE_PYTHON", "1")
+    assert _call(10 * kernel.COMPILE_AFTER) == [2, 4, 6]
+    monkeypatch.setenv("ACCEL_PURE_PYTHON", "0")
+    assert _call(1) == [-1, -1, -1]
+
+
+def test_without_a_folder_to_write_it_is_compiled_for_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    import numba
+
+    plain = numba.njit
+
+    def njit(*arguments: Any, **options: Any) -> Any:
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return plain(*arguments, **options)
+
+    monkeypatch.setattr(numba, "njit", njit)
+    compiled = kernel.Compiled(_twice)
+    doubled = np.zeros(3, np.int64)
+    assert compiled(np.array([1, 2, 3]), doubled) == 3
+    assert doubled.tolist() == [2, 4, 6]
+    assert not compiled.left_by_others
+
+
+def test_a_change_of_any_part_is_another_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    from accel.timing import compute
+    from accel.timing.sequencer import run
+
+    before = kernel._digest(run)
+    text = Path(compute.__file__).read_text()
+    monkeypatch.setattr(kernel.inspect, "getsource", lambda module: text + "#" if module is compute else "")
+    changed = kernel._digest(run)
+    monkeypatch.setattr(kernel.inspect, "getsource", lambda module: text if module is compute else "")
+    assert len({before, changed, kernel._digest(run)}) == 3
