@@ -25,6 +25,8 @@ from accel.program import Placement, Program
 from accel.rows import FieldRangeError, command_of
 from accel.timing.recurrence import Timing
 
+__all__ = ["compile_network"]
+
 DRAM_LIMIT = 1 << 32
 TAPERS = (1.0, 1.1, 1.2, 1.5)
 FEW, VERY_FEW = 200, 64  # programs of at most so many commands try several paces, and tapers as well

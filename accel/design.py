@@ -19,6 +19,8 @@ from accel import memories
 from accel.models import yaml_text
 from accel.models.errors import InputError
 
+__all__ = ["Array", "Buffers", "Design", "Memory", "Technology", "Widths", "load", "names", "parse"]
+
 DESIGNS_FOLDER = Path(__file__).parent / "designs"
 
 

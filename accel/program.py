@@ -14,6 +14,8 @@ from accel.design import Design
 from accel.layout import RowTensor, WordTensor, dram_to_words, stride_bytes, words_to_dram
 from accel.units import UNIT_OF
 
+__all__ = ["LayerInfo", "Placement", "Program"]
+
 
 class Bound(NamedTuple):
     """A command and the configuration in force for it: None before its unit has one, or if the unit needs none."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["InputError"]
+
 
 class InputError(ValueError):
     """Bad user input, described in one line: the thing, its value, and what would be right.

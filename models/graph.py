@@ -17,6 +17,20 @@ from numpy.typing import NDArray
 from accel.models.errors import InputError
 from accel.models.window import Window
 
+__all__ = [
+    "Activation",
+    "Add",
+    "Conv",
+    "GlobalPool",
+    "Layer",
+    "Linear",
+    "Network",
+    "Pool",
+    "Reshape",
+    "Softmax",
+    "build",
+]
+
 Shape = tuple[int, ...]
 Float = NDArray[np.float32]
 # Sizes that a network may have, so that none is computed before it is known to be reasonable. FCN on 500 x 500 pixels,

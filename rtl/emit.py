@@ -8,6 +8,8 @@ from accel.rtl.modules import convert
 from accel.rtl.ram import RAM_VERILOG
 from accel.rtl.top import Accelerator
 
+__all__ = ["verilog_text"]
+
 TOP = "accelerator"
 
 # Rules of `verilator -Wall` that the text breaks on purpose, and why that is harmless. Every other rule holds.

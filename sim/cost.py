@@ -31,6 +31,8 @@ from accel.sim.cost_table import (
     SRAM_32KB_32,
 )
 
+__all__ = ["Energy", "Range", "energy"]
+
 PE_CODE_REGISTER_BITS = 4 * 8 + 16 + 4  # activation, passing, held and shadow weight; product; control (pe.py)
 REQUANTISE_BITS = 33 * 16  # sum with bias times multiplier
 REQUANTISE_ADDS = 3  # bias, rounding, zero point

@@ -30,6 +30,8 @@ from accel.commands import (
 from accel.legal import check
 from accel.program import Program
 
+__all__ = ["execute"]
+
 FLOAT32_TERMS = 1 << 10
 BATCH_BYTES = 1 << 28  # memory for one batch of buffers
 

@@ -13,6 +13,8 @@ from accel.events import Event
 from accel.program import LayerInfo, Program
 from accel.timing.recurrence import Timed, Timing, time_program
 
+__all__ = ["LayerResult", "Result", "simulate"]
+
 
 def bound_cycles(design: Design, macs: int, dram_bytes: int) -> int:
     """The roofline: the larger of MACs / array size and DRAM bytes / bandwidth, in cycles.

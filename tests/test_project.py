@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -91,3 +92,15 @@ def test_no_test_imports_another_test() -> None:
     for path in sorted((ROOT / "tests").rglob("*.py")):
         shared = [name for name in imported(path) if name.startswith("tests.")]
         assert all(name.split(".")[1] in ("benches", "benchmarks") for name in shared), path
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs"])
+def test_files_that_texts_name_are_there(name: str) -> None:
+    """Paths in backticks, and links, of the pages for readers."""
+    pages = [ROOT / name] if name.endswith(".md") else sorted((ROOT / name).glob("*.md"))
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        named = set(re.findall(r"`((?:accel|models|rtl|sim|tests|docs)/[\w./-]*)`", text))
+        missing = [path for path in named if not (ROOT / path).exists()]
+        missing += [link for link in re.findall(r"\]\(([^)#:]+)\)", text) if not (page.parent / link).exists()]
+        assert not missing, f"{page.relative_to(ROOT)} names {missing}"

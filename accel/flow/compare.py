@@ -16,6 +16,8 @@ from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.integers.network import HostLayer, IntegerNetwork
 
+__all__ = ["Comparison", "Row", "compare"]
+
 
 @dataclass(frozen=True)
 class Row:

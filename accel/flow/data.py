@@ -15,6 +15,8 @@ from accel.models.graph import Network
 from accel.models.integers.network import IntegerNetwork
 from accel.models.reference import float32, int8
 
+__all__ = ["Data", "resolve"]
+
 Array = NDArray[Any]
 RANDOM_INPUTS = 16
 MNIST = "mnist"

@@ -28,6 +28,8 @@ from accel.rtl.emit import verilog_text, waivers_text
 from accel.sim.execute import execute
 from accel.sim.result import Result, simulate
 
+__all__ = ["emit"]
+
 MARK = "expected.json"  # is in every folder that `emit` wrote
 COPIED = ("cocotb_accelerator.py", "run.py")
 

@@ -20,6 +20,8 @@ from accel.models.integers.network import IntegerNetwork
 from accel.models.quantisation.quantise import quantise
 from accel.models.quantisation.shared import quantise_compressed
 
+__all__ = ["TECHNIQUES", "Technique", "find", "techniques_for"]
+
 Calibration = NDArray[Any]
 
 

@@ -26,6 +26,8 @@ from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.yaml_text import shown
 
+__all__ = ["Compressed", "Recipe", "load", "parse", "run"]
+
 KINDS = ("prune", "channels", "share", "distil", "tucker", "encode", "huffman")
 # What pydantic puts into the place of an error to say which type of several it tried.
 TRIED = ("int", "float", "str", "[key]")

@@ -11,6 +11,8 @@ from accel.models.graph import Network
 from accel.models.integers.network import IntegerNetwork
 from accel.models.quantisation.shared import quantise_compressed
 
+__all__ = ["share"]
+
 
 def share(network: Network, calibration: NDArray[Any], bits: int) -> IntegerNetwork:
     """`network` in int8, with the weights of each layer drawn from a codebook of at most 2**bits codes.

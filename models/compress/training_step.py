@@ -21,6 +21,8 @@ from accel.models.training.fit import Epoch, Schedule, Target, fit
 from accel.models.training.images import ImageSet
 from accel.models.training.torch_module import Keep
 
+__all__ = ["Context"]
+
 Report = dict[str, Any]
 Resolve = Callable[[str], Network]
 

@@ -23,6 +23,8 @@ from accel.models.encode.encoded_layer import SMALLEST, EncodedLayer, decode_lay
 from accel.models.errors import InputError
 from accel.models.graph import Conv, Layer, Linear, Network, build, output_shape
 
+__all__ = ["EncodedNetwork", "decode", "encode"]
+
 
 @dataclass(frozen=True, eq=False)
 class EncodedNetwork:

@@ -25,6 +25,8 @@ from accel.models.files import write_whole
 from accel.models.graph import Conv, Layer, Linear
 from accel.models.window import Window
 
+__all__ = ["load", "save"]
+
 MAGIC = b"ACCELWTS"
 VERSION = 1
 FRAME = struct.Struct("<8sHHI")  # magic, version, layers, bytes of the graph

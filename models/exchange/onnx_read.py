@@ -19,6 +19,8 @@ from accel.models.exchange.onnx_attributes import attributes
 from accel.models.exchange.onnx_reading import Reading
 from accel.models.graph import Layer, Network, Pool, build
 
+__all__ = ["read"]
+
 LARGEST_BATCH = 2**16  # of a file that has a fixed one
 
 

@@ -15,6 +15,8 @@ from accel.models.files import write_whole
 from accel.models.graph import Activation, Add, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, Softmax
 from accel.models.window import Window
 
+__all__ = ["to_model", "write"]
+
 OPSET = 13
 IR_VERSION = 8  # the first that opset 13 files commonly carry: old readers keep working
 

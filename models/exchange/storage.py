@@ -30,6 +30,8 @@ from accel.models.integers.network import (
     Window,
 )
 
+__all__ = ["load", "save"]
+
 FORMAT = 1
 TYPES = {
     kind.__name__: kind

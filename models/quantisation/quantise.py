@@ -45,6 +45,8 @@ from accel.models.quantisation.ranges import ranges_of
 from accel.models.quantisation.requantise import activation_spec, clip_codes, multiplier_and_shift
 from accel.models.quantisation.weights import WeightQuantiser, per_channel_weights, per_layer_weights
 
+__all__ = ["quantise"]
+
 # The bias keeps two bits below int32, so that the sum of the products has room beside it.
 LARGEST_BIAS = 2**29
 INT32_MAX = 2**31 - 1

@@ -13,6 +13,8 @@ from accel.models.integers.network import IntegerNetwork, Shared
 from accel.models.quantisation.quantise import quantise_with
 from accel.models.quantisation.weights import Quantised, per_channel_weights
 
+__all__ = ["quantise_compressed"]
+
 
 def quantise_compressed(network: Network, calibration: NDArray[Any]) -> IntegerNetwork:
     """`network` in int8 as its weights are: layers that are shared (`is_shared`) become so, others dense.

@@ -27,6 +27,8 @@ from accel.models.graph import (
 from accel.models.reference import im2col
 from accel.models.window import Window
 
+__all__ = ["run"]
+
 Array = NDArray[Any]
 CHUNK = 128  # images at a time: the im2col matrix of one chunk stays in the tens of MB for small networks
 

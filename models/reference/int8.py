@@ -21,6 +21,8 @@ from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork, MatrixLayer, Requantise, Residual, VectorLayer
 from accel.models.reference import im2col
 
+__all__ = ["dequantise_output", "quantise_input", "run"]
+
 Array = NDArray[Any]
 Int8 = NDArray[np.int8]
 CHUNK = 128  # images at a time: the im2col matrix of LeNet-5 is then 7 MB

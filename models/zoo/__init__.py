@@ -26,6 +26,22 @@ from accel.models.training.idx import read_idx
 from accel.models.zoo.architectures import ARCHITECTURES as ARCHITECTURES
 from accel.models.zoo.architectures import architecture as architecture
 
+__all__ = [
+    "ARCHITECTURES",
+    "COMPRESSED",
+    "NAMES",
+    "architecture",
+    "compressed",
+    "integer_network",
+    "load",
+    "mnist_calibration",
+    "mnist_test",
+    "names",
+    "preprocess",
+    "resolve",
+    "trained_on_mnist",
+]
+
 DATA = Path(__file__).parent / "data"
 NAMES = ("lenet-5", "lenet-300-100")
 # What the recipes beside this file made of them, see data/README.md.
