@@ -32,7 +32,7 @@ class Sram:
 @cache
 def _table(cell: str, node_nm: int) -> dict[tuple[int, int], Sram]:
     """The rows of one cell and node, by size in bytes and width in bits."""
-    text = files("sim").joinpath("data", SRAM_TABLE).read_text(encoding="utf-8")
+    text = files("accel.sim").joinpath("data", SRAM_TABLE).read_text(encoding="utf-8")
     return {
         (int(row["size_bytes"]), int(row["width_bits"])): Sram(
             1000 * float(row["read_energy_nJ"]), 1000 * float(row["write_energy_nJ"]), float(row["leakage_mW"])

@@ -126,6 +126,20 @@ def test_the_wheel_runs_beside_a_users_own_models(built: Path, user_folder: Path
     assert printed == str(cycles())
 
 
+VERBS = """\
+from accel.flow.cli import run
+assert run(["compare", "lenet-300-100", "--technique", "dense"]) == 0
+assert run(["emit", "lenet-300-100", "--design", "nano", "-o", "out"]) == 0
+"""
+
+
+def test_the_verbs_of_the_wheel_find_their_data(built: Path, user_folder: Path) -> None:
+    """Checkpoints, images, tables of costs and templates, with no checkout around them."""
+    run_there(user_folder, VERBS, built / "unpacked")
+    assert (user_folder / "accel-out" / "lenet-300-100" / "report.html").exists()
+    assert (user_folder / "out" / "run.py").exists()
+
+
 def test_the_metadata_says_what_is_true(built: Path) -> None:
     (folder,) = (built / "unpacked").glob("*.dist-info")
     found = metadata.PathDistribution(folder).metadata
