@@ -2,92 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
-from accel.commands import Compute
+from accel.commands import Compute, Load, Post
 from accel.compile import compile_network
 from accel.design import Design
 from accel.layout import WordTensor
 from accel.models.errors import InputError
-from accel.models.integers.network import (
-    IntegerNetwork,
-    MatrixLayer,
-    Requantise,
-    Shared,
-    TensorSpec,
-    VectorLayer,
-    Window,
-)
+from accel.models.integers.network import IntegerNetwork
 from accel.models.reference.int8 import run
+from accel.models.window import Window
 from accel.program import Program
 from accel.sim.execute import execute
 from accel.timing.recurrence import time_program
-
-
-def design_of(rows: int, cols: int, axi_bits: int = 128, lanes: int | None = None, **buffers: int) -> Design:
-    sizes = {
-        "activation_bytes": 1 << 20, "weight_bytes": 1 << 18, "accumulator_bytes": 1 << 16, "parameter_bytes": 1 << 14,
-    }  # fmt: skip
-    return Design.model_validate(
-        {
-            "name": "limits",
-            "array": {"rows": rows, "cols": cols},
-            "buffers": sizes | buffers,
-            "post_lanes": lanes,
-            "memory": {"axi_bits": axi_bits, "latency_cycles": 20},
-            "clock_mhz": 100,
-        }
-    )
-
-
-def matrix(out: int, window: Window, codebook: list[int] | None = None, **record: Any) -> Any:
-    """Makes a matrix layer of the tensor before it, its weights indices into `codebook` if there is one."""
-
-    def make(name: str, source: TensorSpec) -> tuple[MatrixLayer, TensorSpec]:
-        generator = np.random.default_rng(out)
-        shape, shared = (out, source.shape[0], *window.kernel), None
-        weights = generator.integers(-128, 128, shape).astype(np.int8)
-        if codebook:
-            entries, bits = np.array(codebook, np.int8), (len(codebook) - 1).bit_length()
-            indices = generator.integers(0, len(codebook), shape).astype(np.uint8)
-            weights, shared = entries[indices], Shared(bits, entries, indices)
-        shift = 22 + int(np.log2(weights[0].size)) // 2
-        requantise = Requantise(
-            generator.integers(-99, 99, out).astype(np.int32), np.full(out, 40000, np.uint16),
-            np.full(out, shift, np.uint8), 3, **record,
-        )  # fmt: skip
-        layer = MatrixLayer(name, source.name, f"{name}:out", weights, window, requantise, 1, None, shared)
-        return layer, TensorSpec(layer.output, (out, *window.output_size(*source.shape[1:])), 1.0, 3)
-
-    return make
-
-
-def max_pool(window: Window) -> Any:
-    """Makes a max pooling of the tensor before it."""
-
-    def make(name: str, source: TensorSpec) -> tuple[VectorLayer, TensorSpec]:
-        identity = Requantise(
-            np.array([-source.zero_point], np.int32), np.array([32768], np.uint16), np.array([15], np.uint8),
-            source.zero_point,
-        )  # fmt: skip
-        layer = VectorLayer(name, source.name, f"{name}:out", "max", window, identity)
-        shape = (source.shape[0], *window.output_size(*source.shape[1:]))
-        return layer, TensorSpec(layer.output, shape, 1.0, source.zero_point)
-
-    return make
-
-
-def network_of(shape: tuple[int, int, int], *makers: Any) -> IntegerNetwork:
-    tensors = {"x": (last := TensorSpec("x", shape, 1.0, 5))}
-    layers = []
-    for index, make in enumerate(makers):
-        layer, last = make(f"layer{index}", last)
-        layers.append(layer)
-        tensors[last.name] = last
-    return IntegerNetwork("limits", "x", last.name, tensors, tuple(layers))
+from tests.benches.layers import SAME, Maker, design_of, matrix, max_pool, network_of
 
 
 def assert_exact(network: IntegerNetwork, design: Design) -> Program:
@@ -101,9 +30,6 @@ def assert_exact(network: IntegerNetwork, design: Design) -> Program:
 
 def computes(program: Program) -> list[Compute]:
     return [c for c in program.commands if isinstance(c, Compute)]
-
-
-SAME = max_pool(Window((1, 1)))  # keeps what follows from being a first layer
 
 
 @pytest.mark.parametrize("pixels", [1, 2])
@@ -178,7 +104,7 @@ def test_parameters_are_short_by_whole_beats() -> None:
     ],
     ids=["pads", "stride", "reach", "start"],
 )  # fmt: skip
-def test_what_no_command_can_say_is_refused(shape: tuple[int, int, int], layers: list[Any], message: str) -> None:
+def test_what_no_command_can_say_is_refused(shape: tuple[int, int, int], layers: list[Maker], message: str) -> None:
     with pytest.raises(InputError, match=f"^limits: {message}$"):
         compile_network(network_of(shape, *layers), design_of(4, 4))
 
@@ -186,3 +112,29 @@ def test_what_no_command_can_say_is_refused(shape: tuple[int, int, int], layers:
 def test_padding_up_to_the_limit() -> None:
     network = network_of((3, 4, 4), matrix(3, Window((3, 3), (15, 15), (0, 4000, 0, 4000))), SAME)
     assert_exact(network, design_of(4, 4))
+
+
+def test_a_pooling_reaches_over_more_columns_than_a_command_can_say() -> None:
+    """Every third of 4,099 columns: a POST sees 4,095."""
+    network = network_of((4, 1, 4099), max_pool(Window((1, 1), (1, 3))))
+    posts = [c for c in assert_exact(network, design_of(4, 4)).commands if isinstance(c, Post)]
+    assert len(posts) > 1
+    assert sum(c.out_w for c in posts) == 1367
+
+
+def test_a_fully_connected_layer_reads_more_beats_than_a_load_can_say() -> None:
+    """273,000 bytes by window loads, four a beat: a LOAD has 65,535 beats at most."""
+    network = network_of((17, 127, 127), matrix(2, Window((127, 127)), [0, 1]))
+    program = assert_exact(network, design_of(63, 7, 32))
+    loads = [c for c in program.commands if isinstance(c, Load) and c.window]
+    assert len(loads) > 1
+    assert sum(c.row_beats for c in loads) >= 17 * 127 * 127 // 4
+
+
+def test_an_input_whose_rows_are_too_long_for_window_loads_is_read_as_words() -> None:
+    """13,333 windows of 45 bytes are 150,000 beats of four bytes."""
+    network = network_of((3, 1, 200_000), matrix(2, Window((1, 3), (1, 15))))
+    program = assert_exact(network, design_of(16, 2, 32, activation_bytes=1 << 23))
+    assert isinstance(program.input.layout, WordTensor)
+    short = network_of((3, 1, 20_000), matrix(2, Window((1, 3), (1, 15))))
+    assert not isinstance(assert_exact(short, design_of(16, 2, 32)).input.layout, WordTensor)

@@ -54,7 +54,7 @@ class StepPlan:
 
     def __str__(self) -> str:
         rings = "".join(
-            f"; {name} ring in {ring}" for name, ring in (("input", self.in_ring), ("output", self.out_ring)) if ring
+            f"\n  {name} through {ring}" for name, ring in (("input", self.in_ring), ("output", self.out_ring)) if ring
         )
         return f"{self.step.index} {self.step.name}: {self.tiling}{'; flat' if self.flat else ''}{rings}"
 

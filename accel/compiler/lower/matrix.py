@@ -12,7 +12,7 @@ from accel.compiler.lower.lowering import Lowering, Setting
 from accel.compiler.lower.matrix_task import Task
 from accel.compiler.lower.matrix_tiling import choose
 from accel.compiler.lower.matrix_write import write
-from accel.compiler.lower.window import check_residual, check_window
+from accel.compiler.lower.window import check_window
 from accel.compiler.step import Step
 from accel.compiler.weights import LayerWeights, layer_weights
 from accel.design import Design
@@ -31,7 +31,6 @@ def operator(layer: MatrixLayer) -> str:
 def check(layer: MatrixLayer, network: IntegerNetwork, design: Design) -> None:
     """Raise InputError for what COMPUTE cannot express."""
     check_window(layer, network, most(ConfigCompute, "stride_y"))
-    check_residual(layer, network)
     _check_sums(layer, design)
 
 

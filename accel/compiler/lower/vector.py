@@ -8,7 +8,7 @@ from accel.compiler.geometry import vector_geometry
 from accel.compiler.lower.lowering import Lowering, Setting
 from accel.compiler.lower.vector_tiling import VectorTask, choose_vector
 from accel.compiler.lower.vector_write import write
-from accel.compiler.lower.window import check_residual, check_window
+from accel.compiler.lower.window import check_window
 from accel.compiler.step import Step
 from accel.compiler.weights import LayerWeights
 from accel.design import Design
@@ -36,9 +36,6 @@ def check(layer: VectorLayer, network: IntegerNetwork, design: Design) -> None:
         raise InputError(f"max pooling must have pads below its kernel, not {window.pads}")
     if layer.reduce == "sum" and layer.residual:
         raise InputError("a sum must have no residual")
-    if len(layer.requantise.bias) != 1:
-        raise InputError("a vector layer must have one requantisation record")
-    check_residual(layer, network)
 
 
 def readings(step: Step, design: Design, zero_point: int) -> list[Reading]:

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from accel.commands import ConfigPost, Post, most
 from accel.compiler.estimate import Machine
 from accel.compiler.geometry import Geometry, pieces
 from accel.compiler.lower.lowering import Shortage
-from accel.compiler.lower.matrix_task import LARGEST_CHUNKS, LARGEST_PIXELS
 
+LARGEST_CHUNKS = most(Post, "chunks")
+LARGEST_OUTPUT, LARGEST_INPUT = most(Post, "out_h"), most(ConfigPost, "in_h")
 WHOLE_CYCLES = 2000  # a layer longer than this is cut, so that what follows can start
 PARTS = 4
+PIECE_CYCLES = 24.0  # what one more piece costs
 
 
 @dataclass(frozen=True)
@@ -68,13 +71,20 @@ def choose_vector(machine: Machine, task: VectorTask) -> VectorTiling | Shortage
     return Shortage("activation_bytes", 2 * max(reads, writes) * machine.rows)
 
 
+def _most_pixels(g: Geometry, axis: int) -> int:
+    """Output rows or columns of a piece, and rows or columns of its input, that the fields of commands can say."""
+    reach = (LARGEST_INPUT - g.kernel[axis]) // g.stride[axis] + 1
+    return min(LARGEST_OUTPUT, reach)
+
+
 def _options(machine: Machine, task: VectorTask) -> Iterator[VectorTiling]:
     g = task.geometry
-    most = max(1, LARGEST_CHUNKS // machine.row_chunks)
+    largest = max(1, LARGEST_CHUNKS // machine.row_chunks)
     work = task.groups * machine.row_chunks * g.out_h * g.out_w * g.taps
     step = task.align if task.cut_columns else 1
-    widths = [g.out_w] if g.out_w <= LARGEST_PIXELS else []
-    width = max(step, min(LARGEST_PIXELS, g.out_w) // 2 // step * step)
+    tallest, widest = (min((g.out_h, g.out_w)[axis], _most_pixels(g, axis)) for axis in (0, 1))
+    widths = [g.out_w] if g.out_w <= widest else []
+    width = max(step, widest // 2 // step * step)
     while width < g.out_w:
         widths.append(width)
         if width == step:
@@ -83,10 +93,10 @@ def _options(machine: Machine, task: VectorTask) -> Iterator[VectorTiling]:
     for width in widths:
         for parts in range(1, g.out_h + 1):
             height = -(-g.out_h // parts)
-            if (parts > 1 and height == -(-g.out_h // (parts - 1))) or height > LARGEST_PIXELS:
+            if (parts > 1 and height == -(-g.out_h // (parts - 1))) or height > tallest:
                 continue
             rows, pitch, out_rows, out_pitch = vector_piece(task, (height, width))
-            groups = min(most, task.groups)
+            groups = min(largest, task.groups)
             short = False
             for ring, size in ((task.in_ring, rows * pitch), (task.out_ring, out_rows * out_pitch)):
                 if ring is not None:
@@ -96,12 +106,12 @@ def _options(machine: Machine, task: VectorTask) -> Iterator[VectorTiling]:
                 continue
             groups = -(-task.groups // pieces(task.groups, groups))
             count = pieces(task.groups, groups) * parts * pieces(g.out_w, width, step)
-            cost = work + 24.0 * count
+            cost = work + PIECE_CYCLES * count
             for ring, size in ((task.in_ring, rows * pitch), (task.out_ring, out_rows * out_pitch)):
                 if ring is not None and count > 1 and 2 * groups * size > ring:
                     cost += work
             if count < PARTS and work > WHOLE_CYCLES:
-                cost += 2000.0 / count
+                cost += WHOLE_CYCLES / count
             if task.in_ring is not None:
                 cost += parts * pieces(g.out_w, width, step) * (rows * pitch) * task.groups
             yield VectorTiling(groups, (height, width), cost)

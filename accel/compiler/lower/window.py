@@ -37,9 +37,3 @@ def check_window(layer: Layer, network: IntegerNetwork, largest_stride: int) -> 
             raise InputError(
                 f"windows must start at {FIRST_START}..{LAST_START} of a padded input, not {first}..{last}"
             )
-
-
-def check_residual(layer: Layer, network: IntegerNetwork) -> None:
-    """Raise InputError if what is added does not have the output's shape."""
-    if layer.residual and network.tensors[layer.residual.tensor].shape != network.tensors[layer.output].shape:
-        raise InputError(f"residual {layer.residual.tensor!r} must have the shape of the output")
