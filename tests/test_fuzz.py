@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 # The least share of cases that must be accepted, and so compared, and that must be refused: else nothing is tested.
-KINDS = {"onnx_files": (0.15, 0.4), "designs": (0.15, 0.3), "recipes": (0.15, 0.3)}
+KINDS = {"onnx_files": (0.15, 0.4), "designs": (0.15, 0.3), "recipes": (0.15, 0.3), "encoded_files": (0.05, 0.4)}
 
 
 @pytest.mark.parametrize("kind", KINDS)

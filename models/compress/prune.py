@@ -93,6 +93,7 @@ def to_threshold(network: Network, quality: Mapping[str, float]) -> Network:
         if layer.name in quality:
             used = layer.weights[layer.weights != 0]
             limit = quality[layer.name] * float(used.std()) if used.size else 0.0
+            limit = min(limit, float(np.finfo(np.float32).max))
             changed[layer.name] = np.where(np.abs(layer.weights) < limit, 0, layer.weights)
     return with_weights(network, changed)
 

@@ -119,18 +119,26 @@ def encode_layer(
 
 
 def decode_layer(layer: EncodedLayer) -> Float:
-    """The weights, float32 of the layer's shape. Raises DamagedStream for streams that no encoder wrote."""
+    """The weights, float32 of the layer's shape.
+
+    Raises DamagedStream for streams that no encoder wrote, and InputError for another number of non-zero weights than
+    the layer says.
+    """
     shape = (layer.shape[0], math.prod(layer.shape[1:]))
-    if not layer.sparse:
+    if layer.sparse:
+        runs = _decode_stream(layer, layer.runs, layer.run_lengths, layer.index_bits)
+        narrow = tuple(lane.astype(np.uint8) for lane in runs)
+        packed = Relative(shape, layer.index_bits, narrow, tuple(_decode_values(layer)))
+        lengths = layer.run_lengths if layer.huffman else None
+        matrix = relative.decode(packed, layer.name, lengths)
+    else:
         matrix = np.empty(shape, np.float32)
         for pe, values in enumerate(_decode_values(layer)):
             matrix[pe :: layer.pes] = values.reshape(-1, shape[1])
-        return matrix.reshape(layer.shape)
-    runs = _decode_stream(layer, layer.runs, layer.run_lengths, layer.index_bits)
-    narrow = tuple(lane.astype(np.uint8) for lane in runs)
-    packed = Relative(shape, layer.index_bits, narrow, tuple(_decode_values(layer)))
-    lengths = layer.run_lengths if layer.huffman else None
-    return relative.decode(packed, layer.name, lengths).reshape(layer.shape)
+    nonzeros = int(np.count_nonzero(matrix))
+    if nonzeros != layer.nonzeros:
+        raise InputError(f"layer {layer.name!r} must have {layer.nonzeros} non-zero weights, and has {nonzeros}")
+    return matrix.reshape(layer.shape)
 
 
 def _encode_full(fixed: EncodedLayer, matrix: Float, pes: int, limit_bits: int) -> EncodedLayer:

@@ -1,0 +1,106 @@
+"""The graph of a file of an int8 network as JSON: what `accel.models.encode.records` is for float networks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from accel.models.encode.records import MOST_LAYERS, Name, Record, Size, WindowRecord
+
+Code = Annotated[int, Field(ge=-128, le=127)]
+Multiplier = Annotated[int, Field(ge=0, le=65535)]
+Shift = Annotated[int, Field(ge=0, le=47)]
+
+
+class TensorRecord(Record):
+    """An int8 tensor: a real value is scale * (code - zero_point)."""
+
+    name: Name
+    shape: tuple[Size, Size, Size] = Field(description="channels, height, width")
+    scale: float = Field(gt=0)
+    zero_point: Code
+
+
+class ResidualRecord(Record):
+    """A second operand that is added on the way out."""
+
+    tensor: Name
+    multiplier: Multiplier
+    shift: Shift
+    zero_point: Code
+
+
+class SharedRecord(Record):
+    """Weights that are indices into a codebook: the different weights, 0 first, the others ascending, then `more`."""
+
+    bits: int = Field(ge=1, le=8, description="of an index; the codebook is filled up with its last entry")
+    more: tuple[Code, ...] = Field(max_length=256, description="entries that no weight uses, ascending")
+
+
+class OutRecord(Record):
+    """What becomes of sums: the scalars of requantisation."""
+
+    zero_point: Code
+    low: Code
+    high: Code
+
+
+class MatrixRecord(Record):
+    """Convolution or matrix product; weights and requantisation records stand behind the graph."""
+
+    type: Literal["Matrix"]
+    name: Name
+    input: Name
+    output: Name
+    window: WindowRecord
+    groups: Size
+    uniform: bool = Field(description="one requantisation record for all channels, else one a channel")
+    out: OutRecord
+    residual: ResidualRecord | None
+    shared: SharedRecord | None
+    source: tuple[Name, ...] = Field(description="nodes of the float network that are fused here")
+
+
+class VectorRecord(Record):
+    """Pooling or addition."""
+
+    type: Literal["Vector"]
+    name: Name
+    input: Name
+    output: Name
+    reduce: Literal["max", "sum"]
+    window: WindowRecord
+    bias: int = Field(ge=-(2**31), le=2**31 - 1)
+    multiplier: Multiplier
+    shift: Shift
+    out: OutRecord
+    residual: ResidualRecord | None
+    source: tuple[Name, ...]
+
+
+class HostRecord(Record):
+    """What the host does with the output."""
+
+    name: Name
+    kind: Literal["softmax"]
+    input: Name
+    output: Name
+    bytes: Size = Field(description="that cross the boundary")
+    flattened: bool = Field(description="over all values, else over the channels of each pixel")
+
+
+class IntegerRecord(Record):
+    """The whole document."""
+
+    name: Name
+    input: Name
+    output: Name
+    tensors: tuple[TensorRecord, ...] = Field(max_length=MOST_LAYERS)
+    layers: tuple[Annotated[MatrixRecord | VectorRecord, Field(discriminator="type")], ...] = Field(
+        max_length=MOST_LAYERS
+    )
+    host_layers: tuple[HostRecord, ...] = Field(max_length=16)
+
+
+Plain = dict[str, Any]

@@ -1,0 +1,101 @@
+"""The tables of docs/formats.md, "Graphs", from the classes of `records` and `integer_records`.
+
+    python -m accel.models.encode.record_tables docs/formats.md
+
+rewrites the part of the page between the two marks.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from accel.models.encode import integer_records, records
+from accel.models.encode.records import Record
+
+BEGIN, END = "<!-- graph tables -->", "<!-- end of graph tables -->"
+FLOAT: tuple[type[Record], ...] = (
+    records.GraphRecord, records.ConvRecord, records.LinearRecord, records.ActivationRecord, records.PoolRecord,
+    records.GlobalPoolRecord, records.AddRecord, records.ReshapeRecord, records.SoftmaxRecord, records.WindowRecord,
+)  # fmt: skip
+INT8: tuple[type[Record], ...] = (
+    integer_records.IntegerRecord, integer_records.TensorRecord, integer_records.MatrixRecord,
+    integer_records.VectorRecord, integer_records.OutRecord, integer_records.ResidualRecord,
+    integer_records.SharedRecord, integer_records.HostRecord,
+)  # fmt: skip
+
+
+def tables() -> str:
+    """Both graphs."""
+    return "\n".join(
+        [
+            "### Graph of a float network (`ACCELWTS`)\n",
+            *(_table(kind) for kind in FLOAT),
+            "### Graph of an int8 network (`ACCELINT`)\n",
+            *(_table(kind) for kind in INT8),
+        ]
+    )
+
+
+def replace(page: str) -> str:
+    """The page with current tables."""
+    head, rest = page.split(BEGIN)
+    return f"{head}{BEGIN}\n\n{tables()}\n{END}{rest.split(END)[1]}"
+
+
+def _title(kind: type[Record]) -> str:
+    return kind.__name__.removesuffix("Record")
+
+
+def _table(kind: type[Record]) -> str:
+    schema = kind.model_json_schema()
+    rows = [
+        f"| {name} | {_words(part)} | {part.get('description', '')} |" for name, part in schema["properties"].items()
+    ]
+    return f"**{_title(kind)}**: {kind.__doc__}\n\n| field | value | meaning |\n| --- | --- | --- |\n" + "\n".join(
+        [*rows, ""]
+    )
+
+
+def _words(part: dict[str, Any]) -> str:
+    """What a field may be, from its JSON schema."""
+    match part:
+        case {"const": value}:
+            return f'"{value}"'
+        case {"enum": values}:
+            return " or ".join(f'"{value}"' for value in values)
+        case {"anyOf": parts}:
+            return " or ".join(map(_words, parts))
+        case {"oneOf": parts}:
+            return " or ".join(map(_words, parts))
+        case {"$ref": name}:
+            return str(name).rsplit("/", 1)[-1].removesuffix("Record")
+        case {"type": "array", "prefixItems": items}:
+            return f"list of {len(items)}: {_words(items[0])}"
+        case {"type": "array", "items": items}:
+            return f"list{_count(part)}: {_words(items)}"
+        case {"type": "string"}:
+            return f"text of at most {part['maxLength']} characters"
+        case {"type": "integer"}:
+            return f"integer in {part['minimum']}..{part['maximum']}"
+        case {"type": "number", "exclusiveMinimum": low}:
+            return f"number above {low}"
+        case {"type": "number"}:
+            return "finite number"
+        case {"type": "boolean"}:
+            return "true or false"
+        case {"type": "null"}:
+            return "null"
+    raise AssertionError(f"a field of a kind that has no words: {part}")
+
+
+def _count(part: dict[str, Any]) -> str:
+    if "maxItems" not in part:
+        return ""
+    return f" of {part['minItems']}..{part['maxItems']}" if "minItems" in part else f" of at most {part['maxItems']}"
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    path.write_text(replace(path.read_text(encoding="utf-8")), encoding="utf-8")
