@@ -8,6 +8,7 @@ import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from accel.models.errors import InputError
 
@@ -51,22 +52,36 @@ def read_whole(path: str | Path, most_bytes: int) -> bytes:
 def read_regular(path: str | Path, most_bytes: int) -> bytes:
     """The bytes of a regular file.
 
-    Raises OSError, its `strerror` in words, if there is none, for a folder, for a pipe or a device (which may have no
-    end, or never begin), and for a file of more than `most_bytes`.
+    Raises OSError as `open_regular` does, and for a file of more than `most_bytes`.
+    """
+    try:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > most_bytes:
+                raise OSError(errno.EFBIG, f"it must have at most {most_bytes:,} bytes, not {size:,}")
+            content = file.read(size + 1)
+            if len(content) > size:  # it is being written, or is no file on a disk
+                raise OSError(errno.EINVAL, f"it must have as many bytes as its size says, {size:,}")
+            return content
+    except MemoryError:
+        raise OSError(errno.ENOMEM, "it must fit in memory, and does not") from None
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """A regular file, to be read.
+
+    Raises OSError, its `strerror` in words, if there is none, for a folder, and for a pipe or a device: those may have
+    no end, or never begin.
     """
     try:
         # A pipe without a writer would be waited for.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise OSError(errno.EINVAL, "it must be a regular file, and is a pipe, a device or a socket")
-            if found.st_size > most_bytes:
-                raise OSError(errno.EFBIG, f"it must have at most {most_bytes:,} bytes, not {found.st_size:,}")
-            content = file.read(found.st_size + 1)
-            if len(content) > found.st_size:  # it is being written, or is no file on a disk
-                raise OSError(errno.EINVAL, f"it must have as many bytes as its size says, {found.st_size:,}")
-            return content
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except ValueError as error:
         raise OSError(errno.EINVAL, str(error)) from None  # a name with a null byte
-    except MemoryError:
-        raise OSError(errno.ENOMEM, "it must fit in memory, and does not") from None
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    if stat.S_ISDIR(mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+    raise OSError(errno.EINVAL, "it must be a regular file, and is a pipe, a device or a socket")

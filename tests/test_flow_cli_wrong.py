@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from accel.flow.cli import run as accel
-from tests.benches.flow_networks import content, own_files, refused
+from tests.benches.flow_networks import content, own_files, refused, write_network
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +133,66 @@ def test_emit_replaces_no_file_of_others(
     assert content(tmp_path) == written
 
 
+@pytest.mark.parametrize(
+    ("verb", "options"),
+    [
+        ("compare", ["--out", ""]),
+        ("compare", ["--out="]),
+        ("emit", ["-o", ""]),
+        ("emit", ["--out", "x", "--design="]),
+        ("compress", ["r.yaml", "--out", ""]),
+        ("train", ["--data", "", "--out", "x.onnx"]),
+        ("quantise", ["--out", ""]),
+    ],
+)
+def test_empty_values(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, options: list[str]
+) -> None:
+    """An empty path would be the current folder."""
+    monkeypatch.chdir(tmp_path)
+    assert "must have a value, and is empty" in refused(capsys, verb, "lenet-5", *options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_output_replaces_its_input(
+    own: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every verb that writes, by any way to the same file; and what was there is there."""
+    monkeypatch.chdir(tmp_path)
+    network = Path(own["mine.onnx"]).read_bytes()
+    recipe = b"name: x\nsteps: [{share: {bits: 3}}, {huffman: {}}]\n"
+    design = Path(own["mine.yaml"]).read_bytes()
+    (tmp_path / "n.steps").mkdir()
+    inputs = {
+        "n.onnx": network, "n.json": recipe, "n.steps/r.yaml": recipe, "r.yaml": recipe, "design.yaml": design,
+        "compare.json": design, "q.int8": network, "train-images-idx3-ubyte": b"",
+    }  # fmt: skip
+    for name, data in inputs.items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "link.onnx").symlink_to("n.onnx")
+    (tmp_path / "q2.int8").hardlink_to("q.int8")
+    (tmp_path / "teacher.yaml").write_text("name: x\nsteps: [{distil: {student: n.onnx, epochs: 1}}]\n")
+    before = content(tmp_path)
+    for command in (
+        ("compress", "n.onnx", "r.yaml", "--out", "./n.onnx"),
+        ("compress", "link.onnx", "r.yaml", "--out", "n.onnx"),
+        ("compress", "link.onnx", "r.yaml", "--out", "link.onnx"),
+        ("compress", own["mine.onnx"], "n.json", "--out", "n.onnx"),
+        ("compress", own["mine.onnx"], "n.steps/r.yaml", "--out", "n.onnx"),
+        ("compress", own["mine.onnx"], "teacher.yaml", "--out", "n.onnx"),
+        ("compare", own["mine.onnx"], "--design", "compare.json", "--out", "."),
+        ("emit", own["mine.onnx"], "--design", "design.yaml", "--out", "."),
+        ("quantise", "q.int8", "--out", "q.int8"),
+        ("train", "lenet-5", "--data", ".", "--out", "train-images-idx3-ubyte"),
+    ):
+        if command[:2] == ("quantise", "q.int8"):
+            assert accel(["quantise", own["mine.onnx"], "--out", "made.int8"]) == 0
+            command = ("quantise", "made.int8", "--out", "made.int8")
+        assert "must not replace its own input" in refused(capsys, *command), command
+    (tmp_path / "made.int8").unlink()
+    assert content(tmp_path) == before
+
+
 @pytest.mark.parametrize("arguments", [["nothing"], ["--nothing"], ["emit", "lenet-5"], ["train", "lenet-5"]])
 def test_wrong_words(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     assert refused(capsys, *arguments).endswith("(see accel --help)")
@@ -212,7 +272,7 @@ def test_a_defect_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def process(*arguments: str, **options: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "accel.flow.cli", *arguments]
+    command = [sys.executable, "-m", "accel.flow.main", *arguments]
     return subprocess.Popen(command, cwd=Path(__file__).parent.parent, stderr=subprocess.PIPE, text=True, **options)
 
 
@@ -234,20 +294,79 @@ def test_as_a_process(own: dict[str, str]) -> None:
     assert errors[1:] == ["", "accel: output cannot be written: No space left on device\n"]
 
 
-def test_a_process_that_is_interrupted(own: dict[str, str], tmp_path: Path) -> None:
-    """While it reads its calibration: from a pipe, so that it is known to be there."""
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
+@pytest.mark.parametrize("module", ["typer", "matplotlib"])
+def test_a_process_that_is_interrupted(own: dict[str, str], tmp_path: Path, module: str) -> None:
+    """While it imports, the command line itself or a library that a verb needs: status 130, nothing said or written."""
+    (tmp_path / f"{module}.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     out = tmp_path / "out"
     # A shell starts what runs in the background with interrupts ignored, and children inherit that: a test run as well.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        running = process("compare", own["mine.onnx"], "--calibration", str(pipe), "--out", str(out))
+        running = process(
+            "compare", own["mine.onnx"], "--out", str(out), env=os.environ | {"PYTHONPATH": str(tmp_path)}
+        )
     finally:
         signal.signal(signal.SIGINT, before)
-    with pipe.open("wb"):  # waits until the other side reads
-        running.send_signal(signal.SIGINT)
-        error = running.communicate(timeout=60)[1]
+    assert running.communicate(timeout=60)[1] == ""
     assert running.returncode == 130
-    assert "Traceback" not in error
     assert not out.exists()
+
+
+def test_inputs_that_are_no_files(own: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A pipe that nobody writes, a device without an end: every kind of input is refused at once."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    named = []
+    for suffix in (".onnx", ".weights", ".int8", ".yaml"):
+        os.mkfifo(tmp_path / f"pipe{suffix}")
+        named.append(str(tmp_path / f"pipe{suffix}"))
+    for path in (str(pipe), "/dev/zero"):
+        for command in (
+            ("simulate", path),
+            ("simulate", own["mine.onnx"], "--design", path),
+            ("simulate", own["mine.onnx"], "--calibration", path),
+            ("compare", own["mine.onnx"], "--test", path, "--labels", own["labels.npy"]),
+            ("compare", own["mine.onnx"], "--test", own["images.npy"], "--labels", path),
+            ("compare", own["mine.onnx"], "--recipe", path),
+            ("compare", own["mine.onnx"], "--also", path),
+            ("compress", own["mine.onnx"], path, "--out", tmp_path / "o.onnx"),
+        ):
+            assert "it must be a regular file, and is a pipe, a device or a socket" in refused(capsys, *command)
+    for path in named:
+        assert "it must be a regular file" in refused(
+            capsys, "simulate", *(["lenet-5", "--design"] * ("yaml" in path)), path
+        )
+
+
+def test_a_terminal_without_the_characters_of_a_name() -> None:
+    """They are replaced."""
+    case = Path(__file__).parent / "data" / "cases" / "F14_layer_name.onnx"
+    for arguments in (("simulate", str(case), "--design", "nano"), ("simulate", f"{case}\u2713")):
+        running = process(*arguments, stdout=subprocess.PIPE, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+        out, error = running.communicate()
+        assert "Traceback" not in error
+        assert running.returncode == (0 if arguments[-1] == "nano" else 2)
+        assert "?" in out + error
+        assert (out + error).isascii()
+
+
+def test_a_name_that_commands_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_network(tmp_path / "n.onnx", names=("conv\x1b[31m\x07", "fc\nnext"))
+    assert accel(["simulate", str(path), "--design", "nano"]) == 0
+    printed = capsys.readouterr().out
+    assert "conv?[31m?" in printed
+    assert "fc?next" in printed
+    assert all(c.isprintable() or c == "\n" for c in printed)
+
+
+def test_a_reader_that_has_gone(own: dict[str, str]) -> None:
+    """Of a long output, of the error itself, and of both."""
+    for arguments in (("simulate", own["mine.onnx"], "--json"), ("simulate", "none"), ("designs", "edge")):
+        read, write = os.pipe()
+        os.close(read)
+        running = subprocess.Popen(
+            [sys.executable, "-m", "accel.flow.main", *arguments], cwd=Path(__file__).parent.parent, stdout=write,
+            stderr=write,
+        )  # fmt: skip
+        os.close(write)
+        assert running.wait(60) in (0, 2)

@@ -33,6 +33,7 @@ def files() -> dict[str, bytes]:
 def test_names(files: dict[str, bytes]) -> None:
     charts = [f"{name}.{kind}" for name in ("latency", "energy", "accuracy") for kind in ("png", "svg")]
     assert set(files) == {"compare.json", "compare.csv", "report.html", *charts}
+    assert set(files) == set(report.FILES)
 
 
 def test_csv_is_the_rows(files: dict[str, bytes]) -> None:

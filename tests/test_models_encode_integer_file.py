@@ -165,6 +165,16 @@ def test_numbers_that_are_none() -> None:
             integer_file.from_bytes(rewritten(content, {"tensors": [tensor | {"scale": 1.0} | wrong]}), "f")
 
 
+def test_a_network_is_checked_whoever_wrote_it() -> None:
+    """By the integer network itself: here a layer whose zero point is not its tensor's."""
+    content = integer_file.to_bytes(small(), ("dense",))
+    size = int.from_bytes(content[12:16], "little")
+    (layer,) = json.loads(zlib.decompress(content[16 : 16 + size]))["layers"]
+    wrong = layer | {"out": layer["out"] | {"zero_point": (layer["out"]["zero_point"] + 1) % 100}}
+    with pytest.raises(InputError, match="n: layer 'l': zero point must be that of 'y'"):
+        integer_file.from_bytes(rewritten(content, {"layers": [wrong]}), "f")
+
+
 def test_other_files() -> None:
     content = integer_file.to_bytes(small())
     with pytest.raises(InputError, match="f must be a file of an int8 network, and is damaged or something else"):

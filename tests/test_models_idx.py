@@ -26,7 +26,7 @@ def test_header_is_big_endian(tmp_path):
         ("a", b"\0\0\x0d\1\0\0\0\0", "must be an IDX file of unsigned bytes"),
         ("a", b"\0\0\x08\2\0\0\0\1", "must have a header of 12 bytes, not 8"),
         ("a", b"\0\0\x08\1\0\0\0\3ab", "must hold 3 bytes after its header, not 2"),
-        ("a.gz", b"no gzip", "cannot be read"),
+        ("a.gz", b"no gzip", "must be a whole gzip file"),
         ("a.gz", gzip.compress(b"\0\0\x08\1\0\0\0\3abc", mtime=0)[:-9], "must be a whole gzip file"),
     ],
 )
@@ -39,3 +39,10 @@ def test_damaged_file(tmp_path, name, content, message):
 def test_missing_file(tmp_path):
     with pytest.raises(InputError, match=r"nowhere cannot be read: No such file"):
         read_idx(tmp_path / "nowhere")
+
+
+def test_a_file_that_grows_when_it_is_unpacked(tmp_path):
+    """A megabyte of zeros, a thousand times over: the bound is met before the memory is taken."""
+    (tmp_path / "a.gz").write_bytes(gzip.compress(bytes(2**29), 9))
+    with pytest.raises(InputError, match="must have at most 268435456 bytes, unpacked, and has more"):
+        read_idx(tmp_path / "a.gz")

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.models.errors import InputError
-from accel.models.exchange.storage import load, save
 from accel.models.integers.network import (
     HostLayer,
     IntegerNetwork,
@@ -227,17 +226,6 @@ def test_what_is_wrong_is_refused(what):
 def test_replacing_a_part_is_checked_too():
     with pytest.raises(InputError, match="zero point must be that of 'c', 9, not 5"):
         replace(made(), tensors={**TENSORS, "c": replace(TENSORS["c"], zero_point=9)})
-
-
-def test_files_are_checked_too(tmp_path):
-    """A file is what somebody else may have written: here one whose codebook was changed after it was checked."""
-    network = made(replace(CONV, shared=Shared(2, CODEBOOK.copy(), INDICES)))
-    save(network, tmp_path / "right.npz")
-    load(tmp_path / "right.npz")
-    network.layers[0].shared.codebook[1] = 1
-    save(network, tmp_path / "wrong.npz")
-    with pytest.raises(InputError, match=r"wrong.npz: n: layer 'conv': weights must be codebook"):
-        load(tmp_path / "wrong.npz")
 
 
 @settings(deadline=None, max_examples=50)

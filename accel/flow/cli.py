@@ -7,14 +7,15 @@ Exit statuses: 0 done; 2 the user's input is wrong, with one line on standard er
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from accel import __version__
 from accel import design as designs_module
@@ -70,7 +71,8 @@ Validation = Annotated[
 OneTechnique = Annotated[
     str,
     typer.Option(
-        help="dense, shared-8, -6, -4, -3, -2, as-is, or one of the zoo (deep, ...)", autocompletion=_techniques
+        help="dense (unless given), shared-8, -6, -4, -3, -2, as-is, or one of the zoo (deep, ...)",
+        autocompletion=_techniques,
     ),
 ]
 OneDesign = Annotated[str, typer.Option(help=DesignHelp, autocompletion=designs_module.names)]
@@ -82,7 +84,8 @@ def _network(name: str) -> tuple[Network, bool]:
 
 
 def _say(line: str) -> None:
-    Console(stderr=True).print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    with suppress(BrokenPipeError):  # who reads it has gone
+        print("".join(c if c.isprintable() else "?" for c in line), file=sys.stderr, flush=True)
 
 
 def _check_seed(seed: int) -> None:
@@ -131,7 +134,7 @@ def compare(
     Without arguments: LeNet-5 on the MNIST test set and the design `edge`. Files go to accel-out/NETWORK.
     """
     from accel.flow import compare as job
-    from accel.flow import report, tables
+    from accel.flow import outputs, report, tables
     from accel.flow.compress import own_rows
     from accel.flow.data import resolve
     from accel.flow.progress import progress
@@ -141,9 +144,11 @@ def compare(
     chosen = [designs_module.load(name) for name in design or ["edge"]]
     float_network, from_zoo = _network(network)
     folder = out or Path("accel-out") / float_network.name
+    states = folder / "recipes"
+    read: list[str | Path] = [network, *(design or ()), calibration, test, labels, *(recipe or ()), *(also or ())]
+    outputs.check(folder, (*(folder / name for name in report.FILES), states), (*read, *outputs.images(images)))
     report.check_folder(folder)
     data = resolve(float_network, from_zoo, calibration, test or ("mnist" if from_zoo else ""), labels)
-    states = folder / "recipes"
     with report.made(states, keep=False):  # it stays if something was trained
         rows += own_rows(float_network, recipe or [], also or [], images, states, _say)
     with progress(job.steps(chosen, rows)) as advance:
@@ -159,28 +164,27 @@ def compare(
 def simulate(
     network: NetworkArgument,
     design: OneDesign = "edge",
-    technique: OneTechnique = "dense",
+    technique: OneTechnique = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     calibration: Calibration = "",
 ) -> None:
     """Show where one network's cycles, bytes and energy go on one design, layer by layer."""
+    from accel.flow import int8, tables
     from accel.flow import simulate as job
-    from accel.flow import tables
-    from accel.flow.data import resolve
     from accel.flow.progress import progress
-    from accel.flow.techniques import find
 
-    chosen, on = find(technique, network), designs_module.load(design)
-    float_network, from_zoo = _network(network)
-    data = resolve(float_network, from_zoo, calibration)
+    chosen, on = int8.source(network, technique), designs_module.load(design)
+    data = chosen.data(calibration)
     with progress(2) as advance:
         advance(f"{chosen.title}: compressing")
-        integer = chosen.apply(float_network, data.calibration)
+        integer = chosen.make(data)
         advance(f"simulating on {on.name}")
         found = job.run(integer, on)
     if as_json:
         notes = [data.warning] if data.warning else []
-        typer.echo(json.dumps(job.record(found) | {"technique": chosen.name, "data": data.source, "warnings": notes}))
+        typer.echo(
+            json.dumps(job.record(found) | {"technique": chosen.technique, "data": data.source, "warnings": notes})
+        )
     else:
         tables.show_simulation(tables.console(), found)
     if data.warning:
@@ -192,28 +196,52 @@ def emit(
     network: NetworkArgument,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the files.")],
     design: OneDesign = "edge",
-    technique: OneTechnique = "dense",
+    technique: OneTechnique = "",
     calibration: Calibration = "",
 ) -> None:
     """Write the accelerator as Verilog, with DRAM image, register map and a self-checking test bench."""
-    from accel.flow import report
-    from accel.flow.data import resolve
-    from accel.flow.emit import emit as write
+    from accel.flow import emit as job
+    from accel.flow import int8, outputs, report
     from accel.flow.progress import progress
-    from accel.flow.techniques import find
 
-    chosen, on = find(technique, network), designs_module.load(design)
-    float_network, from_zoo = _network(network)
+    chosen, on = int8.source(network, technique), designs_module.load(design)
+    outputs.check(out, (out / name for name in job.FILES), (network, design, calibration))
     report.check_folder(out)
-    data = resolve(float_network, from_zoo, calibration)
+    data = chosen.data(calibration)
     with progress(2) as advance:
         advance(f"{chosen.title}: compressing")
-        integer = chosen.apply(float_network, data.calibration)
+        integer = chosen.make(data)
         advance("writing Verilog")
-        write(integer, on, out, data.calibration)
+        job.emit(integer, on, out, data.calibration)
     if data.warning:
         _say(f"accel: warning: {data.warning}")
     typer.echo(f"wrote {out}")
+
+
+@app.command()
+def quantise(
+    network: NetworkArgument,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The file to write, NAME.int8.")],
+    technique: OneTechnique = "",
+    calibration: Calibration = "",
+) -> None:
+    """Write the int8 network of a technique: the file whose length is in the column `stored` of compare.
+
+    `accel simulate NAME.int8` and `accel emit NAME.int8` read it.
+    """
+    from accel.flow import int8, outputs, report
+
+    if out.suffix != int8.SUFFIX or out.is_dir():
+        raise InputError(f"--out must be the name of a file that ends in {int8.SUFFIX}, not {out}")
+    chosen = int8.source(network, technique)
+    outputs.check(out, (out,), (network, calibration))
+    report.check_folder(out.parent)
+    data = chosen.data(calibration)
+    with report.made(out.parent):
+        size_bytes = int8.save(chosen, data, out)
+    if data.warning:
+        _say(f"accel: warning: {data.warning}")
+    typer.echo(f"wrote {out}: {size_bytes:,} bytes")
 
 
 @app.command()
@@ -237,7 +265,7 @@ def compress(
     from the folder OUT.steps. --storage-only needs no weights: NETWORK may then be alexnet or vgg-16, too.
     """
     from accel.flow import compress as job
-    from accel.flow import report, tables
+    from accel.flow import outputs, report, tables
     from accel.flow.data import resolve
     from accel.models.compress.recipe import load
     from accel.models.compress.training_step import forget
@@ -262,10 +290,12 @@ def compress(
             f"image: accel train {network} --validation"
         )
     _, weights, page = job.files(out)
+    states = out.with_suffix(".steps")
+    read: list[str | Path] = [network, recipe, test, labels, *outputs.images(images), *outputs.named_in(chosen)]
+    outputs.check(out, (*job.files(out), states), read)
     report.check_folder(out.parent)
     judged = test or ("mnist" if from_zoo and not validation else "")
     data = resolve(float_network, from_zoo, test=judged, labels=labels)
-    states = out.with_suffix(".steps")
     with report.made(states):
         outcome = job.run(float_network, chosen, data, images, states, seed, _say, validation)
         job.save(outcome, out)
@@ -292,10 +322,11 @@ def train(
 
     A run that was cut short goes on. Experiments have epochs and seeds of their own.
     """
-    from accel.flow import experiments, tables
+    from accel.flow import experiments, outputs, tables
     from accel.flow import train as job
 
     _check_seed(seed or 0)
+    outputs.check(out, (out, out.with_name(out.name + ".state")) if out.name else (), outputs.images(data))
     if name in experiments.EXPERIMENTS:
         if epochs is not None or seed is not None:
             raise InputError(f"experiment {name} has epochs and seeds of its own: leave out --epochs and --seed")
@@ -323,13 +354,11 @@ def designs(
     tables.show(tables.console(), "", tables.DESIGN_COLUMNS, found)
 
 
-def main() -> None:
-    """The `accel` command."""
-    sys.exit(run(sys.argv[1:]))
-
-
 def run(arguments: list[str]) -> int:
     """Run the command line with these arguments; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names come from files, and a terminal may not have their characters
+            stream.reconfigure(errors="replace")
     try:
         check_once(app, arguments)
         status = app(arguments or ["--help"], prog_name="accel", standalone_mode=False)
@@ -345,6 +374,8 @@ def run(arguments: list[str]) -> int:
         # The reader has what it wanted (`accel designs | head`): rich and typer leave by SystemExit(1) then.
         _drop_output()
         return 0
+    except MemoryError:
+        return _fail("the network with its inputs must fit in memory, and does not")
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
@@ -364,4 +395,4 @@ def _fail(message: str) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(sys.argv[1:]))

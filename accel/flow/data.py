@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from accel.models import zoo
 from accel.models.errors import InputError
+from accel.models.files import open_regular
 from accel.models.graph import Network
 from accel.models.integers.network import IntegerNetwork
 from accel.models.reference import float32, int8
@@ -19,6 +21,7 @@ __all__ = ["Data", "resolve"]
 
 Array = NDArray[Any]
 RANDOM_INPUTS = 16
+MOST_RANDOM = 2**24  # values of a tensor for all random inputs
 MNIST = "mnist"
 
 
@@ -55,7 +58,9 @@ def resolve(network: Network, from_zoo: bool, calibration: str = "", test: str =
         ranges = _inputs(network, calibration)
         sources.append(f"calibrated on {len(ranges)} inputs of {_shown(calibration)}")
     else:
-        shape = (RANDOM_INPUTS, *network.shapes[network.input])
+        # Fewer of a network that is large: they are computed together.
+        largest = max(math.prod(shape) for shape in network.shapes.values())
+        shape = (max(1, min(RANDOM_INPUTS, MOST_RANDOM // largest)), *network.shapes[network.input])
         ranges = np.random.default_rng(0).standard_normal(shape, np.float32)
         sources.append(f"calibrated on {RANDOM_INPUTS} random inputs")
         warning = (
@@ -84,25 +89,41 @@ def _shown(path: str) -> str:
 def _array(path: str) -> Array:
     """The array in a .npy file. Raises InputError."""
     try:
-        with open(path, "rb") as file:
-            return np.lib.format.read_array(file, allow_pickle=False)
+        with open_regular(path):
+            pass
+        # As a map of the file, whose size is compared with the header before memory is taken.
+        return np.array(np.lib.format.open_memmap(path, mode="r"))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
     except MemoryError:
-        raise InputError(f"{path} must fit in memory, and does not: it is damaged or too large") from None
+        raise InputError(f"{path} must fit in memory, and does not: it is too large") from None
     except Exception:  # a header is a Python literal: what a damaged one raises is not documented
         raise InputError(f"{path} must be a .npy file of numbers, and is damaged or something else") from None
 
 
+def inputs_of(path: str) -> Array:
+    """The finite floats in a .npy file as float32. Raises InputError."""
+    return _finite(path, _floats(path))
+
+
 def _inputs(network: Network, path: str) -> Array:
     """Finite float inputs of `network` from a .npy file. Raises InputError."""
-    found = _array(path)
-    if found.dtype.kind != "f":
-        raise InputError(f"{path} must hold floats, as the network reads them, not {found.dtype}")
+    found = _floats(path)
     try:
         float32.check_inputs(network, found)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+    return _finite(path, found)
+
+
+def _floats(path: str) -> Array:
+    found = _array(path)
+    if found.dtype.kind != "f":
+        raise InputError(f"{path} must hold floats, as the network reads them, not {found.dtype}")
+    return found
+
+
+def _finite(path: str, found: Array) -> Array:
     with np.errstate(over="ignore"):
         single = found.astype(np.float32)
     if not np.isfinite(single).all():

@@ -32,6 +32,10 @@ __all__ = ["emit"]
 
 MARK = "expected.json"  # is in every folder that `emit` wrote
 COPIED = ("cocotb_accelerator.py", "run.py")
+FILES = (
+    "accelerator.v", "waivers.vlt", "design.yaml", "image.bin", "expected.bin", "expected_mask.bin", MARK,
+    "registers.md", "accelerator.h", "README.md", *COPIED,
+)  # fmt: skip
 
 
 def emit(network: IntegerNetwork, design: Design, folder: Path, inputs: NDArray[Any]) -> None:
@@ -41,10 +45,13 @@ def emit(network: IntegerNetwork, design: Design, folder: Path, inputs: NDArray[
     somebody else would be replaced.
     """
     written = contents(network, design, inputs)
-    others = sorted(name for name in written if os.path.lexists(folder / name))
-    if others and not (folder / MARK).exists():
-        raise InputError(f"output folder {folder} must not hold a {others[0]} that accel did not write, and does")
-    write(folder, written)
+
+    def check() -> None:
+        others = sorted(name for name in written if os.path.lexists(folder / name))
+        if others and not (folder / MARK).exists():
+            raise InputError(f"output folder {folder} must not hold a {others[0]} that accel did not write, and does")
+
+    write(folder, written, check=check)
 
 
 def contents(network: IntegerNetwork, design: Design, inputs: NDArray[Any]) -> dict[str, bytes]:

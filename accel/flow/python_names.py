@@ -20,7 +20,7 @@ PUBLIC = (
     "accel.models.compress.recipe", "accel.models.compress.training_step", "accel.models.encode.encoded",
     "accel.models.encode.encoded_file",
     "accel.models.quantisation.quantise", "accel.models.quantisation.shared", "accel.models.compress.share",
-    "accel.models.integers.network", "accel.models.exchange.storage",
+    "accel.models.integers.network", "accel.models.encode.integer_file",
     "accel.models.reference.float32", "accel.models.reference.int8",
     "accel.design", "accel.compile", "accel.program",
     "accel.sim.result", "accel.sim.execute", "accel.sim.cost",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
 import os
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -19,6 +21,9 @@ from accel.models.errors import InputError
 from accel.sim.cost_table import CONSTANTS, SRAM_SOURCE
 
 FORMAT = 1
+LOCK_TRIES, LOCK_SECONDS = 200, 0.1  # another process moves its files within milliseconds
+PICTURES = tuple(f"{name}.{kind}" for name in ("latency", "energy", "accuracy") for kind in ("png", "svg"))
+FILES = ("compare.json", "compare.csv", "report.html", *PICTURES)
 OPTIONAL = ("accuracy.png", "accuracy.svg")  # only with test data: one of an earlier comparison is removed
 
 
@@ -99,18 +104,23 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"output folder {folder} cannot be written: {error.strerror or error}") from None
 
 
-def write(folder: Path, contents: Mapping[str, bytes], stale: Collection[str] = ()) -> None:
+def write(
+    folder: Path, contents: Mapping[str, bytes], stale: Collection[str] = (), check: Callable[[], None] = lambda: None
+) -> None:
     """Write the files into `folder`, and remove those that are `stale` and not among them: all of it or nothing.
 
     All files are complete beside their places before the first is moved there, and what was there before comes back
-    when one cannot be moved. Raises InputError if the folder cannot be written.
+    when one cannot be moved. Of several processes that write one folder the files are those of one. `check` is called
+    when no other process writes, and may raise. Raises InputError if the folder cannot be written, or another process
+    does not finish.
     """
     names = dict.fromkeys((*contents, *stale))
     for name in names:
         if os.path.isdir(folder / name):
             raise InputError(f"{folder / name} must be a file, and is a folder")
     try:
-        with made(folder), tempfile.TemporaryDirectory(prefix=".accel-", dir=folder) as aside:
+        with made(folder), _alone(folder), tempfile.TemporaryDirectory(prefix=".accel-", dir=folder) as aside:
+            check()
             new, old = Path(aside, "new"), Path(aside, "old")
             new.mkdir()
             old.mkdir()
@@ -119,6 +129,26 @@ def write(folder: Path, contents: Mapping[str, bytes], stale: Collection[str] = 
             _exchange(folder, new, old, names)
     except OSError as error:
         raise InputError(f"output folder {folder} cannot be written: {error.strerror or error}") from None
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """No other process of ours writes `folder` meanwhile. The lock is the folder's own, and goes with the process."""
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        for _ in range(LOCK_TRIES):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(LOCK_SECONDS)
+            except OSError:
+                break  # a file system without locks
+        else:
+            raise InputError(f"output folder {folder} must not be written by another process, and is: try again later")
+        yield
+    finally:
+        os.close(handle)
 
 
 def _exchange(folder: Path, new: Path, old: Path, names: Iterable[str]) -> None:

@@ -42,6 +42,8 @@ from accel.models.integers.network import (
     VectorLayer,
 )
 
+__all__ = ["load", "save"]
+
 RECORD = np.dtype([("bias", "<i4"), ("multiplier", "<u2"), ("shift", "u1"), ("zero", "u1")])
 
 

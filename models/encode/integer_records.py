@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from accel.models.encode.records import MOST_LAYERS, Name, Record, Size, WindowRecord
+from accel.models.encode.records import MOST_LAYERS, Name, Record, Size, Title, WindowRecord
 
 Code = Annotated[int, Field(ge=-128, le=127)]
 Multiplier = Annotated[int, Field(ge=0, le=65535)]
@@ -50,7 +50,7 @@ class MatrixRecord(Record):
     """Convolution or matrix product; weights and requantisation records stand behind the graph."""
 
     type: Literal["Matrix"]
-    name: Name
+    name: Title
     input: Name
     output: Name
     window: WindowRecord
@@ -59,14 +59,14 @@ class MatrixRecord(Record):
     out: OutRecord
     residual: ResidualRecord | None
     shared: SharedRecord | None
-    source: tuple[Name, ...] = Field(description="nodes of the float network that are fused here")
+    source: tuple[Title, ...] = Field(description="nodes of the float network that are fused here")
 
 
 class VectorRecord(Record):
     """Pooling or addition."""
 
     type: Literal["Vector"]
-    name: Name
+    name: Title
     input: Name
     output: Name
     reduce: Literal["max", "sum"]
@@ -76,13 +76,13 @@ class VectorRecord(Record):
     shift: Shift
     out: OutRecord
     residual: ResidualRecord | None
-    source: tuple[Name, ...]
+    source: tuple[Title, ...]
 
 
 class HostRecord(Record):
     """What the host does with the output."""
 
-    name: Name
+    name: Title
     kind: Literal["softmax"]
     input: Name
     output: Name
@@ -93,7 +93,7 @@ class HostRecord(Record):
 class IntegerRecord(Record):
     """The whole document."""
 
-    name: Name
+    name: Title
     input: Name
     output: Name
     tensors: tuple[TensorRecord, ...] = Field(max_length=MOST_LAYERS)

@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from accel.models.graph import Activation, Add, Conv, GlobalPool, Layer, Linear, Pool, Reshape, Shape, Softmax
 from accel.models.window import Window
@@ -30,7 +30,14 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must be printable")
+    return text
+
+
 Name = Annotated[str, Field(max_length=1000)]
+Title = Annotated[str, Field(max_length=1000), AfterValidator(_printable)]  # what reports show
 Size = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Pads = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
@@ -45,7 +52,7 @@ class WindowRecord(Record):
 
 
 class _Named(Record):
-    name: Name = Field(description="of the layer, no other has it")
+    name: Title = Field(description="of the layer, printable, no other has it")
     inputs: tuple[Name] = Field(description="the tensor that is read")
     output: Name = Field(description="the tensor that is written")
 
@@ -124,7 +131,7 @@ LayerRecord = Annotated[
 class GraphRecord(Record):
     """The whole document."""
 
-    name: Name = Field(description="of the network")
+    name: Title = Field(description="of the network, printable")
     input: Name = Field(description="the tensor that comes in")
     input_shape: tuple[Size, ...] = Field(description="of one input, without batch", min_length=1, max_length=3)
     output: Name = Field(description="the tensor that goes out")

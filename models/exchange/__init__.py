@@ -1,1 +1,1 @@
-"""Networks in and out of files: ONNX and .npz."""
+"""Networks in and out of ONNX files."""

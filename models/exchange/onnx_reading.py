@@ -45,10 +45,14 @@ class Reading:
         return InputError(f"{self.file}: node {self.name(node)!r} ({node.op_type}): {message}")
 
     def name(self, node: onnx.NodeProto) -> str:
-        """The node's name if it has one of its own, else that of its output: ONNX asks for neither."""
-        if node.name and node.name not in self.taken:
-            return node.name
-        return node.output[0] if node.output else ""
+        """The node's name if it has one of its own, else that of its output: ONNX asks for neither.
+
+        What cannot be printed (a name may hold a terminal's commands) is replaced.
+        """
+        own = printable(node.name)
+        if own and own not in self.taken:
+            return own
+        return printable(node.output[0]) if node.output else ""
 
     def resolve(self, tensor: str) -> str:
         """The tensor that `tensor` is a copy of, or itself."""
@@ -116,6 +120,11 @@ class Reading:
             raise self.error(node, "weights and bias with what is folded into them must be finite, and are not")
         self.layers[layer.output] = layer
         self.taken.add(layer.name)
+
+
+def printable(text: str) -> str:
+    """`text` with "?" for every character that is none to be seen."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def names(reading: Reading, node: onnx.NodeProto) -> tuple[str, tuple[str], str]:

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.models.errors import InputError
+from accel.models.files import read_whole
 
+MOST_BYTES = 2**28  # five times what the images of MNIST take
 UNSIGNED_BYTES = b"\0\0\x08"
 
 
@@ -21,14 +23,9 @@ def read_idx(path: str | Path) -> NDArray[np.uint8]:
     Raises InputError if the file is missing or not an IDX file of unsigned bytes.
     """
     path = Path(path)
-    try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (EOFError, zlib.error):
-        raise InputError(f"{path} must be a whole gzip file, and is damaged") from None
+    content = read_whole(path, MOST_BYTES)
+    if path.suffix == ".gz":
+        content = _unpacked(content, path)
     if len(content) < 4 or content[:3] != UNSIGNED_BYTES:
         raise InputError(f"{path} must be an IDX file of unsigned bytes, and is not")
     rank = content[3]
@@ -39,6 +36,20 @@ def read_idx(path: str | Path) -> NDArray[np.uint8]:
     if len(data) != math.prod(shape):
         raise InputError(f"{path} must hold {math.prod(shape)} bytes after its header, not {len(data)}")
     return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def _unpacked(content: bytes, path: Path) -> bytes:
+    """What was gzipped, at most MOST_BYTES."""
+    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        found = stream.decompress(content, MOST_BYTES)
+    except zlib.error:
+        raise InputError(f"{path} must be a whole gzip file, and is damaged") from None
+    if stream.eof:
+        return found
+    if len(found) == MOST_BYTES:
+        raise InputError(f"{path} must have at most {MOST_BYTES} bytes, unpacked, and has more")
+    raise InputError(f"{path} must be a whole gzip file, and is damaged")
 
 
 def write_idx(path: str | Path, array: NDArray[np.uint8]) -> None:

@@ -18,6 +18,7 @@ from accel.models.training import fingerprint
 from accel.models.training.idx import read_idx
 
 Array = NDArray[Any]
+FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 HELD_OUT = 6  # one of so many training images is held out for validation: 10,000 of 60,000
 
 
@@ -47,10 +48,9 @@ def read_images(folder: str | Path, validation: bool = False) -> ImageSet:
     With `validation` the last sixth of the training images (10,000 of 60,000) judges and is not learnt, and the test
     set is left aside.
     """
-    names = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
     arrays = []
-    for name in names:
-        plain = Path(folder) / f"{name}-ubyte"
+    for name in FILES:
+        plain = Path(folder) / name
         packed = plain.with_name(plain.name + ".gz")
         arrays.append(read_idx(packed if packed.exists() and not plain.exists() else plain))
     for part, images, labels in zip(("train", "test"), arrays[::2], arrays[1::2], strict=True):

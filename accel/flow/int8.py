@@ -1,0 +1,68 @@
+"""Int8 networks of the command line: quantised here, or read from a file that `accel quantise` wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from accel.flow import data
+from accel.flow.data import Data
+from accel.flow.techniques import find
+from accel.models import zoo
+from accel.models.encode import integer_file
+from accel.models.encode.encoded_layer import FORMATS
+from accel.models.errors import InputError
+from accel.models.integers.network import IntegerNetwork
+
+SUFFIX = ".int8"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network and how it becomes int8: by a technique, or as it stands in a file; `formats` are those of its file."""
+
+    technique: str
+    title: str
+    formats: tuple[str, ...]
+    data: Callable[[str], Data]  # what it is calibrated on, from the option --calibration
+    make: Callable[[Data], IntegerNetwork]
+
+
+def source(network: str, technique: str) -> Source:
+    """The network as `technique` ("" is dense) makes it int8, or as it stands in a file NAME.int8.
+
+    Raises InputError for what `find` and `zoo.resolve` refuse, and for a technique with an int8 file.
+    """
+    if Path(network).suffix == SUFFIX:
+        if technique:
+            raise InputError(f"--technique must be left out with {network}, whose weights are int8 codes already")
+        found = integer_file.load(network)
+        return Source("as-is", "int8 from a file", FORMATS, lambda given: _inputs(found, given), lambda _: found)
+    chosen = find(technique or "dense", network)
+    float_network, from_zoo = zoo.resolve(network), zoo.trained_on_mnist(network)
+    return Source(
+        chosen.name, chosen.title, chosen.formats,
+        lambda given: data.resolve(float_network, from_zoo, given),
+        lambda given: chosen.apply(float_network, given.calibration),
+    )  # fmt: skip
+
+
+def _inputs(network: IntegerNetwork, path: str) -> Data:
+    """Inputs of an int8 network: those of a file, or random ones. Raises InputError."""
+    shape = network.tensors[network.input].shape
+    if not path:
+        inputs = np.random.default_rng(0).standard_normal((data.RANDOM_INPUTS, *shape), np.float32)
+        return Data(inputs, None, None, "random inputs")
+    inputs = data.inputs_of(path)
+    if inputs.ndim != 4 or inputs.shape[1:] != shape or not len(inputs):
+        raise InputError(f"{path}: inputs must have shape (n, {', '.join(map(str, shape))}), not {inputs.shape}")
+    return Data(inputs, None, None, f"inputs of {Path(path).name}")
+
+
+def save(chosen: Source, given: Data, out: Path) -> int:
+    """Write the network as int8; the bytes of the file. Raises InputError if it cannot be written."""
+    integer_file.save(chosen.make(given), out, chosen.formats)
+    return out.stat().st_size

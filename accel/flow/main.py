@@ -1,0 +1,20 @@
+"""The console script: all that can take long to import is imported here, where an interruption has its exit status."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """The `accel` command."""
+    try:
+        from accel.flow.cli import run
+
+        status = run(sys.argv[1:])
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()
