@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from random import Random
 
@@ -19,6 +20,7 @@ from accel.models.integers.network import IntegerNetwork, MatrixLayer, Requantis
 from accel.models.reference.int8 import run
 from accel.models.window import Window
 from accel.sim.execute import execute
+from tests.benches.counted import accepted, counted
 from tests.benches.draw import draw_design
 
 
@@ -60,25 +62,27 @@ def run_first_layer(seed: int) -> bool:
     buffers = {"parameter_bytes": 1 << 14, "weight_bytes": 1 << 16, "activation_bytes": rng.choice([1 << 13, 1 << 17])}
     design = design.model_copy(update={"buffers": design.buffers.model_copy(update=buffers)})
     network = draw_first_layer(rng)
-    try:
-        program = compile_network(network, design)
-    except InputError:
-        return False
+    program = compile_network(network, design)
     spec = network.tensors["x"]
     codes = np.random.default_rng(seed).integers(-128, 128, (2, *spec.shape)).astype(np.int8)
     np.testing.assert_array_equal(execute(program, codes), run(network, codes)["y"])
     return isinstance(program.input.layout, RowTensor)
 
 
+@counted(125)
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 1 << 32))
 def test_first_layers_equal_the_reference(seed: int) -> None:
-    run_first_layer(seed)
+    accepted(run_first_layer, seed)
 
 
 def test_most_first_layers_are_unfolded() -> None:
     """The drawn layers of the test above reach what it is for."""
-    assert sum(run_first_layer(seed) for seed in range(40)) > 12
+    count = 0
+    for seed in range(40):
+        with suppress(InputError):
+            count += run_first_layer(seed)
+    assert count > 12
 
 
 def unfolded(channels: int, kernel: int, stride: int, rows: int, outputs: int = 64) -> tuple[tuple[int, int], int, int]:

@@ -19,33 +19,26 @@ UNBOUNDED = most(ConfigCompute, "in_h")  # in_h and in_w of an input that no win
 
 
 class Block(NamedTuple):
-    """Output rows and columns of a block, those of the convolution under them, and its first input position."""
+    """Output rows and columns of a block, those of the convolution under them, and its first input position.
+
+    `height` x `width` are the accumulator words of one output tile.
+    """
 
     rows: Range
     cols: Range
     made_rows: Range
     made_cols: Range
+    height: int
+    width: int
     iy0: int
     ix0: int
-
-    @property
-    def height(self) -> int:
-        """Rows of the convolution."""
-        return self.made_rows[1] - self.made_rows[0]
-
-    @property
-    def width(self) -> int:
-        """Columns of the convolution."""
-        return self.made_cols[1] - self.made_cols[0]
 
     @classmethod
     def of(cls, g: Geometry, rows: Range, cols: Range) -> Block:
         """The block of these output pixels."""
-        made_rows, made_cols = g.made(0, rows), g.made(1, cols)
-        return cls(
-            rows, cols, made_rows, made_cols,
-            made_rows[0] * g.stride[0] - g.pads[0], made_cols[0] * g.stride[1] - g.pads[1],
-        )  # fmt: skip
+        (y0, y1), (x0, x1) = made_rows, made_cols = g.made(0, rows), g.made(1, cols)
+        iy0, ix0 = y0 * g.stride[0] - g.pads[0], x0 * g.stride[1] - g.pads[1]
+        return cls(rows, cols, made_rows, made_cols, y1 - y0, x1 - x0, iy0, ix0)
 
 
 def config_compute(g: Geometry, view: View, flat: bool, pad_value: int) -> Row:

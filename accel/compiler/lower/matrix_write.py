@@ -62,6 +62,7 @@ class MatrixWriter:
         self.aligned = tiles >= self.weights.tiles or tiles * machine.cols % machine.rows == 0
         self.templates: dict[Chunk, Row] = {}
         self.configured: tuple[int, int] | None = None  # plane and pitch of the input
+        self.posted: tuple[int, int, int, int] | None = None  # height and width of the block, plane and pitch
 
     def write(self) -> None:
         """Append the step's operations to the stream."""
@@ -178,8 +179,10 @@ class MatrixWriter:
                 reach = groups if self.aligned else (0, self.out_groups)
                 loads = residual_loads(self.words, self.added, self.plan.flat, view, reach, block.rows, block.cols)
                 needs.append(self.stream.item(loads, True))
-        zero, flat = self.w.residual_zero_point, self.plan.flat
-        self.stream.configure(config_post(self.geometry, self.requantise, self.residual, zero, block, view, flat))
+        posted = (block.height, block.width, view.plane, view.pitch)
+        if self.posted != posted:
+            self.posted, zero, flat = posted, self.w.residual_zero_point, self.plan.flat
+            self.stream.configure(config_post(self.geometry, self.requantise, self.residual, zero, block, view, flat))
         made = post(
             self.geometry, block, bank, channels, lanes, self.machine.row_chunks, uniform, at, param_addr, res_addr
         )
