@@ -9,39 +9,37 @@ from dataclasses import dataclass
 
 from accel.commands import COMMAND_BYTES, Target
 from accel.design import Design
-from accel.latency import ACC_CYCLES, FEED_CYCLES, MIN_TILE_CYCLES, array_cycles
-from accel.layout import beats_per_word, words_per_beat
+from accel.timing.compute import tile_cycles
+from accel.timing.load import beat_spacing, unpack_cycles
+from accel.timing.machine import Machine as Contract
 
 COMMAND_CYCLES = 4  # what one more command costs in a unit that is busy all the time
 
 
-def beat_cycles(design: Design, target: Target, window: bool = False) -> int:
+def beat_cycles(contract: Contract, target: Target, window: bool = False) -> int:
     """Cycles from one beat of a LOAD to the next."""
-    unpack = design.beat_bytes if window else words_per_beat(design, target)
-    return max(unpack, design.memory.beat_interval_cycles)
+    return beat_spacing(contract, unpack_cycles(contract, target, int(window)))
 
 
-def word_cycles(design: Design, target: Target) -> float:
+def word_cycles(contract: Contract, target: Target) -> float:
     """Cycles that a word of a LOAD takes, in a long row."""
-    cycles = max(beat_cycles(design, target), answer_cycles(design)) * beats_per_word(design, target)
-    return cycles / words_per_beat(design, target)
+    cycles = max(beat_cycles(contract, target), answer_cycles(contract)) * contract.beats_per_word[target]
+    return cycles / contract.words_per_beat[target]
 
 
-def answer_cycles(design: Design) -> float:
+def answer_cycles(contract: Contract) -> float:
     """Cycles a beat that the memory's latency costs when few bursts may be outstanding."""
-    memory = design.memory
-    return (memory.latency_cycles + 2) / (memory.outstanding_bursts * memory.burst_beats)
-
-
-def compute_latency(design: Design) -> int:
-    """Cycles from a pixel's address to its complete sum."""
-    return FEED_CYCLES + array_cycles(design.rows, design.cols) + ACC_CYCLES
+    return (contract.latency + 2) / (contract.outstanding * contract.burst)
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Sizes in words, costs in cycles. `*_align`: words of a beat; capacities are whole beats."""
+    """Sizes in words, costs in cycles. `*_align`: words of a beat; capacities are whole beats.
 
+    `contract` has the numbers that time follows from exactly.
+    """
+
+    contract: Contract
     rows: int
     cols: int
     lanes: int
@@ -61,8 +59,10 @@ class Machine:
     @classmethod
     def of(cls, design: Design) -> Machine:
         """The machine of a design."""
-        align = {target: words_per_beat(design, target) for target in Target}
+        contract = Contract.of(design)
+        align = contract.words_per_beat
         return cls(
+            contract=contract,
             rows=design.rows,
             cols=design.cols,
             lanes=design.lanes,
@@ -74,15 +74,15 @@ class Machine:
             parameter_align=align[Target.PARAMETER],
             parameters=whole(design.parameter_words, align[Target.PARAMETER]),
             activation_align=align[Target.ACTIVATION],
-            weight_cycles=word_cycles(design, Target.WEIGHT),
-            activation_cycles=word_cycles(design, Target.ACTIVATION),
-            command_cycles=COMMAND_BYTES / design.beat_bytes * design.memory.beat_interval_cycles,
-            latency=design.memory.latency_cycles,
+            weight_cycles=word_cycles(contract, Target.WEIGHT),
+            activation_cycles=word_cycles(contract, Target.ACTIVATION),
+            command_cycles=COMMAND_BYTES / contract.beat_bytes * contract.interval,
+            latency=contract.latency,
         )
 
-    def tile_cycles(self, pixels: float) -> float:
+    def tile_cycles(self, pixels: int) -> int:
         """Cycles of one weight tile with `pixels` activations."""
-        return max(pixels, self.rows, MIN_TILE_CYCLES)
+        return tile_cycles(self.contract, pixels)
 
     def chunk_words(self, taps: int, bits: int, tiles: int, groups: int) -> int:
         """Words of the weight buffer for one COMPUTE, whole beats."""

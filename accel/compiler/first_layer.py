@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from accel.commands import ConfigCompute, Target, most
-from accel.compiler.estimate import Machine, beat_cycles, word_cycles
+from accel.compiler.estimate import Machine, beat_cycles
 from accel.compiler.formats import choose
 from accel.compiler.formats.format import Codes
 from accel.compiler.geometry import Geometry
@@ -61,7 +61,7 @@ def readings(layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: 
     if free is None:
         return found
     more_cycles = layer.weights.size * (8 - stored.bits) / 8 / design.bytes_per_cycle
-    least = usual.cycles if usual else plain_cycles(layer, geometry, design)
+    least = usual.cycles if usual else plain_cycles(layer, geometry, Machine.of(design))
     return [Reading(free, as_dense=True), *found] if free.cycles + more_cycles < least else found
 
 
@@ -75,7 +75,8 @@ def unfold(layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: in
     if (geometry.out_h, geometry.out_w) == (1, 1) and not geometry.padded:
         whole = geometry.kernel == (geometry.in_h, geometry.in_w)
         return _flat(geometry, design) if whole and geometry.taps > 1 else None
-    best, least = None, plain_cycles(layer, geometry, design)
+    machine = Machine.of(design)
+    best, least = None, plain_cycles(layer, geometry, machine)
     (kernel_h, kernel_w), channels = geometry.kernel, geometry.channels
     if geometry.stride[1] * channels > LARGEST_STEP:
         return None
@@ -90,29 +91,29 @@ def unfold(layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: in
             exact = exact and (parts == 1 or rows == 1 or kernel_w % columns == 0)
             if not exact and not has_zero:
                 continue
-            option = _rows(layer, geometry, design, pad_value, columns, rows)
+            option = _rows(layer, geometry, machine, pad_value, columns, rows)
             if option and option.cycles < least:
                 best, least = option, option.cycles
     return best
 
 
-def plain_cycles(layer: MatrixLayer, geometry: Geometry, design: Design) -> float:
+def plain_cycles(layer: MatrixLayer, geometry: Geometry, machine: Machine) -> float:
     """The cost of reading the layer's input as words, on the scale of `Unfolded.cycles`."""
-    tiles, groups = -(-len(layer.weights) // design.cols), -(-geometry.channels // design.rows)
-    load = groups * geometry.in_h * geometry.in_w * word_cycles(design, Target.ACTIVATION)
-    return _cost(load, _compute(design, geometry, groups, tiles))
+    tiles, groups = -(-len(layer.weights) // machine.cols), -(-geometry.channels // machine.rows)
+    load = groups * geometry.in_h * geometry.in_w * machine.activation_cycles
+    return _cost(load, _compute(machine, geometry, groups, tiles))
 
 
 def _cost(load: float, compute: float) -> float:
     return max(load, compute) + HIDDEN * (load + compute)
 
 
-def _compute(design: Design, geometry: Geometry, groups: int, tiles: int) -> float:
-    return tiles * groups * geometry.taps * Machine.of(design).tile_cycles(geometry.out_h * geometry.out_w)
+def _compute(machine: Machine, geometry: Geometry, groups: int, tiles: int) -> float:
+    return tiles * groups * geometry.taps * machine.tile_cycles(geometry.out_h * geometry.out_w)
 
 
 def _rows(
-    layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: int, columns: int, rows: int
+    layer: MatrixLayer, geometry: Geometry, machine: Machine, pad_value: int, columns: int, rows: int
 ) -> Unfolded | None:
     """`columns` x `rows` kernel positions side by side in the lanes of a word."""
     channels, (kernel_h, kernel_w) = geometry.channels, geometry.kernel
@@ -122,7 +123,7 @@ def _rows(
     height = (geometry.out_h - 1) * (stride // step) + (folded - 1) * (rows * dilation // step) + 1
     top, left, bottom, right = layer.window.pads
     bottom += max(0, (height - 1) * step + (rows - 1) * dilation + 1 - (geometry.in_h + top + bottom))
-    beat = design.beat_bytes
+    beat = machine.contract.beat_bytes
     pitch = -(-(geometry.in_w + left + right) * channels // beat) * beat
     layout = RowTensor(channels, geometry.in_h, geometry.in_w, (top, left, bottom, right), pitch, pad_value)
     spots = []
@@ -132,7 +133,7 @@ def _rows(
             start = part * columns * geometry.dilation[1] * channels
             spots.append(Lanes(part, row * columns * channels, run, start, row * dilation))
     seen = Geometry(
-        (parts - 1) * design.rows + spots[-1].lane + spots[-1].run,
+        (parts - 1) * machine.rows + spots[-1].lane + spots[-1].run,
         (folded, 1), (stride // step, 1), (rows * dilation // step if folded > 1 else 1, 1), (0, 0), False,
         height, geometry.out_w, geometry.out_h, geometry.out_w, geometry.pool,
     )  # fmt: skip
@@ -144,22 +145,22 @@ def _rows(
         return None
 
     def arrange(codes: Codes, pad_code: int) -> Codes:
-        out = np.full((len(codes), parts * design.rows, folded, 1), pad_code, np.uint8)
+        out = np.full((len(codes), parts * machine.rows, folded, 1), pad_code, np.uint8)
         for spot in spots:
             row, first = spot.row // dilation, spot.group * columns
             for x in range(spot.run // channels):
-                lane = spot.group * design.rows + spot.lane + x * channels
+                lane = spot.group * machine.rows + spot.lane + x * channels
                 taken = codes[:, :, row::rows, first + x]
                 out[:, lane : lane + channels, : taken.shape[2], 0] = taken
         return out
 
-    byte_cycles = beat_cycles(design, Target.ACTIVATION, window=True) / beat
+    byte_cycles = beat_cycles(machine.contract, Target.ACTIVATION, window=True) / beat
     load = height * len(spots) * -(-row_bytes // beat) * beat * byte_cycles
-    tiles = -(-len(layer.weights) // design.cols)
+    tiles = -(-len(layer.weights) // machine.cols)
     return Unfolded(
         seen, layout,
         lambda offset: RowSource(beat, offset, pitch, step, step_bytes, tuple(spots)),
-        arrange, _cost(load, _compute(design, seen, parts, tiles)), rows * step_bytes * byte_cycles,
+        arrange, _cost(load, _compute(machine, seen, parts, tiles)), rows * step_bytes * byte_cycles,
     )  # fmt: skip
 
 
@@ -179,7 +180,7 @@ def _flat(geometry: Geometry, design: Design) -> Unfolded:
 
     words = words_of(design, Target.ACTIVATION)
     plain = words.stride_bytes == design.rows
-    cycles = word_cycles(design, Target.ACTIVATION) if plain else float(design.rows)
+    cycles = Machine.of(design).activation_cycles if plain else float(design.rows)
     return Unfolded(
         seen, layout, lambda offset: FlatSource(words, design.rows, design.beat_bytes, offset), arrange, 0.0, cycles
     )

@@ -42,7 +42,7 @@ PACES = (Pace(), Pace(16, 6), Pace(12, 2, 1), Pace(11, 1, 0), Pace(10, 1, 0), Pa
 
 def _first_fetch(design: Design, commands: int) -> int:
     """As many commands as arrive until the first of them is answered: fewer would leave the bus idle."""
-    cycles = beats(design, Target.PROGRAM, 8) * beat_cycles(design, Target.PROGRAM) / 8
+    cycles = beats(design, Target.PROGRAM, 8) * beat_cycles(Machine.of(design), Target.PROGRAM) / 8
     hidden = -int(-(design.memory.latency_cycles + 10) // cycles)
     unit = words_per_beat(design, Target.PROGRAM)
     first = min(commands, max(4, min(hidden, 12, design.buffers.program_commands // 2)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from accel.commands import Target
-from accel.compiler.estimate import Machine
 from accel.compiler.graph import described
 from accel.compiler.lower.lowering import Writing
 from accel.compiler.lower.table import lowering
@@ -42,7 +41,6 @@ class _Writer:
         beats = -(-prepared.plan.data_bytes // self.design.beat_bytes)
         self.stream = Stream(self.design, beats, taper)
         self.words = words_of(self.design, Target.ACTIVATION)
-        self.align = Machine.of(self.design).activation_align
         self.loader: InputLoader | None = None
 
     def write(self, plan: StepPlan) -> None:
@@ -87,5 +85,5 @@ class _Writer:
         if self.loader is None:
             assert source
             place = self.prepared.plan.places[self.network.input]
-            self.loader = InputLoader(self.stream, source, place, self.design.rows, self.align, unfolded)
+            self.loader = InputLoader(self.stream, source, place, self.design.rows, self.words.per_beat, unfolded)
         return self.loader

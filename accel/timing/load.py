@@ -43,6 +43,18 @@ PARAM_WRITES = COLUMN[Event.PARAM_WRITES]
 
 
 @part
+def unpack_cycles(m: Machine, target: int, window: int) -> int:
+    """Cycles in which the words of a beat are written: words a beat (1 if a word takes several), W by window loads."""
+    return m.beat_bytes if window else m.words_per_beat[target]
+
+
+@part
+def beat_spacing(m: Machine, gap: int) -> int:
+    """Cycles from one beat to the next, if it takes `gap` cycles to use or to make one."""
+    return max(gap, m.interval)
+
+
+@part
 def load_facts(m: Machine, rows: Ints, r: int, facts: MutableInts, f: int) -> int:
     """Facts at `f` of the LOAD whose row begins at `r`."""
     target = rows[r + ROW.target]
@@ -50,7 +62,7 @@ def load_facts(m: Machine, rows: Ints, r: int, facts: MutableInts, f: int) -> in
     facts[f + ROW_BEATS] = rows[r + ROW.row_beats]
     facts[f + ROWS] = rows[r + ROW.rows]
     facts[f + PITCH_BEATS] = rows[r + ROW.dram_pitch] // m.beat_bytes
-    facts[f + GAP] = m.beat_bytes if rows[r + ROW.window] else m.words_per_beat[target]
+    facts[f + GAP] = unpack_cycles(m, target, rows[r + ROW.window])
     facts[f + FETCH_BEATS] = m.beats_per_word[target] if target == PROGRAM else 0
     return 0
 
@@ -89,7 +101,7 @@ def load_step(
 ) -> int:  # fmt: skip
     """Time one LOAD: `pushed` into the queue, waits hold from `ready` on. What is said of it begins at `o`."""
     gap, row_beats, fetch_beats = facts[f + GAP], facts[f + ROW_BEATS], facts[f + FETCH_BEATS]
-    spacing = max(gap, m.interval)
+    spacing = beat_spacing(m, gap)
     pop = max(pushed + 1, ready, state[FRONT])
     ring = TAKEN_RING + state[TAKEN] % m.loader_ahead
     if state[TAKEN] >= m.loader_ahead:

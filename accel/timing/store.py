@@ -18,7 +18,7 @@ from accel.commands import Target
 from accel.events import COLUMN, Event
 from accel.rows import STORE as ROW
 from accel.timing.kernel import Ints, MutableInts, part
-from accel.timing.load import burst_count
+from accel.timing.load import beat_spacing, burst_count
 from accel.timing.machine import BEATS, BURSTS, Machine
 from accel.timing.state import BUSY, COMPLETE, ISSUED, PENDING_RING, POPPED, STORE_COUNT, STORED
 
@@ -52,7 +52,7 @@ def store_step(
 ) -> int:
     """Time one STORE: `pushed` into the queue, waits hold from `ready` on. What is said of it begins at `o`."""
     gap = m.words_per_beat[ACTIVATION]
-    spacing = max(gap, m.interval)
+    spacing = beat_spacing(m, gap)
     pop = max(pushed + 1, ready, state[STORED] + 1)
     ring = PENDING_RING + state[STORE_COUNT] % m.store_pending
     if state[STORE_COUNT] >= m.store_pending:

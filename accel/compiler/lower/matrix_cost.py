@@ -95,7 +95,7 @@ class StripCosts:
         costs, strips = self.costs, self.strips
         task, machine = costs.task, costs.machine
         computes = self.rounded * chunking.per_block
-        compute = self.stream + computes * COMMAND_CYCLES
+        compute: float = self.stream + computes * COMMAND_CYCLES
         capacity = machine.weights
         if costs.weights <= capacity:
             again = 1
