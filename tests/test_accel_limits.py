@@ -138,3 +138,12 @@ def test_an_input_whose_rows_are_too_long_for_window_loads_is_read_as_words() ->
     assert isinstance(program.input.layout, WordTensor)
     short = network_of((3, 1, 20_000), matrix(2, Window((1, 3), (1, 15))))
     assert not isinstance(assert_exact(short, design_of(16, 2, 32)).input.layout, WordTensor)
+
+
+@pytest.mark.parametrize("pads", [(0, 0, 0, 0), (1, 1, 1, 1)])
+def test_a_row_may_be_longer_than_a_row_pitch_can_say(pads: tuple[int, int, int, int]) -> None:
+    """66,000 words, where CONFIG_POST has 16 bits; with pads, whose columns are counted, 4,095 at most."""
+    width = 66_000 if not any(pads) else 4095
+    kernel = (3, 3) if any(pads) else (1, 3)
+    network = network_of((4, 1, width), max_pool(Window(kernel, pads=pads)), matrix(4, Window((1, 3))))
+    assert_exact(network, design_of(4, 4))

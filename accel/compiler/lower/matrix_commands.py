@@ -104,7 +104,7 @@ def config_post(
         win_w=pool.kernel[1] if pool else 1,
         stride_y=pool.stride[0] if pool else 1,
         stride_x=pool.stride[1] if pool else 1,
-        dst_row_pitch=0 if flat else view.pitch,
+        dst_row_pitch=0 if flat or g.pooled[0] == 1 else view.pitch,  # one row may be longer than the field can say
         dst_plane=view.plane,
         in_h=block.height,
         in_w=block.width,

@@ -197,7 +197,7 @@ def _shortage(machine: Machine, task: Task) -> Shortage:
     if task.in_ring is not None:
         needs = piece_words(machine, task, (1, width), 1)[0]
     if task.out_ring is not None:
-        aligned = machine.cols % machine.rows == 0 or len(task.reach) == 1
-        groups = machine.out_groups(1 if aligned else len(task.reach), task.outputs)
+        tiles = 1 if machine.cols % machine.rows == 0 else len(task.reach)
+        groups = machine.out_groups(tiles, task.outputs)
         needs = max(needs, region_words(task, (1, width), groups)[0])
     return Shortage("activation_bytes", 2 * up(needs, machine.activation_align) * machine.rows)

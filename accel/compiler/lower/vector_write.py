@@ -59,6 +59,8 @@ class VectorWriter:
             needs.append(self.stream.item(loads, True))
         lanes = min(self.channels - groups[0] * self.machine.rows, (groups[1] - groups[0]) * self.machine.rows)
         chunks = -(-lanes // self.machine.lanes)
+        if g.in_h == 1:  # the row may be longer than a pitch can say
+            source = source._replace(pitch=0)
         self.stream.configure(self._config(source, target, size))
         iy0, ix0 = rows[0] * g.stride[0] - g.pads[0], cols[0] * g.stride[1] - g.pads[1]
         self.stream.op(
@@ -127,7 +129,7 @@ class VectorWriter:
             win_w=g.kernel[1],
             stride_y=g.stride[0],
             stride_x=g.stride[1],
-            dst_row_pitch=0 if flat else target.pitch,
+            dst_row_pitch=0 if flat or g.out_h == 1 else target.pitch,
             dst_plane=target.plane,
             in_h=size[0],
             in_w=size[1],
