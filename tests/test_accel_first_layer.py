@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.compile import compile_network
-from accel.compiler.first_layer import unfold
+from accel.compiler.first_layer import readings, unfold
 from accel.compiler.geometry import matrix_geometry
 from accel.design import Design, load
 from accel.layout import RowTensor
@@ -22,6 +22,7 @@ from accel.models.window import Window
 from accel.sim.execute import execute
 from tests.benches.counted import accepted, counted
 from tests.benches.draw import draw_design
+from tests.benches.layers import matrix, network_of
 
 
 def draw_first_layer(rng: Random) -> IntegerNetwork:
@@ -110,3 +111,25 @@ def test_layers_with_many_channels_are_not_unfolded() -> None:
     record = Requantise(np.zeros(1, np.int32), np.ones(1, np.uint16), np.zeros(1, np.uint8), 0)
     layer = MatrixLayer("conv", "x", "y", np.ones((16, 64, 3, 3), np.int8), Window((3, 3)), record)
     assert unfold(layer, matrix_geometry(layer, (64, 32, 32), None), load("edge"), 0, True) is None
+
+
+def ways(codebook: list[int] | None, kernel: int, channels: int, groups: int = 1) -> list[str]:
+    """The ways to read the input of a layer with 20 outputs on 28 x 28 pixels, on `edge`."""
+    maker = matrix(20 if groups == 1 else channels, Window((kernel, kernel)), codebook, groups)
+    layer = network_of((channels, 28, 28), maker).layers[0]
+    assert isinstance(layer, MatrixLayer)
+    geometry = matrix_geometry(layer, (channels, 28, 28), None)
+    found = readings(layer, geometry, load("edge"), 0)
+    return [f"{r.unfolded.geometry if r.unfolded else 'words'}{', dense' if r.as_dense else ''}" for r in found]
+
+
+TWO_ROWS = "15 x 27 x 24 -> 24 x 24, kernel 2 x 1, dilation 3 x 1"  # three kernel rows of five columns, and two
+
+
+def test_ways_to_read_the_input() -> None:
+    """Lanes that a way leaves unused need weights of 0: without one the layer is written dense, if that pays."""
+    assert ways(None, 5, 1) == ways([0, 9], 5, 1) == [TWO_ROWS, "words"]
+    assert ways([3, 9], 5, 1) == [f"{TWO_ROWS}, dense", "5 x 28 x 24 -> 24 x 24, kernel 5 x 1", "words"]
+    assert ways([3, 9], 7, 3) == ["25 x 28 x 22 -> 22 x 22, kernel 7 x 1, dense", "words"]
+    assert ways(None, 28, 1) == ["784 x 1 x 1 -> 1 x 1, kernel 1 x 1", "words"]
+    assert ways(None, 3, 40) == ways(None, 3, 4, groups=4) == ["words"]
