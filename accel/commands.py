@@ -294,7 +294,11 @@ class Post(Command):
 class Store(Command):
     """An activation bank to DRAM: `rows` rows of `row_words` words, `src_pitch` words and `dram_pitch` bytes apart.
 
-    A row fills whole beats: when a beat holds several words and the last is not full, it is filled with zeros.
+    A row fills whole beats: when a beat holds several words and the last is not full, it is filled with zeros; so are
+    the bytes between words. What a tensor does not have is not written (its bytes have no strobes, and DRAM keeps what
+    it held): of the words from number `full_words` of the command on, which are those of the last channel group, the
+    last `unused_lanes` lanes; and the last `gap_words` of every `line_words` words, which only fill up the last beat of
+    a line of pixels.
     """
 
     OPCODE: ClassVar[Opcode] = Opcode.STORE
@@ -307,6 +311,11 @@ class Store(Command):
     rows: int = _bits(12, "rows", default=1)
     dram_pitch: int = _bits(28, "bytes from one row to the next in DRAM")
     src_pitch: int = _bits(20, "words from one row to the next in the bank")
+    full_words: int = _bits(20, "words before those of the last channel group")
+    unused_lanes: int = _bits(6, "lanes of the last channel group that have no channel")
+    line_at: int = _bits(13, "place of a row's first word in its line")
+    line_words: int = _bits(13, "words from one line of pixels to the next; 0 if gap_words is 0")
+    gap_words: int = _bits(6, "words of these that are no pixels, at the end of the line")
 
 
 @dataclass(frozen=True)

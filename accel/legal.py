@@ -88,7 +88,14 @@ RULES: dict[type[Command], list[Rule]] = {
         Rule("src_chunk", "R/P or above", lambda c, d: c.src_chunk >= d.rows // d.lanes),
         Rule("dst_chunk", "R/P or above", lambda c, d: c.dst_chunk >= d.rows // d.lanes),
     ],
-    Store: [*_not_zero("row_words", "rows"), *_aligned("dram_addr", "dram_pitch")],
+    Store: [
+        *_not_zero("row_words", "rows"),
+        *_aligned("dram_addr", "dram_pitch"),
+        Rule("unused_lanes", "R or above", lambda c, d: c.unused_lanes + 1 > d.rows),
+        Rule(
+            "line_at", "line_words or above if gap_words", lambda c, d: (c.gap_words != 0) & (c.line_at >= c.line_words)
+        ),
+    ],
     End: [],
     Nop: [],
 }

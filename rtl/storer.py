@@ -23,10 +23,12 @@ class Storer(wiring.Component):
 
     Reader: a beat is made in slots of one cycle; a slot reads a word (several words a beat) or passes on a piece of a
     word (several beats a word). Beats wait in a FIFO of STORE_FIFO_BEATS. Writer: one naturally aligned burst at a
-    time, first its address, then its beats. `done` comes when the command's last response is in; STORE_PENDING commands
-    can wait for that. No address is issued that leaves [0, dram_size). After `halt` the burst in progress is completed.
-    A word beyond its bank is an error, and its beat and those behind it, whose addresses may be out by then, are sent
-    without strobes: they write nothing.
+    time; its beats follow its address by a cycle, whether that was taken or not (AXI4 allows a slave to wait for WVALID
+    with AWREADY), and the next burst begins when address and beats are taken. `done` comes when the command's last
+    response is in; STORE_PENDING commands can wait for that. No address is issued that leaves [0, dram_size). After
+    `halt` the burst in progress is completed. Lanes without a channel and words without a pixel have no strobes
+    (`accel.commands.Store`). A word beyond its bank is an error, and its beat and those behind it, whose addresses may
+    be out by then, are sent without strobes: they write nothing.
     `accel/timing/store.py` gives the cycles.
     """
 
@@ -64,14 +66,14 @@ class Storer(wiring.Component):
         with m.If(pop):
             m.d.sync += [active.eq(1), command.eq(head)]
 
-        in_burst, ended = self._writer(m, head, command, active, pop, abandon, crowded)
-        quiet = self._responses(m, ended, full, crowded)
+        in_burst, opened, ended = self._writer(m, head, command, active, pop, abandon, crowded)
+        quiet = self._responses(m, opened, ended, full, crowded)
         with m.If(ended | abandon):
             m.d.sync += active.eq(0)
-        beat, kept, beat_valid = self._reader(m, head, command, pop, abandon)
+        beat, strobes, beat_valid = self._reader(m, head, command, pop, abandon)
         m.d.comb += [
             axi.wdata.eq(beat),
-            axi.wstrb.eq(Mux(kept, -1, 0)),
+            axi.wstrb.eq(strobes),
             axi.wvalid.eq(beat_valid & (in_burst != 0)),
             self.idle.eq(~active & quiet),
         ]
@@ -86,8 +88,10 @@ class Storer(wiring.Component):
         pop: Value,
         abandon: Signal,
         crowded: Signal,
-    ) -> tuple[Signal, Value]:
-        """Addresses and the beats of each burst. Returns the beats left in the burst, and the end of the command."""
+    ) -> tuple[Signal, Signal, Value]:
+        """Addresses and the beats of each burst. Returns the beats left in the burst, its beginning (the first cycle of
+        its address), and the end of the command.
+        """
         design, axi = self.design, self.axi
         beat_shift = (design.beat_bytes - 1).bit_length()
         burst = design.memory.burst_beats
@@ -99,9 +103,9 @@ class Storer(wiring.Component):
         row_beats, left = Signal(row_bits, name="row_beats"), Signal(row_bits, name="left")
         rows = field_signal(Store, "rows")
         in_burst, length = Signal(range(burst + 1), name="in_burst"), Signal(range(burst + 1), name="length")
-        outside, waiting = Signal(name="outside"), Signal(name="waiting")
+        outside, waiting, opened = Signal(name="outside"), Signal(name="waiting"), Signal(name="opened")
         room = burst - (beat & (burst - 1))
-        wanted = active & (in_burst == 0) & (rows != 0)
+        wanted = active & (in_burst == 0) & (rows != 0) & ~waiting
         address, no_address = byte_address(self.dram_base, beat, design.beat_bytes)
         m.d.comb += [
             length.eq(Mux(left < room, left, room)),
@@ -110,20 +114,26 @@ class Storer(wiring.Component):
             axi.awlen.eq(length - 1),
             axi.awsize.eq(beat_shift),
             axi.awburst.eq(1),
+            opened.eq(wanted & ~outside & ~self.halt & ~crowded),
             # An address that was offered stays until it is taken, whatever happens meanwhile.
-            axi.awvalid.eq((wanted & ~outside & ~self.halt & ~crowded) | waiting),
+            axi.awvalid.eq(opened | waiting),
             axi.wlast.eq(in_burst == 1),
             abandon.eq(active & self.halt & (in_burst == 0) & ~waiting),
         ]
         m.d.sync += waiting.eq(axi.awvalid & ~axi.awready)
-        with m.If(wanted & outside & ~waiting):
+        with m.If(wanted & outside):
             m.d.comb += self.error.eq(ErrorCode.DRAM_RANGE)
-        taken = axi.wvalid & axi.wready
-        with m.If(taken):
+        taken, addressed = axi.wvalid & axi.wready, axi.awvalid & axi.awready
+        row_ends = left == length
+        sent = Mux(in_burst == 0, waiting, (in_burst == 1) & taken)
+        ended = active & sent & ((rows == 0) | (addressed & row_ends & (rows == 1)))
+        with m.If(opened):
+            m.d.sync += in_burst.eq(length)
+        with m.Elif(taken):
             m.d.sync += in_burst.eq(in_burst - 1)
-        with m.If(axi.awvalid & axi.awready):
-            m.d.sync += [in_burst.eq(length), beat.eq(beat + length), left.eq(left - length)]
-            with m.If(left == length):
+        with m.If(addressed):
+            m.d.sync += [beat.eq(beat + length), left.eq(left - length)]
+            with m.If(row_ends):
                 following = row_start + (command.dram_pitch >> beat_shift)
                 m.d.sync += [row_start.eq(following), beat.eq(following), left.eq(row_beats), rows.eq(rows - 1)]
         with m.If(pop):
@@ -135,9 +145,9 @@ class Storer(wiring.Component):
                 row_beats.eq(beats),
                 left.eq(beats),
             ]
-        return in_burst, taken & (in_burst == 1) & (rows == 0)
+        return in_burst, opened, ended
 
-    def _responses(self, m: Module, ended: Value, full: Signal, crowded: Signal) -> Value:
+    def _responses(self, m: Module, opened: Signal, ended: Value, full: Signal, crowded: Signal) -> Value:
         """Numbers the bursts; a command is done when the response of its last burst is in. Returns: none is awaited."""
         axi = self.axi
         responded = Signal(SEQUENCE_BITS, name="responded")
@@ -153,7 +163,7 @@ class Storer(wiring.Component):
             self.done.eq((level != 0) & (responded == marks[read])),
         ]
         m.d.sync += [
-            issued.eq(issued + (axi.awvalid & axi.awready)),
+            issued.eq(issued + opened),
             responded.eq(responded + response),
             level.eq(level + ended - self.done),
         ]
@@ -168,7 +178,7 @@ class Storer(wiring.Component):
     def _reader(
         self, m: Module, head: data.View, command: data.View, pop: Value, abandon: Signal
     ) -> tuple[Value, Value, Value]:
-        """Reads words and makes beats. Returns the first beat that waits, whether it is sound, whether there is one."""
+        """Reads words and makes beats. Returns the first beat that waits, its strobes, and whether there is one."""
         per_beat = words_per_beat(self.design, Target.ACTIVATION)
         per_word = beats_per_word(self.design, Target.ACTIVATION)
         slots = max(per_beat, per_word)
@@ -216,47 +226,86 @@ class Storer(wiring.Component):
                 words_left.eq(head.row_words),
                 rows_left.eq(head.rows),
             ]
-        return self._fifo(m, go, closes, slot, reads, room, outside)
+        keep = self._kept_lanes(m, head, command, pop, reads, row_ends)
+        return self._fifo(m, go, closes, slot, reads, room, outside, keep)
+
+    def _kept_lanes(
+        self, m: Module, head: data.View, command: data.View, pop: Value, reads: Value, row_ends: Value
+    ) -> Signal:
+        """The lanes of the word that was read last which exist: of its channels, if it is a pixel's."""
+        rows = self.design.rows
+        full_left = Signal.like(head.full_words, name="full_left")
+        line_at = Signal.like(head.line_at, name="line_at")
+        channels = Signal(rows, name="channels", reset_less=True)  # lanes of the last channel group that are written
+        keep = Signal(rows, name="keep", reset_less=True)
+        gap = (command.gap_words != 0) & (line_at + command.gap_words >= command.line_words)
+        with m.If(reads):
+            m.d.sync += [
+                keep.eq(Mux(gap, 0, Mux(full_left == 0, channels, -1))),
+                full_left.eq(full_left - (full_left != 0)),
+                line_at.eq(Mux(line_at + 1 == command.line_words, 0, line_at + 1)),
+            ]
+        with m.If(row_ends):
+            m.d.sync += line_at.eq(command.line_at)
+        with m.If(pop):
+            first = Const(1)  # of a channel group that exists
+            m.d.sync += [
+                full_left.eq(head.full_words),
+                line_at.eq(head.line_at),
+                channels.eq(Cat(first, *(head.unused_lanes < rows - k for k in range(1, rows)))),
+            ]
+        return keep
 
     def _fifo(
-        self, m: Module, go: Value, closes: Value, slot: Signal, reads: Value, room: Signal, outside: Signal
+        self,
+        m: Module,
+        go: Value,
+        closes: Value,
+        slot: Signal,
+        reads: Value,
+        room: Signal,
+        outside: Signal,
+        keep: Signal,
     ) -> tuple[Value, Value, Value]:
         """One cycle after a slot its word is there: makes the beat and queues it. Returns what `_reader` does."""
         axi, bits = self.axi, self.design.memory.axi_bits
         per_beat = words_per_beat(self.design, Target.ACTIVATION)
         per_word = beats_per_word(self.design, Target.ACTIVATION)
-        stride = 8 * stride_bytes(self.design.rows, self.design.beat_bytes)
-        came, came_slot, came_word, push = (
-            Signal(name="came"),
-            Signal.like(slot, name="came_slot"),
-            Signal(name="came_word"),
-            Signal(name="push"),
-        )
+        stride = stride_bytes(self.design.rows, self.design.beat_bytes)
+        came, came_slot = Signal(name="came"), Signal.like(slot, name="came_slot")
+        came_word, push = Signal(name="came_word"), Signal(name="push")
         m.d.sync += [came.eq(go), came_slot.eq(slot), came_word.eq(reads), push.eq(go & closes)]
-        beat = Signal(bits, name="beat")
-        word = self.r_act.data
+        beat, strobes = Signal(bits, name="beat"), Signal(bits // 8, name="strobes")
+        # The bytes behind a word's lanes are zeros, and written.
+        behind = max(per_word * bits // 8, stride) - self.design.rows
+        word, kept = Cat(self.r_act.data, Const(0, 8 * behind)), Cat(keep, Const((1 << behind) - 1, behind))
         if per_word > 1:
-            m.d.comb += beat.eq(Cat(word, Const(0, per_word * bits - len(word))).word_select(came_slot, bits))
+            m.d.comb += beat.eq(word.word_select(came_slot, bits))
+            m.d.comb += strobes.eq(kept.word_select(came_slot, bits // 8))
         elif per_beat == 1:
-            m.d.comb += beat.eq(word)
+            m.d.comb += [beat.eq(word), strobes.eq(kept)]
         else:
-            gathered = Signal((per_beat - 1) * stride, reset_less=True, name="gathered")
-            sized = Signal(stride, name="sized")
+            gathered = Signal((per_beat - 1) * 8 * stride, reset_less=True, name="gathered")
+            gathered_kept = Signal((per_beat - 1) * stride, reset_less=True, name="gathered_kept")
+            sized, sized_kept = Signal(8 * stride, name="sized"), Signal(stride, name="sized_kept")
             # A row's last beat is filled with zeros.
-            m.d.comb += [sized.eq(Mux(came_word, word, 0)), beat.eq(Cat(gathered, sized))]
+            m.d.comb += [sized.eq(Mux(came_word, word, 0)), sized_kept.eq(Mux(came_word, kept, -1))]
+            m.d.comb += [beat.eq(Cat(gathered, sized)), strobes.eq(Cat(gathered_kept, sized_kept))]
             with m.If(came):
-                m.d.sync += gathered.eq(Cat(gathered, sized)[stride:])
+                m.d.sync += gathered.eq(Cat(gathered, sized)[8 * stride :])
+                m.d.sync += gathered_kept.eq(Cat(gathered_kept, sized_kept)[stride:])
         taken = axi.wvalid & axi.wready
-        beats = Array(Signal(bits, name=f"beat_{k}", reset_less=True) for k in range(STORE_FIFO_BEATS))
-        kept = Array(Signal(name=f"kept_{k}", reset_less=True) for k in range(STORE_FIFO_BEATS))
-        level = Signal(range(STORE_FIFO_BEATS + 1), name="level")
-        credit = Signal(range(STORE_FIFO_BEATS + 1), init=STORE_FIFO_BEATS, name="credit")
-        read, write = Signal(range(STORE_FIFO_BEATS), name="read"), Signal(range(STORE_FIFO_BEATS), name="write")
+        depth = STORE_FIFO_BEATS
+        beats = Array(Signal(bits, name=f"beat_{k}", reset_less=True) for k in range(depth))
+        written = Array(Signal(bits // 8, name=f"strobes_{k}", reset_less=True) for k in range(depth))
+        level = Signal(range(depth + 1), name="level")
+        credit = Signal(range(depth + 1), init=depth, name="credit")
+        read, write = Signal(range(depth), name="read"), Signal(range(depth), name="write")
         m.d.comb += room.eq(credit != 0)
         m.d.sync += [level.eq(level + push - taken), credit.eq(credit - (go & closes) + taken)]
         with m.If(push):
-            m.d.sync += [beats[write].eq(beat), kept[write].eq(~outside)]
-            m.d.sync += [write.eq(Mux(write == STORE_FIFO_BEATS - 1, 0, write + 1))]
+            m.d.sync += [beats[write].eq(beat), written[write].eq(Mux(outside, 0, strobes))]
+            m.d.sync += write.eq(Mux(write == depth - 1, 0, write + 1))
         with m.If(taken):
-            m.d.sync += read.eq(Mux(read == STORE_FIFO_BEATS - 1, 0, read + 1))
-        return beats[read], kept[read], level != 0
+            m.d.sync += read.eq(Mux(read == depth - 1, 0, read + 1))
+        return beats[read], written[read], level != 0

@@ -27,6 +27,7 @@ from accel.commands import (
     Store,
     Target,
 )
+from accel.design import Design
 from accel.legal import check
 from accel.program import Program
 
@@ -297,6 +298,7 @@ def _post(machine: _Machine, c: Post) -> None:
 
 def _store(machine: _Machine, c: Store) -> None:
     design = machine.program.design
+    kept = _written(design, c)
     for row in range(c.rows):
         side, at = divmod((c.src_addr + row * c.src_pitch) % (2 * ACTIVATION_BANK), ACTIVATION_BANK)
         bank = machine.activations[side]
@@ -305,8 +307,25 @@ def _store(machine: _Machine, c: Store) -> None:
         size = -(-data.shape[1] // design.beat_bytes) * design.beat_bytes
         address = c.dram_addr + row * c.dram_pitch - machine.boundary
         _check(address >= 0 and address + size <= machine.dynamic.shape[1], "DRAM range", c)
-        machine.dynamic[:, address : address + size] = 0
-        machine.dynamic[:, address : address + data.shape[1]] = data
+        before = machine.dynamic[:, address : address + data.shape[1]]
+        if kept is not None:
+            data = np.where(kept[row], data, before)
+        before[:] = data
+        machine.dynamic[:, address + data.shape[1] : address + size] = 0
+
+
+def _written(design: Design, c: Store) -> NDArray[np.bool_] | None:
+    """Which bytes of its words a STORE writes, (rows, bytes of a row's words); None: all."""
+    if not (c.unused_lanes or c.gap_words):
+        return None
+    number = np.arange(c.rows * c.row_words).reshape(c.rows, c.row_words, 1)
+    in_line = (c.line_at + np.arange(c.row_words)[:, None]) % max(1, c.line_words)
+    kept = (np.arange(design.rows) < design.rows - c.unused_lanes) | (number < c.full_words)
+    if c.gap_words:
+        kept &= in_line < c.line_words - c.gap_words
+    words = np.ones((c.rows, c.row_words, layout.stride_bytes(design.rows, design.beat_bytes)), np.bool_)
+    words[..., : design.rows] = kept
+    return words.reshape(c.rows, -1)
 
 
 def _configure_compute(machine: _Machine, c: ConfigCompute) -> None:

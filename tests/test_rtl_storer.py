@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from accel.commands import ErrorCode, Store, Target
 from accel.design import Design
 from accel.events import Event
-from accel.layout import beats, words_to_dram
+from accel.layout import beats, stride_bytes
 from accel.rtl.storer import Storer
 from tests.benches import bus_unit
-from tests.benches.axi import BASE, WriteMemory
+from tests.benches.axi import BASE, EAGER, MANNERS, Manner, WriteMemory
 from tests.benches.draw import with_memory
 from tests.benches.simulator import Bench
 from tests.benches.timing import UnitTiming
@@ -68,8 +68,15 @@ def draw_stores(rng: Random, design: Design) -> list[Store]:
         extent = (rows - 1) * src_pitch + row_words
         if free > min(800, DRAM_BYTES // beat):
             break
+        line = rng.randint(2, 40)
+        gap = rng.choice([0, 0, rng.randint(1, min(line - 1, 63))])
         commands.append(
             Store(
+                full_words=rng.choice([0, rng.randint(0, rows * row_words)]),
+                unused_lanes=rng.choice([0, rng.randint(0, design.rows - 1)]),
+                line_at=rng.randint(0, line - 1),
+                line_words=line,
+                gap_words=gap,
                 dram_addr=start * beat,
                 src_addr=(rng.randint(0, 1) << 19) + rng.randint(0, max(0, BANK_WORDS - extent)),
                 row_words=row_words,
@@ -83,18 +90,24 @@ def draw_stores(rng: Random, design: Design) -> list[Store]:
 
 
 def twin(design: Design, banks: np.ndarray, commands: list[Store]) -> tuple[np.ndarray, np.ndarray]:
-    """What DRAM holds, and which of its bytes were written."""
+    """What DRAM holds, and which of its bytes were written; word by word, lane by lane."""
     content, written = np.zeros(DRAM_BYTES, np.uint8), np.zeros(DRAM_BYTES, bool)
+    stride = stride_bytes(design.rows, design.beat_bytes)
     for command in commands:
         count = beats(design, Target.ACTIVATION, command.row_words) * design.beat_bytes
         for y in range(command.rows):
-            at = command.src_addr % (1 << 19) + y * command.src_pitch
-            words = banks[command.src_addr >> 19, at : at + command.row_words]
-            packed = words_to_dram(words, design.beat_bytes).view(np.uint8)
             to = command.dram_addr + y * command.dram_pitch
-            content[to : to + count] = 0
-            content[to : to + len(packed)] = packed
-            written[to : to + count] = True
+            content[to : to + count], written[to : to + count] = 0, True
+            for x in range(command.row_words):
+                number = y * command.row_words + x
+                lanes = design.rows - (command.unused_lanes if number >= command.full_words else 0)
+                place = (command.line_at + x) % command.line_words if command.gap_words else 0
+                if command.gap_words and place >= command.line_words - command.gap_words:
+                    lanes = 0
+                at = to + x * stride
+                word = banks[command.src_addr >> 19, command.src_addr % (1 << 19) + y * command.src_pitch + x]
+                content[at : at + lanes] = word[:lanes].view(np.uint8)
+                written[at + lanes : at + design.rows] = False
     return content, written
 
 
@@ -120,7 +133,7 @@ class Run(bus_unit.Run):
             ctx.set(self.bench.unit.r_act.data, int.from_bytes(word, "little"))
 
 
-def draw_run(rng: Random, shape: tuple[int, int, int], stalls: bool) -> tuple[Run, Design]:
+def draw_run(rng: Random, shape: tuple[int, int, int], stalls: bool, manner: Manner = EAGER) -> tuple[Run, Design]:
     latency, interval = rng.choice([1, 2, rng.randint(1, 60)]), rng.choice([1, 1, 2, 3, 4, 16])
     design = with_memory(design_of(shape), latency, interval)
     commands = draw_stores(rng, design)
@@ -129,7 +142,7 @@ def draw_run(rng: Random, shape: tuple[int, int, int], stalls: bool) -> tuple[Ru
     ready = [push + rng.choice([0, rng.randint(0, 60)]) if c.wait_post else 0
              for c, push in zip(commands, pushed, strict=True)]  # fmt: skip
     random = Random(rng.getrandbits(32)) if stalls else None
-    memory = WriteMemory(DRAM_BYTES, design.beat_bytes, latency, interval, random)
+    memory = WriteMemory(DRAM_BYTES, design.beat_bytes, latency, interval, random, manner)
     return Run(shape, commands, pushed, ready, memory, DRAM_BYTES), design
 
 
@@ -162,6 +175,15 @@ def test_bytes_cycles_and_events_equal_the_twins(rng: Random, shape: tuple[int, 
 @given(st.randoms(use_true_random=False), st.sampled_from(SHAPES))
 def test_stalls_change_nothing_but_the_cycles(rng: Random, shape: tuple[int, int, int]) -> None:
     run, design = draw_run(rng, shape, stalls=True)
+    check_content(run, design)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.randoms(use_true_random=False), st.sampled_from(SHAPES), st.sampled_from(MANNERS), st.booleans())
+def test_every_slave_that_axi_allows_is_served(
+    rng: Random, shape: tuple[int, int, int], manner: Manner, stalls: bool
+) -> None:
+    run, design = draw_run(rng, shape, stalls, manner)
     check_content(run, design)
 
 

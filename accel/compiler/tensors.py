@@ -8,6 +8,7 @@ from accel.compiler.geometry import Range
 from accel.compiler.ops import Stream
 from accel.compiler.plan import Place
 from accel.compiler.sources import Piece, Source, WordSource
+from accel.compiler.strobes import with_strobes
 from accel.compiler.transfers import STORE_RUN, Row, Words, store_rows, store_words
 from accel.memories import ACTIVATION
 
@@ -98,14 +99,15 @@ def stores(words: Words, place: Place, flat: bool, view: View, groups: Range, ro
     (g0, g1), (y0, y1) = groups, rows
     dram, word = place.dram + (g0 * layout.plane + y0 * pitch + x0) * stride, view.at(g0, y0, x0)
     whole_rows = x0 == 0 and x1 == pitch == view.pitch
+    found = []
     if whole_rows or y1 - y0 == 1:
         count = (y1 - y0) * pitch if whole_rows else x1 - x0
-        return store_rows(words, dram, word, count, g1 - g0, layout.plane, view.plane)
-    found = []
-    for g in range(g1 - g0):
-        at = dram + g * layout.plane * stride
-        found += store_rows(words, at, word + g * view.plane, x1 - x0, y1 - y0, pitch, view.pitch)
-    return found
+        found = store_rows(words, dram, word, count, g1 - g0, layout.plane, view.plane)
+    else:
+        for g in range(g1 - g0):
+            at = dram + g * layout.plane * stride
+            found += store_rows(words, at, word + g * view.plane, x1 - x0, y1 - y0, pitch, view.pitch)
+    return with_strobes(found, words, layout, place.dram)
 
 
 class OutputStorer:
@@ -166,7 +168,8 @@ class OutputStorer:
             words, at = self.place.layout.words(self.rows), self.view.at(0, 0, 0)
             for first in range(0, words, STORE_RUN):
                 dram = self.place.dram + first * self.words.stride_bytes
-                self._store(store_words(self.words, dram, at + first, min(STORE_RUN, words - first)))
+                stores = store_words(self.words, dram, at + first, min(STORE_RUN, words - first))
+                self._store(with_strobes(stores, self.words, self.place.layout, self.place.dram))
 
 
 def residual_loads(

@@ -30,6 +30,7 @@ class Words(NamedTuple):
     """How words of a LOAD target lie in DRAM. `most`: words that the row of one LOAD can have."""
 
     target: Target
+    size_bytes: int
     stride_bytes: int
     per_beat: int
     beats: int  # of a word
@@ -42,7 +43,7 @@ class Words(NamedTuple):
 
 @lru_cache(1 << 10)
 def _words(target: Target, size: int, beat_bytes: int, per_beat: int, beats: int) -> Words:
-    return Words(target, stride_bytes(size, beat_bytes), per_beat, beats, LARGEST_ROW_BEATS // beats * per_beat)
+    return Words(target, size, stride_bytes(size, beat_bytes), per_beat, beats, LARGEST_ROW_BEATS // beats * per_beat)
 
 
 def words_of(design: Design, target: Target) -> Words:

@@ -8,11 +8,38 @@ random. Both check the protocol: a payload that was offered stays, a burst does 
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from random import Random
+from typing import Literal
 
 import numpy as np
 
 BASE = 0x7654_3000  # DRAM_BASE in all tests that do not set `channel.base`
+
+
+@dataclass(frozen=True)
+class Manner:
+    """What a slave waits for before it raises a READY: each combination is one that AXI4 allows (IHI 0022, A3.3.1).
+
+    A slave that has all data before it takes the address cannot also have the address before it takes data.
+    """
+
+    aw_waits_for: Literal["nothing", "awvalid", "wvalid", "data"] = "nothing"
+    w_waits_for: Literal["nothing", "wvalid", "address"] = "nothing"
+    ar_waits_for: Literal["nothing", "arvalid"] = "nothing"
+
+    def __post_init__(self) -> None:
+        assert (self.aw_waits_for, self.w_waits_for) != ("data", "address")
+
+
+EAGER = Manner()
+MANNERS = [
+    Manner(aw, w, ar)  # type: ignore[arg-type]
+    for aw in ("nothing", "awvalid", "wvalid", "data")
+    for w in ("nothing", "wvalid", "address")
+    for ar in ("nothing", "arvalid")
+    if (aw, w) != ("data", "address")
+]
 
 
 class _Channel:
@@ -48,8 +75,16 @@ class ReadMemory:
     """
 
     def __init__(
-        self, content: np.ndarray, beat_bytes: int, latency: int, interval: int, stalls: Random | None, size: int = 0
+        self,
+        content: np.ndarray,
+        beat_bytes: int,
+        latency: int,
+        interval: int,
+        stalls: Random | None,
+        size: int = 0,
+        manner: Manner = EAGER,
     ) -> None:
+        self.manner = manner
         self.content, self.beat_bytes, self.latency, self.interval = content, beat_bytes, latency, interval
         self.stalls = stalls
         self.channel = _Channel(beat_bytes, size or len(content))
@@ -65,6 +100,7 @@ class ReadMemory:
 
     def drive(self, ctx, axi, cycle: int) -> None:
         self.ready = self.stalls is None or self.stalls.random() < 0.6
+        self.ready &= self.manner.ar_waits_for == "nothing" or self.channel.offered is not None
         ctx.set(axi.arready, self.ready)
         due = bool(self.waiting) and cycle >= max(self.waiting[0][0], self.earliest)
         self.shown = due and (self.shown or self.stalls is None or self.stalls.random() < 0.6)
@@ -96,17 +132,21 @@ class ReadMemory:
 
 
 class WriteMemory:
-    """Takes write bursts into `content`, at their offset modulo its size.
+    """Takes write bursts into `content`, at their offset modulo its size: what is written, where `written`.
 
-    `bad`: bursts (counted from the first) that are answered with SLVERR.
+    `bad`: bursts (counted from the first) that are answered with SLVERR. `manner`: what its handshakes wait for.
     """
 
-    def __init__(self, size: int, beat_bytes: int, latency: int, interval: int, stalls: Random | None) -> None:
+    def __init__(
+        self, size: int, beat_bytes: int, latency: int, interval: int, stalls: Random | None, manner: Manner = EAGER
+    ) -> None:
         self.content = np.zeros(size, np.uint8)
         self.written = np.zeros(size, bool)
         self.beat_bytes, self.latency, self.interval, self.stalls = beat_bytes, latency, interval, stalls
+        self.manner = manner
         self.channel = _Channel(beat_bytes, size)
-        self.open: deque[list[int]] = deque()  # offset and beats left of bursts whose data is to come
+        self.addresses: deque[tuple[int, int]] = deque()  # offset and beats of bursts whose data is not all there
+        self.data: deque[list[tuple[int, int]]] = deque([[]])  # beats and strobes by burst; the last is incomplete
         self.answers: deque[int] = deque()  # cycles from which responses are due
         self.earliest = 0
         self.bad: set[int] = set()
@@ -116,12 +156,27 @@ class WriteMemory:
 
     @property
     def in_flight(self) -> int:
-        return len(self.open) + len(self.answers)
+        return len(self.addresses) + len(self.answers) + len(self.data) - 1 + len(self.data[-1])
 
     def drive(self, ctx, axi, cycle: int) -> None:
         luck = self.stalls.random if self.stalls else lambda: 0.0
-        self.aw_ready = luck() < 0.6
+        complete = len(self.data) - 1
+        begun = complete + bool(self.data[-1] or self.offered)
+        self.aw_ready = (
+            luck() < 0.6
+            and {
+                "nothing": True,
+                "awvalid": self.channel.offered is not None,
+                "wvalid": begun > len(self.addresses),
+                "data": complete > len(self.addresses),
+            }[self.manner.aw_waits_for]
+        )
         self.w_ready = cycle >= self.earliest and luck() < 0.6
+        self.w_ready &= {
+            "nothing": True,
+            "wvalid": self.offered is not None,
+            "address": len(self.addresses) > complete,
+        }[self.manner.w_waits_for]
         due = bool(self.answers) and cycle >= self.answers[0]
         self.shown = due and (self.shown or luck() < 0.6)
         ctx.set(axi.awready, self.aw_ready)
@@ -144,18 +199,22 @@ class WriteMemory:
             assert (w_valid, data, strobe, last) == self.offered, "an offered beat was changed"
         self.offered = (1, data, strobe, last) if w_valid and not self.w_ready else None
         if w_valid and self.w_ready:
-            assert self.open, "data before its address"
-            assert strobe in (0, (1 << self.beat_bytes) - 1)
-            at, left = self.open[0][0] % len(self.content), self.open[0][1]
-            assert bool(last) == (left == 1)
-            if strobe:
-                beat = int(data).to_bytes(self.beat_bytes, "little")
-                self.content[at : at + self.beat_bytes] = np.frombuffer(beat, np.uint8)
-                self.written[at : at + self.beat_bytes] = True
-            self.open[0] = [at + self.beat_bytes, left - 1]
+            self.data[-1].append((data, strobe))
+            if last:
+                self.data.append([])
             self.earliest = cycle + self.interval
-            if left == 1:
-                self.open.popleft()
-                self.answers.append(cycle + self.latency)
         if self.channel.check(aw_valid, self.aw_ready, tuple(payload)):
-            self.open.append([*self.channel.bursts[-1]])
+            self.addresses.append(self.channel.bursts[-1])
+        while self.addresses and len(self.data) > 1:
+            self._write(*self.addresses.popleft(), self.data.popleft())
+            self.answers.append(cycle + self.latency)
+
+    def _write(self, at: int, beats: int, data: list[tuple[int, int]]) -> None:
+        assert len(data) == beats, f"{len(data)} beats up to wlast, and a burst of {beats}"
+        for k, (beat, strobe) in enumerate(data):
+            kept = np.array([strobe >> lane & 1 for lane in range(self.beat_bytes)], bool)
+            first = at % len(self.content) + k * self.beat_bytes
+            here = slice(first, first + self.beat_bytes)
+            new = np.frombuffer(int(beat).to_bytes(self.beat_bytes, "little"), np.uint8)
+            self.content[here] = np.where(kept, new, self.content[here])
+            self.written[here] |= kept
