@@ -64,9 +64,19 @@ class Memory(_Section):
 
     A read burst's first beat is valid `latency_cycles` after its address is accepted, later beats follow every
     `beat_interval_cycles`; a write burst's response comes `latency_cycles` after its last beat.
+
+    AXI4 reserves the codes of AxCACHE that `axi_read_cache` and `axi_write_cache` do not allow.
     """
 
     axi_bits: Literal[32, 64, 128, 256, 512] = Field(description="bits of an AXI beat, read and written")
+    axi_address_bits: Literal[32, 64] = Field(default=32, description="bits of an AXI address")
+    axi_prot: int = Field(default=0, ge=0, le=7, description="AxPROT of every burst: 0 unprivileged, secure, data")
+    axi_read_cache: Literal[0, 1, 2, 3, 6, 7, 10, 11, 14, 15] = Field(
+        default=3, description="ARCACHE of every burst: 3 bufferable, not cached"
+    )
+    axi_write_cache: Literal[0, 1, 2, 3, 6, 7, 10, 11, 14, 15] = Field(
+        default=3, description="AWCACHE of every burst: 3 bufferable, not cached"
+    )
     latency_cycles: int = Field(
         ge=1, le=1000, description="from an address to its first beat read, from the last beat written to its response"
     )

@@ -2,15 +2,17 @@
 
 Registers are 32 bits at byte offsets from the port's base. The performance counters, 64 bits each, low word first,
 follow from COUNTER_BASE in the order of `accel.events.Event`; a start clears them, and after done they rest.
+A run uses the values that the registers had when it was started (`latched`); a write meanwhile is for the next one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from accel.design import Design
 from accel.events import Event
 
-VERSION = 0x0001_0001
+VERSION = 0x0001_0002
 COUNTER_BASE = 0x100
 PROGRAM_COUNT_BITS = 13
 WATCHDOG_RESET = 1 << 20
@@ -20,7 +22,8 @@ WATCHDOG_RESET = 1 << 20
 class Register:
     """A 32-bit register: byte offset, access ("rw", "ro", "wo", "w1c"), what it means, and its value after reset.
 
-    Of a register that can be written, bits [align, bits) hold what was written and the others read as 0.
+    Of a register that can be written, bits [align, bits) hold what was written and the others read as 0. `latched`: a
+    start takes over the value, for the whole run.
     """
 
     name: str
@@ -30,6 +33,7 @@ class Register:
     reset: int = 0
     bits: int = 32
     align: int = 0
+    latched: bool = False
 
 
 REGISTERS = (
@@ -37,24 +41,52 @@ REGISTERS = (
         "CONTROL",
         0x00,
         "wo",
-        "bit 0: write 1 to start (ignored while busy); bit 1: write 1 to abort (ignored unless busy)",
+        "bit 0: write 1 to start (ignored while bit 0 or bit 3 of STATUS is set); "
+        "bit 1: write 1 to abort (ignored unless busy)",
     ),
-    Register("STATUS", 0x04, "w1c", "bit 0: busy; bit 1: done (write 1 to clear); bit 2: stopped by an error"),
+    Register(
+        "STATUS",
+        0x04,
+        "w1c",
+        "bit 0: busy; bit 1: done (write 1 to clear); bit 2: stopped by an error; "
+        "bit 3: bus not quiet, a run that was stopped has bursts in flight",
+    ),
     Register("IRQ_ENABLE", 0x08, "rw", "bit 0: irq follows done", bits=1),
     Register("ERROR", 0x0C, "ro", "code of the first error since the last start (0: none)"),
-    Register("DRAM_BASE", 0x10, "rw", "byte address of the image, 4 KiB aligned", align=12),
-    Register("DRAM_SIZE", 0x14, "rw", "bytes that commands may touch, from DRAM_BASE (but not beyond 2**32)"),
-    Register("PROGRAM_OFFSET", 0x18, "rw", "byte offset of the first command, beat aligned"),
-    Register("PROGRAM_COUNT", 0x1C, "rw", "commands in the hardware's own first fetch", bits=PROGRAM_COUNT_BITS),
+    Register("DRAM_BASE", 0x10, "rw", "byte address of the image, 4 KiB aligned: bits 31..0", align=12, latched=True),
+    Register(
+        "DRAM_SIZE",
+        0x14,
+        "rw",
+        "bytes that commands may touch, from DRAM_BASE (but not beyond what an address can name)",
+        latched=True,
+    ),
+    Register("PROGRAM_OFFSET", 0x18, "rw", "byte offset of the first command, beat aligned", latched=True),
+    Register(
+        "PROGRAM_COUNT",
+        0x1C,
+        "rw",
+        "commands in the hardware's own first fetch",
+        bits=PROGRAM_COUNT_BITS,
+        latched=True,
+    ),
     Register(
         "WATCHDOG",
         0x20,
         "rw",
         "cycles without any progress after which a run is stopped (0: never)",
         reset=WATCHDOG_RESET,
+        latched=True,
     ),
     Register("VERSION", 0x24, "ro", f"0x{VERSION:08x}", reset=VERSION),
     Register("ARRAY", 0x28, "ro", "bits 7..0: rows, bits 15..8: columns, bits 23..16: post-process lanes"),
+    Register(
+        "DRAM_BASE_HIGH",
+        0x2C,
+        "rw",
+        "bits 63..32 of DRAM_BASE; reads as 0 and ignores writes if addresses have 32 bits",
+        latched=True,
+    ),
 )
 COUNTERS = tuple(
     register
@@ -70,3 +102,14 @@ OFFSETS = {register.name: register.offset for register in REGISTERS + COUNTERS}
 def counter_offset(event: Event) -> int:
     """Byte offset of the low half of an event's counter."""
     return OFFSETS[f"{event.name}_LO"]
+
+
+def registers(design: Design) -> tuple[Register, ...]:
+    """The registers that the hardware of a design has, with the values that they have after reset."""
+    found = []
+    for register in REGISTERS:
+        if register.name == "ARRAY":
+            register = replace(register, reset=design.rows | design.cols << 8 | design.lanes << 16)
+        if register.name != "DRAM_BASE_HIGH" or design.memory.axi_address_bits > 32:
+            found.append(register)
+    return tuple(found)

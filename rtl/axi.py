@@ -5,24 +5,30 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Const, Value
 from amaranth.lib.wiring import In, Out, Signature
 
+from accel.design import Memory
 
-def read_master(bits: int) -> Signature:
-    """Read channels of an AXI4 master with `bits` of data."""
+INCREMENTING = 1  # of AxBURST
+
+
+def read_master(memory: Memory) -> Signature:
+    """Read channels of an AXI4 master."""
+    bits = memory.axi_bits
     return Signature(
         {
-            "araddr": Out(32), "arlen": Out(8), "arsize": Out(3), "arburst": Out(2),
-            "arvalid": Out(1), "arready": In(1),
+            "araddr": Out(memory.axi_address_bits), "arlen": Out(8), "arsize": Out(3), "arburst": Out(2),
+            "arprot": Out(3), "arcache": Out(4), "arvalid": Out(1), "arready": In(1),
             "rdata": In(bits), "rresp": In(2), "rlast": In(1), "rvalid": In(1), "rready": Out(1),
         }
     )  # fmt: skip
 
 
-def write_master(bits: int) -> Signature:
-    """Write channels of an AXI4 master with `bits` of data."""
+def write_master(memory: Memory) -> Signature:
+    """Write channels of an AXI4 master."""
+    bits = memory.axi_bits
     return Signature(
         {
-            "awaddr": Out(32), "awlen": Out(8), "awsize": Out(3), "awburst": Out(2),
-            "awvalid": Out(1), "awready": In(1),
+            "awaddr": Out(memory.axi_address_bits), "awlen": Out(8), "awsize": Out(3), "awburst": Out(2),
+            "awprot": Out(3), "awcache": Out(4), "awvalid": Out(1), "awready": In(1),
             "wdata": Out(bits), "wstrb": Out(bits // 8), "wlast": Out(1), "wvalid": Out(1), "wready": In(1),
             "bresp": In(2), "bvalid": In(1), "bready": Out(1),
         }
@@ -42,10 +48,10 @@ LITE_SLAVE = Signature(
 
 
 def byte_address(base: Value, beat: Value, beat_bytes: int) -> tuple[Value, Value]:
-    """Byte address of a beat counted from `base`, and whether that is beyond 32 bits.
+    """Byte address of a beat counted from `base`, and whether that has more bits than `base`.
 
     A burst does not cross 4 KiB, so if its first beat has an address, the others have one.
     """
     shift = (beat_bytes - 1).bit_length()
     address = base + Cat(Const(0, shift), beat)
-    return address[:32], address[32:].any()
+    return address[: len(base)], address[len(base) :].any()

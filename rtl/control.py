@@ -15,7 +15,9 @@ class Control(wiring.Component):
     `busy`: from the cycle after `start` to that of `done`. `errors`: an ErrorCode in the cycles in which something is
     wrong; the first is kept in `error` until the next start, and `halt` says that there is one. `watchdog` cycles
     without `active` (something made progress) are ErrorCode.TIMEOUT; 0 = never. If after an error the bus is neither
-    quiet nor active for as long again, `done` comes nevertheless: such a bus needs the hardware reset before a start.
+    quiet nor active for as long again, `done` comes nevertheless. `halt` stays until the next start, so that what is
+    in flight then is still completed and dropped whenever the memory comes to it; the registers refuse a start until
+    the bus is quiet.
     `abort` is an error as others are (ABORTED), for a run that makes progress but should not go on.
     """
 

@@ -8,15 +8,14 @@ from amaranth.lib.wiring import In, Out
 
 from accel.design import Design
 from accel.events import Event
-from accel.registers import OFFSETS, REGISTERS, VERSION, counter_offset
+from accel.registers import OFFSETS, Register, counter_offset, registers
 from accel.rtl.axi import LITE_SLAVE
-
-WRITABLE = {register.name: register for register in REGISTERS if register.access == "rw"}
 
 
 class Csr(wiring.Component):
     """The registers of `accel.registers`. `start`: one-cycle pulse, its cycle is cycle 0; `busy`: from 1 to `done`.
-    `abort`: one-cycle pulse while busy.
+    `abort`: one-cycle pulse while busy. `quiet`: nothing is in flight on AXI; without it no run is started. Of a
+    register that is `latched` the output is what it held at the start of the run, from the cycle after `start` on.
 
     `done`: pulse from the control, with `error` valid from then on. `event_<name>`: by how much a counter grows in this
     cycle, `widths[event]` bits; CYCLES counts `busy`, so that it ends as the number of the cycle of `done`. What units
@@ -28,6 +27,8 @@ class Csr(wiring.Component):
 
     def __init__(self, design: Design, widths: dict[Event, int]) -> None:
         self.design = design
+        self.registers = {register.name: register for register in registers(design)}
+        self.writable = [register for register in self.registers.values() if register.access == "rw"]
         super().__init__(
             {
                 "lite": Out(LITE_SLAVE),
@@ -36,8 +37,9 @@ class Csr(wiring.Component):
                 "abort": Out(1),
                 "done": In(1),
                 "error": In(4),
+                "quiet": In(1),
                 "busy": Out(1),
-                **{name.lower(): Out(register.bits) for name, register in WRITABLE.items()},
+                **{register.name.lower(): Out(register.bits) for register in self.writable},
                 **{f"event_{event.name.lower()}": In(widths[event]) for event in Event if event is not Event.CYCLES},
             }
         )
@@ -49,10 +51,9 @@ class Csr(wiring.Component):
         with m.If(self.done):
             m.d.sync += [self.busy.eq(0), ended.eq(1)]
         readable: dict[int, Value] = {
-            OFFSETS["STATUS"]: Cat(self.busy, ended, self.error != 0),
+            OFFSETS["STATUS"]: Cat(self.busy, ended, self.error != 0, ~self.busy & ~self.quiet),
             OFFSETS["ERROR"]: self.error,
-            OFFSETS["VERSION"]: Const(VERSION, 32),
-            OFFSETS["ARRAY"]: Cat(*(Const(v, 8) for v in (self.design.rows, self.design.cols, self.design.lanes))),
+            **{OFFSETS[name]: Const(self.registers[name].reset, 32) for name in ("VERSION", "ARRAY")},
             **self._writes(m, ended),
             **self._counters(m),
         }
@@ -80,22 +81,30 @@ class Csr(wiring.Component):
         first = write & lite.wstrb[0]
         control = first & (word == OFFSETS["CONTROL"] // 4)
         m.d.comb += [
-            self.start.eq(control & lite.wdata[0] & ~self.busy),
+            self.start.eq(control & lite.wdata[0] & ~self.busy & self.quiet),
             self.abort.eq(control & lite.wdata[1] & self.busy),
         ]
         with m.If(first & (word == OFFSETS["STATUS"] // 4) & lite.wdata[1] & ~self.done):
             m.d.sync += ended.eq(0)
-        for name, register in WRITABLE.items():
-            held = Signal(
-                register.bits - register.align, init=register.reset >> register.align, name=f"{name.lower()}_reg"
-            )
+        for register in self.writable:
+            held = self._held(register, "reg")
             for bit in range(len(held)):
                 at = bit + register.align
                 with m.If(write & (word == register.offset // 4) & lite.wstrb[at // 8]):
                     m.d.sync += held[bit].eq(lite.wdata[at])
             values[register.offset] = Cat(Const(0, register.align), held)
-            m.d.comb += getattr(self, name.lower()).eq(values[register.offset])
+            used = self._held(register, "run") if register.latched else held
+            if register.latched:
+                with m.If(self.start):
+                    m.d.sync += used.eq(held)
+            m.d.comb += getattr(self, register.name.lower()).eq(Cat(Const(0, register.align), used))
         return values
+
+    @staticmethod
+    def _held(register: Register, suffix: str) -> Signal:
+        """What holds the bits of a register that can be written."""
+        init, name = register.reset >> register.align, f"{register.name.lower()}_{suffix}"
+        return Signal(register.bits - register.align, init=init, name=name)
 
     def _reads(self, m: Module, readable: dict[int, Value]) -> None:
         """The read channels."""

@@ -11,7 +11,7 @@ from accel.design import Design
 from accel.latency import LOADER_AHEAD
 from accel.layout import beats_per_word, stride_bytes, word_bytes, words_per_beat
 from accel.memories import ACTIVATION, BY_TARGET, CODEBOOK, PARAMETER, WEIGHT
-from accel.rtl.axi import byte_address, read_master
+from accel.rtl.axi import INCREMENTING, byte_address, read_master
 from accel.rtl.fifo import CommandQueue
 from accel.rtl.layouts import field_signal, layout
 from accel.rtl.ports import bank_of, unit_members, word_of, write_port
@@ -34,8 +34,8 @@ class Loader(wiring.Component):
         super().__init__(
             {
                 **unit_members(),
-                "axi": Out(read_master(design.memory.axi_bits)),
-                "dram_base": In(32),
+                "axi": Out(read_master(design.memory)),
+                "dram_base": In(design.memory.axi_address_bits),
                 "dram_size": In(32),
                 "w_act": Out(write_port(ACTIVATION, design)),
                 "w_weight": Out(write_port(WEIGHT, design)),
@@ -92,7 +92,9 @@ class Loader(wiring.Component):
             axi.araddr.eq(address),
             axi.arlen.eq(length - 1),
             axi.arsize.eq(beat_shift),
-            axi.arburst.eq(1),
+            axi.arburst.eq(INCREMENTING),
+            axi.arprot.eq(design.memory.axi_prot),
+            axi.arcache.eq(design.memory.axi_read_cache),
             # An address that was offered stays until it is taken, whatever happens meanwhile.
             axi.arvalid.eq(
                 active & ((~outside & ~self.halt & (in_flight != design.memory.outstanding_bursts)) | waiting)

@@ -11,7 +11,7 @@ from accel.design import Design
 from accel.latency import STORE_FIFO_BEATS, STORE_PENDING
 from accel.layout import beats_per_word, stride_bytes, words_per_beat
 from accel.memories import ACTIVATION
-from accel.rtl.axi import byte_address, write_master
+from accel.rtl.axi import INCREMENTING, byte_address, write_master
 from accel.rtl.layouts import field_signal, layout
 from accel.rtl.ports import bank_of, read_port, unit_members, word_of
 
@@ -37,8 +37,8 @@ class Storer(wiring.Component):
         super().__init__(
             {
                 **unit_members(),
-                "axi": Out(write_master(design.memory.axi_bits)),
-                "dram_base": In(32),
+                "axi": Out(write_master(design.memory)),
+                "dram_base": In(design.memory.axi_address_bits),
                 "dram_size": In(32),
                 "r_act": Out(read_port(ACTIVATION, design)),
             }
@@ -113,7 +113,9 @@ class Storer(wiring.Component):
             axi.awaddr.eq(address),
             axi.awlen.eq(length - 1),
             axi.awsize.eq(beat_shift),
-            axi.awburst.eq(1),
+            axi.awburst.eq(INCREMENTING),
+            axi.awprot.eq(design.memory.axi_prot),
+            axi.awcache.eq(design.memory.axi_write_cache),
             opened.eq(wanted & ~outside & ~self.halt & ~crowded),
             # An address that was offered stays until it is taken, whatever happens meanwhile.
             axi.awvalid.eq(opened | waiting),

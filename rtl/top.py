@@ -30,8 +30,8 @@ class Accelerator(wiring.Component):
 
     def __init__(self, design: Design) -> None:
         self.design = design
-        bits = design.memory.axi_bits
-        members = {f"m_axi_{name}": member for name, member in _members(read_master(bits), write_master(bits))}
+        ports = read_master(design.memory), write_master(design.memory)
+        members = {f"m_axi_{name}": member for name, member in _members(*ports)}
         members |= {f"s_axil_{name}": member for name, member in _members(LITE_SLAVE)}
         super().__init__(members | {"irq": Out(1)})
 
@@ -63,6 +63,7 @@ class Accelerator(wiring.Component):
             control.abort.eq(csr.abort),
             csr.done.eq(control.done),
             csr.error.eq(control.error),
+            csr.quiet.eq(control.quiet),
             sequencer.program_offset.eq(csr.program_offset),
             sequencer.program_count.eq(csr.program_count),
             sequencer.program_write.eq(loader.program_write),
@@ -93,8 +94,11 @@ class Accelerator(wiring.Component):
             (post.r_acc, compute.r_acc),
         ):
             connect(m, ours, theirs)
+        base = csr.dram_base
+        if design.memory.axi_address_bits > len(base):
+            base = Cat(base, csr.dram_base_high)
         for unit in (loader, storer):
-            m.d.comb += [unit.dram_base.eq(csr.dram_base), unit.dram_size.eq(csr.dram_size)]
+            m.d.comb += [unit.dram_base.eq(base), unit.dram_size.eq(csr.dram_size)]
         errors = [sequencer.error, *(unit.error for unit in units.values())]
         first = errors[-1]
         for error in reversed(errors[:-1]):

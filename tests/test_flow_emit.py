@@ -24,7 +24,7 @@ from accel.models import zoo
 from accel.models.compress.share import share
 from accel.models.quantisation.quantise import quantise
 from accel.models.reference import int8
-from accel.registers import COUNTERS, REGISTERS
+from accel.registers import COUNTERS, REGISTERS, registers
 from accel.sim.execute import execute
 
 NETWORKS = ("lenet-5", "lenet-300-100")
@@ -167,7 +167,10 @@ def test_files(emitted: dict[tuple[str, str], Path]) -> None:
     assert {path.name for path in folder.iterdir()} >= FILES
     assert parse((folder / "design.yaml").read_text(), "design.yaml") == load("edge")
     page = (folder / "registers.md").read_text()
-    assert all(f"| 0x{r.offset:03X} | {r.name} |" in page for r in (*REGISTERS, *COUNTERS))
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| 0x")]
+    found = {name: (int(offset.removeprefix("| "), 16), int(reset, 16)) for offset, name, _, reset, *_ in rows}
+    assert found == {r.name: (r.offset, r.reset) for r in (*registers(load("edge")), *COUNTERS)}
+    assert found["ARRAY"] == (0x28, 0x101010)
     assert all(f"| {int(code)} | {code.name} |" in page for code in ErrorCode)
     readme = (folder / "README.md").read_text()
     assert "$" not in readme
@@ -193,7 +196,7 @@ def test_expectations_are_the_reference(emitted: dict[tuple[str, str], Path]) ->
 def test_header_compiles(emitted: dict[tuple[str, str], Path], tmp_path: Path) -> None:
     folder = emitted["lenet-5", "dense"]
     source = tmp_path / "driver.c"
-    names = re.findall(r"#define (ACCEL_\w+)", (folder / "accelerator.h").read_text())
+    names = re.findall(r"#define (ACCEL_\w+)", (folder / "accelerator.h").read_text())  # accel_start is compiled too
     prints = "".join(f'printf("{name} %u\\n", {name});' for name in names)
     source.write_text(f'#include <stdio.h>\n#include "accelerator.h"\nint main(void) {{ {prints} return 0; }}\n')
     subprocess.run(["cc", "-Wall", "-Werror", f"-I{folder}", source, "-o", tmp_path / "driver"], check=True)

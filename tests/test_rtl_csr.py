@@ -9,7 +9,7 @@ import pytest
 
 from accel.design import load
 from accel.events import Event
-from accel.registers import COUNTERS, OFFSETS, REGISTERS, VERSION, counter_offset
+from accel.registers import COUNTERS, OFFSETS, REGISTERS, VERSION, counter_offset, registers
 from accel.rtl.csr import Csr
 from tests.benches.simulator import Bench
 
@@ -18,9 +18,13 @@ NANO = load("nano")
 RW = [register for register in REGISTERS if register.access == "rw"]
 
 
+WIDE = NANO.model_copy(update={"memory": NANO.memory.model_copy(update={"axi_address_bits": 64})})
+
+
 @cache
 def bench() -> Bench:
-    return Bench(Csr(NANO, WIDTHS))
+    """With 64-bit addresses, which have all registers."""
+    return Bench(Csr(WIDE, WIDTHS))
 
 
 class Host:
@@ -76,6 +80,7 @@ class Host:
 
 def hosted(test) -> None:
     async def body(ctx) -> None:
+        ctx.set(bench().unit.quiet, 1)
         await test(ctx, Host(ctx, Random(3)))
 
     bench().run(body)
@@ -83,8 +88,9 @@ def hosted(test) -> None:
 
 def test_the_map_after_reset() -> None:
     async def test(ctx, host: Host) -> None:
-        expected = {register.offset: register.reset for register in REGISTERS + COUNTERS}
-        expected[OFFSETS["ARRAY"]] = NANO.rows | NANO.cols << 8 | NANO.lanes << 16
+        expected = {register.offset: register.reset for register in registers(WIDE) + COUNTERS}
+        assert len(expected) == len(REGISTERS + COUNTERS)
+        assert expected[OFFSETS["ARRAY"]] == NANO.rows | NANO.cols << 8 | NANO.lanes << 16
         assert expected[OFFSETS["VERSION"]] == VERSION
         for offset in range(0, 0x240, 4):
             assert await host.read(offset) == expected.get(offset, 0), hex(offset)
@@ -103,10 +109,63 @@ def test_writable_registers_byte_by_byte(register) -> None:
             held = held & ~bytes_written | value & bytes_written
             await host.write(register.offset, value, strobe)
             assert await host.read(register.offset) == held
-            assert ctx.get(getattr(bench().unit, register.name.lower())) == held
+            used = ctx.get(getattr(bench().unit, register.name.lower()))
+            assert used == (register.reset if register.latched else held)
         for other in RW:
             if other is not register:
                 assert await host.read(other.offset) == other.reset
+
+    hosted(test)
+
+
+def test_a_run_uses_what_the_registers_held_at_its_start() -> None:
+    async def test(ctx, host: Host) -> None:
+        unit, latched = bench().unit, [register for register in RW if register.latched]
+        assert {r.name for r in RW} - {r.name for r in latched} == {"IRQ_ENABLE"}
+
+        def used() -> list[int]:
+            return [ctx.get(getattr(unit, register.name.lower())) for register in latched]
+
+        def kept(value: int) -> list[int]:
+            return [value & (1 << r.bits) - (1 << r.align) for r in latched]
+
+        for value, during in ((0x1234_5678, 0xFFFF_FFFF), (0x8765_4321, 0)):
+            for register in latched:
+                await host.write(register.offset, value)
+            await host.write(OFFSETS["CONTROL"], 1)
+            assert used() == kept(value)
+            for register in latched:
+                await host.write(register.offset, during)
+                assert await host.read(register.offset) == during & (1 << register.bits) - (1 << register.align)
+            assert used() == kept(value)
+            await host.write(OFFSETS["CONTROL"], 1)  # busy: refused, and nothing is latched
+            assert used() == kept(value)
+            ctx.set(unit.done, 1)
+            await ctx.tick()
+            ctx.set(unit.done, 0)
+
+    hosted(test)
+
+
+def test_no_start_on_a_bus_that_is_not_quiet() -> None:
+    async def test(ctx, host: Host) -> None:
+        unit = bench().unit
+        await host.write(OFFSETS["CONTROL"], 1)
+        ctx.set(unit.quiet, 0)
+        assert await host.read(OFFSETS["STATUS"]) == 1  # a bus that is in use is no fault
+        ctx.set(unit.error, 6)
+        ctx.set(unit.done, 1)
+        await ctx.tick()
+        ctx.set(unit.done, 0)
+        assert await host.read(OFFSETS["STATUS"]) == 2 + 4 + 8
+        await host.write(OFFSETS["CONTROL"], 1)
+        assert not ctx.get(unit.busy)
+        assert await host.read(OFFSETS["STATUS"]) == 2 + 4 + 8
+        ctx.set(unit.quiet, 1)
+        assert await host.read(OFFSETS["STATUS"]) == 2 + 4
+        ctx.set(unit.error, 0)
+        await host.write(OFFSETS["CONTROL"], 1)
+        assert await host.read(OFFSETS["STATUS"]) == 1
 
     hosted(test)
 

@@ -58,15 +58,14 @@ class MemorySide(wiring.Component):
 
     def __init__(self, design: Design) -> None:
         self.design = design
-        bits = design.memory.axi_bits
         super().__init__(
             {
                 "start": In(1),
                 "program_count": In(13),
                 "watchdog": In(32),
                 "abort": In(1),
-                "read": Out(read_master(bits)),
-                "write": Out(write_master(bits)),
+                "read": Out(read_master(design.memory)),
+                "write": Out(write_master(design.memory)),
                 "done": Out(1),
                 "error": Out(4),
                 "commands": Out(32),

@@ -32,6 +32,7 @@ from accel.latency import SEQUENCER_INTERVAL
 from accel.legal import IllegalCommandError, check
 from accel.models.reference.int8 import run
 from accel.timing.recurrence import time_program
+from tests.benches.axi import EAGER, MANNERS
 from tests.benches.draw import draw_network
 from tests.benches.verilator import Built, Case, Outcome, case_of
 
@@ -41,7 +42,7 @@ MOST_CYCLES = 60_000
 ABORT_CYCLES = 2_000  # in which a run that is aborted must be done, whatever its memory does
 
 
-def design_of() -> Design:
+def design_of(**memory: int) -> Design:
     return Design.model_validate(
         {
             "name": "top",
@@ -53,7 +54,7 @@ def design_of() -> Design:
                 "parameter_bytes": 800,
                 "program_commands": 12,
             },
-            "memory": {"axi_bits": 64, "latency_cycles": 9, "beat_interval_cycles": 1, "burst_beats": 16},
+            "memory": {"axi_bits": 64, "latency_cycles": 9, "beat_interval_cycles": 1, "burst_beats": 16, **memory},
             "clock_mhz": 100,
         }
     )
@@ -205,6 +206,67 @@ def test_the_last_page_of_the_address_space(built: Built, sound: tuple[Case, int
     assert len(good.memory) <= 4096
     at_the_end = built.run([replace(good, dram_base=LAST_PAGE)])[0]
     assert (at_the_end.error, at_the_end.cycles) == (0, cycles)
+
+
+@pytest.mark.parametrize("stall_seed", [0, 7])
+def test_every_slave_that_axi_allows_is_served(built: Built, sound: tuple[Case, int], stall_seed: int) -> None:
+    """READYs that wait for their own VALID, for that of another channel, or for all data: the bytes are the same."""
+    good, cycles = sound
+    expected = built.run([good])[0].memory
+    outcomes = built.run([replace(good, manner=manner, stall_seed=stall_seed) for manner in MANNERS] + [good])
+    for manner, outcome in zip([*MANNERS, EAGER], outcomes, strict=True):
+        assert (outcome.done, outcome.error) == (True, 0), manner
+        assert np.array_equal(outcome.memory, expected), manner
+    assert outcomes[-1].cycles == cycles
+
+
+def test_writes_to_registers_during_a_run_are_for_the_next_one(built: Built, sound: tuple[Case, int]) -> None:
+    good, cycles = sound
+    expected = built.run([good])[0].memory
+    at = range(0, cycles - 60, cycles // 30)
+    disturbed = [replace(good, disturb_cycle=1 + cycle, stall_seed=cycle % 3) for cycle in at]
+    for case, outcome in zip(disturbed, built.run(disturbed), strict=True):
+        assert (outcome.done, outcome.error) == (True, 0), case.disturb_cycle
+        assert case.stall_seed or outcome.cycles == cycles
+        assert np.array_equal(outcome.memory, expected), case.disturb_cycle
+
+
+def test_no_start_before_a_frozen_memory_has_answered_everything(built: Built, sound: tuple[Case, int]) -> None:
+    """The bench sees to it that STATUS says so for as long as bursts are in flight, and that a start is refused."""
+    good, cycles = sound
+    at = range(3, cycles, cycles // 50)
+    frozen = [
+        replace(good, freeze_at=cycle, freeze_cycles=4000, watchdog=300, stall_seed=cycle % 3, manner=MANNERS[k % 22])
+        for k, cycle in enumerate(at)
+    ]
+    outcomes = built.run([case for before in frozen for case in (before, good)])
+    unquiet = 0
+    for outcome, after in zip(outcomes[::2], outcomes[1::2], strict=True):
+        assert outcome.done
+        assert (outcome.error, outcome.status & 7) in ((ErrorCode.TIMEOUT, 6), (0, 2))
+        unquiet += outcome.status >> 3
+        assert (after.done, after.error, after.cycles) == (True, 0, cycles)
+    assert unquiet > 25
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """With 64-bit addresses."""
+    return Built(design_of(axi_address_bits=64), tmp_path_factory.mktemp("wide"))
+
+
+@pytest.mark.parametrize("base", [0, 0x7654_3000, 0xFFFF_F000, 0x1_0000_0000, 0x1234_5678_9ABC_D000, (1 << 64) - 4096])
+def test_addresses_of_64_bits(wide: Built, sound: tuple[Case, int], base: int) -> None:
+    """An image anywhere, across 4 GiB too; nothing is read or written beyond the last address."""
+    good, cycles = sound
+    assert len(good.memory) <= 4096
+    found = wide.run([replace(good, dram_base=base), good])
+    assert [(o.error, o.cycles) for o in found] == [(0, cycles)] * 2
+    assert np.array_equal(found[0].memory, found[1].memory)
+    beyond = replace(bare([Store(dram_addr=4088, row_words=4), End()], size=8192), dram_base=base)
+    outcome = wide.run([beyond])[0]
+    last = base == (1 << 64) - 4096
+    assert ErrorCode(outcome.error) is (ErrorCode.DRAM_RANGE if last else ErrorCode.NONE)
 
 
 def test_without_a_watchdog_waits_are_forever(built: Built) -> None:

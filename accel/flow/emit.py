@@ -23,7 +23,7 @@ from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork
 from accel.models.reference import int8
 from accel.program import Program
-from accel.registers import OFFSETS, VERSION
+from accel.registers import OFFSETS, VERSION, registers
 from accel.rtl.emit import verilog_text, waivers_text
 from accel.sim.execute import execute
 from accel.sim.result import Result, simulate
@@ -73,7 +73,7 @@ def contents(network: IntegerNetwork, design: Design, inputs: NDArray[Any]) -> d
         "expected.bin": expected,
         "expected_mask.bin": mask,
         MARK: (json.dumps(_expected(program, result, output[0]), indent=1) + "\n").encode(),
-        "registers.md": register_map.markdown().encode(),
+        "registers.md": register_map.markdown(design).encode(),
         "accelerator.h": register_map.header(program).encode(),
         "README.md": _readme(network, program, result).encode(),
         **{name: _template(name).encode() for name in COPIED},
@@ -124,7 +124,8 @@ def _expected(program: Program, result: Result, output: NDArray[np.int8]) -> dic
         "latency_cycles": design.memory.latency_cycles,
         "beat_interval_cycles": design.memory.beat_interval_cycles,
         "version": VERSION,
-        "array": design.rows | design.cols << 8 | design.lanes << 16,
+        "array": next(register.reset for register in registers(design) if register.name == "ARRAY"),
+        "address_bits": design.memory.axi_address_bits,
         "registers": OFFSETS,
         "events": {event.name: count for event, count in result.events.items()},
         "output_codes": output.ravel().tolist(),

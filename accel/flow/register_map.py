@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from accel.commands import ErrorCode
+from accel.design import Design
 from accel.program import Program
-from accel.registers import COUNTER_BASE, COUNTERS, REGISTERS, Register
+from accel.registers import COUNTER_BASE, COUNTERS, REGISTERS, Register, registers
 
 ACCESS = {
     "rw": "read, write",
@@ -20,14 +21,24 @@ INTRODUCTION = """\
 A run: write `DRAM_BASE`, `DRAM_SIZE`, `PROGRAM_OFFSET` and `PROGRAM_COUNT`, then 1 to `CONTROL`. When `irq` rises (or
 bit 1 of `STATUS` is set), `ERROR` says whether it ended well. Write 2 to `STATUS` before the next run.
 
+A start takes over the registers that are marked *latched*; what is written to them during a run is for the next one.
+`IRQ_ENABLE` acts at once.
+
 The watchdog ends a run in which nothing happens any more. A run that works for longer than it should is stopped by
 writing 2 to `CONTROL`: bursts in flight are completed, then the run is done with the error ABORTED.
+
+A memory that answers nothing any more cannot hold a run for ever: when the bus was neither quiet nor active for
+another `WATCHDOG` cycles after the error, the run is done with bursts in flight, and bit 3 of `STATUS` is set. Until it
+is clear a start is refused (bit 0 of `STATUS` stays 0): late answers are taken and dropped, and when the last one has
+come, the bit goes. **A driver must** therefore read `STATUS` before a start, wait while bit 3 is set, and, if the
+memory does not recover, reset accelerator, interconnect and memory controller together (`rst` for one cycle; a reset
+of the accelerator alone would leave it with answers to bursts that it has forgotten).
 """
 
 
-def markdown() -> str:
-    """The map as a page."""
-    lines = [INTRODUCTION, *_table(REGISTERS)]
+def markdown(design: Design) -> str:
+    """The map of a design's hardware as a page."""
+    lines = [INTRODUCTION, *_table(registers(design))]
     lines += ["", "## Performance counters", "", "64 bits each, cleared by a start, at rest after done.", ""]
     lines += _table(COUNTERS)
     lines += ["", "## Error codes", "", "| code | name | |", "|---|---|---|"]
@@ -35,17 +46,39 @@ def markdown() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(registers: tuple[Register, ...]) -> list[str]:
+def _table(found: tuple[Register, ...]) -> list[str]:
     lines = ["| offset | name | access | after reset | |", "|---|---|---|---|---|"]
-    lines += [
-        f"| 0x{r.offset:03X} | {r.name} | {ACCESS[r.access]} | 0x{r.reset:X} | {r.text} |" for r in registers
-    ]  # fmt: skip
+    for r in found:
+        access = ACCESS[r.access] + (", latched" if r.latched else "")
+        lines.append(f"| 0x{r.offset:03X} | {r.name} | {access} | 0x{r.reset:X} | {r.text} |")
     return lines
 
 
+START = """
+/* Starts the program of image.bin, which lies at dram_base (4 KiB aligned). Returns 0, or the bits of STATUS for which
+   the accelerator refuses: 1 it is busy, 8 a run that was stopped still has bursts in flight. */
+static inline uint32_t accel_start(volatile uint32_t *registers, uint64_t dram_base)
+{
+    uint32_t status = registers[ACCEL_STATUS / 4] & 9u;
+    if (status)
+        return status;
+    registers[ACCEL_STATUS / 4] = 2u;
+    registers[ACCEL_DRAM_BASE / 4] = (uint32_t)dram_base;
+    if (ACCEL_ADDRESS_BITS > 32)
+        registers[ACCEL_DRAM_BASE_HIGH / 4] = (uint32_t)(dram_base >> 32);
+    registers[ACCEL_DRAM_SIZE / 4] = ACCEL_IMAGE_DRAM_BYTES;
+    registers[ACCEL_PROGRAM_OFFSET / 4] = ACCEL_IMAGE_PROGRAM_OFFSET;
+    registers[ACCEL_PROGRAM_COUNT / 4] = ACCEL_IMAGE_PROGRAM_COUNT;
+    registers[ACCEL_CONTROL / 4] = 1u;
+    return 0;
+}
+"""
+
+
 def header(program: Program) -> str:
-    """Registers, error codes, and what a driver writes to run `program`."""
+    """Registers, error codes, what a driver writes to run `program`, and a function that does."""
     values = {
+        "ADDRESS_BITS": program.design.memory.axi_address_bits,
         "IMAGE_DRAM_BYTES": program.dram_bytes,
         "IMAGE_PROGRAM_OFFSET": program.program_offset,
         "IMAGE_PROGRAM_COUNT": program.first_fetch,
@@ -57,12 +90,14 @@ def header(program: Program) -> str:
         "#ifndef ACCELERATOR_H",
         "#define ACCELERATOR_H",
         "",
+        "#include <stdint.h>",
+        "",
         *definitions(),
         "",
         f"/* {program.name} on {program.design.name} */",
         *(f"#define ACCEL_{name} {value}u" for name, value in values.items()),
     ]
-    return "\n".join([*lines, "", "#endif", ""])
+    return "\n".join([*lines, START, "#endif", ""])
 
 
 def definitions() -> list[str]:

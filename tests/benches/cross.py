@@ -19,6 +19,7 @@ from accel.design import Design
 from accel.models.integers.network import IntegerNetwork
 from accel.models.reference.int8 import run
 from accel.program import Program
+from accel.sim.execute import execute_memory
 from accel.timing.recurrence import time_program
 from tests.benches.verilator import Built, Outcome, case_of
 
@@ -58,6 +59,7 @@ def check(built: Built, trial: Trial, program: Program) -> None:
 def compare(program: Program, trial: Trial, outcomes: list[Outcome]) -> None:
     """The outcomes against reference and simulator; the second one had stalls."""
     expected = run(trial.network, trial.codes[None])[trial.network.output][0]
+    memory = execute_memory(program, trial.codes)
     timing = time_program(program)
     for index, outcome in enumerate(outcomes):
         where = ("first run", "run with stalls", "run after that")[index]
@@ -65,6 +67,7 @@ def compare(program: Program, trial: Trial, outcomes: list[Outcome]) -> None:
         assert outcome.error == 0, f"{where}: error {outcome.error}"
         found = program.unpack_output(outcome.memory)
         np.testing.assert_array_equal(found.reshape(expected.shape), expected, where)
+        np.testing.assert_array_equal(outcome.memory, memory, f"{where}: what DRAM holds")
         if index == 1:
             continue
         assert outcome.cycles == timing.cycles, f"{where}: {outcome.cycles} cycles, simulated {timing.cycles}"

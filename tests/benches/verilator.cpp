@@ -6,7 +6,10 @@
 // the counters, then the DRAM after the run. All cases run one after the other on the same hardware, which is reset once
 // only: each run must find the machine as the first one did. tests/benches/verilator.py writes and reads these files.
 //
-// The memory is that of docs/architecture.md, "Timing contract"; with `stall_seed` every handshake waits at random. Broken
+// The memory is that of docs/architecture.md, "Timing contract"; with `stall_seed` every handshake waits at random. `manner`
+// says what the READYs wait for: bits 1..0 AWREADY (0 nothing, 1 AWVALID, 2 WVALID, 3 all data of the burst), bits 3..2
+// WREADY (0 nothing, 1 WVALID, 2 the burst's address), bit 4 ARREADY for ARVALID. From cycle `freeze_at` of the run it does
+// nothing for `freeze_cycles`. In cycle `disturb_cycle` all registers that a run has latched are written. Broken
 // protocol (a burst that crosses 4 KiB or leaves the memory, an offer that changes) ends the program with status 1.
 #include <algorithm>
 #include <cstdint>
@@ -23,11 +26,12 @@
 
 struct Case {
     uint64_t dram_base, dram_size, program_offset, program_count, latency, interval, stall_seed, max_cycles, watchdog,
-        bad_read_beat, abort_cycle, memory_bytes;
+        bad_read_beat, abort_cycle, manner, freeze_at, freeze_cycles, disturb_cycle, memory_bytes;
 };
 struct Outcome {
     uint64_t done, cycles, error, status, read_beats, write_beats, run_cycles;
 };
+static const uint64_t NEVER = ~0ull;
 static const uint32_t BEAT = BEAT_BYTES, BEAT_SIZE = __builtin_ctz(BEAT_BYTES);
 
 static void fail(const char* what) {
@@ -45,6 +49,10 @@ template <size_t N> static void get(const VlWide<N>& port, uint8_t* bytes) { mem
 
 struct Burst {
     uint64_t due, offset, beats;
+};
+struct Beat {
+    uint8_t bytes[BEAT_BYTES];
+    uint64_t strobes;
 };
 
 class Machine {
@@ -72,13 +80,13 @@ class Machine {
     }
 
     void begin(const Case& now, uint8_t* content) {
-        if (!reads.empty() || !writes.empty() || !answers.empty()) fail("a run begins with bursts in flight");
+        if (busy_bus()) fail("a run begins with bursts in flight");
         settings = now;
         memory = content;
         random.seed(now.stall_seed);
         read_earliest = write_earliest = 0;
-        read_beats = write_beats = empty_beats = 0;
-        ar_held = aw_held = w_held = false;
+        read_beats = write_beats = 0;
+        started = NEVER;
     }
 
     void write(uint32_t address, uint32_t value) {
@@ -102,42 +110,70 @@ class Machine {
         return lite_value;
     }
 
-    uint64_t read_beats = 0, write_beats = 0, empty_beats = 0;
+    uint64_t read_beats = 0, write_beats = 0, started = NEVER;
     bool irq = false;
-    bool busy_bus() const { return !reads.empty() || !writes.empty() || !answers.empty(); }
+    bool busy_bus() const {
+        return !reads.empty() || !writes.empty() || !answers.empty() || data.size() > 1 || !data.back().empty() || ar_held ||
+               aw_held || w_held;
+    }
 
   private:
     Case settings{};
     uint8_t* memory = nullptr;
     std::mt19937_64 random;
-    std::deque<Burst> reads, writes;
+    std::deque<Burst> reads, writes;                            // addresses that were taken
+    std::deque<std::vector<Beat>> data{std::vector<Beat>()};  // by burst; the last one is incomplete
     std::deque<uint64_t> answers;
     uint64_t read_earliest = 0, write_earliest = 0;
     bool r_shown = false, b_shown = false;
     bool ar_held = false, aw_held = false, w_held = false;
-    uint64_t ar_offer = 0, aw_offer = 0;
-    uint8_t w_offer[BEAT_BYTES + 2] = {};
+    uint64_t ar_offer[2] = {}, aw_offer[2] = {};
+    Beat w_offer = {};
+    bool w_offer_last = false;
     bool lite_written = false, lite_addressed = false, lite_read = false;
     uint32_t lite_value = 0;
 
     bool luck() { return settings.stall_seed == 0 || random() % 10 < 6; }
 
+    bool frozen() const {
+        return started != NEVER && cycle - started >= settings.freeze_at && cycle - started - settings.freeze_at < settings.freeze_cycles;
+    }
+
+    bool aw_willing() const {
+        const size_t complete = data.size() - 1;
+        switch (settings.manner & 3) {
+            case 1: return aw_held;
+            case 2: return complete + (!data.back().empty() || w_held) > writes.size();
+            case 3: return complete > writes.size();
+        }
+        return true;
+    }
+
+    bool w_willing() const {
+        switch (settings.manner >> 2 & 3) {
+            case 1: return w_held;
+            case 2: return writes.size() > data.size() - 1;
+        }
+        return true;
+    }
+
     void drive() {
-        top.m_axi_arready = luck();
-        top.m_axi_awready = luck();
-        top.m_axi_wready = cycle >= write_earliest && luck();
-        r_shown = !reads.empty() && cycle >= reads[0].due && cycle >= read_earliest && (r_shown || luck());
+        const bool awake = !frozen();
+        top.m_axi_arready = luck() && awake && (!(settings.manner >> 4 & 1) || ar_held);
+        top.m_axi_awready = luck() && awake && aw_willing();
+        top.m_axi_wready = cycle >= write_earliest && luck() && awake && w_willing();
+        r_shown = !reads.empty() && cycle >= reads[0].due && cycle >= read_earliest && (r_shown || (luck() && awake));
         top.m_axi_rvalid = r_shown;
         static const uint8_t zeros[BEAT_BYTES] = {};
         put(top.m_axi_rdata, r_shown ? memory + reads[0].offset : zeros);
         top.m_axi_rlast = r_shown && reads[0].beats == 1;
         top.m_axi_rresp = r_shown && read_beats == settings.bad_read_beat ? 2 : 0;
-        b_shown = !answers.empty() && cycle >= answers[0] && (b_shown || luck());
+        b_shown = !answers.empty() && cycle >= answers[0] && (b_shown || (luck() && awake));
         top.m_axi_bvalid = b_shown;
         top.m_axi_bresp = 0;
     }
 
-    Burst address(uint32_t addr, uint32_t len, uint32_t size, uint32_t burst) {
+    Burst address(uint64_t addr, uint32_t len, uint32_t size, uint32_t burst) {
         uint64_t bytes = uint64_t(len + 1) * BEAT, offset = addr - settings.dram_base;
         if (addr < settings.dram_base) fail("a burst below DRAM_BASE");
         if (size != BEAT_SIZE || burst != 1) fail("a burst of another size or kind");
@@ -164,41 +200,42 @@ class Machine {
             answers.pop_front();
             b_shown = false;
         }
-        uint64_t offer = uint64_t(top.m_axi_araddr) << 8 | top.m_axi_arlen;
-        if (ar_held && (!top.m_axi_arvalid || offer != ar_offer)) fail("an offered read address was changed");
-        ar_held = top.m_axi_arvalid && !top.m_axi_arready;
-        ar_offer = offer;
+        hold(top.m_axi_arvalid, top.m_axi_arready, top.m_axi_araddr, top.m_axi_arlen, ar_held, ar_offer);
         if (top.m_axi_arvalid && top.m_axi_arready)
             reads.push_back(address(top.m_axi_araddr, top.m_axi_arlen, top.m_axi_arsize, top.m_axi_arburst));
-        const uint64_t full = BEAT == 64 ? ~0ull : (1ull << (BEAT % 64)) - 1, strobes = top.m_axi_wstrb;
-        uint8_t data[BEAT_BYTES + 2];
-        get(top.m_axi_wdata, data);
-        data[BEAT] = top.m_axi_wlast;
-        data[BEAT + 1] = strobes == full;
-        if (w_held && (!top.m_axi_wvalid || memcmp(data, w_offer, BEAT + 2))) fail("an offered write beat was changed");
+        Beat beat;
+        get(top.m_axi_wdata, beat.bytes);
+        beat.strobes = top.m_axi_wstrb;
+        if (w_held && (!top.m_axi_wvalid || memcmp(beat.bytes, w_offer.bytes, BEAT) || beat.strobes != w_offer.strobes ||
+                       bool(top.m_axi_wlast) != w_offer_last))
+            fail("an offered write beat was changed");
         w_held = top.m_axi_wvalid && !top.m_axi_wready;
-        memcpy(w_offer, data, BEAT + 2);
+        w_offer = beat;
+        w_offer_last = top.m_axi_wlast;
         if (top.m_axi_wvalid && top.m_axi_wready) {
-            if (writes.empty()) fail("write data before its address");
-            if (strobes == full) memcpy(memory + writes[0].offset, data, BEAT);
-            else if (strobes == 0) empty_beats++;  // what a run that is stopped sends of what it must not write
-            else fail("a partial write");
-            writes[0].offset += BEAT;
+            data.back().push_back(beat);
             write_earliest = cycle + settings.interval;
             write_beats++;
-            bool last = --writes[0].beats == 0;
-            if (last != bool(top.m_axi_wlast)) fail("wlast is not at the end of the burst");
-            if (last) {
-                writes.pop_front();
-                answers.push_back(cycle + settings.latency);
-            }
+            if (top.m_axi_wlast) data.emplace_back();
         }
-        offer = uint64_t(top.m_axi_awaddr) << 8 | top.m_axi_awlen;
-        if (aw_held && (!top.m_axi_awvalid || offer != aw_offer)) fail("an offered write address was changed");
-        aw_held = top.m_axi_awvalid && !top.m_axi_awready;
-        aw_offer = offer;
+        hold(top.m_axi_awvalid, top.m_axi_awready, top.m_axi_awaddr, top.m_axi_awlen, aw_held, aw_offer);
         if (top.m_axi_awvalid && top.m_axi_awready)
             writes.push_back(address(top.m_axi_awaddr, top.m_axi_awlen, top.m_axi_awsize, top.m_axi_awburst));
+        for (; !writes.empty() && data.size() > 1; writes.pop_front(), data.pop_front()) {
+            if (data[0].size() != writes[0].beats) fail("wlast is not at the end of the burst");
+            uint8_t* at = memory + writes[0].offset;
+            for (const Beat& now : data[0])
+                for (uint32_t k = 0; k < BEAT; k++, at++)
+                    if (now.strobes >> k & 1) *at = now.bytes[k];
+            answers.push_back(cycle + settings.latency);
+        }
+    }
+
+    static void hold(bool valid, bool ready, uint64_t address, uint64_t length, bool& held, uint64_t* offer) {
+        if (held && (!valid || address != offer[0] || length != offer[1])) fail("an offered address was changed");
+        held = valid && !ready;
+        offer[0] = address;
+        offer[1] = length;
     }
 };
 
@@ -212,6 +249,27 @@ static std::vector<uint8_t> content(const char* path) {
     return bytes;
 }
 
+// A driver that writes to the registers of a run that is under way.
+static void disturb(Machine& machine) {
+    for (uint32_t value : {0xFFFFF000u, 0u})
+        for (uint32_t at : {ACCEL_DRAM_BASE, ACCEL_DRAM_BASE_HIGH, ACCEL_DRAM_SIZE, ACCEL_PROGRAM_OFFSET, ACCEL_PROGRAM_COUNT})
+            machine.write(at, value);
+    machine.write(ACCEL_WATCHDOG, 1);
+}
+
+// Done, and bursts in flight: STATUS must say so and refuse a start, until the memory has answered all of them.
+static void recover(Machine& machine, uint32_t status, uint64_t limit) {
+    if (!(status & 8)) fail("done with bursts in flight, and STATUS does not say so");
+    machine.write(ACCEL_CONTROL, 1);
+    if (machine.busy_bus() && machine.read(ACCEL_STATUS) & 1) fail("a start on a bus that is not quiet");
+    while (machine.busy_bus()) {
+        machine.step();
+        if (machine.cycle > limit) fail("the bus does not get quiet");
+    }
+    machine.step();
+    if (machine.read(ACCEL_STATUS) & 8) fail("the bus is quiet, and STATUS says that it is not");
+}
+
 static void run(Machine& machine, const char* case_path, const char* out_path) {
     std::vector<uint8_t> bytes = content(case_path);
     Case now;
@@ -221,24 +279,26 @@ static void run(Machine& machine, const char* case_path, const char* out_path) {
     machine.begin(now, memory);
     machine.write(ACCEL_IRQ_ENABLE, 1);
     machine.write(ACCEL_DRAM_BASE, now.dram_base);
+    machine.write(ACCEL_DRAM_BASE_HIGH, now.dram_base >> 32);
     machine.write(ACCEL_DRAM_SIZE, now.dram_size);
     machine.write(ACCEL_PROGRAM_OFFSET, now.program_offset);
     machine.write(ACCEL_PROGRAM_COUNT, now.program_count);
     machine.write(ACCEL_WATCHDOG, now.watchdog);
     machine.write(ACCEL_CONTROL, 1);
-    uint64_t start = machine.cycle - 1;  // the cycle of the handshake is cycle 0 of the run
+    uint64_t start = machine.started = machine.cycle - 1;  // the cycle of the handshake is cycle 0 of the run
     Outcome outcome{};
-    do machine.step();
-    while (!machine.irq && machine.cycle - start < std::min(now.max_cycles, now.abort_cycle));
+    do {
+        if (machine.cycle - start == now.disturb_cycle) disturb(machine);
+        machine.step();
+    } while (!machine.irq && machine.cycle - start < std::min(now.max_cycles, now.abort_cycle));
     if (!machine.irq && now.abort_cycle < now.max_cycles) machine.write(ACCEL_CONTROL, 2);
     while (!machine.irq && machine.cycle - start < now.max_cycles) machine.step();
     // irq is seen one cycle after done
     outcome.done = machine.irq;
     outcome.cycles = machine.cycle - 1 - start - 1;
-    if (machine.irq && machine.busy_bus()) fail("done with bursts in flight");
     outcome.error = machine.read(ACCEL_ERROR);
     outcome.status = machine.read(ACCEL_STATUS);
-    if (machine.irq && !outcome.error && machine.empty_beats) fail("beats without strobes, and no error");
+    if (machine.irq && machine.busy_bus()) recover(machine, outcome.status, start + now.max_cycles);
     uint64_t counters[ACCEL_COUNTERS];
     for (uint32_t k = 0; k < ACCEL_COUNTERS; k++)
         counters[k] = machine.read(ACCEL_COUNTER_BASE + 8 * k) | uint64_t(machine.read(ACCEL_COUNTER_BASE + 8 * k + 4)) << 32;

@@ -19,6 +19,7 @@ from accel.events import Event
 from accel.flow.register_map import definitions
 from accel.program import Program
 from accel.rtl.emit import TOP, verilog_text
+from tests.benches.axi import EAGER, Manner
 
 BENCH = Path(__file__).parent / "verilator.cpp"
 DRAM_BASE = 0x7654_3000
@@ -42,6 +43,10 @@ class Case:
     bad_read_beat: int = NEVER
     abort_cycle: int = NEVER
     dram_base: int = DRAM_BASE
+    manner: Manner = EAGER
+    freeze_at: int = NEVER
+    freeze_cycles: int = 0
+    disturb_cycle: int = NEVER
 
     def encode(self) -> bytes:
         """The file that verilator.cpp reads."""
@@ -49,9 +54,14 @@ class Case:
         header = [
             self.dram_base, size, self.program_offset, self.program_count, self.latency_cycles,
             self.beat_interval_cycles, self.stall_seed, self.max_cycles, self.watchdog, self.bad_read_beat,
-            self.abort_cycle, len(self.memory),
+            self.abort_cycle, self._manner(), self.freeze_at, self.freeze_cycles, self.disturb_cycle, len(self.memory),
         ]  # fmt: skip
         return np.array(header, np.uint64).tobytes() + self.memory.tobytes()
+
+    def _manner(self) -> int:
+        aw = ("nothing", "awvalid", "wvalid", "data").index(self.manner.aw_waits_for)
+        w = ("nothing", "wvalid", "address").index(self.manner.w_waits_for)
+        return aw | w << 2 | (self.manner.ar_waits_for == "arvalid") << 4
 
 
 @dataclass(frozen=True)
