@@ -11,28 +11,28 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
 
-from accel.commands import ErrorCode, Load, Target
+from accel.commands import ErrorCode, Load, Store, Target
 from accel.compile import compile_network
-from accel.design import load, parse
+from accel.design import Array, Memory, load, parse
 from accel.events import Event
 from accel.flow.cli import run as accel
+from accel.flow.emit import NAMES, emit
 from accel.models import zoo
 from accel.models.compress.share import share
 from accel.models.quantisation.quantise import quantise
 from accel.models.reference import int8
 from accel.registers import COUNTERS, REGISTERS, registers
 from accel.sim.execute import execute
+from tests.benches.draw import draw_network
 
 NETWORKS = ("lenet-5", "lenet-300-100")
 TECHNIQUES = ("dense", "shared-4")
-FILES = {
-    "README.md", "accelerator.h", "accelerator.v", "cocotb_accelerator.py", "design.yaml", "expected.bin",
-    "expected.json", "expected_mask.bin", "image.bin", "registers.md", "run.py", "waivers.vlt",
-}  # fmt: skip
+FILES = set(NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +205,105 @@ def test_header_compiles(emitted: dict[tuple[str, str], Path], tmp_path: Path) -
     expected = json.loads((folder / "expected.json").read_text())
     assert all(int(values[f"ACCEL_{r.name}"]) == r.offset for r in (*REGISTERS, *COUNTERS))
     assert int(values["ACCEL_IMAGE_PROGRAM_OFFSET"]) == expected["program_offset"]
+
+
+GAPS = load("nano").model_copy(
+    update={
+        "name": "gaps",
+        "array": Array(rows=3, cols=4),
+        "post_lanes": 1,
+        "memory": Memory(axi_bits=128, latency_cycles=9, axi_address_bits=64, axi_prot=5, axi_write_cache=15),
+    }
+)
+"""Several words in a beat, rows that do not fill their beats, groups that are not full; 64-bit addresses."""
+
+
+@pytest.fixture(scope="module")
+def spaced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A small network on `GAPS`, whose STOREs leave out lanes and words, in a folder with a space in its name."""
+    for seed in range(100):
+        network = draw_network(Random(seed))
+        stores = [c for c in compile_network(network, GAPS).commands if isinstance(c, Store)]
+        if any(c.unused_lanes for c in stores) and any(0 < c.gap_words < c.row_words for c in stores):
+            break
+    folder = tmp_path_factory.mktemp("a place") / "an emitted folder"
+    shape = network.tensors[network.input].shape
+    emit(network, GAPS, folder, np.random.default_rng(0).normal(0, 30, (1, *shape)))
+    yield folder
+    shutil.rmtree(folder.parent)
+
+
+def unmasked(verilog: str) -> str:
+    """The accelerator with all strobes on."""
+    changed, count = re.subn(r"axi__wstrb = strobes_\d;", "axi__wstrb = {16{1'b1}};", verilog)
+    assert count == 3
+    return changed
+
+
+@pytest.mark.rtl
+def test_nothing_undefined_is_stored(spaced: Path, tmp_path: Path) -> None:
+    """Under Icarus, whose memories start undefined, in a folder with a space in its name; the bench sees it if not."""
+    found = bench(spaced, "--simulator", "icarus")
+    assert "3 of 3 tests passed" in found.stdout, (found.stdout[-3000:], found.stderr[-2000:])
+    damaged = tmp_path / "damaged"
+    shutil.copytree(spaced, damaged)
+    (damaged / "accelerator.v").write_text(unmasked((damaged / "accelerator.v").read_text()))
+    found = bench(damaged, "--simulator", "icarus", "--test", "inference")
+    assert found.returncode == 1
+    assert "undefined data for 0x" in found.stdout
+
+
+@pytest.mark.rtl
+def test_a_folder_with_a_space_under_verilator(spaced: Path) -> None:
+    found = bench(spaced)
+    assert "3 of 3 tests passed" in found.stdout, (found.stdout[-3000:], found.stderr[-2000:])
+    assert bench(spaced, "--lint").returncode == 0
+    verilog = (spaced / "accelerator.v").read_text()
+    for name, value in (("arprot", "3'h5"), ("awprot", "3'h5"), ("arcache", "4'h3"), ("awcache", "4'hf")):
+        assert f"assign m_axi_{name} = {value};" in verilog
+    assert "output [63:0] m_axi_araddr;" in verilog
+
+
+@pytest.mark.parametrize("hidden", ["cocotb", "verilator", "iverilog"])
+def test_what_is_missing_is_one_line(spaced: Path, hidden: str) -> None:
+    """Without packages of Python (-S), or without programs on PATH."""
+    options = [] if hidden == "cocotb" else ["--simulator", "icarus" if hidden == "iverilog" else "verilator"]
+    script = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path('run.py', run_name='__main__')"
+    if hidden != "cocotb":
+        script = f"import sys; sys.modules['verilator'] = None; {script}"
+    command = [sys.executable, *(["-S"] if hidden == "cocotb" else []), "-c", script, "run.py", *options]
+    found = subprocess.run(
+        command, cwd=spaced, env={"PATH": str(spaced)}, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (found.returncode, found.stdout) == (2, "")
+    assert re.fullmatch(rf"run\.py: {hidden} is not .*README\.md says .*\n", found.stderr), found.stderr
+
+
+def test_an_output_that_would_replace_an_input_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And files of others: before anything is compiled."""
+    monkeypatch.setattr("accel.flow.emit.compile_network", None)
+    theirs = tmp_path / "design.yaml"
+    theirs.write_text(load("nano").to_yaml())
+    monkeypatch.chdir(tmp_path)
+    for where in (".", str(tmp_path), "sub/.."):
+        (tmp_path / "sub").mkdir(exist_ok=True)
+        assert accel(["emit", "lenet-5", "--design", "design.yaml", "-o", where]) == 2
+        assert "must not hold the input design.yaml, which design.yaml would replace" in one_line(capsys)
+    (tmp_path / "image.bin").write_bytes(b"mine")
+    assert accel(["emit", "lenet-5", "-o", "."]) == 2
+    assert "must not hold a design.yaml that accel did not write, and does" in one_line(capsys)
+    (tmp_path / "expected.json").write_text("{}")  # now it is a folder of accel's, but the input is still one
+    os.symlink(theirs, tmp_path / "link.yaml")
+    assert accel(["emit", "lenet-5", "--design", "link.yaml", "-o", "."]) == 2
+    assert "must not hold the input link.yaml, which design.yaml would replace" in one_line(capsys)
+    assert theirs.read_text() == load("nano").to_yaml()
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """What was said on standard error."""
+    return " ".join(capsys.readouterr().err.split())
 
 
 def test_nothing_half_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -207,6 +207,7 @@ def emit(
     chosen, on = int8.source(network, technique), designs_module.load(design)
     outputs.check(out, (out / name for name in job.FILES), (network, design, calibration))
     report.check_folder(out)
+    job.check(out)
     data = chosen.data(calibration)
     with progress(2) as advance:
         advance(f"{chosen.title}: compressing")

@@ -38,20 +38,23 @@ FILES = (
 )  # fmt: skip
 
 
+def check(folder: Path) -> None:
+    """Raise InputError for a folder in which `emit` would replace a file that it did not write."""
+    others = sorted(name for name in FILES if os.path.lexists(folder / name))
+    if others and not (folder / MARK).exists():
+        raise InputError(f"output folder {folder} must not hold a {others[0]} that accel did not write, and does")
+
+
 def emit(network: IntegerNetwork, design: Design, folder: Path, inputs: NDArray[Any]) -> None:
     """Write the folder; the test bench runs the first of the float `inputs` (n, C, H, W).
 
     Raises InputError for what the design cannot hold, and for a folder that cannot be written or in which a file of
     somebody else would be replaced.
     """
-    written = contents(network, design, inputs)
-
-    def check() -> None:
-        others = sorted(name for name in written if os.path.lexists(folder / name))
-        if others and not (folder / MARK).exists():
-            raise InputError(f"output folder {folder} must not hold a {others[0]} that accel did not write, and does")
-
-    write(folder, written, check=check)
+    check(folder)
+    files_by_name = contents(network, design, inputs)
+    assert set(files_by_name) == set(FILES)
+    write(folder, files_by_name, check=lambda: check(folder))
 
 
 def contents(network: IntegerNetwork, design: Design, inputs: NDArray[Any]) -> dict[str, bytes]:
