@@ -43,7 +43,7 @@ uniform_multiplier=32768 uniform_shift=15
 1 -        ConfigPost src_row_step=2 src_row_pitch=2 src_plane=4 dst_row_pitch=2 dst_plane=4 in_h=2 in_w=2 \
 zero_point=3
 1 after 2  Post src_addr=16384 out_h=2 out_w=2
-1 -        Store dram_addr=data+128 row_words=4"""
+1 -        Store dram_addr=data+128 row_words=4 unused_lanes=4"""
 
 STREAMED = """\
 0 item 0   Load dram_addr=data+0 ACTIVATION row_beats=6
@@ -85,12 +85,12 @@ UNFOLDED_AND_SHARED = """\
 0 -        ConfigPost src_row_step=4 src_row_pitch=4 src_plane=8 dst_row_pitch=4 dst_plane=16 in_h=2 in_w=4 \
 zero_point=3 low=3
 0 after 3  Post src_addr=16384 out_h=2 out_w=4 dst_addr=524288
-0 -        Store dram_addr=data+192 src_addr=524288 row_words=8
+0 -        Store dram_addr=data+192 src_addr=524288 row_words=8 unused_lanes=6
 0 item 4   Load dram_addr=data+32 ACTIVATION dst_addr=16 rows=2 dram_pitch=8 dst_pitch=4 window=1 run=3 step=1 \
 row_words=4
 0 after 4  Compute act_addr=8 out_h=2 out_w=4 weight_bits=1 use_codebook=1 rows_last=3 cols_last=2
 0 after 3  Post out_h=2 out_w=4 dst_addr=524296
-0 -        Store dram_addr=data+256 src_addr=524296 row_words=8"""
+0 -        Store dram_addr=data+256 src_addr=524296 row_words=8 unused_lanes=6"""
 
 ADDED = """\
 0 item 0   Load dram_addr=data+0 ACTIVATION row_beats=4

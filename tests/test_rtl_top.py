@@ -68,7 +68,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 @pytest.fixture(scope="module")
 def sound(built: Built) -> tuple[Case, int]:
     """A program that works, and its cycles."""
-    network = gemm_network(20, 40, 30)
+    network = gemm_network(20, 40, 28)
     program = compile_network(network, built.design)
     codes = np.random.default_rng(0).integers(-128, 128, (40, 1, 20)).astype(np.int8)
     case = case_of(program, codes)
