@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from accel.compiler.compulsory import compulsory
 from accel.compiler.lower.table import lowering
 from accel.compiler.ops import Log, Stream
 from accel.compiler.prepare import Prepared, prepare
@@ -114,7 +115,10 @@ def _program(prepared: Prepared, stream: Stream, ordered: Ordered) -> Program:
         design=design,
         commands=commands,
         layer_of=tuple(ordered.layers.tolist()),
-        layers=tuple(lowering(s.layer, design).info(s, prepared.weights[s.name]) for s in prepared.steps),
+        layers=tuple(
+            lowering(step.layer, design).info(step, prepared.weights[step.name], must)
+            for step, must in zip(prepared.steps, compulsory(prepared), strict=True)
+        ),
         image=image,
         dram_bytes=data + plan.data_bytes,
         program_offset=program_offset,

@@ -58,12 +58,24 @@ class Placement:
 
 
 @dataclass(frozen=True)
+class Compulsory:
+    """What a layer, or a network, asks for whatever the schedule: see `accel.compiler.compulsory`."""
+
+    macs: int
+    read_bytes: int
+    write_bytes: int
+
+
+@dataclass(frozen=True)
 class LayerInfo:
-    """What a report says of one layer: its name, the multiply-accumulates it asks for, its weights in DRAM."""
+    """What a report says of one layer: its name, what it asks for, its weights in DRAM.
+
+    `weight_bytes` with the filling to whole tiles, codebook and records.
+    """
 
     name: str
     kind: str
-    macs: int
+    must: Compulsory
     weight_bytes: int
     weight_format: str
 

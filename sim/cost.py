@@ -146,7 +146,8 @@ def energy(events: Mapping[Event, int], design: Design) -> Energy:
     sram["codebook"] = count[Event.CODEBOOK_READS] * REGISTER_FILE_32.value_pj * 8 / 32
     dram_bytes = (count[Event.READ_BEATS] + count[Event.WRITE_BEATS]) * design.beat_bytes
     sum_bits = design.widths.accumulator
-    silent_cycles = max(0, count[Event.CYCLES] - count[Event.STREAM_CYCLES])
+    # Linear in the counts, so that layers sum to the whole: one may stream in cycles that are another layer's share.
+    silent_cycles = count[Event.CYCLES] - count[Event.STREAM_CYCLES]
     parts = (
         (count[Event.MACS], mac(sum_bits)),
         (count[Event.MACS_GATED] + silent_cycles * design.rows * design.cols, idle_pe(sum_bits)),

@@ -1,80 +1,60 @@
-"""What a simulation gives: cycles, bounds, stalls by cause, events, per layer and in total."""
+"""What a simulation gives: cycles with what limits them, bounds, bytes and events, per layer and in total.
+
+Layers overlap: the loads of one are under way while the array works for another. So a layer has two times. Its
+`cycles` are its share of the run, the part of the critical path (`accel.sim.critical`) that its commands make: the
+shares sum to the total, and what is hidden behind other layers costs nothing. Its `work_cycles` are all cycles in
+which one of its commands was at work, hidden or not: they hold its beats and its array time wherever these lie, so
+they are what its bound is compared with, and no layer is above 100 %. No division of the total among the layers could
+do that, because the bounds of layers sum to more than that of the network.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import ceil
 
-from accel.commands import Command, Compute
+from accel.commands import Command, ConfigCompute, ConfigPost, Load, Store
 from accel.design import Design
 from accel.events import Event
-from accel.program import LayerInfo, Program
-from accel.timing.recurrence import Timed, Timing, time_program
+from accel.program import Compulsory, LayerInfo, Program
+from accel.sim.bound import bound_cycles
+from accel.sim.critical import by_cause, critical_path
+from accel.sim.history import tail_cycles
+from accel.timing.recurrence import Timed, Timing, first_fetch, time_program
 
 __all__ = ["LayerResult", "Result", "simulate"]
 
 
-def bound_cycles(design: Design, macs: int, dram_bytes: int) -> int:
-    """The roofline: the larger of MACs / array size and DRAM bytes / bandwidth, in cycles.
-
-    Reads and writes have their own AXI channels; the bound takes `dram_bytes` as the busier of the two.
-    """
-    return max(ceil(macs / (design.rows * design.cols)), ceil(dram_bytes / design.bytes_per_cycle))
-
-
 @dataclass(frozen=True)
 class LayerResult:
-    """One layer. `cycles` is its share of the total (the shares sum to it): from the previous layer's end to its own.
+    """One layer, or the whole network.
 
-    `stalls`: cycles in which no pixel entered the array, by cause. Before a COMPUTE was taken: "load", "post", "store"
-    (it waited for commands of these units), "program" (it had not been dispatched). "fill": every idle cycle inside a
-    COMPUTE, as when the weights of a tile shift in for longer than the tile before it streams (R cycles for the one
-    pixel of a fully connected layer), or sums leave the pipeline. "drain": after the last sum. `events` as in
-    `accel.events`; the layers' counts sum to the program's.
+    `limits`: `cycles` by cause (`accel.sim.causes.CAUSES`); they sum to `cycles`. `events` as in `accel.events`. The
+    `cycles`, `limits` and `events` of the layers sum to those of the network, and so do the numbers in `info`.
     """
 
-    name: str
-    kind: str
-    macs: int
-    first_cycle: int
-    last_cycle: int
-    cycles: int
-    bound_cycles: int
-    stalls: dict[str, int]
-    events: dict[Event, int]
-    weight_bytes: int
-    weight_format: str
-
-    @property
-    def efficiency(self) -> float:
-        """Bound over cycles, 0 for a layer that ends within another."""
-        return self.bound_cycles / self.cycles if self.cycles else 0.0
-
-
-@dataclass(frozen=True)
-class Result:
-    """A program's cost in time and events. The memory is the design's own."""
-
-    network: str
+    info: LayerInfo
     design: Design
     cycles: int
-    bound_cycles: int
-    stalls: dict[str, int]
-    events: dict[Event, int]
-    layers: tuple[LayerResult, ...]
-    weights_stored_bytes: int
+    work_cycles: int
+    limits: Mapping[str, int]
+    events: Mapping[Event, int]
 
     @property
-    def latency_us(self) -> float:
-        """Time from start to done at the design's clock."""
-        return self.cycles / self.design.clock_mhz
+    def bound_cycles(self) -> int:
+        """What no schedule goes below: MACs / array size, or the compulsory bytes of a channel / bandwidth."""
+        return bound_cycles(self.design, self.info.must)
 
     @property
     def efficiency(self) -> float:
-        """Bound over cycles."""
-        return self.bound_cycles / self.cycles
+        """Bound over the cycles in which it is at work; at most 1."""
+        return self.bound_cycles / self.work_cycles if self.work_cycles else 0.0
+
+    @property
+    def limited_by(self) -> str:
+        """The cause of most of its cycles; "" for a layer that adds none."""
+        return max(self.limits, key=lambda cause: self.limits[cause]) if self.limits else ""
 
     @property
     def dram_read_bytes(self) -> int:
@@ -86,33 +66,114 @@ class Result:
         """Bytes that crossed the AXI write channel."""
         return self.events[Event.WRITE_BEATS] * self.design.beat_bytes
 
+    @property
+    def dram_bytes(self) -> int:
+        """Bytes moved both ways."""
+        return self.dram_read_bytes + self.dram_write_bytes
+
+    @property
+    def compulsory_bytes(self) -> int:
+        """Bytes that must be moved both ways."""
+        return self.info.must.read_bytes + self.info.must.write_bytes
+
+    @property
+    def moved_ratio(self) -> float | None:
+        """Bytes moved over those that must be; None where none must be."""
+        return self.dram_bytes / self.compulsory_bytes if self.compulsory_bytes else None
+
+    @property
+    def array_macs(self) -> int:
+        """Places of the array in the cycles in which a pixel streams, whether they multiply for the network or not."""
+        return self.events[Event.STREAM_CYCLES] * self.design.rows * self.design.cols
+
+    @property
+    def utilisation(self) -> float:
+        """MACs of the network over places of the array, in all cycles of its work."""
+        return self._of_array(self.info.must.macs)
+
+    @property
+    def array_utilisation(self) -> float:
+        """The share of its work's cycles in which the array streams."""
+        return self._of_array(self.array_macs)
+
+    def _of_array(self, macs: int) -> float:
+        places = self.work_cycles * self.design.rows * self.design.cols
+        return macs / places if places else 0.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """A program's cost in time and events. The memory is the design's own."""
+
+    network: str
+    total: LayerResult
+    layers: tuple[LayerResult, ...]
+
+    @property
+    def design(self) -> Design:
+        """The accelerator and its memory."""
+        return self.total.design
+
+    @property
+    def cycles(self) -> int:
+        """From start to done."""
+        return self.total.cycles
+
+    @property
+    def events(self) -> Mapping[Event, int]:
+        """The performance counters at the end."""
+        return self.total.events
+
+    @property
+    def latency_us(self) -> float:
+        """Time from start to done at the design's clock."""
+        return self.cycles / self.design.clock_mhz
+
 
 def simulate(program: Program) -> Result:
     """Time a program and account for every cycle. Raises DeadlockError for a program that cannot end."""
     timing = time_program(program)
-    layers = _layers(program, timing)
-    macs = sum(layer.macs for layer in program.layers)
-    return Result(
-        program.name,
-        program.design,
-        timing.cycles,
-        bound_cycles(program.design, macs, _busier_bytes(program.design, timing.events)),
-        _sum(layer.stalls for layer in layers),
-        timing.events,
-        layers,
-        sum(layer.weight_bytes for layer in program.layers),
+    design, owners = program.design, _owner(program)
+    fetch = first_fetch(design, program.program_offset, program.first_fetch)
+    first = owners[0] if owners else 0
+    history: list[tuple[int, Command, Timed]] = [(first, fetch, timing.first_fetch)]
+    history += [(o, c, t) for o, c, t in zip(owners, program.commands, timing.commands, strict=True) if t is not None]
+    events: list[Counter[Event]] = [Counter() for _ in program.layers]
+    for owner, _, timed in history:
+        events[owner].update(timed.step.events)
+        events[owner][Event.COMMANDS] += 1
+    path = critical_path(program, timing)
+    shares: list[list[tuple[int, str, int]]] = [[] for _ in program.layers]
+    for piece in path:
+        shares[owners[piece[0]] if piece[0] >= 0 else first].append(piece)
+    work = _work_cycles(design, len(program.layers), history, timing)
+    layers = []
+    for info, share, busy, counted in zip(program.layers, shares, work, events, strict=True):
+        limits = by_cause(share)
+        counted[Event.CYCLES] = sum(limits.values())
+        found = {event: counted[event] for event in Event}
+        layers.append(LayerResult(info, design, counted[Event.CYCLES], busy, limits, found))
+    total = LayerResult(_sum(program.layers), design, timing.cycles, timing.cycles, by_cause(path), timing.events)
+    return Result(program.name, total, tuple(layers))
+
+
+def _sum(infos: Iterable[LayerInfo]) -> LayerInfo:
+    """What all layers ask for."""
+    infos = tuple(infos)
+    formats = {info.weight_format.split(" ")[0] for info in infos if info.weight_bytes}
+    must = Compulsory(
+        sum(info.must.macs for info in infos),
+        sum(info.must.read_bytes for info in infos),
+        sum(info.must.write_bytes for info in infos),
     )
+    return LayerInfo("total", "", must, sum(info.weight_bytes for info in infos), _together(formats))
 
 
-def _busier_bytes(design: Design, events: dict[Event, int]) -> int:
-    return max(events.get(Event.READ_BEATS, 0), events.get(Event.WRITE_BEATS, 0)) * design.beat_bytes
-
-
-def _sum(counts: Iterable[dict[str, int]]) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for count in counts:
-        total.update(count)
-    return dict(total)
+def _together(formats: set[str]) -> str:
+    """The formats of several layers: "dense", "shared4", "dense+shared4/5"."""
+    bits = sorted(name.removeprefix("shared") for name in formats if name.startswith("shared"))
+    others = sorted(name for name in formats if not name.startswith("shared"))
+    return "+".join([*others, *(["shared" + "/".join(bits)] if bits else [])])
 
 
 def _owner(program: Program) -> list[int]:
@@ -124,49 +185,33 @@ def _owner(program: Program) -> list[int]:
     return owners[::-1]
 
 
-def _layers(program: Program, timing: Timing) -> tuple[LayerResult, ...]:
-    count = len(program.layers)
-    last, first = [0] * count, [timing.cycles] * count
-    events: list[Counter[Event]] = [Counter() for _ in range(count)]
-    stalls: list[Counter[str]] = [Counter() for _ in range(count)]
-    streamed = 0  # the cycle up to which every cycle of the array is accounted for
-    before: Timed | None = None
-    owners = _owner(program)
-    history: list[tuple[int, Command | None, Timed]] = [(owners[0] if owners else 0, None, timing.first_fetch)]
-    history += [(o, c, t) for o, c, t in zip(owners, program.commands, timing.commands, strict=True) if t is not None]
+def _work_cycles(
+    design: Design, layers: int, history: Iterable[tuple[int, Command, Timed]], timing: Timing
+) -> list[int]:  # fmt: skip
+    """For each layer, the cycles in which at least one of its commands is at work.
+
+    A command is at work from when its unit took it, or the data of the one before it in the unit is through, until it
+    is done; with the bus, until the memory could give or take the next beat, because a beat costs it that time.
+    """
+    memory = design.memory
+    spans: list[list[tuple[int, int]]] = [[] for _ in range(layers)]
+    through = {"load": 0, "compute": 0, "post": 0, "store": 0}  # the last cycle of data, pixels or elements
     for owner, command, timed in history:
-        events[owner].update(timed.step.events)
-        events[owner][Event.COMMANDS] += 1
-        last[owner] = max(last[owner], timed.step.complete)
-        first[owner] = min(first[owner], timed.step.pop)
-        if isinstance(command, Compute):
-            gap = timed.step.complete - streamed - timed.step.busy
-            waited = min(gap, max(0, timed.step.pop - (before.step.issued if before else 0)))
-            stalls[owner][_cause(timed)] += waited
-            stalls[owner]["fill"] += gap - waited
-            streamed, before = timed.step.complete, timed
-    results, end = [], 0
-    for index, info in enumerate(program.layers):
-        until = timing.cycles if index == count - 1 else max(end, last[index])
-        if index == count - 1:
-            stalls[index]["drain"] += timing.cycles - streamed
-        results.append(_layer(program.design, info, first[index], end, until, stalls[index], events[index]))
-        end = until
-    return tuple(results)
+        if isinstance(command, (ConfigCompute, ConfigPost)):
+            continue
+        begin, end = max(timed.step.pop, through[timed.unit]), timed.step.complete
+        through[timed.unit] = end - tail_cycles(design, command)
+        if isinstance(command, (Load, Store)):
+            end = max(end, through[timed.unit] + memory.beat_interval_cycles - 1)
+        spans[owner].append((begin, min(end, timing.cycles)))
+    return [_union(found) for found in spans]
 
 
-def _cause(timed: Timed) -> str:
-    """What a COMPUTE waited for before its unit took it."""
-    return timed.awaited if timed.awaited and timed.ready == timed.step.pop else "program"
-
-
-def _layer(
-    design: Design, info: LayerInfo, first: int, end: int, until: int, stalls: Counter[str], events: Counter[Event]
-) -> LayerResult:
-    counts = {event: events.get(event, 0) for event in Event}
-    counts[Event.CYCLES] = until - end
-    bound = bound_cycles(design, info.macs, _busier_bytes(design, counts))
-    return LayerResult(
-        info.name, info.kind, info.macs, first, until, until - end, bound,
-        {cause: cycles for cause, cycles in stalls.items() if cycles}, counts, info.weight_bytes, info.weight_format,
-    )  # fmt: skip
+def _union(spans: list[tuple[int, int]]) -> int:
+    """Cycles in at least one of the half-open `spans` (after the first, up to and with the second)."""
+    total, reached = 0, 0
+    for begin, end in sorted(spans):
+        if end > reached:
+            total += end - max(begin, reached)
+            reached = end
+    return total

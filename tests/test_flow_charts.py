@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 
 from accel.design import load
 from accel.flow import charts
-from accel.flow.compare import Comparison, Row
+from accel.flow.compare import Comparison, Row, row_record
 from accel.flow.tables import figure as digits
 from tests.benches.flow_networks import comparison
 
@@ -28,7 +28,7 @@ DESIGNS = ("edge", "nano")
 def one_design() -> Comparison:
     found = comparison()
     rows = tuple(row for row in found.rows if row.design == "edge")
-    return replace(found, rows=rows, designs=found.designs[:1], simulations=found.simulations[: len(rows)])
+    return replace(found, rows=rows, designs=found.designs[:1])
 
 
 def rows_of(design: str) -> list[Row]:
@@ -84,11 +84,11 @@ def test_latency() -> None:
         rows = rows_of(design)
         clock = load(design).clock_mhz
         assert [label.get_text() for label in panel.get_yticklabels()] == [row.title for row in rows]
-        assert bars(panel.containers[0]) == [(0, row.latency_us) for row in rows]
+        assert bars(panel.containers[0]) == [(0, row.run.result.latency_us) for row in rows]
         (bound,) = panel.lines
-        assert values(bound)[0] == [row.bound_cycles / clock for row in rows]
-        assert [text.get_text().strip() for text in panel.texts] == [digits(row.latency_us) for row in rows]
-        assert panel.get_xlim()[1] > 1.1 * max(row.latency_us for row in rows)
+        assert values(bound)[0] == [row.work.bound_cycles / clock for row in rows]
+        assert [text.get_text().strip() for text in panel.texts] == [digits(row.run.result.latency_us) for row in rows]
+        assert panel.get_xlim()[1] > 1.1 * max(row.run.result.latency_us for row in rows)
         assert panel.yaxis_inverted()
         assert panel.get_title().startswith(design)
         assert panel.get_xlabel() == "latency, us"
@@ -98,6 +98,7 @@ def test_energy_by_part() -> None:
     """The bars stand one behind the other; the line goes from the low total to the high one."""
     for panel, design in zip(charts.energy(comparison()).axes, DESIGNS, strict=True):
         rows = rows_of(design)
+        records = [row_record(row) for row in rows]
         parts = {c.get_label(): c for c in panel.containers if c.get_label() and hasattr(c, "patches")}
         fields = {
             "DRAM": "dram_uj", "SRAM": "sram_uj", "static": "static_uj", "compute (low, line to high)": "compute_low_uj"
@@ -105,16 +106,18 @@ def test_energy_by_part() -> None:
         assert list(parts) == list(fields)
         left = [0.0] * len(rows)
         for label, field in fields.items():
-            lengths = [getattr(row, field) for row in rows]
+            lengths = [record[field] for record in records]
             assert [start for start, _ in bars(parts[label])] == pytest.approx(left)
             assert [length for _, length in bars(parts[label])] == pytest.approx(lengths)
             left = [a + b for a, b in zip(left, lengths, strict=True)]
             assert to_hex(parts[label][0].get_facecolor()).upper() == charts.COLOURS[label.split()[0]]
         (spread,) = (collection for collection in panel.collections if hasattr(collection, "get_segments"))
         ends = np.array([segment[:, 0] for segment in spread.get_segments()])
-        assert ends == pytest.approx(np.array([(row.total_low_uj, row.total_high_uj) for row in rows]))
-        assert left == pytest.approx([row.total_low_uj for row in rows])
-        numbers = [f"{digits(row.total_low_uj)} .. {digits(row.total_high_uj)}" for row in rows]
+        assert ends == pytest.approx(np.array([(r["total_low_uj"], r["total_high_uj"]) for r in records]))
+        assert left == pytest.approx([r["total_low_uj"] for r in records])
+        numbers = [
+            f"{digits(row.energy.total_low_pj / 1e6)} .. {digits(row.energy.total_high_pj / 1e6)}" for row in rows
+        ]
         assert [text.get_text().strip() for text in panel.texts] == numbers
     assert len(set(charts.COLOURS[part] for part in ("DRAM", "SRAM", "compute", "static"))) == 4
 

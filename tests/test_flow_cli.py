@@ -76,7 +76,7 @@ def test_compare_without_arguments(
         energy = cost.energy(result.events, load("edge"))
         assert row["cycles"] == result.cycles
         assert row["total_high_uj"] == pytest.approx(energy.total_high_pj / 1e6)
-        assert row["total"]["stall_cycles"] == row["total"]["stall_cycles"] | result.stalls
+        assert row["total"]["limit_cycles"] == result.total.limits
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def test_odd_names(own: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFi
     assert printed.out.startswith(f"{shown} on edge: ")
     assert f"warning: {shown} is calibrated" in printed.err
     if name == ODD:
-        assert printed.out.count("\nblock[/conv] ") == printed.out.count("\n:smile: ") == 3
+        assert printed.out.count("\nblock[/conv] ") == printed.out.count("\n:smile: ") == 4
 
 
 def test_emit_keeps_the_files_of_a_comparison(

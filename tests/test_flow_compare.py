@@ -10,7 +10,7 @@ import pytest
 from accel.compile import compile_network
 from accel.design import Design, load
 from accel.events import Event
-from accel.flow.compare import Comparison, Row, compare, steps
+from accel.flow.compare import Comparison, Row, compare, row_record, steps
 from accel.flow.data import Data
 from accel.flow.techniques import TECHNIQUES, find
 from accel.models import zoo
@@ -52,7 +52,6 @@ def test_rows_are_all_techniques_on_each_design(found: Comparison) -> None:
     assert [row.title for row in found.rows[:6]] == [
         "dense int8", "shared, 8 bits", "shared, 6 bits", "shared, 4 bits", "shared, 3 bits", "shared, 2 bits"
     ]  # fmt: skip
-    assert [run.result.design.name for run in found.simulations] == [row.design for row in found.rows]
     assert (found.network, found.parameters) == ("lenet-300-100", WEIGHTS + CHANNELS)
     assert found.designs == tuple(map(load, DESIGNS))
     assert found.data_source == "a part of MNIST"
@@ -63,34 +62,38 @@ def test_rows_are_all_techniques_on_each_design(found: Comparison) -> None:
 def test_a_row_is_what_simulator_and_cost_model_say(
     found: Comparison, networks: dict[str, IntegerNetwork], design: str, technique: str
 ) -> None:
-    on, row = load(design), row_of(found, design, technique)
+    on, row = load(design), row_record(row_of(found, design, technique))
     result = simulate(compile_network(networks[technique], on))
     events = result.events
     beats = events[Event.READ_BEATS] + events[Event.WRITE_BEATS]
     energy = cost.energy(events, on)
-    assert (row.cycles, row.bound_cycles) == (events[Event.CYCLES], result.bound_cycles)
-    assert row.latency_us == pytest.approx(events[Event.CYCLES] / on.clock_mhz)
-    assert row.efficiency == pytest.approx(row.bound_cycles / row.cycles)
-    assert row.dram_bytes == beats * on.memory.axi_bits // 8
-    assert row.dram_uj == pytest.approx(row.dram_bytes * 8 / 32 * 640 / 1e6)
-    assert row.sram_uj * 1e6 == pytest.approx(sum(energy.sram_pj.values()))
-    assert row.compute_low_uj * 1e6 == pytest.approx(energy.compute_low_pj)
-    assert row.compute_high_uj * 1e6 == pytest.approx(energy.compute_high_pj)
-    assert row.static_uj * 1e6 == pytest.approx(energy.static_pj)
-    assert row.total_low_uj == pytest.approx(row.dram_uj + row.sram_uj + row.compute_low_uj + row.static_uj)
-    assert row.total_high_uj == pytest.approx(row.dram_uj + row.sram_uj + row.compute_high_uj + row.static_uj)
+    assert (row["cycles"], row["bound_cycles"]) == (events[Event.CYCLES], result.total.bound_cycles)
+    assert row["limited_by"] == result.total.limited_by
+    assert row["latency_us"] == pytest.approx(events[Event.CYCLES] / on.clock_mhz)
+    assert row["efficiency"] == pytest.approx(row["bound_cycles"] / row["cycles"])
+    assert row["dram_bytes"] == beats * on.memory.axi_bits // 8
+    assert row["dram_uj"] == pytest.approx(row["dram_bytes"] * 8 / 32 * 640 / 1e6)
+    assert row["sram_uj"] * 1e6 == pytest.approx(sum(energy.sram_pj.values()))
+    assert row["compute_low_uj"] * 1e6 == pytest.approx(energy.compute_low_pj)
+    assert row["compute_high_uj"] * 1e6 == pytest.approx(energy.compute_high_pj)
+    assert row["static_uj"] * 1e6 == pytest.approx(energy.static_pj)
+    for figure in ("low", "high"):
+        parts = [row[f"{part}_uj"] for part in ("dram", "sram", f"compute_{figure}", "static")]
+        assert row[f"total_{figure}_uj"] == pytest.approx(sum(parts))
     # Weights of b bits, a record of 8 bytes a channel; the rest is padding to whole tiles, and codebooks.
     least = WEIGHTS * (BITS[technique] or 8) / 8 + 8 * CHANNELS
-    assert least <= row.weights_bytes <= 1.05 * least + 3 * 256
-    assert row.weights_bytes < row.dram_bytes < 1.1 * row.weights_bytes + 4096
+    assert least <= row["weights_bytes"] <= 1.05 * least + 3 * 256
+    assert row["weights_bytes"] < row["dram_bytes"] < 1.1 * row["weights_bytes"] + 4096
+    assert least + 784 + 10 <= row["compulsory_bytes"] <= row["weights_bytes"] + 784 + 10
+    assert row["moved_ratio"] == row["dram_bytes"] / row["compulsory_bytes"] >= 1
 
 
 def test_ratios_are_to_the_first_row_of_the_same_design(found: Comparison) -> None:
     for row in found.rows:
         first = row_of(found, row.design, "dense")
-        assert row.latency_ratio == pytest.approx(row.latency_us / first.latency_us)
-        assert row.energy_ratio == pytest.approx(row.total_high_uj / first.total_high_uj)
-    assert row_of(found, "nano", "dense").latency_us > 1.5 * row_of(found, "edge", "dense").latency_us
+        assert row.latency_ratio == pytest.approx(row.work.cycles / first.work.cycles)
+        assert row.energy_ratio == pytest.approx(row.energy.total_high_pj / first.energy.total_high_pj)
+    assert row_of(found, "nano", "dense").work.cycles > 1.5 * row_of(found, "edge", "dense").work.cycles
     assert {row_of(found, design, "dense").energy_ratio for design in DESIGNS} == {1.0}
     assert row_of(found, "edge", "shared-2").energy_ratio < 0.5
 
@@ -101,7 +104,7 @@ def test_ratios_of_a_choice_are_to_its_own_first() -> None:
     two = compare(network, ranges, [load("edge")], [find("shared-2"), find("shared-8")])
     first, second = two.rows
     assert (first.technique, first.latency_ratio, first.energy_ratio) == ("shared-2", 1.0, 1.0)
-    assert second.energy_ratio == pytest.approx(second.total_high_uj / first.total_high_uj)
+    assert second.energy_ratio == pytest.approx(second.energy.total_high_pj / first.energy.total_high_pj)
     assert second.energy_ratio > 2
     assert {row.accuracy_percent for row in two.rows} == {two.float_accuracy_percent} == {None}
 

@@ -9,7 +9,7 @@ import os
 import re
 from base64 import b64decode
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from accel.flow import html, report
-from accel.flow.compare import Comparison
+from accel.flow.compare import Comparison, row_record
+from accel.flow.verdict import verdict
 from accel.models.errors import InputError
 from accel.sim.cost_table import CONSTANTS
 from tests.benches.flow_networks import comparison, content
@@ -39,7 +40,8 @@ def test_names(files: dict[str, bytes]) -> None:
 def test_csv_is_the_rows(files: dict[str, bytes]) -> None:
     read = list(csv.DictReader(io.StringIO(files["compare.csv"].decode())))
     for line, row in zip(read, comparison().rows, strict=True):
-        assert {name: type(asdict(row)[name])(text) for name, text in line.items()} == asdict(row)
+        expected = row_record(row)
+        assert {name: type(expected[name])(text) for name, text in line.items()} == expected
     unmeasured = replace(comparison(), rows=tuple(replace(row, accuracy_percent=None) for row in comparison().rows))
     assert {line["accuracy_percent"] for line in csv.DictReader(io.StringIO(report.csv_text(unmeasured)))} == {""}
 
@@ -47,27 +49,29 @@ def test_csv_is_the_rows(files: dict[str, bytes]) -> None:
 def test_json_is_the_rows_and_what_is_behind_them(files: dict[str, bytes]) -> None:
     found = comparison()
     record = json.loads(files["compare.json"])
-    assert record["format"] == 1
+    assert record["format"] == 2
     assert (record["network"], record["parameters"]) == ("lenet-300-100", 266_610)
     assert record["float_accuracy_percent"] == found.float_accuracy_percent
     assert record["designs"] == {design.name: design.model_dump() for design in found.designs}
     assert record["data"] == "a part of MNIST"
     assert len(record["constants"]["logic_and_dram"]) == len(CONSTANTS)
     assert all(constant["source"] for constant in record["constants"]["logic_and_dram"])
-    for written, row, run in zip(record["rows"], found.rows, found.simulations, strict=True):
-        assert {name: written[name] for name in asdict(row)} == asdict(row)
+    for written, row in zip(record["rows"], found.rows, strict=True):
+        assert {name: written[name] for name in row_record(row)} == row_record(row)
         assert tuple(layer["name"] for layer in written["layers"]) == LAYERS
-        assert sum(layer["cycles"] for layer in written["layers"]) == row.cycles == written["total"]["cycles"]
+        assert sum(layer["cycles"] for layer in written["layers"]) == row.work.cycles == written["total"]["cycles"]
         moved = [layer["dram_read_bytes"] + layer["dram_write_bytes"] for layer in written["layers"]]
-        assert sum(moved) == row.dram_bytes
-        assert sum(layer["total_high_uj"] for layer in written["layers"]) == pytest.approx(row.total_high_uj)
-        assert written["total"]["macs"] == sum(layer.macs for layer in run.result.layers) == 266_200
+        assert sum(moved) == row.work.dram_bytes
+        assert sum(layer["total_high_uj"] for layer in written["layers"]) == pytest.approx(
+            row.energy.total_high_pj / 1e6, rel=1e-12
+        )
+        assert written["total"]["macs"] == sum(layer.info.must.macs for layer in row.run.result.layers) == 266_200
 
 
 def test_a_number_that_json_does_not_have_is_refused() -> None:
     broken = replace(comparison(), rows=(replace(comparison().rows[0], energy_ratio=float("nan")),))
     with pytest.raises(ValueError, match="not JSON compliant"):
-        report.files(replace(broken, simulations=broken.simulations[:1], designs=broken.designs[:1]))
+        report.files(replace(broken, designs=broken.designs[:1]))
 
 
 class Page(HTMLParser):
@@ -125,15 +129,18 @@ def test_html_has_every_row_and_every_layer(files: dict[str, bytes]) -> None:
     page = Page(files["report.html"].decode())
     by_first = [row for row in page.rows if row]
     for row in comparison().rows:
-        (shown,) = [cells for cells in by_first if cells[0] == row.title and f"{row.cycles:,}" in cells]
+        (shown,) = [cells for cells in by_first if cells[0] == row.title and f"{row.work.cycles:,}" in cells]
         assert f"{row.accuracy_percent:.2f}" in shown
-        assert f"{row.weights_bytes:,}" in shown
+        assert f"{row.work.dram_bytes:,}" in shown
+        assert f"{row.work.moved_ratio:.2f}" in shown
         assert f"{row.energy_ratio:.2f}" in shown
         assert f"{row.title} on {row.design}" in page.text
-    tables_of_a_run = 3
+    tables_of_a_run = 4
     for layer in LAYERS:
         assert sum(cells[0] == layer for cells in by_first) == tables_of_a_run * len(comparison().rows)
     assert all(any(constant.what in cells for cells in by_first) for constant in CONSTANTS)
+    for design in ("edge", "nano"):
+        assert verdict([row for row in comparison().rows if row.design == design]) in page.text
     assert "$" not in page.text
     assert "sram_cell: itrs-lop" in page.text
 

@@ -14,10 +14,13 @@ from rich.console import Console
 
 from accel.design import load, names
 from accel.flow import html, tables
-from accel.flow.simulate import STALLS, Simulation, run
+from accel.flow.simulate import Simulation, run
 from accel.flow.tables import Column, figure
+from accel.flow.verdict import verdict
 from accel.models.exchange import onnx_read
 from accel.models.quantisation.quantise import quantise
+from accel.program import Compulsory
+from accel.sim.causes import CAUSES
 from tests.benches.flow_networks import comparison, inputs, write_network
 
 NASTY = ("block[/conv]:smile:", "a[bold]b")
@@ -69,12 +72,16 @@ def test_comparison_shows_every_number_of_each_row() -> None:
     for design in ("edge", "nano"):
         assert any(line.startswith(f"{design}: ") for line in shown)
     for row in comparison().rows:
+        work, energy = row.work, row.energy
+        share = 100 * max(work.limits.values()) / work.cycles
         expected = [
-            f"{row.accuracy_percent:.2f}", f"{row.stored_bytes:,}", row.weights_format,
-                f"{row.weights_bytes:,}", f"{row.dram_bytes:,}", f"{row.cycles:,}",
-            figure(row.latency_us), f"{100 * row.efficiency:.1f}", figure(row.dram_uj), figure(row.sram_uj),
-            f"{figure(row.compute_low_uj)} .. {figure(row.compute_high_uj)}", figure(row.static_uj),
-            f"{figure(row.total_low_uj)} .. {figure(row.total_high_uj)}",
+            f"{row.accuracy_percent:.2f}", f"{row.stored_bytes:,}", work.info.weight_format, f"{work.dram_bytes:,}",
+            f"{work.dram_bytes / work.compulsory_bytes:.2f}", f"{work.cycles:,}", f"{work.limited_by} {share:.0f}%",
+            f"{100 * work.bound_cycles / work.cycles:.1f}", figure(row.run.result.latency_us),
+            figure(energy.dram_pj / 1e6), figure(energy.sram_total_pj / 1e6),
+            f"{figure(energy.compute_low_pj / 1e6)} .. {figure(energy.compute_high_pj / 1e6)}",
+            figure(energy.static_pj / 1e6),
+            f"{figure(energy.total_low_pj / 1e6)} .. {figure(energy.total_high_pj / 1e6)}",
             f"{row.latency_ratio:.2f}", f"{row.energy_ratio:.2f}",
         ]  # fmt: skip
         assert expected in shown[row.title]
@@ -117,36 +124,61 @@ def test_simulation_shows_layers_and_total(tmp_path: Path) -> None:
     text = printed(tables.show_simulation, found)
     assert text.startswith(f"small on edge: {found.result.cycles:,} cycles, {figure(found.result.cycles / 400)} us")
     shown = cells(text)
-    assert [len(shown[name]) for name in ("conv", "fc", "total")] == [3, 3, 3]
+    assert [len(shown[name]) for name in ("conv", "fc", "total")] == [4, 4, 4]
     for part in (*found.layers, found.total):
-        time, moved, energy = shown[part.name]
-        stalls = [f"{n:,}" for cause, n in part.stall_cycles.items() if found.total.stall_cycles[cause]]
-        expected = [f"{part.macs:,}", f"{part.cycles:,}", f"{part.bound_cycles:,}", f"{100 * part.efficiency:.1f}"]
-        assert time[bool(part.kind) :] == expected + stalls
-        numbers = (part.weights_bytes, part.dram_read_bytes, part.dram_write_bytes, *part.memory_bytes.values())
-        assert moved == [part.weights_format, *(f"{number:,}" for number in numbers)]
+        time, efficiency, moved, energy = shown[part.name]
+        work = part.work
+        shares = [f"{work.limits.get(cause, 0):,}" for cause in found.total.work.limits]
+        assert time[bool(work.info.kind) :] == [f"{work.cycles:,}", tables.limit(work), *shares]
+        assert efficiency == [
+            f"{work.work_cycles:,}", f"{work.bound_cycles:,}", f"{100 * work.bound_cycles / work.work_cycles:.1f}",
+            f"{work.info.must.macs:,}", f"{100 * work.utilisation:.1f}",
+            f"{work.array_macs:,}", f"{100 * work.array_utilisation:.1f}",
+        ]  # fmt: skip
+        numbers = (work.info.weight_bytes, work.dram_read_bytes, work.dram_write_bytes, work.compulsory_bytes)
+        expected = [f"{number:,}" for number in numbers] + [f"{work.dram_bytes / work.compulsory_bytes:.2f}"]
+        memories = [f"{number:,}" for number in part.memory_bytes.values()]
+        assert moved == [work.info.weight_format, *expected, *memories]
         assert energy[0] == figure(part.energy.dram_pj / 1e6)
         low, high = (figure(pj / 1e6) for pj in (part.energy.total_low_pj, part.energy.total_high_pj))
         assert energy[-1] == f"{low} .. {high}"
 
 
-def test_every_stall_that_has_a_column_is_explained(tmp_path: Path) -> None:
+def test_every_cause_that_has_a_column_is_explained(tmp_path: Path) -> None:
     """In one line, and no other is: on the terminal and in the report."""
     found = simulation(tmp_path, "conv", "fc")
-    total = found.total.stall_cycles | {"store": 0, "drain": 3}
-    found = replace(found, total=replace(found.total, stall_cycles=total))
-    assert set(total) == set(STALLS)
+    limits = dict(found.total.work.limits)
+    assert 1 < len(limits) < len(CAUSES)
     text = printed(tables.show_simulation, found, width=60)
-    page = html.page(replace(comparison(), simulations=(found,) * len(comparison().rows)), {})
-    for cause, cycles in total.items():
-        line = f"stall: {cause}: no pixel enters the array: {STALLS[cause]}"
-        assert (f"\n{line}\n" in text) == (f"<p>{line}</p>" in page) == (cycles > 0), cause
+    rows = tuple(replace(row, run=found) for row in comparison().rows)
+    page = html.page(replace(comparison(), rows=rows, designs=(found.result.design,)), {})
+    for cause, what in CAUSES.items():
+        line = f"{cause}: {what}"
+        assert (f"\n{line}\n" in text) == (f"<p>{line}</p>" in page) == (cause in limits), cause
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_verdict_stands_above_each_table(width: int) -> None:
+    """Wrapped between words, and an empty line before the title."""
+    text = printed(tables.show_comparison, comparison(), width=width)
+    for design in ("edge", "nano"):
+        sentence = verdict([row for row in comparison().rows if row.design == design])
+        above = text[: text.index(f"\n{design}: ")].split("\n\n")[-1]
+        assert " ".join(above.split()) == sentence
+        assert max(map(len, above.splitlines())) <= width
+
+
+def test_a_layer_that_adds_nothing_is_limited_by_nothing(tmp_path: Path) -> None:
+    work = replace(simulation(tmp_path, "conv", "fc").layers[0].work, cycles=0, limits={})
+    assert tables.limit(work) == work.limited_by == ""
+    empty = replace(work.info, must=Compulsory(0, 0, 0))
+    assert replace(work, info=empty).moved_ratio is None
 
 
 def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
     found = simulation(tmp_path, *NASTY)
     shown = cells(printed(tables.show_simulation, found))
-    assert [len(shown[name]) for name in NASTY] == [3, 3]
+    assert [len(shown[name]) for name in NASTY] == [4, 4]
     named = replace(found, result=replace(found.result, network=NASTY[0]))
     assert printed(tables.show_simulation, named).startswith(f"{NASTY[0]} on edge: ")
     text = printed(tables.show_comparison, replace(comparison(), network=NASTY[1], data_source=NASTY[0]))
@@ -163,9 +195,9 @@ def test_designs() -> None:
 def test_headings_have_one_line_without_units() -> None:
     plain: list[Column[int]] = [Column("n", "", str), Column("square", "", lambda n: str(n * n))]
     text = printed(tables.show, "title", plain, [3])
-    assert text.split() == ["title", "n", "square", "\u2500" * 10, "3", "9"]
+    assert text.split() == ["title", "n", "square", "\u2500" * 9, "3", "9"]
     with_unit = printed(tables.show, "title", [plain[0], replace(plain[1], unit="cm2")], [3])
-    assert with_unit.split() == ["title", "n", "square", "cm2", "\u2500" * 10, "3", "9"]
+    assert with_unit.split() == ["title", "n", "square", "cm2", "\u2500" * 9, "3", "9"]
     assert with_unit.count("\n") == text.count("\n") + 1
 
 

@@ -90,13 +90,13 @@ def latency(comparison: Comparison) -> Figure:
     chart, panels = _bars(comparison, f"{_short(comparison.network)}: latency of one inference", "latency, us")
     for panel, rows in panels:
         clock = next(d for d in comparison.designs if d.name == rows[0].design).clock_mhz
-        values = [row.latency_us for row in rows]
+        values = [row.run.result.latency_us for row in rows]
         panel.barh(range(len(rows)), values, color=COLOURS["latency"], height=0.65, label="latency")
-        bounds = [row.bound_cycles / clock for row in rows]
+        bounds = [row.work.bound_cycles / clock for row in rows]
         panel.plot(bounds, range(len(rows)), "|", color=COLOURS["bound"], markersize=15, markeredgewidth=2.5,
                    label="roofline bound")  # fmt: skip
         for index, row in enumerate(rows):
-            panel.text(row.latency_us, index, f" {digits(row.latency_us)}", va="center")
+            panel.text(row.run.result.latency_us, index, f" {digits(row.run.result.latency_us)}", va="center")
         _room(panel, max(values))
     _legend(chart, panels[0][0])
     return chart
@@ -108,22 +108,23 @@ def energy(comparison: Comparison) -> Figure:
     for panel, rows in panels:
         left = [0.0] * len(rows)
         parts: dict[str, list[float]] = {
-            "DRAM": [row.dram_uj for row in rows],
-            "SRAM": [row.sram_uj for row in rows],
-            "static": [row.static_uj for row in rows],
-            "compute": [row.compute_low_uj for row in rows],
+            "DRAM": [row.energy.dram_pj / 1e6 for row in rows],
+            "SRAM": [row.energy.sram_total_pj / 1e6 for row in rows],
+            "static": [row.energy.static_pj / 1e6 for row in rows],
+            "compute": [row.energy.compute_low_pj / 1e6 for row in rows],
         }
         for name, values in parts.items():
             label = "compute (low, line to high)" if name == "compute" else name
             panel.barh(range(len(rows)), values, left=left, color=COLOURS[name], height=0.65, label=label)
             left = [a + b for a, b in zip(left, values, strict=True)]
-        spread = [row.total_high_uj - row.total_low_uj for row in rows]
+        low = [row.energy.total_low_pj / 1e6 for row in rows]
+        high = [row.energy.total_high_pj / 1e6 for row in rows]
+        spread = [most - least for least, most in zip(low, high, strict=True)]
         panel.errorbar(left, range(len(rows)), xerr=[[0.0] * len(rows), spread], fmt="none", color="black",
                        capsize=3, linewidth=1.2)  # fmt: skip
-        for index, row in enumerate(rows):
-            text = f"  {digits(row.total_low_uj)} .. {digits(row.total_high_uj)}"
-            panel.text(row.total_high_uj, index, text, va="center")
-        _room(panel, max(row.total_high_uj for row in rows))
+        for index, (least, most) in enumerate(zip(low, high, strict=True)):
+            panel.text(most, index, f"  {digits(least)} .. {digits(most)}", va="center")
+        _room(panel, max(high))
     _legend(chart, panels[0][0])
     return chart
 

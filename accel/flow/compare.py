@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from accel.design import Design
 from accel.flow import data as data_module
@@ -15,53 +16,71 @@ from accel.models.encode.stored import stored_bytes
 from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.integers.network import HostLayer, IntegerNetwork
+from accel.sim.cost import Energy
+from accel.sim.result import LayerResult
 
 __all__ = ["Comparison", "Row", "compare"]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One technique on one design; the fields are the columns of the CSV file, in this order.
+    """One technique on one design: its run, and what no run knows.
 
-    `stored_bytes` is what the technique's own encoder writes for the weights; `weights_bytes`, in `weights_format`,
-    what of them lies in the DRAM of the hardware, which may decode less. Ratios are to the first technique on the
+    `stored_bytes` is what the technique's own encoder writes for the weights; what of them lies in the DRAM of the
+    hardware, which may decode less, is the run's. Ratios are to the first technique on the
     same design. `energy_ratio` is of the totals with the high figure for
     compute, which flatters compression least. `accuracy_percent` is None without test data.
     """
 
-    design: str
     technique: str
     title: str
     accuracy_percent: float | None
     stored_bytes: int
-    weights_format: str
-    weights_bytes: int
-    dram_bytes: int
-    cycles: int
-    bound_cycles: int
-    latency_us: float
-    efficiency: float
-    dram_uj: float
-    sram_uj: float
-    compute_low_uj: float
-    compute_high_uj: float
-    static_uj: float
-    total_low_uj: float
-    total_high_uj: float
-    latency_ratio: float
-    energy_ratio: float
+    run: simulate.Simulation
+    latency_ratio: float = 1.0
+    energy_ratio: float = 1.0
+
+    @property
+    def design(self) -> str:
+        """The design's name."""
+        return self.run.result.design.name
+
+    @property
+    def work(self) -> LayerResult:
+        """What was counted in all layers."""
+        return self.run.total.work
+
+    @property
+    def energy(self) -> Energy:
+        """What that costs."""
+        return self.run.total.energy
+
+
+def row_record(row: Row) -> dict[str, Any]:
+    """The columns of the CSV file, in this order."""
+    return {
+        "design": row.design,
+        "technique": row.technique,
+        "title": row.title,
+        "accuracy_percent": row.accuracy_percent,
+        "stored_bytes": row.stored_bytes,
+        **simulate.work_record(row.work),
+        "latency_us": row.run.result.latency_us,
+        **simulate.energy_record(row.energy),
+        "latency_ratio": row.latency_ratio,
+        "energy_ratio": row.energy_ratio,
+    }
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All rows, design by design, with the simulation behind each, and what a reader must know about them."""
+    """All rows, design by design, and what a reader must know about them."""
 
     network: str
     parameters: int
     float_accuracy_percent: float | None
     designs: tuple[Design, ...]
     rows: tuple[Row, ...]
-    simulations: tuple[simulate.Simulation, ...]
     host_layers: tuple[HostLayer, ...]
     data_source: str
     notes: tuple[str, ...]
@@ -104,46 +123,24 @@ def compare(
         advance(f"{technique.title}: accuracy")
         accuracy[technique.name] = data_module.accuracy_percent(quantised, data)
         stored[technique.name] = stored_bytes(quantised, technique.formats)
-    rows = []
+    rows: list[Row] = []
     for design in designs:
         base: Row | None = None
         for technique in techniques:
-            run = runs[design.name, technique.name]
-            row = _row(design, technique, accuracy[technique.name], stored[technique.name], run)
+            row = Row(
+                technique.name, technique.title, accuracy[technique.name], stored[technique.name],
+                runs[design.name, technique.name],
+            )  # fmt: skip
             base = base or row
             rows.append(
                 replace(
                     row,
-                    latency_ratio=row.latency_us / base.latency_us,
-                    energy_ratio=row.total_high_uj / base.total_high_uj,
+                    latency_ratio=row.work.cycles / base.work.cycles,
+                    energy_ratio=row.energy.total_high_pj / base.energy.total_high_pj,
                 )
             )
-    found = tuple(runs[row.design, row.technique] for row in rows)
-    notes = dict.fromkeys(note for simulation in found for note in simulation.total.energy.notes)
+    notes = dict.fromkeys(note for row in rows for note in row.energy.notes)
     return Comparison(
-        network.name, network.parameters, exact, tuple(designs), tuple(rows), found, integer[0].host_layers,
+        network.name, network.parameters, exact, tuple(designs), tuple(rows), integer[0].host_layers,
         data.source, ((data.warning,) if data.warning else ()) + tuple(notes),
     )  # fmt: skip
-
-
-def _row(
-    design: Design, technique: Technique, accuracy_percent: float | None, stored: int, run: simulate.Simulation
-) -> Row:  # fmt: skip
-    total = run.total
-    return Row(
-        design=design.name,
-        technique=technique.name,
-        title=technique.title,
-        accuracy_percent=accuracy_percent,
-        stored_bytes=stored,
-        weights_format=total.weights_format,
-        weights_bytes=total.weights_bytes,
-        dram_bytes=total.dram_read_bytes + total.dram_write_bytes,
-        cycles=total.cycles,
-        bound_cycles=total.bound_cycles,
-        latency_us=run.result.latency_us,
-        efficiency=total.efficiency,
-        **simulate.energy_record(total.energy),
-        latency_ratio=1.0,
-        energy_ratio=1.0,
-    )

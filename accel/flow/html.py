@@ -10,7 +10,8 @@ from string import Template
 from typing import TypeVar
 
 from accel.flow.compare import Comparison
-from accel.flow.tables import Column, part_columns, remarks, row_columns, stall_legend
+from accel.flow.tables import LAYER_REMARKS, Column, cause_legend, part_columns, remarks, row_columns
+from accel.flow.verdict import verdict
 from accel.sim.cost_table import CONSTANTS, SRAM_SOURCE, Constant
 
 T = TypeVar("T")
@@ -75,7 +76,7 @@ def _left(column: Column[T]) -> str:
 
 def _design_table(comparison: Comparison, design: str) -> str:
     rows = [row for row in comparison.rows if row.design == design]
-    return f"<h2>On {escape(design)}</h2>{table(row_columns(comparison), rows)}"
+    return f"<h2>On {escape(design)}</h2><p>{escape(verdict(rows))}</p>{table(row_columns(comparison), rows)}"
 
 
 def _picture(name: str, svg: bytes) -> str:
@@ -86,8 +87,9 @@ def _picture(name: str, svg: bytes) -> str:
 
 
 def _layers(comparison: Comparison) -> list[str]:
-    parts = [f"<p>{escape(line)}</p>" for line in stall_legend(comparison.simulations)]
-    for row, run in zip(comparison.rows, comparison.simulations, strict=True):
+    runs = [row.run for row in comparison.rows]
+    parts = [f"<p>{escape(line)}</p>" for line in (*LAYER_REMARKS, *cause_legend(runs))]
+    for row, run in zip(comparison.rows, runs, strict=True):
         tables = "".join(
             f"<h3>{escape(title)}</h3>{table(columns, [*run.layers, run.total], total=True)}"
             for title, columns in part_columns(run).items()

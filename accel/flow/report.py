@@ -11,16 +11,16 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from accel.flow import charts, html, simulate
-from accel.flow.compare import Comparison, Row
+from accel.flow.compare import Comparison, row_record
 from accel.models.errors import InputError
 from accel.sim.cost_table import CONSTANTS, SRAM_SOURCE
 
-FORMAT = 1
+FORMAT = 2
 LOCK_TRIES, LOCK_SECONDS = 200, 0.1  # another process moves its files within milliseconds
 PICTURES = tuple(f"{name}.{kind}" for name in ("latency", "energy", "accuracy") for kind in ("png", "svg"))
 FILES = ("compare.json", "compare.csv", "report.html", *PICTURES)
@@ -37,8 +37,8 @@ def record(comparison: Comparison) -> dict[str, Any]:
         "data": comparison.data_source,
         "designs": {design.name: design.model_dump() for design in comparison.designs},
         "rows": [
-            asdict(row) | {"total": simulate.part_record(run.total), "layers": _layers(run)}
-            for row, run in zip(comparison.rows, comparison.simulations, strict=True)
+            row_record(row) | {"total": simulate.part_record(row.run.total), "layers": _layers(row.run)}
+            for row in comparison.rows
         ],
         "host_layers": [asdict(layer) for layer in comparison.host_layers],
         "notes": list(comparison.notes),
@@ -51,11 +51,12 @@ def _layers(run: simulate.Simulation) -> list[dict[str, Any]]:
 
 
 def csv_text(comparison: Comparison) -> str:
-    """One line a row, the fields of Row as they are; no accuracy is an empty cell."""
+    """One line a row, as `row_record` has it; no accuracy is an empty cell."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, [f.name for f in fields(Row)], lineterminator="\n")
+    records = [row_record(row) for row in comparison.rows]
+    writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(row) for row in comparison.rows)
+    writer.writerows(records)
     return text.getvalue()
 
 

@@ -13,9 +13,12 @@ from rich.text import Text
 
 from accel.design import Design
 from accel.flow.compare import Comparison, Row
-from accel.flow.simulate import STALLS, Part, Simulation
+from accel.flow.simulate import Part, Simulation
+from accel.flow.verdict import verdict
 from accel.models.integers.network import HostLayer
+from accel.sim.causes import CAUSES
 from accel.sim.cost import Energy
+from accel.sim.result import LayerResult
 
 T = TypeVar("T")
 
@@ -53,20 +56,35 @@ ROW_COLUMNS: tuple[Column[Row], ...] = (
     Column("technique", "", lambda r: r.title, left=True),
     Column("accuracy", "%", lambda r: "" if r.accuracy_percent is None else f"{r.accuracy_percent:.2f}"),
     Column("stored", "bytes", lambda r: f"{r.stored_bytes:,}"),
-    Column("runs as", "", lambda r: r.weights_format, left=True),
-    Column("weights", "bytes", lambda r: f"{r.weights_bytes:,}"),
-    Column("DRAM", "bytes", lambda r: f"{r.dram_bytes:,}"),
-    Column("cycles", "", lambda r: f"{r.cycles:,}"),
-    Column("latency", "us", lambda r: figure(r.latency_us)),
-    Column("effic.", "%", lambda r: f"{100 * r.efficiency:.1f}"),
-    Column("DRAM", "uJ", lambda r: figure(r.dram_uj)),
-    Column("SRAM", "uJ", lambda r: figure(r.sram_uj)),
-    Column("compute", "uJ", lambda r: _span(r.compute_low_uj, r.compute_high_uj)),
-    Column("static", "uJ", lambda r: figure(r.static_uj)),
-    Column("total", "uJ", lambda r: _span(r.total_low_uj, r.total_high_uj)),
+    Column("runs as", "", lambda r: r.work.info.weight_format, left=True),
+    Column("DRAM", "bytes", lambda r: f"{r.work.dram_bytes:,}"),
+    Column("moved", "/ must", lambda r: _ratio(r.work.moved_ratio)),
+    Column("cycles", "", lambda r: f"{r.work.cycles:,}"),
+    Column("limited by", "", lambda r: limit(r.work), left=True),
+    Column("effic.", "%", lambda r: _percent(r.work.efficiency)),
+    Column("latency", "us", lambda r: figure(r.run.result.latency_us)),
+    Column("DRAM", "uJ", lambda r: figure(r.energy.dram_pj / 1e6)),
+    Column("SRAM", "uJ", lambda r: figure(r.energy.sram_total_pj / 1e6)),
+    Column("compute", "uJ", lambda r: _span(r.energy.compute_low_pj / 1e6, r.energy.compute_high_pj / 1e6)),
+    Column("static", "uJ", lambda r: figure(r.energy.static_pj / 1e6)),
+    Column("total", "uJ", lambda r: _span(r.energy.total_low_pj / 1e6, r.energy.total_high_pj / 1e6)),
     Column("latency", RATIO, lambda r: f"{r.latency_ratio:.2f}"),
     Column("energy", RATIO, lambda r: f"{r.energy_ratio:.2f}"),
 )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def limit(work: LayerResult) -> str:
+    """What limits a layer or a network most, and in how many of its cycles; nothing if it adds none."""
+    cause = work.limited_by
+    return f"{cause} {100 * work.limits[cause] / work.cycles:.0f}%" if cause else ""
 
 
 def row_columns(comparison: Comparison) -> list[Column[Row]]:
@@ -80,8 +98,9 @@ def row_columns(comparison: Comparison) -> list[Column[Row]]:
 _NAME: Column[Part] = Column("layer", "", lambda p: p.name, left=True)
 
 
-def _stall_column(cause: str) -> Column[Part]:
-    return Column(f"stall: {cause}", "cycles", lambda p: f"{p.stall_cycles.get(cause, 0):,}")
+def _cause_column(cause: str) -> Column[Part]:
+    first, _, second = cause.partition(" ")
+    return Column(first, second, lambda p: f"{p.work.limits.get(cause, 0):,}")
 
 
 def _bytes_column(memory: str) -> Column[Part]:
@@ -93,36 +112,51 @@ def _memory_energy_column(memory: str) -> Column[Part]:
 
 
 def _causes(simulation: Simulation) -> list[str]:
-    """What the array waited for at all."""
-    return [cause for cause, cycles in simulation.total.stall_cycles.items() if cycles]
+    """What limits the run anywhere."""
+    return list(simulation.total.work.limits)
 
 
-def stall_legend(simulations: Iterable[Simulation]) -> list[str]:
+def cause_legend(simulations: Iterable[Simulation]) -> list[str]:
     """A line for each cause that has a column."""
     shown = {cause for simulation in simulations for cause in _causes(simulation)}
-    return [f"stall: {cause}: no pixel enters the array: {why}" for cause, why in STALLS.items() if cause in shown]
+    return [f"{cause}: {what}" for cause, what in CAUSES.items() if cause in shown]
 
 
 def part_columns(simulation: Simulation) -> dict[str, list[Column[Part]]]:
-    """Three tables of a simulation by title: time, bytes by memory, energy by part."""
+    """Four tables of a simulation by title: what takes the time, how well, bytes by memory, energy by part."""
     time: list[Column[Part]] = [
         _NAME,
-        Column("kind", "", lambda p: p.kind, left=True),
-        Column("MACs", "", lambda p: f"{p.macs:,}"),
-        Column("cycles", "", lambda p: f"{p.cycles:,}"),
-        Column("bound", "", lambda p: f"{p.bound_cycles:,}"),
-        Column("effic.", "%", lambda p: f"{100 * p.efficiency:.1f}"),
-        *(_stall_column(cause) for cause in _causes(simulation)),
+        Column("kind", "", lambda p: p.work.info.kind, left=True),
+        Column("cycles", "", lambda p: f"{p.work.cycles:,}"),
+        Column("limited by", "", lambda p: limit(p.work), left=True),
+        *(_cause_column(cause) for cause in _causes(simulation)),
+    ]
+    efficiency: list[Column[Part]] = [
+        _NAME,
+        Column("at work", "cycles", lambda p: f"{p.work.work_cycles:,}"),
+        Column("bound", "cycles", lambda p: f"{p.work.bound_cycles:,}"),
+        Column("effic.", "%", lambda p: _percent(p.work.efficiency)),
+        Column("MACs", "network", lambda p: f"{p.work.info.must.macs:,}"),
+        Column("of array", "%", lambda p: _percent(p.work.utilisation)),
+        Column("MACs", "array", lambda p: f"{p.work.array_macs:,}"),
+        Column("of array", "%", lambda p: _percent(p.work.array_utilisation)),
     ]
     bytes_: list[Column[Part]] = [
         _NAME,
-        Column("weights", "format", lambda p: p.weights_format, left=True),
-        Column("weights", "stored", lambda p: f"{p.weights_bytes:,}"),
-        Column("DRAM", "read", lambda p: f"{p.dram_read_bytes:,}"),
-        Column("DRAM", "written", lambda p: f"{p.dram_write_bytes:,}"),
+        Column("weights", "format", lambda p: p.work.info.weight_format, left=True),
+        Column("weights", "stored", lambda p: f"{p.work.info.weight_bytes:,}"),
+        Column("DRAM", "read", lambda p: f"{p.work.dram_read_bytes:,}"),
+        Column("DRAM", "written", lambda p: f"{p.work.dram_write_bytes:,}"),
+        Column("DRAM", "must", lambda p: f"{p.work.compulsory_bytes:,}"),
+        Column("moved", "/ must", lambda p: _ratio(p.work.moved_ratio)),
         *(_bytes_column(memory) for memory in simulation.total.memory_bytes),
     ]
-    return {"Cycles": time, "Bytes moved": bytes_, "Energy, uJ": [_NAME, *_energy_columns(simulation.total.energy)]}
+    return {
+        "Cycles, by what limits them": time,
+        "Efficiency": efficiency,
+        "Bytes moved": bytes_,
+        "Energy, uJ": [_NAME, *_energy_columns(simulation.total.energy)],
+    }
 
 
 def _energy_columns(total: Energy) -> list[Column[Part]]:
@@ -166,7 +200,7 @@ def show(where: Console, title: str, columns: Sequence[Column[T]], rows: Sequenc
 
 def _table(columns: Sequence[Column[T]], rows: Sequence[T], last_apart: bool = False) -> Table:
     table = Table(
-        box=SIMPLE_HEAD, show_edge=False, title_justify="left", title_style="bold", padding=(0, 1), pad_edge=False
+        box=SIMPLE_HEAD, show_edge=False, title_justify="left", title_style="bold", padding=(0, 1, 0, 0), pad_edge=False
     )
     for column in columns:
         heading = f"{column.name}\n{column.unit}" if any(c.unit for c in columns) else column.name
@@ -208,6 +242,8 @@ def show_comparison(where: Console, comparison: Comparison) -> None:
             f"{design.bytes_per_cycle:g} bytes a cycle from DRAM"
         )
         rows = [row for row in comparison.rows if row.design == design.name]
+        where.print()
+        where.print(Text(verdict(rows)))
         show(where, title, row_columns(comparison), rows)
     where.print()
     for line in remarks(comparison):
@@ -217,13 +253,22 @@ def show_comparison(where: Console, comparison: Comparison) -> None:
 def remarks(comparison: Comparison) -> list[str]:
     """What stands below the table: how to read it, host layers, notes."""
     return [
-        "stored: what the technique's own encoder writes; weights: what lies in DRAM, in a format that the hardware "
-        "decodes, whole tiles filled up",
-        "effic.: roofline bound / cycles, the share of time in which the limit (array or DRAM) is at work",
+        "stored: what the technique's own encoder writes; runs as: the formats that the hardware reads",
+        "moved / must: DRAM bytes over those that must cross once: weights, records, input and output",
+        "limited by: the largest share of the cycles on the critical path",
+        "effic.: bound / cycles; the bound is the larger of MACs / array and bytes that must be moved / bandwidth",
         "compute: the lowest and the highest figure of the literature; the ratio of energies is of the high totals",
         *_host(comparison.host_layers),
         *(f"note: {note}" for note in comparison.notes),
     ]
+
+
+LAYER_REMARKS = (
+    "cycles: a layer's share of the critical path; what is hidden behind other layers takes none",
+    "at work: cycles in which a command of the layer is under way, hidden or not; effic.: bound / at work",
+    "MACs network: products with the layer's own values; MACs array: places in the array while pixels stream",
+    "must: weights, records, the network's input and output, each once; activations between layers can stay on chip",
+)
 
 
 def _host(layers: Sequence[HostLayer]) -> list[str]:
@@ -236,15 +281,15 @@ def show_simulation(where: Console, simulation: Simulation) -> None:
     result = simulation.result
     facts = (
         f" on {result.design.name}: {result.cycles:,} cycles, {figure(result.latency_us)} us, "
-        f"efficiency {100 * result.efficiency:.1f} %"
+        f"efficiency {_percent(result.total.efficiency)} %, limited by {limit(result.total)}"
     )
     where.print(Text.assemble((result.network, "bold"), facts))
     parts = [*simulation.layers, simulation.total]
     for title, columns in part_columns(simulation).items():
         show(where, title, columns, parts, last_apart=True)
     lines = [
-        "cycles of a layer: since the layer before ended; fetching ahead may bring its efficiency above 100 %",
-        *stall_legend([simulation]),
+        *LAYER_REMARKS,
+        *cause_legend([simulation]),
         *_host(simulation.host_layers),
         *(f"note: {note}" for note in simulation.total.energy.notes),
     ]

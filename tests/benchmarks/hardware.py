@@ -98,7 +98,7 @@ def measure(built: Built, title: str, network: IntegerNetwork) -> Figure:
     assert np.array_equal(program.unpack_output(outcome.memory).reshape(expected.shape), expected), title
     result = simulate(program)
     assert outcome.cycles == result.cycles, title
-    macs = sum(layer.macs for layer in program.layers)
+    macs = sum(layer.must.macs for layer in program.layers)
     moved = max(outcome.read_beats, outcome.write_beats) * design.beat_bytes
     return Figure(
         title, design.name, outcome.cycles, 100 * macs / (design.rows * design.cols) / outcome.cycles,

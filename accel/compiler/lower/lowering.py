@@ -18,7 +18,7 @@ from accel.compiler.weights import LayerWeights
 from accel.design import Design
 from accel.models.integers.network import IntegerNetwork, TensorSpec
 from accel.models.window import Window
-from accel.program import LayerInfo
+from accel.program import Compulsory, LayerInfo
 
 
 @dataclass(frozen=True)
@@ -94,4 +94,4 @@ class Lowering:
     task: Callable[[Setting], Any]
     choose: Callable[[Machine, Any], Any]
     write: Callable[[Writing], None]
-    info: Callable[[Step, LayerWeights | None], LayerInfo]
+    info: Callable[[Step, LayerWeights | None, Compulsory], LayerInfo]

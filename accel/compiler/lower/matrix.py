@@ -19,8 +19,7 @@ from accel.design import Design
 from accel.memories import RECORD_BYTES
 from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork, MatrixLayer
-from accel.models.macs import layer_macs
-from accel.program import LayerInfo
+from accel.program import Compulsory, LayerInfo
 
 
 def operator(layer: MatrixLayer) -> str:
@@ -72,19 +71,13 @@ def task(s: Setting) -> Task:
     )  # fmt: skip
 
 
-def info(step: Step, weights: LayerWeights | None) -> LayerInfo:
-    """Multiply-accumulates of the network, weights and parameter records in DRAM."""
+def info(step: Step, weights: LayerWeights | None, must: Compulsory) -> LayerInfo:
+    """Weights and parameter records in DRAM."""
     assert weights
     pixels = step.geometry.out_h * step.geometry.out_w
     kind = ("fc" if pixels == 1 else "conv") + ("+maxpool" if step.pool else "")
     records = 0 if len(step.requantise.bias) == 1 else RECORD_BYTES * weights.outputs
-    return LayerInfo(
-        step.name,
-        kind,
-        layer_macs(weights.layer.weights.size, pixels),
-        weights.stored_bytes + records,
-        weights.format.name,
-    )
+    return LayerInfo(step.name, kind, must, weights.stored_bytes + records, weights.format.name)
 
 
 MATRIX = Lowering(operator, check, matrix_geometry, readings, weights, task, choose, write, info)

@@ -14,7 +14,7 @@ from accel.compiler.weights import LayerWeights
 from accel.design import Design
 from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork, VectorLayer
-from accel.program import LayerInfo
+from accel.program import Compulsory, LayerInfo
 
 
 def operator(layer: VectorLayer) -> str:
@@ -56,11 +56,11 @@ def task(s: Setting) -> VectorTask:
     )  # fmt: skip
 
 
-def info(step: Step, weights: LayerWeights | None) -> LayerInfo:
-    """No multiplications, no weights."""
+def info(step: Step, weights: LayerWeights | None, must: Compulsory) -> LayerInfo:
+    """No weights."""
     assert isinstance(step.layer, VectorLayer)
     kind = "add" if step.residual else {"max": "maxpool", "sum": "avgpool"}[step.layer.reduce]
-    return LayerInfo(step.name, kind, 0, 0, "none")
+    return LayerInfo(step.name, kind, must, 0, "none")
 
 
 VECTOR = Lowering(operator, check, vector_geometry, readings, weights, task, choose_vector, write, info)

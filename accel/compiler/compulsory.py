@@ -1,0 +1,90 @@
+"""What a network asks of the hardware whatever the schedule: products, and bytes that must cross the bus once.
+
+This is the floor under every program, so nothing counts that some program could leave out:
+
+    MACs       products of a weight and an activation of the layer, for the positions that a fused pooling reads. The
+               array does more: with the padding of images, of channels to whole groups, of tiles across groups
+    weights    each once, in the format that is read, without the filling to whole tiles, and the codebook; a kernel
+               position that meets nothing but padding is not needed
+    records    8 bytes an output channel, unless the configuration's one record serves all channels
+    input      the pixels that some window of the first reader of the network's input reaches, all channels
+    output     each byte of the network's output
+
+Activations between layers count nothing: with buffers that are large enough they stay on chip. Weights of 0 count,
+because this engine reads and multiplies them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+
+import numpy as np
+
+from accel.compiler.prepare import Prepared
+from accel.compiler.step import Step
+from accel.memories import RECORD_BYTES
+from accel.models.integers.network import IntegerNetwork
+from accel.program import Compulsory
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a sliding window: (tap, position) `pairs` inside the input, `taps` and `inputs` among them."""
+
+    pairs: int
+    taps: int
+    inputs: int
+
+
+def compulsory(prepared: Prepared) -> list[Compulsory]:
+    """The floor of each step."""
+    network = prepared.network
+    first = next((step for step in prepared.steps if network.input in step.reads), None)
+    found = []
+    for step in prepared.steps:
+        y, x = _axes(step, network)
+        macs = read = 0
+        weights = prepared.weights[step.name]
+        if weights:
+            channels, form = prod(weights.layer.weights.shape[:2]), weights.format
+            macs = channels * y.pairs * x.pairs
+            read = -(-channels * y.taps * x.taps * form.bits // 8) + len(form.codebook)
+            read += RECORD_BYTES * len(step.requantise.bias) if len(step.requantise.bias) > 1 else 0
+        if step is first:
+            shape = network.tensors[network.input].shape
+            read += prod(shape) if step.residual == network.input else shape[0] * y.inputs * x.inputs
+        write = prod(network.tensors[network.output].shape) if step.output == network.output else 0
+        found.append(Compulsory(macs, read, write))
+    return found
+
+
+def _axes(step: Step, network: IntegerNetwork) -> list[Axis]:
+    """Rows and columns of what a step reads."""
+    window, pool = step.layer.window, step.pool.window if step.pool else None
+    sizes = network.tensors[step.layer.input].shape[1:]
+    out = window.output_size(*sizes)
+    pooled = pool.output_size(*out) if pool else out
+    return [
+        axis(
+            sizes[i], window.pads[i], window.stride[i], window.dilation[i], window.kernel[i],
+            read(out[i], pooled[i], pool.pads[i], pool.stride[i], pool.kernel[i]) if pool else tuple(range(out[i])),
+        )
+        for i in (0, 1)
+    ]  # fmt: skip
+
+
+@lru_cache(maxsize=1024)
+def read(size: int, windows: int, pad: int, stride: int, taps: int) -> tuple[int, ...]:
+    """The positions 0..`size` - 1 that at least one of the pooling `windows` reads."""
+    found = {w * stride - pad + tap for w in range(windows) for tap in range(taps)}
+    return tuple(sorted(at for at in found if 0 <= at < size))
+
+
+@lru_cache(maxsize=1024)
+def axis(size: int, pad: int, stride: int, dilation: int, taps: int, positions: tuple[int, ...]) -> Axis:
+    """The windows at output `positions` over `size` inputs."""
+    at = np.array(positions, np.int64)[:, None] * stride - pad + np.arange(taps) * dilation
+    inside = (at >= 0) & (at < size)
+    return Axis(int(inside.sum()), int(inside.any(0).sum()), len(np.unique(at[inside])))

@@ -1,0 +1,22 @@
+"""The roofline of a layer or a network: cycles that no schedule goes below, from what it asks for."""
+
+from __future__ import annotations
+
+from accel.design import Design
+from accel.program import Compulsory
+
+
+def channel_cycles(design: Design, bytes_: int) -> int:
+    """Cycles from the first to the last of the beats that bring `bytes_` over one AXI data channel."""
+    beats = -(-bytes_ // design.beat_bytes)
+    return (beats - 1) * design.memory.beat_interval_cycles + 1 if beats else 0
+
+
+def bound_cycles(design: Design, must: Compulsory) -> int:
+    """The largest of MACs / array size and the time of the compulsory bytes on each of AXI's two data channels.
+
+    Reads and writes do not share wires, so a bound on their sum would be beaten by what reads and writes at once.
+    Between n beats there are n - 1 intervals: what the memory does after the last beat costs nothing.
+    """
+    array = -(-must.macs // (design.rows * design.cols))
+    return max(array, channel_cycles(design, must.read_bytes), channel_cycles(design, must.write_bytes))

@@ -1,0 +1,15 @@
+"""What a cycle of a run can be spent on: the causes to which `accel.sim.critical` puts every cycle down."""
+
+ARRAY, FILL, READ, UNPACK = "array", "weight fill", "DRAM read", "load unit"
+ELEMENTS, WRITE, PACK, PROGRAM, LATENCY = "post-process", "DRAM write", "store unit", "program", "latency"
+CAUSES = {
+    ARRAY: "pixels stream into the array",
+    FILL: "a tile streams for fewer cycles than its R weight rows take to shift in: R cycles a tile for one pixel",
+    READ: "beats of a LOAD come at the pace of the memory",
+    UNPACK: "beats of a LOAD take longer to unpack than to come: a word a cycle, in window mode a byte a cycle",
+    ELEMENTS: "window elements pass the post-process unit, one a cycle",
+    WRITE: "beats of a STORE go at the pace of the memory",
+    PACK: "beats of a STORE take longer to be read, a word a cycle, than to go",
+    PROGRAM: "commands are not there or not dispatched yet: fetches, dispatch, configurations",
+    LATENCY: "DRAM, pipelines and hand-over between units, where nothing above is at work",
+}

@@ -1,0 +1,97 @@
+"""A timed program with what a walk through it looks up: who came before, who fetched whom, tiles and bursts."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+from accel.commands import COMMAND_BYTES, Command, Compute, ConfigCompute, Load, Post, Store, Target
+from accel.design import Design
+from accel.latency import ACC_CYCLES, FEED_CYCLES, MIN_TILE_CYCLES, POST_CYCLES, array_cycles
+from accel.program import Program, bound
+from accel.sim.bursts import bursts, unpack_cycles
+from accel.timing.recurrence import Timed, Timing, first_fetch
+from accel.units import UNIT_NAMES, UNIT_OF
+
+
+class History:
+    """The commands by index: 0 is the hardware's own fetch, i + 1 command i of the program."""
+
+    def __init__(self, program: Program, timing: Timing) -> None:
+        self.design, self.timing = program.design, timing
+        fetch = first_fetch(program.design, program.program_offset, program.first_fetch)
+        self.commands: list[Command] = [fetch, *program.commands]
+        self.timed: list[Timed | None] = [timing.first_fetch, *timing.commands]
+        self.kernel = [1] * len(self.commands)  # taps in force
+        self.place = [0] * len(self.commands)  # in its unit's queue
+        self.counted = [0] * len(self.commands)  # counted commands of its unit up to and with it
+        self.brought = [0] * len(self.commands)  # the fetch that brings it
+        self.queue: dict[str, list[int]] = {unit: [] for unit in UNIT_NAMES}
+        self.work: dict[str, list[int]] = {unit: [] for unit in self.queue}  # without configurations
+        fetches = [(0, 0)]
+        for i, ((command, config), timed) in enumerate(zip(bound(self.commands), self.timed, strict=True)):
+            if isinstance(command, Load) and command.target == Target.PROGRAM:
+                count = command.row_beats * command.rows * self.design.beat_bytes // COMMAND_BYTES
+                fetches.append((i, fetches[-1][1] + count))
+            if isinstance(config, ConfigCompute):
+                self.kernel[i] = config.kernel_h * config.kernel_w
+            if timed is not None:
+                self.place[i] = len(self.queue[timed.unit])
+                self.queue[timed.unit].append(i)
+                if isinstance(command, UNIT_OF[type(command)].counted):
+                    self.work[timed.unit].append(i)
+                self.counted[i] = len(self.work[timed.unit])
+        ends = [end for _, end in fetches]
+        for i in range(1, len(self.commands)):
+            self.brought[i] = fetches[min(bisect_left(ends, i), len(fetches) - 1)][0]
+        self.bursts = bursts(self.design, [(self.load_at(i), self.timed_at(i)) for i in self.work["load"]])
+        self.firsts = [burst.first for burst in self.bursts]
+        self.numbers = [burst.load for burst in self.bursts]
+        self.dones = {unit: [self.timed_at(i).step.complete for i in found] for unit, found in self.work.items()}
+
+    def load_at(self, i: int) -> Load:
+        """Command `i`, which is a LOAD."""
+        command = self.commands[i]
+        assert isinstance(command, Load)
+        return command
+
+    def timed_at(self, i: int) -> Timed:
+        """When command `i` was taken and done; it is one of a unit."""
+        timed = self.timed[i]
+        assert timed is not None
+        return timed
+
+    def tiles(self, i: int) -> tuple[int, int, int, int]:
+        """Pixels of a tile, cycles from one to the next, first cycle of the first and of the last tile."""
+        command = self.commands[i]
+        assert isinstance(command, Compute)
+        pixels = command.out_h * command.out_w
+        tiles = command.n_tiles * command.groups * self.kernel[i]
+        period = max(pixels, self.design.rows, MIN_TILE_CYCLES)
+        last = self.timed_at(i).step.complete - tail_cycles(self.design, command) - pixels + 1
+        return pixels, period, last - (tiles - 1) * period, last
+
+    def before(self, i: int) -> int:
+        """The command before among those of its unit that are no configurations, or -1."""
+        unit = self.timed_at(i).unit
+        place = self.counted[i] - (2 if self.work[unit][self.counted[i] - 1] == i else 1)
+        return self.work[unit][place] if place >= 0 else -1
+
+    @property
+    def interval(self) -> int:
+        """Cycles from a beat to the next."""
+        return self.design.memory.beat_interval_cycles
+
+    def load_of(self, at: int) -> Load:
+        """The LOAD to which burst `at` belongs."""
+        return self.load_at(self.work["load"][self.bursts[at].load])
+
+
+def tail_cycles(design: Design, command: Command) -> int:
+    """Cycles from the last beat, pixel or element of a command to its completion."""
+    if isinstance(command, Load):
+        return unpack_cycles(design, command)
+    if isinstance(command, Store):
+        return design.memory.latency_cycles + 1
+    return (
+        POST_CYCLES if isinstance(command, Post) else FEED_CYCLES + array_cycles(design.rows, design.cols) + ACC_CYCLES
+    )

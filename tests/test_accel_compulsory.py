@@ -1,0 +1,86 @@
+"""What a network must move and multiply, against counting window by window."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accel.compile import compile_network
+from accel.compiler.compulsory import Axis, axis, read
+from accel.models.integers.network import IntegerNetwork, MatrixLayer, VectorLayer
+from tests.benches.counted import accepted, counted
+from tests.benches.draw import draw_design, draw_network
+
+Pixel = tuple[int, int]
+
+
+def windows(layer: MatrixLayer | VectorLayer, network: IntegerNetwork) -> dict[Pixel, dict[Pixel, Pixel]]:
+    """For each output pixel, the input pixel under each kernel position that is not padding."""
+    window = layer.window
+    height, width = network.tensors[layer.input].shape[1:]
+    found: dict[Pixel, dict[Pixel, Pixel]] = {}
+    for oy, ox in np.ndindex(*window.output_size(height, width)):
+        under = found.setdefault((oy, ox), {})
+        for ky, kx in np.ndindex(*window.kernel):
+            y = oy * window.stride[0] - window.pads[0] + ky * window.dilation[0]
+            x = ox * window.stride[1] - window.pads[1] + kx * window.dilation[1]
+            if 0 <= y < height and 0 <= x < width:
+                under[ky, kx] = (y, x)
+    return found
+
+
+@counted(60)
+@settings(max_examples=80, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_equals_counting(rng: Random) -> None:
+    """MACs, weights that meet an activation, records, pixels of the input that are reached, and the output, once."""
+    network, design = draw_network(rng), draw_design(rng)
+    program = accepted(compile_network, network, design)
+    layers = {layer.name: layer for layer in network.layers}
+    entered = False
+    for info in program.layers:
+        layer = layers[info.name]
+        under = windows(layer, network)
+        if info.kind.endswith("+maxpool"):  # fused: only what its windows read
+            (pool,) = (x for x in network.layers if x.input == layer.output)
+            wanted = {pixel for reached in windows(pool, network).values() for pixel in reached.values()}
+            under = {pixel: reached for pixel, reached in under.items() if pixel in wanted}
+            made = pool.output
+        else:
+            made = layer.output
+        expected = macs = 0
+        if isinstance(layer, MatrixLayer):
+            outputs, inputs = layer.weights.shape[:2]
+            macs = outputs * inputs * sum(map(len, under.values()))
+            taps = len({tap for reached in under.values() for tap in reached})
+            bits = layer.shared.bits if layer.shared and info.weight_format.startswith("shared") else 8
+            codebook = 1 << bits if info.weight_format.startswith("shared") else 0
+            expected += -(-outputs * inputs * taps * bits // 8) + codebook
+            expected += 8 * outputs if len(layer.requantise.bias) > 1 else 0
+        reads = [layer.input] + ([layer.residual.tensor] if layer.residual else [])
+        if network.input in reads and not entered:
+            entered = True
+            channels, height, width = network.tensors[network.input].shape
+            pixels = {pixel for reached in under.values() for pixel in reached.values()}
+            added = layer.residual is not None and layer.residual.tensor == network.input
+            expected += channels * (height * width if added else len(pixels))
+        assert (info.must.macs, info.must.read_bytes) == (macs, expected), info
+        out = int(np.prod(network.tensors[network.output].shape)) if made == network.output else 0
+        assert info.must.write_bytes == out
+
+
+def test_an_axis_by_hand() -> None:
+    """Five inputs, a pad of 1 on both sides, three taps, stride 2: windows at -1, 1 and 3."""
+    assert axis(5, 1, 2, 1, 3, (0, 1, 2)) == Axis(pairs=7, taps=3, inputs=5)
+    assert axis(5, 1, 2, 1, 3, (1,)) == Axis(pairs=3, taps=3, inputs=3)
+    assert axis(1, 1, 1, 1, 3, (0,)) == Axis(pairs=1, taps=1, inputs=1)
+    assert axis(7, 0, 3, 1, 1, (0, 1, 2)) == Axis(pairs=3, taps=1, inputs=3)
+
+
+def test_positions_that_a_pooling_reads() -> None:
+    assert read(5, 2, 0, 2, 2) == (0, 1, 2, 3)  # the last one is dropped
+    assert read(7, 2, 0, 4, 2) == (0, 1, 4, 5)
+    assert read(4, 3, 1, 2, 2) == (0, 1, 2, 3)
