@@ -32,8 +32,8 @@ def windows(layer: MatrixLayer | VectorLayer, network: IntegerNetwork) -> dict[P
     return found
 
 
-@counted(60)
-@settings(max_examples=80, deadline=None)
+@counted(40)
+@settings(max_examples=60, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_equals_counting(rng: Random) -> None:
     """MACs, weights that meet an activation, records, pixels of the input that are reached, and the output, once."""

@@ -16,6 +16,7 @@ from accel.models.encode.accounting import layer_parts
 from accel.models.encode.bookkeeping import (
     LayerWidths,
     best_index_bits,
+    bias_bits,
     entry_density,
     fraction,
     layer_bits,
@@ -76,7 +77,7 @@ DOUBTFUL = {("LeNet-5, table 3", "conv1")}
 def rows(text, shift=0.0):
     """The layers with the percentages of the last two columns.
 
-    `shift` 1 is the most that the rounded numbers can stand for, and counts biases, -1 the least.
+    `shift` 1 is the most that the rounded numbers can stand for, -1 the least.
     """
     found = []
     for line in text.strip().splitlines():
@@ -89,7 +90,7 @@ def rows(text, shift=0.0):
             int(index),
             float(coded) + 0.05 * shift,
             float(coded_index) + 0.05 * shift,
-            int(biases) if shift > 0 else 0,
+            int(biases),
         )
         found.append((layer, float(rates[0]), float(rates[1])))
     return found
@@ -98,31 +99,73 @@ def rows(text, shift=0.0):
 for_each_table = pytest.mark.parametrize("table", TABLES)
 
 
+def layers_of(table, shift=0.0):
+    return [layer for layer, *_ in rows(TABLES[table][0], shift)]
+
+
+def percent(layer, **how):
+    return 100 * layer_bits(layer, **how) / (32 * layer.weights)
+
+
 @for_each_table
 def test_totals(table):
-    """The published factor lies between that without and that with the expected fillers, inputs rounded as printed."""
-    text, density, before, after = TABLES[table]
-    low, mid, high = ([layer for layer, *_ in rows(text, shift)] for shift in (-1, 0, 1))
-    assert pruned_fraction(mid) == pytest.approx(density / 100, abs=0.005)
-    for coded, factor in ((False, before), (True, after)):
-        assert fraction(low, coded=coded) < 1 / (factor - 0.5)
-        assert fraction(high, coded=coded, fillers=True) > 1 / (factor + 0.5)
-        # And it is not only the rounding that makes them meet.
-        near = 1 / fraction(mid, coded=coded), 1 / fraction(mid, coded=coded, fillers=True)
-        assert min(abs(n / factor - 1) for n in near) < 0.13
+    """Weights with expected fillers, without biases: within 6 % of the published factor before Huffman coding."""
+    _, density, before, after = TABLES[table]
+    layers = layers_of(table)
+    assert pruned_fraction(layers) == pytest.approx(density / 100, abs=0.005)
+    assert 1 / fraction(layers, fillers=True) == pytest.approx(before, rel=0.06)
+    assert 1 / fraction(layers, coded=True, fillers=True) == pytest.approx(after, rel=0.09)
+
+
+@pytest.mark.parametrize(
+    ("table", "without", "with_fillers"),
+    [
+        ("LeNet-300-100, table 2", -7.7, -1.3), ("LeNet-5, table 3", -6.3, -0.4),
+        ("AlexNet, table 4", -11.7, 5.8), ("VGG-16, table 5", -16.1, -3.6),
+    ],
+)  # fmt: skip
+def test_fillers_are_in_the_published_totals(table, without, with_fillers):
+    """How far sizes before Huffman coding are from the published ones, in percent of these."""
+    layers, factor = layers_of(table), TABLES[table][2]
+    assert 100 * (fraction(layers) * factor - 1) == pytest.approx(without, abs=0.05)
+    assert 100 * (fraction(layers, fillers=True) * factor - 1) == pytest.approx(with_fillers, abs=0.05)
+    with_biases = fraction(layers, fillers=True) + bias_bits(layers) / (32 * sum(layer.weights for layer in layers))
+    if table in ("LeNet-300-100, table 2", "LeNet-5, table 3"):  # elsewhere there are hardly any
+        assert abs(with_biases * factor - 1) > 0.03 > abs(fraction(layers, fillers=True) * factor - 1)
+
+
+def test_the_smallest_layers_fit_without_biases():
+    """The three below 2,000 weights, of 31: their rate before Huffman coding is nearer to that of the weights alone."""
+    small = [(layer, p) for text, *_ in TABLES.values() for layer, p, _ in rows(text) if layer.weights < 2000]
+    assert [layer.name for layer, _ in small] == ["ip3", "conv1", "conv1_1"]
+    for layer, published in small:
+        alone = percent(layer, fillers=True)
+        assert abs(alone - published) < abs(alone + 100 * bias_bits([layer]) / (32 * layer.weights) - published)
+
+
+def test_few_rows_lie_between_no_fillers_and_the_expected_ones():
+    """Those of large layers with few weights left, where fillers matter; what is printed is rounded."""
+    between = [
+        layer.name
+        for text, *_ in TABLES.values()
+        for layer, published, _ in rows(text)
+        if percent(layer) <= published <= percent(layer, fillers=True)
+    ]
+    assert 2 * len(between) < sum(len(rows(text)) for text, *_ in TABLES.values())
+    assert {"fc6", "fc7"} <= set(between)
 
 
 @for_each_table
 def test_layers(table):
-    """Every row's compress rate: between no fillers and the expected ones, within the rounding of what is printed."""
+    """Every row's compress rate, within the rounding of what is printed, biases or not, fillers or not."""
     text = TABLES[table][0]
     for low, high, middle in zip(rows(text, -1), rows(text, 1), rows(text), strict=True):
-        for coded, percent, unit in ((False, middle[1], 0.05), (True, middle[2], 0.005)):
-            least = 100 * layer_bits(low[0], coded=coded) / (32 * low[0].weights)
+        for coded, published, unit in ((False, middle[1], 0.05), (True, middle[2], 0.005)):
             if coded and (table, middle[0].name) in DOUBTFUL:
                 continue
-            most = 100 * layer_bits(high[0], coded=coded, fillers=True) / (32 * high[0].weights)
-            assert least - unit <= percent <= most + unit, (table, middle[0].name, coded, least, percent, most)
+            most = percent(high[0], coded=coded, fillers=True)
+            most += 100 * bias_bits([high[0]]) / (32 * high[0].weights)
+            assert percent(low[0], coded=coded) - unit <= published <= most + unit, (table, middle[0].name, coded)
 
 
 def test_a_dense_layer_without_sharing_is_the_whole():
@@ -158,9 +201,10 @@ def test_widths_of_a_layer_that_is_encoded(format):
     weights = values.choice(np.linspace(-1, 1, 15), (20, 300), p=[0.01] * 7 + [0.86] + [0.01] * 7).astype(np.float32)
     layer = encode_layer(Linear("l", ("x",), "y", weights, np.ones(20, np.float32)), format, pes=3)
     row, parts = widths_of(layer), layer_parts(layer)
-    streams = parts.values_bits + parts.runs_bits + parts.filler_bits + parts.biases_bits
+    streams = parts.values_bits + parts.runs_bits + parts.filler_bits
     codebook = 0 if format == "dense" else 32 * 2**row.weight_bits
     assert layer_bits(row, coded=layer.huffman) == pytest.approx(streams + codebook)
+    assert bias_bits([row]) == parts.biases_bits == 20 * 32
     if layer.huffman:
         assert layer_bits(row) > layer_bits(row, coded=True)
 

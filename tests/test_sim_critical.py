@@ -47,8 +47,8 @@ def against(program: Program, latency: int, interval: int) -> int:
     return time_program(replace(program, design=with_memory(program.design, latency, interval))).cycles
 
 
-@counted(150)
-@settings(max_examples=200, deadline=None)
+@counted(75)
+@settings(max_examples=100, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_the_path_is_the_longest(rng: Random) -> None:
     design = with_memory(draw_design(rng), *draw_memory(rng))
@@ -70,8 +70,8 @@ def test_the_path_is_the_longest(rng: Random) -> None:
     assert against(program, latency, 2 * interval) - timing.cycles >= share(*MEMORY)
 
 
-@counted(60)
-@settings(max_examples=80, deadline=None)
+@counted(30)
+@settings(max_examples=40, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_bursts_end_where_the_timing_says(rng: Random) -> None:
     design = with_memory(draw_design(rng), *draw_memory(rng))

@@ -30,8 +30,8 @@ from tests.benches.draw import draw_design, draw_memory, draw_network, with_memo
 ENERGIES = ("dram_pj", "sram_total_pj", "compute_low_pj", "compute_high_pj", "static_pj", "sram_flat_pj")
 
 
-@counted(100)
-@settings(max_examples=150, deadline=None)
+@counted(75)
+@settings(max_examples=100, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_nothing_beats_its_bound_and_parts_sum(rng: Random) -> None:
     """What is compulsory is moved; what the network multiplies, the array does; and every sum is exact."""

@@ -63,7 +63,7 @@ class Outcome:
 
     @property
     def paper_ratio(self) -> float:
-        """The same in the book-keeping of Deep Compression: weights only, no code tables, no headers."""
+        """The same in the book-keeping of Deep Compression: weights only, no biases, code tables or headers."""
         bits = [layer_bits(widths_of(layer), coded=layer.huffman) for layer in self.encoded.layers]
         return FLOAT_BITS * self.weights_before / sum(bits)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ from accel.flow.tables import Column
 from accel.models.compress.prune import matrix_layers
 from accel.models.compress.recipe import Recipe
 from accel.models.compress.steps import Encode, Huffman, Prune, Share, per_layer
-from accel.models.encode.bookkeeping import LayerWidths, best_index_bits, fraction, layer_bits
+from accel.models.encode.bookkeeping import LayerWidths, best_index_bits, bias_bits, fraction, layer_bits
 from accel.models.encode.choose import FLOAT_BITS
 from accel.models.errors import InputError
 from accel.models.graph import Network
@@ -88,15 +88,20 @@ def _named(network: Network, where: str, given: T | Mapping[str, T]) -> dict[str
 
 
 def lines(layers: tuple[LayerWidths, ...]) -> list[Line]:
-    """A line for each layer, and the total."""
+    """A line for each layer, and the total: with the filler entries to be expected and without biases."""
 
     def line(name: str, some: tuple[LayerWidths, ...]) -> Line:
         weights = sum(x.weights for x in some)
-        coded = fraction(some, coded=True) if all(x.coded_weight_bits is not None for x in some) else None
+        coded = fraction(some, coded=True, fillers=True) if _known(some) else None
         kept = sum(x.weights * x.density for x in some)
-        return Line(name, weights, kept / weights, fraction(some), coded)
+        return Line(name, weights, kept / weights, fraction(some, fillers=True), coded)
 
     return [*(line(layer.name, (layer,)) for layer in layers), line("total", layers)]
+
+
+def _known(layers: Sequence[LayerWidths]) -> bool:
+    """Whether all of them have average widths after Huffman coding."""
+    return all(layer.coded_weight_bits is not None for layer in layers)
 
 
 def _percent(share: float | None) -> str:
@@ -112,11 +117,6 @@ COLUMNS: tuple[Column[Line], ...] = (
 )
 
 
-def factors(layers: tuple[LayerWidths, ...], coded: bool) -> tuple[float, float]:
-    """How many times smaller than 32 bits a weight: with the filler entries to be expected, and without any."""
-    return 1 / fraction(layers, coded=coded, fillers=True), 1 / fraction(layers, coded=coded)
-
-
 def show(where: Console, network: Network, recipe: Recipe) -> None:
     """Print the table and the factors."""
     layers = widths(network, recipe)
@@ -124,17 +124,18 @@ def show(where: Console, network: Network, recipe: Recipe) -> None:
     tables.show(where, f"{network.name}, recipe {recipe.name}", COLUMNS, found, last_apart=True)
     where.print()
     for coded, words in ((False, "without Huffman codes"), (True, "with Huffman codes")):
-        if coded and found[-1].coded is None:
+        if coded and not _known(layers):
             unknown = ", ".join(layer.name for layer in layers if layer.coded_weight_bits is None)
             where.print(f"with Huffman codes: not known without average bits (coded) of {unknown}", soft_wrap=True)
             continue
-        low, high = factors(layers, coded)
         megabytes = sum(layer_bits(layer, coded=coded, fillers=True) for layer in layers) / 8e6
         where.print(
-            f"{words}: {low:.1f} to {high:.1f} times smaller, with and without the filler entries to be expected; "
-            f"{megabytes:,.2f} MB with them",
+            f"{words}: {1 / fraction(layers, coded=coded, fillers=True):.1f} times smaller, {megabytes:,.2f} MB "
+            f"({1 / fraction(layers, coded=coded):.1f} without the filler entries to be expected)",
             highlight=False, soft_wrap=True,
         )  # fmt: skip
     where.print(
-        "counted as in the paper: 32 bits a codebook entry and bias; no code tables, no headers", soft_wrap=True
-    )
+        "counted as the totals of the paper are matched: weights, expected filler entries, 32 bits a codebook entry; "
+        f"no biases ({bias_bits(layers) / 8e6:,.2f} MB more), no code tables, no headers",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
