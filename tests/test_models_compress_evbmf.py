@@ -140,6 +140,15 @@ def test_zeros_and_small():
     assert evbmf(np.full((1, 9), 1e100), 1.0).rank == 1
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, np.bool_, np.float16])
+def test_other_real_types_are_their_numbers(dtype):
+    matrix = np.random.default_rng(4).integers(0, 2, (5, 8)).astype(dtype)
+    if dtype == np.int64:
+        matrix[0, 0] = -(2**63)
+    found, expected = evbmf(matrix, 0.5), evbmf(matrix.astype(np.float64), 0.5)
+    assert (found.rank, found.free_energy) == (expected.rank, expected.free_energy)
+
+
 @pytest.mark.parametrize(("rows", "columns"), [(1, 100), (2, 40), (3, 10), (6, 6)])
 def test_threshold(rows, columns):
     """A component just above the threshold lowers the free energy, one just below does not."""
@@ -169,14 +178,26 @@ def test_threshold_is_where_the_gain_is_zero(alpha):
         (lambda: evbmf(np.ones(3)), r"matrix must have two dimensions of at least 1, not \(3,\)"),
         (lambda: evbmf(np.ones((0, 3))), r"matrix must have two dimensions of at least 1, not \(0, 3\)"),
         (lambda: evbmf(np.array([[1.0, np.nan]])), "matrix must be finite, not NaN or Inf"),
-        (lambda: evbmf(np.ones((2, 2)), 0.0), r"noise variance must be positive and finite, not 0\.0"),
-        (lambda: evbmf(np.ones((2, 2)), math.inf), "noise variance must be positive and finite, not inf"),
+        (lambda: evbmf(np.ones((2, 2)), 0.0), r"noise variance must be above 0 and at most 1e\+306, not 0\.0"),
+        (lambda: evbmf(np.ones((2, 2)), math.inf), r"noise variance must be above 0 and at most 1e\+306, not inf"),
         (lambda: from_singular_values(np.ones(3), (2, 4)), "singular values of a 2 x 4 matrix must be 2, not 3"),
         (lambda: from_singular_values(-np.ones(2), (2, 4)), "singular values must be finite and at least 0"),
         (
-            lambda: evbmf(np.full((2, 2), 1e200), 1.0),
+            lambda: evbmf(np.full((2, 2), 1e152), 1.0),
             r"noise variance must be at least 1e-300 of the matrix's squares, not",
         ),
+        (lambda: evbmf(np.full((2, 2), 1e154)), r"matrix must be at most 1e\+153 in magnitude, not 1e\+154"),
+        (lambda: evbmf(np.full((300, 300), 9e152)), r"singular values must be at most 1e\+153, not 2\.7e\+155"),
+        (lambda: evbmf(np.full((2, 2), np.longdouble("1e4000"))), "matrix must be finite, not NaN or Inf"),
+        (lambda: evbmf(np.ones((2, 2), np.complex64)), "matrix must hold real numbers, not complex64"),
+        (lambda: evbmf(np.array([[1, None]], object)), "matrix must hold real numbers, not object"),
+        (lambda: evbmf(np.array([[10**400, 1]], object)), "matrix must hold real numbers, not object"),
+        (lambda: evbmf(np.array([["a", "b"]])), "matrix must hold real numbers, not <U1"),
+        (lambda: evbmf(np.zeros((2, 2), "M8[s]")), r"matrix must hold real numbers, not datetime64\[s\]"),
+        (lambda: evbmf([[1, 2], [3]]), "matrix must have rows of one length"),
+        (lambda: evbmf(np.ones((2, 2)), 1e307), r"noise variance must be above 0 and at most 1e\+306, not 1e\+307"),
+        (lambda: from_singular_values([2e153, 1], (2, 4)), r"singular values must be at most 1e\+153, not 2e\+153"),
+        (lambda: from_singular_values([1j, 1], (2, 4)), "singular values must hold real numbers, not complex128"),
         (lambda: threshold(1.5), r"alpha must be above 0 and at most 1, not 1\.5"),
     ],
 )

@@ -324,3 +324,36 @@ def test_lenet_5_in_integers():
 def test_errors(options, message):
     with pytest.raises(InputError, match=message):
         decompose(mixed_network(), options)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.integers(0, 2**16), st.integers(2, 4), st.integers(1, 3), st.integers(1, 4), st.sampled_from([1, 3]), st.data()
+)
+def test_groups_are_factorised_one_by_one(seed, groups, each_in, each_out, kernel, data):
+    """Each group's outputs are those of that group's own factorisation on its own channels."""
+    window = Window((kernel, kernel), pads=(kernel // 2,) * 4)
+    layer = conv(seed, groups * each_out, groups * each_in, window, groups)
+    if kernel == 1:
+        ranks = data.draw(st.integers(1, min(each_in, each_out)))
+    else:
+        ranks = (data.draw(st.integers(1, each_in)), data.draw(st.integers(1, each_out)))
+    parts = factorise(layer, ranks, 2)
+    assert {part.groups for part in parts} == {groups}
+    together = build("n", "x", (groups * each_in, 5, 5), parts)
+    images = normal(seed + 1, 2, groups * each_in, 5, 5)
+    found = float32.run(together, images)
+    for group in range(groups):
+        own = slice(group * each_out, (group + 1) * each_out)
+        single = Conv("c", ("x",), "y", layer.weights[own], layer.bias[own], window)
+        network = build("n", "x", (each_in, 5, 5), factorise(single, ranks, 2))
+        expected = float32.run(network, images[:, group * each_in : (group + 1) * each_in])
+        np.testing.assert_allclose(found[:, own], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_ranks_of_a_group():
+    layer = conv(0, 6, 4, Window((3, 3)), 2)
+    assert [part.weights.shape for part in factorise(layer, (1, 2))] == [(2, 2, 1, 1), (4, 1, 3, 3), (6, 2, 1, 1)]
+    same_outputs(alone(layer, 4, 6, 6), build("n", "x", (4, 6, 6), factorise(layer, (2, 3))), 5)
+    with pytest.raises(InputError, match=r"must be \(1\.\.2 or None, 1\.\.3 or None\), not \(3, 1\)"):
+        factorise(layer, (3, 1))

@@ -31,6 +31,7 @@ from accel.models.errors import InputError
 
 GRID = 256  # noise variances tried, equally spaced in the logarithm, besides those where a component drops out
 GOLDEN_STEPS = 40  # each shrinks the bracket to 0.618; a minimum is flat within about 1e-8
+LARGEST = 1e153  # of singular values: their squares, and so the noise variance, fit a double
 CHUNK = 1 << 20  # numbers at a time in the evaluation of the grid
 
 Array = NDArray[Any]
@@ -58,20 +59,35 @@ def evbmf(matrix: Array, noise_variance: float | None = None) -> Evbmf:
     kept: singular values up to max(rows, columns) x machine epsilon x the largest one count as noise, as in
     `numpy.linalg.matrix_rank`. Source: see the module.
 
-    Raises InputError for a matrix that is not of two dimensions, is empty or holds NaN or Inf, and for a noise variance
-    that is not positive and finite.
+    Raises InputError for a matrix that is not of real numbers in two dimensions, is empty or holds NaN or Inf, for
+    singular values above `LARGEST`, and for a noise variance that is not above 0 and at most LARGEST squared.
     """
-    matrix = np.asarray(matrix)
+    matrix = _real(matrix, "matrix")
     if matrix.ndim != 2 or not matrix.size:
         raise InputError(f"matrix must have two dimensions of at least 1, not {matrix.shape}")
     if not np.isfinite(matrix).all():
         raise InputError("matrix must be finite, not NaN or Inf")
     epsilon = float(np.finfo(matrix.dtype).eps) if matrix.dtype.kind == "f" else float(np.finfo(np.float64).eps)
+    matrix = matrix.astype(np.float64)  # before the magnitude: integers have no -(-2**63)
     largest = float(np.abs(matrix).max())
+    if largest > LARGEST:
+        raise InputError(f"matrix must be at most {LARGEST:g} in magnitude, not {largest:g}")
     # Entries of at most 1, so that no square overflows or vanishes; a power of two rounds nothing.
     unit = 2.0 ** math.frexp(largest)[1]
-    values = np.linalg.svd(matrix.astype(np.float64) / unit, compute_uv=False) * unit
+    values = np.linalg.svd(matrix / unit, compute_uv=False) * unit
     return from_singular_values(values, matrix.shape, noise_variance, epsilon)
+
+
+def _real(numbers: Array, what: str) -> Array:
+    """An array of the numbers. Raises InputError unless they are real: bool, integer or floating."""
+    try:
+        array = np.asarray(numbers)
+    except ValueError:  # rows of several lengths
+        raise InputError(f"{what} must have rows of one length") from None
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{what} must hold real numbers, not {array.dtype}")
+    with np.errstate(over="ignore"):  # what no double holds is infinite there, and refused as such
+        return array.astype(np.float64) if array.dtype.itemsize > 8 else array
 
 
 def from_singular_values(
@@ -79,18 +95,20 @@ def from_singular_values(
 ) -> Evbmf:
     """`evbmf` of a matrix of `shape` (rows, columns) with the singular values `values` (min(rows, columns),).
 
-    `epsilon` is the relative rounding of the matrix's entries. Raises InputError for values that are negative, not
-    finite or not min(rows, columns) in number, and for a noise variance that is not positive and finite or is
-    below 1e-300 of the squares of the matrix.
+    `epsilon` is the relative rounding of the entries. Raises InputError for values that are not real, negative,
+    not finite, above `LARGEST` or not min(rows, columns) in number, and for a noise variance that is not above 0 and at
+    most LARGEST squared or is below 1e-300 of the squares of the matrix.
     """
     small, large = sorted(shape)
-    values = np.sort(np.asarray(values, np.float64))[::-1]
+    values = np.sort(_real(values, "singular values").astype(np.float64))[::-1]
     if values.shape != (small,) or small < 1:
         raise InputError(f"singular values of a {shape[0]} x {shape[1]} matrix must be {small}, not {len(values)}")
     if not np.isfinite(values).all() or values[-1] < 0:
         raise InputError("singular values must be finite and at least 0")
-    if noise_variance is not None and not 0 < noise_variance < math.inf:
-        raise InputError(f"noise variance must be positive and finite, not {noise_variance}")
+    if values[0] > LARGEST:
+        raise InputError(f"singular values must be at most {LARGEST:g}, not {values[0]:g}")
+    if noise_variance is not None and not 0 < noise_variance <= LARGEST**2:
+        raise InputError(f"noise variance must be above 0 and at most {LARGEST**2:g}, not {noise_variance}")
     if not values[0] and noise_variance is None:
         return Evbmf(0, np.empty(0), 0.0, -math.inf)
     alpha = small / large

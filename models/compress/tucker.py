@@ -12,7 +12,7 @@ The last part has the bias. The others have none, so that padding of zeros stays
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Literal
@@ -130,11 +130,33 @@ def decompose(network: Network, options: Options = Options()) -> tuple[Network, 
 def factorise(layer: Conv | Linear, ranks: Ranks, iterations: int = 0) -> tuple[Conv | Linear, ...]:
     """The parts of one layer at the given ranks (as in `Options`), whatever they cost.
 
-    Raises InputError for ranks that do not suit the layer.
+    A convolution with groups is one for each group, side by side: each is factorised on its own at these ranks, and the
+    parts have the groups. Raises InputError for ranks that do not suit the layer, or one group of it.
     """
-    _check_ranks(layer, ranks)
-    parts, _ = _factorise(layer, _sides(layer, ranks), _spectra(layer), iterations)
-    return parts
+    groups = layer.groups if isinstance(layer, Conv) else 1
+    alone = [_group(layer, number, groups) for number in range(groups)]
+    for one in alone:
+        _check_ranks(one, ranks)
+    parts = [_factorise(one, _sides(one, ranks), _spectra(one), iterations)[0] for one in alone]
+    return tuple(map(_beside, zip(*parts, strict=True)))
+
+
+def _group(layer: Conv | Linear, number: int, groups: int) -> Conv | Linear:
+    """One group of a layer as a layer of its own."""
+    if not isinstance(layer, Conv) or groups == 1:
+        return layer
+    each = len(layer.weights) // groups
+    own = slice(number * each, (number + 1) * each)
+    return replace(layer, weights=layer.weights[own], bias=layer.bias[own], groups=1)
+
+
+def _beside(parts: Sequence[Conv | Linear]) -> Conv | Linear:
+    """The same part of each group as one layer."""
+    first = parts[0]
+    if not isinstance(first, Conv) or len(parts) == 1:
+        return first
+    weights, bias = (np.concatenate([getattr(part, name) for part in parts]) for name in ("weights", "bias"))
+    return replace(first, weights=weights, bias=bias, groups=len(parts))
 
 
 Sides = tuple[int | None, int | None]  # R3 and R4; None leaves the side as it is
