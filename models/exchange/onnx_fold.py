@@ -41,7 +41,8 @@ def _expanded(values: list[Array]) -> int:
 
 
 def _gathered(values: list[Array]) -> int:
-    return values[0].size * max(values[1].size, 1)
+    """Each index takes everything but the axis, which may be the shortest."""
+    return values[1].size * (values[0].size // max(min(values[0].shape, default=1), 1))
 
 
 FOLDABLE: dict[str, Size] = (
