@@ -21,7 +21,7 @@ from accel.models.encode.encoded import decode, encode
 from accel.models.encode.encoded_layer import FORMATS
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_write
-from accel.models.graph import Conv, Linear
+from accel.models.graph import Conv, Layer, Linear, Pool
 from accel.models.quantisation.quantise import quantise
 from accel.models.reference import float32, int8
 from tests.benches.fuzz.mutate import INTEGERS, mutate_bytes, mutate_value
@@ -87,6 +87,11 @@ def make(rng: Random) -> bytes:
     return whole + zlib.crc32(whole).to_bytes(4, "little")
 
 
+def _only_ours(layer: Layer) -> bool:
+    """A pooling whose pads are smaller than its dilated kernel but not than its kernel: ONNX Runtime has none."""
+    return isinstance(layer, Pool) and any(layer.window.pads[i] >= layer.window.kernel[i % 2] for i in range(4))
+
+
 def judge(content: bytes, rng: Random, folder: Path) -> None:
     """Read it, decode it and run it. Raises InputError if that is refused."""
     path = folder / "case.weights"
@@ -107,7 +112,7 @@ def judge(content: bytes, rng: Random, folder: Path) -> None:
         if isinstance(layer, Conv | Linear):
             assert isinstance(again, Conv | Linear)
             np.testing.assert_array_equal(layer.weights, again.weights)
-    if max(map(math.prod, decoded.shapes.values())) > LARGEST:
+    if max(map(math.prod, decoded.shapes.values())) > LARGEST or any(map(_only_ours, decoded.layers)):
         return
     inputs = generator.standard_normal((1, *decoded.shapes[decoded.input])).astype(np.float32)
     ours, theirs = float32.run(decoded, inputs), onnxruntime_output(onnx_write.to_model(decoded), inputs)
