@@ -35,6 +35,18 @@ class Array(_Section):
     cols: int = Field(ge=1, le=64, description="columns C of PEs: output channels, and bytes of a weight word")
 
 
+class Systolic(_Section):
+    """The engine of `kind` systolic: the `array`, weight-stationary (`dataflow` ws).
+
+    `multiplier_stages`: registers of each multiplier. One is its product; with two the operands have registers of
+    their own, with three the product another one: a faster clock, and as many cycles more until a sum is there.
+    """
+
+    kind: Literal["systolic"] = Field(default="systolic", description="what multiplies")
+    dataflow: Literal["ws"] = Field(default="ws", description="what stays in the array: weights (ws)")
+    multiplier_stages: int = Field(default=1, ge=1, le=3, description="registers of each multiplier of the array")
+
+
 class Widths(_Section):
     """Bit widths of the data path. Codes are int8; sums are `accumulator` bits and checked not to overflow."""
 
@@ -100,17 +112,19 @@ class Design(_Section):
     """One accelerator.
 
     `post_lanes` channels are requantised each cycle; it must divide both `array.rows` and `array.cols`
-    (default: their greatest common divisor).
+    (default: their greatest common divisor). Each multiplier has `post_multiplier_stages` registers.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="what tables and reports call it")
-    engine: Literal["systolic"] = Field(default="systolic", description="what multiplies")
-    dataflow: Literal["ws"] = Field(default="ws", description="what stays in the array: weights (ws)")
+    engine: Systolic = Systolic()
     array: Array
     widths: Widths = Widths()
     buffers: Buffers
     post_lanes: int | None = Field(
         default=None, description="channels P requantised in a cycle; null: as many as can be"
+    )
+    post_multiplier_stages: int = Field(
+        default=1, ge=1, le=3, description="registers of each multiplier of the post-process"
     )
     memory: Memory
     clock_mhz: float = Field(  # so slow that no time is too large for a float

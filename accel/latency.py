@@ -1,22 +1,101 @@
 """Latencies that the hardware has and the simulator counts on: the only place where they are written.
 
-`rtl` builds pipelines of these depths and `sim` adds these numbers. A change here without a change there (or the
-reverse) makes the equality tests fail.
+A latency is that of a pipeline: named stages with the cycles, that is the registers, of each. `rtl` makes its pipelines
+of the same stages: it delays what travels beside the data by them, and where a stage may be deeper it has that many
+registers. `accel.timing` adds them up. Those that depend on the design are functions of it.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from accel.design import Design
+
+
+class Stage(NamedTuple):
+    """A step of a pipeline and the registers that data pass in it."""
+
+    name: str
+    cycles: int = 1
+
+
+Pipeline = tuple[Stage, ...]
+
+
+def cycles(pipeline: Iterable[Stage]) -> int:
+    """From the first stage's input to the last one's output."""
+    return sum(stage.cycles for stage in pipeline)
+
+
+def until(pipeline: Pipeline, name: str) -> int:
+    """From the first stage's input to the output of the stage `name`. Raises ValueError if there is none."""
+    names = [stage.name for stage in pipeline]
+    return cycles(pipeline[: names.index(name) + 1])
+
+
+# Control
+
 QUEUE_DEPTH = 4  # commands that wait in front of each unit
-SEQUENCER_INTERVAL = 2  # cycles from one dispatch to the next: read the program buffer, push
-MIN_TILE_CYCLES = 4  # an accumulator word is read again at the earliest this many cycles later
-DONE_CYCLES = 1  # from the cycle in which END sees every command complete to the cycle of done
+SEQUENCER: Pipeline = (Stage("read"), Stage("dispatch"))  # the states of a command, one after the other
+SEQUENCER_INTERVAL = cycles(SEQUENCER)  # from one dispatch to the next
+DONE: Pipeline = (Stage("ended"),)  # from the cycle in which END sees every command complete to that of done
+DONE_CYCLES = cycles(DONE)
+
+# Loader and storer
+
 LOADER_AHEAD = 4  # LOAD commands whose addresses may be issued before their data is taken
-STORE_READ_CYCLES = 2  # from the last slot of a beat to the cycle in which the beat is offered
+STORE_READ: Pipeline = (Stage("read"), Stage("queue"))  # from a beat's last slot to the cycle in which it is offered
+STORE_READ_CYCLES = cycles(STORE_READ)
 STORE_FIFO_BEATS = 3  # beats that the storer reads ahead: with fewer, places come back too late for a beat a cycle
 STORE_PENDING = 4  # STORE commands that may wait for write responses
-FEED_CYCLES = 3  # from a feeder's (or weight issue's) address to the array's edge
-ACC_CYCLES = 1  # from sums at the array's exit to the write of the accumulator
-POST_CYCLES = 7  # from a window's last element to the write of the output
+
+# The compute unit
+
+FEED: Pipeline = (Stage("read"), Stage("pad"), Stage("edge"))  # from an activation's address to the array's edge
+WEIGHT_FEED: Pipeline = (Stage("read"), Stage("unpack"), Stage("decode"))  # from a weight row's issue to the same edge
+FEED_CYCLES = cycles(FEED)
+ACCUMULATE: Pipeline = (Stage("add"),)  # from sums at the array's exit to the write of the accumulator
+ACC_CYCLES = cycles(ACCUMULATE)
+REUSE_CYCLES = 1 + ACC_CYCLES + 1  # from the read of an accumulator to the earliest read of what is written for it
+MIN_TILE_CYCLES = 4  # an accumulator word is read again at the earliest this many cycles later
+assert cycles(WEIGHT_FEED) == FEED_CYCLES  # weights and activations meet
+assert MIN_TILE_CYCLES >= REUSE_CYCLES
 
 
-def array_cycles(rows: int, cols: int) -> int:
-    """From a pixel at the array's edge to its sums: skew and columns, and the product and sum registers."""
-    return rows + cols
+def array_pipeline(design: Design) -> Pipeline:
+    """From a pixel at the array's edge to its sums: the last row's skew, its product and sum, the last column.
+
+    A product takes `multiplier_stages` registers in every row, and a sum goes down one row a cycle: so the depth of the
+    multiplier counts once.
+    """
+    return (
+        Stage("skew", design.rows - 1),
+        Stage("multiply", design.engine.multiplier_stages),
+        Stage("add"),
+        Stage("columns", design.cols - 1),
+    )
+
+
+def compute_cycles(design: Design) -> int:
+    """From a pixel's address to the write of its sum."""
+    return cycles((*FEED, *array_pipeline(design), *ACCUMULATE))
+
+
+# The post-process
+
+
+def requantise_pipeline(design: Design) -> Pipeline:
+    """One lane of requantisation, from a sum to its code."""
+    return Stage("bias"), Stage("multiply", design.post_multiplier_stages), Stage("scale"), Stage("clip")
+
+
+def post_pipeline(design: Design) -> Pipeline:
+    """From the address of a window's last element to the write of the output."""
+    return Stage("read"), Stage("select"), Stage("reduce"), *requantise_pipeline(design)
+
+
+def post_cycles(design: Design) -> int:
+    """From a window's last element to the write of the output."""
+    return cycles(post_pipeline(design))

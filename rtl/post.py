@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
 from accel.commands import COMMAND_BYTES, ConfigPost, ErrorCode, Opcode, Post, field_bits, most
 from accel.design import Design
-from accel.latency import POST_CYCLES
+from accel.latency import post_cycles, post_pipeline, until
 from accel.memories import ACCUMULATOR, ACTIVATION, PARAMETER
 from accel.rtl.layouts import field_signal, layout
 from accel.rtl.modules import shared
+from accel.rtl.pipeline import later
 from accel.rtl.ports import bank_of, read_port, unit_members, word_of, write_port
 from accel.rtl.requantise import Requantise
 
@@ -29,14 +32,14 @@ def _moved(address: Value, words: Value) -> Value:
 class PostUnit(wiring.Component):
     """One window element a cycle, P channels wide.
 
-    Pipeline after the cycle in which an element is read: 1 data, chunk selected | 2 reduced | 3..6 requantised
-    (`Requantise`) | 7 written: POST_CYCLES. Elements outside take their cycle, but are not read. A record is read for
-    each output. A residual operand is read with the window's last element, or in a cycle of its own after it when
-    the source is the activation banks (they have one read port). A maximum over a window that is all outside is -2**31.
-    Sums have 32 bits and wrap around.
+    The pipeline after the cycle in which an element is read is `accel.latency.post_pipeline`: data read | chunk
+    selected | reduced | requantised (`Requantise`), and written. Elements outside take their cycle, but are not read. A
+    record is read for each output. A residual operand is read with the window's last element, or in a cycle of its own
+    after it when the source is the activation banks (they have one read port). A maximum over a window that is all
+    outside is -2**31. Sums have 32 bits and wrap around.
 
     A POST is popped in the last element's cycle of the one before, or later; CONFIG_POST when the pipeline is empty. So
-    a POST does not see what the one before wrote in its last POST_CYCLES, unless there is a CONFIG_POST between them.
+    a POST does not see what the one before wrote in its last `post_cycles`, unless there is a CONFIG_POST between them.
     """
 
     def __init__(self, design: Design) -> None:
@@ -64,7 +67,7 @@ class PostUnit(wiring.Component):
         head = data.View(layout(Post), self.i.payload)
         is_post = head.opcode == Opcode.POST
         active, finishing, take = Signal(name="active"), Signal(name="finishing"), Signal(name="take")
-        draining = Signal(range(POST_CYCLES + 1), name="draining")
+        draining = Signal(range(post_cycles(self.design) + 1), name="draining")
         waits = (
             (self.completed_load >= head.wait_load)
             & (self.completed_compute >= head.wait_compute)
@@ -76,7 +79,7 @@ class PostUnit(wiring.Component):
             self.idle.eq(~active & (draining == 0)),
         ]
         with m.If(active):
-            m.d.sync += draining.eq(POST_CYCLES)
+            m.d.sync += draining.eq(post_cycles(self.design))
         with m.Elif(draining != 0):
             m.d.sync += draining.eq(draining - 1)
         with m.If(finishing):
@@ -174,12 +177,12 @@ class PostUnit(wiring.Component):
         design = self.design
         lanes, bits = design.lanes, design.widths.accumulator
 
-        def later(value: Value, cycles: int, name: str) -> Value:
-            for k in range(cycles):
-                signal = Signal(value.shape(), name=f"{name}_{k + 1}")
-                m.d.sync += signal.eq(value)
-                value = signal
-            return value
+        stages = post_pipeline(design)
+
+        def after(stage: str, value: Value, name: str, begun: str | None = None) -> Value:
+            """`value` of the cycle of the reads (or that leaves the stage `begun`) when the data leave `stage`."""
+            cycles = until(stages, stage) - (until(stages, begun) if begun else 0)
+            return later(m, value, cycles, name)
 
         src_reads = Signal(name="src_reads")
         res_reads = Signal(name="res_reads")
@@ -201,10 +204,10 @@ class PostUnit(wiring.Component):
             self.event_acc_reads.eq(self.r_acc.en),
             self.event_act_reads.eq(self.r_act.en),
         ]
-        # 1: the words are there.
-        element1, inside1 = later(e["element"], 1, "element"), later(e["inside"], 1, "inside")
-        act1, src1 = later(from_act, 1, "from_act"), later(e["src_chunk"], 1, "src_chunk")
-        dst1, res1 = later(e["dst_chunk"], 1, "dst_chunk"), later(res_reads, 1, "res_read")
+        # "read": the words are there.
+        element1, inside1 = after("read", e["element"], "element"), after("read", e["inside"], "inside")
+        act1, src1 = after("read", from_act, "from_act"), after("read", e["src_chunk"], "src_chunk")
+        dst1, res1 = after("read", e["dst_chunk"], "dst_chunk"), after("read", res_reads, "res_read")
         acc_chunk, act_chunk, res_chunk = (Signal(lanes * w, name=n) for w, n in (
             (bits, "acc_chunk"), (8, "act_chunk"), (8, "res_chunk")))  # fmt: skip
         m.d.comb += [
@@ -212,17 +215,17 @@ class PostUnit(wiring.Component):
             act_chunk.eq(self.r_act.data.word_select(src1, lanes * 8)),
             res_chunk.eq(self.r_act.data.word_select(dst1, lanes * 8)),
         ]
-        # 2: reduction. 3: requantisation starts.
-        element2, inside2 = later(element1, 1, "element1"), later(inside1, 1, "inside1")
-        first2, last2 = later(e["first"], 2, "first"), later(e["last"], 2, "last")
-        res2 = later(res1, 1, "res_read1")
+        # "select": reduction. "reduce": requantisation starts, and the record is there.
+        element2 = after("select", element1, "element1", begun="read")
+        inside2 = after("select", inside1, "inside1", begun="read")
+        first2, last2 = after("select", e["first"], "first"), after("select", e["last"], "last")
+        res2 = after("select", res1, "res_read1", begun="read")
         address = _moved(command.dst_addr, e["to"])
-        address7 = later(address, POST_CYCLES, "address")
-        chunk7, valid7 = later(e["dst_chunk"], POST_CYCLES, "to_chunk"), later(e["last"], POST_CYCLES, "output")
-        finish7 = later(e["finishing"], POST_CYCLES, "finish")
-        uniform2, sum2 = later(command.uniform, 2, "uniform"), later(command.reduce_sum, 2, "sum")
+        to_address, to_chunk = after("clip", address, "address"), after("clip", e["dst_chunk"], "to_chunk")
+        output, finished = after("clip", e["last"], "output"), after("clip", e["finishing"], "finish")
+        uniform2, sum2 = after("select", command.uniform, "uniform"), after("select", command.reduce_sum, "sum")
         # One bit more than an address has: it does not wrap around.
-        param2 = later((command.param_addr + e["chunk"])[: PARAMETER.address_bits + 1], 2, "param")
+        param2 = after("select", (command.param_addr + e["chunk"])[: PARAMETER.address_bits + 1], "param")
         m.d.comb += [
             self.r_param.en.eq(last2 & ~uniform2),
             self.r_param.addr.eq(param2),
@@ -237,11 +240,11 @@ class PostUnit(wiring.Component):
         outside = Signal(name="outside")
         m.d.sync += outside.eq(
             Cat(
-                later(en, cycles, f"read_{k}") & (later(at, cycles, f"read_at_{k}") >= depth)
+                later(m, en, cycles, f"read_{k}") & (later(m, at, cycles, f"read_at_{k}") >= depth)
                 for k, (en, at, cycles, depth) in enumerate(reads)
             ).any()
         )
-        uniform3 = later(uniform2, 1, "uniform2")
+        uniform3 = after("reduce", uniform2, "uniform2", begun="select")
         codes = []
         for lane in range(lanes):
             x2 = Signal(signed(32), name=f"x_{lane}", reset_less=True)
@@ -274,7 +277,7 @@ class PostUnit(wiring.Component):
                     m.d.comb += reduced.eq(element)
             m.d.sync += [so_far.eq(reduced), value3.eq(reduced)]
             record = self.r_param.data.word_select(lane, 64)
-            unit = shared(m, Requantise, f"requantise_{lane}", "requantise")
+            unit = shared(m, partial(Requantise, design), f"requantise_{lane}", "requantise")
             m.d.comb += [
                 unit.value.eq(value3),
                 unit.bias.eq(Mux(uniform3, config.uniform_bias, record[:32].as_signed())),
@@ -288,16 +291,16 @@ class PostUnit(wiring.Component):
                 unit.high.eq(config.high),
             ]
             codes.append(unit.code)
-        # 7: the masked write.
+        # "clip": the masked write.
         per_word = design.rows // lanes
-        fits = word_of(ACTIVATION, address7) < design.activation_words
+        fits = word_of(ACTIVATION, to_address) < design.activation_words
         m.d.comb += [
-            self.w_act.en.eq(valid7 & fits & ~self.halt),
-            self.w_act.addr.eq(address7),
+            self.w_act.en.eq(output & fits & ~self.halt),
+            self.w_act.addr.eq(to_address),
             self.w_act.data.eq(Cat(*codes * per_word)),
-            self.w_act.mask.eq(Cat((chunk7 == k // lanes) for k in range(design.rows))),
-            self.event_act_writes.eq(valid7 & fits),
-            self.event_post_outputs.eq(valid7),
-            self.done.eq(finish7),
-            self.error.eq(Mux((valid7 & ~fits) | outside, ErrorCode.BUFFER_RANGE, 0)),
+            self.w_act.mask.eq(Cat((to_chunk == k // lanes) for k in range(design.rows))),
+            self.event_act_writes.eq(output & fits),
+            self.event_post_outputs.eq(output),
+            self.done.eq(finished),
+            self.error.eq(Mux((output & ~fits) | outside, ErrorCode.BUFFER_RANGE, 0)),
         ]

@@ -6,6 +6,11 @@ from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from accel.datapath import BIASED_BITS, MULTIPLIER_BITS, RESIDUAL_BITS
+from accel.design import Design
+from accel.latency import requantise_pipeline, until
+from accel.rtl.pipeline import later, multiplier
+
 
 def round_shift(m: Module, value: Value, shift: Value, name: str) -> Value:
     """RS(value, shift): arithmetic shift right, half rounds up. Combinational."""
@@ -15,17 +20,21 @@ def round_shift(m: Module, value: Value, shift: Value, name: str) -> Value:
 
 
 class Requantise(wiring.Component):
-    """Pipeline of four registers: + bias | x multiplier | round-shift | + zero point + residual, clip.
+    """The stages of `accel.latency.requantise_pipeline`.
+
+    They are: + bias | x multiplier | round-shift | + zero point + residual, clip.
 
     Cycle 0 takes `value`, the record (`bias`, `multiplier`, `shift`) and `residual` (already minus its zero point; 0
-    without a residual). `code` is there in cycle 4. The other inputs do not change while something is in the pipeline.
+    without a residual). `code` is there after the last stage. The other inputs do not change while something is in the
+    pipeline. Its multipliers are `accel.datapath.REQUANTISE_MULTIPLIERS`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, design: Design) -> None:
+        self.stages = requantise_pipeline(design)
         super().__init__(
             {
-                "value": In(signed(32)), "bias": In(signed(32)), "multiplier": In(16), "shift": In(6),
-                "residual": In(signed(9)), "res_multiplier": In(16), "res_shift": In(6),
+                "value": In(signed(32)), "bias": In(signed(32)), "multiplier": In(MULTIPLIER_BITS), "shift": In(6),
+                "residual": In(signed(RESIDUAL_BITS)), "res_multiplier": In(MULTIPLIER_BITS), "res_shift": In(6),
                 "zero_point": In(signed(8)), "low": In(signed(8)), "high": In(signed(8)),
                 "code": Out(signed(8)),
             }
@@ -40,18 +49,18 @@ class Requantise(wiring.Component):
             m.d.sync += signal.eq(value)
             return signal
 
-        def later(value: Value, cycles: int, name: str) -> Value:
-            for k in range(cycles):
-                signal = Signal.like(value, name=f"{name}_{k}", reset_less=True)
-                m.d.sync += signal.eq(value)
-                value = signal
-            return value
+        def wait(value: Value, stage: str, name: str) -> Value:
+            """`value` when the data of cycle 0 leave a stage."""
+            return later(m, value, until(self.stages, stage), name, reset_less=True)
 
-        biased = register(33, "biased", self.value + self.bias)
-        multiplier, shift = later(self.multiplier, 1, "multiplier_later"), later(self.shift, 2, "shift_later")
-        product = register(50, "product", biased * multiplier)
-        scaled = register(51, "scaled", round_shift(m, product, shift, "main"))
-        res_product = register(26, "res_product", later(self.residual, 1, "residual_later") * self.res_multiplier)
+        def times(left: Value, right: Value, bits: int, name: str) -> Signal:
+            depth = until(self.stages, "multiply") - until(self.stages, "bias")
+            return multiplier(m, left, right, signed(bits), depth, name)
+
+        biased = register(BIASED_BITS, "biased", self.value + self.bias)
+        product = times(biased, wait(self.multiplier, "bias", "multiplier_later"), 50, "product")
+        scaled = register(51, "scaled", round_shift(m, product, wait(self.shift, "multiply", "shift_later"), "main"))
+        res_product = times(wait(self.residual, "bias", "residual_later"), self.res_multiplier, 26, "res_product")
         res_scaled = register(26, "res_scaled", round_shift(m, res_product, self.res_shift, "res"))
         total = Signal(signed(53), name="total")
         m.d.comb += total.eq(scaled + res_scaled + self.zero_point)

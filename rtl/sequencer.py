@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from accel.commands import COMMAND_BYTES, OPCODE_BITS, Command, ErrorCode, Load, Opcode, Target
 from accel.design import Design
+from accel.latency import SEQUENCER
 from accel.legal import CONFIGURED_BY, RULES
 from accel.registers import PROGRAM_COUNT_BITS
 from accel.rtl.layouts import layout
@@ -90,22 +91,23 @@ class Sequencer(wiring.Component):
             ]
         streams = [getattr(self, f"o_{unit}") for unit in UNIT_NAMES]
         accepted = Cat(o.valid & o.ready for o in streams).any()
+        read, dispatch = (stage.name.upper() for stage in SEQUENCER)  # one cycle each
         with m.FSM():
             with m.State("START"), m.If(self.start):
                 m.d.comb += go.eq(1)
-                m.next = "READ"
-            with m.State("READ"):
+                m.next = read
+            with m.State(read):
                 m.d.comb += program.r_en.eq(1)
                 with m.If((level != 0) & ~self.halt):
-                    m.next = "DISPATCH"
-            with m.State("DISPATCH"), m.If(~self.halt):
+                    m.next = dispatch
+            with m.State(dispatch), m.If(~self.halt):
                 m.d.comb += go.eq(1)
                 with m.If(legal & self.all_complete & (command[:OPCODE_BITS] == Opcode.END)):
                     m.d.comb += self.finished.eq(1)
                     m.next = "START"
                 with m.Elif(accepted | (legal & (command[:OPCODE_BITS] == Opcode.NOP))):
                     m.d.comb += popped.eq(1)
-                    m.next = "READ"
+                    m.next = read
         m.d.comb += [
             self.error.eq(Mux(overflow, ErrorCode.PROGRAM_OVERFLOW, Mux(go, code, 0))),
             self.event_commands.eq(accepted),

@@ -16,6 +16,7 @@ from accel.rtl.axi import LITE_SLAVE, read_master, write_master
 from accel.rtl.buffers import ActivationBanks, Buffer
 from accel.rtl.control import Control
 from accel.rtl.csr import Csr
+from accel.rtl.engines import compute_unit
 from accel.rtl.fifo import CommandQueue
 from accel.rtl.loader import Loader
 from accel.rtl.post import PostUnit
@@ -41,7 +42,7 @@ class Accelerator(wiring.Component):
         design = self.design
         start = Signal(name="start")
         restart = ResetInserter(start)  # every run begins from the same state
-        compute, post, loader, storer = ComputeUnit(design), PostUnit(design), Loader(design), Storer(design)
+        compute, post, loader, storer = compute_unit(design), PostUnit(design), Loader(design), Storer(design)
         units: dict[str, Any] = {"load": loader, "compute": compute, "post": post, "store": storer}
         m.submodules.control = control = Control()
         sequencer = Sequencer(design)

@@ -11,6 +11,7 @@ from accel.design import Design, load, names, parse
 from accel.models.errors import InputError
 
 GOOD = load("edge").to_yaml()
+ENGINE = "engine:\n  kind: systolic\n  dataflow: ws\n  multiplier_stages: 1"
 
 
 @pytest.mark.parametrize("name", ["nano", "edge", "large"])
@@ -30,29 +31,39 @@ def test_derived() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("rows: 16", "rows: 0", r"array\.rows must be an integer in 1\.\.64, not 0 \(x\.yaml:5\)"),
-        ("cols: 16", "cols: 65", r"array\.cols must be an integer in 1\.\.64, not 65 \(x\.yaml:6\)"),
-        ("rows: 16", "rows: big", r"array\.rows must be an integer in 1\.\.64, not 'big' \(x\.yaml:5\)"),
+        ("rows: 16", "rows: 0", r"array\.rows must be an integer in 1\.\.64, not 0 \(x\.yaml:7\)"),
+        ("cols: 16", "cols: 65", r"array\.cols must be an integer in 1\.\.64, not 65 \(x\.yaml:8\)"),
+        ("rows: 16", "rows: big", r"array\.rows must be an integer in 1\.\.64, not 'big' \(x\.yaml:7\)"),
         ("axi_bits: 128", "axi_bits: 48", r"memory\.axi_bits must be 32, 64, 128, 256 or 512, not 48 \(x\.yaml:\d+\)"),
         (
             "axi_bits: 128",
             "axi_bit: 128",
-            r"memory\.axi_bit is not a field of memory, which has axi_bits, .* \(x\.yaml:19\)",
+            r"memory\.axi_bit is not a field of memory, which has axi_bits, .* \(x\.yaml:22\)",
         ),
-        ("  axi_bits: 128\n", "", r"memory\.axi_bits must be given, and is missing \(x\.yaml:18\)"),
+        ("  axi_bits: 128\n", "", r"memory\.axi_bits must be given, and is missing \(x\.yaml:21\)"),
         ("name: edge", "nome: edge", r"nome is not a field of a design, which has name, engine, .* \(x\.yaml:1\)"),
         ("name: edge\n", "", r"^name must be given, and is missing"),
         ("name: edge", "name: my edge", r"name must be a text of letters, digits, '_', '\.' and '-', not 'my edge'"),
         ("name: edge", "name: 7", r"name must be a text of letters, .*, not 7 \(x\.yaml:1\)"),
         ("name: edge", "name: edge\n1: 2", r"1 is not a field of a design, which has .* \(x\.yaml:2\)"),
-        ("  rows: 16\n  cols: 16\n", "  16\n", r"array must be a mapping of rows and cols, not 16 \(x\.yaml:4\)"),
+        ("  rows: 16\n  cols: 16\n", "  16\n", r"array must be a mapping of rows and cols, not 16 \(x\.yaml:6\)"),
         ("post_lanes: null", "post_lanes: x", r"post_lanes must be a divisor of array\.rows .*, or null, not 'x'"),
         ("clock_mhz: 400.0", "clock_mhz: true", r"clock_mhz must be 0\.001\.\.5000.*, not True"),
         ("clock_mhz: 400.0", "clock_mhz: .nan", r"clock_mhz must be 0\.001\.\.5000.*, not nan"),
         ("burst_beats: 64", "burst_beats: true", r"memory\.burst_beats must be 1, 2, .* or 64, not True"),
         ("rows: 16", "rows: true", r"array\.rows must be an integer in 1\.\.64, not True"),
         ("rows: 16", "rows: 16.0", r"array\.rows must be an integer in 1\.\.64, not 16\.0"),
-        ("engine: systolic", "engine: quantum", r"engine must be 'systolic', not 'quantum' \(x\.yaml:2\)"),
+        ("kind: systolic", "kind: quantum", r"engine\.kind must be 'systolic', not 'quantum' \(x\.yaml:3\)"),
+        (
+            ENGINE,
+            "engine: systolic",
+            r"engine must be a mapping of kind, dataflow and multiplier_stages, not 'systolic' \(x\.yaml:2\)",
+        ),
+        (
+            "multiplier_stages: 1\narray",
+            "multiplier_stages: 4\narray",
+            r"engine\.multiplier_stages must be an integer in 1..3, not 4 \(x\.yaml:5\)",
+        ),
         ("post_lanes: null", "post_lanes: 3", r"post_lanes must divide array\.rows 16 and array\.cols 16, not 3"),
         ("accumulator_bytes: 65536", "accumulator_bytes: 64", r"accumulator_bytes must hold 2\.\.16384 words"),
         ("clock_mhz: 400.0", "clock_mhz: 0", r"clock_mhz must be 0\.001\.\.5000.*, not 0"),
@@ -69,7 +80,7 @@ def test_bad(old: str, new: str, message: str) -> None:
 
 
 def test_a_field_that_is_given_twice() -> None:
-    with pytest.raises(InputError, match=r"x\.yaml:6: 'rows' is given twice"):
+    with pytest.raises(InputError, match=r"x\.yaml:8: 'rows' is given twice"):
         parse(GOOD.replace("rows: 16", "rows: 16\n  rows: 8"), "x.yaml")
 
 

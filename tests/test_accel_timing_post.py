@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 
 from accel.commands import ConfigPost, Post
 from accel.events import Event
-from accel.latency import POST_CYCLES
 from tests.benches.timing import UnitTiming
 from tests.benches.unit import Offer, draw_offers
 from tests.benches.unit_designs import post_design
 
 
-def walk(offers: Sequence[Offer]) -> tuple[list[tuple[int, int]], dict[Event, int]]:
+def walk(offers: Sequence[Offer], stages: int) -> tuple[list[tuple[int, int]], dict[Event, int]]:
     """(pop, complete) of each command and the counts, element by element."""
     result = []
     events = dict.fromkeys(
@@ -50,7 +49,7 @@ def walk(offers: Sequence[Offer]) -> tuple[list[tuple[int, int]], dict[Event, in
             for event in (Event.ACT_WRITES, Event.POST_OUTPUTS):
                 events[event] += 1
         cycle -= 1  # the next POST is taken in the cycle of the last element
-        written = cycle + POST_CYCLES
+        written = cycle + 6 + stages
         result.append((pop, written))
     return result, events
 
@@ -75,8 +74,9 @@ def test_closed_form_is_the_walk_over_elements(rng: Random) -> None:
             )
         )  # fmt: skip
     offers = draw_offers(rng, commands)
-    timing = UnitTiming(post_design(2, 1, 1))
+    stages = rng.randint(1, 3)
+    timing = UnitTiming(post_design(2, 1, 1, multiplier_stages=stages))
     steps = [timing.step(offer.command, offer.pushed, offer.ready) for offer in offers]
-    found, events = walk(offers)
+    found, events = walk(offers, stages)
     assert [(step.pop, step.complete) for step in steps] == found
     assert {event: sum(step.events.get(event, 0) for step in steps) for event in events} == events

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel.latency import array_cycles
+from accel.latency import array_pipeline, cycles
 from accel.rtl.modules import convert
 from accel.rtl.systolic.array import SystolicArray
 from tests.benches.simulator import from_lanes, simulate, to_lanes
@@ -21,7 +21,7 @@ from tests.benches.unit_designs import compute_design
 @given(st.randoms(use_true_random=False))
 def test_tiles(rng: Random) -> None:
     """Tiles of weights and pixels with gated rows; weight rows and first pixels as early as possible, or later."""
-    rows, cols = rng.randint(1, 6), rng.randint(1, 6)
+    rows, cols, stages = rng.randint(1, 6), rng.randint(1, 6), rng.randint(1, 3)
     generator = np.random.default_rng(rng.getrandbits(32))
     weight_in: dict[int, tuple[np.ndarray, int]] = {}  # by cycle: row of weights, capture
     pixel_in: dict[int, tuple[np.ndarray, int, int]] = {}  # by cycle: activations, valid rows, swap
@@ -37,10 +37,12 @@ def test_tiles(rng: Random) -> None:
         for k in range(rng.randint(1, 8)):
             pixel = generator.integers(-128, 128, rows)
             pixel_in[start + k] = pixel, valid, int(k == 0)
-            sums_out[start + k + array_cycles(rows, cols)] = (pixel * gate) @ tile
+            sums_out[start + k + rows + cols - 1 + stages] = (pixel * gate) @ tile
             free = start + k + 1
         weights_at = max(weights_at + rows, start) + rng.choice([0, 0, 2])
-    array = SystolicArray(compute_design(rows, cols))
+    design = compute_design(rows, cols, multiplier_stages=stages)
+    assert cycles(array_pipeline(design)) == rows + cols - 1 + stages
+    array = SystolicArray(design)
 
     async def testbench(ctx: Any) -> None:
         for cycle in range(max(sums_out) + 1):
@@ -76,7 +78,7 @@ def test_extreme_products_do_not_overflow(value: int) -> None:
     array = SystolicArray(compute_design(rows, 1, 20))
 
     async def testbench(ctx: Any) -> None:
-        for cycle in range(rows + array_cycles(rows, 1)):
+        for cycle in range(rows + rows + 1):
             ctx.set(array.weights, -128 & 255)
             ctx.set(array.capture, cycle == 0)
             ctx.set(array.acts, from_lanes([value] * rows))

@@ -21,12 +21,14 @@ rngs = st.randoms(use_true_random=False)
 @settings(max_examples=20, deadline=None)
 @given(rngs)
 def test_processing_element(rng: Random) -> None:
-    """All inputs at random: outputs as the docstring says, one or two cycles later."""
+    """All inputs at random: outputs as the docstring says, one or more cycles later."""
     rng = Random(rng.getrandbits(32))
-    dut = PE(24)
+    stages = rng.randint(1, 3)
+    dut = PE(compute_design(1, 1, 24, stages))
 
     async def testbench(ctx: Any) -> None:
-        weight = shadow = product = before = 0
+        weight = shadow = before = 0
+        products = [0] * stages  # the oldest first
         for _ in range(60):
             act, passing, total = rng.randint(-128, 127), rng.randint(-128, 127), rng.randint(-(1 << 20), 1 << 20)
             valid, swap, capture = (int(rng.random() < chance) for chance in (0.7, 0.2, 0.3))
@@ -41,8 +43,8 @@ def test_processing_element(rng: Random) -> None:
             await ctx.tick()
             assert (ctx.get(dut.act_o), ctx.get(dut.valid_o), ctx.get(dut.swap_o)) == (act, valid, swap)
             assert (ctx.get(dut.weight_o), ctx.get(dut.capture_o)) == (passing, before)
-            assert ctx.get(dut.sum_o) == total + product
-            product, before = act * weight * valid, capture
+            assert ctx.get(dut.sum_o) == total + products[0]
+            products, before = [*products[1:], act * weight * valid], capture
 
     simulate(dut, testbench)
 

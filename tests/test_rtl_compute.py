@@ -197,7 +197,7 @@ def timed(design: Design, offers: Sequence[Offer]) -> Log:
 @settings(max_examples=40, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_values_cycles_and_events(rng: Random) -> None:
-    design = compute_design(rng.randint(1, 6), rng.randint(1, 6), rng.choice([20, 25, 32]))
+    design = compute_design(rng.randint(1, 6), rng.randint(1, 6), rng.choice([20, 25, 32]), rng.randint(1, 3))
     contents = draw_contents(rng, design)
     offers = draw_offers(rng, draw_commands(rng, design))
     log, sums = run(design, contents, offers)

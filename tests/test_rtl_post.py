@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from accel.commands import ACCUMULATOR_BANK, ACTIVATION_BANK, ConfigPost, ErrorCode, Post
 from accel.design import Design
 from accel.events import Event
-from accel.latency import POST_CYCLES
+from accel.latency import post_cycles
 from accel.memories import ACCUMULATOR, PARAMETER
 from accel.rtl.buffers import ActivationBanks, Buffer
 from accel.rtl.ports import read_port
@@ -219,7 +219,9 @@ def timed(design: Design, offers: Sequence[Offer]) -> Log:
 @settings(max_examples=60, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_values_cycles_and_events(rng: Random) -> None:
-    design = post_design(rng.randint(1, 3), rng.randint(1, 3), rng.randint(1, 3), rng.choice([20, 32, 32]))
+    design = post_design(
+        rng.randint(1, 3), rng.randint(1, 3), rng.randint(1, 3), rng.choice([20, 32, 32]), rng.randint(1, 3)
+    )
     contents = draw_contents(rng, design)
     offers = draw_offers(rng, draw_commands(rng, design))
     log, activations = run(design, contents, offers)
@@ -243,7 +245,7 @@ def test_one_element_a_cycle_and_no_drain_between_commands() -> None:
     offers = [Offer(ConfigPost(in_h=3, in_w=4), -1)] + [Offer(command, k) for k in range(4)]
     log, _ = run(design, draw_contents(Random(1), design), offers)
     assert np.diff(log.dones).tolist() == [24] * 3
-    assert log.dones[0] == log.pops[1] + 24 + POST_CYCLES
+    assert log.dones[0] == log.pops[1] + 24 + post_cycles(design)
 
 
 def test_a_configuration_waits_for_the_pipeline_and_sees_what_was_written() -> None:

@@ -8,11 +8,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accel.latency import cycles, requantise_pipeline
 from accel.rtl.requantise import Requantise
 from tests.benches.simulator import simulate
 from tests.benches.unit import round_shift
+from tests.benches.unit_designs import post_design
 
-LATENCY = 4
 INT32 = (-(1 << 31), -1, 0, 1, (1 << 31) - 1)
 
 
@@ -25,7 +26,9 @@ def value(rng: Random, low: int, high: int) -> int:
 @given(st.randoms(use_true_random=False))
 def test_values(rng: Random) -> None:
     rng = Random(rng.getrandbits(32))  # too many numbers for Hypothesis
-    dut = Requantise()
+    design = post_design(1, 1, 1, multiplier_stages=rng.randint(1, 3))
+    dut, latency = Requantise(design), 3 + design.post_multiplier_stages
+    assert latency == cycles(requantise_pipeline(design))
     low, high = sorted([value(rng, -128, 127), value(rng, -128, 127)])
     if rng.random() < 0.5:
         low, high = -128, 127
@@ -51,11 +54,11 @@ def test_values(rng: Random) -> None:
     async def testbench(ctx: Any) -> None:
         for name, scalar in scalars.items():
             ctx.set(getattr(dut, name), scalar)
-        for fields in given_ + [{}] * (LATENCY - 1):
+        for fields in given_ + [{}] * (latency - 1):
             for name, field in fields.items():
                 ctx.set(getattr(dut, name), field)
             await ctx.tick()
             got.append(ctx.get(dut.code))
 
     simulate(dut, testbench)
-    assert got[LATENCY - 1 :] == want
+    assert got[latency - 1 :] == want

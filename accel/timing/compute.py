@@ -8,7 +8,7 @@ For T pixels a tile, N tiles (n tiles x groups x kernel), R rows, S = max(T, R, 
     feeder      q   = max(p + 1, last pixel of the command before)              command taken from the slot
     first tile  t_1 = max(q + 1, s_1 + R, start of the last tile before + MIN_TILE_CYCLES)
     later       s_j = t_{j-1} or later (a tile's R rows take R cycles), t_j = t_{j-1} + S
-    done        e   = last pixel + FEED_CYCLES + array_cycles + ACC_CYCLES
+    done        e   = last pixel + compute_cycles(design)
 """
 
 from __future__ import annotations

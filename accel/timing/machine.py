@@ -21,17 +21,15 @@ from typing import NamedTuple
 from accel.commands import Target
 from accel.design import Design
 from accel.latency import (
-    ACC_CYCLES,
     DONE_CYCLES,
-    FEED_CYCLES,
     LOADER_AHEAD,
     MIN_TILE_CYCLES,
-    POST_CYCLES,
     QUEUE_DEPTH,
     SEQUENCER_INTERVAL,
     STORE_PENDING,
     STORE_READ_CYCLES,
-    array_cycles,
+    compute_cycles,
+    post_cycles,
 )
 from accel.layout import beats_per_word, words_per_beat
 
@@ -85,8 +83,8 @@ class Machine(NamedTuple):
             done_cycles=DONE_CYCLES,
             loader_ahead=LOADER_AHEAD,
             min_tile=MIN_TILE_CYCLES,
-            compute_latency=FEED_CYCLES + array_cycles(design.rows, design.cols) + ACC_CYCLES,
-            post_cycles=POST_CYCLES,
+            compute_latency=compute_cycles(design),
+            post_cycles=post_cycles(design),
             store_read=STORE_READ_CYCLES,
             store_pending=STORE_PENDING,
         )

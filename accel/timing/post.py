@@ -4,9 +4,9 @@ Outputs are chunks times pixels; each takes its window's elements, and one cycle
 source both come from the activation banks:
 
     pop    p = max(pushed + 1, waits, last element of the command before)
-           configuration: max(pushed + 1, last element + POST_CYCLES + 1)
+           configuration: max(pushed + 1, last element + post_cycles + 1)
     last   l = p + outputs * (window [+ 1])
-    done   e = l + POST_CYCLES
+    done   e = l + post_cycles
 """
 
 from __future__ import annotations

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.design import Design
+from accel.latency import ACC_CYCLES
 from accel.memories import ACCUMULATOR
+from accel.rtl.pipeline import later
 from accel.rtl.ports import bank_of, read_port, word_of
 from accel.rtl.ram import Ram
 from accel.rtl.systolic.feeder import TAG
@@ -16,7 +18,7 @@ from accel.rtl.systolic.feeder import TAG
 class Accumulators(wiring.Component):
     """`tag` comes one cycle before its `sums`: the old word is read meanwhile; the new one is written after the sums.
 
-    A word is written ACC_CYCLES after its sums came and can be read from the next cycle on, 3 cycles after its tag:
+    A word is written ACC_CYCLES after its sums came and can be read from the next cycle on, REUSE_CYCLES after its tag:
     MIN_TILE_CYCLES sees to it as long as pixels repeat in the same order. A COMPUTE that accumulates onto words which
     the command before wrote last must not read them first; the compiler does not make such a command.
 
@@ -45,7 +47,8 @@ class Accumulators(wiring.Component):
         bits, cols, depth = design.widths.accumulator, design.cols, ACCUMULATOR.words(design)
         reads = self.tag.valid & ~self.tag.overwrite
         tag1, tag2 = Signal(TAG, name="tag1"), Signal(TAG, name="tag2")
-        m.d.sync += [tag1.eq(self.tag), tag2.eq(tag1)]
+        m.d.sync += tag1.eq(self.tag)
+        m.d.comb += tag2.eq(later(m, Value.cast(tag1), ACC_CYCLES, "tag1"))
         total = Signal(bits * cols, reset_less=True, name="total")
         write_ok = tag2.valid & (word_of(ACCUMULATOR, tag2.address) < depth)
         outputs = []
@@ -59,7 +62,7 @@ class Accumulators(wiring.Component):
             m.d.comb += [
                 cells.w_en.eq(write_ok & (bank_of(ACCUMULATOR, tag2.address) == bank) & ~self.halt),
                 cells.w_addr.eq(tag2.address),
-                cells.w_data.eq(total),
+                cells.w_data.eq(later(m, total, ACC_CYCLES - 1, f"total_{bank}", reset_less=True)),
             ]
         old = Mux(bank_of(ACCUMULATOR, tag1.address), outputs[1], outputs[0])
         parts = []

@@ -20,6 +20,7 @@ class ArrayRow(wiring.Component):
     """
 
     def __init__(self, design: Design) -> None:
+        self.design = design
         self.cols, self.bits = design.cols, design.widths.accumulator
         super().__init__(
             {
@@ -34,7 +35,7 @@ class ArrayRow(wiring.Component):
         m = Module()
         act, valid, swap = self.act_i, self.valid_i, self.swap_i
         for c in range(self.cols):
-            pe = shared(m, partial(PE, self.bits), f"pe_{c}", "pe")
+            pe = shared(m, partial(PE, self.design), f"pe_{c}", "pe")
             m.d.comb += [
                 pe.act_i.eq(act), pe.valid_i.eq(valid), pe.swap_i.eq(swap),
                 pe.weight_i.eq(self.weights_i.word_select(c, 8)), self.weights_o.word_select(c, 8).eq(pe.weight_o),
@@ -51,7 +52,7 @@ class SystolicArray(wiring.Component):
 
     In one cycle: `acts` (R lanes) with `valid` (a bit a row) and `swap` (a tile's first) for a pixel, and independently
     `weights` (C lanes) with `capture` (row 0 of a tile) for a weight row of the next tile; its other rows follow in the
-    next cycles. The sums of a pixel leave, all columns together, accel.latency.array_cycles(R, C) later.
+    next cycles. The sums of a pixel leave, all columns together, accel.latency.array_pipeline later.
 
     With row 0 of a tile's weights in cycle w and its first pixel in t, row r is captured in w + 2r (+ c, column c) and
     swapped in t + r (+ c): t >= w + R, and for the next tile w' >= t.

@@ -8,9 +8,10 @@ from amaranth.lib.wiring import In, Out
 
 from accel.commands import COMMAND_BYTES, Compute, ConfigCompute, Opcode, most
 from accel.design import Design
-from accel.latency import MIN_TILE_CYCLES
+from accel.latency import FEED, MIN_TILE_CYCLES, cycles, until
 from accel.memories import ACCUMULATOR, ACTIVATION
 from accel.rtl.layouts import field_signal, layout
+from accel.rtl.pipeline import later
 from accel.rtl.ports import bank_of, read_port, word_of
 
 TAG = data.StructLayout({"valid": 1, "address": ACCUMULATOR.address_bits, "overwrite": 1, "last": 1})
@@ -186,7 +187,7 @@ class Feeder(wiring.Component):
         last_group: Value,
         tile: Signal,
     ) -> None:
-        """Read, pad, and the register at the array's edge: FEED_CYCLES = 3."""
+        """The pipeline `accel.latency.FEED`: read, pad, and the register at the array's edge."""
         rows, cols = self.design.rows, self.design.cols
         m.d.comb += [
             self.r_act.en.eq(go & inside),
@@ -205,38 +206,23 @@ class Feeder(wiring.Component):
                 self.event_macs.eq(rows_valid * cols_valid),
                 self.event_macs_gated.eq(rows * cols - rows_valid * cols_valid),
             ]
-        at1, inside1, swap1, pad1 = (
-            Signal(name="at1"),
-            Signal(name="inside1"),
-            Signal(name="swap1"),
-            Signal(8, name="pad1"),
-        )
-        valid1 = Signal(rows, name="valid1")
-        tags = [Signal(TAG, name=f"tag{k}") for k in (1, 2)]
-        m.d.sync += [
-            at1.eq(go),
-            inside1.eq(inside),
-            swap1.eq(self.tile_start),
-            pad1.eq(config.pad_value),
-            valid1.eq(Mux(go, Cat(rows_valid > r for r in range(rows)), 0)),
-            tags[0].valid.eq(go),
-            tags[0].address.eq(Cat(word_of(ACCUMULATOR, acc), bank_of(ACCUMULATOR, command.acc_addr))),
-            tags[0].overwrite.eq(first & ~command.accumulate),
-            tags[0].last.eq(finishing),
-            tags[1].eq(tags[0]),
-            self.tag.eq(tags[1]),
-            self.outside.eq(go & ((inside & (pixel >= self.design.activation_words)) | acc[-1])),
+        # Every port is the last of the registers.
+        read, edge = until(FEED, "read"), cycles(FEED) - 1
+        gated, tag = Signal(rows, name="gated"), Signal(TAG, name="tag_now")
+        word = Signal(8 * rows, reset_less=True, name="word")
+        m.d.comb += [
+            gated.eq(Mux(go, Cat(rows_valid > r for r in range(rows)), 0)),
+            tag.valid.eq(go),
+            tag.address.eq(Cat(word_of(ACCUMULATOR, acc), bank_of(ACCUMULATOR, command.acc_addr))),
+            tag.overwrite.eq(first & ~command.accumulate),
+            tag.last.eq(finishing),
         ]
-        word2, valid2, swap2 = (
-            Signal(8 * rows, reset_less=True, name="word2"),
-            Signal(rows, name="valid2"),
-            Signal(name="swap2"),
-        )
+        inside_then, pad = later(m, inside, read, "inside"), later(m, config.pad_value, read, "pad")
         m.d.sync += [
-            word2.eq(Mux(inside1, self.r_act.data, Cat(pad1 for _ in range(rows)))),
-            valid2.eq(valid1),
-            swap2.eq(swap1),
-            self.acts.eq(word2),
-            self.valid.eq(valid2),
-            self.swap.eq(swap2),
+            word.eq(Mux(inside_then, self.r_act.data, Cat(pad for _ in range(rows)))),
+            self.acts.eq(later(m, word, edge - until(FEED, "pad"), "word")),
+            self.valid.eq(later(m, gated, edge, "valid")),
+            self.swap.eq(later(m, self.tile_start, edge, "swap")),
+            self.tag.eq(later(m, Value.cast(tag), edge, "tag")),
+            self.outside.eq(go & ((inside & (pixel >= self.design.activation_words)) | acc[-1])),
         ]

@@ -6,6 +6,11 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from accel.datapath import PRODUCT_BITS
+from accel.design import Design
+from accel.memories import CODE_BITS
+from accel.rtl.pipeline import multiplier
+
 
 class PE(wiring.Component):
     """Row r, column c of the array; every PE is the same.
@@ -13,19 +18,21 @@ class PE(wiring.Component):
     Activations (with `valid` and `swap`) go right, one register a PE; sums go down, one register a PE; weights go down
     one register a PE, and the capture bit two, so that row r's weight and the capture bit meet in row r. `capture`: the
     weight that passes becomes the shadow. `swap`: this activation is the first of a tile, the shadow becomes the
-    weight, for it already. The sum leaves two cycles after its activation came: product register, then sum register.
-    An activation that is not valid (a gated row) leaves the multiplier's inputs alone and adds nothing.
+    weight, for it already. The sum leaves `multiplier_stages` + 1 cycles after its activation came: the multiplier's
+    registers, then the sum's. An activation that is not valid (a gated row) leaves the multiplier's inputs alone and
+    adds nothing. Its registers are those of `accel.datapath.pe_registers`.
     """
 
-    def __init__(self, sum_bits: int) -> None:
-        self.sum_bits = sum_bits
+    def __init__(self, design: Design) -> None:
+        self.stages, self.sum_bits = design.engine.multiplier_stages, design.widths.accumulator
+        code, total = signed(CODE_BITS), signed(self.sum_bits)
         super().__init__(
             {
-                "act_i": In(signed(8)), "valid_i": In(1), "swap_i": In(1),
-                "act_o": Out(signed(8)), "valid_o": Out(1), "swap_o": Out(1),
-                "weight_i": In(signed(8)), "capture_i": In(1),
-                "weight_o": Out(signed(8)), "capture_o": Out(1),
-                "sum_i": In(signed(sum_bits)), "sum_o": Out(signed(sum_bits)),
+                "act_i": In(code), "valid_i": In(1), "swap_i": In(1),
+                "act_o": Out(code), "valid_o": Out(1), "swap_o": Out(1),
+                "weight_i": In(code), "capture_i": In(1),
+                "weight_o": Out(code), "capture_o": Out(1),
+                "sum_i": In(total), "sum_o": Out(total),
             }
         )  # fmt: skip
 
@@ -34,12 +41,12 @@ class PE(wiring.Component):
         m = Module()
         # Data need no reset; ports always have one, so the registers are signals of our own.
         act, passing, weight, shadow = (
-            Signal(signed(8), name=name, reset_less=True) for name in ("act", "passing", "weight", "shadow")
+            Signal(signed(CODE_BITS), name=name, reset_less=True) for name in ("act", "passing", "weight", "shadow")
         )
-        product = Signal(signed(16), reset_less=True, name="product")
         total = Signal(signed(self.sum_bits), reset_less=True, name="total")
         half_way = Signal(name="half_way")
         used = Mux(self.swap_i, shadow, weight)
+        product = multiplier(m, self.act_i, used, signed(PRODUCT_BITS), self.stages, "product", self.valid_i)
         m.d.comb += [self.act_o.eq(act), self.weight_o.eq(passing), self.sum_o.eq(total)]
         m.d.sync += [
             act.eq(self.act_i),
@@ -49,11 +56,8 @@ class PE(wiring.Component):
             half_way.eq(self.capture_i),
             self.capture_o.eq(half_way),
             weight.eq(used),
-            product.eq(0),
             total.eq(self.sum_i + product),
         ]
-        with m.If(self.valid_i):
-            m.d.sync += product.eq(self.act_i * used)
         with m.If(self.capture_i):
             m.d.sync += shadow.eq(self.weight_i)
         return m

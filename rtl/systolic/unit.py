@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from accel.commands import COMMAND_BYTES, Compute, ErrorCode, Opcode
 from accel.design import Design
-from accel.latency import array_cycles
+from accel.latency import array_pipeline, cycles
 from accel.memories import ACCUMULATOR, ACTIVATION, CODEBOOK, WEIGHT
 from accel.rtl.layouts import layout
 from accel.rtl.ports import read_port, unit_members, write_port
@@ -103,7 +103,7 @@ class ComputeUnit(wiring.Component):
             m.d.sync += [slot.eq(self.i.payload), slot_valid.eq(1)]
         # The tag is as long under way as the sums, less the cycle in which the old word is read.
         bits = len(Value.cast(feeder.tag))
-        tags = Signal(bits * (array_cycles(design.rows, design.cols) - 1), name="tags")
+        tags = Signal(bits * (cycles(array_pipeline(design)) - 1), name="tags")
         m.d.sync += tags.eq(Cat(feeder.tag, tags))
         m.d.comb += [
             accumulators.tag.eq(tags[-bits:]),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.commands import COMMAND_BYTES, Compute, ConfigCompute
 from accel.design import Design
+from accel.latency import WEIGHT_FEED, cycles, until
 from accel.memories import CODEBOOK, WEIGHT
 from accel.rtl.buffers import Buffer, Codebook
 from accel.rtl.layouts import field_signal, layout
+from accel.rtl.pipeline import later
 from accel.rtl.ports import write_port
 
 
@@ -80,7 +82,7 @@ class WeightIssue(wiring.Component):
                             with m.If(tile == command.n_tiles - 1):
                                 m.d.comb += end.eq(1)
                                 m.d.sync += busy.eq(0)
-        # Stage 0: does this row need another word of the weight buffer?
+        # Does this row need another word of the weight buffer?
         available = Signal(range(16), name="available")  # bits a column that are unpacked from memory and not used
         address = Signal(
             WEIGHT.address_bits + 1, name="address"
@@ -97,14 +99,14 @@ class WeightIssue(wiring.Component):
             m.d.sync += [
                 command.eq(head), busy.eq(1), address.eq(head.weight_addr), available.eq(0), tile.eq(0), group.eq(0)
             ]  # fmt: skip
-        # Stage 1: the word is there; take b bits a column.
-        at1, needs1, start1 = Signal(name="at1"), Signal(name="needs1"), Signal(name="start1")
-        left1 = Signal(range(16), name="left1")
-        bits1, use1, bank1 = Signal(4, name="bits1"), Signal(name="use1"), Signal(name="bank1")
-        m.d.sync += [
-            at1.eq(go), needs1.eq(needs), left1.eq(available), start1.eq(go & (row == 0)),
-            bits1.eq(command.weight_bits), use1.eq(command.use_codebook), bank1.eq(command.codebook_bank),
-        ]  # fmt: skip
+
+        def after(stage: str, value: Value, name: str) -> Value:
+            """`value` of the cycle of the issue when the row leaves a stage of `accel.latency.WEIGHT_FEED`."""
+            return later(m, value, until(WEIGHT_FEED, stage), name)
+
+        # "read": the word is there; take b bits a column.
+        at1, needs1, left1 = after("read", go, "at"), after("read", needs, "needs"), after("read", available, "left")
+        bits1 = after("read", command.weight_bits, "bits")
         codes = Signal(8 * cols, name="codes")
         mask = Signal(8, name="mask")
         m.d.comb += mask.eq((1 << bits1) - 1)
@@ -115,17 +117,20 @@ class WeightIssue(wiring.Component):
             m.d.comb += joined.eq(Mux(left1 == 0, 0, rest) | (Mux(needs1, buffer.r.data.word_select(c, 8), 0) << left1))
             with m.If(at1):
                 m.d.sync += [rest.eq(joined >> bits1), codes.word_select(c, 8).eq(joined & mask)]
-        # Stage 2: codebook.
-        at2, start2, use2, bank2 = Signal(name="at2"), Signal(name="start2"), Signal(name="use2"), Signal(name="bank2")
-        m.d.sync += [at2.eq(at1), start2.eq(start1), use2.eq(use1), bank2.eq(bank1)]
+        # "unpack": the codes are there, and looked up.
+        uses = go & command.use_codebook
         m.d.comb += [
-            codebook.en.eq(at2 & use2),
-            codebook.bank.eq(bank2),
+            codebook.en.eq(after("unpack", uses, "look_up")),
+            codebook.bank.eq(after("unpack", command.codebook_bank, "bank")),
             codebook.codes.eq(codes),
             self.event_codebook_reads.eq(Mux(codebook.en, cols, 0)),
         ]
-        # Stage 3: at the array's edge.
-        plain, use3 = Signal(8 * cols, reset_less=True, name="plain"), Signal(name="use3")
-        m.d.sync += [plain.eq(codes), use3.eq(use2), self.capture.eq(start2)]
-        m.d.comb += self.weights.eq(Mux(use3, codebook.entries, plain))
+        # "decode": at the array's edge. `capture` is the last of its registers.
+        plain = Signal(8 * cols, reset_less=True, name="plain")
+        m.d.sync += [
+            plain.eq(codes),
+            self.capture.eq(later(m, go & (row == 0), cycles(WEIGHT_FEED) - 1, "start")),
+        ]
+        decoded = after("decode", command.use_codebook, "decoded")
+        m.d.comb += self.weights.eq(Mux(decoded, codebook.entries, plain))
         return m

@@ -50,6 +50,8 @@ def draw_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
                 "outstanding_bursts": rng.choice([1, 2, 8, 64]),
             },
             "clock_mhz": 100,
+            "engine": {"multiplier_stages": rng.choice([1, 1, 2, 3])},
+            "post_multiplier_stages": rng.choice([1, 1, 2, 3]),
         }
     )
 

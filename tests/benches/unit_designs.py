@@ -16,12 +16,13 @@ SUMS = 40  # of each bank
 RECORDS = 8
 
 
-def compute_design(rows: int, cols: int, bits: int = 32) -> Design:
+def compute_design(rows: int, cols: int, bits: int = 32, multiplier_stages: int = 1) -> Design:
     return Design.model_validate(
         {
             "name": "unit",
             "array": {"rows": rows, "cols": cols},
             "widths": {"accumulator": bits},
+            "engine": {"multiplier_stages": multiplier_stages},
             "buffers": {
                 "activation_bytes": max(64, 2 * ACTIVATION_WORDS * rows),
                 "weight_bytes": max(64, WEIGHT_WORDS * cols),
@@ -34,7 +35,7 @@ def compute_design(rows: int, cols: int, bits: int = 32) -> Design:
     )
 
 
-def post_design(chunks_in: int, chunks_out: int, lanes: int, bits: int = 32) -> Design:
+def post_design(chunks_in: int, chunks_out: int, lanes: int, bits: int = 32, multiplier_stages: int = 1) -> Design:
     """A design with C = chunks_in * lanes and R = chunks_out * lanes."""
     rows, cols = chunks_out * lanes, chunks_in * lanes
     return Design.model_validate(
@@ -49,6 +50,7 @@ def post_design(chunks_in: int, chunks_out: int, lanes: int, bits: int = 32) -> 
                 "parameter_bytes": RECORDS * 8 * lanes,
             },
             "post_lanes": lanes,
+            "post_multiplier_stages": multiplier_stages,
             "memory": {"axi_bits": 32, "latency_cycles": 1},
             "clock_mhz": 100,
         }

@@ -1,0 +1,32 @@
+"""Widths, registers and multipliers of the data path: the hardware is built with them and the cost model prices them.
+
+Tests count both in the emitted Verilog (tests/test_accel_datapath.py).
+"""
+
+from __future__ import annotations
+
+from accel.commands import ConfigPost, field_bits
+from accel.design import Design
+from accel.memories import CODE_BITS
+
+PRODUCT_BITS = 2 * CODE_BITS
+SUM_BITS = 32  # of what the post-process reduces and adds a bias to
+BIASED_BITS = SUM_BITS + 1
+RESIDUAL_BITS = CODE_BITS + 1  # an operand minus its zero point
+MULTIPLIER_BITS = field_bits(ConfigPost, "uniform_multiplier")
+
+# The widths of the factors: a sum with its bias, and a residual operand, times the multipliers of their records.
+REQUANTISE_MULTIPLIERS = ((BIASED_BITS, MULTIPLIER_BITS), (RESIDUAL_BITS, MULTIPLIER_BITS))
+
+
+def pe_registers(design: Design) -> dict[str, int]:
+    """Bits of each register of a processing element."""
+    stages = design.engine.multiplier_stages
+    operands = {"product_left": CODE_BITS, "product_right": CODE_BITS, "product_used": 1} if stages > 1 else {}
+    return {
+        "act": CODE_BITS, "valid": 1, "swap": 1, "passing": CODE_BITS, "half_way": 1, "capture": 1,
+        "weight": CODE_BITS, "shadow": CODE_BITS,
+        **operands,
+        **{f"product{k or ''}": PRODUCT_BITS for k in range(max(1, stages - 1))},
+        "total": design.widths.accumulator,
+    }  # fmt: skip

@@ -1,0 +1,70 @@
+"""Registers and multipliers that the cost model prices, counted in the emitted Verilog; the engine of a design."""
+
+from __future__ import annotations
+
+import re
+from typing import get_args
+
+import pytest
+from amaranth.hdl import Fragment
+
+from accel.datapath import REQUANTISE_MULTIPLIERS, pe_registers
+from accel.design import Design, Systolic
+from accel.rtl.engines import ENGINES, compute_unit
+from accel.rtl.modules import convert
+from accel.rtl.requantise import Requantise
+from accel.rtl.systolic.pe import PE
+from accel.rtl.systolic.unit import ComputeUnit
+from accel.rtl.top import Accelerator
+from tests.benches.unit_designs import compute_design, post_design
+
+
+def registers(text: str) -> dict[str, int]:
+    """Name and bits of what is assigned at a clock edge."""
+    widths = {
+        name: int(high or 0) + 1 for high, name in re.findall(r"^ +reg (?:signed )?(?:\[(\d+):0\] )?(\w+)", text, re.M)
+    }
+    clocked = {name for body in re.findall(r"always @\(posedge clk\).*?(?=always|assign|endmodule)", text, re.S)
+               for name in re.findall(r"(\w+) <= ", body)}  # fmt: skip
+    return {name: widths[name] for name in clocked}
+
+
+@pytest.mark.parametrize("stages", [1, 2, 3])
+@pytest.mark.parametrize("bits", [20, 27, 32])
+def test_registers_of_a_processing_element(bits: int, stages: int) -> None:
+    design = compute_design(1, 1, bits, stages)
+    (text,) = convert(PE(design), "pe").values()
+    assert sorted(registers(text).values()) == sorted(pe_registers(design).values())
+    assert sum(pe_registers(design).values()) == bits + [52, 69, 85][stages - 1]
+
+
+@pytest.mark.parametrize("stages", [1, 2, 3])
+def test_multipliers_of_a_lane(stages: int) -> None:
+    """Two, a sum's and a residual operand's; an unsigned multiplier is a bit wider as a signed one."""
+    (text,) = convert(Requantise(post_design(1, 1, 1, multiplier_stages=stages)), "requantise").values()
+    widths = {name: int(high) + 1 for high, name in re.findall(r"(?:reg|wire) (?:signed )?\[(\d+):0\] (\w+)", text)}
+    products = re.findall(r" = (.*) \* (.*);", text)
+    found = [tuple(sum(widths.get(word, 0) for word in re.findall(r"\w+", factor)) for factor in p) for p in products]
+    assert sorted(found) == sorted(REQUANTISE_MULTIPLIERS)
+
+
+def test_every_engine_of_the_schema_has_a_component() -> None:
+    kinds = {kind for engine in (Systolic,) for kind in get_args(engine.model_fields["kind"].annotation)}
+    assert set(ENGINES) == kinds
+    made = compute_unit(compute_design(2, 2))
+    Fragment.get(made, None)
+    assert isinstance(made, ComputeUnit)
+
+
+def test_the_hardware_is_that_of_the_design_s_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another component under the name, and the accelerator is built with it."""
+    asked: list[Design] = []
+
+    def other(design: Design) -> ComputeUnit:
+        asked.append(design)
+        return ComputeUnit(design)
+
+    monkeypatch.setitem(ENGINES, "systolic", other)
+    design = compute_design(1, 2)
+    Fragment.get(Accelerator(design), None)
+    assert asked == [design]
