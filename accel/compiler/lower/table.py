@@ -13,9 +13,9 @@ LOWERINGS: dict[tuple[str, str], Lowering] = {
     ("matrix", "systolic"): MATRIX,
     ("vector", "systolic"): VECTOR,
 }
-"""How a kind of step runs on an engine: (kind of `accel.compiler.step.KIND_OF`, `Design.engine`)."""
+"""How a kind of step runs on an engine: (kind of `accel.compiler.step.KIND_OF`, the kind of `Design.engine`)."""
 
 
 def lowering(layer: Layer, design: Design) -> Lowering:
     """The row for a layer. Raises KeyError for an engine that cannot run such layers."""
-    return LOWERINGS[KIND_OF[type(layer)], design.engine]
+    return LOWERINGS[KIND_OF[type(layer)], design.engine.kind]
