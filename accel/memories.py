@@ -130,4 +130,4 @@ PROGRAM = Memory(
 )  # fmt: skip
 
 MEMORIES = (ACTIVATION, WEIGHT, ACCUMULATOR, PARAMETER, CODEBOOK, PROGRAM)
-BY_TARGET = {memory.target: memory for memory in MEMORIES if memory.target is not None}
+BY_TARGET: dict[int, Memory] = {memory.target: memory for memory in MEMORIES if memory.target is not None}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from accel.commands import Command
 from accel.design import Design
 from accel.layout import RowTensor, WordTensor, dram_to_words, stride_bytes, words_to_dram
+from accel.listing import listing
 from accel.units import UNIT_OF
 
 __all__ = ["LayerInfo", "Placement", "Program"]
@@ -101,6 +102,10 @@ class Program:
     first_fetch: int
     input: Placement
     output: Placement
+
+    def text(self) -> str:
+        """The program as text, one command a line (`accel.listing`)."""
+        return listing(self)
 
     def pack_input(self, codes: NDArray[np.int8]) -> NDArray[np.uint8]:
         """(..., C, H, W) input codes to the (..., bytes) that the host writes at `input.offset`."""

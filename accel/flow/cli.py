@@ -192,6 +192,26 @@ def simulate(
 
 
 @app.command()
+def program(
+    network: NetworkArgument,
+    design: OneDesign = "edge",
+    technique: OneTechnique = "dense",
+    calibration: Calibration = "",
+) -> None:
+    """Print the commands that run one network on one design, one a line."""
+    from accel.compile import compile_network
+    from accel.flow.data import resolve
+    from accel.flow.techniques import find
+
+    chosen, on = find(technique, network), designs_module.load(design)
+    float_network, from_zoo = _network(network)
+    data = resolve(float_network, from_zoo, calibration)
+    typer.echo(compile_network(chosen.apply(float_network, data.calibration), on).text(), nl=False)
+    if data.warning:
+        _say(f"accel: warning: {data.warning}")
+
+
+@app.command()
 def emit(
     network: NetworkArgument,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the files.")],
