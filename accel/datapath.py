@@ -18,6 +18,10 @@ MULTIPLIER_BITS = field_bits(ConfigPost, "uniform_multiplier")
 # The widths of the factors: a sum with its bias, and a residual operand, times the multipliers of their records.
 REQUANTISE_MULTIPLIERS = ((BIASED_BITS, MULTIPLIER_BITS), (RESIDUAL_BITS, MULTIPLIER_BITS))
 
+# Bits of the adders of a lane, and of those that only a residual operand moves.
+REQUANTISE_ADDERS = {"bias": BIASED_BITS, "round": 51, "zero_point": 53}
+RESIDUAL_ADDERS = {"round": 27, "add": 53}
+
 
 def pe_registers(design: Design) -> dict[str, int]:
     """Bits of each register of a processing element."""

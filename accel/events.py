@@ -27,6 +27,7 @@ class Event(Enum):
     MACS_GATED = "multiply-accumulates of idle rows and columns while the array streams"
     POST_OUTPUTS = "activation chunks requantised"
     STREAM_CYCLES = "cycles in which the array takes an activation word"
+    CODEBOOK_WRITES = "codebook entries written (each into the copies of all columns)"
 
 
 COLUMN = {event: index for index, event in enumerate(Event)}

@@ -34,8 +34,8 @@ class Memory:
     `banks`: memories of their own, each with its ports, that the highest bits of an address choose between. `copies`:
     equal memories that are written together and read apart. `words`: words of one bank. A word is `lanes` times
     `lane_bits` bits; with `masked` its lanes are written one by one. Every memory has one read port and one write port.
-    `address_bits`: of an address, bank included. `reads`, `writes`: the events that count its accesses (None: nothing
-    counts them). `buffer`: the field of Design.buffers that sizes it.
+    `address_bits`: of an address, bank included. `reads`, `writes`: the events that count its accesses. `buffer`: the
+    field of Design.buffers that sizes it.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Memory:
     lane_bits: Callable[[Design], int]
     address_bits: int
     reads: Event
-    writes: Event | None
+    writes: Event
     banks: int = 1
     copies: Callable[[Design], int] = lambda design: 1
     masked: bool = False
@@ -116,7 +116,7 @@ CODEBOOK = Memory(
     lane_bits=lambda d: CODE_BITS,
     address_bits=(CODEBOOKS * CODEBOOK_ENTRIES - 1).bit_length(),
     reads=Event.CODEBOOK_READS,
-    writes=None,
+    writes=Event.CODEBOOK_WRITES,
     copies=lambda d: d.cols,
 )  # fmt: skip
 PROGRAM = Memory(

@@ -173,6 +173,7 @@ class Accelerator(wiring.Component):
             Event.MACS_GATED: compute.event_macs_gated,
             Event.POST_OUTPUTS: post.event_post_outputs,
             Event.STREAM_CYCLES: compute.event_stream_cycles,
+            Event.CODEBOOK_WRITES: loader.w_codebook.en,
         }
 
 

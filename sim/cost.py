@@ -1,12 +1,15 @@
 """Energy: a pure function of events, constants and the design. Later tables change the constants, not this form.
 
-Counted: DRAM traffic, every access of the on-chip memories and their leakage, multiply-accumulates, requantisation and
-codebook look-ups. Not counted: clock tree, control, the leakage of logic, DRAM standby, and the host. What a
-multiply-accumulate costs is uncertain by about five times in the literature, so compute has a low and a high figure:
+Counted: DRAM traffic, every access of the on-chip memories and their leakage, multiply-accumulates and requantisation.
+Not counted: clock tree, control, the leakage of logic, DRAM standby, and the host. Memories are those of
+`accel.memories`, with two ports each (`TWO_PORT_ACCESS`, `TWO_PORT_LEAKAGE`); registers and multipliers those of
+`accel.datapath`. What a multiply-accumulate costs is uncertain by about five times in the literature, so compute has a
+low and a high figure:
 
-    low    Horowitz's 8-bit multiplication and 32-bit addition; no registers, and an idle PE costs nothing
+    low    Horowitz's 8-bit multiplication and 32-bit addition; no registers, and an idle PE costs nothing; a lane of
+           requantisation without a residual operand
     high   Aladdin's multiplier scaled by the product of widths, its adder, and every register of every PE clocked in
-           every cycle, idle or not (the emitted hardware has no clock gating)
+           every cycle, idle or not (the emitted hardware has no clock gating); a lane with a residual operand
 """
 
 from __future__ import annotations
@@ -14,9 +17,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from accel.commands import COMMAND_BYTES
+from accel.datapath import REQUANTISE_ADDERS, REQUANTISE_MULTIPLIERS, RESIDUAL_ADDERS, pe_registers
 from accel.design import Design
 from accel.events import Event
+from accel.memories import CODE_BITS, MEMORIES
 from accel.sim.cost_sram import Sram, memory
 from accel.sim.cost_table import (
     ADD_INT32,
@@ -27,15 +31,12 @@ from accel.sim.cost_table import (
     MUL_INT32,
     MUL_INT32_HIGH,
     REGISTER_BIT,
-    REGISTER_FILE_32,
     SRAM_32KB_32,
+    TWO_PORT_ACCESS,
+    TWO_PORT_LEAKAGE,
 )
 
 __all__ = ["Energy", "Range", "energy"]
-
-PE_CODE_REGISTER_BITS = 4 * 8 + 16 + 4  # activation, passing, held and shadow weight; product; control (pe.py)
-REQUANTISE_BITS = 33 * 16  # sum with bias times multiplier
-REQUANTISE_ADDS = 3  # bias, rounding, zero point
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Range:
 class Energy:
     """Energy of one run (or one layer) in pJ.
 
-    `sram_pj` by memory, codebook included. `sram_flat_pj` is the same traffic at Deep Compression's 5 pJ for 32 bits,
+    `sram_pj` by memory. `sram_flat_pj` is the same traffic at Deep Compression's 5 pJ for 32 bits,
     for comparison with that literature; it is in no total. `notes` say where a constant does not fit the design.
     """
 
@@ -78,32 +79,38 @@ class Energy:
         return self.dram_pj + self.sram_total_pj + self.compute_high_pj + self.static_pj
 
 
-def mac(sum_bits: int = 32) -> Range:
+def mac(design: Design) -> Range:
     """One multiply-accumulate of 8-bit codes, the PE's registers included in the high figure."""
-    high = MUL_INT32_HIGH.value_pj * (8 * 8) / (32 * 32) + ADD_INT32_HIGH.value_pj * sum_bits / 32
-    return Range(MUL_INT8.value_pj + ADD_INT32.value_pj * sum_bits / 32, high + idle_pe(sum_bits).high_pj)
+    share = design.widths.accumulator / 32
+    high = MUL_INT32_HIGH.value_pj * (CODE_BITS * CODE_BITS) / (32 * 32) + ADD_INT32_HIGH.value_pj * share
+    return Range(MUL_INT8.value_pj + ADD_INT32.value_pj * share, high + idle_pe(design).high_pj)
 
 
-def idle_pe(sum_bits: int = 32) -> Range:
+def idle_pe(design: Design) -> Range:
     """A PE in a cycle without a multiply-accumulate: nothing at best, its clocked registers at worst."""
-    return Range(0.0, (PE_CODE_REGISTER_BITS + sum_bits) * REGISTER_BIT.value_pj)
+    return Range(0.0, sum(pe_registers(design).values()) * REGISTER_BIT.value_pj)
 
 
 def requantise() -> Range:
-    """One lane of post-processing: multiplications scaled by the product of widths, and additions."""
-    share = REQUANTISE_BITS / (32 * 32)
+    """One lane of post-processing: multiplications scaled by the product of widths, additions by theirs."""
+    main, residual = (left * right / (32 * 32) for left, right in REQUANTISE_MULTIPLIERS)
+    adders, residual_adders = sum(REQUANTISE_ADDERS.values()) / 32, sum(RESIDUAL_ADDERS.values()) / 32
     return Range(
-        MUL_INT32.value_pj * share + REQUANTISE_ADDS * ADD_INT32.value_pj,
-        MUL_INT32_HIGH.value_pj * share + REQUANTISE_ADDS * ADD_INT32_HIGH.value_pj,
+        MUL_INT32.value_pj * main + ADD_INT32.value_pj * adders,
+        MUL_INT32_HIGH.value_pj * (main + residual) + ADD_INT32_HIGH.value_pj * (adders + residual_adders),
     )
 
 
 @dataclass(frozen=True)
 class MemoryShape:
-    """One kind of on-chip memory: `banks` of `words` words of `width_bits`, and the events that access it."""
+    """One kind of on-chip memory: `banks` times `copies` memories of `words` words, and the events that access it.
+
+    An access reads one of them, or writes all copies of a bank.
+    """
 
     name: str
     banks: int
+    copies: int
     words: int
     width_bits: int
     reads: Event
@@ -111,28 +118,24 @@ class MemoryShape:
 
 
 def memories(design: Design) -> tuple[MemoryShape, ...]:
-    """The on-chip memories of a design. A command is written to the program buffer once and read once."""
-    return (
-        MemoryShape(
-            "activation", 2, design.activation_words, 8 * design.rows, Event.ACT_READS, Event.ACT_WRITES
-        ),
-        MemoryShape("weight", 1, design.weight_words, 8 * design.cols, Event.WEIGHT_READS, Event.WEIGHT_WRITES),
-        MemoryShape("accumulator", 2, design.accumulator_words, 32 * design.cols, Event.ACC_READS, Event.ACC_WRITES),
-        MemoryShape("parameter", 1, design.parameter_words, 64 * design.lanes, Event.PARAM_READS, Event.PARAM_WRITES),
-        MemoryShape(
-            "program", 1, design.buffers.program_commands, 8 * COMMAND_BYTES, Event.COMMANDS, Event.COMMANDS
-        ),
-    )  # fmt: skip
+    """The on-chip memories of a design."""
+    return tuple(
+        MemoryShape(m.name, m.banks, m.copies(design), m.words(design), m.width_bits(design), m.reads, m.writes)
+        for m in MEMORIES
+    )
 
 
-def _price(design: Design, shape: MemoryShape) -> Sram:
+def price(design: Design, shape: MemoryShape) -> Sram:
+    """Of one memory of a kind, with its two ports."""
     technology = design.technology
-    return memory(technology.sram_cell, technology.node_nm, shape.words, shape.width_bits)
+    one = memory(technology.sram_cell, technology.node_nm, shape.words, shape.width_bits)
+    access, leakage = TWO_PORT_ACCESS.value, TWO_PORT_LEAKAGE.value
+    return Sram(one.read_pj * access, one.write_pj * access, one.leakage_mw * leakage)
 
 
 def static_mw(design: Design) -> float:
     """Leakage of all on-chip memories."""
-    return sum(shape.banks * _price(design, shape).leakage_mw for shape in memories(design))
+    return sum(shape.banks * shape.copies * price(design, shape).leakage_mw for shape in memories(design))
 
 
 def energy(events: Mapping[Event, int], design: Design) -> Energy:
@@ -140,17 +143,15 @@ def energy(events: Mapping[Event, int], design: Design) -> Energy:
     count = {event: events.get(event, 0) for event in Event}
     sram, flat_words = {}, 0.0
     for shape in memories(design):
-        price = _price(design, shape)
-        sram[shape.name] = count[shape.reads] * price.read_pj + count[shape.writes] * price.write_pj
-        flat_words += (count[shape.reads] + count[shape.writes]) * shape.width_bits / 32
-    sram["codebook"] = count[Event.CODEBOOK_READS] * REGISTER_FILE_32.value_pj * 8 / 32
+        one, writes = price(design, shape), count[shape.writes] * shape.copies
+        sram[shape.name] = count[shape.reads] * one.read_pj + writes * one.write_pj
+        flat_words += (count[shape.reads] + writes) * shape.width_bits / 32
     dram_bytes = (count[Event.READ_BEATS] + count[Event.WRITE_BEATS]) * design.beat_bytes
-    sum_bits = design.widths.accumulator
     # Linear in the counts, so that layers sum to the whole: one may stream in cycles that are another layer's share.
     silent_cycles = count[Event.CYCLES] - count[Event.STREAM_CYCLES]
     parts = (
-        (count[Event.MACS], mac(sum_bits)),
-        (count[Event.MACS_GATED] + silent_cycles * design.rows * design.cols, idle_pe(sum_bits)),
+        (count[Event.MACS], mac(design)),
+        (count[Event.MACS_GATED] + silent_cycles * design.rows * design.cols, idle_pe(design)),
         (count[Event.POST_OUTPUTS] * design.lanes, requantise()),
     )
     static_pj = static_mw(design) * count[Event.CYCLES] / design.clock_mhz * 1e3  # mW x us = nJ

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 from amaranth.hdl import Fragment
 
-from accel.datapath import REQUANTISE_MULTIPLIERS, pe_registers
+from accel.datapath import REQUANTISE_ADDERS, REQUANTISE_MULTIPLIERS, RESIDUAL_ADDERS, pe_registers
 from accel.design import Design, Systolic
 from accel.rtl.engines import ENGINES, compute_unit
 from accel.rtl.modules import convert
@@ -46,6 +46,7 @@ def test_multipliers_of_a_lane(stages: int) -> None:
     products = re.findall(r" = (.*) \* (.*);", text)
     found = [tuple(sum(widths.get(word, 0) for word in re.findall(r"\w+", factor)) for factor in p) for p in products]
     assert sorted(found) == sorted(REQUANTISE_MULTIPLIERS)
+    assert len(re.findall(r" \+ ", text)) == len(REQUANTISE_ADDERS) + len(RESIDUAL_ADDERS)
 
 
 def test_every_engine_of_the_schema_has_a_component() -> None:

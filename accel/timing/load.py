@@ -34,12 +34,12 @@ from accel.timing.state import (
     WRITTEN,
 )
 
-ACTIVATION, WEIGHT, PARAMETER, PROGRAM = (
-    int(t) for t in (Target.ACTIVATION, Target.WEIGHT, Target.PARAMETER, Target.PROGRAM)
+ACTIVATION, WEIGHT, PARAMETER, CODEBOOK, PROGRAM = (
+    int(t) for t in (Target.ACTIVATION, Target.WEIGHT, Target.PARAMETER, Target.CODEBOOK, Target.PROGRAM)
 )
 READ_BEATS, READ_BURSTS = COLUMN[Event.READ_BEATS], COLUMN[Event.READ_BURSTS]
 ACT_WRITES, WEIGHT_WRITES = COLUMN[Event.ACT_WRITES], COLUMN[Event.WEIGHT_WRITES]
-PARAM_WRITES = COLUMN[Event.PARAM_WRITES]
+PARAM_WRITES, CODEBOOK_WRITES = COLUMN[Event.PARAM_WRITES], COLUMN[Event.CODEBOOK_WRITES]
 
 
 @part
@@ -91,6 +91,8 @@ def load_events(m: Machine, rows: Ints, r: int, facts: Ints, f: int, events: Mut
         events[e + WEIGHT_WRITES] += count * words
     elif target == PARAMETER:
         events[e + PARAM_WRITES] += count * words
+    elif target == CODEBOOK:
+        events[e + CODEBOOK_WRITES] += count * words
     return 0
 
 
