@@ -116,6 +116,10 @@ class MemoryShape:
     reads: Event
     writes: Event
 
+    def accesses(self, events: Mapping[Event, int]) -> int:
+        """Words read and written in all of them."""
+        return events.get(self.reads, 0) + events.get(self.writes, 0) * self.copies
+
 
 def memories(design: Design) -> tuple[MemoryShape, ...]:
     """The on-chip memories of a design."""
@@ -145,7 +149,7 @@ def energy(events: Mapping[Event, int], design: Design) -> Energy:
     for shape in memories(design):
         one, writes = price(design, shape), count[shape.writes] * shape.copies
         sram[shape.name] = count[shape.reads] * one.read_pj + writes * one.write_pj
-        flat_words += (count[shape.reads] + writes) * shape.width_bits / 32
+        flat_words += shape.accesses(count) * shape.width_bits / 32
     dram_bytes = (count[Event.READ_BEATS] + count[Event.WRITE_BEATS]) * design.beat_bytes
     # Linear in the counts, so that layers sum to the whole: one may stream in cycles that are another layer's share.
     silent_cycles = count[Event.CYCLES] - count[Event.STREAM_CYCLES]

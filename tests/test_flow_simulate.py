@@ -95,7 +95,7 @@ def test_numbers_are_those_of_simulator_and_cost_model(case: Case) -> None:
             "weight": (events[Event.WEIGHT_READS] + events[Event.WEIGHT_WRITES]) * design.cols,
             "accumulator": (events[Event.ACC_READS] + events[Event.ACC_WRITES]) * design.cols * 4,
             "parameter": (events[Event.PARAM_READS] + events[Event.PARAM_WRITES]) * design.lanes * 8,
-            "codebook": events[Event.CODEBOOK_READS] + events[Event.CODEBOOK_WRITES],
+            "codebook": events[Event.CODEBOOK_READS] + events[Event.CODEBOOK_WRITES] * design.cols,
             "program": events[Event.COMMANDS] * 2 * 32,
         }
 

@@ -28,10 +28,7 @@ class Part:
     def memory_bytes(self) -> dict[str, int]:
         """By on-chip memory, words accessed times their width."""
         events = self.work.events
-        return {
-            shape.name: (events[shape.reads] + events[shape.writes]) * shape.width_bits // 8
-            for shape in memories(self.work.design)
-        }
+        return {shape.name: shape.accesses(events) * shape.width_bits // 8 for shape in memories(self.work.design)}
 
 
 @dataclass(frozen=True)
