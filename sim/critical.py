@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from accel.commands import Compute, ConfigPost, End
-from accel.latency import DONE_CYCLES, LOADER_AHEAD, POST_CYCLES, QUEUE_DEPTH, SEQUENCER_INTERVAL, STORE_PENDING
+from accel.latency import DONE_CYCLES, LOADER_AHEAD, QUEUE_DEPTH, SEQUENCER_INTERVAL, STORE_PENDING, post_cycles
 from accel.program import Program
 from accel.sim.causes import CAUSES, FILL, LATENCY, PROGRAM, UNPACK
 from accel.sim.critical_units import Moment, Path, UnitWalk
@@ -90,7 +90,7 @@ class _Walk(UnitWalk):
                 done = self.timed_at(previous).step.complete
                 if done + 1 >= pop:
                     return self._to(i, cycle, LATENCY, Moment(previous, "done", done))
-            elif previous >= 0 and self.timed_at(previous).step.complete - POST_CYCLES >= pop:
+            elif previous >= 0 and self.timed_at(previous).step.complete - post_cycles(self.design) >= pop:
                 return Moment(previous, "work", cycle)
             if near.step.issued >= pop and isinstance(self.commands[neighbour], ConfigPost):
                 return self._to(i, cycle, PROGRAM, Moment(neighbour, "pop", near.step.pop))

@@ -6,7 +6,7 @@ from bisect import bisect_left
 
 from accel.commands import COMMAND_BYTES, Command, Compute, ConfigCompute, Load, Post, Store, Target
 from accel.design import Design
-from accel.latency import ACC_CYCLES, FEED_CYCLES, MIN_TILE_CYCLES, POST_CYCLES, array_cycles
+from accel.latency import MIN_TILE_CYCLES, compute_cycles, post_cycles
 from accel.program import Program, bound
 from accel.sim.bursts import bursts, unpack_cycles
 from accel.timing.recurrence import Timed, Timing, first_fetch
@@ -92,6 +92,4 @@ def tail_cycles(design: Design, command: Command) -> int:
         return unpack_cycles(design, command)
     if isinstance(command, Store):
         return design.memory.latency_cycles + 1
-    return (
-        POST_CYCLES if isinstance(command, Post) else FEED_CYCLES + array_cycles(design.rows, design.cols) + ACC_CYCLES
-    )
+    return post_cycles(design) if isinstance(command, Post) else compute_cycles(design)

@@ -99,7 +99,8 @@ def test_every_memory_of_the_table_is_priced_at_its_width() -> None:
 
 def test_compute_by_hand() -> None:
     edge = load("edge")
-    events = {Event.MACS: 1000, Event.MACS_GATED: 280, Event.STREAM_CYCLES: 5, Event.POST_OUTPUTS: 3}
+    streamed = {Event.STREAM_CYCLES: 5, Event.CYCLES: 5}
+    events = {Event.MACS: 1000, Event.MACS_GATED: 280, Event.POST_OUTPUTS: 3, **streamed}
     found = cost.energy(events, edge)
     lanes = 3 * 16
     adders, residual = (33 + 51 + 53) / 32, (27 + 53) / 32
