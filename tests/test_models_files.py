@@ -65,10 +65,10 @@ def test_of_two_writers_the_last_wins_whole(tmp_path, monkeypatch):
 def test_a_pipe_is_written_to_and_stays(tmp_path):
     path, read = tmp_path / "pipe", []
     os.mkfifo(path)
-    reader = threading.Thread(target=lambda: read.append(path.read_bytes()))
+    reader = threading.Thread(target=lambda: read.append(path.read_bytes()), daemon=True)
     reader.start()
     write_whole(path, b"through")
-    reader.join()
+    reader.join(timeout=10)  # for ever, if the pipe is replaced
     assert read == [b"through"]
     assert path.is_fifo()
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.models.errors import InputError
-from accel.models.files import read_whole
+from accel.models.files import read_whole, write_whole
 
 MOST_BYTES = 2**28  # five times what the images of MNIST take
 UNSIGNED_BYTES = b"\0\0\x08"
@@ -53,7 +53,6 @@ def _unpacked(content: bytes, path: Path) -> bytes:
 
 
 def write_idx(path: str | Path, array: NDArray[np.uint8]) -> None:
-    """Write `array` as an IDX file, gzipped (without a time stamp) if the name ends in .gz."""
+    """Write `array` as an IDX file, gzipped (without a time stamp) if the name ends in .gz. Raises InputError."""
     content = UNSIGNED_BYTES + bytes([array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
-    path = Path(path)
-    path.write_bytes(gzip.compress(content, 9, mtime=0) if path.suffix == ".gz" else content)
+    write_whole(path, gzip.compress(content, 9, mtime=0) if Path(path).suffix == ".gz" else content)
