@@ -131,6 +131,9 @@ def test_what_is_not_supported(tmp_path, nodes, constants, message):
     [
         (("n", 4, "h", 6), "input 'x' must have known dimensions after the batch, not 'h'"),
         ((4,), "must have 2 to 4 dimensions, not 1"),
+        ((0, 4, 6, 6), r"batch of input 'x' must be 1\.\.65536, or free, not 0"),
+        ((2**40, 4, 6, 6), r"batch of input 'x' must be 1\.\.65536, or free, not 1099511627776"),
+        (("n", 4, 2**20, 2**20), "must have at most 67108864 values, not"),
         (None, "must be a valid ONNX file: Field 'shape'"),
     ],
 )

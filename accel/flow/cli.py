@@ -415,5 +415,10 @@ def _fail(message: str) -> int:
     return 2
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """The `accel` command, once everything is imported: see `accel.flow.main`."""
     sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

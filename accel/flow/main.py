@@ -8,12 +8,11 @@ import sys
 def main() -> None:
     """The `accel` command."""
     try:
-        from accel.flow.cli import run
+        from accel.flow.cli import main as command
 
-        status = run(sys.argv[1:])
+        command()
     except KeyboardInterrupt:
-        status = 130
-    sys.exit(status)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def _input(model: onnx.ModelProto, reading: Reading) -> str:
                 f"{reading.file}: input {value.name!r} must have known dimensions after the batch, not {what!r}"
             )
         shape.append(dimension.dim_value)
-    reading.batch = dimensions[0].dim_value or 1
+    reading.batch = dimensions[0].dim_value if dimensions[0].HasField("dim_value") else 1
     if not 1 <= reading.batch <= LARGEST_BATCH:
         raise InputError(
             f"{reading.file}: batch of input {value.name!r} must be 1..{LARGEST_BATCH}, or free, not {reading.batch}"
