@@ -37,6 +37,7 @@ Float = NDArray[np.float32]
 # padded by 100, has tensors of 2**25 values, and 2**28 in the windows of its second convolution.
 LARGEST_TENSOR = 2**26
 LARGEST_WINDOWS = 2**29  # values in all windows of a convolution on one input
+LARGEST_POOLED = 2**32  # the same of a pooling
 LARGEST_KERNEL = 2**16
 
 
@@ -217,8 +218,9 @@ def output_shape(layer: Layer, inputs: list[Shape]) -> Shape:
         channels, height, width = inputs[0]
         top, left, bottom, right = layer.window.pads
         sizes.append(("input with its pads", (channels, height + top + bottom, width + left + right), LARGEST_TENSOR))
-    if isinstance(layer, Conv):
-        sizes.append(("all windows together", (channels, *layer.window.kernel, *shape[1:]), LARGEST_WINDOWS))
+        # A convolution lays its windows side by side, a pooling goes through them one element at a time.
+        most = LARGEST_WINDOWS if isinstance(layer, Conv) else LARGEST_POOLED
+        sizes.append(("all windows together", (channels, *layer.window.kernel, *shape[1:]), most))
     for what, size, most in sizes:
         if math.prod(size) > most:
             raise InputError(f"{what} must have at most {most} values, not {size}")

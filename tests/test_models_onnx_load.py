@@ -158,6 +158,13 @@ def test_windows_that_are_refused(tmp_path: Path, attributes: dict[str, Any], me
         read(tmp_path, model_of([("Conv", "x,w", "y", attributes)], {"w": W}))
 
 
+def test_a_pooling_of_years(tmp_path: Path) -> None:
+    """65,536 positions for each of 15 million outputs, in a file of 150 bytes."""
+    nodes = [("AveragePool", "x", "y", {"kernel_shape": [256, 256]})]
+    with pytest.raises(InputError, match="all windows together must have at most 4294967296 values"):
+        read(tmp_path, model_of(nodes, shape=("n", 1, 4095, 4095)))
+
+
 @pytest.mark.parametrize(
     ("node", "constants", "message"),
     [

@@ -92,7 +92,7 @@ def _only_ours(layer: Layer) -> bool:
     return isinstance(layer, Pool) and any(layer.window.pads[i] >= layer.window.kernel[i % 2] for i in range(4))
 
 
-def judge(content: bytes, rng: Random, folder: Path) -> None:
+def judge(content: bytes, rng: Random, folder: Path) -> bool:
     """Read it, decode it and run it. Raises InputError if that is refused."""
     path = folder / "case.weights"
     path.write_bytes(content)
@@ -103,7 +103,7 @@ def judge(content: bytes, rng: Random, folder: Path) -> None:
         if max(math.prod(spec.shape) for spec in network.tensors.values()) <= LARGEST:
             codes = generator.integers(-128, 128, (1, *network.tensors[network.input].shape)).astype(np.int8)
             int8.run(network, codes)
-        return
+        return True
     decoded = decode(encoded_file.load(path))
     for layer, again in zip(
         decoded.layers, decode(encoded_file.from_bytes(encoded_file.to_bytes(encode(decoded)), "again")).layers,
@@ -113,8 +113,9 @@ def judge(content: bytes, rng: Random, folder: Path) -> None:
             assert isinstance(again, Conv | Linear)
             np.testing.assert_array_equal(layer.weights, again.weights)
     if max(map(math.prod, decoded.shapes.values())) > LARGEST or any(map(_only_ours, decoded.layers)):
-        return
+        return False
     inputs = generator.standard_normal((1, *decoded.shapes[decoded.input])).astype(np.float32)
     ours, theirs = float32.run(decoded, inputs), onnxruntime_output(onnx_write.to_model(decoded), inputs)
     tolerance = 1e-4 * max(float(np.abs(theirs).max()), 1)
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=tolerance)
+    return True

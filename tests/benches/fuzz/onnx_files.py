@@ -54,14 +54,14 @@ def make(rng: Random) -> bytes:
     return model.SerializeToString()
 
 
-def judge(content: bytes, rng: Random, folder: Path) -> None:
+def judge(content: bytes, rng: Random, folder: Path) -> bool:
     """Read it and compare its output on random inputs with ONNX Runtime's. Raises InputError if it is refused."""
     path = folder / "case.onnx"
     path.write_bytes(content)
     network = onnx_read.read(path)
     model = onnx.load(path)  # with what it keeps in other files
     if max(map(math.prod, network.shapes.values())) > LARGEST or model.opset_import[0].version < OLDEST:
-        return
+        return False
     (value,) = (v for v in model.graph.input if v.name == network.input)
     batch = value.type.tensor_type.shape.dim[0].dim_value or 1
     inputs = np.random.default_rng(rng.getrandbits(32)).standard_normal((batch, *network.shapes[network.input]))
@@ -69,6 +69,7 @@ def judge(content: bytes, rng: Random, folder: Path) -> None:
     theirs = onnxruntime_output(model, inputs.astype(np.float32))
     assert ours.shape == theirs.shape, f"shape {ours.shape}, not {theirs.shape}"
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4 * max(float(np.abs(theirs).max(initial=0)), 1))
+    return True
 
 
 def _attribute(rng: Random, model: ModelProto) -> None:

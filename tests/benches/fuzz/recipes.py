@@ -72,7 +72,7 @@ def make(rng: Random) -> bytes:
     return mutate_bytes(rng, text.encode()) if rng.random() < 0.2 else mutate_yaml(rng, text, WELL)
 
 
-def judge(content: bytes, rng: Random, folder: Path) -> None:
+def judge(content: bytes, rng: Random, folder: Path) -> bool:
     """Read it and apply it. Raises InputError if either refuses."""
     path = folder / "case.yaml"
     path.write_bytes(content)
@@ -83,3 +83,4 @@ def judge(content: bytes, rng: Random, folder: Path) -> None:
     theirs = onnxruntime_output(onnx_write.to_model(found.network), inputs)
     tolerance = 1e-4 * max(float(np.abs(theirs).max()), 1)
     np.testing.assert_allclose(float32.run(found.network, inputs), theirs, rtol=1e-3, atol=tolerance)
+    return True

@@ -25,6 +25,7 @@ from accel.models.errors import InputError
 MEMORY_BYTES = 1 << 30
 SECONDS = 20  # of processor time
 LONGEST_LINE = 1500
+GOOD = ("refused", "accepted", "not compared")  # the last: accepted, and too large or too old for the comparison
 
 
 class TooSlow(BaseException):
@@ -50,20 +51,20 @@ def check_refusal(error: InputError) -> None:
 
 
 def outcome(kind: Any, name: str, folder: Path) -> tuple[str, bytes]:
-    """What came of the case `name`: "refused", "accepted" or why it fails; and its content."""
+    """What came of the case `name`: one of GOOD or why it fails; and its content."""
     rng = Random(name)
     content: bytes = b""
     try:
         content = kind.make(rng)
         signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
         try:
-            kind.judge(content, rng, folder)
+            compared = kind.judge(content, rng, folder)
         except InputError as error:
             check_refusal(error)
             return "refused", content
         finally:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        return "accepted", content
+        return "accepted" if compared else "not compared", content
     except TooSlow:
         return f"takes more than {SECONDS} s", content
     except BaseException as error:
@@ -82,7 +83,7 @@ def main(kind_name: str, seed: str, first: str, count: str, keep: str = "") -> N
         for number in range(int(first), int(first) + int(count)):
             found, content = outcome(kind, f"{kind_name} {seed} {number}", Path(folder))
             print(json.dumps([number, found]), flush=True)
-            if keep and found not in ("refused", "accepted"):
+            if keep and found not in GOOD:
                 Path(keep, f"{kind_name}-{seed}-{number}").write_bytes(content)
 
 
