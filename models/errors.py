@@ -10,3 +10,8 @@ class InputError(ValueError):
 
     The command line prints the message and ends with status 2; anything else that escapes is a defect.
     """
+
+
+def printable(text: str) -> str:
+    """`text` with "?" for every character that no terminal and no file shows: names come from files, and go to both."""
+    return "".join(c if c.isprintable() else "?" for c in text)

@@ -351,9 +351,10 @@ def test_a_terminal_without_the_characters_of_a_name() -> None:
 
 
 def test_a_name_that_commands_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = write_network(tmp_path / "n.onnx", names=("conv\x1b[31m\x07", "fc\nnext"))
+    path = write_network(tmp_path / "n\x1b[1m.onnx", names=("conv\x1b[31m\x07", "fc\nnext"))
     assert accel(["simulate", str(path), "--design", "nano"]) == 0
     printed = capsys.readouterr().out
+    assert "n?[1m on nano" in printed
     assert "conv?[31m?" in printed
     assert "fc?next" in printed
     assert all(c.isprintable() or c == "\n" for c in printed)

@@ -21,7 +21,7 @@ from accel import __version__
 from accel import design as designs_module
 from accel.flow.options import check_once
 from accel.models import zoo
-from accel.models.errors import InputError
+from accel.models.errors import InputError, printable
 from accel.models.graph import Network
 
 # Modules that take long to import (matplotlib, Amaranth) are imported by the verb that needs them.
@@ -85,7 +85,7 @@ def _network(name: str) -> tuple[Network, bool]:
 
 def _say(line: str) -> None:
     with suppress(BrokenPipeError):  # who reads it has gone
-        print("".join(c if c.isprintable() else "?" for c in line), file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
 
 
 def _check_seed(seed: int) -> None:

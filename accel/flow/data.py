@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.models import zoo
-from accel.models.errors import InputError
+from accel.models.errors import InputError, printable
 from accel.models.files import open_regular
 from accel.models.graph import Network
 from accel.models.integers.network import IntegerNetwork
@@ -56,7 +56,7 @@ def resolve(network: Network, from_zoo: bool, calibration: str = "", test: str =
         sources.append(f"calibrated on {len(ranges)} MNIST training images")
     elif calibration:
         ranges = _inputs(network, calibration)
-        sources.append(f"calibrated on {len(ranges)} inputs of {_shown(calibration)}")
+        sources.append(f"calibrated on {len(ranges)} inputs of {printable(Path(calibration).name)}")
     else:
         # Fewer of a network that is large: they are computed together.
         largest = max(math.prod(shape) for shape in network.shapes.values())
@@ -75,15 +75,10 @@ def resolve(network: Network, from_zoo: bool, calibration: str = "", test: str =
         sources.append(f"accuracy on {len(inputs):,} MNIST test images")
     else:
         inputs, classes = _inputs(network, test), _array(labels)
-        sources.append(f"accuracy on {len(inputs):,} inputs of {_shown(test)}")
+        sources.append(f"accuracy on {len(inputs):,} inputs of {printable(Path(test).name)}")
     float32.check_inputs(network, inputs)
     _check_labels(network, len(inputs), classes, labels or MNIST)
     return Data(ranges, inputs, classes, ", ".join(sources), warning)
-
-
-def _shown(path: str) -> str:
-    """The name of a file as text that every output can hold."""
-    return Path(path).name.encode(errors="replace").decode()
 
 
 def _array(path: str) -> Array:

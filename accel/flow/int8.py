@@ -14,7 +14,7 @@ from accel.flow.techniques import find
 from accel.models import zoo
 from accel.models.encode import integer_file
 from accel.models.encode.encoded_layer import FORMATS
-from accel.models.errors import InputError
+from accel.models.errors import InputError, printable
 from accel.models.integers.network import IntegerNetwork
 
 SUFFIX = ".int8"
@@ -59,7 +59,7 @@ def _inputs(network: IntegerNetwork, path: str) -> Data:
     inputs = data.inputs_of(path)
     if inputs.ndim != 4 or inputs.shape[1:] != shape or not len(inputs):
         raise InputError(f"{path}: inputs must have shape (n, {', '.join(map(str, shape))}), not {inputs.shape}")
-    return Data(inputs, None, None, f"inputs of {Path(path).name}")
+    return Data(inputs, None, None, f"inputs of {printable(Path(path).name)}")
 
 
 def save(chosen: Source, given: Data, out: Path) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from accel.models.errors import InputError
+from accel.models.errors import InputError, printable
 from accel.models.exchange import onnx_fold, onnx_load, onnx_ops
 from accel.models.exchange.foreign import refused
 from accel.models.exchange.onnx_attributes import attributes
@@ -35,7 +35,7 @@ def read(path: str | Path) -> Network:
     """
     path = Path(path)
     model, stored = onnx_load.load(path)
-    file = path.name.encode(errors="replace").decode()
+    file = printable(path.name)
     reading = Reading(file, onnx_load.opset(model, file), stored=stored)
     for tensor in model.graph.initializer:
         reading.constants[tensor.name] = onnx_load.array(tensor, file)

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from accel.models.errors import InputError
+from accel.models.errors import InputError, printable
 from accel.models.graph import Conv, Layer, Linear, Shape, output_shape
 
 Array = NDArray[Any]
@@ -120,11 +120,6 @@ class Reading:
             raise self.error(node, "weights and bias with what is folded into them must be finite, and are not")
         self.layers[layer.output] = layer
         self.taken.add(layer.name)
-
-
-def printable(text: str) -> str:
-    """`text` with "?" for every character that is none to be seen."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def names(reading: Reading, node: onnx.NodeProto) -> tuple[str, tuple[str], str]:

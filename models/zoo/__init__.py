@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from accel.models.encode import encoded_file
 from accel.models.encode.encoded import decode
-from accel.models.errors import InputError
+from accel.models.errors import InputError, printable
 from accel.models.exchange import onnx_read
 from accel.models.graph import Network
 from accel.models.integers.network import IntegerNetwork
@@ -93,7 +93,7 @@ def resolve(name_or_path: str | Path, other_names: Collection[str] = ()) -> Netw
     if Path(name_or_path).suffix == ".int8":
         raise InputError(f"{name_or_path} must be a float network here; int8 files are read by accel simulate and emit")
     if Path(name_or_path).suffix == ".weights":
-        return replace(decode(encoded_file.load(name_or_path)), name=Path(name_or_path).stem)
+        return replace(decode(encoded_file.load(name_or_path)), name=printable(Path(name_or_path).stem))
     return onnx_read.read(name_or_path)
 
 
