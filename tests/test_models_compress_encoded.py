@@ -1,5 +1,6 @@
 import contextlib
 import struct
+import tracemalloc
 import zlib
 from dataclasses import replace
 
@@ -388,3 +389,72 @@ def test_lenet_at_the_densities_of_the_paper():
     coded = encode(network, "sparse+huffman", index_bits=5)
     assert_same_network(decode(coded), network)
     assert account(coded).total.ratio > fixed.total.ratio > 25
+
+
+def with_graph(content, text):
+    """The file with another graph, as `text`, and a right checksum."""
+    size = int.from_bytes(content[12:16], "little")
+    packed = zlib.compress(text)
+    whole = content[:12] + struct.pack("<I", len(packed)) + packed + content[16 + size : -4]
+    return whole + struct.pack("<I", zlib.crc32(whole))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b'"input_shape":[20]', b'"input_shape":[20.0]', "graph: input_shape.0: Input should be a valid integer"),
+        (b'"input_shape":[20]', b'"input_shape":[0]', "graph: input_shape.0: Input should be greater than or equal"),
+        (b'"input_shape":[20]', b'"input_shape":[1e99]', "graph: input_shape.0: Input should be a valid integer"),
+        (b'"input_shape":[20]', b'"input_shape":[' + b"[" * 5000, "graph: it: Invalid JSON: recursion limit exceeded"),
+        (
+            b'"type":"Linear"',
+            b'"type":"Window"',
+            "graph: layers.0: Input tag 'Window' found using 'type' does not match",
+        ),
+        (b'"type":"Linear"', b'"type":"Linear","weights":[1]', "graph: layers.0.Linear.weights: Extra inputs are not"),
+        (b'"type":"Linear"', b'"type":"Activation","low":-Infinity,"high":null', "graph: layers.0.Activation.low"),
+        (b'"type":"Linear"', b'"type":"Activation","low":NaN,"high":null', "graph: layers.0.Activation.low"),
+        (b'"name":"l"', b'"name":"\\u001b[31m"', "graph: layers.0.Linear.name: Value error, must be printable"),
+        (b'"name":"n"', b'"name":7', "graph: name: Input should be a valid string"),
+    ],
+)
+def test_graphs_that_no_encoder_writes(small_file, old, new, message):
+    content = small_file.read_bytes()
+    graph = zlib.decompressobj().decompress(content[16:])
+    assert old in graph
+    with pytest.raises(InputError, match="must be a file of compressed weights of this version: ") as caught:
+        from_bytes(with_graph(content, graph.replace(old, new)), "n")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_graph_that_grows_when_it_is_inflated(small_file):
+    """Of 256 MiB, in 256 KiB."""
+    content = with_graph(small_file.read_bytes(), bytes(2**28))
+    tracemalloc.start()
+    with pytest.raises(InputError, match="graph must be one compressed text of at most 4194304 bytes"):
+        from_bytes(content, "n")
+    assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    tracemalloc.stop()
+
+
+def test_a_layer_of_zeros_is_bounded_by_its_file():
+    """A file of some hundred bytes for 2**30 weights, all 0: refused before there is memory for them."""
+    network = build("n", "x", (6,), (linear(np.zeros((1, 6), np.float32)),))
+    encoded = encode(network, "sparse", index_bits=2)
+    large = replace(encoded.layers[0], shape=(2**15, 2**15), bias=np.zeros(2**15, np.float32))
+    content = to_bytes(replace(encoded, input_shape=(2**15,), layers=(large,)))
+    with pytest.raises(InputError, match=r"must have at most [0-9]+ weights, not 1073741824"):
+        from_bytes(content, "n")
+    fair = replace(encoded.layers[0], shape=(2**12, 2**12), bias=np.zeros(2**12, np.float32))
+    back = decode(from_bytes(to_bytes(replace(encoded, input_shape=(2**12,), layers=(fair,))), "n"))
+    assert back.layers[0].weights.shape == (2**12, 2**12)
+
+
+def test_the_number_of_weights_that_are_not_zero_must_be_right(small_file):
+    encoded = load(small_file)
+    wrong = replace(encoded.layers[0], nonzeros=encoded.layers[0].nonzeros + 1)
+    content = to_bytes(replace(encoded, layers=(wrong,)))
+    count = wrong.nonzeros
+    with pytest.raises(InputError, match=f"layer 'l' must have {count} non-zero weights, and has {count - 1}"):
+        decode(from_bytes(content, "n"))
