@@ -24,7 +24,6 @@ from accel.layout import stride_bytes, word_bytes, words_per_beat, words_to_dram
 from accel.rows import OPCODE, WIDTH, Rows, check_fields, rows_of
 
 ALIGNMENT = 64  # bytes; every block in DRAM starts on a multiple
-LARGEST_ROW_BEATS = (1 << 16) - 1
 
 Row = Sequence[int]
 
