@@ -148,6 +148,11 @@ def dram_to_words(data: NDArray[np.int8], word_bytes: int, beat_bytes: int) -> N
     return data.reshape(*data.shape[:-1], -1, stride)[..., :word_bytes]
 
 
+def packed_words(rows: int, bits: int) -> int:
+    """Weight-buffer words of `rows` weight rows of `bits`-bit codes: each column is a bit stream, a byte a word."""
+    return -(-rows * bits // 8)
+
+
 def pack_weight_columns(indices: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
     """Weight rows (n, C) of `bits`-bit codes (two's complement when 8 and dense) to (words, C) weight-buffer words.
 

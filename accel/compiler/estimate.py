@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from accel.commands import COMMAND_BYTES, Target
 from accel.design import Design
+from accel.layout import packed_words
 from accel.timing.compute import tile_cycles
 from accel.timing.load import beat_spacing, unpack_cycles
 from accel.timing.machine import Machine as Contract
@@ -86,7 +87,7 @@ class Machine:
 
     def chunk_words(self, taps: int, bits: int, tiles: int, groups: int) -> int:
         """Words of the weight buffer for one COMPUTE, whole beats."""
-        return up(-(-tiles * groups * taps * self.rows * bits // 8), self.weight_align)
+        return up(packed_words(tiles * groups * taps * self.rows, bits), self.weight_align)
 
     def out_groups(self, tiles: int, outputs: int) -> int:
         """Channel groups that `tiles` output tiles touch when the first of them starts a group."""

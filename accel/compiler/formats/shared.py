@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.compiler.formats.format import Codes
-from accel.layout import pack_weight_columns
+from accel.layout import pack_weight_columns, packed_words
 from accel.models.integers.network import MatrixLayer
 from accel.models.integers.network import Shared as Sharing
 
@@ -50,7 +50,7 @@ class Shared:
 
     def words(self, rows: int) -> int:
         """The bits of a column in whole bytes."""
-        return -(-rows * self.bits // 8)
+        return packed_words(rows, self.bits)
 
     def pack(self, rows: Codes) -> Codes:
         """Each column as a bit stream."""
