@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from accel.commands import Compute, Load, Post
+from accel.commands import Compute, ConfigCompute, Load, Post
 from accel.compile import compile_network
 from accel.design import Design
 from accel.layout import WordTensor
@@ -147,3 +147,54 @@ def test_a_row_may_be_longer_than_a_row_pitch_can_say(pads: tuple[int, int, int,
     kernel = (3, 3) if any(pads) else (1, 3)
     network = network_of((4, 1, width), max_pool(Window(kernel, pads=pads)), matrix(4, Window((1, 3))))
     assert_exact(network, design_of(4, 4))
+
+
+def test_an_unfolded_kernel_may_not_be_wider_apart_than_a_command_can_say() -> None:
+    """Two of four rows, 32 apart, side by side in the lanes: the others would be 64 rows below, a command says 63."""
+    network = network_of((1, 100, 30), matrix(40, Window((4, 1), dilation=(32, 1))))
+    program = assert_exact(network, design_of(2, 4))
+    assert max(c.dilation_y for c in program.commands if isinstance(c, ConfigCompute)) <= 63
+    near = network_of((1, 100, 30), matrix(40, Window((4, 1), dilation=(31, 1))))
+    program = assert_exact(near, design_of(2, 4))
+    assert max(c.dilation_y for c in program.commands if isinstance(c, ConfigCompute)) == 62
+
+
+@pytest.mark.parametrize(
+    ("window", "shape", "message"),
+    [
+        (Window((128, 1)), (4, 200, 4), "kernel must be at most 127 x 127, not 128 x 1"),
+        (Window((1, 1), (1, 16)), (4, 20, 40), "stride must be at most 15, not 16"),
+        (Window((1, 2), dilation=(1, 64)), (4, 4, 200), "dilation must be at most 63, not 64"),
+        (
+            Window((1, 1), (1, 1), (0, 0, 0, 1)), (4, 1, 4096),
+            "a padded input must be at most 4095 x 4095, not 1 x 4096",
+        ),
+        (
+            Window((1, 66), dilation=(1, 63)), (4, 1, 4200),
+            "a kernel must reach over at most 4095 pixels, not 4096",
+        ),
+        (
+            Window((1, 1), (1, 1), (0, 4097, 0, 0)), (4, 1, 4),
+            "windows must start at -4096..4095 of a padded input, not -4097..3",
+        ),
+    ],
+)  # fmt: skip
+def test_windows_at_the_limits_of_the_fields(window: Window, shape: tuple[int, int, int], message: str) -> None:
+    """Each is refused by one more than fits, and what fits runs."""
+    with pytest.raises(InputError, match=f"^limits: layer 'layer1' .Conv or Gemm.: {message}$"):
+        compile_network(network_of(shape, SAME, matrix(4, window)), design_of(4, 4))
+
+
+@pytest.mark.parametrize(
+    ("window", "shape"),
+    [
+        (Window((127, 1)), (4, 128, 4)),
+        (Window((1, 1), (15, 15)), (4, 20, 40)),
+        (Window((1, 2), dilation=(1, 63)), (4, 4, 66)),
+        (Window((1, 1), (1, 1), (0, 0, 0, 1)), (4, 1, 4094)),
+        (Window((1, 64), dilation=(1, 65 - 2)), (4, 1, 3972)),
+        (Window((1, 1), (15, 15), (0, 4096, 0, 0)), (4, 1, 4)),
+    ],
+)
+def test_windows_that_just_fit_run(window: Window, shape: tuple[int, int, int]) -> None:
+    assert_exact(network_of(shape, SAME, matrix(4, window)), design_of(4, 4))

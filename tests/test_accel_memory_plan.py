@@ -13,6 +13,7 @@ from accel.commands import Target
 from accel.compiler.memory_plan import TooSmallError
 from accel.compiler.plan import Region
 from accel.compiler.prepare import Prepared, prepare
+from accel.compiler.residency import Residency
 from accel.layout import WordTensor, stride_bytes, words_per_beat
 from accel.models.integers.network import IntegerNetwork
 from accel.models.window import Window
@@ -182,3 +183,24 @@ def test_the_data_segment_is_as_large_as_what_crosses() -> None:
     network = branches()
     resident = prepare(network, design_of(8, 8, 64)).plan
     assert resident.data_bytes == 2 * 36 * 8 + 64  # input and output, each in whole blocks of 64 bytes
+
+
+def test_gaps_are_what_no_living_tensor_holds() -> None:
+    """Layer 1 reads tensor 0 in bank 1 and writes bank 0; the input is dead by then."""
+    network = branches()
+    design = design_of(8, 8, 64, activation_bytes=2 * 8 * 72)
+    steps = prepare(network, design).steps
+    residency = Residency(network, design, steps, None, 1)
+    regions = residency.place()
+    assert {name: str(region) for name, region in regions.items()} == {
+        "x": "bank 0 words 0..35",
+        "layer0:out": "bank 1 words 0..35",
+        "layer1:out": "bank 0 words 0..35",
+        "layer2:out": "bank 1 words 36..71",
+        "layer3:out": "bank 0 words 0..35",
+    }
+    assert [residency.largest_gap(0, step, regions) for step in range(4)] == [Region(0, 36, 36)] * 4
+    assert [residency.largest_gap(1, step, regions).words for step in range(4)] == [36, 36, 0, 0]
+    assert residency.live(2) == ["layer0:out", "layer1:out", "layer2:out"]
+    residency.spill(2)
+    assert residency.spilled == {"layer0:out"}  # read again by layer 3; layer1:out not any more, layer2:out is made now
