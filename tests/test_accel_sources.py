@@ -126,18 +126,20 @@ def test_byte_rows_reach_their_lanes(rng: Random) -> None:
 
 
 @pytest.mark.parametrize("words", [10, 16383, 16384, 40000])
-def test_flat_bytes_that_are_no_words_reach_their_lanes(words: int) -> None:
-    """63 bytes a word, four a beat: a LOAD holds 16,383 words, and 65,535 beats, which are fewer words."""
-    design = design_of(63, 7, 32)
-    source = FlatSource(words_of(design, Target.ACTIVATION), 63, 4, 64)
+@pytest.mark.parametrize(("axi_bits", "words_of_a_load"), [(32, 4160), (512, 16383)])
+def test_flat_bytes_that_are_no_words_reach_their_lanes(words: int, axi_bits: int, words_of_a_load: int) -> None:
+    """63 bytes a word: a LOAD holds 16,383 words, and 65,535 beats, which are fewer words if a beat has four bytes."""
+    design = design_of(63, 7, axi_bits)
+    beat = design.beat_bytes
+    source = FlatSource(words_of(design, Target.ACTIVATION), 63, beat, 64)
     loads = source.loads(Piece((0, words), (0, 1), (0, 1), 9, 1, 1))
     check_fields(np.array(loads))
-    commands = [command_of(row) for row in loads]
     at = 0
-    for c in commands:
+    for row in loads:
+        c = command_of(row)
         assert isinstance(c, Load)
         assert (c.dst_addr, c.dram_addr + c.skip_bytes) == (9 + at, 64 + 63 * at)
-        assert c.row_beats * 4 >= c.skip_bytes + 63 * c.row_words > (c.row_beats - 1) * 4
+        assert c.row_beats * beat >= c.skip_bytes + 63 * c.row_words > (c.row_beats - 1) * beat
         at += c.row_words
     assert at == words
-    assert len(commands) == -(-words // 4160)
+    assert len(loads) == -(-words // words_of_a_load)
