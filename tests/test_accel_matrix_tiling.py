@@ -66,8 +66,53 @@ def case(
             },
             "strips > tiles: strip 1 x 2, block 1 x 2 x 1 tiles, chunk 1 tiles x 1 groups, about 349 cycles",
         ),
+        (
+            {"shape": (32, 8, 8), "out": 8, "window": Window((3, 3)), "in_ring": 40, "buffers": {"weight_bytes": 200}},
+            "strips > tiles: strip 3 x 6, block 3 x 6 x 1 tiles, chunk 1 tiles x 1 gr"
+            "oups, input in pieces, about 8,151 cycles",
+        ),
+        (
+            {"shape": (24, 9, 9), "out": 20, "window": Window((3, 3)), "bits": 3, "loaded": True, "in_cycles": 2.5},
+            "strips > tiles: strip 1 x 7, block 1 x 7 x 1 tiles, chunk 1 tiles x 6 groups, about 14,254 cycles",
+        ),
+        (
+            {
+                "shape": (8, 9, 9), "out": 20, "window": Window((1, 1)), "residual_loads": True, "stored": True,
+                "out_align": 3,
+            },
+            "strips > tiles: strip 3 x 9, block 3 x 9 x 1 tiles, chunk 1 tiles x 2 groups, about 1,050 cycles",
+        ),
+        (
+            {"shape": (12, 9, 9), "out": 12, "window": Window((3, 3), (2, 2)), "groups": 3, "uniform": True},
+            "strips > tiles: strip 2 x 4, block 2 x 4 x 1 tiles, chunk 1 tiles x 1 groups, about 517 cycles",
+        ),
+        (
+            {
+                "shape": (40, 9, 9), "out": 40, "window": Window((3, 3)), "in_ring": 400,
+                "buffers": {"weight_bytes": 2048},
+            },
+            "strips > tiles: strip 7 x 7, block 7 x 7 x 2 tiles, chunk 2 tiles x 1 gr"
+            "oups, input in pieces, about 45,794 cycles",
+        ),
+        (
+            {
+                "shape": (40, 30, 30), "out": 8, "window": Window((3, 3)),
+                "buffers": {"weight_bytes": 1024, "accumulator_bytes": 2048},
+            },
+            "strips > tiles: strip 2 x 28, block 2 x 28 x 1 tiles, chunk 1 tiles x 3 groups, about 144,818 cycles",
+        ),
+        (
+            {
+                "shape": (8, 9, 9), "out": 14, "window": Window((2, 2)), "cols": 6, "out_ring": 90,
+                "stored": True, "out_align": 2,
+            },
+            "strips > tiles: strip 2 x 8, block 2 x 8 x 1 tiles, chunk 1 tiles x 2 groups, about 1,752 cycles",
+        ),
     ],
-    ids=["resident", "fully connected", "spilled", "in pieces", "pooled"],
+    ids=[
+        "resident", "fully connected", "spilled", "in pieces", "pooled", "one chunk fills the buffer",
+        "three bits, loaded", "summed", "grouped", "tiles outside", "weights anew for each block", "unaligned",
+    ],
 )  # fmt: skip
 def test_what_is_chosen(arguments: dict[str, object], expected: str) -> None:
     assert str(choose(*case(**arguments))) == expected  # type: ignore[arg-type]

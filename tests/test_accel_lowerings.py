@@ -1,0 +1,66 @@
+"""The lowering table: a row for every kind of step on every engine, and nothing else in the way of a new one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from accel.compile import compile_network
+from accel.compiler.lower.table import LOWERINGS, lowering
+from accel.compiler.lower.vector import VECTOR
+from accel.compiler.step import KIND_OF
+from accel.design import Design
+from accel.models.errors import InputError
+from accel.models.integers.network import VectorLayer
+from accel.models.reference.int8 import run
+from accel.models.window import Window
+from accel.sim.execute import execute
+from tests.benches.layers import SAME, design_of, matrix, max_pool, network_of
+
+
+def test_every_kind_has_a_row_for_every_engine() -> None:
+    engines = get_args(Design.model_fields["engine"].annotation)
+    assert set(LOWERINGS) == {(kind, engine) for kind in KIND_OF.values() for engine in engines}
+
+
+def test_a_layer_finds_its_row() -> None:
+    network = network_of((4, 6, 6), SAME, matrix(4, Window((3, 3))))
+    found = [lowering(layer, design_of(4, 4)) for layer in network.layers]
+    assert found == [LOWERINGS["vector", "systolic"], LOWERINGS["matrix", "systolic"]]
+
+
+@dataclass(frozen=True)
+class Peak(VectorLayer):
+    """A kind of step that the compiler has never heard of."""
+
+
+def test_a_new_kind_of_step_is_a_class_and_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = network_of((4, 8, 8), SAME, max_pool(Window((2, 2), (2, 2))), matrix(4, Window((3, 3))))
+    pool = network.layers[1]
+    peak = Peak(**{field.name: getattr(pool, field.name) for field in fields(pool)})
+    network = replace(network, layers=(network.layers[0], peak, network.layers[2]))
+    design = design_of(4, 4)
+    with pytest.raises(KeyError):
+        compile_network(network, design)
+
+    def check(layer: Peak, *rest: object) -> None:
+        if layer.window.kernel != (2, 2):
+            raise InputError("a peak must be of 2 x 2")
+
+    row = replace(
+        VECTOR, operator=lambda layer: "Peak", check=check,
+        info=lambda *arguments: replace(VECTOR.info(*arguments), kind="peak"),
+    )  # fmt: skip
+    monkeypatch.setitem(KIND_OF, Peak, "peak")
+    monkeypatch.setitem(LOWERINGS, ("peak", "systolic"), row)
+    program = compile_network(network, design)
+    assert [info.kind for info in program.layers] == ["maxpool", "peak", "conv"]
+    codes = np.random.default_rng(0).integers(-128, 128, (2, 4, 8, 8)).astype(np.int8)
+    np.testing.assert_array_equal(execute(program, codes), run(network, codes)[network.output])
+    wrong = network_of((4, 8, 8), SAME, max_pool(Window((1, 2))))
+    peak = Peak(**{field.name: getattr(wrong.layers[1], field.name) for field in fields(VectorLayer)})
+    with pytest.raises(InputError, match=r"^limits: layer 'layer1' \(Peak\): a peak must be of 2 x 2$"):
+        compile_network(replace(wrong, layers=(wrong.layers[0], peak)), design)
