@@ -202,5 +202,5 @@ def test_windows_that_just_fit_run(window: Window, shape: tuple[int, int, int]) 
 
 @pytest.mark.parametrize(("outputs", "unfolded"), [(16383, True), (16384, False)])
 def test_a_window_load_has_no_more_words_than_its_field_says(outputs: int, unfolded: bool) -> None:
-    program = assert_exact(network_of((1, 1, outputs + 2), matrix(4, Window((1, 3)))), design_of(4, 4))
+    program = assert_exact(network_of((1, 1, outputs + 2), matrix(4, Window((1, 3)))), design_of(4, 4, 32))
     assert isinstance(program.input.layout, WordTensor) != unfolded
