@@ -115,11 +115,11 @@ def test_padding_up_to_the_limit() -> None:
 
 
 def test_a_pooling_reaches_over_more_columns_than_a_command_can_say() -> None:
-    """Every third of 4,099 columns: a POST sees 4,095."""
-    network = network_of((4, 1, 4099), max_pool(Window((1, 1), (1, 3))))
+    """Every third of 4,096 columns: a POST sees 4,095."""
+    network = network_of((4, 1, 4096), max_pool(Window((1, 1), (1, 3))))
     posts = [c for c in assert_exact(network, design_of(4, 4)).commands if isinstance(c, Post)]
     assert len(posts) > 1
-    assert sum(c.out_w for c in posts) == 1367
+    assert sum(c.out_w for c in posts) == 1366
 
 
 def test_a_fully_connected_layer_reads_more_beats_than_a_load_can_say() -> None:

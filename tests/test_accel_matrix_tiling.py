@@ -246,3 +246,10 @@ def test_a_block_has_no_more_tiles_than_a_command_can_say() -> None:
     machine, task = case((1, 1, 1), 64 * 70, Window((1, 1)), rows=1, cols=64, axi_bits=32, buffers=wide)
     assert machine.chunks == 64  # one lane
     assert most_tiles(machine, task, 1) == most(Post, "chunks") // 64
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(16383, 16383), (16384, 8192)])
+def test_a_chunk_has_no_more_channel_groups_than_a_command_can_say(channels: int, groups: int) -> None:
+    machine, task = case((channels, 1, 1), 1, Window((1, 1)), rows=1, cols=1, axi_bits=32)
+    looked_at = [c.groups for *_, chunkings in options(Costs(machine, task)) for c in chunkings]
+    assert max(looked_at) == groups

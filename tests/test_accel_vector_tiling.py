@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -101,3 +102,11 @@ def test_pieces_reach_no_farther_than_a_command_can_say() -> None:
     """4,095 input columns: 132 windows of 31 columns side by side."""
     t = chosen(MACHINE, task((4, 1, 31 * 400), Window((1, 31), (1, 31))))
     assert t.strip[1] == 132 // 2
+
+
+@pytest.mark.parametrize(("groups", "expected"), [(4095, 4095), (4096, 2048)])
+def test_pieces_have_no_more_chunks_than_a_command_can_say(groups: int, expected: int) -> None:
+    """A chunk a group: 4,095 fit."""
+    one = Machine.of(design_of(1, 1, 32))
+    made = replace(task((1, 1, 1), Window((1, 1))), groups=groups)
+    assert chosen(one, made).groups == expected
