@@ -204,3 +204,9 @@ def test_windows_that_just_fit_run(window: Window, shape: tuple[int, int, int]) 
 def test_a_window_load_has_no_more_words_than_its_field_says(outputs: int, unfolded: bool) -> None:
     program = assert_exact(network_of((1, 1, outputs + 2), matrix(4, Window((1, 3)))), design_of(4, 4, 32))
     assert isinstance(program.input.layout, WordTensor) != unfolded
+
+
+@pytest.mark.parametrize("width", [8190, 8191, 8193])
+def test_a_line_of_the_output_may_be_longer_than_a_store_can_say(width: int) -> None:
+    """8,191 words to the next line, where the last beat of a line is not full."""
+    assert_exact(network_of((4, 1, width + 2), SAME, matrix(4, Window((1, 3)))), design_of(4, 4))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from accel.commands import Store, most
 from accel.compiler.first_layer import Unfolded
 from accel.compiler.geometry import Range
 from accel.compiler.plan import Region
@@ -18,6 +19,7 @@ from accel.layout import WordTensor
 from accel.models.integers.network import IntegerNetwork
 
 Regions = dict[str, Region]
+LARGEST_LINE = most(Store, "line_words")  # of an output whose lines do not end with a beat
 WASTE = 1.25  # a tensor on chip has rows of whole beats if they are at most so much longer
 
 
@@ -63,7 +65,8 @@ class Residency:
             g = self.unfolded.geometry
             return WordTensor(g.channels, g.in_h, g.in_w, g.in_w, g.in_h * g.in_w)
         pitch = -(-width // self.align) * self.align
-        if not spilled and pitch > width * WASTE:
+        too_long = name == self.network.output and pitch > LARGEST_LINE
+        if not spilled and (pitch > width * WASTE or too_long):
             pitch = width
         return WordTensor(channels, height, width, pitch, height * pitch)
 
