@@ -132,10 +132,8 @@ def _check_weights(layer: MatrixLayer, channels: int) -> None:
         )
     if weights.shape[2:] != layer.window.kernel:
         raise InputError(f"kernel must be that of the weights, {weights.shape[2:]}, not {layer.window.kernel}")
-    # int16 holds the magnitude of -128.
-    largest = int(np.abs(weights, dtype=np.int16).reshape(len(weights), -1).sum(1, dtype=np.int64).max()) * 128
-    if largest >= 2 ** (SUM_BITS - 1):
-        raise InputError(f"sums of products must fit {SUM_BITS} bits, and can reach {largest}")
+    if layer.largest_sum >= 2 ** (SUM_BITS - 1):
+        raise InputError(f"sums of products must fit {SUM_BITS} bits, and can reach {layer.largest_sum}")
     if layer.shared is not None:
         _check_shared(layer.shared, layer)
 

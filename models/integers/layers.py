@@ -16,6 +16,7 @@ Weights are symmetric (zero point 0).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -101,6 +102,13 @@ class MatrixLayer:
     residual: Residual | None = None
     shared: Shared | None = None
     source: tuple[str, ...] = ()
+
+    @cached_property
+    def largest_sum(self) -> int:
+        """The largest magnitude that a sum of products can reach, whatever the codes that are streamed."""
+        rows = self.weights.reshape(len(self.weights), -1)
+        # int16 holds the magnitude of -128.
+        return int(np.abs(rows, dtype=np.int16).sum(1, dtype=np.int64).max()) * -CODES[0]
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from accel.commands import ConfigCompute, most
 from accel.compiler.first_layer import Reading
 from accel.compiler.first_layer import readings as first_readings
@@ -36,13 +34,9 @@ def check(layer: MatrixLayer, network: IntegerNetwork, design: Design) -> None:
 def _check_sums(layer: MatrixLayer, design: Design) -> None:
     """Sums must fit the accumulators, whatever the activations."""
     limit = 1 << design.widths.accumulator - 1
-    terms = layer.weights[0].size
-    if terms << 14 < limit:
-        return
-    largest = int(np.abs(layer.weights.reshape(len(layer.weights), -1), dtype=np.int16).sum(1, dtype=np.int64).max())
-    if largest * 128 >= limit:
+    if layer.largest_sum >= limit:
         raise InputError(
-            f"sums can reach {largest * 128:,}, accumulators of {design.widths.accumulator} bits hold {limit - 1:,}"
+            f"sums can reach {layer.largest_sum:,}, accumulators of {design.widths.accumulator} bits hold {limit - 1:,}"
         )
 
 
