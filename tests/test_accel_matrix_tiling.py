@@ -236,6 +236,15 @@ def test_blocks_are_as_long_as_a_command_can_say(width: int, blocks: int) -> Non
     assert -(-width // t.block[1]) == blocks
 
 
+@pytest.mark.parametrize("across", [True, False])
+def test_only_the_kernel_along_a_block_makes_it_shorter(across: bool) -> None:
+    """4,095 pixels under a kernel of one pixel in that direction and three in the other."""
+    kernel, shape = ((3, 1), (4, 3, LONG)) if across else ((1, 3), (4, LONG, 3))
+    large = {"accumulator_bytes": 1 << 19, "activation_bytes": 1 << 20}
+    blocks = [block for _, block, *_ in options(Costs(*case(shape, 4, Window(kernel), buffers=large)))]
+    assert max(max(block) for block in blocks) == LONG
+
+
 def test_a_block_has_no_more_tiles_than_a_command_can_say() -> None:
     """1,023 tiles a COMPUTE, 4,095 chunks a POST."""
     one = {"accumulator_bytes": 1 << 16, "parameter_bytes": 1 << 14}
