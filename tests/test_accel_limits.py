@@ -210,3 +210,12 @@ def test_a_window_load_has_no_more_words_than_its_field_says(outputs: int, unfol
 def test_a_line_of_the_output_may_be_longer_than_a_store_can_say(width: int) -> None:
     """8,191 words to the next line, where the last beat of a line is not full."""
     assert_exact(network_of((4, 1, width + 2), SAME, matrix(4, Window((1, 3)))), design_of(4, 4))
+
+
+@pytest.mark.parametrize("accumulators", [12, 6])
+def test_what_is_added_comes_once_for_tiles_that_share_words(accumulators: int) -> None:
+    """Tiles of three channels, words of four: the operand of a strip comes with its first tile, for all of them."""
+    network = network_of((12, 6, 6), SAME, matrix(12, Window((1, 1)), residual="layer0:out"))
+    design = design_of(4, 3, 32, activation_bytes=2 * 4 * 60, accumulator_bytes=8 * 3 * accumulators)
+    program = assert_exact(network, design)
+    assert len({c.dst_chunk for c in program.commands if isinstance(c, Post) and not c.from_activation}) == 4

@@ -253,6 +253,7 @@ def test_a_block_has_no_more_tiles_than_a_command_can_say() -> None:
         assert most_tiles(machine, task, 1) == 1023
     wide = {"accumulator_bytes": 1 << 16, "parameter_bytes": 1 << 17}
     machine, task = case((1, 1, 1), 64 * 70, Window((1, 1)), rows=1, cols=64, axi_bits=32, buffers=wide)
+    assert most_tiles(*case((12, 9, 9), 12, Window((3, 3)), groups=3), 4) == 1  # each tile reads its own channels
     assert machine.chunks == 64  # one lane
     assert most_tiles(machine, task, 1) == most(Post, "chunks") // 64
 
