@@ -48,7 +48,7 @@ class LayerResult:
 
     @property
     def efficiency(self) -> float:
-        """Bound over the cycles in which it is at work; at most 1."""
+        """Bound over the cycles in which it is at work; at most 1, and 0 for a layer that nothing bounds."""
         return self.bound_cycles / self.work_cycles if self.work_cycles else 0.0
 
     @property

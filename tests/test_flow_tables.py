@@ -171,8 +171,12 @@ def test_the_verdict_stands_above_each_table(width: int) -> None:
 def test_a_layer_that_adds_nothing_is_limited_by_nothing(tmp_path: Path) -> None:
     work = replace(simulation(tmp_path, "conv", "fc").layers[0].work, cycles=0, limits={})
     assert tables.limit(work) == work.limited_by == ""
-    empty = replace(work.info, must=Compulsory(0, 0, 0))
-    assert replace(work, info=empty).moved_ratio is None
+    empty = replace(work, info=replace(work.info, must=Compulsory(0, 0, 0)))
+    assert empty.moved_ratio is None
+    found = simulation(tmp_path, "conv", "fc")
+    found = replace(found, layers=(replace(found.layers[0], work=empty), found.layers[1]))
+    efficiency = cells(printed(tables.show_simulation, found))["conv"][1]
+    assert efficiency[1:4] == ["0", "0", "0.0"]  # bound, then no efficiency, MACs
 
 
 def test_names_are_shown_as_they_are(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def part_columns(simulation: Simulation) -> dict[str, list[Column[Part]]]:
         _NAME,
         Column("at work", "cycles", lambda p: f"{p.work.work_cycles:,}"),
         Column("bound", "cycles", lambda p: f"{p.work.bound_cycles:,}"),
-        Column("effic.", "%", lambda p: _percent(p.work.efficiency)),
+        Column("effic.", "%", lambda p: _percent(p.work.efficiency) if p.work.bound_cycles else ""),
         Column("MACs", "network", lambda p: f"{p.work.info.must.macs:,}"),
         Column("of array", "%", lambda p: _percent(p.work.utilisation)),
         Column("MACs", "array", lambda p: f"{p.work.array_macs:,}"),
