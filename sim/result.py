@@ -21,7 +21,7 @@ from accel.program import Compulsory, LayerInfo, Program
 from accel.sim.bound import bound_cycles
 from accel.sim.critical import by_cause, critical_path
 from accel.sim.history import tail_cycles
-from accel.timing.recurrence import Timed, Timing, first_fetch, time_program
+from accel.timing.recurrence import Timed, first_fetch, time_program
 
 __all__ = ["LayerResult", "Result", "simulate"]
 
@@ -146,7 +146,7 @@ def simulate(program: Program) -> Result:
     shares: list[list[tuple[int, str, int]]] = [[] for _ in program.layers]
     for piece in path:
         shares[owners[piece[0]] if piece[0] >= 0 else first].append(piece)
-    work = _work_cycles(design, len(program.layers), history, timing)
+    work = work_cycles(design, len(program.layers), history, timing.cycles)
     layers = []
     for info, share, busy, counted in zip(program.layers, shares, work, events, strict=True):
         limits = by_cause(share)
@@ -185,8 +185,8 @@ def _owner(program: Program) -> list[int]:
     return owners[::-1]
 
 
-def _work_cycles(
-    design: Design, layers: int, history: Iterable[tuple[int, Command, Timed]], timing: Timing
+def work_cycles(
+    design: Design, layers: int, history: Iterable[tuple[int, Command, Timed]], cycles: int
 ) -> list[int]:  # fmt: skip
     """For each layer, the cycles in which at least one of its commands is at work.
 
@@ -203,7 +203,7 @@ def _work_cycles(
         through[timed.unit] = end - tail_cycles(design, command)
         if isinstance(command, (Load, Store)):
             end = max(end, through[timed.unit] + memory.beat_interval_cycles - 1)
-        spans[owner].append((begin, min(end, timing.cycles)))
+        spans[owner].append((begin, min(end, cycles)))
     return [_union(found) for found in spans]
 
 

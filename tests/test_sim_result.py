@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accel.commands import Load, Target
 from accel.compile import compile_network
 from accel.design import Design, load, parse
 from accel.events import Event
@@ -21,9 +22,10 @@ from accel.models.integers.network import IntegerNetwork, MatrixLayer, Requantis
 from accel.models.window import Window
 from accel.program import Compulsory, Program
 from accel.sim.bound import bound_cycles, channel_cycles
+from accel.sim.bursts import unpack_cycles
 from accel.sim.cost import energy
-from accel.sim.result import Result, simulate
-from accel.timing.recurrence import time_program
+from accel.sim.result import Result, simulate, work_cycles
+from accel.timing.recurrence import Step, Timed, time_program
 from tests.benches.counted import accepted, counted
 from tests.benches.draw import draw_design, draw_memory, draw_network, with_memory
 
@@ -142,6 +144,20 @@ def test_the_old_formula_is_beaten_by_drawn_networks() -> None:
             program = compile_network(draw_network(rng), design)
             beaten["layers"] += max(old_layers(program)) > 1
     assert beaten["layers"] > 5
+
+
+def test_a_beat_takes_its_interval() -> None:
+    """Ten LOADs of a beat each, every one taken just before its beat comes: 15 cycles apart, and at work in between."""
+    design = parse(OVER_ALL)
+    load_ = Load(target=Target.WEIGHT)
+    history = []
+    for number in range(10):
+        beat = 100 + 15 * number
+        done = beat + unpack_cycles(design, load_)
+        history.append((0, load_, Timed("load", beat - 3, 0, "", Step(beat - 1, beat, done, 1))))
+    assert work_cycles(design, 1, history, 300) == [10 * 15]
+    assert work_cycles(design, 1, history, 100 + 15 * 9 + 4) == [9 * 15 + 1 + 4]
+    assert work_cycles(design, 1, history, 10_000)[0] >= channel_cycles(design, 10 * 16)
 
 
 def test_bytes_of_a_channel() -> None:
