@@ -134,6 +134,19 @@ def test_a_layer_that_was_at_9_569_percent() -> None:
     check(simulate(program))
 
 
+def test_a_layer_that_streams_behind_another_ones_loads() -> None:
+    """The convolution's share of the run is less than its array time; energies sum to the network's all the same."""
+    record = Requantise(np.zeros(1, np.int32), np.array([1 << 15], np.uint16), np.array([20], np.uint8), 0)
+    conv = MatrixLayer("conv", "x", "c", np.ones((16, 16, 3, 3), np.int8), Window((3, 3)), record)
+    fc = MatrixLayer("fc", "c", "y", np.ones((16, 16, 14, 14), np.int8), Window((14, 14)), record)
+    shapes = {"x": (16, 16, 16), "c": (16, 14, 14), "y": (16, 1, 1)}
+    tensors = {name: TensorSpec(name, shape, 1.0, 0) for name, shape in shapes.items()}
+    result = simulate(compile_network(IntegerNetwork("hidden", "x", "y", tensors, (conv, fc)), load("edge")))
+    first = result.layers[0]
+    assert first.cycles < first.events[Event.STREAM_CYCLES] == 9 * 14 * 14 < first.work_cycles
+    check(result)
+
+
 def test_the_old_formula_is_beaten_by_drawn_networks() -> None:
     """So the check above would have been red."""
     beaten = Counter[str]()
