@@ -26,7 +26,7 @@ from accel.program import Placement, Program
 from accel.rows import FieldRangeError, command_of
 from accel.timing.recurrence import Timing
 
-__all__ = ["compile_network"]
+__all__ = ["compile_network", "time_network"]
 
 DRAM_LIMIT = 1 << 32
 TAPERS = (1.0, 1.1, 1.2, 1.5)

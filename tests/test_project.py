@@ -104,3 +104,15 @@ def test_files_that_texts_name_are_there(name: str) -> None:
         missing = [path for path in named if not (ROOT / path).exists()]
         missing += [link for link in re.findall(r"\]\(([^)#:]+)\)", text) if not (page.parent / link).exists()]
         assert not missing, f"{page.relative_to(ROOT)} names {missing}"
+
+
+def test_no_test_measures_time_or_swallows_refusals() -> None:
+    """Clocks are for tests/benchmarks; drawn cases that may be refused are counted (tests/benches/counted.py)."""
+    for path in sorted((ROOT / "tests").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            where = f"{path.name}:{getattr(node, 'lineno', 0)}"
+            clock = isinstance(node, ast.Attribute) and node.attr in ("perf_counter", "monotonic", "process_time")
+            assert not clock, f"{where} measures time"
+            if isinstance(node, ast.ExceptHandler) and ast.dump(node.type or node).find("'InputError'") >= 0:
+                dropped = isinstance(node.body[0], ast.Return) and node.body[0].value is None
+                assert not dropped, f"{where} returns for a refusal that nobody counts"
