@@ -17,6 +17,7 @@ from accel.compile import compile_network
 from accel.design import Design, load, names, parse
 from accel.flow import report
 from accel.flow.cli import run as accel
+from accel.flow.emit import FILES as FILES_OF_EMIT
 from accel.flow.techniques import techniques_for
 from accel.models import zoo
 from accel.models.compress.share import share
@@ -158,11 +159,11 @@ def test_odd_names(own: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFi
 def test_emit_keeps_the_files_of_a_comparison(
     own: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("accel.flow.emit.contents", lambda *_: {"README.md": b"new"})
+    monkeypatch.setattr("accel.flow.emit.contents", lambda *_: dict.fromkeys(FILES_OF_EMIT, b"new"))
     for name in report.OPTIONAL:
         (tmp_path / name).write_text("drawn")
     assert accel(["emit", own["mine.onnx"], "--out", str(tmp_path), "--calibration", own["ranges.npy"]]) == 0
-    assert set(content(tmp_path)) == {*report.OPTIONAL, "README.md"}
+    assert set(content(tmp_path)) == {*report.OPTIONAL, *FILES_OF_EMIT}
     assert capsys.readouterr().out == f"wrote {tmp_path}\n"
 
 
