@@ -75,7 +75,7 @@ class Loader(wiring.Component):
             & (self.completed_post >= head.wait_post)
             & (self.completed_store >= head.wait_store)
         )
-        active = Signal(name="active")
+        active = Signal(name="front_active")
         # One bit more than an address has: what a pitch leads to beyond 2**32 is seen to be outside.
         beat_bits = field_bits(Load, "dram_addr") + 1 - beat_shift
         row_start, beat = Signal(beat_bits, name="row_start"), Signal(beat_bits, name="beat")
@@ -142,7 +142,7 @@ class Loader(wiring.Component):
         bits = design.memory.axi_bits
         command = data.View(layout(Load), Signal(8 * COMMAND_BYTES, name="back_command", reset_less=True))
         following = data.View(layout(Load), ahead.o.payload)
-        active = Signal(name="active")
+        active = Signal(name="back_active")
         hold = Signal(bits, reset_less=True, name="hold")
         slots = Signal(range(65), name="slots")  # words (or window bytes) still in `hold`
         beats_left, rows_left = field_signal(Load, "row_beats", "beats_left"), field_signal(Load, "rows", "rows_left")

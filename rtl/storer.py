@@ -154,8 +154,8 @@ class Storer(wiring.Component):
         axi = self.axi
         responded = Signal(SEQUENCE_BITS, name="responded")
         marks = Array(Signal(SEQUENCE_BITS, name=f"mark_{k}", reset_less=True) for k in range(STORE_PENDING))
-        level = Signal(range(STORE_PENDING + 1), name="level")
-        read, write = Signal(range(STORE_PENDING), name="read"), Signal(range(STORE_PENDING), name="write")
+        level = Signal(range(STORE_PENDING + 1), name="marks_level")
+        read, write = Signal(range(STORE_PENDING), name="marks_read"), Signal(range(STORE_PENDING), name="marks_write")
         issued = Signal(SEQUENCE_BITS, name="issued")
         response = axi.bvalid & axi.bready
         m.d.comb += [
@@ -198,7 +198,7 @@ class Storer(wiring.Component):
         else:
             reads, row_ends = go & (words_left != 0), go & closes & (words_left <= 1)
         m.d.comb += [self.r_act.en.eq(reads), self.r_act.addr.eq(address)]
-        outside = Signal(name="outside")
+        outside = Signal(name="beyond")
         # A row lies in the bank in which it begins.
         crossed = bank_of(ACTIVATION, address) != bank_of(ACTIVATION, row_address)
         with m.If(reads & ((word_of(ACTIVATION, address) >= self.design.activation_words) | crossed)):
@@ -277,7 +277,7 @@ class Storer(wiring.Component):
         came, came_slot = Signal(name="came"), Signal.like(slot, name="came_slot")
         came_word, push = Signal(name="came_word"), Signal(name="push")
         m.d.sync += [came.eq(go), came_slot.eq(slot), came_word.eq(reads), push.eq(go & closes)]
-        beat, strobes = Signal(bits, name="beat"), Signal(bits // 8, name="strobes")
+        beat, strobes = Signal(bits, name="made_beat"), Signal(bits // 8, name="made_strobes")
         # The bytes behind a word's lanes are zeros, and written.
         behind = max(per_word * bits // 8, stride) - self.design.rows
         word, kept = Cat(self.r_act.data, Const(0, 8 * behind)), Cat(keep, Const((1 << behind) - 1, behind))
@@ -300,9 +300,9 @@ class Storer(wiring.Component):
         depth = STORE_FIFO_BEATS
         beats = Array(Signal(bits, name=f"beat_{k}", reset_less=True) for k in range(depth))
         written = Array(Signal(bits // 8, name=f"strobes_{k}", reset_less=True) for k in range(depth))
-        level = Signal(range(depth + 1), name="level")
+        level = Signal(range(depth + 1), name="fifo_level")
         credit = Signal(range(depth + 1), init=depth, name="credit")
-        read, write = Signal(range(depth), name="read"), Signal(range(depth), name="write")
+        read, write = Signal(range(depth), name="fifo_read"), Signal(range(depth), name="fifo_write")
         m.d.comb += room.eq(credit != 0)
         m.d.sync += [level.eq(level + push - taken), credit.eq(credit - (go & closes) + taken)]
         with m.If(push):

@@ -1,0 +1,183 @@
+// What the loader keeps to on its AXI read port, for every memory, every legal command, and every moment of a halt; with
+// the invariants that make it provable by induction. `tests/test_rtl_formal.py` gives the parameters and runs the proof.
+//
+// Ports of `loader` that are not its own are registers of it, exposed by Yosys under their names. At most two bursts are
+// outstanding.
+module spec #(
+    parameter BYTES = 4,  // of a beat
+    parameter BURST = 4,  // beats of the longest burst
+    parameter AHEAD = 4   // commands between front and back
+) (
+    input clk,
+    input i__valid,
+    input [255:0] i__payload,
+    input [19:0] completed_compute, completed_post, completed_store,
+    input halt,
+    input [31:0] dram_base, dram_size,
+    input axi__arready, axi__rvalid, axi__rlast,
+    input [8*BYTES-1:0] axi__rdata,
+    input [1:0] axi__rresp
+);
+    wire i__ready, axi__arvalid, axi__rready, done, idle;
+    wire [31:0] axi__araddr;
+    wire [7:0] axi__arlen;
+    wire [2:0] axi__arsize;
+    wire [1:0] axi__arburst, in_flight, ahead_read, ahead_write;
+    wire waiting, front_active, back_active;
+    wire [2:0] ahead_level;
+    wire [15:0] left, row_beats, beats_left, emitted;
+    wire [11:0] rows, rows_left, emit_rows;
+    wire [6:0] slots;
+    wire [255:0] back_command, slot_0, slot_1, slot_2, slot_3;
+
+    loader dut (
+        .clk(clk), .rst(1'b0), .halt(halt), .i__valid(i__valid), .i__payload(i__payload), .i__ready(i__ready),
+        .completed_compute(completed_compute), .completed_post(completed_post), .completed_store(completed_store),
+        .dram_base(dram_base), .dram_size(dram_size), .done(done), .idle(idle),
+        .axi__arvalid(axi__arvalid), .axi__arready(axi__arready), .axi__araddr(axi__araddr), .axi__arlen(axi__arlen),
+        .axi__arsize(axi__arsize), .axi__arburst(axi__arburst), .axi__rvalid(axi__rvalid), .axi__rready(axi__rready),
+        .axi__rdata(axi__rdata), .axi__rlast(axi__rlast), .axi__rresp(axi__rresp),
+        .waiting(waiting), .front_active(front_active), .back_active(back_active), .in_flight(in_flight),
+        .left(left), .row_beats(row_beats), .rows(rows), .beats_left(beats_left), .rows_left(rows_left),
+        .emitted(emitted), .emit_rows(emit_rows), .slots(slots), .back_command(back_command),
+        .\ahead.level (ahead_level), .\ahead.read (ahead_read), .\ahead.write (ahead_write),
+        .\ahead.slot_0 (slot_0), .\ahead.slot_1 (slot_1), .\ahead.slot_2 (slot_2), .\ahead.slot_3 (slot_3)
+    );
+
+    // The bus as a slave sees it: bursts whose address was taken, and the beats that are to come of each.
+    reg known = 0, halted = 0, ar_held = 0;
+    reg [31:0] was_base, was_size, was_addr;
+    reg [12:0] was_ar;
+    reg [1:0] bursts = 0;
+    reg [7:0] first = 0, second = 0;
+    wire ar = axi__arvalid && axi__arready, r = axi__rvalid && axi__rready, ends = r && axi__rlast;
+    wire fresh = axi__arvalid && !ar_held;
+    wire [31:0] offset = axi__araddr - dram_base;
+    wire [32:0] behind = {1'b0, offset} + (axi__arlen + 1) * BYTES;
+    wire [7:0] length = axi__arlen + 1, kept = bursts == 0 || ends ? second : first - r;
+    always @(posedge clk) begin
+        known <= 1;
+        halted <= halt;
+        ar_held <= axi__arvalid && !axi__arready;
+        was_base <= dram_base;
+        was_size <= dram_size;
+        was_addr <= axi__araddr;
+        was_ar <= {axi__arlen, axi__arsize, axi__arburst};
+        bursts <= bursts + ar - ends;
+        first <= kept == 0 && ar ? length : kept;
+        second <= (kept != 0 && ar) ? length : ends ? 0 : second;
+    end
+
+    // Memory, registers and sequencer keep to their side.
+    function legal(input [255:0] command);
+        // target; row_beats and rows; dram_addr and dram_pitch; a window's bytes are words of their own
+        legal = command[98:96] <= 4 && command[134:119] != 0 && command[146:135] != 0 && command[95:64] % BYTES == 0
+            && command[174:147] % BYTES == 0 && (!command[195] || command[98:96] == 0);
+    endfunction
+    always @* begin
+        if (axi__rvalid) assume (bursts != 0 && axi__rlast == (first == 1));
+        if (known) assume (dram_base == was_base && dram_size == was_size && (halt || !halted));
+        assume (dram_base[11:0] == 0);
+        if (i__valid) assume (legal(i__payload));
+    end
+
+    // The protocol.
+    always @* begin
+        if (ar_held) assert (axi__arvalid && axi__araddr == was_addr && {axi__arlen, axi__arsize, axi__arburst} == was_ar);
+        if (axi__arvalid) begin
+            assert (axi__arlen < BURST && axi__arburst == 1 && (1 << axi__arsize) == BYTES);
+            assert (axi__araddr % BYTES == 0);
+            assert (axi__araddr[11:0] + (axi__arlen + 1) * BYTES <= 4096);
+            assert (bursts < 2);
+        end
+        if (fresh) begin
+            assert (!halt && behind <= dram_size);
+            assert (axi__araddr >= dram_base);
+        end
+        assert (bursts <= 2);
+        if (halt) assert (axi__rready);  // what is in flight is dropped
+        if (idle) assert (bursts == 0 && !axi__arvalid);
+        // Front and back agree on the beats of every command: what was asked for is expected, and nothing else.
+        if (!halted && bursts != 0) assert (back_active || ahead_level != 0);
+        if (!halted && bursts == 0 && !front_active && ahead_level == 0 && back_active) assert (rows_left == 0);
+        if (!halted && done) assert (rows_left == 0);
+    end
+
+    // Invariants. Few beats are outstanding, so the front is few rows ahead of the back, and two rows or more between them
+    // are short ones: products are small.
+    localparam MOST = 2 * BURST;
+    function [16:0] times(input [11:0] rows, input [15:0] beats);
+        times = rows == 0 ? 0 : rows == 1 ? beats : rows[3:0] * beats[3:0];
+    endfunction
+    function fits(input [11:0] rows, input [15:0] beats);
+        fits = rows <= 1 || (rows <= MOST && beats <= MOST);
+    endfunction
+    function [255:0] entry(input [1:0] at);
+        entry = at == 0 ? slot_0 : at == 1 ? slot_1 : at == 2 ? slot_2 : slot_3;
+    endfunction
+    function [15:0] beats_of(input [255:0] command);
+        beats_of = command[134:119];
+    endfunction
+    function [11:0] rows_of(input [255:0] command);
+        rows_of = command[146:135];
+    endfunction
+    wire [16:0] outstanding = first + second;
+    wire [255:0] newest = ahead_level == 0 ? back_command : entry(ahead_read + ahead_level - 1);  // the front's
+    wire [11:0] rows_expected = back_active && rows_left != 0 ? rows_left - 1 : 0;
+    wire [16:0] expected = !back_active || rows_left == 0 ? 0 : times(rows_expected, beats_of(back_command)) + beats_left;
+    wire [11:0] rows_apart = rows_left - rows;
+    wire [11:0] rows_asked = front_active ? rows_of(newest) - rows : rows_of(newest);
+    wire [16:0] asked = times(rows_asked, beats_of(newest)) + (front_active ? row_beats - left : 0);
+    reg [16:0] between;
+    reg few;
+    integer k;
+    always @* begin
+        between = 0;
+        few = 1;
+        for (k = 0; k < AHEAD - 1; k = k + 1)
+            if (k + 1 < ahead_level) begin
+                between = between + times(rows_of(entry(ahead_read + k)), beats_of(entry(ahead_read + k)));
+                few = few && fits(rows_of(entry(ahead_read + k)), beats_of(entry(ahead_read + k)))
+                    && beats_of(entry(ahead_read + k)) <= MOST;
+            end
+    end
+    always @* begin
+        assert (known || !(halted || ar_held));
+        assert (ar_held == waiting && in_flight == bursts);
+        assert (first <= BURST && second <= BURST && (first != 0) == (bursts != 0) && (second != 0) == (bursts == 2));
+        assert (ahead_level <= AHEAD && ahead_write == (ahead_read + ahead_level) % AHEAD);
+        for (k = 0; k < AHEAD; k = k + 1)
+            if (k < ahead_level) assert (legal(entry(ahead_read + k)));
+        if (waiting) assert (front_active);
+        if (front_active) begin
+            assert (rows != 0 && left != 0 && left <= row_beats);
+            if (!halted) assert (row_beats == beats_of(newest) && rows <= rows_of(newest));
+        end
+        if (back_active) begin
+            assert (legal(back_command) && beats_left != 0 && beats_left <= beats_of(back_command));
+            assert (rows_left <= rows_of(back_command) && slots <= 64);
+            if (rows_left == 0) assert (beats_left == beats_of(back_command));
+            if (!halted) begin
+                assert (emit_rows != 0 && emitted != 0 && emitted <= beats_of(back_command));
+                if (slots == 0) assert (emitted == beats_left && emit_rows == rows_left && rows_left != 0);
+                else if (emitted > 1) assert (beats_left == emitted - 1 && rows_left == emit_rows);
+                else assert (emitted == 1 && beats_left == beats_of(back_command) && emit_rows == rows_left + 1);
+            end
+        end
+        if (!halted) begin
+            if (ahead_level == 0 && front_active) begin
+                assert (back_active && rows_left >= rows && fits(rows_apart, row_beats));
+                assert (outstanding + left == times(rows_apart, row_beats) + beats_left);
+            end
+            else begin
+                assert (fits(rows_expected, beats_of(back_command)));
+                if (ahead_level == 0) assert (outstanding == expected);
+                else begin
+                    assert (few && fits(rows_asked, beats_of(newest)));
+                    assert (expected <= MOST && between <= MOST && asked <= MOST);
+                    assert (outstanding == expected + between + asked);
+                end
+            end
+        end
+    end
+endmodule

@@ -1,0 +1,149 @@
+// What the storer keeps to on its AXI write port, for every memory, every legal command, and every moment of a halt; with
+// the invariants that make it provable by induction. `tests/test_rtl_formal.py` gives the parameters and runs the proof.
+//
+// Ports of `storer` that are not its own are registers of it, exposed by Yosys under their names.
+module spec #(
+    parameter BYTES = 4,     // of a beat
+    parameter BURST = 4,     // beats of the longest burst
+    parameter PER_BEAT = 1,  // words of a beat
+    parameter PER_WORD = 1,  // beats of a word
+    parameter FIFO = 3       // beats that are read ahead
+) (
+    input clk,
+    input i__valid,
+    input [255:0] i__payload,
+    input [19:0] completed_load, completed_compute, completed_post,
+    input halt,
+    input [31:0] dram_base, dram_size,
+    input [8*LANES-1:0] r_act__data,
+    input axi__awready, axi__wready, axi__bvalid,
+    input [1:0] axi__bresp
+);
+    parameter LANES = 4;
+    wire i__ready, axi__awvalid, axi__wvalid, axi__wlast, axi__bready, done, idle;
+    wire [31:0] axi__awaddr;
+    wire [7:0] axi__awlen;
+    wire [2:0] axi__awsize;
+    wire [1:0] axi__awburst;
+    wire [8*BYTES-1:0] axi__wdata;
+    wire [BYTES-1:0] axi__wstrb;
+    wire active, waiting, reading, push;
+    wire [$clog2(BURST+1)-1:0] in_burst, length;
+    wire [19:0] left, row_beats;
+    wire [11:0] rows, rows_left;
+    wire [15:0] words_left, issued, responded;
+    wire [$clog2(FIFO+1)-1:0] fifo_level, credit;
+    wire [$clog2(FIFO)-1:0] fifo_read, fifo_write;
+    wire [$clog2(PER_BEAT > 1 ? PER_BEAT : PER_WORD > 1 ? PER_WORD : 2)-1:0] slot;
+    wire [255:0] command;
+
+    storer dut (
+        .clk(clk), .rst(1'b0), .halt(halt), .i__valid(i__valid), .i__payload(i__payload), .i__ready(i__ready),
+        .completed_load(completed_load), .completed_compute(completed_compute), .completed_post(completed_post),
+        .dram_base(dram_base), .dram_size(dram_size), .r_act__data(r_act__data), .done(done), .idle(idle),
+        .axi__awvalid(axi__awvalid), .axi__awready(axi__awready), .axi__awaddr(axi__awaddr), .axi__awlen(axi__awlen),
+        .axi__awsize(axi__awsize), .axi__awburst(axi__awburst), .axi__wvalid(axi__wvalid), .axi__wready(axi__wready),
+        .axi__wdata(axi__wdata), .axi__wstrb(axi__wstrb), .axi__wlast(axi__wlast), .axi__bvalid(axi__bvalid),
+        .axi__bready(axi__bready), .axi__bresp(axi__bresp),
+        .active(active), .waiting(waiting), .reading(reading), .push(push), .in_burst(in_burst), .length(length),
+        .left(left), .row_beats(row_beats), .rows(rows), .rows_left(rows_left), .words_left(words_left),
+        .issued(issued), .responded(responded), .fifo_level(fifo_level), .fifo_read(fifo_read), .fifo_write(fifo_write), .credit(credit), .slot(slot), .command(command)
+    );
+
+    // The bus as a slave sees it.
+    reg known = 0, halted = 0, aw_held = 0, w_held = 0;
+    reg [31:0] was_base, was_size, was_addr;
+    reg [12:0] was_aw;
+    reg [9*BYTES:0] was_w;
+    reg [16:0] addressed = 0, sent = 0;  // bursts whose address, whose data were taken, without a response yet
+    reg [7:0] beats = 0;                 // beats of the burst that was offered last which are still to be sent
+    wire aw = axi__awvalid && axi__awready, w = axi__wvalid && axi__wready, b = axi__bvalid && axi__bready;
+    wire fresh = axi__awvalid && !aw_held;
+    wire [31:0] offset = axi__awaddr - dram_base;
+    wire [32:0] behind = {1'b0, offset} + (axi__awlen + 1) * BYTES;
+    wire pop = i__valid && i__ready;
+    always @(posedge clk) begin
+        known <= 1;
+        halted <= halt;
+        aw_held <= axi__awvalid && !axi__awready;
+        w_held <= axi__wvalid && !axi__wready;
+        was_base <= dram_base;
+        was_size <= dram_size;
+        was_addr <= axi__awaddr;
+        was_aw <= {axi__awlen, axi__awsize, axi__awburst};
+        was_w <= {axi__wdata, axi__wstrb, axi__wlast};
+        addressed <= addressed + aw - b;
+        sent <= sent + (w && axi__wlast) - b;
+        beats <= fresh ? axi__awlen + 1 : beats - w;
+    end
+
+    // Memory, registers and sequencer keep to their side.
+    always @* begin
+        if (axi__bvalid) assume (addressed != 0 && sent != 0);
+        if (known) assume (dram_base == was_base && dram_size == was_size && (halt || !halted));
+        assume (dram_base[11:0] == 0);
+        if (i__valid) begin
+            assume (i__payload[131:116] != 0 && i__payload[143:132] != 0);                  // row_words, rows
+            assume (i__payload[95:64] % BYTES == 0 && i__payload[171:144] % BYTES == 0);  // dram_addr, dram_pitch
+        end
+    end
+
+    // The protocol.
+    always @* begin
+        if (aw_held) assert (axi__awvalid && axi__awaddr == was_addr && {axi__awlen, axi__awsize, axi__awburst} == was_aw);
+        if (w_held) assert (axi__wvalid && {axi__wdata, axi__wstrb, axi__wlast} == was_w);
+        if (axi__awvalid) begin
+            assert (axi__awlen < BURST && axi__awburst == 1 && (1 << axi__awsize) == BYTES);
+            assert (axi__awaddr % BYTES == 0);
+            assert (axi__awaddr[11:0] + (axi__awlen + 1) * BYTES <= 4096);
+        end
+        if (fresh) begin
+            assert (beats == 0 && !halt);
+            assert (behind <= dram_size);
+            assert (axi__awaddr >= dram_base);
+        end
+        if (axi__wvalid) begin
+            assert (beats != 0);  // as many as the address said, behind it
+            assert (axi__wlast == (beats == 1));
+        end
+        if (beats != 0 && fifo_level != 0) assert (axi__wvalid);  // which waits for nothing, AWREADY least of all
+        assert (axi__bready);
+        assert (addressed <= 17'hFFFF && sent <= 17'hFFFF);
+        if (idle) assert (addressed == 0 && sent == 0 && !axi__awvalid && !axi__wvalid);
+        // Reader and writer agree on the beats of every command: nothing is left when the next one comes.
+        if (pop) assert (fifo_level == 0 && !push && !reading && credit == FIFO);
+    end
+
+    // Invariants. A row is the writer's as long as addresses of it are to come, the reader's as long as beats are.
+    wire [15:0] row_words = command[131:116];
+    wire signed [31:0] row = (row_words + PER_BEAT - 1) / PER_BEAT * PER_WORD;
+    wire signed [31:0] unaddressed = rows == 0 ? 0 : waiting ? left - length : left;
+    wire signed [31:0] unread = !reading ? 0
+        : PER_WORD > 1 ? words_left * PER_WORD + (slot == 0 ? 0 : PER_WORD - slot)
+        : (words_left + slot + PER_BEAT - 1) / PER_BEAT;
+    wire signed [13:0] writer = rows == 0 ? 0 : rows - 1, reader = reading ? rows_left - 1 : 0, ahead = writer - reader;
+    wire signed [31:0] rows_ahead = ahead == -1 ? -row : ahead == 0 ? 0 : ahead == 1 ? row : ahead == 2 ? 2 * row
+        : ahead == 3 ? 3 * row : 4 * row;
+    always @* begin
+        assert (beats == in_burst && in_burst <= BURST);
+        assert (aw_held == waiting);
+        assert (known || !(halted || aw_held || w_held));
+        assert (addressed + waiting == {1'b0, issued - responded});
+        assert (sent + (in_burst != 0) == {1'b0, issued - responded});
+        assert (credit + fifo_level + push == FIFO);
+        assert (fifo_read < FIFO && fifo_write == (fifo_read + fifo_level) % FIFO);
+        if (waiting || in_burst != 0) assert (active);
+        if (active) begin
+            assert (row_words != 0 && row_beats == row);
+            assert (rows != 0 || in_burst != 0);
+            if (rows != 0) assert (left != 0 && left <= row_beats);
+            if (waiting) assert (rows != 0 && in_burst <= length && length <= left);
+            if (reading) assert (rows_left != 0 && unread > 0 && unread <= row && words_left <= row_words);
+            assert (-1 <= ahead && ahead <= 4);
+            assert (in_burst + unaddressed - unread + rows_ahead == fifo_level + push);
+        end
+        else if (!halted) assert (fifo_level == 0 && !push && !reading);
+        if (!halted && !reading) assert (slot == 0);
+        assert (slot < PER_BEAT || slot < PER_WORD);
+    end
+endmodule

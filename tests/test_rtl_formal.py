@@ -1,0 +1,111 @@
+"""The AXI ports proved, for every memory and command: payloads that stay, 4 KiB, WLAST, outstanding bursts, beats.
+
+By induction, with the invariants that it takes (tests/formal/*.sv), on small designs: widths of data and lengths of
+bursts are as small as the cases that differ need.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from accel.design import Design
+from accel.latency import LOADER_AHEAD, STORE_FIFO_BEATS
+from accel.layout import Target, beats_per_word, words_per_beat
+from accel.rtl.loader import Loader
+from accel.rtl.storer import Storer
+from tests.benches.formal import proved
+
+
+def design_of(rows: int, burst_beats: int) -> Design:
+    """Beats of 4 bytes, words of `rows` bytes."""
+    return Design.model_validate(
+        {
+            "name": "formal",
+            "array": {"rows": rows, "cols": 1},
+            "buffers": {
+                "activation_bytes": 1024 * rows,
+                "weight_bytes": 64,
+                "accumulator_bytes": 64,
+                "parameter_bytes": 64,
+            },
+            "post_lanes": 1,
+            "memory": {"axi_bits": 32, "latency_cycles": 1, "burst_beats": burst_beats, "outstanding_bursts": 2},
+            "clock_mhz": 100,
+        }
+    )
+
+
+def storer(rows: int) -> tuple[Storer, dict[str, int]]:
+    design = design_of(rows, burst_beats=4)
+    return Storer(design), {
+        "BYTES": design.beat_bytes,
+        "BURST": design.memory.burst_beats,
+        "PER_BEAT": words_per_beat(design, Target.ACTIVATION),
+        "PER_WORD": beats_per_word(design, Target.ACTIVATION),
+        "FIFO": STORE_FIFO_BEATS,
+        "LANES": rows,
+    }
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [4, pytest.param(2, marks=pytest.mark.slow), pytest.param(8, marks=pytest.mark.slow)],
+    ids=["a word a beat", "two words a beat", "two beats a word"],
+)
+def test_storer(rows: int, tmp_path: Path) -> None:
+    unit, parameters = storer(rows)
+    assert proved(unit, "storer", parameters, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("assign axi__awvalid = opened | waiting;", "assign axi__awvalid = opened;"),  # it does not stay
+        pytest.param("in_burst == 1'h1", "in_burst == 2'h2", marks=pytest.mark.slow),  # WLAST and the end, a beat early
+        pytest.param("rows - 1'h1", "rows - 2'h2", marks=pytest.mark.slow),  # a row too few
+    ],
+    ids=["valid", "last", "count"],
+)
+def test_a_storer_that_is_broken_is_found(old: str, new: str, tmp_path: Path) -> None:
+    unit, parameters = storer(4)
+
+    def damage(text: str) -> str:
+        assert old in text
+        return text.replace(old, new)
+
+    assert not proved(unit, "storer", parameters, tmp_path, damage)
+
+
+def loader() -> tuple[Loader, dict[str, int]]:
+    design = design_of(4, burst_beats=2)
+    return Loader(design), {"BYTES": design.beat_bytes, "BURST": 2, "AHEAD": LOADER_AHEAD}
+
+
+def test_loader(tmp_path: Path) -> None:
+    unit, parameters = loader()
+    assert proved(unit, "loader", parameters, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            "assign axi__arvalid = front_active & n",
+            "assign axi__arvalid = front_active & ~halt & n",
+        ),  # it does not stay
+        ("in_flight != 2'h2", "in_flight != 2'h3"),  # a burst too many
+        ("rows_left - 1'h1", "rows_left - 2'h2"),  # a row too few
+    ],
+    ids=["valid", "outstanding", "count"],
+)
+def test_a_loader_that_is_broken_is_found(old: str, new: str, tmp_path: Path) -> None:
+    unit, parameters = loader()
+
+    def damage(text: str) -> str:
+        assert old in text
+        return text.replace(old, new)
+
+    assert not proved(unit, "loader", parameters, tmp_path, damage)
