@@ -1,10 +1,10 @@
 """An integer network that contradicts itself is refused wherever it comes from, with the layer and what is wrong."""
 
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accel.models.errors import InputError
@@ -19,6 +19,8 @@ from accel.models.integers.network import (
     VectorLayer,
     Window,
 )
+from accel.models.reference.int8 import run
+from tests.benches.counted import accepted, counted
 from tests.benches.draw import draw_network
 
 
@@ -120,6 +122,9 @@ WRONG = {
         lambda: made(host=replace(HOST, bytes=35)),
         "host layer 'soft': bytes must be 36, not 35",
     ),
+    "bytes in words": (lambda: made(host=replace(HOST, bytes="36")), "bytes must be 36, not '36'"),
+    "sources that are no names": (pool(source=("a", 3)), "source must be names of the network's nodes, not"),
+    "a list of layers": (lambda: made(layers=[CONV, POOL]), "n: layers must be a tuple, not a list"),
     "no host layer": (lambda: made(host=POOL), "host layer must be a HostLayer, not a VectorLayer"),
     # windows and shapes
     "no window": (conv(window=None), "window must be a Window, not a NoneType"),
@@ -243,3 +248,55 @@ def test_one_wrong_weight_of_a_drawn_network_is_seen(rng):
                 layers = (*network.layers[:number], changed, *network.layers[number + 1 :])
                 with pytest.raises(InputError, match="weights must be codebook"):
                     replace(network, layers=layers)
+
+
+ODD = (
+    None,
+    -1,
+    0,
+    1,
+    2**40,
+    0.5,
+    float("nan"),
+    True,
+    "x",
+    "",
+    (),
+    (1,),
+    (1, 1),
+    (-1, 2**40),
+    [],
+    {},
+    np.zeros(0),
+    np.ones(3),
+)
+
+
+def odd_part(rng, value):
+    """`value` with one field somewhere inside replaced by something that does not belong there."""
+    if is_dataclass(value) and rng.random() < 0.9:
+        name = rng.choice([f.name for f in fields(value)])
+        return copied(value, name, odd_part(rng, getattr(value, name)))
+    if isinstance(value, tuple) and value and is_dataclass(value[0]):
+        at = rng.randrange(len(value))
+        return (*value[:at], odd_part(rng, value[at]), *value[at + 1 :])
+    if isinstance(value, dict) and value:
+        key = rng.choice(list(value))
+        return {**value, key: odd_part(rng, value[key])}
+    return rng.choice(ODD)
+
+
+def copied(value, name, part):
+    """A dataclass with another field; a network is made last, by its constructor, like any other."""
+    return type(value)(**{f.name: part if f.name == name else getattr(value, f.name) for f in fields(value)})
+
+
+@counted(20)
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.filter_too_much])
+@given(st.randoms(use_true_random=False))
+def test_odd_parts_are_refused_or_run(rng):
+    """No other exception than InputError, and what is accepted computes."""
+    network = accepted(odd_part, rng, draw_network(rng))
+    if isinstance(network, IntegerNetwork):
+        shape = network.tensors[network.input].shape
+        assert run(network, np.zeros((1, *shape), np.int8))[network.output].dtype == np.int8

@@ -40,6 +40,10 @@ def check(
     what it reads; numbers are in the ranges that `docs/formats.md`, "Integer arithmetic", gives; zero points that
     stand in two places are equal; shared weights are the codebook's; no sum of products can leave 32 bits.
     """
+    _is("name", name, str)
+    _is(f"{name}: tensors", tensors, dict)
+    _is(f"{name}: layers", layers, tuple)
+    _is(f"{name}: host layers", host_layers, tuple)
     for key, spec in tensors.items():
         try:
             _check_tensor(key, spec)
@@ -66,7 +70,7 @@ def check(
 
 def _check_tensor(key: str, spec: TensorSpec) -> None:
     _is("it", spec, TensorSpec)
-    if spec.name != key:
+    if not isinstance(spec.name, str) or spec.name != key:
         raise InputError(f"name must be {key!r}, as in the network's table, not {spec.name!r}")
     if not isinstance(spec.shape, tuple) or len(spec.shape) != 3 or not all(_whole(n, 1) for n in spec.shape):
         raise InputError(f"shape must be three positive sizes (channels, height, width), not {spec.shape}")
@@ -81,6 +85,8 @@ def _check_place(
     """Name, inputs and output."""
     if not isinstance(layer.name, str) or layer.name in names:
         raise InputError("name must be a text of the layer's own, not that of another layer")
+    if not isinstance(layer.source, tuple) or not all(isinstance(part, str) for part in layer.source):
+        raise InputError(f"source must be names of the network's nodes, not {layer.source!r}")
     _one_of("input", layer.input, known)
     if layer.residual is not None:
         _is("residual", layer.residual, Residual)
@@ -99,7 +105,7 @@ def _check_layer(layer: MatrixLayer | VectorLayer, known: Mapping[str, TensorSpe
         _check_weights(layer, read.shape[0])
         channels, records = len(layer.weights), (1, len(layer.weights))
     else:
-        if layer.reduce not in ("max", "sum"):
+        if not isinstance(layer.reduce, str) or layer.reduce not in ("max", "sum"):
             raise InputError(f"reduce must be max or sum, not {layer.reduce!r}")
         channels = read.shape[0]
     size = window.output_size(*read.shape[1:])
@@ -182,15 +188,20 @@ def _check_host(name: str, output: str, spec: TensorSpec, host_layers: tuple[Hos
     """Host layers form a chain from the output on, of names of their own."""
     for layer in host_layers:
         _is(f"{name}: host layer", layer, HostLayer)
+        where = f"{name}: host layer {layer.name!r}"
+        for what in ("name", "kind", "input", "output"):
+            _is(f"{where}: {what}", getattr(layer, what), str)
+        _is(f"{where}: flattened", layer.flattened, bool)
         if layer.input != output:
-            raise InputError(f"{name}: host layer {layer.name!r}: input must be {output!r}, not {layer.input!r}")
+            raise InputError(f"{where}: input must be {output!r}, not {layer.input!r}")
         size_bytes = math.prod(spec.shape)
-        if layer.bytes != size_bytes:
-            raise InputError(f"{name}: host layer {layer.name!r}: bytes must be {size_bytes}, not {layer.bytes}")
+        if not _whole(layer.bytes, 0) or layer.bytes != size_bytes:
+            raise InputError(f"{where}: bytes must be {size_bytes}, not {layer.bytes!r}")
         output = layer.output
 
 
 def _same_zero_point(what: str, value: int, spec: TensorSpec) -> None:
+    _in_range(what, value, *CODES)
     if value != spec.zero_point:
         raise InputError(f"{what} must be that of {spec.name!r}, {spec.zero_point}, not {value}")
 
