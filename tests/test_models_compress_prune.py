@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel.models.compress.channels import drop_channels
+from accel.models.compress.channels import drop_channels, strongest
 from accel.models.compress.prune import (
     densities_for,
     matrix_layers,
@@ -24,7 +24,7 @@ from accel.models.compress.prune import (
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_write
 from accel.models.graph import Activation, Add, Conv, Linear, Network, Pool, Reshape, build
-from accel.models.macs import macs, strongest
+from accel.models.macs import macs
 from accel.models.reference import float32
 from accel.models.window import Window
 from accel.models.zoo.architectures import lenet5, lenet_300_100
