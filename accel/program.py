@@ -122,11 +122,12 @@ class Program:
         memory[..., self.input.offset : self.input.offset + packed.shape[-1]] = packed
         return memory
 
-    def unpack_output(self, memory: NDArray[np.uint8]) -> NDArray[np.int8]:
-        """The (..., C, H, W) output codes in a DRAM content (..., dram_bytes) after the run."""
+    def unpack_output(self, memory: NDArray[np.uint8], first: int = 0) -> NDArray[np.int8]:
+        """The (..., C, H, W) output codes in a DRAM content after the run, (..., bytes from byte `first` on)."""
         layout = self.output.layout
         assert isinstance(layout, WordTensor)
         rows, beat = self.design.rows, self.design.beat_bytes
         size = layout.words(rows) * stride_bytes(rows, beat)
-        data = memory[..., self.output.offset : self.output.offset + size].view(np.int8)
+        at = self.output.offset - first
+        data = memory[..., at : at + size].view(np.int8)
         return layout.unpack(dram_to_words(data, rows, beat))

@@ -12,6 +12,7 @@ from accel.commands import COMMAND_BYTES, ConfigPost, ErrorCode, Opcode, Post, f
 from accel.design import Design
 from accel.latency import post_cycles, post_pipeline, until
 from accel.memories import ACCUMULATOR, ACTIVATION, PARAMETER
+from accel.records import BIAS, MULTIPLIER, SHIFT
 from accel.rtl.layouts import field_signal, layout
 from accel.rtl.modules import shared
 from accel.rtl.pipeline import later
@@ -276,13 +277,13 @@ class PostUnit(wiring.Component):
                 with m.Elif(element > so_far):
                     m.d.comb += reduced.eq(element)
             m.d.sync += [so_far.eq(reduced), value3.eq(reduced)]
-            record = self.r_param.data.word_select(lane, 64)
+            record = self.r_param.data.word_select(lane, PARAMETER.lane_bits(design))
             unit = shared(m, partial(Requantise, design), f"requantise_{lane}", "requantise")
             m.d.comb += [
                 unit.value.eq(value3),
-                unit.bias.eq(Mux(uniform3, config.uniform_bias, record[:32].as_signed())),
-                unit.multiplier.eq(Mux(uniform3, config.uniform_multiplier, record[32:48])),
-                unit.shift.eq(Mux(uniform3, config.uniform_shift, record[48:54])),
+                unit.bias.eq(Mux(uniform3, config.uniform_bias, record[BIAS.first : BIAS.end].as_signed())),
+                unit.multiplier.eq(Mux(uniform3, config.uniform_multiplier, record[MULTIPLIER.first : MULTIPLIER.end])),
+                unit.shift.eq(Mux(uniform3, config.uniform_shift, record[SHIFT.first : SHIFT.end])),
                 unit.residual.eq(residual3),
                 unit.res_multiplier.eq(config.res_multiplier),
                 unit.res_shift.eq(config.res_shift),

@@ -19,6 +19,7 @@ from accel.compiler.formats.format import Codes, WeightFormat
 from accel.compiler.geometry import Geometry, Range
 from accel.memories import RECORD_BYTES
 from accel.models.integers.network import MatrixLayer, Requantise
+from accel.records import pack_records
 
 Arrange = Callable[[Codes, int], Codes]  # codes and the code of 0 to codes
 
@@ -127,10 +128,8 @@ def layer_weights(
 
 def parameter_words(requantise: Requantise, channels: Range, lanes: int) -> NDArray[np.uint8]:
     """Records of output channels, one word of P records a chunk: (chunks, 8 * P) bytes."""
-    used = channels[1] - channels[0]
-    records = np.zeros((-(-used // lanes) * lanes, RECORD_BYTES), np.uint8)
-    view = slice(channels[0], channels[1])
-    records[:used, :4] = requantise.bias[view].astype("<i4").view(np.uint8).reshape(-1, 4)
-    records[:used, 4:6] = requantise.multiplier[view].astype("<u2").view(np.uint8).reshape(-1, 2)
-    records[:used, 6] = requantise.shift[view]
-    return records.reshape(-1, RECORD_BYTES * lanes)
+    view = slice(*channels)
+    records = pack_records(requantise.bias[view], requantise.multiplier[view], requantise.shift[view])
+    words = np.zeros((-(-len(records) // lanes) * lanes, RECORD_BYTES), np.uint8)
+    words[: len(records)] = records
+    return words.reshape(-1, RECORD_BYTES * lanes)

@@ -128,7 +128,7 @@ def time_commands(design: Design, commands: Sequence[Command], program_offset: i
 def time_rows(design: Design, rows: Rows, facts: NDArray[np.int64] | None = None) -> Timing:
     """As `time_program`, of rows, the first of which is the hardware's own fetch.
 
-    `facts` (n, FACTS): what the commands' durations depend on, by default what `facts_of` makes of the rows.
+    `facts` (n, FACTS): what the commands' durations depend on, by default `known_facts`.
     """
     check_rows(design, rows[1:])
     ends = np.flatnonzero(rows[:, OPCODE] == Opcode.END)
@@ -136,8 +136,7 @@ def time_rows(design: Design, rows: Rows, facts: NDArray[np.int64] | None = None
     machine, configs = Machine.of(design), in_force(rows[:count])
     flat = np.ascontiguousarray(rows[:count]).ravel()
     if facts is None:
-        facts = np.zeros((count, FACTS), np.int64)
-        call(facts_of, count, (machine, flat, configs), (facts.ravel(),))
+        facts = known_facts(design, rows[:count])
     flat_facts = np.ascontiguousarray(facts[:count]).ravel()
     events, out = np.zeros((len(rows), EVENTS), np.int64), np.zeros((len(rows), OUT), np.int64)
     call(events_of, count, (machine, flat, configs, flat_facts), (events.ravel(),))
@@ -147,6 +146,14 @@ def time_rows(design: Design, rows: Rows, facts: NDArray[np.int64] | None = None
     if failed:
         raise DeadlockError(_reason(rows, waits, clock.state, failed, int(result[1])))
     return timing_of(rows[:, OPCODE], out, events, int(result[0]))
+
+
+def known_facts(design: Design, rows: Rows) -> NDArray[np.int64]:
+    """(n, FACTS) what the durations of commands depend on, as far as design, command and configuration tell."""
+    facts = np.zeros((len(rows), FACTS), np.int64)
+    flat = np.ascontiguousarray(rows).ravel()
+    call(facts_of, len(rows), (Machine.of(design), flat, in_force(rows)), (facts.ravel(),))
+    return facts
 
 
 def fetched(facts: NDArray[np.int64]) -> int:

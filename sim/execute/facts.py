@@ -1,0 +1,35 @@
+"""What execution knows of a command's duration: the seam for formats that take as long as their data ask for.
+
+Timing needs *facts* of each command (`accel.timing.machine`). For everything that exists today they follow from the
+command and the configuration in force. An action whose command takes as long as what it decodes or skips returns the
+facts that it found (`accel.sim.execute.run.Facts`); here they replace what was known before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.program import Program
+from accel.rows import Rows, rows_of
+from accel.sim.execute.run import Facts, run
+from accel.timing.recurrence import Timing, first_fetch, known_facts, time_rows
+
+
+def time_executed(program: Program, codes: NDArray[np.int8]) -> Timing:
+    """Time the program on one input (C, H, W), with the facts that its execution finds. Raises as both do."""
+    fetch = first_fetch(program.design, program.program_offset, program.first_fetch)
+    rows = rows_of([fetch, *program.commands])
+    _, found = run(program, codes[None])
+    return time_rows(program.design, rows, with_found(program, rows, [None, *found]))
+
+
+def with_found(program: Program, rows: Rows, found: Sequence[Facts | None]) -> NDArray[np.int64]:
+    """(n, FACTS) the facts of rows of commands; those that execution found instead of those known before."""
+    facts = known_facts(program.design, rows)
+    for index, these in enumerate(found):
+        for column, value in (these or {}).items():
+            facts[index, column] = value
+    return facts

@@ -1,0 +1,37 @@
+"""LOAD: DRAM to a memory."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accel import layout
+from accel.commands import Load, Target
+from accel.memories import ACTIVATION, BY_TARGET
+from accel.sim.execute.machine import Machine, check
+
+
+def load(machine: Machine, c: Load, config: None) -> None:
+    """Write what the rows of a LOAD bring. A fetch of commands changes nothing here."""
+    if c.target == Target.PROGRAM:
+        return
+    design, memory = machine.program.design, BY_TARGET[c.target]
+    beat, depth = design.beat_bytes, memory.words(design)
+    for row in range(c.rows):
+        data = machine.read_dram(c.dram_addr + row * c.dram_pitch, c.row_beats * beat, c)
+        at = (c.dst_addr + row * c.dst_pitch) % (ACTIVATION.banks * ACTIVATION.bank_words)
+        if memory is ACTIVATION:
+            bank, word = machine.bank(ACTIVATION, at)
+            if c.window:
+                index = c.skip_bytes + np.arange(c.row_words)[:, None] * c.step + np.arange(c.run)
+                check(int(index[-1, -1]) < c.row_beats * beat, "a window leaves its row", c)
+                check(word + c.row_words <= depth, "activation range", c)
+                bank[:, word : word + c.row_words, c.lane : c.lane + c.run] = data.view(np.int8)[:, index]
+            else:
+                words = layout.dram_to_words(data.view(np.int8), memory.word_bytes(design), beat)
+                check(word + words.shape[1] <= depth, "activation range", c)
+                bank[:, word : word + words.shape[1]] = words
+            continue
+        check(data.shape[0] == 1, "constants must lie in the constant part of DRAM", c)
+        words = layout.dram_to_words(data[0].view(np.int8), memory.word_bytes(design), beat)
+        check(at + len(words) <= depth, f"{memory.name} range", c)
+        machine.constants[memory][at : at + len(words)] = words.view(np.uint8)

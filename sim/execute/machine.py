@@ -1,0 +1,93 @@
+"""The memories that commands work on: those of `accel.memories`, for a batch of inputs, and DRAM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.commands import Store
+from accel.memories import ACCUMULATOR, ACTIVATION, CODEBOOK, PARAMETER, WEIGHT, Memory
+from accel.program import Program
+
+# What every input of a batch finds alike, and what each has of its own.
+CONSTANTS = (WEIGHT, PARAMETER, CODEBOOK)
+DATA: dict[Memory, np.dtype[Any]] = {ACTIVATION: np.dtype(np.int8), ACCUMULATOR: np.dtype(np.int64)}
+
+
+class ExecutionError(Exception):
+    """The program does what the hardware would refuse: an address outside a memory."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Contents of memories and DRAM for `batch` inputs; actions write into the arrays.
+
+    `data`: by memory with contents of each input, (banks, batch, words, lanes); `constants`: by other memory, (words,
+    bytes). DRAM below `boundary` is constant and shared (`static`); `dynamic` (batch, bytes) is above.
+    """
+
+    program: Program
+    batch: int
+    boundary: int
+    static: NDArray[np.uint8]
+    dynamic: NDArray[np.uint8]
+    data: dict[Memory, NDArray]
+    constants: dict[Memory, NDArray[np.uint8]]
+
+    def read_dram(self, address: int, size: int, command: object) -> NDArray[np.uint8]:
+        """(batch or 1, size) bytes; (1, size) when they are constant. Raises ExecutionError outside of DRAM."""
+        check(address + size <= self.program.dram_bytes, "DRAM range", command)
+        if address + size <= self.boundary:
+            return self.static[None, address : address + size]
+        check(address >= self.boundary, "a load spans constants and data", command)
+        return self.dynamic[:, address - self.boundary : address - self.boundary + size]
+
+    def bank(self, memory: Memory, address: int) -> tuple[NDArray, int]:
+        """The (batch, words, lanes) bank that an address of activations or sums is in, and the word in it."""
+        bank, word = divmod(address, memory.bank_words)
+        return self.data[memory][bank], word
+
+
+def _zeros(kind: np.dtype[Any], *shape: int) -> NDArray:
+    return np.zeros(shape, kind)
+
+
+def check(ok: bool, what: str, command: object) -> None:
+    """Raises ExecutionError unless `ok`."""
+    if not ok:
+        raise ExecutionError(f"{what}: {command}")
+
+
+def boundary(program: Program) -> int:
+    """The first byte of DRAM that may differ between inputs."""
+    stores = [c.dram_addr for c in program.commands if isinstance(c, Store)]
+    return min([len(program.image), program.input.offset, program.output.offset, *stores])
+
+
+def bytes_per_input(program: Program) -> int:
+    """Memory that one input of a batch takes."""
+    design = program.design
+    banks = sum(m.banks * m.words(design) * m.lanes(design) * kind.itemsize for m, kind in DATA.items())
+    return program.dram_bytes - boundary(program) + banks
+
+
+def make(program: Program, codes: NDArray[np.int8]) -> Machine:
+    """The machine at the start of a run on input codes (N, C, H, W): memories hold zeros, DRAM image and inputs."""
+    design, constant, batch = program.design, boundary(program), len(codes)
+    dynamic = np.zeros((batch, program.dram_bytes - constant), np.uint8)
+    dynamic[:, : len(program.image) - constant] = program.image[constant:]
+    packed = program.pack_input(codes)
+    at = program.input.offset - constant
+    dynamic[:, at : at + packed.shape[-1]] = packed
+    return Machine(
+        program,
+        batch,
+        constant,
+        program.image[:constant],
+        dynamic,
+        {m: _zeros(kind, m.banks, batch, m.words(design), m.lanes(design)) for m, kind in DATA.items()},
+        {m: _zeros(np.dtype(np.uint8), m.words(design), m.word_bytes(design)) for m in CONSTANTS},
+    )

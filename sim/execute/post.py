@@ -1,0 +1,85 @@
+"""POST: windows of sums or activations, requantised."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.commands import ConfigPost, Post
+from accel.memories import ACCUMULATOR, ACTIVATION, PARAMETER, Memory
+from accel.records import unpack_records
+from accel.sim.execute.machine import Machine, check
+
+LEAST_SUM = np.iinfo(np.int32).min
+
+
+def post(machine: Machine, c: Post, config: ConfigPost) -> None:
+    """Write the outputs of a POST."""
+    value = _reduced(machine, c, config)
+    bias, multiplier, shift = _records(machine, c, config)
+    y = _round_shift((value + bias) * multiplier, shift) + config.zero_point
+    per = machine.program.design.rows // machine.program.design.lanes
+    d = c.dst_chunk + np.arange(c.chunks)[:, None, None]
+    offset = (d // per) * config.dst_plane + np.arange(c.out_h)[:, None] * config.dst_row_pitch + np.arange(c.out_w)
+
+    def words(address: int, depth: int) -> NDArray[np.int64]:
+        found = (address + offset) % ACTIVATION.bank_words
+        check(int(found.max()) < depth, "activation range", c)
+        return found
+
+    if c.residual:
+        operand = _chunks(machine, ACTIVATION, c.res_addr)
+        r = operand[:, words(c.res_addr, operand.shape[1]), d % per].astype(np.int64)
+        residual_shift = np.full(1, config.res_shift, np.int64)
+        y = y + _round_shift((r - config.res_zero_point) * config.res_multiplier, residual_shift)
+    target = _chunks(machine, ACTIVATION, c.dst_addr)
+    at = words(c.dst_addr, target.shape[1])
+    target[:, at, np.broadcast_to(d % per, offset.shape)] = np.clip(y, config.low, config.high).astype(np.int8)
+
+
+def _chunks(machine: Machine, memory: Memory, address: int) -> NDArray:
+    """The bank of an address, (batch, words, lanes), as (batch, words, chunks, P)."""
+    bank, _ = machine.bank(memory, address)
+    return bank.reshape(*bank.shape[:2], -1, machine.program.design.lanes)
+
+
+def _reduced(machine: Machine, c: Post, config: ConfigPost) -> NDArray[np.int64]:
+    """(batch, chunks, out_h, out_w, P) maximum or sum over each window."""
+    memory = ACTIVATION if c.from_activation else ACCUMULATOR
+    source = _chunks(machine, memory, c.src_addr)
+    at, per = c.src_addr % memory.bank_words, source.shape[2]
+    part = (c.src_chunk if c.from_activation else 0) + np.arange(c.chunks)[:, None, None]
+    oy, ox = np.arange(c.out_h)[:, None], np.arange(c.out_w)
+    outside = config.res_zero_point if c.reduce_sum else LEAST_SUM
+    reduce = np.add if c.reduce_sum else np.maximum
+    value: NDArray[np.int64] | None = None
+    for wy in range(config.win_h):
+        for wx in range(config.win_w):
+            iy, ix = c.iy0 + oy * config.stride_y + wy, c.ix0 + ox * config.stride_x + wx
+            inside = (iy >= 0) & (iy < config.in_h) & (ix >= 0) & (ix < config.in_w)
+            word = at + (part // per) * config.src_plane + oy * config.src_row_step + wy * config.src_row_pitch
+            word = (word + ox * config.stride_x + wx) % memory.bank_words
+            used = np.broadcast_to(inside, word.shape)
+            check(bool((word[used] < source.shape[1]).all()), "source range", c)
+            element = source[:, np.where(inside, word, 0), part % per].astype(np.int64)
+            element = np.where(inside[..., None], element, outside)
+            value = element if value is None else reduce(value, element)
+    assert value is not None
+    return value
+
+
+def _records(machine: Machine, c: Post, config: ConfigPost) -> tuple[NDArray[np.int64], ...]:
+    """bias, multiplier, shift, each broadcastable to (chunks, 1, 1, P)."""
+    if c.uniform:
+        values = (config.uniform_bias, config.uniform_multiplier, config.uniform_shift)
+        return tuple(np.array(v, np.int64).reshape(1, 1, 1, 1) for v in values)
+    memory = machine.constants[PARAMETER]
+    check(c.param_addr + c.chunks <= len(memory), "parameter range", c)
+    words = memory[c.param_addr : c.param_addr + c.chunks]
+    lanes = machine.program.design.lanes
+    return tuple(values.reshape(c.chunks, 1, 1, lanes) for values in unpack_records(words))
+
+
+def _round_shift(value: NDArray[np.int64], shift: NDArray[np.int64]) -> NDArray[np.int64]:
+    half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
+    return (value + half) >> shift

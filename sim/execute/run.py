@@ -1,0 +1,58 @@
+"""Running a Program: its commands with the configuration in force, each by the action of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.commands import Command, Compute, Load, Post, Store
+from accel.legal import check
+from accel.program import Program, bound
+from accel.sim.execute.compute import compute
+from accel.sim.execute.load import load
+from accel.sim.execute.machine import Machine, bytes_per_input, make
+from accel.sim.execute.post import post
+from accel.sim.execute.store import store
+
+BATCH_BYTES = 1 << 28  # memory for one batch of buffers
+
+Facts = Mapping[int, int]
+"""What a command's time depends on beyond itself: columns of `accel.timing.machine` and their values."""
+
+ACTIONS: dict[type[Command], Callable[[Machine, Any, Any], Facts | None]] = {
+    Load: load, Compute: compute, Post: post, Store: store,
+}  # fmt: skip
+"""What each kind of command does, given its configuration. An action whose time depends on its data returns facts."""
+
+
+def execute(program: Program, codes: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Run the program on int8 input codes (N, C, H, W); returns the output codes (N, C, H, W).
+
+    Raises ExecutionError if a command leaves a memory, IllegalCommandError if one is illegal by itself.
+    """
+    check(program.design, program.commands)
+    outputs = []
+    step = int(max(1, min(256, BATCH_BYTES // max(1, bytes_per_input(program)))))
+    for first in range(0, len(codes), step):
+        machine, _ = run(program, codes[first : first + step])
+        outputs.append(program.unpack_output(machine.dynamic, machine.boundary))
+    return np.concatenate(outputs)
+
+
+def execute_memory(program: Program, codes: NDArray[np.int8]) -> NDArray[np.uint8]:
+    """The whole DRAM content (dram_bytes) after running one input (C, H, W). Raises as `execute` does."""
+    check(program.design, program.commands)
+    machine, _ = run(program, codes[None])
+    return np.concatenate([machine.static, machine.dynamic[0]])
+
+
+def run(program: Program, codes: NDArray[np.int8]) -> tuple[Machine, list[Facts | None]]:
+    """The machine after all commands, and what each says of its time (None: what is known without its data)."""
+    machine, facts = make(program, codes), []
+    for command, config in bound(program.commands):
+        action = ACTIONS.get(type(command))
+        facts.append(action(machine, command, config) if action else None)
+    return machine, facts
