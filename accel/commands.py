@@ -200,7 +200,7 @@ class Compute(Command):
 
     The first (g, ky, kx) overwrites the sum unless `accumulate`. Lanes that the last group does not have count as 0,
     whatever their weights. Weights come from the weight buffer as column bit-streams ("Weights" in docs/formats.md).
-    A sum is there for the next command 3 cycles after its pixel: one that accumulates must not read it earlier.
+    A sum is there for the next command REUSE_CYCLES after its pixel: one that accumulates must not read it earlier.
     """
 
     OPCODE: ClassVar[Opcode] = Opcode.COMPUTE
@@ -269,7 +269,7 @@ class Post(Command):
                                 d = dst_chunk + q
 
     A sum has no residual (res_zero_point is its pad value) and 32 bits. A maximum over a window that is all outside is
-    -2**31. What a POST writes in its last 7 cycles is not there for the next one, but with a CONFIG_POST between them.
+    -2**31. What a POST writes in its last post_cycles is not there for the next one, but with a CONFIG_POST between.
     """
 
     OPCODE: ClassVar[Opcode] = Opcode.POST

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.commands import ErrorCode
+from accel.latency import DONE, DONE_CYCLES
 
 
 class Control(wiring.Component):
@@ -41,17 +42,16 @@ class Control(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """The hardware."""
         m = Module()
-        still, ended = (
-            Signal(32, name="still"),
-            Signal(name="ended"),
-        )  # cycles without progress; finished in the cycle before
+        still = Signal(32, name="still")  # cycles without progress
+        ending = [Signal(name=stage.name) for stage in DONE]  # finished so many cycles before
+        assert len(ending) == DONE_CYCLES
         expired = (self.watchdog != 0) & (still >= self.watchdog)
         m.d.comb += [
             self.halt.eq(self.error != 0),
-            self.done.eq(self.busy & (ended | (self.halt & (self.quiet | expired)))),
+            self.done.eq(self.busy & (ending[-1] | (self.halt & (self.quiet | expired)))),
         ]
-        m.d.sync += [ended.eq(self.finished), still.eq(still + 1)]
-        with m.If(self.busy & ~self.halt & ~self.finished & ~ended):
+        m.d.sync += [Cat(ending).eq(Cat(self.finished, ending)), still.eq(still + 1)]
+        with m.If(self.busy & ~self.halt & ~self.finished & ~Cat(ending).any()):
             with m.If(self.errors != 0):
                 m.d.sync += [self.error.eq(self.errors), still.eq(0)]
             with m.Elif(self.abort):
@@ -61,5 +61,5 @@ class Control(wiring.Component):
         with m.If(self.active):
             m.d.sync += still.eq(0)
         with m.If(self.start):
-            m.d.sync += [self.error.eq(0), still.eq(0), ended.eq(0)]
+            m.d.sync += [self.error.eq(0), still.eq(0), Cat(ending).eq(0)]
         return m

@@ -8,11 +8,12 @@ from amaranth.lib.wiring import In, Out
 
 from accel.commands import COMMAND_BYTES, ErrorCode, Store, Target, field_bits
 from accel.design import Design
-from accel.latency import STORE_FIFO_BEATS, STORE_PENDING
+from accel.latency import STORE_FIFO_BEATS, STORE_PENDING, STORE_READ, cycles, until
 from accel.layout import beats_per_word, stride_bytes, words_per_beat
 from accel.memories import ACTIVATION
 from accel.rtl.axi import INCREMENTING, byte_address, write_master
 from accel.rtl.layouts import field_signal, layout
+from accel.rtl.pipeline import later
 from accel.rtl.ports import bank_of, read_port, unit_members, word_of
 
 SEQUENCE_BITS = 16  # bursts are numbered modulo 2**16
@@ -269,14 +270,18 @@ class Storer(wiring.Component):
         outside: Signal,
         keep: Signal,
     ) -> tuple[Value, Value, Value]:
-        """One cycle after a slot its word is there: makes the beat and queues it. Returns what `_reader` does."""
+        """A stage of `accel.latency.STORE_READ` after a slot its word is there: makes the beat and queues it.
+
+        Returns what `_reader` does.
+        """
         axi, bits = self.axi, self.design.memory.axi_bits
         per_beat = words_per_beat(self.design, Target.ACTIVATION)
         per_word = beats_per_word(self.design, Target.ACTIVATION)
         stride = stride_bytes(self.design.rows, self.design.beat_bytes)
-        came, came_slot = Signal(name="came"), Signal.like(slot, name="came_slot")
-        came_word, push = Signal(name="came_word"), Signal(name="push")
-        m.d.sync += [came.eq(go), came_slot.eq(slot), came_word.eq(reads), push.eq(go & closes)]
+        come = until(STORE_READ, "read")
+        assert cycles(STORE_READ) == come + 1  # and one to be queued
+        came, came_slot = later(m, go, come, "came"), later(m, slot, come, "came_slot")
+        came_word, push = later(m, reads, come, "came_word"), later(m, go & closes, come, "push")
         beat, strobes = Signal(bits, name="made_beat"), Signal(bits // 8, name="made_strobes")
         # The bytes behind a word's lanes are zeros, and written.
         behind = max(per_word * bits // 8, stride) - self.design.rows

@@ -11,10 +11,12 @@ from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 
-from accel import commands
+from accel import commands, latency
 from accel.commands import COMMANDS, OPCODE_BITS, Command, ErrorCode, Target
+from accel.design import load
 from accel.legal import CONFIGURED_BY, RULES
 
+EXAMPLE = "nano"  # the design whose latencies are printed
 BEGIN, END = "<!-- command tables -->\n", "<!-- end of command tables -->\n"
 LEGEND = f"""\
 An opcode that is not one of {", ".join(str(int(opcode)) for opcode in COMMANDS)} ends a run with the error OPCODE.
@@ -29,7 +31,34 @@ def tables() -> str:
     _, _, *rules = inspect.cleandoc(commands.__doc__).split("\n\n")
     targets = _table(("target", "name", "what a LOAD writes"), ((t.value, t.name, t.text) for t in Target))
     errors = _table(("code", "name", "the first error of a run"), ((c.value, c.name, c.text) for c in ErrorCode))
-    return "\n\n".join([*rules, targets, errors, LEGEND, *(_section(c) for c in COMMANDS.values())]) + "\n"
+    sections = (_section(c) for c in COMMANDS.values())
+    return "\n\n".join([*rules, targets, errors, LEGEND, *sections, *_latencies()]) + "\n"
+
+
+def _latencies() -> tuple[str, ...]:
+    """The pipelines of `accel.latency` on a design that ships."""
+    design = load(EXAMPLE)
+    pipelines = (
+        ("feed", "from an activation's address to the array's edge", latency.FEED),
+        ("weight feed", "from a weight row's issue to the array's edge", latency.WEIGHT_FEED),
+        ("array", "from the array's edge to a pixel's sums", latency.array_pipeline(design)),
+        ("accumulate", "from sums to the write of the accumulator", latency.ACCUMULATE),
+        ("post-process", "from a window's last element to the write of the output", latency.post_pipeline(design)),
+        ("store", "from a beat's last slot to the beat on the bus", latency.STORE_READ),
+        ("dispatch", "from a command to the next", latency.SEQUENCER),
+        ("done", "from the end of everything to done", latency.DONE),
+    )
+    rows = (
+        (name, text, ", ".join(f"{stage.name} {stage.cycles}" for stage in stages), latency.cycles(stages))
+        for name, text, stages in pipelines
+    )
+    depths = f"multipliers of {design.engine.multiplier_stages} and {design.post_multiplier_stages} stages"
+    intro = (
+        f"Latencies as `accel/latency.py` composes them, on the design `{EXAMPLE}` (array"
+        f" {design.rows} x {design.cols}, {depths}; deeper ones lengthen `multiply`)."
+        f" REUSE_CYCLES is {latency.REUSE_CYCLES}, post_cycles {latency.post_cycles(design)}."
+    )
+    return "### Latencies", intro, _table(("pipeline", "what", "stages and their cycles", "cycles"), rows)
 
 
 def _section(command: type[Command]) -> str:
