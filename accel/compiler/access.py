@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from accel.commands import Opcode, Target
 from accel.design import Design
+from accel.layout import packed_words
 from accel.memories import ACCUMULATOR, ACTIVATION, BY_TARGET, CODEBOOK, CODEBOOK_ENTRIES, PARAMETER, WEIGHT
 from accel.rows import COMPUTE, CONFIG_COMPUTE, CONFIG_POST, LOAD, OPCODE, POST, STORE
 from accel.timing.kernel import Ints, MutableInts, part
@@ -109,7 +110,7 @@ def _compute(m: Machine, rows: Ints, r: int, c: int, table: MutableInts, t: int)
         first = (word + (y0 - iy0) * pitch + x0 - ix0) % ACT_BANK
         a = put(table, a, ACT + bank, 0, first, (y1 - 1 - y0) * pitch + x1 - x0, groups, rows[c + CONFIG_COMPUTE.plane])
     weights = rows[r + COMPUTE.n_tiles] * groups * kernel_h * kernel_w * m.rows
-    words = -(-weights * rows[r + COMPUTE.weight_bits] // 8)
+    words = packed_words(weights, rows[r + COMPUTE.weight_bits])
     a = put(table, a, WEIGHTS, 0, rows[r + COMPUTE.weight_addr], words, 1, 0)
     if rows[r + COMPUTE.use_codebook]:
         put(table, a, CODEBOOKS, 0, CODEBOOK_ENTRIES * rows[r + COMPUTE.codebook_bank], CODEBOOK_ENTRIES, 1, 0)

@@ -14,6 +14,7 @@ For T pixels a tile, N tiles (n tiles x groups x kernel), R rows, S = max(T, R, 
 from __future__ import annotations
 
 from accel.events import COLUMN, Event
+from accel.layout import packed_words
 from accel.rows import COMPUTE as ROW
 from accel.rows import CONFIG_COMPUTE as CONFIG
 from accel.timing.kernel import Ints, MutableInts, part
@@ -24,6 +25,9 @@ ACT_READS, WEIGHT_READS = COLUMN[Event.ACT_READS], COLUMN[Event.WEIGHT_READS]
 CODEBOOK_READS, STREAM_CYCLES = COLUMN[Event.CODEBOOK_READS], COLUMN[Event.STREAM_CYCLES]
 ACC_READS, ACC_WRITES = COLUMN[Event.ACC_READS], COLUMN[Event.ACC_WRITES]
 MACS, MACS_GATED = COLUMN[Event.MACS], COLUMN[Event.MACS_GATED]
+
+
+part(packed_words)
 
 
 @part
@@ -69,7 +73,7 @@ def compute_events(m: Machine, rows: Ints, r: int, c: int, facts: Ints, f: int, 
     valid_rows = (groups - 1) * m.rows + rows[r + ROW.rows_last]
     macs = taps * pixels * valid_rows * ((n_tiles - 1) * m.cols + rows[r + ROW.cols_last])
     events[e + ACT_READS] += inside * n_tiles * groups
-    events[e + WEIGHT_READS] += -(-tiles * m.rows * rows[r + ROW.weight_bits] // 8)
+    events[e + WEIGHT_READS] += packed_words(tiles * m.rows, rows[r + ROW.weight_bits])
     events[e + CODEBOOK_READS] += tiles * m.rows * m.cols if rows[r + ROW.use_codebook] else 0
     events[e + ACC_READS] += streamed - (0 if rows[r + ROW.accumulate] else n_tiles * pixels)
     events[e + ACC_WRITES] += streamed
