@@ -280,8 +280,10 @@ class Storer(wiring.Component):
         stride = stride_bytes(self.design.rows, self.design.beat_bytes)
         come = until(STORE_READ, "read")
         assert cycles(STORE_READ) == come + 1  # and one to be queued
-        came, came_slot = later(m, go, come, "came"), later(m, slot, come, "came_slot")
-        came_word, push = later(m, reads, come, "came_word"), later(m, go & closes, come, "push")
+        came, came_slot = Signal(name="came"), Signal.like(slot, name="came_slot")
+        came_word, push = Signal(name="came_word"), Signal(name="push")
+        for signal, value in ((came, go), (came_slot, slot), (came_word, reads), (push, go & closes)):
+            m.d.sync += signal.eq(later(m, value, come - 1, signal.name))
         beat, strobes = Signal(bits, name="made_beat"), Signal(bits // 8, name="made_strobes")
         # The bytes behind a word's lanes are zeros, and written.
         behind = max(per_word * bits // 8, stride) - self.design.rows
