@@ -17,7 +17,7 @@ from accel.events import Event
 from accel.layout import stride_bytes, target_depth, word_bytes
 from accel.rtl.loader import Loader
 from tests.benches import bus_unit
-from tests.benches.axi import BASE, ReadMemory
+from tests.benches.axi import BASE, EAGER, Manner, ReadMemory
 from tests.benches.draw import with_memory
 from tests.benches.simulator import Bench
 from tests.benches.timing import UnitTiming
@@ -167,7 +167,9 @@ def dram_of(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, DRAM_BYTES).astype(np.uint8)
 
 
-def draw_run(rng: Random, shape: tuple[int, ...], stalls: bool) -> tuple[Run, list[int], Design]:
+def draw_run(
+    rng: Random, shape: tuple[int, ...], stalls: bool, manner: Manner = EAGER
+) -> tuple[Run, list[int], Design]:
     latency, interval = rng.choice([1, 2, rng.randint(1, 60)]), rng.choice([1, 1, 2, 3, 4, 16])
     design = with_memory(design_of(shape), latency, interval)
     commands = [draw_load(rng, design) for _ in range(rng.choice([1, 2, 4, 10]))]
@@ -176,7 +178,8 @@ def draw_run(rng: Random, shape: tuple[int, ...], stalls: bool) -> tuple[Run, li
     ready = [push + rng.choice([0, rng.randint(0, 60)]) if c.wait_compute else 0
              for c, push in zip(commands, pushed, strict=True)]  # fmt: skip
     seed = rng.getrandbits(32)
-    memory = ReadMemory(dram_of(seed), design.beat_bytes, latency, interval, Random(seed) if stalls else None)
+    random = Random(seed) if stalls else None
+    memory = ReadMemory(dram_of(seed), design.beat_bytes, latency, interval, random, manner=manner)
     return Run(shape, commands, pushed, ready, memory), ready, design
 
 
@@ -202,10 +205,12 @@ def test_words_and_cycles_equal_the_twins(rng: Random, shape: tuple[int, ...]) -
     assert run.error == 0
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.randoms(use_true_random=False), st.sampled_from(SHAPES))
-def test_stalls_change_nothing_but_the_cycles(rng: Random, shape: tuple[int, ...]) -> None:
-    run, _, design = draw_run(rng, shape, stalls=True)
+@settings(max_examples=30, deadline=None)
+@given(st.randoms(use_true_random=False), st.sampled_from(SHAPES), st.booleans(), st.booleans())
+def test_stalls_and_slaves_that_wait_change_nothing_but_the_cycles(
+    rng: Random, shape: tuple[int, ...], stalls: bool, waits: bool
+) -> None:
+    run, _, design = draw_run(rng, shape, stalls, Manner(ar_waits_for="arvalid") if waits else EAGER)
     assert run.writes == [word for command in run.commands for word in twin(design, run.memory.content, command)]
 
 

@@ -26,7 +26,7 @@ from accel.rtl.loader import Loader
 from accel.rtl.sequencer import Sequencer
 from accel.rtl.storer import Storer
 from accel.timing.recurrence import time_commands
-from tests.benches.axi import BASE, ReadMemory, WriteMemory
+from tests.benches.axi import BASE, EAGER, MANNERS, Manner, ReadMemory, WriteMemory
 from tests.benches.draw import with_memory
 from tests.benches.simulator import Bench
 
@@ -138,14 +138,15 @@ def run(
     stalls: Random | None = None,
     limit: int = 0,
     abort: int = -1,
+    manner: Manner = EAGER,
 ):
     """Cycle of done, error, commands counted, and the memories."""
     image = np.random.default_rng(2).integers(0, 256, DRAM_BYTES).astype(np.uint8)
     program = b"".join(command.encode() for command in commands)
     image[: len(program)] = np.frombuffer(program, np.uint8)
-    memory = design.memory
-    reads = ReadMemory(image, design.beat_bytes, memory.latency_cycles, memory.beat_interval_cycles, stalls)
-    writes = WriteMemory(DRAM_BYTES, design.beat_bytes, memory.latency_cycles, memory.beat_interval_cycles, stalls)
+    pace = design.beat_bytes, design.memory.latency_cycles, design.memory.beat_interval_cycles, stalls
+    reads = ReadMemory(image, *pace, manner=manner)
+    writes = WriteMemory(DRAM_BYTES, *pace, manner)
     bench, result = bench_of(bits), []
 
     async def body(ctx) -> None:
@@ -241,12 +242,13 @@ def test_depths_of_queues(commands: list[Command]) -> None:
     assert cycles == time_commands(design, (*commands, End()), 0, len(commands) + 1).cycles
 
 
-@settings(max_examples=10, deadline=None)
-@given(st.randoms(use_true_random=False), st.sampled_from(BITS))
-def test_stalls_do_not_stop_it(rng: Random, bits: int) -> None:
+@settings(max_examples=15, deadline=None)
+@given(st.randoms(use_true_random=False), st.sampled_from(BITS), st.sampled_from(MANNERS))
+def test_no_slave_that_axi_allows_stops_it(rng: Random, bits: int, manner: Manner) -> None:
     design = design_of(bits)
     commands, count = draw_program(rng, design.beat_bytes)
-    _, error, dispatched, reads, _ = run(bits, commands, count, design, Random(rng.getrandbits(32)))
+    stalls = Random(rng.getrandbits(32))
+    _, error, dispatched, reads, _ = run(bits, commands, count, design, stalls, manner=manner)
     expected = time_commands(design, tuple(commands), 0, count)
     assert error == 0
     assert dispatched == expected.events[Event.COMMANDS]
