@@ -17,7 +17,7 @@ from accel.compiler.compulsory import compulsory
 from accel.compiler.lower.table import lowering
 from accel.compiler.ops import Log, Stream
 from accel.compiler.prepare import Prepared, prepare
-from accel.compiler.schedule import PACES, Ordered, Scheduler
+from accel.compiler.schedule import Ordered, Scheduler
 from accel.compiler.write import refused, write
 from accel.design import Design
 from accel.models.errors import InputError
@@ -30,7 +30,7 @@ __all__ = ["compile_network", "time_network"]
 
 DRAM_LIMIT = 1 << 32
 TAPERS = (1.0, 1.1, 1.2, 1.5)
-FEW, VERY_FEW = 200, 64  # programs of at most so many commands try several paces, and tapers as well
+FEW = 64  # programs of at most so many commands try several tapers
 
 
 def compile_network(network: IntegerNetwork, design: Design) -> Program:
@@ -70,12 +70,10 @@ def _ordered(network: IntegerNetwork, design: Design) -> tuple[Prepared, Stream,
     for taper in TAPERS:
         stream = write(prepared, taper)
         scheduler = Scheduler(design, _finished(prepared, stream), stream.data_beats, stream.constant_bytes)
-        commands = len(scheduler.declared.operations) + stream.item_count
-        for pace in PACES if commands <= FEW else PACES[:1]:
-            ordered = scheduler.order(pace)
-            if best is None or ordered.cycles < best[2].cycles:
-                best = prepared, stream, ordered
-        if commands > VERY_FEW:
+        ordered = scheduler.fastest()
+        if best is None or ordered.cycles < best[2].cycles:
+            best = prepared, stream, ordered
+        if scheduler.count > FEW:
             break
     assert best
     return best

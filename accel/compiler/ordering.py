@@ -17,20 +17,24 @@ from accel.timing.machine import FACTS, FETCH_BEATS, FIRST_BEAT, GAP, PITCH_BEAT
 from accel.timing.sequencer import begin, cycles, take, unit_of
 from accel.timing.state import COUNTS, DISPATCHED, LOAD, NEXT_BEAT, OUT, UNITS, Clock, place
 
-HOLD = 1000  # cycles of loads that are dispatched before there is need: more would only delay fetches
-BACKLOG = 2000  # cycles of loads before a fetch from which on it is made as soon as there is room
-
 PROGRAM = int(Target.PROGRAM)
 OP_LOAD, OP_END = int(Opcode.LOAD), int(Opcode.END)
 FETCH, FINISH = -1, -2  # sources of commands that are no row of the log: a fetch, END
 
 
 class Pace(NamedTuple):
-    """How a program is fetched: `commands` at a time when `low` are left; `ahead`: items loaded before they are due."""
+    """How loads and fetches stand between operations.
+
+    A fetch brings `commands` when `low` are left, or as soon as there is room if it will wait for more than `backlog`
+    cycles of loads. Items are loaded before they are needed: at most `ahead` of them, and no more than `hold` cycles
+    of loads, which would only delay fetches.
+    """
 
     commands: int = 16
     low: int = 14
     ahead: int = 1 << 20
+    hold: int = 1000
+    backlog: int = 2000
 
 
 class Store(NamedTuple):
@@ -119,7 +123,7 @@ def add(
     while outcome[LEFT] > ready and (ready == 1 or outcome[PLACED] > 1):
         chunk = whole_beats(m, min(pace.commands, store.capacity // 2))
         room = (store.capacity - ready + 1) // m.words_per_beat[PROGRAM] * m.words_per_beat[PROGRAM]
-        late = state[NEXT_BEAT] - state[DISPATCHED] > BACKLOG  # the fetch will come after long loads
+        late = state[NEXT_BEAT] - state[DISPATCHED] > pace.backlog  # the fetch will come after long loads
         if ready > 1 and (room < chunk or (ready > pace.low and not late)):
             break
         size = min(room, chunk, whole_beats(m, outcome[LEFT] - ready + 1))
@@ -135,10 +139,10 @@ def add(
 
 
 @part
-def due(m: Machine, state: Ints, opcode: int) -> int:
+def due(m: Machine, state: Ints, opcode: int, pace: Pace) -> int:
     """Whether the loader should get its next command before an operation is dispatched."""
     operation = max(place(m, state, unit_of(opcode)), state[DISPATCHED])
-    return 1 if place(m, state, LOAD) <= operation and state[NEXT_BEAT] <= operation + HOLD else 0
+    return 1 if place(m, state, LOAD) <= operation and state[NEXT_BEAT] <= operation + pace.hold else 0
 
 
 @part
@@ -170,7 +174,7 @@ def order(
             needed = item < needs or at == 0  # nothing can start before a first load
             if log.earliest[loads[end - 1]] > index:
                 break
-            if not needed and (item - reached >= pace.ahead or not due(m, clock.state, log.opcodes[k])):
+            if not needed and (item - reached >= pace.ahead or not due(m, clock.state, log.opcodes[k], pace)):
                 break
             while at < end and error == 0:
                 error = add(m, facts, loads[at] * FACTS, loads[at], logs, placed, clock, store, pace, made)
