@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel.commands import Command, Compute, ConfigCompute, ConfigPost, End, Load, Nop, Post, Store, Target
+from accel.commands import Command, Compute, ConfigCompute, ConfigPost, End, Load, Nop, Opcode, Post, Store, Target
 from accel.design import Design
-from accel.layout import words_per_beat
+from accel.layout import beats_per_word, words_per_beat
+from accel.rows import LOAD, rows_of
 from accel.timing import kernel
-from accel.timing.recurrence import DeadlockError, time_commands
+from accel.timing.machine import FACTS, FETCH_BEATS, PIXELS, TILES
+from accel.timing.recurrence import DeadlockError, first_fetch, time_commands, time_rows
 from tests.benches.draw import draw_design, draw_memory, with_memory
 
 
@@ -114,6 +116,27 @@ def test_programs_of_that_kind_end_and_hang() -> None:
         ended += not isinstance(found, str)
     assert ended > 100
     assert hung > 3
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_time_depends_on_facts_that_are_handed_in_and_on_nothing_else_of_a_command(rng: Random) -> None:
+    """A COMPUTE that decodes its weights for longer, say: its facts are another's, and so is its time."""
+    design = with_memory(draw_design(rng, largest=9), *draw_memory(rng))
+    commands: list[Command] = [ConfigCompute()]
+    sizes = [(rng.randint(1, 9), rng.randint(1, 9)) for _ in range(5)]
+    tall = [*commands, *(Compute(groups=g, out_h=p) for g, p in sizes), End()]
+    ones = [*commands, *(Compute() for _ in sizes), End()]
+    rows, plain = (rows_of([first_fetch(design, 0, 8), *c]) for c in (tall, ones))
+    facts = np.zeros((len(rows), FACTS), np.int64)
+    facts[:, 0] = rows[:, 0]
+    facts[0] = [Opcode.LOAD, 0, rows[0, LOAD.row_beats], 1, 0, words_per_beat(design, Target.PROGRAM), 0]
+    facts[0, FETCH_BEATS] = beats_per_word(design, Target.PROGRAM)
+    facts[2:-1, TILES], facts[2:-1, PIXELS] = zip(*sizes, strict=True)
+    expected, found = time_rows(design, rows), time_rows(design, plain, facts)
+    assert found.cycles == expected.cycles
+    assert np.array_equal(found.commands.out, expected.commands.out)
+    assert time_rows(design, plain).cycles <= found.cycles
 
 
 @kernel.part
