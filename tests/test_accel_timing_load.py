@@ -1,13 +1,21 @@
-"""Hand-computed cycles of the loader's timing; test_rtl_loader.py holds it against the hardware."""
+"""The loader beat by beat, and cycles computed by hand; test_rtl_loader.py holds its timing against the hardware."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from accel.commands import Load, Target
-from accel.design import load
+from accel.design import Design, load
 from accel.events import Event
+from accel.latency import LOADER_AHEAD
 from accel.layout import words_per_beat
-from tests.benches.draw import with_memory
+from tests.benches.draw import draw_design, draw_memory, with_memory
 from tests.benches.timing import UnitTiming
+from tests.benches.unit import Offer, draw_offers
 
 NANO = with_memory(load("nano"), 20, 1)
 BURST = NANO.memory.burst_beats
@@ -32,3 +40,49 @@ def test_the_latency_is_paid_once_for_a_stream_of_commands() -> None:
 
 def test_waits_hold_the_address_back() -> None:
     assert UnitTiming(NANO).step(Load(target=Target.WEIGHT), pushed=10, ready=500).pop == 500
+
+
+def walk(design: Design, offers: Sequence[Offer]) -> list[tuple[int, int]]:
+    """(pop, complete) of each LOAD, beat by beat."""
+    memory, result = design.memory, []
+    lasts: list[int] = []  # last beats of all bursts
+    backs: list[int] = []
+    front = back_free = arrives = 0  # the next address, the back end, the next beat on the bus
+    for offer in offers:
+        c = offer.command
+        gap = design.beat_bytes if c.window else words_per_beat(design, Target(c.target))
+        ahead = backs[-LOADER_AHEAD] + 1 if len(backs) >= LOADER_AHEAD else 0
+        pop = max(offer.pushed + 1, offer.ready, front, ahead)
+        backs.append(max(pop + 1, back_free))
+        address, earliest, beat = pop, max(arrives, backs[-1] + 1), 0
+        for row in range(c.rows):
+            start = (c.dram_addr + row * c.dram_pitch) // design.beat_bytes
+            for at in range(start, start + c.row_beats):
+                if at == start or at % memory.burst_beats == 0:
+                    if beat:
+                        lasts.append(beat)
+                    free = lasts[-memory.outstanding_bursts] + 1 if len(lasts) >= memory.outstanding_bursts else 0
+                    address = max(address + 1, free)
+                    earliest = max(earliest, address + memory.latency_cycles)
+                beat = earliest
+                earliest = beat + max(gap, memory.beat_interval_cycles)
+        lasts.append(beat)
+        front, arrives, back_free = address + 1, beat + memory.beat_interval_cycles, beat + gap
+        result.append((pop, beat + gap))
+    return result
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_closed_form_is_the_walk_over_beats(rng: Random) -> None:
+    design = with_memory(draw_design(rng, largest=9), *draw_memory(rng))
+    size, commands = design.beat_bytes, []
+    for _ in range(rng.randint(1, 9)):
+        target = rng.choice([t for t in Target if t is not Target.PROGRAM])
+        window = {"window": 1, "run": 1, "step": 1, "row_words": 1} if target is Target.ACTIVATION else {}
+        rows = {"rows": rng.randint(1, 4), "row_beats": rng.choice([1, rng.randint(1, 150)])}
+        far = {name: size * rng.randint(0, 99) for name in ("dram_addr", "dram_pitch")}
+        commands.append(Load(target=target, **rows, **far, **(window if rng.random() < 0.5 else {})))
+    offers, timing = draw_offers(rng, commands), UnitTiming(design)
+    steps = [timing.step(offer.command, offer.pushed, offer.ready) for offer in offers]
+    assert [(step.pop, step.complete) for step in steps] == walk(design, offers)

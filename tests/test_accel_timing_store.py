@@ -1,14 +1,21 @@
-"""Hand-computed cycles of the storer's timing; test_rtl_storer.py holds it against the hardware."""
+"""The storer beat by beat, and cycles computed by hand; test_rtl_storer.py holds its timing against the hardware."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from accel.commands import Store, Target
-from accel.design import load
+from accel.design import Design, load
 from accel.events import Event
-from accel.latency import STORE_READ_CYCLES
+from accel.latency import STORE_PENDING, STORE_READ_CYCLES
 from accel.layout import beats, words_per_beat
-from tests.benches.draw import with_memory
+from tests.benches.draw import draw_design, draw_memory, with_memory
 from tests.benches.timing import UnitTiming
+from tests.benches.unit import Offer, draw_offers
 
 NANO = with_memory(load("nano"), 20, 1)
 
@@ -32,3 +39,41 @@ def test_bursts_of_rows_that_start_anywhere_are_counted_one_by_one() -> None:
             touched = [{(start + y * pitch + k) // burst for k in range(row_beats)} for y in range(9)]
             step = UnitTiming(NANO).step(command, pushed=0, ready=0)
             assert step.events[Event.WRITE_BURSTS] == sum(len(blocks) for blocks in touched)
+
+
+def walk(design: Design, offers: Sequence[Offer]) -> list[tuple[int, int]]:
+    """(pop, complete) of each STORE, beat by beat."""
+    memory, gap = design.memory, words_per_beat(design, Target.ACTIVATION)
+    result: list[tuple[int, int]] = []
+    last = -memory.beat_interval_cycles
+    for offer in offers:
+        c = offer.command
+        pending = result[-STORE_PENDING][1] + 1 if len(result) >= STORE_PENDING else 0
+        pop = max(offer.pushed + 1, offer.ready, last + 1, pending)
+        cycle = max(pop + gap + STORE_READ_CYCLES, last + memory.beat_interval_cycles)
+        for row in range(c.rows):
+            for k in range(beats(design, Target.ACTIVATION, c.row_words)):
+                at = (c.dram_addr + row * c.dram_pitch) // design.beat_bytes + k
+                if row or k:
+                    address = 2 if k == 0 or at % memory.burst_beats == 0 else 1
+                    cycle = last + max(gap, memory.beat_interval_cycles, address)
+                last = cycle
+        result.append((pop, last + memory.latency_cycles + 1))
+    return result
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_closed_form_is_the_walk_over_beats(rng: Random) -> None:
+    design = with_memory(draw_design(rng, largest=9), *draw_memory(rng))
+    beat = design.beat_bytes
+    commands = [
+        Store(
+            rows=rng.randint(1, 4), row_words=rng.randint(1, 40), dram_addr=beat * rng.randint(0, 99),
+            dram_pitch=beat * rng.randint(0, 99),
+        )
+        for _ in range(rng.randint(1, 8))
+    ]  # fmt: skip
+    offers, timing = draw_offers(rng, commands), UnitTiming(design)
+    steps = [timing.step(offer.command, offer.pushed, offer.ready) for offer in offers]
+    assert [(step.pop, step.complete) for step in steps] == walk(design, offers)
