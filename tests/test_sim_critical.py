@@ -142,7 +142,7 @@ KNOWN = {
     "DRAM write": (chain((1, 64, 64), matrix(64, 1)), slower(EDGE, interval=8)),
     "load unit": (chain((3, 112, 112), matrix(8, 3, 3)), EDGE.model_copy(update={"memory": load("large").memory})),
     "post-process": (chain((16, 32, 32), pool(5, 1)), EDGE),
-    "program": (chain((1, 1, 1), *[matrix(1, 1) for _ in range(12)]), small_program(slower(EDGE, latency=200))),
+    "program": (chain((1, 2, 2), *[pool(1, 1) for _ in range(40)]), small_program(slower(EDGE, latency=200))),
     "latency": (chain((16, 1, 1), matrix(16, 16)), slower(EDGE, latency=1000)),
 }
 
