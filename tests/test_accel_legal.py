@@ -61,3 +61,11 @@ def test_what_the_sequencer_lets_pass_is_legal(kind: type[Command]) -> None:
 
 def test_what_stands_behind_the_end_does_not_matter() -> None:
     check(sequencer_design(), [Nop(), End(), Compute(), Load(rows=0)])
+
+
+def test_the_first_of_several_illegal_commands_is_named() -> None:
+    wrong = [*CONFIGURATION, Load(row_beats=0), Compute(out_h=0, groups=0), Load(rows=0)]
+    with pytest.raises(IllegalCommandError, match=r"^command 2: row_beats must not be 0"):
+        check(sequencer_design(), wrong)
+    with pytest.raises(IllegalCommandError, match=r"^command 2: out_h must not be 0"):
+        check(sequencer_design(), [*CONFIGURATION, *wrong[3:]])
