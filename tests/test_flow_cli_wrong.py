@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from accel.flow import emit
 from accel.flow.cli import run as accel
 from tests.benches.flow_networks import content, own_files, refused, write_network
 
@@ -222,13 +223,12 @@ def test_output_that_cannot_be_written(
 
     monkeypatch.setattr(os, "replace", third_fails)
     if verb == "emit":
-        files = {name: b"" for name in "abcde"}
-        monkeypatch.setattr("accel.flow.emit.contents", lambda *_: files)
+        monkeypatch.setattr("accel.flow.emit.contents", lambda *_: dict.fromkeys(emit.FILES, b""))
     assert "cannot be written: No space left on device" in refused(capsys, *command, tmp_path / "new" / "out")
     assert content(tmp_path) == {"file": b"here"}
     assert not (tmp_path / "new").exists()
     (tmp_path / "old").mkdir()
-    for name in ("compare.csv", "a", "expected.json"):
+    for name in ("compare.csv", "run.py", "expected.json"):
         (tmp_path / "old" / name).write_text("before")
     before = content(tmp_path)
     tried.clear()
