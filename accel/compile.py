@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from accel.commands import Load, field_bits
 from accel.compiler.compulsory import compulsory
 from accel.compiler.lower.table import lowering
 from accel.compiler.ops import Log, Stream
@@ -28,7 +29,7 @@ from accel.timing.recurrence import Timing
 
 __all__ = ["compile_network", "time_network"]
 
-DRAM_LIMIT = 1 << 32
+DRAM_LIMIT = 1 << field_bits(Load, "dram_addr")
 TAPERS = (1.0, 1.1, 1.2, 1.5)
 FEW = 64  # programs of at most so many commands try several tapers
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from accel.commands import Compute, Load, Store, Target
 from accel.events import Event
 from accel.latency import MIN_TILE_CYCLES, STORE_READ_CYCLES
-from accel.layout import words_per_beat
 from accel.program import Program
-from accel.sim.bursts import unpack_cycles
+from accel.sim.bursts import unpacked
 from accel.sim.causes import ARRAY, ELEMENTS, FILL, LATENCY, PACK, PROGRAM, READ, UNPACK, WRITE
 from accel.sim.history import History, tail_cycles
+from accel.timing.load import beat_spacing
 from accel.timing.recurrence import Timing
 
 Path = list[tuple[int, str, int]]  # command (-1: the hardware's own fetch), cause, cycles
@@ -54,7 +54,7 @@ class UnitWalk(History):
     def _done(self, i: int, cycle: int) -> Moment:
         """Back over what follows a command's last pixel, element or beat."""
         timed = self.timed_at(i)
-        after = 0 if timed.unit == "load" else tail_cycles(self.design, self.commands[i])
+        after = 0 if timed.unit == "load" else tail_cycles(self.machine, self.commands[i])
         return self._to(i, cycle, LATENCY, Moment(i, "work", timed.step.complete - after))
 
     def _work(self, i: int, cycle: int) -> Moment:
@@ -104,7 +104,7 @@ class UnitWalk(History):
             at -= 1
         burst = self.bursts[at]
         if cycle > burst.last:  # the last beats are unpacked
-            cause = UNPACK if unpack_cycles(self.design, self.load_of(at)) > self.interval else LATENCY
+            cause = UNPACK if unpacked(self.machine, self.load_of(at)) > self.interval else LATENCY
             return self._to(i, cycle, self.cause_of(at, cause), Moment(at, "beat", burst.last))
         return Moment(at, "beat", cycle)
 
@@ -116,7 +116,7 @@ class UnitWalk(History):
         """Back over the beats of a burst to those of the one before, or to its address."""
         burst, before = self.bursts[at], self.bursts[at - 1] if at else None
         i = self.work["load"][burst.load]
-        gap = unpack_cycles(self.design, self.load_of(at))
+        gap = unpacked(self.machine, self.load_of(at))
         pace = self.cause_of(at, UNPACK if gap > self.interval else READ)
         self._add(i, pace, cycle - burst.first)
         cycle = burst.first
@@ -146,10 +146,10 @@ class UnitWalk(History):
     def _store(self, i: int, cycle: int) -> Moment:
         """Back over the beats of a STORE to those of the one before, or to its own start."""
         command, timed = self.commands[i], self.timed_at(i)
-        interval, gap = self.design.memory.beat_interval_cycles, words_per_beat(self.design, Target.ACTIVATION)
-        spacing = max(gap, interval)
+        interval, gap = self.interval, self.machine.words_per_beat[Target.ACTIVATION]
+        spacing = beat_spacing(self.machine, gap)
         assert isinstance(command, Store)
-        last = timed.step.complete - tail_cycles(self.design, command)
+        last = timed.step.complete - tail_cycles(self.machine, command)
         beats, bursts = timed.step.busy, timed.step.events[Event.WRITE_BURSTS]
         addresses = (bursts - 1) * 2 if spacing < 2 else 0  # an address goes before a burst and takes its turn
         first = last - (beats - bursts if addresses else beats - 1) * spacing - addresses
@@ -158,7 +158,7 @@ class UnitWalk(History):
         self._add(i, LATENCY, addresses)
         previous = self.before(i)
         if previous >= 0:
-            before = self.timed_at(previous).step.complete - tail_cycles(self.design, command)
+            before = self.timed_at(previous).step.complete - tail_cycles(self.machine, command)
             if before + interval >= first > timed.step.pop + gap + STORE_READ_CYCLES:
                 return self._to(i, first, cause, Moment(previous, "work", before))
         return self._to(i, first, LATENCY, Moment(i, "pop", timed.step.pop))

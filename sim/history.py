@@ -5,10 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left
 
 from accel.commands import COMMAND_BYTES, Command, Compute, ConfigCompute, Load, Post, Store, Target
-from accel.design import Design
-from accel.latency import MIN_TILE_CYCLES, compute_cycles, post_cycles
 from accel.program import Program, bound
-from accel.sim.bursts import bursts, unpack_cycles
+from accel.sim.bursts import bursts, unpacked
+from accel.timing.compute import tile_cycles
+from accel.timing.machine import Machine
 from accel.timing.recurrence import Timed, Timing, first_fetch
 from accel.units import UNIT_NAMES, UNIT_OF
 
@@ -17,7 +17,7 @@ class History:
     """The commands by index: 0 is the hardware's own fetch, i + 1 command i of the program."""
 
     def __init__(self, program: Program, timing: Timing) -> None:
-        self.design, self.timing = program.design, timing
+        self.design, self.machine, self.timing = program.design, Machine.of(program.design), timing
         fetch = first_fetch(program.design, program.program_offset, program.first_fetch)
         self.commands: list[Command] = [fetch, *program.commands]
         self.timed: list[Timed | None] = [timing.first_fetch, *timing.commands]
@@ -43,7 +43,7 @@ class History:
         ends = [end for _, end in fetches]
         for i in range(1, len(self.commands)):
             self.brought[i] = fetches[min(bisect_left(ends, i), len(fetches) - 1)][0]
-        self.bursts = bursts(self.design, [(self.load_at(i), self.timed_at(i)) for i in self.work["load"]])
+        self.bursts = bursts(self.machine, [(self.load_at(i), self.timed_at(i)) for i in self.work["load"]])
         self.firsts = [burst.first for burst in self.bursts]
         self.numbers = [burst.load for burst in self.bursts]
         self.dones = {unit: [self.timed_at(i).step.complete for i in found] for unit, found in self.work.items()}
@@ -66,8 +66,8 @@ class History:
         assert isinstance(command, Compute)
         pixels = command.out_h * command.out_w
         tiles = command.n_tiles * command.groups * self.kernel[i]
-        period = max(pixels, self.design.rows, MIN_TILE_CYCLES)
-        last = self.timed_at(i).step.complete - tail_cycles(self.design, command) - pixels + 1
+        period = tile_cycles(self.machine, pixels)
+        last = self.timed_at(i).step.complete - tail_cycles(self.machine, command) - pixels + 1
         return pixels, period, last - (tiles - 1) * period, last
 
     def before(self, i: int) -> int:
@@ -86,10 +86,10 @@ class History:
         return self.load_at(self.work["load"][self.bursts[at].load])
 
 
-def tail_cycles(design: Design, command: Command) -> int:
+def tail_cycles(m: Machine, command: Command) -> int:
     """Cycles from the last beat, pixel or element of a command to its completion."""
     if isinstance(command, Load):
-        return unpack_cycles(design, command)
+        return unpacked(m, command)
     if isinstance(command, Store):
-        return design.memory.latency_cycles + 1
-    return post_cycles(design) if isinstance(command, Post) else compute_cycles(design)
+        return m.latency + 1
+    return m.post_cycles if isinstance(command, Post) else m.compute_latency

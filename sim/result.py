@@ -21,6 +21,7 @@ from accel.program import Compulsory, LayerInfo, Program
 from accel.sim.bound import bound_cycles
 from accel.sim.critical import by_cause, critical_path
 from accel.sim.history import tail_cycles
+from accel.timing.machine import Machine
 from accel.timing.recurrence import Timed, first_fetch, time_program
 
 __all__ = ["LayerResult", "Result", "simulate"]
@@ -193,16 +194,16 @@ def work_cycles(
     A command is at work from when its unit took it, or the data of the one before it in the unit is through, until it
     is done; with the bus, until the memory could give or take the next beat, because a beat costs it that time.
     """
-    memory = design.memory
+    machine = Machine.of(design)
     spans: list[list[tuple[int, int]]] = [[] for _ in range(layers)]
     through = {"load": 0, "compute": 0, "post": 0, "store": 0}  # the last cycle of data, pixels or elements
     for owner, command, timed in history:
         if isinstance(command, (ConfigCompute, ConfigPost)):
             continue
         begin, end = max(timed.step.pop, through[timed.unit]), timed.step.complete
-        through[timed.unit] = end - tail_cycles(design, command)
+        through[timed.unit] = end - tail_cycles(machine, command)
         if isinstance(command, (Load, Store)):
-            end = max(end, through[timed.unit] + memory.beat_interval_cycles - 1)
+            end = max(end, through[timed.unit] + machine.interval - 1)
         spans[owner].append((begin, min(end, cycles)))
     return [_union(found) for found in spans]
 

@@ -63,6 +63,11 @@ def test_a_new_kind_of_step_is_a_class_and_a_row(monkeypatch: pytest.MonkeyPatch
     assert [info.kind for info in program.layers] == ["maxpool", "peak", "conv"]
     codes = np.random.default_rng(0).integers(-128, 128, (2, 4, 8, 8)).astype(np.int8)
     np.testing.assert_array_equal(execute(program, codes), run(network, codes)[network.output])
+    fusing = network_of((4, 8, 8), SAME, matrix(4, Window((1, 1))), max_pool(Window((2, 2), (2, 2))))
+    assert [info.kind for info in compile_network(fusing, design).layers] == ["maxpool", "conv+maxpool"]
+    last = Peak(**{field.name: getattr(fusing.layers[2], field.name) for field in fields(pool)})
+    apart = replace(fusing, layers=(*fusing.layers[:2], last))  # nobody takes a layer along whose kind is not known
+    assert [info.kind for info in compile_network(apart, design).layers] == ["maxpool", "conv", "peak"]
     wrong = network_of((4, 8, 8), SAME, max_pool(Window((1, 2))))
     peak = Peak(**{field.name: getattr(wrong.layers[1], field.name) for field in fields(VectorLayer)})
     with pytest.raises(InputError, match=r"^limits: layer 'layer1' \(Peak\): a peak must be of 2 x 2$"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,12 +14,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.commands import Command, Compute, ConfigCompute, ConfigPost, End, Load, Nop, Opcode, Post, Store, Target
-from accel.design import Design
+from accel.design import Design, Memory, load
 from accel.layout import beats_per_word, words_per_beat
 from accel.rows import LOAD, rows_of
 from accel.timing import kernel
-from accel.timing.machine import FACTS, FETCH_BEATS, PIXELS, TILES
+from accel.timing.machine import FACTS, FETCH_BEATS, PIXELS, TILES, Machine
 from accel.timing.recurrence import DeadlockError, first_fetch, time_commands, time_rows
+from accel.timing.state import (
+    COUNTS,
+    FRONT,
+    LASTS_RING,
+    PENDING_RING,
+    POP_RING,
+    RING,
+    STATE,
+    STORE_COUNT,
+    TAKEN_RING,
+    UNITS,
+)
 from tests.benches.draw import draw_design, draw_memory, with_memory
 
 
@@ -231,3 +244,14 @@ def test_a_change_of_any_part_is_another_kernel(monkeypatch: pytest.MonkeyPatch)
     changed = kernel._digest(run)
     monkeypatch.setattr(kernel.inspect, "getsource", lambda module: text if module is compute else "")
     assert len({before, changed, kernel._digest(run)}) == 3
+
+
+def test_rings_hold_the_longest_that_a_design_may_have() -> None:
+    """Their places are fixed, and nothing would say that one ring runs into the next."""
+    most = max(limit.le for limit in Memory.model_fields["outstanding_bursts"].metadata if hasattr(limit, "le"))
+    assert most == RING
+    machine = Machine.of(load("nano"))
+    assert max(machine.queue_depth, machine.loader_ahead, machine.store_pending) <= RING
+    rings = [POP_RING + unit * RING for unit in range(UNITS)] + [TAKEN_RING, LASTS_RING, PENDING_RING, STATE]
+    assert all(after - before == RING for before, after in pairwise(rings))
+    assert COUNTS + UNITS <= FRONT < STORE_COUNT < POP_RING

@@ -19,6 +19,7 @@ from accel.commands import Load
 from accel.compile import compile_network
 from accel.design import Design, load
 from accel.events import Event
+from accel.layout import words_per_beat
 from accel.models.integers.network import (
     IntegerNetwork,
     Layer,
@@ -30,10 +31,11 @@ from accel.models.integers.network import (
 )
 from accel.models.window import Window
 from accel.program import Program
-from accel.sim.bursts import bursts, unpack_cycles
+from accel.sim.bursts import bursts
 from accel.sim.causes import CAUSES
 from accel.sim.critical import by_cause, critical_path
 from accel.sim.result import simulate
+from accel.timing.machine import Machine
 from accel.timing.recurrence import first_fetch, time_program
 from tests.benches.counted import accepted, counted
 from tests.benches.draw import draw_design, draw_memory, draw_network, with_memory
@@ -80,11 +82,16 @@ def test_bursts_end_where_the_timing_says(rng: Random) -> None:
     fetch = first_fetch(design, program.program_offset, program.first_fetch)
     both = [(fetch, timing.first_fetch), *zip(program.commands, timing.commands, strict=True)]
     loads = [(command, timed) for command, timed in both if isinstance(command, Load) and timed]
-    found = bursts(design, loads)
+    found = bursts(Machine.of(design), loads)
     assert len(found) == sum(timed.step.events[Event.READ_BURSTS] for _, timed in loads)
     last = {burst.load: burst.last for burst in found}
     for number, (command, timed) in enumerate(loads):
-        assert last[number] + unpack_cycles(design, command) == timed.step.complete
+        assert last[number] + unpack_by_hand(design, command) == timed.step.complete
+
+
+def unpack_by_hand(design: Design, load: Load) -> int:
+    """Words of a beat, one if a word takes several; bytes of a beat by window loads."""
+    return design.beat_bytes if load.window else words_per_beat(design, load.target)
 
 
 # What the answer must be.

@@ -22,7 +22,6 @@ from accel.models.integers.network import IntegerNetwork, MatrixLayer, Requantis
 from accel.models.window import Window
 from accel.program import Compulsory, Program
 from accel.sim.bound import bound_cycles, channel_cycles
-from accel.sim.bursts import unpack_cycles
 from accel.sim.cost import energy
 from accel.sim.result import Result, simulate, work_cycles
 from accel.timing.recurrence import Step, Timed, time_program
@@ -166,7 +165,7 @@ def test_a_beat_takes_its_interval() -> None:
     history = []
     for number in range(10):
         beat = 100 + 15 * number
-        done = beat + unpack_cycles(design, load_)
+        done = beat + max(1, design.beat_bytes // design.cols)
         history.append((0, load_, Timed("load", beat - 3, 0, "", Step(beat - 1, beat, done, 1))))
     assert work_cycles(design, 1, history, 300) == [10 * 15]
     assert work_cycles(design, 1, history, 100 + 15 * 9 + 4) == [9 * 15 + 1 + 4]

@@ -6,10 +6,10 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from accel.compiler.lower.table import lowering
-from accel.compiler.step import KIND_OF, Step, inputs
+from accel.compiler.step import Step, inputs
 from accel.design import Design
 from accel.models.errors import InputError
-from accel.models.integers.network import IntegerNetwork, Layer, Requantise, VectorLayer
+from accel.models.integers.network import IntegerNetwork, Layer, Requantise
 
 
 def steps(network: IntegerNetwork, design: Design, apart: Collection[str] = ()) -> list[Step]:
@@ -38,7 +38,7 @@ def steps(network: IntegerNetwork, design: Design, apart: Collection[str] = ()) 
             raise InputError(f"{described(layer, design)}: {error}") from None
         if layer.name in fused:
             continue
-        pool = None if layer.name in apart else _pool(layer, readers[layer.output], network, design)
+        pool = None if layer.name in apart else row.fused(layer, readers[layer.output], network, design)
         geometry = row.geometry(layer, network.tensors[layer.input].shape, pool.window if pool else None)
         output, requantise = layer.output, layer.requantise
         if pool:
@@ -51,33 +51,6 @@ def steps(network: IntegerNetwork, design: Design, apart: Collection[str] = ()) 
 def described(layer: Layer, design: Design) -> str:
     """A layer in errors: its name, and the ONNX operators that become such a layer."""
     return f"layer {layer.name!r} ({lowering(layer, design).operator(layer)})"
-
-
-def _pool(layer: Layer, readers: list[Layer], network: IntegerNetwork, design: Design) -> VectorLayer | None:
-    """The max pooling that alone reads a matrix layer's output, if it can run over the accumulators.
-
-    Windows that overlap would make the rows that blocks share twice: only if all fit the accumulators at once.
-    """
-    if KIND_OF[type(layer)] != "matrix" or layer.residual or layer.output == network.output or len(readers) != 1:
-        return None
-    pool = readers[0]
-    if not isinstance(pool, VectorLayer) or pool.reduce != "max" or pool.residual:
-        return None
-    height, width = network.tensors[layer.output].shape[1:]
-    window, words = pool.window, design.accumulator_words
-    if window.dilation != (1, 1) or not _identity(pool.requantise):
-        return None
-    if window.kernel == (1, 1) or window.kernel[0] * window.kernel[1] > words:
-        return None
-    apart = window.stride[0] >= window.kernel[0] and window.stride[1] >= window.kernel[1]
-    return pool if apart or height * width <= words else None
-
-
-def _identity(r: Requantise) -> bool:
-    """Whether codes pass unchanged but for the clip limits."""
-    if len(r.bias) != 1 or int(r.bias[0]) != -r.zero_point:
-        return False
-    return int(r.multiplier[0]) == 1 << int(r.shift[0])
 
 
 def _clipped(first: Requantise, second: Requantise) -> Requantise:

@@ -21,7 +21,7 @@ LARGEST_LOAD_PITCH = most(Load, "dram_pitch")
 LARGEST_ROW_WORDS = most(Store, "row_words")
 LARGEST_STORE_ROWS = most(Store, "rows")
 LARGEST_STORE_PITCH = most(Store, "dram_pitch")
-STORE_RUN = 1 << 15  # words of the STOREs that a longer row is cut into
+STORE_RUN = (LARGEST_ROW_WORDS + 1) // 2  # words of the STOREs that a longer row is cut into
 
 _LOAD, _STORE = row_of(Load), row_of(Store)
 

@@ -16,7 +16,7 @@ from accel.compiler.step import Step
 from accel.compiler.tensors import InputLoader, OutputStorer
 from accel.compiler.weights import LayerWeights
 from accel.design import Design
-from accel.models.integers.network import IntegerNetwork, TensorSpec
+from accel.models.integers.network import IntegerNetwork, Layer, TensorSpec, VectorLayer
 from accel.models.window import Window
 from accel.program import Compulsory, LayerInfo
 
@@ -80,14 +80,16 @@ class Lowering:
     """How one kind of step runs on one engine.
 
     `operator`: the ONNX operators that become such a layer, for errors. `check` raises InputError for what its commands
-    cannot hold. `geometry` is the layer as a convolution or pooling, with a pooling fused. `readings`: ways to read the
-    network's input if the step alone reads it, the fastest first. `weights`: None if it has none. `task` is what tiling
+    cannot hold. `fused`: the pooling among the layers that read its output that it can take with it. `geometry` is the
+    layer as a convolution or pooling, with that pooling. `readings`: ways to read the network's input if the step alone
+    reads it, the fastest first. `weights`: None if it has none. `task` is what tiling
     must know, hashable: tilings are remembered by it; `choose` finds the cheapest tiling, which has a `cost` in cycles,
     or why there is none. `write` appends the operations. `info` is for reports.
     """
 
     operator: Callable[[Any], str]
     check: Callable[[Any, IntegerNetwork, Design], None]
+    fused: Callable[[Any, list[Layer], IntegerNetwork, Design], VectorLayer | None]
     geometry: Callable[[Any, tuple[int, int, int], Window | None], Geometry]
     readings: Callable[[Step, Design, int], list[Reading]]
     weights: Callable[[Step, Design, Reading], LayerWeights | None]

@@ -16,7 +16,7 @@ from accel.compiler.weights import LayerWeights, layer_weights
 from accel.design import Design
 from accel.memories import RECORD_BYTES
 from accel.models.errors import InputError
-from accel.models.integers.network import IntegerNetwork, MatrixLayer
+from accel.models.integers.network import IntegerNetwork, Layer, MatrixLayer, Requantise, VectorLayer
 from accel.program import Compulsory, LayerInfo
 
 
@@ -38,6 +38,33 @@ def _check_sums(layer: MatrixLayer, design: Design) -> None:
         raise InputError(
             f"sums can reach {layer.largest_sum:,}, accumulators of {design.widths.accumulator} bits hold {limit - 1:,}"
         )
+
+
+def fused(layer: MatrixLayer, readers: list[Layer], network: IntegerNetwork, design: Design) -> VectorLayer | None:
+    """The max pooling that alone reads the layer's output, if it can run over the accumulators.
+
+    Windows that overlap would make the rows that blocks share twice: only if all fit the accumulators at once.
+    """
+    if layer.residual or layer.output == network.output or len(readers) != 1:
+        return None
+    pool = readers[0]
+    if type(pool) is not VectorLayer or pool.reduce != "max" or pool.residual:
+        return None
+    height, width = network.tensors[layer.output].shape[1:]
+    window, words = pool.window, design.accumulator_words
+    if window.dilation != (1, 1) or not _identity(pool.requantise):
+        return None
+    if window.kernel == (1, 1) or window.kernel[0] * window.kernel[1] > words:
+        return None
+    apart = window.stride[0] >= window.kernel[0] and window.stride[1] >= window.kernel[1]
+    return pool if apart or height * width <= words else None
+
+
+def _identity(r: Requantise) -> bool:
+    """Whether codes pass unchanged but for the clip limits."""
+    if len(r.bias) != 1 or int(r.bias[0]) != -r.zero_point:
+        return False
+    return int(r.multiplier[0]) == 1 << int(r.shift[0])
 
 
 def readings(step: Step, design: Design, zero_point: int) -> list[Reading]:
@@ -74,4 +101,4 @@ def info(step: Step, weights: LayerWeights | None, must: Compulsory) -> LayerInf
     return LayerInfo(step.name, kind, must, weights.stored_bytes + records, weights.format.name)
 
 
-MATRIX = Lowering(operator, check, matrix_geometry, readings, weights, task, choose, write, info)
+MATRIX = Lowering(operator, check, fused, matrix_geometry, readings, weights, task, choose, write, info)

@@ -13,7 +13,7 @@ from accel.compiler.step import Step
 from accel.compiler.weights import LayerWeights
 from accel.design import Design
 from accel.models.errors import InputError
-from accel.models.integers.network import IntegerNetwork, VectorLayer
+from accel.models.integers.network import IntegerNetwork, Layer, VectorLayer
 from accel.program import Compulsory, LayerInfo
 
 
@@ -36,6 +36,11 @@ def check(layer: VectorLayer, network: IntegerNetwork, design: Design) -> None:
         raise InputError(f"max pooling must have pads below its kernel, not {window.pads}")
     if layer.reduce == "sum" and layer.residual:
         raise InputError("a sum must have no residual")
+
+
+def fused(layer: VectorLayer, readers: list[Layer], network: IntegerNetwork, design: Design) -> VectorLayer | None:
+    """None: POST does one window."""
+    return None
 
 
 def readings(step: Step, design: Design, zero_point: int) -> list[Reading]:
@@ -63,4 +68,4 @@ def info(step: Step, weights: LayerWeights | None, must: Compulsory) -> LayerInf
     return LayerInfo(step.name, kind, must, 0, "none")
 
 
-VECTOR = Lowering(operator, check, vector_geometry, readings, weights, task, choose_vector, write, info)
+VECTOR = Lowering(operator, check, fused, vector_geometry, readings, weights, task, choose_vector, write, info)
