@@ -13,6 +13,7 @@ from accel.commands import Command
 from accel.design import Design
 from accel.layout import RowTensor, WordTensor, dram_to_words, stride_bytes, words_to_dram
 from accel.listing import listing
+from accel.rows import in_force
 from accel.units import UNIT_OF
 
 __all__ = ["LayerInfo", "Placement", "Program"]
@@ -25,26 +26,14 @@ class Bound(NamedTuple):
     config: Command | None
 
 
-class Configurations:
-    """Follows the configuration commands of a sequence, one command at a time."""
-
-    def __init__(self) -> None:
-        self._in_force: dict[type[Command], Command] = {}
-
-    def bind(self, command: Command) -> Bound:
-        """The next command in program order with its configuration; a configuration command is its own."""
-        unit = UNIT_OF.get(type(command))
-        if unit is None or unit.configuration is None:
-            return Bound(command, None)
-        if isinstance(command, unit.configuration):
-            self._in_force[unit.configuration] = command
-        return Bound(command, self._in_force.get(unit.configuration))
-
-
 def bound(commands: Iterable[Command]) -> Iterator[Bound]:
-    """Each command with the configuration in force, in program order."""
-    follow = Configurations()
-    return map(follow.bind, commands)
+    """Each command with the configuration in force, in program order; a configuration command is its own."""
+    given = tuple(commands)
+    opcodes = np.array([command.OPCODE for command in given], np.int64)
+    for command, at in zip(given, in_force(opcodes.reshape(-1, 1)).tolist(), strict=True):
+        unit = UNIT_OF.get(type(command))
+        configured = unit is not None and unit.configuration is not None and at >= 0
+        yield Bound(command, given[at] if configured else None)
 
 
 @dataclass(frozen=True)

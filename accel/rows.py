@@ -67,14 +67,14 @@ def command_of(values: Iterable[int]) -> Command:
 def in_force(rows: Rows) -> NDArray[np.int64]:
     """(n,) for each row of a program the number of the row that is its configuration in force.
 
-    -1 before there is one; 0 for commands that need none.
+    A configuration is its own. -1 before there is one; 0 for commands that need none. Only opcodes are looked at.
     """
     found = np.zeros(len(rows), np.int64)
     opcodes, numbers = rows[:, OPCODE], np.arange(len(rows))
     for unit in UNITS:
         if unit.configuration:
             last = np.maximum.accumulate(np.where(opcodes == unit.configuration.OPCODE, numbers, -1))
-            found = np.where(opcodes == unit.counted.OPCODE, last, found)
+            found = np.where(np.isin(opcodes, [kind.OPCODE for kind in unit.commands]), last, found)
     return found
 
 

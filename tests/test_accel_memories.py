@@ -90,6 +90,8 @@ def test_sizes_by_hand() -> None:
         "activation": (2, 4096, 64), "weight": (1, 2048, 64), "accumulator": (2, 256, 256), "parameter": (1, 64, 512),
         "codebook": (1, 512, 8), "program": (1, 64, 256),
     }  # fmt: skip
+    sums = with_sums(nano, 21)  # a bank has as many words, and each is narrower
+    assert (memories.ACCUMULATOR.words(sums), memories.ACCUMULATOR.width_bits(sums)) == (256, 8 * 21)
     assert {t: (target_depth(nano, t), word_bytes(nano, t)) for t in Target} == {
         Target.ACTIVATION: (4096, 8), Target.WEIGHT: (2048, 8), Target.PARAMETER: (64, 64), Target.CODEBOOK: (512, 1),
         Target.PROGRAM: (64, 32),
