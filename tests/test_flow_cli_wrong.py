@@ -228,7 +228,7 @@ def test_output_that_cannot_be_written(
     assert content(tmp_path) == {"file": b"here"}
     assert not (tmp_path / "new").exists()
     (tmp_path / "old").mkdir()
-    for name in ("compare.csv", "run.py", "expected.json"):
+    for name in ("compare.csv", "accelerator.v", "expected.json"):
         (tmp_path / "old" / name).write_text("before")
     before = content(tmp_path)
     tried.clear()
