@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from accel.design import load, names
-from accel.flow import html, tables
+from accel.flow import html, report, tables
 from accel.flow.simulate import Simulation, run
 from accel.flow.tables import Column, figure
 from accel.flow.verdict import verdict
+from accel.models import zoo
 from accel.models.exchange import onnx_read
 from accel.models.quantisation.quantise import quantise
 from accel.program import Compulsory
@@ -211,3 +213,25 @@ def test_a_pipe_is_wide_enough(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     text = capsys.readouterr().out
     assert len(cells(text)["dense int8"]) == 2  # one line on each design
     assert max(map(len, text.splitlines())) <= tables.PLAIN_WIDTH
+
+
+PAGE = (Path(__file__).parent.parent / "docs" / "numbers.md").read_text(encoding="utf-8")
+
+
+def test_every_column_is_defined() -> None:
+    """By its name, with the second line of its heading where that is no unit, in the first column of docs/numbers.md."""
+    defined = {
+        name for line in PAGE.splitlines() if line.startswith("| ") for name in line.split(" | ")[0][2:].split(", ")
+    }
+    found = run(zoo.integer_network("lenet-300-100"), load("nano"))
+    shown = [*tables.row_columns(comparison()), *chain.from_iterable(tables.part_columns(found).values())]
+    assert len(shown) > 40
+    units = {"", "%", "bytes", "cycles", "us", "uJ"}
+    assert {c.name if c.unit in units else f"{c.name} {c.unit}" for c in shown} <= defined
+
+
+def test_every_field_is_defined() -> None:
+    """Of the rows and layers in JSON and CSV; what stands by cause or memory is named as its column is."""
+    row = report.record(comparison())["rows"][0]
+    for name in (*row, *row["total"], *row["layers"][0]):
+        assert f"`{name}`" in PAGE, name
