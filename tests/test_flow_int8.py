@@ -1,4 +1,4 @@
-"""Int8 files on the command line: `accel quantise` writes what "stored" counts, `simulate` and `emit` read it."""
+"""Int8 files on the command line: `accel quantise` writes what "stored" counts, `simulate`, `program` and `emit` read it."""
 
 from __future__ import annotations
 
@@ -47,6 +47,10 @@ def test_a_file_runs_as_the_network_that_was_written(
     for record in records:
         del record["technique"], record["data"], record["warnings"]
     assert ours == theirs
+    for command in ([own["mine.onnx"], "--technique", "shared-4", *given], [path]):
+        assert accel(["program", *command, "--design", "nano"]) == 0
+        records.append(capsys.readouterr().out)
+    assert records[2] == records[3]
     for name, command in (("a", [own["mine.onnx"], "--technique", "shared-4"]), ("b", [path])):
         assert accel(["emit", *command, *given, "--design", "nano", "--out", str(tmp_path / name)]) == 0
     first, second = content(tmp_path / "a"), content(tmp_path / "b")

@@ -1,4 +1,4 @@
-"""The command line: `accel compare`, `simulate`, `emit`, `compress`, `train`, `designs`.
+"""The command line: `accel compare`, `simulate`, `program`, `emit`, `quantise`, `compress`, `train`, `designs`.
 
 Exit statuses: 0 done; 2 the user's input is wrong, with one line on standard error that says what would be right;
 130 interrupted. Anything else is a defect of the program and shows its traceback.
@@ -51,7 +51,18 @@ UsageError: type[BaseException] = typer.BadParameter.__mro__[1]
 NetworkArgument = Annotated[
     str,
     typer.Argument(
-        metavar="NETWORK", help=f"An ONNX file, or one of {', '.join(zoo.NAMES)}.", autocompletion=_networks
+        metavar="NETWORK",
+        help=f"An ONNX file, or one of {', '.join(zoo.NAMES)}; also encoded weights (.weights).",
+        autocompletion=_networks,
+    ),
+]
+RunNetwork = Annotated[
+    str,
+    typer.Argument(
+        metavar="NETWORK",
+        help=f"An ONNX file, or one of {', '.join(zoo.NAMES)}; also encoded weights (.weights) and what quantise "
+        "writes (.int8).",
+        autocompletion=_networks,
     ),
 ]
 LARGEST_SEED = 2**32 - 1
@@ -117,7 +128,7 @@ def compare(
     technique: Annotated[
         list[str] | None, typer.Option(help="Only these rows. Repeat for several.", autocompletion=_techniques)
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the files.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for the files.")] = None,
     calibration: Calibration = "",
     test: Test = "",
     labels: Labels = "",
@@ -125,7 +136,8 @@ def compare(
         list[Path] | None, typer.Option(metavar="FILE", help="A row for a recipe of compression steps. Repeatable.")
     ] = None,
     also: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="A row for a compressed ONNX of your own. Repeatable.")
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A row for a network compressed elsewhere: ONNX or .weights. Repeatable."),
     ] = None,
     images: Images = None,
 ) -> None:
@@ -162,7 +174,7 @@ def compare(
 
 @app.command()
 def simulate(
-    network: NetworkArgument,
+    network: RunNetwork,
     design: OneDesign = "edge",
     technique: OneTechnique = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
@@ -193,27 +205,25 @@ def simulate(
 
 @app.command()
 def program(
-    network: NetworkArgument,
+    network: RunNetwork,
     design: OneDesign = "edge",
-    technique: OneTechnique = "dense",
+    technique: OneTechnique = "",
     calibration: Calibration = "",
 ) -> None:
     """Print the commands that run one network on one design, one a line."""
     from accel.compile import compile_network
-    from accel.flow.data import resolve
-    from accel.flow.techniques import find
+    from accel.flow import int8
 
-    chosen, on = find(technique, network), designs_module.load(design)
-    float_network, from_zoo = _network(network)
-    data = resolve(float_network, from_zoo, calibration)
-    typer.echo(compile_network(chosen.apply(float_network, data.calibration), on).text(), nl=False)
+    chosen, on = int8.source(network, technique), designs_module.load(design)
+    data = chosen.data(calibration)
+    typer.echo(compile_network(chosen.make(data), on).text(), nl=False)
     if data.warning:
         _say(f"accel: warning: {data.warning}")
 
 
 @app.command()
 def emit(
-    network: NetworkArgument,
+    network: RunNetwork,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the files.")],
     design: OneDesign = "edge",
     technique: OneTechnique = "",
@@ -248,7 +258,7 @@ def quantise(
 ) -> None:
     """Write the int8 network of a technique: the file whose length is in the column `stored` of compare.
 
-    `accel simulate NAME.int8` and `accel emit NAME.int8` read it.
+    `accel simulate`, `program` and `emit` read it.
     """
     from accel.flow import int8, outputs, report
 

@@ -91,7 +91,9 @@ def resolve(name_or_path: str | Path, other_names: Collection[str] = ()) -> Netw
         known = ", ".join((*NAMES, *other_names))
         raise InputError(f"network must be one of {known} or an ONNX file, and {str(name_or_path)!r} does not exist")
     if Path(name_or_path).suffix == ".int8":
-        raise InputError(f"{name_or_path} must be a float network here; int8 files are read by accel simulate and emit")
+        raise InputError(
+            f"{name_or_path} must be a float network here; accel simulate, program and emit read int8 files"
+        )
     if Path(name_or_path).suffix == ".weights":
         return replace(decode(encoded_file.load(name_or_path)), name=printable(Path(name_or_path).stem))
     return onnx_read.read(name_or_path)
