@@ -1,4 +1,4 @@
-"""Int8 files on the command line: `accel quantise` writes what "stored" counts, `simulate`, `program` and `emit` read it."""
+"""Int8 files on the command line: `quantise` writes what "stored" counts, `simulate`, `program` and `emit` read it."""
 
 from __future__ import annotations
 

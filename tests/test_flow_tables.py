@@ -219,10 +219,9 @@ PAGE = (Path(__file__).parent.parent / "docs" / "numbers.md").read_text(encoding
 
 
 def test_every_column_is_defined() -> None:
-    """By its name, with the second line of its heading where that is no unit, in the first column of docs/numbers.md."""
-    defined = {
-        name for line in PAGE.splitlines() if line.startswith("| ") for name in line.split(" | ")[0][2:].split(", ")
-    }
+    """In the first column of docs/numbers.md: its name, with the second line of its heading where that is no unit."""
+    entries = [line[2:].split(" | ")[0] for line in PAGE.splitlines() if line.startswith("| ")]
+    defined = {name for entry in entries for name in entry.split(", ")}
     found = run(zoo.integer_network("lenet-300-100"), load("nano"))
     shown = [*tables.row_columns(comparison()), *chain.from_iterable(tables.part_columns(found).values())]
     assert len(shown) > 40
