@@ -1,0 +1,331 @@
+"""The verbs of the command line: `accel compare`, `simulate`, `program`, `emit`, `compress`, `train`, ..."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from accel import __version__
+from accel import design as designs_module
+from accel.flow.arguments import (
+    LARGEST_SEED,
+    Calibration,
+    DesignHelp,
+    Images,
+    Labels,
+    NetworkArgument,
+    OneDesign,
+    OneTechnique,
+    RunNetwork,
+    Test,
+    Validation,
+    techniques,
+)
+from accel.flow.said import say
+from accel.models import zoo
+from accel.models.errors import InputError
+from accel.models.graph import Network
+
+# Modules that take long to import (matplotlib, Amaranth) are imported by the verb that needs them.
+
+app = typer.Typer(
+    name="accel",
+    help="Compressed neural networks on a systolic accelerator: exact cycles, energy, and the Verilog.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _network(name: str) -> tuple[Network, bool]:
+    """The network, and whether it is the zoo's."""
+    return zoo.resolve(name), zoo.trained_on_mnist(name)
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed <= LARGEST_SEED:
+        raise InputError(f"--seed must be 0..{LARGEST_SEED}, not {seed}")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"accel {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options before the verb."""
+
+
+@app.command()
+def compare(
+    network: NetworkArgument = "lenet-5",
+    design: Annotated[
+        list[str] | None, typer.Option(help=f"{DesignHelp} Repeat for several.", autocompletion=designs_module.names)
+    ] = None,
+    technique: Annotated[
+        list[str] | None, typer.Option(help="Only these rows. Repeat for several.", autocompletion=techniques)
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for the files.")] = None,
+    calibration: Calibration = "",
+    test: Test = "",
+    labels: Labels = "",
+    recipe: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="A row for a recipe of compression steps. Repeatable.")
+    ] = None,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A row for a network compressed elsewhere: ONNX or .weights. Repeatable."),
+    ] = None,
+    images: Images = None,
+) -> None:
+    """Compare compression techniques: accuracy, bytes, cycles, energy; a table, charts, JSON, CSV and HTML.
+
+    Without arguments: LeNet-5 on the MNIST test set and the design `edge`. Files go to accel-out/NETWORK.
+    """
+    from accel.flow import compare as job
+    from accel.flow import outputs, report, tables
+    from accel.flow.compress import own_rows
+    from accel.flow.data import resolve
+    from accel.flow.progress import progress
+    from accel.flow.techniques import find, techniques_for
+
+    rows = tuple(find(name, network) for name in technique) if technique else techniques_for(network)
+    chosen = [designs_module.load(name) for name in design or ["edge"]]
+    float_network, from_zoo = _network(network)
+    folder = out or Path("accel-out") / float_network.name
+    states = folder / "recipes"
+    read: list[str | Path] = [network, *(design or ()), calibration, test, labels, *(recipe or ()), *(also or ())]
+    outputs.check(folder, (*(folder / name for name in report.FILES), states), (*read, *outputs.images(images)))
+    report.check_folder(folder)
+    data = resolve(float_network, from_zoo, calibration, test or ("mnist" if from_zoo else ""), labels)
+    with report.made(states, keep=False):  # it stays if something was trained
+        rows += own_rows(float_network, recipe or [], also or [], images, states, say)
+    with progress(job.steps(chosen, rows)) as advance:
+        comparison = job.compare(float_network, data, chosen, rows, advance)
+    report.write(folder, report.files(comparison), report.OPTIONAL)
+    tables.show_comparison(tables.console(), comparison)
+    if data.warning:
+        say(f"accel: warning: {data.warning}")
+    say(f"report: {folder / 'report.html'} (and JSON, CSV and charts beside it)")
+
+
+@app.command()
+def simulate(
+    network: RunNetwork,
+    design: OneDesign = "edge",
+    technique: OneTechnique = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    calibration: Calibration = "",
+) -> None:
+    """Show where one network's cycles, bytes and energy go on one design, layer by layer."""
+    from accel.flow import int8, tables
+    from accel.flow import simulate as job
+    from accel.flow.progress import progress
+
+    chosen, on = int8.source(network, technique), designs_module.load(design)
+    data = chosen.data(calibration)
+    with progress(2) as advance:
+        advance(f"{chosen.title}: compressing")
+        integer = chosen.make(data)
+        advance(f"simulating on {on.name}")
+        found = job.run(integer, on)
+    if as_json:
+        notes = [data.warning] if data.warning else []
+        typer.echo(
+            json.dumps(job.record(found) | {"technique": chosen.technique, "data": data.source, "warnings": notes})
+        )
+    else:
+        tables.show_simulation(tables.console(), found)
+    if data.warning:
+        say(f"accel: warning: {data.warning}")
+
+
+@app.command()
+def program(
+    network: RunNetwork,
+    design: OneDesign = "edge",
+    technique: OneTechnique = "",
+    calibration: Calibration = "",
+) -> None:
+    """Print the commands that run one network on one design, one a line."""
+    from accel.compile import compile_network
+    from accel.flow import int8
+
+    chosen, on = int8.source(network, technique), designs_module.load(design)
+    data = chosen.data(calibration)
+    typer.echo(compile_network(chosen.make(data), on).text(), nl=False)
+    if data.warning:
+        say(f"accel: warning: {data.warning}")
+
+
+@app.command()
+def emit(
+    network: RunNetwork,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the files.")],
+    design: OneDesign = "edge",
+    technique: OneTechnique = "",
+    calibration: Calibration = "",
+) -> None:
+    """Write the accelerator as Verilog, with DRAM image, register map and a self-checking test bench."""
+    from accel.flow import emit as job
+    from accel.flow import int8, outputs, report
+    from accel.flow.progress import progress
+
+    chosen, on = int8.source(network, technique), designs_module.load(design)
+    outputs.check(out, (out / name for name in job.FILES), (network, design, calibration))
+    report.check_folder(out)
+    job.check(out)
+    data = chosen.data(calibration)
+    with progress(2) as advance:
+        advance(f"{chosen.title}: compressing")
+        integer = chosen.make(data)
+        advance("writing Verilog")
+        job.emit(integer, on, out, data.calibration)
+    if data.warning:
+        say(f"accel: warning: {data.warning}")
+    typer.echo(f"wrote {out}")
+
+
+@app.command()
+def quantise(
+    network: NetworkArgument,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The file to write, NAME.int8.")],
+    technique: OneTechnique = "",
+    calibration: Calibration = "",
+) -> None:
+    """Write the int8 network of a technique: the file whose length is in the column `stored` of compare.
+
+    `accel simulate`, `program` and `emit` read it.
+    """
+    from accel.flow import int8, outputs, report
+
+    if out.suffix != int8.SUFFIX or out.is_dir():
+        raise InputError(f"--out must be the name of a file that ends in {int8.SUFFIX}, not {out}")
+    chosen = int8.source(network, technique)
+    outputs.check(out, (out,), (network, calibration))
+    report.check_folder(out.parent)
+    data = chosen.data(calibration)
+    with report.made(out.parent):
+        size_bytes = int8.save(chosen, data, out)
+    if data.warning:
+        say(f"accel: warning: {data.warning}")
+    typer.echo(f"wrote {out}: {size_bytes:,} bytes")
+
+
+@app.command()
+def compress(
+    network: NetworkArgument,
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file of compression steps.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="The ONNX file to write.")] = None,
+    images: Images = None,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    test: Test = "",
+    labels: Labels = "",
+    validation: Validation = False,
+    storage_only: Annotated[
+        bool,
+        typer.Option("--storage-only", help="Only the paper's book-keeping, from shapes and widths."),
+    ] = False,
+) -> None:
+    """Apply a recipe (prune, share, channels, tucker, distil, encode, huffman); write the ONNX and its encoded weights.
+
+    Beside OUT.onnx stand OUT.weights (what the bytes are counted on) and OUT.json. A run that was cut short goes on
+    from the folder OUT.steps. --storage-only needs no weights: NETWORK may then be alexnet or vgg-16, too.
+    """
+    from accel.flow import compress as job
+    from accel.flow import outputs, report, tables
+    from accel.flow.data import resolve
+    from accel.models.compress.recipe import load
+    from accel.models.compress.training_step import forget
+
+    _check_seed(seed)
+    chosen = load(recipe)
+    if storage_only:
+        from accel.flow import storage
+
+        known = network in zoo.ARCHITECTURES
+        of = zoo.architecture(network, seed=None) if known else zoo.resolve(network, zoo.ARCHITECTURES)
+        storage.show(tables.console(), of, chosen)
+        return
+    if out is None:
+        raise InputError("compress must have an output: give --out FILE (or --storage-only)")
+    float_network, from_zoo = _network(network)
+    if validation and (images is None or test or labels):
+        raise InputError("--validation must come with --data DIR, and without --test and --labels: DIR's images judge")
+    if validation and from_zoo:
+        raise InputError(
+            f"--validation must be of a network that was trained with it, and {network} has learnt every training "
+            f"image: accel train {network} --validation"
+        )
+    _, weights, page = job.files(out)
+    states = out.with_suffix(".steps")
+    read: list[str | Path] = [network, recipe, test, labels, *outputs.images(images), *outputs.named_in(chosen)]
+    outputs.check(out, (*job.files(out), states), read)
+    report.check_folder(out.parent)
+    judged = test or ("mnist" if from_zoo and not validation else "")
+    data = resolve(float_network, from_zoo, test=judged, labels=labels)
+    with report.made(states):
+        outcome = job.run(float_network, chosen, data, images, states, seed, say, validation)
+        job.save(outcome, out)
+        forget(states)
+    job.show(tables.console(), outcome)
+    say(f"wrote {out}, {weights.name} and {page.name}")
+
+
+@app.command()
+def train(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help=f"{', '.join(zoo.NAMES)}, or an experiment: hinton, ba-caruana, urban (Fashion), kim."
+        ),
+    ],
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder with the four IDX files of (Fashion-)MNIST.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="PATH", help="ONNX file, or an experiment's folder.")],
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training set. [default: 10]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of initial weights and batches. [default: 0]")] = None,
+    validation: Validation = False,
+) -> None:
+    """Train a network of the zoo, or run a published experiment on students (needs the extra `train`).
+
+    A run that was cut short goes on. Experiments have epochs and seeds of their own.
+    """
+    from accel.flow import experiments, outputs, tables
+    from accel.flow import train as job
+
+    _check_seed(seed or 0)
+    outputs.check(out, (out, out.with_name(out.name + ".state")) if out.name else (), outputs.images(data))
+    if name in experiments.EXPERIMENTS:
+        if epochs is not None or seed is not None:
+            raise InputError(f"experiment {name} has epochs and seeds of its own: leave out --epochs and --seed")
+        experiments.run(tables.console(), name, data, out, validation)
+        return
+    if name not in zoo.NAMES:
+        known = ", ".join((*zoo.NAMES, *experiments.EXPERIMENTS))
+        raise InputError(f"name of what to train must be one of {known}, not {name!r}")
+    job.run(tables.console(), name, data, out, 10 if epochs is None else epochs, seed or 0, validation)
+
+
+@app.command()
+def designs(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Print this design as YAML, to start one's own.")] = "",
+) -> None:
+    """List the designs that ship, or print one as YAML with what each field means."""
+    from accel.flow import tables
+    from accel.flow.design_fields import commented
+
+    if name:
+        typer.echo(commented(designs_module.load(name)), nl=False)
+        return
+
+    found = [designs_module.load(known) for known in designs_module.names()]
+    tables.show(tables.console(), "", tables.DESIGN_COLUMNS, found)
