@@ -339,10 +339,6 @@ COMMANDS: dict[Opcode, type[Command]] = {
     c.OPCODE: c for c in (Load, ConfigCompute, Compute, ConfigPost, Post, Store, End, Nop)
 }
 
-# Words from one bank to the next: the highest bit of an address is the bank.
-ACTIVATION_BANK = (most(Store, "src_addr") + 1) // 2
-ACCUMULATOR_BANK = (most(Compute, "acc_addr") + 1) // 2
-
 
 def used_bits(command: type[Command]) -> int:
     """Bits of a command, opcode included."""

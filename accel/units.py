@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from accel.commands import Command, Compute, ConfigCompute, ConfigPost, End, Load, Nop, Post, Store
-from accel.memories import ACCUMULATOR, ACTIVATION, BY_TARGET, CODEBOOK, MEMORIES, PARAMETER, PROGRAM, WEIGHT, Memory
+from accel.memories import ACCUMULATOR, ACTIVATION, BY_TARGET, CODEBOOK, MEMORIES, PARAMETER, WEIGHT, Memory
 
 FIRST_FETCH = 1  # LOAD commands that the hardware pushes by itself when it is started
 
@@ -55,12 +55,6 @@ UNIT_OF: dict[type[Command], Unit] = {command: unit for unit in UNITS for comman
 
 # What the sequencer executes itself; it has no queue, waits for nothing but the end of everything, and is not counted.
 SEQUENCER_COMMANDS: tuple[type[Command], ...] = (End, Nop)
-SEQUENCER_READS = (PROGRAM,)
-
-
-def wait_field(unit: Unit) -> str:
-    """The field of other units' commands that counts completions of `unit`."""
-    return f"wait_{unit.name}"
 
 
 def readers(memory: Memory) -> tuple[Unit, ...]:

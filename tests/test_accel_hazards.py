@@ -13,8 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.commands import (
-    ACCUMULATOR_BANK,
-    ACTIVATION_BANK,
     Command,
     Compute,
     ConfigCompute,
@@ -33,6 +31,7 @@ from accel.models.errors import InputError
 from accel.program import Program
 from tests.benches.counted import accepted, counted
 from tests.benches.draw import draw_design, draw_network
+from tests.benches.unit_designs import ACCUMULATOR_BANK, ACTIVATION_BANK
 
 UNITS = ("load", "compute", "post", "store")
 Words = set[tuple[str, int]]

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from accel import memories
-from accel.commands import ACCUMULATOR_BANK, ACTIVATION_BANK, COMMANDS, Target, field_bits
+from accel.commands import COMMANDS, Target, field_bits
 from accel.design import Design, load
 from accel.events import Event
 from accel.layout import target_depth, word_bytes
@@ -18,6 +18,7 @@ from accel.memories import MEMORIES
 from accel.rtl.emit import verilog_text
 from accel.rtl.ram import RAM_VERILOG
 from tests.benches.draw import draw_design
+from tests.benches.unit_designs import ACCUMULATOR_BANK, ACTIVATION_BANK
 
 
 def with_sums(design: Design, bits: int) -> Design:
@@ -79,7 +80,6 @@ def test_every_address_of_a_memory_has_its_width() -> None:
             assert field_bits(kinds[kind], field) == memory.address_bits, name
     for memory in MEMORIES:
         assert memory.target is None or memory.address_bits <= field_bits(kinds["LOAD"], "dst_addr")
-    assert (ACTIVATION_BANK, ACCUMULATOR_BANK) == (1 << 19, 1 << 14)
     assert (memories.ACTIVATION.bank_words, memories.ACCUMULATOR.bank_words) == (ACTIVATION_BANK, ACCUMULATOR_BANK)
 
 

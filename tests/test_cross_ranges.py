@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 
 from accel.commands import (
-    ACCUMULATOR_BANK,
-    ACTIVATION_BANK,
     Command,
     Compute,
     ConfigCompute,
@@ -30,6 +28,7 @@ from accel.layout import WordTensor, beats_per_word, target_depth
 from accel.program import Placement, Program
 from accel.sim.execute import ExecutionError, execute_memory
 from accel.timing.recurrence import time_commands
+from tests.benches.unit_designs import ACCUMULATOR_BANK, ACTIVATION_BANK
 from tests.benches.verilator import Built, case_of
 
 IMAGE, DRAM = 2048, 4096

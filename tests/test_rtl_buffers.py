@@ -9,12 +9,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel.commands import ACTIVATION_BANK
 from accel.design import Design, load
 from accel.memories import PARAMETER
 from accel.rtl.buffers import READERS, WRITERS, ActivationBanks, Buffer, Codebook
 from tests.benches.simulator import from_lanes, read_all, simulate, to_lanes, write_all
-from tests.benches.unit_designs import ACTIVATION_WORDS, compute_design
+from tests.benches.unit_designs import ACTIVATION_BANK, ACTIVATION_WORDS, compute_design
 
 
 @settings(max_examples=10, deadline=None)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel.commands import ACCUMULATOR_BANK, ACTIVATION_BANK, Compute, ConfigCompute, ErrorCode
+from accel.commands import Compute, ConfigCompute, ErrorCode
 from accel.design import Design
 from accel.events import Event
 from accel.latency import MIN_TILE_CYCLES
@@ -22,7 +22,9 @@ from tests.benches.simulator import from_lanes, read_all, simulate, to_lanes, wr
 from tests.benches.timing import UnitTiming
 from tests.benches.unit import Counted, Log, Offer, draw_offers, run_commands
 from tests.benches.unit_designs import (
+    ACCUMULATOR_BANK,
     ACCUMULATOR_WORDS,
+    ACTIVATION_BANK,
     ACTIVATION_WORDS,
     WEIGHT_WORDS,
     compute_design,

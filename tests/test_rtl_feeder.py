@@ -12,12 +12,12 @@ from amaranth.lib import wiring
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel.commands import ACTIVATION_BANK, Compute, ConfigCompute
+from accel.commands import Compute, ConfigCompute
 from accel.latency import FEED_CYCLES, MIN_TILE_CYCLES
 from accel.rtl.buffers import ActivationBanks
 from accel.rtl.systolic.feeder import Feeder
 from tests.benches.simulator import from_lanes, simulate, to_lanes, write_all
-from tests.benches.unit_designs import ACTIVATION_WORDS, compute_design
+from tests.benches.unit_designs import ACTIVATION_BANK, ACTIVATION_WORDS, compute_design
 
 
 class Fed(wiring.Component):

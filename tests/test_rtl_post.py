@@ -15,7 +15,7 @@ from amaranth.lib.wiring import In
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel.commands import ACCUMULATOR_BANK, ACTIVATION_BANK, ConfigPost, ErrorCode, Post
+from accel.commands import ConfigPost, ErrorCode, Post
 from accel.design import Design
 from accel.events import Event
 from accel.latency import post_cycles
@@ -26,7 +26,7 @@ from accel.rtl.post import PostUnit
 from tests.benches.simulator import from_lanes, read_all, simulate, to_lanes, write_all
 from tests.benches.timing import UnitTiming
 from tests.benches.unit import Counted, Log, Offer, draw_offers, round_shift, run_commands
-from tests.benches.unit_designs import HALF, RECORDS, SUMS, post_design
+from tests.benches.unit_designs import ACCUMULATOR_BANK, ACTIVATION_BANK, HALF, RECORDS, SUMS, post_design
 
 
 class Sums(wiring.Component):

@@ -7,6 +7,8 @@ correctness. A row of the table of accesses has `ACCESSES` of them for one comma
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 from accel.commands import Opcode, Target
 from accel.design import Design
 from accel.layout import packed_words
@@ -14,6 +16,7 @@ from accel.memories import ACCUMULATOR, ACTIVATION, BY_TARGET, CODEBOOK, CODEBOO
 from accel.rows import COMPUTE, CONFIG_COMPUTE, CONFIG_POST, LOAD, OPCODE, POST, STORE
 from accel.timing.kernel import Ints, MutableInts, part
 from accel.timing.machine import Machine
+from accel.units import SHARED_READ_PORTS, SHARED_WRITE_PORTS
 
 # Where words lie that commands exchange: a number for each bank, and DRAM, counted in beats of the data segment.
 ACT, WEIGHTS, PARAMETERS, CODEBOOKS, DRAM = 0, 2, 3, 4, 5
@@ -22,10 +25,14 @@ PLACES = 6
 ACCESSES = 4  # of a command, at most
 PLACE, WRITE, START, END, LENGTH, ROWS, PITCH = range(7)
 SIZE = 7
-PORTS = ACCESSES * SIZE  # bits: activation banks read 0, 1, written 2, 3, accumulator banks 4, 5
-PORT_COUNT = 6
+PORTS = ACCESSES * SIZE  # bits: a port of each bank of each memory whose port several units use
 TABLE = PORTS + 1
 NOTHING = -1  # a PLACE
+
+ACT_READ, ACC_READ, ACT_WRITE, PORT_COUNT = accumulate(
+    (m.banks for m in (*SHARED_READ_PORTS, *SHARED_WRITE_PORTS)), initial=0
+)
+assert (SHARED_READ_PORTS, SHARED_WRITE_PORTS) == ((ACTIVATION, ACCUMULATOR), (ACTIVATION,))
 
 ACT_BANK, ACC_BANK = ACTIVATION.bank_words, ACCUMULATOR.bank_words
 TO_ACTIVATION, TO_PROGRAM = int(Target.ACTIVATION), int(Target.PROGRAM)
@@ -81,7 +88,7 @@ def _load(m: Machine, rows: Ints, r: int, data: int, table: MutableInts, t: int)
     if target == TO_ACTIVATION:
         bank, word = word // ACT_BANK, word % ACT_BANK
         words = rows[r + LOAD.row_words] if rows[r + LOAD.window] else words
-        table[t + PORTS] = 1 << 2 + bank
+        table[t + PORTS] = 1 << ACT_WRITE + bank
     a = put(table, t, PLACE_OF[target] + bank, 1, word, words, count, rows[r + LOAD.dst_pitch])
     if data:
         first, pitch = rows[r + LOAD.dram_addr] // m.beat_bytes, rows[r + LOAD.dram_pitch] // m.beat_bytes
@@ -114,7 +121,7 @@ def _compute(m: Machine, rows: Ints, r: int, c: int, table: MutableInts, t: int)
     a = put(table, a, WEIGHTS, 0, rows[r + COMPUTE.weight_addr], words, 1, 0)
     if rows[r + COMPUTE.use_codebook]:
         put(table, a, CODEBOOKS, 0, CODEBOOK_ENTRIES * rows[r + COMPUTE.codebook_bank], CODEBOOK_ENTRIES, 1, 0)
-    table[t + PORTS] = (1 << bank) | (1 << 4 + rows[r + COMPUTE.acc_addr] // ACC_BANK)
+    table[t + PORTS] = (1 << ACT_READ + bank) | (1 << ACC_READ + rows[r + COMPUTE.acc_addr] // ACC_BANK)
     return 0
 
 
@@ -124,7 +131,7 @@ def _post(m: Machine, rows: Ints, r: int, c: int, table: MutableInts, t: int) ->
     source, out_h, out_w = rows[r + POST.src_addr], rows[r + POST.out_h], rows[r + POST.out_w]
     if rows[r + POST.from_activation]:
         bank, word = source // ACT_BANK, source % ACT_BANK
-        ports = 1 << bank
+        ports = 1 << ACT_READ + bank
         iy0, ix0 = rows[r + POST.iy0], rows[r + POST.ix0]
         y0, x0 = max(0, iy0), max(0, ix0)
         y1 = span_end(
@@ -139,7 +146,7 @@ def _post(m: Machine, rows: Ints, r: int, c: int, table: MutableInts, t: int) ->
             first = (word + low * plane + (y0 - iy0) * pitch + x0 - ix0) % ACT_BANK
             a = put(table, a, ACT + bank, 0, first, (y1 - 1 - y0) * pitch + x1 - x0, high - low + 1, plane)
     else:
-        ports = 1 << 4 + source // ACC_BANK
+        ports = 1 << ACC_READ + source // ACC_BANK
     plane = rows[c + CONFIG_POST.dst_plane]
     low, high = rows[r + POST.dst_chunk] // per, (rows[r + POST.dst_chunk] + chunks - 1) // per
     length = (out_h - 1) * rows[c + CONFIG_POST.dst_row_pitch] + out_w
@@ -147,7 +154,7 @@ def _post(m: Machine, rows: Ints, r: int, c: int, table: MutableInts, t: int) ->
         address = rows[r + POST.dst_addr] if write else rows[r + POST.res_addr]
         bank, word = address // ACT_BANK, address % ACT_BANK
         a = put(table, a, ACT + bank, write, word + low * plane, length, high - low + 1, plane)
-        ports |= 1 << 2 * write + bank
+        ports |= 1 << (ACT_WRITE if write else ACT_READ) + bank
     if not rows[r + POST.uniform]:
         put(table, a, PARAMETERS, 0, rows[r + POST.param_addr], chunks, 1, 0)
     table[t + PORTS] = ports
@@ -162,7 +169,7 @@ def _store(m: Machine, rows: Ints, r: int, table: MutableInts, t: int) -> int:
     first, pitch = rows[r + STORE.dram_addr] // m.beat_bytes, rows[r + STORE.dram_pitch] // m.beat_bytes
     a = put(table, t, ACT + bank, 0, word, words, count, rows[r + STORE.src_pitch])
     put(table, a, DRAM, 1, first, beats, count, pitch)
-    table[t + PORTS] = 1 << bank
+    table[t + PORTS] = 1 << ACT_READ + bank
     return 0
 
 

@@ -6,6 +6,7 @@ from functools import cache
 
 from accel.design import Design
 
+ACTIVATION_BANK, ACCUMULATOR_BANK = 1 << 19, 1 << 14  # words from one bank to the next: the highest bit is the bank
 # memories of `compute_design`, in words
 ACTIVATION_WORDS = 70  # of each bank
 WEIGHT_WORDS = 120
