@@ -183,7 +183,7 @@ def test_help_and_designs(capsys: pytest.CaptureFixture[str]) -> None:
 def test_version_and_short_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert accel(["--version"]) == 0
     assert capsys.readouterr().out == f"accel {version('accel')}\n"
-    for verb in ("compare", "simulate", "emit", "compress", "quantise", "train", "designs"):
+    for verb in ("compare", "simulate", "program", "emit", "quantise", "compress", "train", "designs"):
         assert accel([verb, "-h"]) == accel([verb, "--help"]) == 0
         short, long = capsys.readouterr().out.split("Usage: ")[1:]
         assert short.split() == long.split()
