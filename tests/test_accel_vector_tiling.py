@@ -102,6 +102,8 @@ def test_pieces_reach_no_farther_than_a_command_can_say() -> None:
     """4,095 input columns: 132 windows of 31 columns side by side."""
     t = chosen(MACHINE, task((4, 1, 31 * 400), Window((1, 31), (1, 31))))
     assert t.strip[1] == 132 // 2
+    pairs = chosen(MACHINE, task((4, 1, 9000), Window((1, 2), (1, 2))))  # 2,047 of them; with 4,096 it were 2,048
+    assert pairs.strip[1] == 2047 // 2
 
 
 @pytest.mark.parametrize(("groups", "expected"), [(4095, 4095), (4096, 2048)])
