@@ -40,6 +40,7 @@ def until(pipeline: Pipeline, name: str) -> int:
 QUEUE_DEPTH = 4  # commands that wait in front of each unit
 SEQUENCER: Pipeline = (Stage("read"), Stage("dispatch"))  # the states of a command, one after the other
 SEQUENCER_INTERVAL = cycles(SEQUENCER)  # from one dispatch to the next
+FETCHED_CYCLES = cycles(SEQUENCER)  # from the write of a command into the program buffer to its dispatch
 DONE: Pipeline = (Stage("ended"),)  # from the cycle in which END sees every command complete to that of done
 DONE_CYCLES = cycles(DONE)
 

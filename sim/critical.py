@@ -17,13 +17,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from accel.commands import Compute, ConfigPost, End
-from accel.latency import DONE_CYCLES, LOADER_AHEAD, QUEUE_DEPTH, SEQUENCER_INTERVAL, STORE_PENDING, post_cycles
+from accel.latency import (
+    DONE_CYCLES,
+    FETCHED_CYCLES,
+    LOADER_AHEAD,
+    QUEUE_DEPTH,
+    SEQUENCER_INTERVAL,
+    STORE_PENDING,
+    post_cycles,
+)
 from accel.program import Program
 from accel.sim.causes import CAUSES, FILL, LATENCY, PROGRAM, UNPACK
 from accel.sim.critical_units import Moment, Path, UnitWalk
 from accel.timing.recurrence import Timing
-
-FETCHED_CYCLES = 2  # from the write of a command into the program buffer to its dispatch
 
 
 def critical_path(program: Program, timing: Timing) -> Path:

@@ -22,6 +22,7 @@ from accel.commands import Target
 from accel.design import Design
 from accel.latency import (
     DONE_CYCLES,
+    FETCHED_CYCLES,
     LOADER_AHEAD,
     MIN_TILE_CYCLES,
     QUEUE_DEPTH,
@@ -55,6 +56,7 @@ class Machine(NamedTuple):
     outstanding: int
     queue_depth: int
     dispatch_interval: int
+    fetched_cycles: int
     done_cycles: int
     loader_ahead: int
     min_tile: int
@@ -80,6 +82,7 @@ class Machine(NamedTuple):
             outstanding=memory.outstanding_bursts,
             queue_depth=QUEUE_DEPTH,
             dispatch_interval=SEQUENCER_INTERVAL,
+            fetched_cycles=FETCHED_CYCLES,
             done_cycles=DONE_CYCLES,
             loader_ahead=LOADER_AHEAD,
             min_tile=MIN_TILE_CYCLES,

@@ -73,7 +73,7 @@ def take(m: Machine, clock: Clock, facts: Ints, f: int, waits: Ints, w: int, out
     state, done, places = clock.state, clock.done, len(clock.done) // UNITS
     if state[READ] == state[WRITTEN]:
         return NEVER_FETCHED
-    dispatch = max(state[DISPATCHED] + m.dispatch_interval, clock.written[state[READ]] + 2)
+    dispatch = max(state[DISPATCHED] + m.dispatch_interval, clock.written[state[READ]] + m.fetched_cycles)
     state[READ] += 1
     opcode = facts[f]
     if opcode in (OP_END, OP_NOP):
