@@ -362,12 +362,13 @@ def test_a_name_that_commands_the_terminal(tmp_path: Path, capsys: pytest.Captur
 
 def test_a_reader_that_has_gone(own: dict[str, str]) -> None:
     """Of a long output, of the error itself, and of both."""
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     for arguments in (("simulate", own["mine.onnx"], "--json"), ("simulate", "none"), ("designs", "edge")):
         read, write = os.pipe()
         os.close(read)
         running = subprocess.Popen(
             [sys.executable, "-m", "accel.flow.main", *arguments], cwd=Path(__file__).parent.parent, stdout=write,
-            stderr=write,
+            stderr=write, env=buffered,
         )  # fmt: skip
         os.close(write)
         assert running.wait(60) in (0, 2)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import errno
 import io
-import os
 import sys
 
 import typer
 
 from accel.flow.options import check_once
-from accel.flow.said import say
+from accel.flow.said import drop, say
 from accel.flow.verbs import app
 from accel.models.errors import InputError
 
@@ -40,21 +39,16 @@ def run(arguments: list[str]) -> int:
         if not getattr(left, "code", 1):  # typer leaves by SystemExit(0) when it has answered a shell's completion
             return 0
         # The reader has what it wanted (`accel designs | head`): rich and typer leave by SystemExit(1) then.
-        _drop_output()
+        drop(sys.stdout)
         return 0
     except MemoryError:
         return _fail("the network with its inputs must fit in memory, and does not")
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        _drop_output()
+        drop(sys.stdout)
         return _fail(f"output cannot be written: {error.strerror}")
     return status if isinstance(status, int) else 0
-
-
-def _drop_output() -> None:
-    """What is left of standard output must not be flushed at exit, where it would fail again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str) -> int:
