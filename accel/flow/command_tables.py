@@ -6,15 +6,14 @@ Run as `python -m accel.flow.command_tables docs/formats.md`.
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Iterable
 from dataclasses import fields
-from pathlib import Path
 
 from accel import commands, latency
 from accel.commands import COMMANDS, OPCODE_BITS, Command, ErrorCode, Target
 from accel.design import load
 from accel.legal import CONFIGURED_BY, RULES
+from accel.models.pages import rewrite, with_part
 
 EXAMPLE = "nano"  # the design whose latencies are printed
 BEGIN, END = "<!-- command tables -->\n", "<!-- end of command tables -->\n"
@@ -86,15 +85,8 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
 
 def replace(text: str) -> str:
     """A page with its command tables made anew."""
-    head, rest = text.split(BEGIN)
-    return head + BEGIN + "\n" + tables() + "\n" + END + rest.split(END)[1]
-
-
-def main() -> None:
-    """Rewrite the tables in the file that is named."""
-    page = Path(sys.argv[1])
-    page.write_text(replace(page.read_text(encoding="utf-8")), encoding="utf-8")
+    return with_part(text, BEGIN, END, tables())
 
 
 if __name__ == "__main__":
-    main()
+    rewrite(replace)

@@ -6,13 +6,12 @@ Run as `python -m accel.flow.design_fields docs/design.md`.
 from __future__ import annotations
 
 import inspect
-import sys
-from pathlib import Path
 
 import yaml
 from pydantic import BaseModel
 
 from accel.design import Design, legal_set, section
+from accel.models.pages import rewrite, with_part
 
 BEGIN, END = "<!-- design fields -->\n", "<!-- end of design fields -->\n"
 
@@ -59,15 +58,8 @@ def _table(model: type[BaseModel]) -> str:
 
 def replace(text: str) -> str:
     """A page with its tables made anew."""
-    head, rest = text.split(BEGIN)
-    return head + BEGIN + "\n" + tables() + "\n" + END + rest.split(END)[1]
-
-
-def main() -> None:
-    """Rewrite the tables in the file that is named."""
-    page = Path(sys.argv[1])
-    page.write_text(replace(page.read_text(encoding="utf-8")), encoding="utf-8")
+    return with_part(text, BEGIN, END, tables())
 
 
 if __name__ == "__main__":
-    main()
+    rewrite(replace)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import sys
-from pathlib import Path
 from types import UnionType
 from typing import get_args
+
+from accel.models.pages import rewrite, with_part
 
 BEGIN, END = "<!-- names -->\n", "<!-- end of names -->\n"
 # What is not here may change without notice.
@@ -64,15 +64,8 @@ def _sentence(thing: object) -> str:
 
 def replace(text: str) -> str:
     """A page with its tables made anew."""
-    head, rest = text.split(BEGIN)
-    return head + BEGIN + "\n" + tables() + "\n" + END + rest.split(END)[1]
-
-
-def main() -> None:
-    """Rewrite the tables in the file that is named."""
-    page = Path(sys.argv[1])
-    page.write_text(replace(page.read_text(encoding="utf-8")), encoding="utf-8")
+    return with_part(text, BEGIN, END, tables())
 
 
 if __name__ == "__main__":
-    main()
+    rewrite(replace)

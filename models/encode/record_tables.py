@@ -7,14 +7,13 @@ rewrites the part of the page between the two marks.
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 from accel.models.encode import integer_records, records
 from accel.models.encode.records import Record
+from accel.models.pages import rewrite, with_part
 
-BEGIN, END = "<!-- graph tables -->", "<!-- end of graph tables -->"
+BEGIN, END = "<!-- graph tables -->\n", "<!-- end of graph tables -->"
 FLOAT: tuple[type[Record], ...] = (
     records.GraphRecord, records.ConvRecord, records.LinearRecord, records.ActivationRecord, records.PoolRecord,
     records.GlobalPoolRecord, records.AddRecord, records.ReshapeRecord, records.SoftmaxRecord, records.WindowRecord,
@@ -40,8 +39,7 @@ def tables() -> str:
 
 def replace(page: str) -> str:
     """The page with current tables."""
-    head, rest = page.split(BEGIN)
-    return f"{head}{BEGIN}\n\n{tables()}\n{END}{rest.split(END)[1]}"
+    return with_part(page, BEGIN, END, tables())
 
 
 def _title(kind: type[Record]) -> str:
@@ -97,5 +95,4 @@ def _count(part: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    path = Path(sys.argv[1])
-    path.write_text(replace(path.read_text(encoding="utf-8")), encoding="utf-8")
+    rewrite(replace)
