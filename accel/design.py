@@ -135,7 +135,7 @@ class Design(_Section):
     @model_validator(mode="after")
     def _check(self) -> Design:
         lanes = self.post_lanes
-        if lanes is not None and (lanes < 1 or self.array.rows % lanes or self.array.cols % lanes):
+        if lanes is not None and (lanes < 1 or self.word_lanes % lanes or self.cols % lanes):
             raise ValueError(
                 f"post_lanes must divide array.rows {self.array.rows} and array.cols {self.array.cols}, not {lanes}"
             )
@@ -152,7 +152,12 @@ class Design(_Section):
 
     @property
     def rows(self) -> int:
-        """Array rows R, and lanes of an activation word."""
+        """Array rows R."""
+        return self.array.rows
+
+    @property
+    def word_lanes(self) -> int:
+        """Lanes of an activation word, which the engine takes in a cycle: channels, and bytes."""
         return self.array.rows
 
     @property
@@ -163,7 +168,7 @@ class Design(_Section):
     @property
     def lanes(self) -> int:
         """Post-process lanes P."""
-        return self.post_lanes if self.post_lanes is not None else gcd(self.rows, self.cols)
+        return self.post_lanes if self.post_lanes is not None else gcd(self.word_lanes, self.cols)
 
     @property
     def beat_bytes(self) -> int:
@@ -177,7 +182,7 @@ class Design(_Section):
 
     @property
     def activation_words(self) -> int:
-        """Words of R bytes in one of the two activation banks."""
+        """Words of `word_lanes` bytes in one of the two activation banks."""
         return memories.ACTIVATION.words(self)
 
     @property

@@ -70,7 +70,7 @@ RULES: dict[type[Command], list[Rule]] = {
         Rule("window", "1 if target is not 0", lambda c, d: (c.window == 1) & (c.target != Target.ACTIVATION)),
         Rule("run", "0 if window", lambda c, d: (c.window == 1) & (c.run == 0)),
         Rule("step", "0 if window", lambda c, d: (c.window == 1) & (c.step == 0)),
-        Rule("lane", "above R - run if window", lambda c, d: (c.window == 1) & (c.lane + c.run > d.rows)),
+        Rule("lane", "above R - run if window", lambda c, d: (c.window == 1) & (c.lane + c.run > d.word_lanes)),
         Rule("row_words", "0 if window", lambda c, d: (c.window == 1) & (c.row_words == 0)),
     ],
     ConfigCompute: _not_zero(
@@ -79,19 +79,19 @@ RULES: dict[type[Command], list[Rule]] = {
     Compute: [
         *_not_zero("out_h", "out_w", "groups", "n_tiles"),
         Rule("weight_bits", "0; above 8", lambda c, d: (c.weight_bits == 0) | (c.weight_bits > 8)),
-        Rule("rows_last", "0; above R", lambda c, d: (c.rows_last == 0) | (c.rows_last > d.rows)),
+        Rule("rows_last", "0; above R", lambda c, d: (c.rows_last == 0) | (c.rows_last > d.word_lanes)),
         Rule("cols_last", "0; above C", lambda c, d: (c.cols_last == 0) | (c.cols_last > d.cols)),
     ],
     ConfigPost: _not_zero("win_h", "win_w", "stride_y", "stride_x", "in_h", "in_w"),
     Post: [
         *_not_zero("out_h", "out_w", "chunks"),
-        Rule("src_chunk", "R/P or above", lambda c, d: c.src_chunk >= d.rows // d.lanes),
-        Rule("dst_chunk", "R/P or above", lambda c, d: c.dst_chunk >= d.rows // d.lanes),
+        Rule("src_chunk", "R/P or above", lambda c, d: c.src_chunk >= d.word_lanes // d.lanes),
+        Rule("dst_chunk", "R/P or above", lambda c, d: c.dst_chunk >= d.word_lanes // d.lanes),
     ],
     Store: [
         *_not_zero("row_words", "rows"),
         *_aligned("dram_addr", "dram_pitch"),
-        Rule("unused_lanes", "R or above", lambda c, d: c.unused_lanes + 1 > d.rows),
+        Rule("unused_lanes", "R or above", lambda c, d: c.unused_lanes + 1 > d.word_lanes),
         Rule(
             "line_at", "line_words or above if gap_words", lambda c, d: (c.gap_words != 0) & (c.line_at >= c.line_words)
         ),

@@ -109,5 +109,5 @@ def _size(program: Program, place: Placement) -> int:
     """Bytes that a tensor takes in DRAM."""
     if isinstance(place.layout, RowTensor):
         return place.layout.bytes
-    rows, beat = program.design.rows, program.design.beat_bytes
-    return place.layout.words(rows) * stride_bytes(rows, beat)
+    lanes, beat = program.design.word_lanes, program.design.beat_bytes
+    return place.layout.words(lanes) * stride_bytes(lanes, beat)

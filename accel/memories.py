@@ -72,8 +72,8 @@ class Memory:
 
 ACTIVATION = Memory(
     "activation", "activation_bytes", Target.ACTIVATION,
-    words=lambda d: d.buffers.activation_bytes // 2 // d.rows,
-    lanes=lambda d: d.rows,
+    words=lambda d: d.buffers.activation_bytes // 2 // d.word_lanes,
+    lanes=lambda d: d.word_lanes,
     lane_bits=lambda d: CODE_BITS,
     address_bits=field_bits(Store, "src_addr"),
     reads=Event.ACT_READS,

@@ -101,7 +101,7 @@ class Program:
         layout = self.input.layout
         if isinstance(layout, RowTensor):
             return layout.pack(codes).view(np.uint8)
-        return words_to_dram(layout.pack(codes, self.design.rows), self.design.beat_bytes).view(np.uint8)
+        return words_to_dram(layout.pack(codes, self.design.word_lanes), self.design.beat_bytes).view(np.uint8)
 
     def image_with(self, codes: NDArray[np.int8]) -> NDArray[np.uint8]:
         """The whole DRAM content (..., dram_bytes) at start for input codes (..., C, H, W)."""
@@ -115,8 +115,8 @@ class Program:
         """The (..., C, H, W) output codes in a DRAM content after the run, (..., bytes from byte `first` on)."""
         layout = self.output.layout
         assert isinstance(layout, WordTensor)
-        rows, beat = self.design.rows, self.design.beat_bytes
-        size = layout.words(rows) * stride_bytes(rows, beat)
+        lanes, beat = self.design.word_lanes, self.design.beat_bytes
+        size = layout.words(lanes) * stride_bytes(lanes, beat)
         at = self.output.offset - first
         data = memory[..., at : at + size].view(np.int8)
-        return layout.unpack(dram_to_words(data, rows, beat))
+        return layout.unpack(dram_to_words(data, lanes, beat))

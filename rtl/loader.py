@@ -235,7 +235,7 @@ class Loader(wiring.Component):
 
     def _window(self, m: Module, command: data.View, hold: Signal, emit: Value, row_done: Value) -> dict:
         """The shift register of window mode: a new byte enters at lane + run - 1."""
-        rows = self.design.rows
+        rows = self.design.word_lanes
         lanes = [Signal(8, name=f"lane_{k}", reset_less=True) for k in range(rows)]
         shifted = [Signal(8, name=f"shifted_{k}") for k in range(rows)]
         entry = command.lane + command.run - 1

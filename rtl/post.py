@@ -114,7 +114,7 @@ class PostUnit(wiring.Component):
         iy, ix, iy_o, ix_o = (Signal(signed(POSITION_BITS), name=n) for n in ("iy", "ix", "iy_o", "ix_o"))
         # Offsets of the destination (and of the residual operand) from the command's addresses.
         to, to_oy, to_q = (Signal(word_bits, name=n) for n in ("to", "to_oy", "to_q"))
-        per_source = Mux(command.from_activation, design.rows // design.lanes, design.cols // design.lanes)
+        per_source = Mux(command.from_activation, design.word_lanes // design.lanes, design.cols // design.lanes)
         chunk_bits = field_bits(Post, "src_chunk") + 1
         src_chunk, dst_chunk = Signal(chunk_bits, name="src_chunk"), Signal(chunk_bits, name="dst_chunk")
         extra = Signal(name="extra")  # the residual's own cycle
@@ -127,7 +127,7 @@ class PostUnit(wiring.Component):
         end_q = chunk == command.chunks - 1
         m.d.comb += finishing.eq(last & end_ox & end_oy & end_q)
         next_q = Signal(word_bits, name="next_q")
-        src_wraps, dst_wraps = src_chunk == per_source - 1, dst_chunk == design.rows // design.lanes - 1
+        src_wraps, dst_wraps = src_chunk == per_source - 1, dst_chunk == design.word_lanes // design.lanes - 1
         next_to_q = Signal(word_bits, name="next_to_q")
         m.d.comb += [
             next_q.eq(at_q + Mux(src_wraps, config.src_plane, 0)),
@@ -293,13 +293,13 @@ class PostUnit(wiring.Component):
             ]
             codes.append(unit.code)
         # "clip": the masked write.
-        per_word = design.rows // lanes
+        per_word = design.word_lanes // lanes
         fits = word_of(ACTIVATION, to_address) < design.activation_words
         m.d.comb += [
             self.w_act.en.eq(output & fits & ~self.halt),
             self.w_act.addr.eq(to_address),
             self.w_act.data.eq(Cat(*codes * per_word)),
-            self.w_act.mask.eq(Cat((to_chunk == k // lanes) for k in range(design.rows))),
+            self.w_act.mask.eq(Cat((to_chunk == k // lanes) for k in range(design.word_lanes))),
             self.event_act_writes.eq(output & fits),
             self.event_post_outputs.eq(output),
             self.done.eq(finished),

@@ -236,7 +236,7 @@ class Storer(wiring.Component):
         self, m: Module, head: data.View, command: data.View, pop: Value, reads: Value, row_ends: Value
     ) -> Signal:
         """The lanes of the word that was read last which exist: of its channels, if it is a pixel's."""
-        rows = self.design.rows
+        rows = self.design.word_lanes
         full_left = Signal.like(head.full_words, name="full_left")
         line_at = Signal.like(head.line_at, name="line_at")
         channels = Signal(rows, name="channels", reset_less=True)  # lanes of the last channel group that are written
@@ -277,7 +277,7 @@ class Storer(wiring.Component):
         axi, bits = self.axi, self.design.memory.axi_bits
         per_beat = words_per_beat(self.design, Target.ACTIVATION)
         per_word = beats_per_word(self.design, Target.ACTIVATION)
-        stride = stride_bytes(self.design.rows, self.design.beat_bytes)
+        stride = stride_bytes(self.design.word_lanes, self.design.beat_bytes)
         come = until(STORE_READ, "read")
         assert cycles(STORE_READ) == come + 1  # and one to be queued
         came, came_slot = Signal(name="came"), Signal.like(slot, name="came_slot")
@@ -286,7 +286,7 @@ class Storer(wiring.Component):
             m.d.sync += signal.eq(later(m, value, come - 1, signal.name))
         beat, strobes = Signal(bits, name="made_beat"), Signal(bits // 8, name="made_strobes")
         # The bytes behind a word's lanes are zeros, and written.
-        behind = max(per_word * bits // 8, stride) - self.design.rows
+        behind = max(per_word * bits // 8, stride) - self.design.word_lanes
         word, kept = Cat(self.r_act.data, Const(0, 8 * behind)), Cat(keep, Const((1 << behind) - 1, behind))
         if per_word > 1:
             m.d.comb += beat.eq(word.word_select(came_slot, bits))

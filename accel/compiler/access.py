@@ -127,7 +127,7 @@ def _compute(m: Machine, rows: Ints, r: int, c: int, table: MutableInts, t: int)
 
 @part
 def _post(m: Machine, rows: Ints, r: int, c: int, table: MutableInts, t: int) -> int:
-    per, chunks, a = m.rows // m.lanes, rows[r + POST.chunks], t
+    per, chunks, a = m.word_lanes // m.lanes, rows[r + POST.chunks], t
     source, out_h, out_w = rows[r + POST.src_addr], rows[r + POST.out_h], rows[r + POST.out_w]
     if rows[r + POST.from_activation]:
         bank, word = source // ACT_BANK, source % ACT_BANK

@@ -42,6 +42,7 @@ class Machine:
 
     contract: Contract
     rows: int
+    word_lanes: int
     cols: int
     lanes: int
     chunks: int  # chunks of P channels in C columns
@@ -65,10 +66,11 @@ class Machine:
         return cls(
             contract=contract,
             rows=design.rows,
+            word_lanes=design.word_lanes,
             cols=design.cols,
             lanes=design.lanes,
             chunks=design.cols // design.lanes,
-            row_chunks=design.rows // design.lanes,
+            row_chunks=design.word_lanes // design.lanes,
             accumulators=design.accumulator_words,
             weight_align=align[Target.WEIGHT],
             weights=whole(design.weight_words, align[Target.WEIGHT]),
@@ -91,7 +93,7 @@ class Machine:
 
     def out_groups(self, tiles: int, outputs: int) -> int:
         """Channel groups that `tiles` output tiles touch when the first of them starts a group."""
-        return -(-min(outputs, tiles * self.cols) // self.rows)
+        return -(-min(outputs, tiles * self.cols) // self.word_lanes)
 
 
 def whole(words: int, align: int) -> int:

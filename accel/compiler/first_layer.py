@@ -84,10 +84,10 @@ def unfold(layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: in
         if columns > 1 and geometry.dilation[1] > 1:
             continue
         for rows in range(1, kernel_h + 1):
-            if columns * rows * channels > design.rows:
+            if columns * rows * channels > design.word_lanes:
                 break
             parts = -(-kernel_w // columns)
-            exact = kernel_h % rows == 0 and (parts == 1 or columns * rows * channels == design.rows)
+            exact = kernel_h % rows == 0 and (parts == 1 or columns * rows * channels == design.word_lanes)
             exact = exact and (parts == 1 or rows == 1 or kernel_w % columns == 0)
             if not exact and not has_zero:
                 continue
@@ -99,7 +99,7 @@ def unfold(layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: in
 
 def plain_cycles(layer: MatrixLayer, geometry: Geometry, machine: Machine) -> float:
     """The cost of reading the layer's input as words, on the scale of `Unfolded.cycles`."""
-    tiles, groups = -(-len(layer.weights) // machine.cols), -(-geometry.channels // machine.rows)
+    tiles, groups = -(-len(layer.weights) // machine.cols), -(-geometry.channels // machine.word_lanes)
     load = groups * geometry.in_h * geometry.in_w * machine.activation_cycles
     return _cost(load, _compute(machine, geometry, groups, tiles))
 
@@ -133,7 +133,7 @@ def _rows(
             start = part * columns * geometry.dilation[1] * channels
             spots.append(Lanes(part, row * columns * channels, run, start, row * dilation))
     seen = Geometry(
-        (parts - 1) * machine.rows + spots[-1].lane + spots[-1].run,
+        (parts - 1) * machine.word_lanes + spots[-1].lane + spots[-1].run,
         (folded, 1), (stride // step, 1), (rows * dilation // step if folded > 1 else 1, 1), (0, 0), False,
         height, geometry.out_w, geometry.out_h, geometry.out_w, geometry.pool,
     )  # fmt: skip
@@ -145,11 +145,11 @@ def _rows(
         return None
 
     def arrange(codes: Codes, pad_code: int) -> Codes:
-        out = np.full((len(codes), parts * machine.rows, folded, 1), pad_code, np.uint8)
+        out = np.full((len(codes), parts * machine.word_lanes, folded, 1), pad_code, np.uint8)
         for spot in spots:
             row, first = spot.row // dilation, spot.group * columns
             for x in range(spot.run // channels):
-                lane = spot.group * machine.rows + spot.lane + x * channels
+                lane = spot.group * machine.word_lanes + spot.lane + x * channels
                 taken = codes[:, :, row::rows, first + x]
                 out[:, lane : lane + channels, : taken.shape[2], 0] = taken
         return out
@@ -173,14 +173,19 @@ def _flat(geometry: Geometry, design: Design) -> Unfolded:
     seen = Geometry(channels, (1, 1), (1, 1), (1, 1), (0, 0), False, 1, 1, 1, 1, geometry.pool)
 
     def arrange(codes: Codes, pad_code: int) -> Codes:
-        groups = -(-channels // design.rows)
-        out = np.full((len(codes), groups * design.rows, 1, 1), pad_code, np.uint8)
+        groups = -(-channels // design.word_lanes)
+        out = np.full((len(codes), groups * design.word_lanes, 1, 1), pad_code, np.uint8)
         out[:, :channels, 0, 0] = np.moveaxis(codes, 1, -1).reshape(len(codes), -1)
         return out
 
     words = words_of(design, Target.ACTIVATION)
-    plain = words.stride_bytes == design.rows
-    cycles = Machine.of(design).activation_cycles if plain else float(design.rows)
+    plain = words.stride_bytes == design.word_lanes
+    cycles = Machine.of(design).activation_cycles if plain else float(design.word_lanes)
     return Unfolded(
-        seen, layout, lambda offset: FlatSource(words, design.rows, design.beat_bytes, offset), arrange, 0.0, cycles
+        seen,
+        layout,
+        lambda offset: FlatSource(words, design.word_lanes, design.beat_bytes, offset),
+        arrange,
+        0.0,
+        cycles,
     )

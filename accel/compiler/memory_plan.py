@@ -65,7 +65,7 @@ class Planner:
                 continue
             if not self.residency.live(step.index) or best.buffer != "activation_bytes":
                 has = getattr(self.design.buffers, best.buffer)
-                needs = max(best.needs, has + 2 * self.design.rows)
+                needs = max(best.needs, has + 2 * self.design.word_lanes)
                 raise TooSmallError(
                     step,
                     self.design,
@@ -139,7 +139,7 @@ class Planner:
             machine=self.machine,
             geometry=geometry,
             weights=self.weights[step.name],
-            in_groups=source.groups(self.design.rows),
+            in_groups=source.groups(self.design.word_lanes),
             in_ring=in_ring.words if in_ring else None,
             out_ring=out_ring.words if out_ring else None,
             in_pitch=source.plane // geometry.in_h,
@@ -161,7 +161,7 @@ class Planner:
     def _finish(self, regions: Regions, plans: list[StepPlan]) -> Plan:
         """DRAM offsets of what crosses: the input, the spilled tensors, the output."""
         at, places = 0, {}
-        stride = stride_bytes(self.design.rows, self.design.beat_bytes)
+        stride = stride_bytes(self.design.word_lanes, self.design.beat_bytes)
         for name, layout in self.residency.layouts.items():
             crosses = name in self.residency.spilled or name in (self.network.input, self.network.output)
             places[name] = Place(layout, regions.get(name), at if crosses else None)

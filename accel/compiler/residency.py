@@ -71,7 +71,7 @@ class Residency:
         return WordTensor(channels, height, width, pitch, height * pitch)
 
     def _words(self, layout: WordTensor) -> int:
-        return -(-layout.words(self.design.rows) // self.align) * self.align
+        return -(-layout.words(self.design.word_lanes) // self.align) * self.align
 
     def words(self, name: str) -> int:
         """Words of a tensor, in whole beats."""

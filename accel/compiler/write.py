@@ -56,7 +56,7 @@ class _Writer:
         output = places[step.output]
         storer = None
         if output.region and step.output == network.output:
-            storer = OutputStorer(self.stream, self.words, output, plan.flat, self.design.rows)
+            storer = OutputStorer(self.stream, self.words, output, plan.flat, self.design.word_lanes)
         writing = Writing(
             stream=self.stream,
             plan=plan,
@@ -85,5 +85,5 @@ class _Writer:
         if self.loader is None:
             assert source
             place = self.prepared.plan.places[self.network.input]
-            self.loader = InputLoader(self.stream, source, place, self.design.rows, self.words.per_beat, unfolded)
+            self.loader = InputLoader(self.stream, source, place, self.design.word_lanes, self.words.per_beat, unfolded)
         return self.loader

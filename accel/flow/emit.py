@@ -109,7 +109,7 @@ def _output_place(program: Program) -> slice:
     """Where the output tensor lies in DRAM."""
     layout, design = program.output.layout, program.design
     assert isinstance(layout, WordTensor)
-    size = layout.words(design.rows) * stride_bytes(design.rows, design.beat_bytes)
+    size = layout.words(design.word_lanes) * stride_bytes(design.word_lanes, design.beat_bytes)
     return slice(program.output.offset, program.output.offset + size)
 
 
@@ -170,10 +170,11 @@ def _layout(program: Program, layout: Any) -> str:
     """A tensor's place in memory in words."""
     shape = f"{layout.channels} x {layout.height} x {layout.width} (channels, rows, columns)"
     if isinstance(layout, WordTensor):
-        rows, stride = program.design.rows, stride_bytes(program.design.rows, program.design.beat_bytes)
+        lanes = program.design.word_lanes
+        stride = stride_bytes(lanes, program.design.beat_bytes)
         return (
-            f"{shape} in words of {rows} channels of a pixel, {stride} bytes from one word to the next: channel c is "
-            f"byte c mod {rows} of word (c div {rows}) * {layout.plane} + y * {layout.row_pitch} + x"
+            f"{shape} in words of {lanes} channels of a pixel, {stride} bytes from one word to the next: channel c is "
+            f"byte c mod {lanes} of word (c div {lanes}) * {layout.plane} + y * {layout.row_pitch} + x"
         )
     top, left, bottom, right = layout.pads
     return (

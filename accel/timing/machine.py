@@ -45,6 +45,7 @@ class Machine(NamedTuple):
     """A design as the recurrence sees it. `words_per_beat` and `beats_per_word` by LOAD target."""
 
     rows: int
+    word_lanes: int
     cols: int
     lanes: int
     beat_bytes: int
@@ -71,6 +72,7 @@ class Machine(NamedTuple):
         memory = design.memory
         return cls(
             rows=design.rows,
+            word_lanes=design.word_lanes,
             cols=design.cols,
             lanes=design.lanes,
             beat_bytes=design.beat_bytes,

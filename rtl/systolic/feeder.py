@@ -48,8 +48,8 @@ class Feeder(wiring.Component):
                 "tile_start": Out(1),
                 "halt": In(1),
                 "r_act": Out(read_port(ACTIVATION, design)),
-                "acts": Out(8 * rows),
-                "valid": Out(rows),
+                "acts": Out(8 * design.word_lanes),
+                "valid": Out(design.word_lanes),
                 "swap": Out(1),
                 "tag": Out(TAG),
                 "outside": Out(1),
@@ -188,17 +188,17 @@ class Feeder(wiring.Component):
         tile: Signal,
     ) -> None:
         """The pipeline `accel.latency.FEED`: read, pad, and the register at the array's edge."""
-        rows, cols = self.design.rows, self.design.cols
+        rows, cols, lanes = self.design.rows, self.design.cols, self.design.word_lanes
         m.d.comb += [
             self.r_act.en.eq(go & inside),
             self.r_act.addr.eq(Cat(pixel, bank_of(ACTIVATION, command.act_addr))),
             self.event_act_reads.eq(self.r_act.en),
             self.event_stream_cycles.eq(go),
         ]
-        rows_valid = Signal(range(rows + 1), name="rows_valid")
+        rows_valid = Signal(range(lanes + 1), name="rows_valid")
         cols_valid = Signal(range(cols + 1), name="cols_valid")
         m.d.comb += [
-            rows_valid.eq(Mux(last_group, command.rows_last, rows)),
+            rows_valid.eq(Mux(last_group, command.rows_last, lanes)),
             cols_valid.eq(Mux(tile == command.n_tiles - 1, command.cols_last, cols)),
         ]
         with m.If(go):
@@ -208,10 +208,10 @@ class Feeder(wiring.Component):
             ]
         # Every port is the last of the registers.
         read, edge = until(FEED, "read"), cycles(FEED) - 1
-        gated, tag = Signal(rows, name="gated"), Signal(TAG, name="tag_now")
-        word = Signal(8 * rows, reset_less=True, name="word")
+        gated, tag = Signal(lanes, name="gated"), Signal(TAG, name="tag_now")
+        word = Signal(8 * lanes, reset_less=True, name="word")
         m.d.comb += [
-            gated.eq(Mux(go, Cat(rows_valid > r for r in range(rows)), 0)),
+            gated.eq(Mux(go, Cat(rows_valid > r for r in range(lanes)), 0)),
             tag.valid.eq(go),
             tag.address.eq(Cat(word_of(ACCUMULATOR, acc), bank_of(ACCUMULATOR, command.acc_addr))),
             tag.overwrite.eq(first & ~command.accumulate),
@@ -219,7 +219,7 @@ class Feeder(wiring.Component):
         ]
         inside_then, pad = later(m, inside, read, "inside"), later(m, config.pad_value, read, "pad")
         m.d.sync += [
-            word.eq(Mux(inside_then, self.r_act.data, Cat(pad for _ in range(rows)))),
+            word.eq(Mux(inside_then, self.r_act.data, Cat(pad for _ in range(lanes)))),
             self.acts.eq(later(m, word, edge - until(FEED, "pad"), "word")),
             self.valid.eq(later(m, gated, edge, "valid")),
             self.swap.eq(later(m, self.tile_start, edge, "swap")),

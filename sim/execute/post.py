@@ -18,7 +18,7 @@ def post(machine: Machine, c: Post, config: ConfigPost) -> None:
     value = _reduced(machine, c, config)
     bias, multiplier, shift = _records(machine, c, config)
     y = _round_shift((value + bias) * multiplier, shift) + config.zero_point
-    per = machine.program.design.rows // machine.program.design.lanes
+    per = machine.program.design.word_lanes // machine.program.design.lanes
     d = c.dst_chunk + np.arange(c.chunks)[:, None, None]
     offset = (d // per) * config.dst_plane + np.arange(c.out_h)[:, None] * config.dst_row_pitch + np.arange(c.out_w)
 

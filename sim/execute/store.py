@@ -55,9 +55,9 @@ def _kept(design: Design, c: Store) -> NDArray[np.bool_] | None:
         return None
     number = np.arange(c.rows * c.row_words).reshape(c.rows, c.row_words, 1)
     in_line = (c.line_at + np.arange(c.row_words)[:, None]) % max(1, c.line_words)
-    kept = (np.arange(design.rows) < design.rows - c.unused_lanes) | (number < c.full_words)
+    kept = (np.arange(design.word_lanes) < design.word_lanes - c.unused_lanes) | (number < c.full_words)
     if c.gap_words:
         kept &= in_line < c.line_words - c.gap_words
-    words = np.ones((c.rows, c.row_words, layout.stride_bytes(design.rows, design.beat_bytes)), np.bool_)
-    words[..., : design.rows] = kept
+    words = np.ones((c.rows, c.row_words, layout.stride_bytes(design.word_lanes, design.beat_bytes)), np.bool_)
+    words[..., : design.word_lanes] = kept
     return words.reshape(c.rows, -1)

@@ -68,7 +68,7 @@ def options(costs: Costs) -> Iterator[tuple[Size, Size, int, bool, list[Chunking
         if block_tiles > most:
             continue
         limit = machine.accumulators // block_tiles
-        aligned = block_tiles >= tiles or block_tiles * machine.cols % machine.rows == 0
+        aligned = block_tiles >= tiles or block_tiles * machine.cols % machine.word_lanes == 0
         whole = _whole_chunkings(costs, block_tiles)
         found = 0
         for strip_w in widths:
@@ -197,7 +197,7 @@ def _shortage(machine: Machine, task: Task) -> Shortage:
     if task.in_ring is not None:
         needs = piece_words(machine, task, (1, width), 1)[0]
     if task.out_ring is not None:
-        tiles = 1 if machine.cols % machine.rows == 0 else len(task.reach)
+        tiles = 1 if machine.cols % machine.word_lanes == 0 else len(task.reach)
         groups = machine.out_groups(tiles, task.outputs)
         needs = max(needs, region_words(task, (1, width), groups)[0])
-    return Shortage("activation_bytes", 2 * up(needs, machine.activation_align) * machine.rows)
+    return Shortage("activation_bytes", 2 * up(needs, machine.activation_align) * machine.word_lanes)

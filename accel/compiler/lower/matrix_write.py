@@ -59,7 +59,7 @@ class MatrixWriter:
         self.output_view = view_of(self.output_place, plan.flat) if self.output_place.region else None
         self.added_view = view_of(self.added, plan.flat) if self.added and self.added.region else None
         tiles, machine = self.tiling.block_tiles, self.machine
-        self.aligned = tiles >= self.weights.tiles or tiles * machine.cols % machine.rows == 0
+        self.aligned = tiles >= self.weights.tiles or tiles * machine.cols % machine.word_lanes == 0
         self.templates: dict[Chunk, Row] = {}
         self.configured: tuple[int, int] | None = None  # plane and pitch of the input
         self.posted: tuple[int, int, int, int] | None = None  # height and width of the block, plane and pitch
@@ -166,7 +166,7 @@ class MatrixWriter:
         """Requantise the sums of a block, and store them if they do not stay."""
         cols, lanes, uniform = self.machine.cols, self.machine.lanes, self.task.uniform
         channels = (tiles[0] * cols, min(self.weights.outputs, tiles[1] * cols))
-        groups = (channels[0] // self.machine.rows, -(-channels[1] // self.machine.rows))
+        groups = (channels[0] // self.machine.word_lanes, -(-channels[1] // self.machine.word_lanes))
         view, owned = self._output(block, groups, region)
         at = view.at(groups[0], block.rows[0], block.cols[0])
         param_addr, item = (0, -1) if uniform else self.constants.records(tiles)
@@ -190,7 +190,7 @@ class MatrixWriter:
         if owned:
             self._store(view, groups, block.rows, block.cols)
         if self.storer:
-            last = self.out_groups if tiles[1] == self.weights.tiles else channels[1] // self.machine.rows
+            last = self.out_groups if tiles[1] == self.weights.tiles else channels[1] // self.machine.word_lanes
             self.storer.done((groups[0], last), block.rows, block.cols)
 
     def _output(self, block: Block, groups: Range, region: View | None) -> tuple[View, bool]:

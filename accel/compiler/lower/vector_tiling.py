@@ -68,7 +68,7 @@ def choose_vector(machine: Machine, task: VectorTask) -> VectorTiling | Shortage
     rows, pitch, out_rows, out_pitch = vector_piece(task, (1, width))
     reads = rows * pitch if task.in_ring is not None else 0
     writes = out_rows * out_pitch if task.out_ring is not None else 0
-    return Shortage("activation_bytes", 2 * max(reads, writes) * machine.rows)
+    return Shortage("activation_bytes", 2 * max(reads, writes) * machine.word_lanes)
 
 
 def _most_pixels(g: Geometry, axis: int) -> int:

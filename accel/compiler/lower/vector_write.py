@@ -57,7 +57,9 @@ class VectorWriter:
             res_addr = at
             loads = residual_loads(self.words, self.added, flat, target, groups, rows, cols)
             needs.append(self.stream.item(loads, True))
-        lanes = min(self.channels - groups[0] * self.machine.rows, (groups[1] - groups[0]) * self.machine.rows)
+        lanes = min(
+            self.channels - groups[0] * self.machine.word_lanes, (groups[1] - groups[0]) * self.machine.word_lanes
+        )
         chunks = -(-lanes // self.machine.lanes)
         if g.in_h == 1:  # the row may be longer than a pitch can say
             source = source._replace(pitch=0)
