@@ -6,36 +6,31 @@ what would be legal, and the line of the file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from math import gcd
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import Field, ValidationError, model_validator
 
 from accel import memories
 from accel.models import yaml_text
 from accel.models.errors import InputError
+from accel.sections import Section, field_at, legal_set, look_over
 
 __all__ = ["Array", "Buffers", "Design", "Memory", "Technology", "Widths", "load", "names", "parse"]
 
 DESIGNS_FOLDER = Path(__file__).parent / "designs"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Array(_Section):
+class Array(Section):
     """The systolic array: `rows` is the reduction (input channel) side, `cols` the output channel side."""
 
     rows: int = Field(ge=1, le=64, description="rows R of PEs: input channels, and bytes of an activation word")
     cols: int = Field(ge=1, le=64, description="columns C of PEs: output channels, and bytes of a weight word")
 
 
-class Systolic(_Section):
+class Systolic(Section):
     """The engine of `kind` systolic: the `array`, weight-stationary (`dataflow` ws).
 
     `multiplier_stages`: registers of each multiplier. One is its product; with two the operands have registers of
@@ -47,7 +42,7 @@ class Systolic(_Section):
     multiplier_stages: int = Field(default=1, ge=1, le=3, description="registers of each multiplier of the array")
 
 
-class Widths(_Section):
+class Widths(Section):
     """Bit widths of the data path. Codes are int8; sums are `accumulator` bits and checked not to overflow."""
 
     activation: Literal[8] = Field(default=8, description="bits of an activation's code")
@@ -55,7 +50,7 @@ class Widths(_Section):
     accumulator: int = Field(default=32, ge=20, le=32, description="bits of a sum of products")
 
 
-class Buffers(_Section):
+class Buffers(Section):
     """On-chip memories. Activations and accumulators are each two equal banks; sizes are totals in bytes."""
 
     activation_bytes: int = Field(ge=64, le=1 << 24, description="both activation banks, in words of R bytes")
@@ -71,7 +66,7 @@ class Buffers(_Section):
     )
 
 
-class Memory(_Section):
+class Memory(Section):
     """The AXI4 master port and the DRAM behind it, as the simulator and the test benches model it.
 
     A read burst's first beat is valid `latency_cycles` after its address is accepted, later beats follow every
@@ -80,6 +75,7 @@ class Memory(_Section):
     AXI4 reserves the codes of AxCACHE that `axi_read_cache` and `axi_write_cache` do not allow.
     """
 
+    kind: Literal["axi"] = Field(default="axi", description="where program, weights and tensors lie: DRAM (axi)")
     axi_bits: Literal[32, 64, 128, 256, 512] = Field(description="bits of an AXI beat, read and written")
     axi_address_bits: Literal[32, 64] = Field(default=32, description="bits of an AXI address")
     axi_prot: int = Field(default=0, ge=0, le=7, description="AxPROT of every burst: 0 unprivileged, secure, data")
@@ -97,7 +93,7 @@ class Memory(_Section):
     outstanding_bursts: int = Field(default=8, ge=1, le=64, description="read bursts under way at most")
 
 
-class Technology(_Section):
+class Technology(Section):
     """What the cost model prices."""
 
     node_nm: Literal[22, 32, 45, 65, 90] = Field(
@@ -108,7 +104,7 @@ class Technology(_Section):
     )
 
 
-class Design(_Section):
+class Design(Section):
     """One accelerator.
 
     `post_lanes` channels are requantised each cycle; it must divide both `array.rows` and `array.cols`
@@ -205,74 +201,16 @@ class Design(_Section):
         return yaml.safe_dump(self.model_dump(), sort_keys=False)
 
 
-NAME = "a text of letters, digits, '_', '.' and '-'"
-LANES = "a divisor of array.rows and array.cols, or null"
-
-
-def section(info: FieldInfo) -> type[BaseModel] | None:
-    """The section that a field is, None for a field with a value."""
-    annotation = info.annotation
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-
-
-def legal_set(name: str, info: FieldInfo) -> str:
-    """What a field may be, in words."""
-    annotation = info.annotation
-    if part := section(info):
-        return f"a mapping of {_words(part.model_fields)}"
-    if get_origin(annotation) is Literal:
-        return _words([repr(value) for value in get_args(annotation)], "or")
-    low = next((m.ge for m in info.metadata if hasattr(m, "ge")), None)
-    high = next((m.le for m in info.metadata if hasattr(m, "le")), None)
-    if high is None:
-        return NAME if name == "name" else LANES
-    kind = "an integer in " if annotation is int else ""
-    return f"{kind}{low}..{high}"
-
-
-def _words(names: Iterable[str], last: str = "and") -> str:
-    *first, end = names
-    return f"{', '.join(first)} {last} {end}" if first else end
-
-
-def _look_over(model: type[BaseModel], values: dict[Any, Any], prefix: str = "") -> tuple[str, str] | None:
-    """The dotted name of the first thing that pydantic has no good words for, and what is wrong with it.
-
-    A field that is unknown, before one that is missing because it was misspelt; a value where a section should be; a
-    truth value, which passes as a number.
-    """
-    fields = model.model_fields
-    for key in values:
-        if key not in fields:
-            what = f"{prefix.rstrip('.')}, which has" if prefix else "a design, which has"
-            return f"{prefix}{key}", f"is not a field of {what} {_words(fields)}"
-    for key, value in values.items():
-        part = section(fields[key])
-        if isinstance(value, bool) or (part and not isinstance(value, dict)):
-            return f"{prefix}{key}", f"must be {legal_set(key, fields[key])}, not {yaml_text.shown(value)}"
-        if part and (found := _look_over(part, value, f"{prefix}{key}.")):
-            return found
-    return None
-
-
-def _field(location: Sequence[str]) -> tuple[str, FieldInfo]:
-    """The name and the description of the field that an error is about."""
-    model: Any = Design
-    for part in location[:-1]:
-        model = model.model_fields[part].annotation
-    return location[-1], model.model_fields[location[-1]]
-
-
 def _message(error: ValidationError) -> tuple[str, str]:
     """The dotted name of the first field that is wrong, and what is wrong with it, in our words."""
     first = error.errors()[0]
-    location = [str(part) for part in first["loc"]]
     if first["type"] == "value_error":
         name, _, rest = str(first["ctx"]["error"]).partition(" ")
         return name, rest
+    name, info = field_at(Design, [str(part) for part in first["loc"]])
     if first["type"] == "missing":
-        return ".".join(location), "must be given, and is missing"
-    return ".".join(location), f"must be {legal_set(*_field(location))}, not {yaml_text.shown(first.get('input'))}"
+        return name, "must be given, and is missing"
+    return name, f"must be {legal_set(name.rpartition('.')[2], info)}, not {yaml_text.shown(first.get('input'))}"
 
 
 def parse(text: str, where: str = "design") -> Design:
@@ -281,7 +219,7 @@ def parse(text: str, where: str = "design") -> Design:
     Raises InputError, one line that names field, value, legal set and line, for the first thing that is wrong.
     """
     values, lines = yaml_text.read(text, where, "a design")
-    wrong = _look_over(Design, values)
+    wrong = look_over(Design, values)
     if not wrong:
         try:
             return Design.model_validate(values)

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accel.design import Design, load, names, parse, section
+from accel.design import Design, load, names, parse
 from accel.flow.cli import run
 from accel.flow.design_fields import commented, replace
+from accel.sections import section, sections
 from tests.benches.draw import draw_design
 
 PAGE = (Path(__file__).parent.parent / "docs" / "design.md").read_text(encoding="utf-8")
@@ -22,8 +23,8 @@ def test_the_page_is_current() -> None:
 
 
 def test_every_field_says_what_it_is() -> None:
-    sections = [part for info in Design.model_fields.values() if (part := section(info))]
-    for model in (Design, *sections):
+    parts = [part for info in Design.model_fields.values() for part in sections(info)]
+    for model in (Design, *parts):
         for name, info in model.model_fields.items():
             assert section(info) or info.description, name
             assert section(info) or f"| `{name}` | {info.description} |" in PAGE
