@@ -57,7 +57,7 @@ class Target(_Explained):
     """Where a LOAD writes."""
 
     ACTIVATION = 0, "activation banks (bit 19 of the address is the bank), words of R bytes"
-    WEIGHT = 1, "weight buffer, words of C bytes"
+    WEIGHT = 1, "weight buffer, words of w * C bytes"
     PARAMETER = 2, "parameter buffer, words of P records of 8 bytes"
     CODEBOOK = 3, "codebooks, words of one entry: bank 0 at 0..255, bank 1 at 256..511"
     PROGRAM = 4, "program buffer, commands of 32 bytes; it is a FIFO, dst_addr has no meaning"

@@ -24,10 +24,20 @@ DESIGNS_FOLDER = Path(__file__).parent / "designs"
 
 
 class Array(Section):
-    """The systolic array: `rows` is the reduction (input channel) side, `cols` the output channel side."""
+    """The systolic array: `rows` is the reduction (input channel) side, `cols` the output channel side.
+
+    `weight_rows` w must divide `rows`: the array is cut into w segments of R / w rows, each with an entry for weights
+    of its own, so that the weights of a tile enter in R / w cycles.
+    """
 
     rows: int = Field(ge=1, le=64, description="rows R of PEs: input channels, and bytes of an activation word")
-    cols: int = Field(ge=1, le=64, description="columns C of PEs: output channels, and bytes of a weight word")
+    cols: int = Field(ge=1, le=64, description="columns C of PEs: output channels")
+    weight_rows: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="weight rows w that enter in a cycle, a divisor of R; a weight word has w * C bytes",
+    )
 
 
 class Systolic(Section):
@@ -54,7 +64,7 @@ class Buffers(Section):
     """On-chip memories. Activations and accumulators are each two equal banks; sizes are totals in bytes."""
 
     activation_bytes: int = Field(ge=64, le=1 << 24, description="both activation banks, in words of R bytes")
-    weight_bytes: int = Field(ge=64, le=1 << 24, description="weight buffer, in words of C bytes")
+    weight_bytes: int = Field(ge=64, le=1 << 24, description="weight buffer, in words of w * C bytes")
     accumulator_bytes: int = Field(
         ge=64, le=1 << 22, description="both accumulator banks, in words of C sums that count 4 bytes each"
     )
@@ -135,6 +145,10 @@ class Design(Section):
             raise ValueError(
                 f"post_lanes must divide array.rows {self.array.rows} and array.cols {self.array.cols}, not {lanes}"
             )
+        if self.array.rows % self.array.weight_rows:
+            raise ValueError(
+                f"array.weight_rows must divide array.rows {self.array.rows}, not {self.array.weight_rows}"
+            )
         for memory in (memories.ACTIVATION, memories.WEIGHT, memories.ACCUMULATOR, memories.PARAMETER):
             words = memory.words(self)
             if not 2 <= words <= memory.bank_words:
@@ -158,8 +172,18 @@ class Design(Section):
 
     @property
     def cols(self) -> int:
-        """Array columns C, and lanes of a weight or accumulator word."""
+        """Array columns C, and lanes of an accumulator word."""
         return self.array.cols
+
+    @property
+    def weight_rows(self) -> int:
+        """Weight rows w that enter the array in a cycle; a weight word has w * C lanes."""
+        return self.array.weight_rows
+
+    @property
+    def fill_cycles(self) -> int:
+        """Cycles R / w in which the weights of a tile enter the array, and the rows of a segment."""
+        return self.array.rows // self.array.weight_rows
 
     @property
     def lanes(self) -> int:
@@ -183,7 +207,7 @@ class Design(Section):
 
     @property
     def weight_words(self) -> int:
-        """Words of C bytes in the weight buffer."""
+        """Words of w * C bytes in the weight buffer."""
         return memories.WEIGHT.words(self)
 
     @property

@@ -149,26 +149,26 @@ def dram_to_words(data: NDArray[np.int8], word_bytes: int, beat_bytes: int) -> N
 
 
 def packed_words(rows: int, bits: int) -> int:
-    """Weight-buffer words of `rows` weight rows of `bits`-bit codes: each column is a bit stream, a byte a word."""
+    """Weight-buffer words of `rows` rows of `bits`-bit codes: each lane is a bit stream, a byte a word."""
     return -(-rows * bits // 8)
 
 
 def pack_weight_columns(indices: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
-    """Weight rows (n, C) of `bits`-bit codes (two's complement when 8 and dense) to (words, C) weight-buffer words.
+    """Rows (n, w * C) of `bits`-bit codes (two's complement when 8 and dense) to (words, w * C) weight-buffer words.
 
-    Column c is a bit stream: its codes in row order, lowest bit first. Word k holds bits 8k..8k+7 of every column's
-    stream, column c in byte c. The last word is filled with zero bits.
+    Each lane is a bit stream: its codes in row order, lowest bit first. Word k holds bits 8k..8k+7 of every lane's
+    stream, lane c in byte c. The last word is filled with zero bits.
     """
-    n, cols = indices.shape
+    n, lanes = indices.shape
     if bits == 8:
         return indices.astype(np.uint8)
     planes = (indices[:, None, :] >> np.arange(bits, dtype=np.uint8)[:, None]) & 1
-    stream = planes.reshape(n * bits, cols)
+    stream = planes.reshape(n * bits, lanes)
     return np.packbits(stream, axis=0, bitorder="little")
 
 
 def unpack_weight_columns(words: NDArray[np.uint8], bits: int, n: int) -> NDArray[np.uint8]:
-    """The inverse of `pack_weight_columns`: (words, C) to the first `n` rows (n, C) of codes."""
+    """The inverse of `pack_weight_columns`: (words, w * C) to the first `n` rows (n, w * C) of codes."""
     if bits == 8:
         return words[:n]
     stream = np.unpackbits(words, axis=0, bitorder="little")[: n * bits].reshape(n, bits, -1)

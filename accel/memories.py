@@ -32,7 +32,8 @@ class Memory:
     """One kind of on-chip memory.
 
     `banks`: memories of their own, each with its ports, that the highest bits of an address choose between. `copies`:
-    equal memories that are written together and read apart. `words`: words of one bank. A word is `lanes` times
+    equal memories that are written together and read apart. `parts`: memories side by side, each with an equal part of
+    a word's lanes, that an access of the word reads or writes all. `words`: words of one bank. A word is `lanes` times
     `lane_bits` bits; with `masked` its lanes are written one by one. Every memory has one read port and one write port.
     `address_bits`: of an address, bank included. `reads`, `writes`: the events that count its accesses. `buffer`: the
     field of Design.buffers that sizes it.
@@ -49,6 +50,7 @@ class Memory:
     writes: Event
     banks: int = 1
     copies: Callable[[Design], int] = lambda design: 1
+    parts: Callable[[Design], int] = lambda design: 1
     masked: bool = False
 
     @property
@@ -83,12 +85,13 @@ ACTIVATION = Memory(
 )  # fmt: skip
 WEIGHT = Memory(
     "weight", "weight_bytes", Target.WEIGHT,
-    words=lambda d: d.buffers.weight_bytes // d.cols,
-    lanes=lambda d: d.cols,
+    words=lambda d: d.buffers.weight_bytes // (d.weight_rows * d.cols),
+    lanes=lambda d: d.weight_rows * d.cols,
     lane_bits=lambda d: CODE_BITS,
     address_bits=field_bits(Compute, "weight_addr"),
     reads=Event.WEIGHT_READS,
     writes=Event.WEIGHT_WRITES,
+    parts=lambda d: d.weight_rows,
 )  # fmt: skip
 ACCUMULATOR = Memory(
     "accumulator", "accumulator_bytes", None,
@@ -117,7 +120,7 @@ CODEBOOK = Memory(
     address_bits=(CODEBOOKS * CODEBOOK_ENTRIES - 1).bit_length(),
     reads=Event.CODEBOOK_READS,
     writes=Event.CODEBOOK_WRITES,
-    copies=lambda d: d.cols,
+    copies=lambda d: d.weight_rows * d.cols,
 )  # fmt: skip
 PROGRAM = Memory(
     "program", "program_commands", Target.PROGRAM,

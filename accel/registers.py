@@ -79,7 +79,12 @@ REGISTERS = (
         latched=True,
     ),
     Register("VERSION", 0x24, "ro", f"0x{VERSION:08x}", reset=VERSION),
-    Register("ARRAY", 0x28, "ro", "bits 7..0: rows, bits 15..8: columns, bits 23..16: post-process lanes"),
+    Register(
+        "ARRAY",
+        0x28,
+        "ro",
+        "bits 7..0: rows, 15..8: columns, 23..16: post-process lanes, 31..24: weight rows that enter in a cycle",
+    ),
     Register(
         "DRAM_BASE_HIGH",
         0x2C,
@@ -109,7 +114,8 @@ def registers(design: Design) -> tuple[Register, ...]:
     found = []
     for register in REGISTERS:
         if register.name == "ARRAY":
-            register = replace(register, reset=design.rows | design.cols << 8 | design.lanes << 16)
+            shape = design.rows | design.cols << 8 | design.lanes << 16 | design.weight_rows << 24
+            register = replace(register, reset=shape)
         if register.name != "DRAM_BASE_HIGH" or design.memory.axi_address_bits > 32:
             found.append(register)
     return tuple(found)

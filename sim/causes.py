@@ -4,7 +4,7 @@ ARRAY, FILL, READ, UNPACK = "array", "weight fill", "DRAM read", "load unit"
 ELEMENTS, WRITE, PACK, PROGRAM, LATENCY = "post-process", "DRAM write", "store unit", "program", "latency"
 CAUSES = {
     ARRAY: "pixels stream into the array",
-    FILL: "a tile streams for fewer cycles than its R weight rows take to shift in: R cycles a tile for one pixel",
+    FILL: "a tile streams for fewer cycles than its weight rows take to shift in: R / w cycles a tile for one pixel",
     READ: "beats of a LOAD come at the pace of the memory",
     UNPACK: "beats of a LOAD take longer to unpack than to come: a word a cycle, in window mode a byte a cycle",
     ELEMENTS: "window elements pass the post-process unit, one a cycle",

@@ -103,14 +103,16 @@ def requantise() -> Range:
 
 @dataclass(frozen=True)
 class MemoryShape:
-    """One kind of on-chip memory: `banks` times `copies` memories of `words` words, and the events that access it.
+    """One kind of on-chip memory: `banks` times `copies` words of `parts` memories, and the events that access it.
 
-    An access reads one of them, or writes all copies of a bank.
+    A memory has `words` words of `width_bits`. An access reads all parts of a word, or writes those of all copies of a
+    bank.
     """
 
     name: str
     banks: int
     copies: int
+    parts: int
     words: int
     width_bits: int
     reads: Event
@@ -118,13 +120,22 @@ class MemoryShape:
 
     def accesses(self, events: Mapping[Event, int]) -> int:
         """Words read and written in all of them."""
-        return events.get(self.reads, 0) + events.get(self.writes, 0) * self.copies
+        return self.parts * (events.get(self.reads, 0) + events.get(self.writes, 0) * self.copies)
 
 
 def memories(design: Design) -> tuple[MemoryShape, ...]:
     """The on-chip memories of a design."""
     return tuple(
-        MemoryShape(m.name, m.banks, m.copies(design), m.words(design), m.width_bits(design), m.reads, m.writes)
+        MemoryShape(
+            m.name,
+            m.banks,
+            m.copies(design),
+            m.parts(design),
+            m.words(design),
+            m.width_bits(design) // m.parts(design),
+            m.reads,
+            m.writes,
+        )
         for m in MEMORIES
     )
 
@@ -139,7 +150,7 @@ def price(design: Design, shape: MemoryShape) -> Sram:
 
 def static_mw(design: Design) -> float:
     """Leakage of all on-chip memories."""
-    return sum(shape.banks * shape.copies * price(design, shape).leakage_mw for shape in memories(design))
+    return sum(shape.banks * shape.copies * shape.parts * price(design, shape).leakage_mw for shape in memories(design))
 
 
 def energy(events: Mapping[Event, int], design: Design) -> Energy:
@@ -148,7 +159,7 @@ def energy(events: Mapping[Event, int], design: Design) -> Energy:
     sram, flat_words = {}, 0.0
     for shape in memories(design):
         one, writes = price(design, shape), count[shape.writes] * shape.copies
-        sram[shape.name] = count[shape.reads] * one.read_pj + writes * one.write_pj
+        sram[shape.name] = shape.parts * (count[shape.reads] * one.read_pj + writes * one.write_pj)
         flat_words += shape.accesses(count) * shape.width_bits / 32
     dram_bytes = (count[Event.READ_BEATS] + count[Event.WRITE_BEATS]) * design.beat_bytes
     # Linear in the counts, so that layers sum to the whole: one may stream in cycles that are another layer's share.

@@ -133,7 +133,7 @@ class _Walk(UnitWalk):
             before, taken = self.before(previous), self.timed_at(previous).step.pop
             start = self.tiles(before)[3] if before >= 0 else -1
             weights = last - period if last > first else max(taken + 1, start)
-            if weights + self.design.rows - 1 >= pop:
+            if weights + self.design.fill_cycles - 1 >= pop:
                 self._add(i, FILL, cycle - weights)
                 if last > first:
                     return Moment(previous, "work", weights)

@@ -73,7 +73,7 @@ class UnitWalk(History):
         whole, rest = divmod(max(0, cycle - start + 1), period)
         streamed = whole * pixels + min(rest, pixels)
         idle = whole * (period - pixels) + max(0, rest - pixels)
-        filled = whole * max(0, min(period, self.design.rows) - pixels) + max(0, rest - pixels)
+        filled = whole * max(0, min(period, self.design.fill_cycles) - pixels) + max(0, rest - pixels)
         self._add(i, ARRAY, streamed)
         self._add(i, FILL, min(idle, filled))
         self._add(i, LATENCY, idle - min(idle, filled))
@@ -84,14 +84,14 @@ class UnitWalk(History):
             if before + before_pixels >= start:  # the pixel before is in the cycle before
                 return self._to(i, cycle, LATENCY, Moment(previous, "work", min(cycle, before + before_pixels - 1)))
             weights = max(pop + 1, before)
-            if weights + self.design.rows >= start:
+            if weights + self.design.fill_cycles >= start:
                 self._add(i, FILL, cycle - weights + 1)
                 if before > pop:
                     return Moment(previous, "work", weights - 1)
                 return self._to(i, weights - 1, LATENCY, Moment(i, "pop", pop))
             if before + MIN_TILE_CYCLES >= start:
                 return self._to(i, cycle, LATENCY, Moment(previous, "work", before - 1))
-        elif pop + 1 + self.design.rows >= start:
+        elif pop + 1 + self.design.fill_cycles >= start:
             self._add(i, FILL, cycle - pop)
             return Moment(i, "pop", pop)
         return self._to(i, cycle, LATENCY, Moment(i, "pop", pop))

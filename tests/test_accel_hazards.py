@@ -79,7 +79,7 @@ def touched(
                         word = base + ky * cfg.tap_row_step + kx * cfg.dilation_x
                         word += oy * cfg.row_step + ox * cfg.stride_x
                         reads |= {(f"act{bank}", (word + g * cfg.plane) % ACTIVATION_BANK) for g in range(c.groups)}
-        rows = c.n_tiles * c.groups * cfg.kernel_h * cfg.kernel_w * design.rows
+        rows = c.n_tiles * c.groups * cfg.kernel_h * cfg.kernel_w * design.fill_cycles
         reads |= {("WEIGHT", c.weight_addr + k) for k in range(-(-rows * c.weight_bits // 8))}
         if c.use_codebook:
             reads |= {("CODEBOOK", 256 * c.codebook_bank + k) for k in range(1 << c.weight_bits)}

@@ -52,8 +52,9 @@ DESIGNS = [
 def test_the_table_is_what_is_emitted(design: Design) -> None:
     expected: Counter[tuple[int, int, int]] = Counter()
     for memory in MEMORIES:
-        shape = (memory.width_bits(design), memory.words(design), memory.lanes(design) if memory.masked else 1)
-        expected[shape] += memory.banks * memory.copies(design)
+        parts = memory.parts(design)
+        shape = (memory.width_bits(design) // parts, memory.words(design), memory.lanes(design) if memory.masked else 1)
+        expected[shape] += memory.banks * memory.copies(design) * parts
     assert instances(verilog_text(design)) == expected
 
 
@@ -84,16 +85,18 @@ def test_every_address_of_a_memory_has_its_width() -> None:
 
 
 def test_sizes_by_hand() -> None:
-    nano = load("nano")  # 8 x 8; 64 KiB of activations, 16 of weights, 16 of sums, 4 of records, 64 commands
+    nano = load(
+        "nano"
+    )  # 8 x 8, two weight rows a word; 64 KiB of activations, 16 of weights, 16 of sums, 4 of records, 64 commands
     words = {memory.name: (memory.banks, memory.words(nano), memory.width_bits(nano)) for memory in MEMORIES}
     assert words == {
-        "activation": (2, 4096, 64), "weight": (1, 2048, 64), "accumulator": (2, 256, 256), "parameter": (1, 64, 512),
+        "activation": (2, 4096, 64), "weight": (1, 1024, 128), "accumulator": (2, 256, 256), "parameter": (1, 64, 512),
         "codebook": (1, 512, 8), "program": (1, 64, 256),
     }  # fmt: skip
     sums = with_sums(nano, 21)  # a bank has as many words, and each is narrower
     assert (memories.ACCUMULATOR.words(sums), memories.ACCUMULATOR.width_bits(sums)) == (256, 8 * 21)
     assert {t: (target_depth(nano, t), word_bytes(nano, t)) for t in Target} == {
-        Target.ACTIVATION: (4096, 8), Target.WEIGHT: (2048, 8), Target.PARAMETER: (64, 64), Target.CODEBOOK: (512, 1),
+        Target.ACTIVATION: (4096, 8), Target.WEIGHT: (1024, 16), Target.PARAMETER: (64, 64), Target.CODEBOOK: (512, 1),
         Target.PROGRAM: (64, 32),
     }  # fmt: skip
 

@@ -18,6 +18,7 @@ from tests.benches.timing import UnitTiming
 from tests.benches.unit import Offer, draw_offers
 
 NANO = with_memory(load("nano"), 20, 1)
+NANO = NANO.model_copy(update={"array": NANO.array.model_copy(update={"weight_rows": 1})})  # a word a beat
 BURST = NANO.memory.burst_beats
 
 

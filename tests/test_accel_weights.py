@@ -18,6 +18,7 @@ from accel.layout import unpack_weight_columns
 from accel.models.integers.network import MatrixLayer, Requantise, TensorSpec
 from accel.models.window import Window
 from tests.benches.layers import matrix
+from tests.benches.unit_designs import divisor
 
 
 def layer(
@@ -29,15 +30,16 @@ def layer(
     return made
 
 
-def weights_of(made: MatrixLayer, rows: int, cols: int) -> LayerWeights:
+def weights_of(made: MatrixLayer, rows: int, cols: int, weight_rows: int = 1) -> LayerWeights:
     channels = made.weights.shape[1] * made.groups
-    return layer_weights(made, matrix_geometry(made, (channels, 9, 9), None), rows, cols)
+    return layer_weights(made, matrix_geometry(made, (channels, 9, 9), None), rows, cols, weight_rows)
 
 
 def values(weights: LayerWeights, words: np.ndarray, rows: int) -> np.ndarray:
-    """The weights (rows, C) that the array sees in the words of a block."""
-    form = weights.format
-    codes = unpack_weight_columns(words, form.bits, rows)
+    """The weights (rows, C) that the array sees in the words of a block: segment by segment."""
+    form, w = weights.format, weights.weight_rows
+    codes = unpack_weight_columns(words, form.bits, rows // w).reshape(-1, weights.rows // w, w, weights.cols)
+    codes = np.swapaxes(codes, 1, 2).reshape(rows, weights.cols)
     return form.codebook[codes] if len(form.codebook) else codes.view(np.int8)
 
 
@@ -58,7 +60,7 @@ def test_blocks_hold_every_weight_once(rng: Random) -> None:
     codebook = rng.choice([None, [0, 7], [3, -2, 0, 90], list(range(-8, 8))])
     kernel = (rng.randint(1, 3), rng.randint(1, 2))
     made = layer(groups * rng.randint(1, 6), groups * rng.randint(1, 6), kernel, codebook, groups)
-    weights = weights_of(made, rows, cols)
+    weights = weights_of(made, rows, cols, divisor(rng, rows))
     expected = whole(made)
     for tile in range(weights.tiles):
         low, high = weights.reach[tile]
@@ -90,6 +92,14 @@ def test_a_block_is_its_tiles_and_groups_in_the_order_of_the_array() -> None:
         for c in (2 * g, 2 * g + 1)
     ]
     np.testing.assert_array_equal(block, np.array(expected))
+
+
+def test_a_row_of_a_block_has_one_weight_row_of_each_segment() -> None:
+    """Four rows in two segments: rows 0 and 2 of the tile, then 1 and 3, two columns each."""
+    made = layer(2, 4)
+    w = whole(made)[:, :, 0, 0]
+    block = weights_of(made, 4, 2, 2).block((0, 1), (0, 1)).view(np.int8)
+    np.testing.assert_array_equal(block, [[*w[:, 0], *w[:, 2]], [*w[:, 1], *w[:, 3]]])
 
 
 @pytest.mark.parametrize(

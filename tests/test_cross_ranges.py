@@ -93,7 +93,7 @@ def draw_compute(rng: Random, design: Design) -> list[Command]:
     shape = {"out_h": rng.randint(1, 3), "out_w": rng.randint(1, 3), "groups": groups, "n_tiles": rng.randint(1, 2)}
     safe = {"act_addr": (iy0 * pitch + ix0) % ACTIVATION_BANK, "weight_addr": 0, "acc_addr": 0}
     bits = rng.randint(1, 8)
-    words = -(-shape["n_tiles"] * groups * kernel[0] * kernel[1] * design.rows * bits // 8)
+    words = -(-shape["n_tiles"] * groups * kernel[0] * kernel[1] * design.fill_cycles * bits // 8)
     sums = shape["n_tiles"] * shape["out_h"] * shape["out_w"]
     ends = {
         "act_addr": (first + iy0 * pitch + ix0) % ACTIVATION_BANK + ACTIVATION_BANK * rng.randint(0, 1),

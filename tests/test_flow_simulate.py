@@ -81,7 +81,7 @@ def test_numbers_are_those_of_simulator_and_cost_model(case: Case) -> None:
     network, name, found = case
     design = load(name)
     result = time_program(compile_network(network, design))
-    beat = design.memory.axi_bits // 8
+    beat, w = design.memory.axi_bits // 8, design.weight_rows
     parts = [(found.total, result.events)]
     parts += [(p, r.events) for p, r in zip(found.layers, result.layers, strict=True)]
     for part, events in parts:
@@ -92,10 +92,10 @@ def test_numbers_are_those_of_simulator_and_cost_model(case: Case) -> None:
         assert part.work.array_macs == events[Event.MACS] + events[Event.MACS_GATED]
         assert part.memory_bytes == {
             "activation": (events[Event.ACT_READS] + events[Event.ACT_WRITES]) * design.rows,
-            "weight": (events[Event.WEIGHT_READS] + events[Event.WEIGHT_WRITES]) * design.cols,
+            "weight": (events[Event.WEIGHT_READS] + events[Event.WEIGHT_WRITES]) * w * design.cols,
             "accumulator": (events[Event.ACC_READS] + events[Event.ACC_WRITES]) * design.cols * 4,
             "parameter": (events[Event.PARAM_READS] + events[Event.PARAM_WRITES]) * design.lanes * 8,
-            "codebook": events[Event.CODEBOOK_READS] + events[Event.CODEBOOK_WRITES] * design.cols,
+            "codebook": events[Event.CODEBOOK_READS] + events[Event.CODEBOOK_WRITES] * w * design.cols,
             "program": events[Event.COMMANDS] * 2 * 32,
         }
 

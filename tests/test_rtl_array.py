@@ -14,7 +14,7 @@ from accel.latency import array_pipeline, cycles
 from accel.rtl.modules import convert
 from accel.rtl.systolic.array import SystolicArray
 from tests.benches.simulator import from_lanes, simulate, to_lanes
-from tests.benches.unit_designs import compute_design
+from tests.benches.unit_designs import compute_design, divisor
 
 
 @settings(max_examples=20, deadline=None)
@@ -22,16 +22,18 @@ from tests.benches.unit_designs import compute_design
 def test_tiles(rng: Random) -> None:
     """Tiles of weights and pixels with gated rows; weight rows and first pixels as early as possible, or later."""
     rows, cols, stages = rng.randint(1, 6), rng.randint(1, 6), rng.randint(1, 3)
+    segments = divisor(rng, rows)
+    fill = rows // segments
     generator = np.random.default_rng(rng.getrandbits(32))
-    weight_in: dict[int, tuple[np.ndarray, int]] = {}  # by cycle: row of weights, capture
+    weight_in: dict[tuple[int, int], tuple[np.ndarray, int]] = {}  # by cycle and segment: row of weights, capture
     pixel_in: dict[int, tuple[np.ndarray, int, int]] = {}  # by cycle: activations, valid rows, swap
     sums_out: dict[int, np.ndarray] = {}
     weights_at, free = 0, 0
     for _ in range(rng.randint(1, 5)):
         tile = generator.integers(-128, 128, (rows, cols))
-        for r in range(rows):
-            weight_in[weights_at + r] = tile[r], int(r == 0)
-        start = max(weights_at + rows, free) + rng.choice([0, 0, 1, 3])
+        for r in range(rows):  # segment r // fill, later by the rows above it
+            weight_in[weights_at + r, r // fill] = tile[r], int(r % fill == 0)
+        start = max(weights_at + fill, free) + rng.choice([0, 0, 1, 3])
         valid = rng.getrandbits(rows)
         gate = np.array([valid >> r & 1 for r in range(rows)])
         for k in range(rng.randint(1, 8)):
@@ -39,14 +41,16 @@ def test_tiles(rng: Random) -> None:
             pixel_in[start + k] = pixel, valid, int(k == 0)
             sums_out[start + k + rows + cols - 1 + stages] = (pixel * gate) @ tile
             free = start + k + 1
-        weights_at = max(weights_at + rows, start) + rng.choice([0, 0, 2])
-    design = compute_design(rows, cols, multiplier_stages=stages)
+        weights_at = max(weights_at + fill, start) + rng.choice([0, 0, 2])
+    design = compute_design(rows, cols, multiplier_stages=stages, weight_rows=segments)
     assert cycles(array_pipeline(design)) == rows + cols - 1 + stages
     array = SystolicArray(design)
 
     async def testbench(ctx: Any) -> None:
         for cycle in range(max(sums_out) + 1):
-            row, capture = weight_in.get(cycle, (generator.integers(-128, 128, cols), 0))
+            nothing = generator.integers(-128, 128, cols), 0
+            entering = [weight_in.get((cycle, s), nothing) for s in range(segments)]
+            row, capture = np.concatenate([w for w, _ in entering]), sum(c << s for s, (_, c) in enumerate(entering))
             pixel, valid, swap = pixel_in.get(cycle, (generator.integers(-128, 128, rows), 0, 0))
             values = {
                 "weights": from_lanes(row), "capture": capture, "acts": from_lanes(pixel), "valid": valid, "swap": swap

@@ -28,6 +28,7 @@ from tests.benches.unit_designs import (
     ACTIVATION_WORDS,
     WEIGHT_WORDS,
     compute_design,
+    divisor,
 )
 
 
@@ -36,7 +37,7 @@ class Contents:
     """What the memories hold before the first command."""
 
     activations: np.ndarray  # (2, words, R) int8
-    weights: np.ndarray  # (words, C) uint8
+    weights: np.ndarray  # (words, w * C) uint8
     codebook: np.ndarray  # (512,) int8
 
 
@@ -44,7 +45,7 @@ def draw_contents(rng: Random, design: Design) -> Contents:
     generator = np.random.default_rng(rng.getrandbits(32))
     return Contents(
         generator.integers(-128, 128, (2, ACTIVATION_WORDS, design.rows)).astype(np.int8),
-        generator.integers(0, 256, (WEIGHT_WORDS, design.cols)).astype(np.uint8),
+        generator.integers(0, 256, (WEIGHT_WORDS, design.weight_rows * design.cols)).astype(np.uint8),
         generator.integers(-128, 128, 512).astype(np.int8),
     )
 
@@ -64,12 +65,12 @@ def expected(design: Design, contents: Contents, commands: Sequence[Compute | Co
         for n in range(c.n_tiles):
             for g, ky, kx in np.ndindex(c.groups, config.kernel_h, config.kernel_w):
                 tile = np.zeros((rows, design.cols), np.int64)
-                for r in range(rows):
+                for i in range(rows // design.weight_rows):
                     code = sum(stream[at + k].astype(np.int64) << k for k in range(c.weight_bits))
                     at += c.weight_bits
-                    tile[r] = (
-                        contents.codebook[256 * c.codebook_bank + code] if c.use_codebook else code.astype(np.int8)
-                    )
+                    row = contents.codebook[256 * c.codebook_bank + code] if c.use_codebook else code.astype(np.int8)
+                    for segment, part in enumerate(np.split(row, design.weight_rows)):
+                        tile[segment * rows // design.weight_rows + i] = part
                 if g == c.groups - 1:
                     tile[c.rows_last :] = 0
                 for oy, ox in np.ndindex(c.out_h, c.out_w):
@@ -145,7 +146,7 @@ def _draw_command(rng: Random, design: Design, config: ConfigCompute, pitch: int
 
 def _words(design: Design, config: ConfigCompute, c: Compute) -> int:
     tiles = c.n_tiles * c.groups * config.kernel_h * config.kernel_w
-    return -(-tiles * design.rows * c.weight_bits // 8)
+    return -(-tiles * design.rows // design.weight_rows * c.weight_bits // 8)
 
 
 def _too_early(before: Compute, after: Compute) -> bool:
@@ -199,7 +200,8 @@ def timed(design: Design, offers: Sequence[Offer]) -> Log:
 @settings(max_examples=40, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_values_cycles_and_events(rng: Random) -> None:
-    design = compute_design(rng.randint(1, 6), rng.randint(1, 6), rng.choice([20, 25, 32]), rng.randint(1, 3))
+    rows = rng.randint(1, 6)
+    design = compute_design(rows, rng.randint(1, 6), rng.choice([20, 25, 32]), rng.randint(1, 3), divisor(rng, rows))
     contents = draw_contents(rng, design)
     offers = draw_offers(rng, draw_commands(rng, design))
     log, sums = run(design, contents, offers)
@@ -209,15 +211,16 @@ def test_values_cycles_and_events(rng: Random) -> None:
     assert log.events == model.events | {event: 0 for event in log.events if event not in model.events}
 
 
-@pytest.mark.parametrize("pixels", [1, 4, 5, 6, 9])
-def test_commands_follow_without_bubbles(pixels: int) -> None:
-    """One tile a command, and two: max(T, R, MIN_TILE_CYCLES) cycles a tile from the second command on."""
-    design = compute_design(5, 2)
+@pytest.mark.parametrize("weight_rows", [1, 2, 10])
+@pytest.mark.parametrize("pixels", [1, 4, 5, 6, 9, 12])
+def test_commands_follow_without_bubbles(pixels: int, weight_rows: int) -> None:
+    """One tile a command, and two: max(T, R / w, MIN_TILE_CYCLES) cycles a tile from the second command on."""
+    design = compute_design(10, 2, weight_rows=weight_rows)
     for tiles in (1, 2):
         offers = [Offer(Compute(out_w=pixels, groups=tiles, acc_addr=ACCUMULATOR_BANK * (k % 2)), k) for k in range(6)]
-        offers.insert(0, Offer(ConfigCompute(in_w=9), -1))
+        offers.insert(0, Offer(ConfigCompute(in_w=12), -1))
         log, _ = run(design, draw_contents(Random(1), design), offers)
-        period = max(pixels, 5, MIN_TILE_CYCLES)
+        period = max(pixels, 10 // weight_rows, MIN_TILE_CYCLES)
         assert np.diff(log.dones).tolist() == [tiles * period] * 5
         assert log.dones == timed(design, offers).dones
 

@@ -10,32 +10,39 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.commands import Compute, ConfigCompute
+from accel.design import Design
 from accel.latency import FEED_CYCLES
 from accel.layout import pack_weight_columns
 from accel.rtl.systolic.weights import WeightIssue
 from tests.benches.simulator import from_lanes, simulate, to_lanes, write_all
-from tests.benches.unit_designs import WEIGHT_WORDS, compute_design
+from tests.benches.unit_designs import WEIGHT_WORDS, compute_design, divisor
 
 
 def bits_of(command: Compute | ConfigCompute) -> int:
     return int.from_bytes(command.encode(), "little")
 
 
+def draw_design(rng: Random) -> Design:
+    rows = rng.randint(1, 6)
+    return compute_design(rows, rng.randint(1, 5), weight_rows=divisor(rng, rows))
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_rows_come_out_as_packed(rng: Random) -> None:
     """Commands one after the other; the feeder starts tiles at once or later."""
-    design = compute_design(rng.randint(1, 6), rng.randint(1, 5))
+    design = draw_design(rng)
+    w, fill = design.weight_rows, design.fill_cycles
     generator = np.random.default_rng(rng.getrandbits(32))
     codebook = generator.integers(-128, 128, 512)
     config = ConfigCompute(kernel_h=rng.randint(1, 2), kernel_w=rng.randint(1, 2))
-    memory = generator.integers(0, 256, (WEIGHT_WORDS, design.cols))
+    memory = generator.integers(0, 256, (WEIGHT_WORDS, w * design.cols))
     commands, rows, words, tiles, looked_up = [], [], 0, 0, 0
     for _ in range(rng.randint(1, 3)):
         bits, groups, n_tiles = rng.choice([1, 2, 3, 4, 5, 6, 7, 7, 8]), rng.randint(1, 2), rng.randint(1, 2)
         use, bank = int(bits < 8 or rng.random() < 0.5), rng.randint(0, 1)
         count = n_tiles * groups * config.kernel_h * config.kernel_w
-        codes = generator.integers(0, 1 << bits, (count * design.rows, design.cols)).astype(np.uint8)
+        codes = generator.integers(0, 1 << bits, (count * fill, w * design.cols)).astype(np.uint8)
         packed = pack_weight_columns(codes, bits)
         if words + len(packed) > WEIGHT_WORDS:
             break
@@ -43,7 +50,7 @@ def test_rows_come_out_as_packed(rng: Random) -> None:
         fields = {"groups": groups, "n_tiles": n_tiles, "use_codebook": use, "codebook_bank": bank}
         commands.append(Compute(weight_addr=words, weight_bits=bits, **fields))
         rows += (codebook[256 * bank + codes.astype(int)] if use else codes.view(np.int8)).tolist()
-        words, tiles, looked_up = words + len(packed), tiles + count, looked_up + use * len(codes) * design.cols
+        words, tiles, looked_up = words + len(packed), tiles + count, looked_up + use * codes.size
     dut = WeightIssue(design)
     edge: list[tuple[int, list[int], int]] = []  # cycle, weights, capture
     issued: list[int] = []  # cycle in which row 0 of each tile was issued
@@ -67,8 +74,8 @@ def test_rows_come_out_as_packed(rng: Random) -> None:
             _, _, taken, weights, capture, read, looks = await ctx.tick().sample(
                 dut.take, dut.weights, dut.capture, dut.event_weight_reads, dut.event_codebook_reads
             )
-            edge.append((cycle, to_lanes(weights, design.cols), capture))
-            if capture:
+            edge.append((cycle, to_lanes(weights, w * design.cols), capture))
+            if capture & 1:
                 issued.append(cycle - FEED_CYCLES)
             if start:
                 starts.append(cycle)
@@ -78,8 +85,11 @@ def test_rows_come_out_as_packed(rng: Random) -> None:
 
     simulate(dut, testbench)
     assert len(issued) == len(starts) == tiles
-    assert all(start >= cycle + design.rows for cycle, start in zip(issued, starts, strict=True))
+    assert all(start >= cycle + fill for cycle, start in zip(issued, starts, strict=True))
     assert all(cycle >= start for cycle, start in zip(issued[1:], starts[:-1], strict=True))
     for tile, cycle in enumerate(issued):
-        for r in range(design.rows):
-            assert edge[cycle + FEED_CYCLES + r][1] == rows[tile * design.rows + r], f"tile {tile} row {r}"
+        for segment, i in np.ndindex(w, fill):
+            _, weights, capture = edge[cycle + FEED_CYCLES + segment * fill + i]
+            lanes = slice(segment * design.cols, (segment + 1) * design.cols)
+            assert weights[lanes] == rows[tile * fill + i][lanes], f"tile {tile} segment {segment} row {i}"
+            assert (capture >> segment & 1) == (i == 0), f"tile {tile} segment {segment} row {i}"

@@ -141,10 +141,15 @@ def small_program(design: Design) -> Design:
     return design.model_copy(update={"buffers": design.buffers.model_copy(update={"program_commands": 8})})
 
 
+def one_row(design: Design) -> Design:
+    """With weights that enter one row a cycle."""
+    return design.model_copy(update={"array": design.array.model_copy(update={"weight_rows": 1})})
+
+
 EDGE = load("edge")
 KNOWN = {
     "array": (chain((64, 28, 28), matrix(64, 64, 3)), EDGE),
-    "weight fill": (chain((512, 1, 1), shared(512, 512, 4)), EDGE),
+    "weight fill": (chain((512, 1, 1), shared(512, 512, 4)), one_row(EDGE)),
     "DRAM read": (chain((512, 1, 1), matrix(512, 512)), slower(EDGE, interval=4)),
     "DRAM write": (chain((1, 64, 64), matrix(64, 1)), slower(EDGE, interval=8)),
     "load unit": (chain((3, 112, 112), matrix(8, 3, 3)), EDGE.model_copy(update={"memory": load("large").memory})),

@@ -116,7 +116,7 @@ def _compute(m: Machine, rows: Ints, r: int, c: int, table: MutableInts, t: int)
         pitch = rows[c + CONFIG_COMPUTE.row_step] // stride_y
         first = (word + (y0 - iy0) * pitch + x0 - ix0) % ACT_BANK
         a = put(table, a, ACT + bank, 0, first, (y1 - 1 - y0) * pitch + x1 - x0, groups, rows[c + CONFIG_COMPUTE.plane])
-    weights = rows[r + COMPUTE.n_tiles] * groups * kernel_h * kernel_w * m.rows
+    weights = rows[r + COMPUTE.n_tiles] * groups * kernel_h * kernel_w * m.fill_cycles
     words = packed_words(weights, rows[r + COMPUTE.weight_bits])
     a = put(table, a, WEIGHTS, 0, rows[r + COMPUTE.weight_addr], words, 1, 0)
     if rows[r + COMPUTE.use_codebook]:

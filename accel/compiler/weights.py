@@ -26,7 +26,7 @@ Arrange = Callable[[Codes, int], Codes]  # codes and the code of 0 to codes
 
 @dataclass(frozen=True)
 class LayerWeights:
-    """A layer's weights as an array of `rows` x `cols` takes them.
+    """A layer's weights as an array of `rows` x `cols` takes them, `weight_rows` rows in a cycle.
 
     `geometry` is what the array sees. A layer with `groups` is read like a dense one whose other weights are zero, but
     for the channel groups that a tile's outputs do not reach. `arrange`: from the layer's channels and kernel to those
@@ -38,6 +38,7 @@ class LayerWeights:
     geometry: Geometry
     rows: int
     cols: int
+    weight_rows: int = 1
     arrange: Arrange | None = None
 
     @cached_property
@@ -70,7 +71,7 @@ class LayerWeights:
 
     def words(self, tiles: int, groups: int) -> int:
         """Words of a block of so many output tiles and channel groups."""
-        return self.format.words(tiles * groups * self.geometry.taps * self.rows)
+        return self.format.words(tiles * groups * self.geometry.taps * self.rows // self.weight_rows)
 
     @property
     def stored_bytes(self) -> int:
@@ -80,8 +81,8 @@ class LayerWeights:
         return -(-codes * self.format.bits // 8) + len(self.format.codebook)
 
     def block(self, tiles: Range, groups: Range) -> NDArray[np.uint8]:
-        """Weight-buffer words (n, C) of one COMPUTE."""
-        rows, cols, pad = self.rows, self.cols, self.format.pad_code
+        """Weight-buffer words (n, w * C) of one COMPUTE: a row has the codes that enter in one cycle."""
+        rows, cols, w, pad = self.rows, self.cols, self.weight_rows, self.format.pad_code
         first, last = tiles[0] * cols, min(self.outputs, tiles[1] * cols)
         if self.layer.groups > 1:
             codes = self._grouped(first, last, groups)
@@ -91,8 +92,8 @@ class LayerWeights:
             codes = arranged[:, groups[0] * rows : groups[1] * rows]
         full = np.full(((tiles[1] - tiles[0]) * cols, *codes.shape[1:]), pad, np.uint8)
         full[: len(codes)] = codes
-        shaped = full.reshape(tiles[1] - tiles[0], cols, groups[1] - groups[0], rows, *codes.shape[2:])
-        ordered = shaped.transpose(0, 2, 4, 5, 3, 1).reshape(-1, cols)
+        shaped = full.reshape(tiles[1] - tiles[0], cols, groups[1] - groups[0], w, rows // w, *codes.shape[2:])
+        ordered = shaped.transpose(0, 2, 5, 6, 4, 3, 1).reshape(-1, w * cols)
         return self.format.pack(np.ascontiguousarray(ordered))
 
     def _pad(self, codes: Codes) -> Codes:
@@ -116,14 +117,15 @@ class LayerWeights:
 
 
 def layer_weights(
-    layer: MatrixLayer, geometry: Geometry, rows: int, cols: int, arrange: Arrange | None = None, as_dense: bool = False
-) -> LayerWeights:
+    layer: MatrixLayer, geometry: Geometry, rows: int, cols: int, weight_rows: int = 1, arrange: Arrange | None = None,
+    as_dense: bool = False,
+) -> LayerWeights:  # fmt: skip
     """The weights in the format that takes fewest bytes; `as_dense`: as int8 whatever they are.
 
     A layer with groups needs weights of 0.
     """
     made = Dense(layer) if as_dense else choose(layer, needs_zero=layer.groups > 1)
-    return LayerWeights(layer, made, geometry, rows, cols, arrange)
+    return LayerWeights(layer, made, geometry, rows, cols, weight_rows, arrange)
 
 
 def parameter_words(requantise: Requantise, channels: Range, lanes: int) -> NDArray[np.uint8]:

@@ -1,13 +1,14 @@
 """Timing of the compute unit: a closed form over the tiles of a command.
 
-For T pixels a tile, N tiles (n tiles x groups x kernel), R rows, S = max(T, R, MIN_TILE_CYCLES):
+For T pixels a tile, N tiles (n tiles x groups x kernel), Q = R / w cycles in which a tile's weights enter,
+S = max(T, Q, MIN_TILE_CYCLES):
 
     pop         p   = max(pushed + 1, waits, q of the command before,
                           last weight row of the command before)                (not for a configuration)
     weights     s_1 = max(p + 1, start of the last tile before)                 first row of the first tile issued
     feeder      q   = max(p + 1, last pixel of the command before)              command taken from the slot
-    first tile  t_1 = max(q + 1, s_1 + R, start of the last tile before + MIN_TILE_CYCLES)
-    later       s_j = t_{j-1} or later (a tile's R rows take R cycles), t_j = t_{j-1} + S
+    first tile  t_1 = max(q + 1, s_1 + Q, start of the last tile before + MIN_TILE_CYCLES)
+    later       s_j = t_{j-1} or later (a tile's rows take Q cycles), t_j = t_{j-1} + S
     done        e   = last pixel + compute_cycles(design)
 """
 
@@ -33,7 +34,7 @@ part(packed_words)
 @part
 def tile_cycles(m: Machine, pixels: int) -> int:
     """Cycles from the start of one tile to that of the next."""
-    return max(pixels, m.rows, m.min_tile)
+    return max(pixels, m.fill_cycles, m.min_tile)
 
 
 @part
@@ -73,7 +74,7 @@ def compute_events(m: Machine, rows: Ints, r: int, c: int, facts: Ints, f: int, 
     valid_rows = (groups - 1) * m.rows + rows[r + ROW.rows_last]
     macs = taps * pixels * valid_rows * ((n_tiles - 1) * m.cols + rows[r + ROW.cols_last])
     events[e + ACT_READS] += inside * n_tiles * groups
-    events[e + WEIGHT_READS] += packed_words(tiles * m.rows, rows[r + ROW.weight_bits])
+    events[e + WEIGHT_READS] += packed_words(tiles * m.fill_cycles, rows[r + ROW.weight_bits])
     events[e + CODEBOOK_READS] += tiles * m.rows * m.cols if rows[r + ROW.use_codebook] else 0
     events[e + ACC_READS] += streamed - (0 if rows[r + ROW.accumulate] else n_tiles * pixels)
     events[e + ACC_WRITES] += streamed
@@ -102,12 +103,12 @@ def compute_step(
     pop = max(pushed + 1, ready, state[SLOT], state[WEIGHTS])
     taken = max(pop + 1, state[FINISHED])
     first_weights = max(pop + 1, state[TILE])
-    start = max(taken + 1, first_weights + m.rows, state[TILE] + m.min_tile)
+    start = max(taken + 1, first_weights + m.fill_cycles, state[TILE] + m.min_tile)
     last_weights = first_weights if tiles == 1 else start + (tiles - 2) * period
     state[TILE] = start + (tiles - 1) * period
     state[FINISHED] = state[TILE] + pixels - 1
     state[SLOT] = taken
-    state[WEIGHTS] = last_weights + m.rows - 1
+    state[WEIGHTS] = last_weights + m.fill_cycles - 1
     out[o + POPPED], out[o + ISSUED] = pop, max(taken, state[WEIGHTS])
     out[o + COMPLETE], out[o + BUSY] = state[FINISHED] + m.compute_latency, tiles * pixels
     return pop

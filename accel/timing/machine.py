@@ -47,6 +47,8 @@ class Machine(NamedTuple):
     rows: int
     word_lanes: int
     cols: int
+    weight_rows: int
+    fill_cycles: int
     lanes: int
     beat_bytes: int
     words_per_beat: tuple[int, ...]
@@ -74,6 +76,8 @@ class Machine(NamedTuple):
             rows=design.rows,
             word_lanes=design.word_lanes,
             cols=design.cols,
+            weight_rows=design.weight_rows,
+            fill_cycles=design.fill_cycles,
             lanes=design.lanes,
             beat_bytes=design.beat_bytes,
             words_per_beat=tuple(words_per_beat(design, target) for target in Target),

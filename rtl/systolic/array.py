@@ -50,12 +50,15 @@ class ArrayRow(wiring.Component):
 class SystolicArray(wiring.Component):
     """Weight-stationary array.
 
-    In one cycle: `acts` (R lanes) with `valid` (a bit a row) and `swap` (a tile's first) for a pixel, and independently
-    `weights` (C lanes) with `capture` (row 0 of a tile) for a weight row of the next tile; its other rows follow in the
-    next cycles. The sums of a pixel leave, all columns together, accel.latency.array_pipeline later.
+    In one cycle: `acts` (R lanes) with `valid` (a bit a row) and `swap` (a tile's first) for a pixel. The sums of a
+    pixel leave, all columns together, accel.latency.array_pipeline later.
 
-    With row 0 of a tile's weights in cycle w and its first pixel in t, row r is captured in w + 2r (+ c, column c) and
-    swapped in t + r (+ c): t >= w + R, and for the next tile w' >= t.
+    Weights enter independently, at the first row of each of the w segments of Q = R / w rows: lanes s*C.. of `weights`
+    and bit s of `capture` (with row 0 of the segment) are those of segment s, whose other rows follow in the next
+    cycles. Segment s takes a tile's rows s*Q cycles after segment 0.
+
+    With row 0 of a tile's weights in cycle e and its first pixel in t, row i of segment s is captured in e + s*Q + 2i
+    (+ c, column c) and swapped in t + s*Q + i (+ c): t >= e + Q, and for the next tile e' >= t.
     """
 
     def __init__(self, design: Design) -> None:
@@ -64,7 +67,7 @@ class SystolicArray(wiring.Component):
         super().__init__(
             {
                 "acts": In(8 * design.rows), "valid": In(design.rows), "swap": In(1),
-                "weights": In(8 * design.cols), "capture": In(1),
+                "weights": In(8 * design.cols * design.weight_rows), "capture": In(design.weight_rows),
                 "sums": Out(bits * design.cols),
             }
         )  # fmt: skip
@@ -73,13 +76,10 @@ class SystolicArray(wiring.Component):
         """The hardware."""
         m = Module()
         rows, cols, bits = self.design.rows, self.design.cols, self.design.widths.accumulator
-        weights, captures = Signal(8 * cols, name="weights"), Signal(cols, name="captures")
-        for c in range(cols):
-            out = self._delay(m, f"skew_col{c}", Cat(self.weights.word_select(c, 8), self.capture), c)
-            m.d.comb += [weights.word_select(c, 8).eq(out[:8]), captures[c].eq(out[8])]
         sums: Value = Signal(bits * cols, name="no_sums")
-        passing, capture = weights, captures
         for r in range(rows):
+            if r % self.design.fill_cycles == 0:
+                passing, capture = self._entry(m, r // self.design.fill_cycles)
             lane = Cat(self.acts.word_select(r, 8), self.valid[r], self.swap)
             out = self._delay(m, f"skew_row{r}", lane, r)
             row = shared(m, partial(ArrayRow, self.design), f"row_{r}", "array_row")
@@ -92,6 +92,16 @@ class SystolicArray(wiring.Component):
             deskewed = self._delay(m, f"deskew_{c}", sums.word_select(c, bits), cols - 1 - c)
             m.d.comb += self.sums.word_select(c, bits).eq(deskewed)
         return m
+
+    def _entry(self, m: Module, segment: int) -> tuple[Signal, Signal]:
+        """Weights and captures of a segment, later by a cycle in each column."""
+        cols, suffix = self.design.cols, f"_{segment}" if segment else ""
+        weights, captures = Signal(8 * cols, name=f"weights{suffix}"), Signal(cols, name=f"captures{suffix}")
+        for c in range(cols):
+            entering = Cat(self.weights.word_select(segment * cols + c, 8), self.capture[segment])
+            out = self._delay(m, f"skew_col{c}{suffix}", entering, c)
+            m.d.comb += [weights.word_select(c, 8).eq(out[:8]), captures[c].eq(out[8])]
+        return weights, captures
 
     @staticmethod
     def _delay(m: Module, name: str, value: Value, depth: int) -> Value:

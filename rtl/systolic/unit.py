@@ -40,7 +40,7 @@ class ComputeUnit(wiring.Component):
                 "r_acc": In(read_port(ACCUMULATOR, design)),
                 "event_act_reads": Out(1),
                 "event_weight_reads": Out(1),
-                "event_codebook_reads": Out(range(cols + 1)),
+                "event_codebook_reads": Out(range(WEIGHT.lanes(design) + 1)),
                 "event_acc_reads": Out(1),
                 "event_acc_writes": Out(1),
                 "event_macs": Out(range(rows * cols + 1)),

@@ -8,23 +8,24 @@ from amaranth.lib.wiring import In, Out
 
 from accel.commands import COMMAND_BYTES, Compute, ConfigCompute
 from accel.design import Design
-from accel.latency import WEIGHT_FEED, cycles, until
 from accel.memories import CODEBOOK, WEIGHT
-from accel.rtl.buffers import Buffer, Codebook
 from accel.rtl.layouts import field_signal, layout
 from accel.rtl.pipeline import later
 from accel.rtl.ports import write_port
+from accel.rtl.systolic.segment import ISSUE, WeightSegment
 
 
 class WeightIssue(wiring.Component):
-    """Issues the R rows of each tile of a COMPUTE, one a cycle, a tile ahead of the feeder.
+    """Issues the rows of each tile of a COMPUTE, w a cycle, a tile ahead of the feeder.
 
     `take` with `command` (the raw COMMAND) when `free`: with the last row of the command before, or later. `config` is
     the feeder's CONFIG_COMPUTE, which does not change while a COMPUTE is pending. Row 0 of a tile is issued when no
     other tile waits to be swapped in, at the earliest in the cycle in which the feeder starts the tile before
-    (`tile_start`). `loaded`: the feeder may start the tile (from the cycle after its last row was issued). `weights`
-    and `capture` reach the array's edge FEED_CYCLES after a row is issued. `outside`: a word beyond the buffer was read
-    in the cycle before.
+    (`tile_start`). `loaded`: the feeder may start the tile (from the cycle after its last row was issued).
+
+    A row of the weight buffer has a weight row of each of the w segments of the array; segment s reads its part s * R/w
+    cycles after segment 0, for which what is issued is delayed, not what is read. `weights` and `capture` of a segment
+    reach the array's edge FEED_CYCLES after that. `outside`: a word beyond the buffer was issued in the cycle before.
     """
 
     def __init__(self, design: Design) -> None:
@@ -39,22 +40,18 @@ class WeightIssue(wiring.Component):
                 "loaded": Out(1),
                 "w_weight": In(write_port(WEIGHT, design)),
                 "w_codebook": In(write_port(CODEBOOK, design)),
-                "weights": Out(8 * design.cols),
-                "capture": Out(1),
+                "weights": Out(8 * WEIGHT.lanes(design)),
+                "capture": Out(design.weight_rows),
                 "outside": Out(1),
                 "event_weight_reads": Out(1),
-                "event_codebook_reads": Out(range(design.cols + 1)),
+                "event_codebook_reads": Out(range(WEIGHT.lanes(design) + 1)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         """The hardware."""
         m = Module()
-        rows, cols = self.design.rows, self.design.cols
-        m.submodules.buffer = buffer = Buffer(WEIGHT, self.design)
-        m.submodules.codebook = codebook = Codebook(self.design)
-        wiring.connect(m, wiring.flipped(self.w_weight), buffer.w)
-        wiring.connect(m, wiring.flipped(self.w_codebook), codebook.w)
+        rows = self.design.fill_cycles
         command = data.View(layout(Compute), Signal(8 * COMMAND_BYTES, name="running", reset_less=True))
         config = data.View(layout(ConfigCompute), self.config)
         busy, pending = Signal(name="busy"), Signal(name="pending")
@@ -88,8 +85,20 @@ class WeightIssue(wiring.Component):
             WEIGHT.address_bits + 1, name="address"
         )  # one bit more than an address has: it does not wrap around
         needs = available < command.weight_bits
-        m.d.comb += [buffer.r.en.eq(go & needs), buffer.r.addr.eq(address), self.event_weight_reads.eq(buffer.r.en)]
-        m.d.sync += self.outside.eq(buffer.r.en & (address >= self.design.weight_words))
+        issue = data.View(ISSUE, Signal(ISSUE, name="issue"))
+        m.d.comb += [
+            issue.go.eq(go),
+            issue.first.eq(go & (row == 0)),
+            issue.read.eq(go & needs),
+            issue.address.eq(address),
+            issue.left.eq(available),
+            issue.bits.eq(command.weight_bits),
+            issue.look_up.eq(go & command.use_codebook),
+            issue.bank.eq(command.codebook_bank),
+            self.event_weight_reads.eq(issue.read),
+            self.event_codebook_reads.eq(Mux(issue.look_up, WEIGHT.lanes(self.design), 0)),
+        ]
+        m.d.sync += self.outside.eq(issue.read & (address >= self.design.weight_words))
         with m.If(go):
             m.d.sync += available.eq(available + Mux(needs, 8, 0) - command.weight_bits)
             with m.If(needs):
@@ -99,38 +108,21 @@ class WeightIssue(wiring.Component):
             m.d.sync += [
                 command.eq(head), busy.eq(1), address.eq(head.weight_addr), available.eq(0), tile.eq(0), group.eq(0)
             ]  # fmt: skip
-
-        def after(stage: str, value: Value, name: str) -> Value:
-            """`value` of the cycle of the issue when the row leaves a stage of `accel.latency.WEIGHT_FEED`."""
-            return later(m, value, until(WEIGHT_FEED, stage), name)
-
-        # "read": the word is there; take b bits a column.
-        at1, needs1, left1 = after("read", go, "at"), after("read", needs, "needs"), after("read", available, "left")
-        bits1 = after("read", command.weight_bits, "bits")
-        codes = Signal(8 * cols, name="codes")
-        mask = Signal(8, name="mask")
-        m.d.comb += mask.eq((1 << bits1) - 1)
-        for c in range(cols):
-            rest = Signal(8, name=f"rest_{c}", reset_less=True)
-            joined = Signal(16, name=f"joined_{c}")
-            # Bits above `left1` in `rest` are zero: every shift leaves exactly the unused ones.
-            m.d.comb += joined.eq(Mux(left1 == 0, 0, rest) | (Mux(needs1, buffer.r.data.word_select(c, 8), 0) << left1))
-            with m.If(at1):
-                m.d.sync += [rest.eq(joined >> bits1), codes.word_select(c, 8).eq(joined & mask)]
-        # "unpack": the codes are there, and looked up.
-        uses = go & command.use_codebook
-        m.d.comb += [
-            codebook.en.eq(after("unpack", uses, "look_up")),
-            codebook.bank.eq(after("unpack", command.codebook_bank, "bank")),
-            codebook.codes.eq(codes),
-            self.event_codebook_reads.eq(Mux(codebook.en, cols, 0)),
-        ]
-        # "decode": at the array's edge. `capture` is the last of its registers.
-        plain = Signal(8 * cols, reset_less=True, name="plain")
-        m.d.sync += [
-            plain.eq(codes),
-            self.capture.eq(later(m, go & (row == 0), cycles(WEIGHT_FEED) - 1, "start")),
-        ]
-        decoded = after("decode", command.use_codebook, "decoded")
-        m.d.comb += self.weights.eq(Mux(decoded, codebook.entries, plain))
+        self._segments(m, Value.cast(issue))
         return m
+
+    def _segments(self, m: Module, issued: Value) -> None:
+        """The segments, each R/w cycles after the one before; a write goes to all."""
+        bits = len(self.w_weight.data) // self.design.weight_rows
+        for s in range(self.design.weight_rows):
+            m.submodules[f"segment{s}"] = segment = WeightSegment(self.design)
+            m.d.comb += [
+                segment.issue.eq(issued),
+                segment.w_en.eq(self.w_weight.en),
+                segment.w_addr.eq(self.w_weight.addr),
+                segment.w_data.eq(self.w_weight.data.word_select(s, bits)),
+                self.weights.word_select(s, bits).eq(segment.weights),
+                self.capture[s].eq(segment.capture),
+            ]
+            wiring.connect(m, wiring.flipped(self.w_codebook), segment.w_codebook)
+            issued = later(m, issued, self.design.fill_cycles, f"issue_{s}")

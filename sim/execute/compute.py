@@ -67,7 +67,7 @@ def _addresses(c: Compute, cfg: ConfigCompute) -> tuple[NDArray[np.int64], NDArr
 def _weights(machine: Machine, c: Compute, taps: int) -> NDArray[np.int8]:
     """(n_tiles, groups * taps * R, C) int8 weights of a COMPUTE, gated rows zero."""
     design = machine.program.design
-    rows = c.n_tiles * c.groups * taps * design.rows
+    rows = c.n_tiles * c.groups * taps * design.fill_cycles
     words = layout.packed_words(rows, c.weight_bits)
     memory = machine.constants[WEIGHT]
     check(c.weight_addr + words <= len(memory), "weight range", c)
@@ -75,6 +75,7 @@ def _weights(machine: Machine, c: Compute, taps: int) -> NDArray[np.int8]:
     first = CODEBOOK_ENTRIES * c.codebook_bank
     table = machine.constants[CODEBOOK][first : first + CODEBOOK_ENTRIES, 0]
     weights = (table[raw] if c.use_codebook else raw).view(np.int8)
-    shaped = weights.reshape(c.n_tiles, c.groups, taps, design.rows, design.cols).copy()
+    shaped = weights.reshape(c.n_tiles, c.groups, taps, design.fill_cycles, design.weight_rows, design.cols)
+    shaped = np.swapaxes(shaped, 3, 4).reshape(c.n_tiles, c.groups, taps, design.rows, design.cols).copy()
     shaped[:, -1, :, c.rows_last :] = 0
     return shaped.reshape(c.n_tiles, -1, design.cols)

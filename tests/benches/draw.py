@@ -27,16 +27,17 @@ from accel.models.integers.network import (
 def draw_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
     """A small design: any rows and columns, odd ones included, and small buffers."""
     rows, cols = rng.randint(1, largest), rng.randint(1, largest)
+    weight_rows = rng.choice([1, *(d for d in range(1, rows + 1) if rows % d == 0)])
     common = gcd(rows, cols)
     lanes = rng.choice([d for d in range(1, common + 1) if common % d == 0])
     bank_words, accumulators = rng.choice([192, 500, 2048]), rng.choice([16, 33, 128])
     return Design.model_validate(
         {
             "name": name,
-            "array": {"rows": rows, "cols": cols},
+            "array": {"rows": rows, "cols": cols, "weight_rows": weight_rows},
             "buffers": {
                 "activation_bytes": max(64, 2 * bank_words * rows),
-                "weight_bytes": max(64, rng.choice([200, 999]) * cols),
+                "weight_bytes": max(64, rng.choice([200, 999]) * cols * weight_rows),
                 "accumulator_bytes": max(64, 8 * cols * accumulators),
                 "parameter_bytes": max(64, rng.choice([16, 64]) * 8 * lanes),
                 "program_commands": rng.choice([8, 16, 64]),

@@ -16,7 +16,7 @@ def weights_of(
     layer: MatrixLayer, shape: tuple[int, int, int], design: Design, pool: Window | None = None
 ) -> LayerWeights:
     """The weights of a layer that reads a tensor of that shape as words."""
-    return layer_weights(layer, matrix_geometry(layer, shape, pool), design.rows, design.cols)
+    return layer_weights(layer, matrix_geometry(layer, shape, pool), design.rows, design.cols, design.weight_rows)
 
 
 def task_of(weights: LayerWeights, **changes: Any) -> Task:

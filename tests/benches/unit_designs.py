@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from random import Random
 
 from accel.design import Design
 
@@ -17,16 +18,16 @@ SUMS = 40  # of each bank
 RECORDS = 8
 
 
-def compute_design(rows: int, cols: int, bits: int = 32, multiplier_stages: int = 1) -> Design:
+def compute_design(rows: int, cols: int, bits: int = 32, multiplier_stages: int = 1, weight_rows: int = 1) -> Design:
     return Design.model_validate(
         {
             "name": "unit",
-            "array": {"rows": rows, "cols": cols},
+            "array": {"rows": rows, "cols": cols, "weight_rows": weight_rows},
             "widths": {"accumulator": bits},
             "engine": {"multiplier_stages": multiplier_stages},
             "buffers": {
                 "activation_bytes": max(64, 2 * ACTIVATION_WORDS * rows),
-                "weight_bytes": max(64, WEIGHT_WORDS * cols),
+                "weight_bytes": max(64, WEIGHT_WORDS * weight_rows * cols),
                 "accumulator_bytes": max(64, 8 * ACCUMULATOR_WORDS * cols),
                 "parameter_bytes": 1024,
             },
@@ -56,6 +57,11 @@ def post_design(chunks_in: int, chunks_out: int, lanes: int, bits: int = 32, mul
             "clock_mhz": 100,
         }
     )
+
+
+def divisor(rng: Random, number: int) -> int:
+    """A divisor, the number itself included."""
+    return rng.choice([d for d in range(1, number + 1) if number % d == 0])
 
 
 @cache

@@ -1,8 +1,8 @@
 """How well the hardware works: `python -m tests.benchmarks.hardware`. Cycles are counted in Verilator, start to done.
 
 Matrix products on `nano` (8 x 8, 8 bytes a cycle), a 3 x 3 convolution 64 -> 64 on 56 x 56 on `edge` (16 x 16, 16 bytes
-a cycle), a fully connected 1024 x 1024 layer at batch 1, and the LeNets. Each run is checked: output bytes equal the
-integer reference's, cycles the simulator's. Then how large the Verilog of the largest array is.
+a cycle), a fully connected 1024 x 1024 layer at batch 1, dense and shared, and the LeNets. Each run is checked: output
+bytes equal the integer reference's, cycles the simulator's. Then how large the Verilog of the largest array is.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from accel.design import Design, load
 from accel.gemm import gemm_network
 from accel.models import zoo
 from accel.models.compress.share import share
-from accel.models.integers.network import IntegerNetwork, MatrixLayer, Requantise, TensorSpec
+from accel.models.integers.network import IntegerNetwork, MatrixLayer, Requantise, Shared, TensorSpec
 from accel.models.quantisation.quantise import quantise
 from accel.models.reference.int8 import run
 from accel.models.window import Window
@@ -57,6 +57,17 @@ def convolution(channels: int, outputs: int, size: int) -> IntegerNetwork:
     return IntegerNetwork(f"conv3x3-{channels}-{outputs}-{size}", "x", "y", tensors, (layer,))
 
 
+def shared_gemm(size: int, bits: int) -> IntegerNetwork:
+    """A fully connected layer whose weights are random indices into a codebook of 2**bits entries."""
+    network = gemm_network(1, size, size)
+    (layer,) = network.layers
+    assert isinstance(layer, MatrixLayer)
+    generator = np.random.default_rng(bits)
+    indices = generator.integers(0, 1 << bits, layer.weights.shape).astype(np.uint8)
+    codebook = np.sort(generator.choice(np.arange(-127, 128), 1 << bits, replace=False)).astype(np.int8)
+    return replace(network, layers=(replace(layer, weights=codebook[indices], shared=Shared(bits, codebook, indices)),))
+
+
 # 90 % and 95 % of the array's peak for GEMM and convolution, 90 % of the DRAM's bandwidth for fully connected layers.
 LIMITS = {
     "GEMM 128 x 128 x 128 on nano, cycles": 128**3 / 8**2 / 0.90,
@@ -64,6 +75,8 @@ LIMITS = {
     "conv 3x3, 64 -> 64, 56 x 56 on edge, cycles": 64 * 64 * 9 * 56 * 56 / 16**2 / 0.95,
     "fully connected 1024 x 1024 on nano, cycles": 1024 * 1024 / 8 / 0.90,
     "fully connected 1024 x 1024 on edge, cycles": 1024 * 1024 / 16 / 0.90,
+    "fully connected 1024 x 1024, 4 bits on edge, cycles": 36_000,
+    "fully connected 1024 x 1024, 2 bits on edge, cycles": 19_000,
     "Verilog of 64 x 64, MB": 10,
     "Verilog of 64 x 64, s": 30,
 }
@@ -83,6 +96,8 @@ def workloads() -> list[tuple[str, str, IntegerNetwork]]:
         ("conv 3x3, 64 -> 64, 56 x 56", "edge", convolution(64, 64, 56)),
         ("fully connected 1024 x 1024", "nano", gemm_network(1, 1024, 1024)),
         ("fully connected 1024 x 1024", "edge", gemm_network(1, 1024, 1024)),
+        ("fully connected 1024 x 1024, 4 bits", "edge", shared_gemm(1024, 4)),
+        ("fully connected 1024 x 1024, 2 bits", "edge", shared_gemm(1024, 2)),
         *lenets,
     ]
 
@@ -116,14 +131,14 @@ def main() -> int:
     """Print a line for each workload; the status."""
     cycles: dict[str, float] = {}
     built: dict[str, Built] = {}
-    print(f"{'workload':30} {'design':6} {'cycles':>9} {'of peak':>8} {'of DRAM bandwidth':>18}")
+    print(f"{'workload':36} {'design':6} {'cycles':>9} {'of peak':>8} {'of DRAM bandwidth':>18}")
     with tempfile.TemporaryDirectory() as folder:
         for title, name, network in workloads():
             if name not in built:
                 built[name] = Built(load(name), Path(folder) / name)
             f = measure(built[name], title, network)
             cycles[f"{title} on {name}, cycles"] = f.cycles
-            print(f"{f.name:30} {f.design:6} {f.cycles:9,} {f.peak_percent:7.1f}% {f.dram_percent:17.1f}%")
+            print(f"{f.name:36} {f.design:6} {f.cycles:9,} {f.peak_percent:7.1f}% {f.dram_percent:17.1f}%")
     began = time.perf_counter()
     text = verilog_text(Design.model_validate(largest().model_dump()))
     seconds = time.perf_counter() - began

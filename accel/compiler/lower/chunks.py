@@ -27,7 +27,7 @@ def rounds(
 def _load(machine: Machine, weights: LayerWeights) -> float:
     """Cycles in which the weights of one tile and channel group arrive."""
     taps = weights.geometry.taps
-    return taps * machine.rows * weights.format.bits / 8 * machine.weight_cycles
+    return taps * machine.contract.fill_cycles * weights.format.bits / 8 * machine.weight_cycles
 
 
 def _compute(machine: Machine, task: Task) -> float:

@@ -78,7 +78,9 @@ def weights(step: Step, design: Design, reading: Reading) -> LayerWeights:
     assert isinstance(step.layer, MatrixLayer)
     unfolded = reading.unfolded
     geometry, arrange = (unfolded.geometry, unfolded.arrange) if unfolded else (step.geometry, None)
-    return layer_weights(step.layer, geometry, design.word_lanes, design.cols, arrange, reading.as_dense)
+    return layer_weights(
+        step.layer, geometry, design.word_lanes, design.cols, design.weight_rows, arrange, reading.as_dense
+    )
 
 
 def task(s: Setting) -> Task:

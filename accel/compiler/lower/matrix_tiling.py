@@ -185,7 +185,7 @@ def _shortage(machine: Machine, task: Task) -> Shortage:
     """Which buffer is short of the smallest tile: one channel group, one output tile, one row of the fewest pixels."""
     weights = task.words(machine, 1, 1)
     if weights > machine.weights:
-        return Shortage("weight_bytes", weights * machine.cols)
+        return Shortage("weight_bytes", weights * machine.contract.weight_rows * machine.cols)
     if not task.uniform and machine.chunks > machine.parameters:
         words = up(machine.chunks, machine.parameter_align)
         return Shortage("parameter_bytes", RECORD_BYTES * words * machine.lanes)
