@@ -115,7 +115,7 @@ class Built:
         folder.mkdir(parents=True, exist_ok=True)
         verilog = folder / f"{TOP}.v"
         verilog.write_text(verilog_text(design), encoding="utf-8")
-        known = [f"#define BEAT_BYTES {design.beat_bytes}", *definitions()]  # no flag: what does not depend on it is cached
+        known = [f"#define BEAT_BYTES {design.beat_bytes}", *definitions()]  # no flag: objects without it stay cached
         (folder / "registers.h").write_text("\n".join(known), encoding="utf-8")
         command = [
             "verilator", "--cc", "--exe", "--build", "-Wno-fatal", "-Wno-lint", "-O3", "--x-assign", "fast",
