@@ -25,6 +25,8 @@ BENCH = Path(__file__).parent / "verilator.cpp"
 DRAM_BASE = 0x7654_3000
 NEVER = (1 << 64) - 1
 OUTCOME_FIELDS = 7
+# -O1 without the passes that take most of the compiler's time on generated code and gain nothing there.
+OPTIMISE = "-O1 " + " ".join(f"-fno-tree-{name}" for name in ("sink", "fre", "dse", "dominator-opts", "copy-prop"))
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def environment() -> dict[str, str]:
 class Built:
     """A design's Verilog, built in `folder`."""
 
-    def __init__(self, design: Design, folder: Path, optimise: str = "-O1") -> None:
+    def __init__(self, design: Design, folder: Path, optimise: str = OPTIMISE) -> None:
         self.design, self.folder = design, folder
         folder.mkdir(parents=True, exist_ok=True)
         verilog = folder / f"{TOP}.v"
@@ -120,7 +122,7 @@ class Built:
         command = [
             "verilator", "--cc", "--exe", "--build", "-Wno-fatal", "-Wno-lint", "-O3", "--x-assign", "fast",
             "--top-module", TOP, "--Mdir", "obj", "-CFLAGS", "-I..",
-            "-MAKEFLAGS", f"OPT_FAST={optimise} VM_PARALLEL_BUILDS=0", "-o", "bench", verilog.name, str(BENCH),
+            "-MAKEFLAGS", f"OPT_FAST='{optimise}' VM_PARALLEL_BUILDS=0", "-o", "bench", verilog.name, str(BENCH),
         ]  # fmt: skip
         made = subprocess.run(
             command, cwd=folder, env=environment(), capture_output=True, text=True, check=False, timeout=900
