@@ -122,7 +122,7 @@ def test_emit_replaces_no_file_of_others(
     own: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its own files it does replace, and files of other names stay."""
-    command = ["emit", own["mine.onnx"], "--calibration", own["ranges.npy"], "--out", str(tmp_path)]
+    command = ["emit", own["mine.onnx"], "--design", "nano", "--calibration", own["ranges.npy"], "--out", str(tmp_path)]
     (tmp_path / "README.md").write_text("mine")
     assert "must not hold a README.md that accel did not write, and does" in refused(capsys, *command)
     assert content(tmp_path) == {"README.md": b"mine"}

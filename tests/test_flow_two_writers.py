@@ -13,7 +13,7 @@ import pytest
 from accel.flow import report
 from accel.models.errors import InputError
 
-FOLDERS, FILES = 60, 30
+FOLDERS, FILES = 25, 30
 WRITER = """
 import sys, time
 from pathlib import Path
