@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from accel.design import load, names
-from accel.flow import html, report, tables
+from accel.flow import html, overview, report, tables
 from accel.flow.simulate import Simulation, run
 from accel.flow.tables import Column, figure
 from accel.flow.verdict import verdict
@@ -87,6 +87,29 @@ def test_comparison_shows_every_number_of_each_row() -> None:
             f"{row.latency_ratio:.2f}", f"{row.energy_ratio:.2f}",
         ]  # fmt: skip
         assert expected in shown[row.title]
+
+
+def test_all_designs_stand_in_one_table() -> None:
+    """Each technique against the first one on the first design, in time and not in cycles: clocks differ."""
+    found = comparison()
+    shown = cells(printed(overview.show, found))
+    base = found.rows[0]
+    for technique in {row.technique for row in found.rows}:
+        rows = [row for row in found.rows if row.technique == technique]
+        ratios = []
+        for row in rows:
+            time = row.work.cycles / row.run.result.design.clock_mhz
+            ratios += [
+                row.work.info.weight_format,
+                f"{time / (base.work.cycles / base.run.result.design.clock_mhz):.2f}",
+                f"{row.energy.total_high_pj / base.energy.total_high_pj:.2f}",
+            ]
+        expected = [f"{rows[0].accuracy_percent:.2f}", f"{rows[0].stored_bytes:,}", *ratios]
+        assert shown[rows[0].title] == [expected]
+    one = replace(found, designs=found.designs[:1], rows=tuple(r for r in found.rows if r.design == "edge"))
+    assert printed(overview.show, one) == ""
+    assert overview.TITLE in html.page(found, {})
+    assert overview.TITLE not in html.page(one, {})
 
 
 def test_headings_name_what_ratios_are_to() -> None:

@@ -9,6 +9,7 @@ from importlib.resources import files
 from string import Template
 from typing import TypeVar
 
+from accel.flow import overview
 from accel.flow.compare import Comparison
 from accel.flow.tables import LAYER_REMARKS, Column, cause_legend, part_columns, remarks, row_columns
 from accel.flow.verdict import verdict
@@ -44,7 +45,7 @@ def page(comparison: Comparison, pictures: Mapping[str, bytes]) -> str:
         notes="".join(
             f"<p{' class=note' if line.startswith('note:') else ''}>{escape(line)}</p>" for line in remarks(comparison)
         ),
-        tables="".join(_design_table(comparison, design.name) for design in comparison.designs),
+        tables="".join(_design_table(comparison, design.name) for design in comparison.designs) + _all(comparison),
         charts="".join(_picture(name, data) for name, data in pictures.items()),
         layers="".join(_layers(comparison)),
         designs="".join(
@@ -77,6 +78,13 @@ def _left(column: Column[T]) -> str:
 def _design_table(comparison: Comparison, design: str) -> str:
     rows = [row for row in comparison.rows if row.design == design]
     return f"<h2>On {escape(design)}</h2><p>{escape(verdict(rows))}</p>{table(row_columns(comparison), rows)}"
+
+
+def _all(comparison: Comparison) -> str:
+    if len(comparison.designs) < 2:
+        return ""
+    lines = table(overview.columns(comparison), overview.across(comparison))
+    return f"<h2>On all designs</h2><p>{escape(overview.TITLE)}.</p>{lines}"
 
 
 def _picture(name: str, svg: bytes) -> str:

@@ -92,7 +92,7 @@ def compare(
     Without arguments: LeNet-5 on the MNIST test set and the design `edge`. Files go to accel-out/NETWORK.
     """
     from accel.flow import compare as job
-    from accel.flow import outputs, report, tables
+    from accel.flow import outputs, overview, report, tables
     from accel.flow.compress import own_rows
     from accel.flow.data import resolve
     from accel.flow.progress import progress
@@ -113,6 +113,7 @@ def compare(
         comparison = job.compare(float_network, data, chosen, rows, advance)
     report.write(folder, report.files(comparison), report.OPTIONAL)
     tables.show_comparison(tables.console(), comparison)
+    overview.show(tables.console(), comparison)
     if data.warning:
         say(f"accel: warning: {data.warning}")
     say(f"report: {folder / 'report.html'} (and JSON, CSV and charts beside it)")
