@@ -17,6 +17,7 @@ from accel.models.compress.students import convolutional
 from accel.models.compress.training_step import Context, TrainingStep
 from accel.models.encode.encoded import decode
 from accel.models.encode.encoded_file import to_bytes
+from accel.models.encode.encoded_layer import HUFFMAN
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_write
 from accel.models.graph import Activation, Network, build
@@ -46,7 +47,7 @@ def test_steps_without_training() -> None:
     assert [layer.kept for layer in report(result.network)][1:3] == [round(0.2 * 12_500), round(0.1 * 400_000)]
     assert len(np.unique(conv2.weights)) <= 32
     assert len(np.unique(ip1.weights)) <= 16
-    assert result.coded
+    assert result.formats == HUFFMAN
     assert {layer.index_bits for layer in result.encoded.layers if layer.sparse} == {4}
     assert [layer.pes for layer in result.encoded.layers] == [3] * 4
     *_, written = as_record(result)

@@ -111,7 +111,7 @@ def test_the_bytes_of_a_small_file() -> None:
     network = small()
     (layer,) = network.layers
     content = integer_file.to_bytes(network, ("dense",))
-    assert content[:12] == b"ACCELINT" + struct.pack("<HH", 2, 1)
+    assert content[:12] == b"ACCELINT" + struct.pack("<HH", 3, 1)
     size = int.from_bytes(content[12:16], "little")
     graph = json.loads(zlib.decompress(content[16 : 16 + size]))
     assert [graph[key] for key in ("name", "input", "output", "host_layers")] == ["n", "x", "y", []]

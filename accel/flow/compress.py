@@ -28,13 +28,10 @@ from accel.models.encode.accounting import Accounting, Parts, account
 from accel.models.encode.bookkeeping import layer_bits, widths_of
 from accel.models.encode.choose import FLOAT_BITS
 from accel.models.encode.encoded import EncodedNetwork, decode
-from accel.models.encode.stored import FORMATS as ALL
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_write
 from accel.models.graph import Network
 from accel.models.training.images import read_images
-
-PLAIN = ("dense", "shared", "sparse")  # formats without Huffman codes
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ class Outcome:
     @property
     def paper_ratio(self) -> float:
         """The same in the book-keeping of Deep Compression: weights only, no biases, code tables or headers."""
-        bits = [layer_bits(widths_of(layer), coded=layer.huffman) for layer in self.encoded.layers]
+        bits = [layer_bits(widths_of(layer), coded=layer.coded) for layer in self.encoded.layers]
         return FLOAT_BITS * self.weights_before / sum(bits)
 
 
@@ -111,7 +108,7 @@ def own_rows(
     context = Context(data, state_folder, progress=progress, resolve=partial(resolve, 0))
     for chosen in loaded:
         result = recipe.run(chosen, network, context)
-        rows.append(given(chosen.name, f"recipe {chosen.name}", result.network, ALL if result.coded else PLAIN))
+        rows.append(given(chosen.name, f"recipe {chosen.name}", result.network, result.formats))
     for path in files:
         other = zoo.resolve(path)
         for end in ("input", "output"):

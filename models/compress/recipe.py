@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from accel.models import yaml_text
 from accel.models.compress.prune import matrix_layers
-from accel.models.compress.steps import Encode, Huffman, Step
+from accel.models.compress.steps import Encode, Step, Written
 from accel.models.compress.training_step import Context, Report
 from accel.models.encode.encoded import EncodedNetwork
 from accel.models.errors import InputError
@@ -28,13 +28,13 @@ from accel.models.yaml_text import shown
 
 __all__ = ["Compressed", "Recipe", "load", "parse", "run"]
 
-KINDS = ("prune", "channels", "share", "distil", "tucker", "encode", "huffman")
+KINDS = ("prune", "channels", "share", "distil", "tucker", "encode", "huffman", "arithmetic")
 # What pydantic puts into the place of an error to say which type of several it tried.
 TRIED = ("int", "float", "str", "[key]")
 
 
 class Recipe(BaseModel):
-    """Steps in the order in which they are applied; `encode` or `huffman`, how the result is written, comes last."""
+    """Steps in the order in which they are applied; a `Written`, which says how the result is written, comes last."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
@@ -43,11 +43,11 @@ class Recipe(BaseModel):
 
 @dataclass(frozen=True)
 class Compressed:
-    """The network after a recipe, its weights as they are written, whether in Huffman codes, and the steps' reports."""
+    """The network after a recipe, its weights as they are written, in which formats, and the steps' reports."""
 
     network: Network
     encoded: EncodedNetwork
-    coded: bool
+    formats: tuple[str, ...]
     reports: tuple[tuple[str, Report], ...]
 
 
@@ -80,7 +80,7 @@ def parse(text: str, where: str = "recipe") -> Recipe:
     except ValidationError as error:
         raise InputError(f"{where}: {_message(error)}") from None
     for step in recipe.steps[:-1]:
-        if isinstance(step, Encode | Huffman):
+        if isinstance(step, Written):
             raise InputError(f"{where}: {step.kind} must be the last step, since it says how the result is written")
     return recipe
 
@@ -122,19 +122,20 @@ def run(recipe: Recipe, network: Network, context: Context) -> Compressed:
     original, reports = network, []
     if not matrix_layers(network):
         raise InputError(f"{network.name}: network must have a layer with weights to compress, and has none")
-    written, coded = None, False
+    last: Written = Encode()
+    written = None
     for number, step in enumerate(recipe.steps, 1):
         label = f"{number}-{step.kind}"
         try:
-            if isinstance(step, Encode | Huffman):
-                coded = step.coded_formats
+            if isinstance(step, Written):
+                last = step
                 written, report = step.encode(network)
             else:
                 network, report = step.apply(network, original, context, label)
         except InputError as error:
             raise InputError(f"{recipe.name}: step {number} ({step.kind}): {error}") from None
         reports.append((label, report))
-    return Compressed(network, written or Encode().encode(network)[0], coded, tuple(reports))
+    return Compressed(network, written or last.encode(network)[0], last.formats, tuple(reports))
 
 
 def as_record(compressed: Compressed) -> list[dict[str, Any]]:

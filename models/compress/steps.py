@@ -18,6 +18,7 @@ from accel.models.compress.prune import matrix_layers
 from accel.models.compress.training_step import Checked, Context, Report, TrainingStep
 from accel.models.encode.accounting import account
 from accel.models.encode.encoded import EncodedNetwork, encode
+from accel.models.encode.encoded_layer import FORMATS, HUFFMAN, PLAIN
 from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.macs import macs
@@ -196,8 +197,22 @@ class Distil(TrainingStep):
         return student, {"student": self.student, "parameters": student.parameters, "teacher": teachers}
 
 
-class _Written(Checked):
-    """How the weights are written: the last step, which changes no weight.
+class Written(Checked):
+    """How the weights are written, in which of `formats`: the last step, which changes no weight."""
+
+    formats: ClassVar[tuple[str, ...]]
+
+    def encode(self, network: Network) -> tuple[EncodedNetwork, Report]:
+        """The weights, each layer in the format that takes fewest bits. Raises InputError for unknown layers."""
+        return self._report(encode(network, among=self.formats))
+
+    def _report(self, encoded: EncodedNetwork) -> tuple[EncodedNetwork, Report]:
+        size_bytes = account(encoded).total.total_bits // 8
+        return encoded, {"bytes": size_bytes, "layers": {layer.name: layer.format for layer in encoded.layers}}
+
+
+class _InLanes(Written):
+    """In a form that hardware can decode.
 
     `lanes`: sub-streams, one for each PE or column of an array that is to read them side by side. `index_bits`: the
     width of positions in sparse layers, the one that takes fewest bits if not given.
@@ -205,23 +220,27 @@ class _Written(Checked):
 
     lanes: int = Field(default=1, ge=1, le=65535)
     index_bits: IndexBits | dict[str, IndexBits] | None = None
-    coded_formats: ClassVar[bool]
 
     def encode(self, network: Network) -> tuple[EncodedNetwork, Report]:
-        """The weights, each layer in the format that takes fewest bits. Raises InputError for unknown layers."""
-        encoded = encode(network, index_bits=self.index_bits, pes=self.lanes, coded=self.coded_formats)
-        size_bytes = account(encoded).total.total_bits // 8
-        return encoded, {"bytes": size_bytes, "layers": {layer.name: layer.format for layer in encoded.layers}}
+        """As of every step that writes."""
+        return self._report(encode(network, index_bits=self.index_bits, pes=self.lanes, among=self.formats))
 
 
-class Encode(_Written):
+class Encode(_InLanes):
     """Without Huffman codes."""
 
     kind: Literal["encode"] = "encode"
-    coded_formats = False
+    formats = PLAIN
 
 
-class Huffman(_Written):
+class Arithmetic(Written):
+    """For storage, where that takes less in an arithmetic code, biases too; in one lane."""
+
+    kind: Literal["arithmetic"] = "arithmetic"
+    formats = FORMATS
+
+
+class Huffman(_InLanes):
     """With Huffman codes for values and positions where that takes less.
 
     `coded`: average bits of a value and a position, of a table in the literature; only book-keeping without weights
@@ -230,7 +249,9 @@ class Huffman(_Written):
 
     kind: Literal["huffman"] = "huffman"
     coded: dict[str, tuple[float, float]] = Field(default_factory=dict)
-    coded_formats = True
+    formats = HUFFMAN
 
 
-Step = Annotated[Prune | Channels | Tucker | Share | Distil | Encode | Huffman, Field(discriminator="kind")]
+Step = Annotated[
+    Prune | Channels | Tucker | Share | Distil | Encode | Huffman | Arithmetic, Field(discriminator="kind")
+]

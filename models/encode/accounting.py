@@ -8,14 +8,16 @@ from dataclasses import dataclass, fields
 from accel.models.encode.choose import FLOAT_BITS, LENGTH_BITS
 from accel.models.encode.encoded import EncodedNetwork
 from accel.models.encode.encoded_file import frame_bytes, header_bytes
-from accel.models.encode.encoded_layer import EncodedLayer
+from accel.models.encode.encoded_layer import EncodedLayer, decode_layer
+from accel.models.encode.whole import bias_bytes, positions_bits
 
 
 @dataclass(frozen=True)
 class Parts:
     """The bits of a layer or of a whole file.
 
-    `values_bits` and `runs_bits` (positions) are of non-zero weights, or of all weights unless sparse; `filler_bits` of
+    `values_bits` and `runs_bits` (positions) are of non-zero weights, or of all weights unless sparse; in an arithmetic
+    code, where no bit belongs to one of them, positions are what they take when coded alone. `filler_bits` are of
     filler entries, values and runs; `headers_bits` everything that says how to read the rest; `padding_bits` the
     filling of the last byte of a lane. `parameters` counts weights and biases.
     """
@@ -60,6 +62,8 @@ def account(encoded: EncodedNetwork) -> Accounting:
 
 def layer_parts(layer: EncodedLayer) -> Parts:
     """Where the bits of one layer are."""
+    if layer.arithmetic:
+        return _arithmetic_parts(layer)
     fillers = sum(layer.entries) - layer.nonzeros if layer.sparse else 0
     # A filler is entry 0 of the codebook and the longest run.
     value = int(layer.value_lengths[0]) if len(layer.value_lengths) else layer.value_bits
@@ -76,4 +80,17 @@ def layer_parts(layer: EncodedLayer) -> Parts:
         biases_bits=FLOAT_BITS * len(layer.bias),
         headers_bits=8 * header_bytes(layer),
         padding_bits=layer.values.padding_bits + layer.runs.padding_bits,
+    )
+
+
+def _arithmetic_parts(layer: EncodedLayer) -> Parts:
+    positions = positions_bits(decode_layer(layer).reshape(layer.matrix_shape) != 0)
+    return Parts(
+        layer.name,
+        math.prod(layer.shape) + len(layer.bias),
+        values_bits=8 * len(layer.values.data) - positions,
+        runs_bits=positions,
+        codebooks_bits=layer.number_bits * len(layer.codebook),
+        biases_bits=8 * len(bias_bytes(layer.bias, arithmetic=True)),
+        headers_bits=8 * header_bytes(layer),
     )

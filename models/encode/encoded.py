@@ -5,6 +5,8 @@
     sparse            relative index and value of each non-zero weight; the value is an index if the layer is shared
     shared+huffman    indices in a Huffman code
     sparse+huffman    runs in a Huffman code, and, if the layer is shared, the indices in another
+    dense+arithmetic  float32, or multiples of a step (`accel.models.grid`), in an adaptive arithmetic code
+    shared+arithmetic indices in such a code
 
 Everything follows from the weights: exact zeros are pruned, few distinct values are a codebook, in which 0.0 is entry 0
 if it occurs. `decode` gives back the same float32 weights (-0.0, which a mask makes, comes back as 0.0). Files are in
@@ -13,13 +15,13 @@ if it occurs. `decode` gives back the same float32 weights (-0.0, which a mask m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from accel.models.encode import huffman, relative
-from accel.models.encode.encoded_layer import SMALLEST, EncodedLayer, decode_layer, encode_layer
+from accel.models.encode.encoded_layer import HUFFMAN, SMALLEST, EncodedLayer, decode_layer, encode_layer
 from accel.models.errors import InputError
 from accel.models.graph import Conv, Layer, Linear, Network, build, output_shape
 
@@ -49,17 +51,18 @@ def encode(
     index_bits: int | Mapping[str, int] | None = None,
     pes: int = 1,
     limit_bits: int = huffman.LONGEST_BITS,
-    coded: bool = True,
+    among: Sequence[str] = HUFFMAN,
 ) -> EncodedNetwork:
     """Encode the weights of every Conv and Linear of `network`.
 
     `formats` is one of FORMATS, or "smallest" (the one that takes the fewest bits), for all layers or by name; layers
     that a mapping does not name get the smallest. `index_bits` (1..8) is the width of a relative index, likewise;
     None is the width that takes the fewest bits. `pes` (1..65535) is the number of lanes, `limit_bits` (1..15) the
-    longest code word. "smallest" takes Huffman codes into account only if `coded`.
+    longest code word. "smallest" is the smallest of `among`.
 
     Raises InputError for a format that does not exist, a name of no layer, "shared" for a layer with more than 256
-    distinct values, and what `relative.encode` and `huffman.code_lengths` raise.
+    distinct values, more lanes than one for an arithmetic code, and what `relative.encode` and `huffman.code_lengths`
+    raise.
     """
     relative.check(1, pes)
     names = [x.name for x in network.layers if isinstance(x, Conv | Linear)]
@@ -72,7 +75,7 @@ def encode(
         if isinstance(layer, Conv | Linear):
             chosen = formats.get(layer.name, SMALLEST) if isinstance(formats, Mapping) else formats
             width = index_bits.get(layer.name) if isinstance(index_bits, Mapping) else index_bits
-            layers.append(encode_layer(layer, chosen, index_bits=width, pes=pes, limit_bits=limit_bits, coded=coded))
+            layers.append(encode_layer(layer, chosen, index_bits=width, pes=pes, limit_bits=limit_bits, among=among))
     shape = network.shapes[network.input]
     graph = tuple(without_weights(x) for x in network.layers)
     return EncodedNetwork(network.name, network.input, shape, network.output, graph, tuple(layers))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from accel.models.encode import frame, layer_file, records
+from accel.models.encode import frame, layer_file, records, whole
 from accel.models.encode.bitstream import DamagedStream
 from accel.models.encode.choose import FLOAT_BITS
 from accel.models.encode.encoded import EncodedNetwork, decode
@@ -35,7 +35,7 @@ def load(path: str | Path) -> EncodedNetwork:
 
 def to_bytes(encoded: EncodedNetwork) -> bytes:
     """The content of the file. Raises InputError for a graph that the format cannot hold: names of 1,000 characters."""
-    parts = [layer_file.layer_bytes(layer) + layer.bias.astype("<f4").tobytes() for layer in encoded.layers]
+    parts = [layer_file.layer_bytes(layer) + whole.bias_bytes(layer.bias, layer.arithmetic) for layer in encoded.layers]
     return frame.wrap(frame.FLOAT_MAGIC, len(encoded.layers), _graph_bytes(encoded), b"".join(parts))
 
 
@@ -66,7 +66,7 @@ def _parse(content: bytes) -> EncodedNetwork:
     encoded = []
     for owner in owners:
         layer = layer_file.read_layer(reader, owner.name, 4 if isinstance(owner, Conv) else 2, FLOAT_BITS)
-        encoded.append(replace(layer, bias=reader.numbers(layer.shape[0])))
+        encoded.append(replace(layer, bias=layer_file.read_bias(reader, layer)))
     frame.end(reader)
     return EncodedNetwork(graph.name, graph.input, graph.input_shape, graph.output, layers, tuple(encoded))
 

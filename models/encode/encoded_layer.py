@@ -11,14 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.models.codebook import LARGEST_CODEBOOK, codebook_of, indices_of
-from accel.models.encode import choose, huffman, relative
+from accel.models.encode import choose, huffman, relative, whole
 from accel.models.encode.bitstream import DamagedStream, Stream, check_lengths, pack_lanes, split, unpack_lanes
 from accel.models.encode.choose import FLOAT_BITS, INT8_BITS
 from accel.models.encode.relative import Relative
 from accel.models.errors import InputError
 from accel.models.graph import Conv, Float, Linear
 
-FORMATS = ("dense", "shared", "sparse", "shared+huffman", "sparse+huffman")
+PLAIN = ("dense", "shared", "sparse")
+HUFFMAN = (*PLAIN, "shared+huffman", "sparse+huffman")  # what hardware decodes in lanes
+FORMATS = (*HUFFMAN, "dense+arithmetic", "shared+arithmetic")  # in the order of their codes in files
 SMALLEST = "smallest"
 NUMBERS = {FLOAT_BITS: "<f4", INT8_BITS: "i1"}  # how weights and codebooks are stored, by their width
 NO_CODE = np.empty(0, np.uint8)
@@ -30,10 +32,12 @@ class EncodedLayer:
     """The weights and the bias of one Conv or Linear.
 
     `shape` is that of the weights. `format` is one of FORMATS. `index_bits` is the width of a run, 0 unless sparse.
-    `codebook` (entries,) float32 is empty if values are numbers themselves. `entries[p]` is the number of values in
-    the lane of PE p. `nonzeros` counts the weights that are not 0. `values` and, if sparse, `runs` are the streams,
+    `codebook` (entries,) float32 is empty if values are numbers themselves; of dense+arithmetic it holds the step of
+    the grid that values are multiples of, or each output's. `entries[p]` is the number of values in the lane of
+    PE p. `nonzeros` counts the weights that are not 0. `values` and, if sparse, `runs` are the streams,
     `value_lengths` and `run_lengths` their Huffman code lengths, empty for words of fixed width. `number_bits` is the
     width of weights without codebook and of its entries: 32 (float32) or 8 (int8, of quantised networks).
+    `magnitude_bits` is what `accel.models.encode.whole` calls bits, 0 unless arithmetic.
     """
 
     name: str
@@ -49,6 +53,7 @@ class EncodedLayer:
     runs: Stream = NO_STREAM
     run_lengths: NDArray[np.uint8] = field(default_factory=lambda: NO_CODE)
     number_bits: int = FLOAT_BITS
+    magnitude_bits: int = 0
 
     @property
     def value_bits(self) -> int:
@@ -70,6 +75,21 @@ class EncodedLayer:
         """Whether runs and indices are in Huffman codes."""
         return self.format.endswith("+huffman")
 
+    @property
+    def coded(self) -> bool:
+        """Whether weights are in a code of words of different lengths."""
+        return "+" in self.format
+
+    @property
+    def arithmetic(self) -> bool:
+        """Whether weights and bias are in an arithmetic code."""
+        return self.format.endswith("+arithmetic")
+
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """Outputs and columns."""
+        return self.shape[0], math.prod(self.shape[1:])
+
 
 def encode_layer(
     layer: Conv | Linear,
@@ -78,10 +98,18 @@ def encode_layer(
     index_bits: int | None = None,
     pes: int = 1,
     limit_bits: int = huffman.LONGEST_BITS,
-    coded: bool = True,
+    among: Sequence[str] = HUFFMAN,
     number_bits: int = FLOAT_BITS,
 ) -> EncodedLayer:
     """Encode one layer; see `accel.models.encode.encoded.encode`. With `number_bits` 8, weights must be int8 codes."""
+    if format == SMALLEST and set(among) - set(HUFFMAN):
+        # How long an arithmetic code is shows only when it is written.
+        every = [SMALLEST, *(x for x in among if x not in HUFFMAN)]
+        if not len(codebook_of(layer.weights)):
+            every.remove("shared+arithmetic")
+        options: dict[str, Any] = {"index_bits": index_bits, "pes": pes, "limit_bits": limit_bits}
+        found = [encode_layer(layer, x, number_bits=number_bits, **options) for x in every]
+        return min(found, key=_content_bits)
     if format not in (*FORMATS, SMALLEST):
         raise InputError(f"format of layer {layer.name!r} must be one of {', '.join(FORMATS)}, not {format!r}")
     relative.check(1 if index_bits is None else index_bits, pes)
@@ -95,6 +123,10 @@ def encode_layer(
     fixed = EncodedLayer(
         layer.name, format, layer.weights.shape, layer.bias, nonzeros, codebook, (), NO_STREAM, number_bits=number_bits
     )  # fmt: skip
+    if fixed.arithmetic:
+        if pes != 1:
+            raise InputError(f"layer {layer.name!r} must have one lane to be {format}, not {pes}")
+        return _encode_arithmetic(fixed, matrix)
     lanes: list[tuple[NDArray[np.int64], NDArray[Any]]] = []
     gaps = None
     widths = [1, 1]
@@ -111,7 +143,7 @@ def encode_layer(
         counts = _counts(indices, len(codebook)) if len(codebook) else np.empty(0, np.int64)
         counts[:1] += matrix.size - sum(len(lane) for lane in indices)
         sizes = choose.sizes_bits(counts, matrix.size, nonzeros, gaps, widths, limit_bits, number_bits)
-        allowed = [f for f in sizes if coded or not f.endswith("+huffman")]
+        allowed = [f for f in sizes if f in among]
         fixed = replace(fixed, format=min(allowed, key=lambda f: sizes[f]))
     if fixed.sparse:
         return _encode_sparse(fixed, lanes, widths[fixed.huffman], limit_bits)
@@ -124,8 +156,10 @@ def decode_layer(layer: EncodedLayer) -> Float:
     Raises DamagedStream for streams that no encoder wrote, and InputError for another number of non-zero weights than
     the layer says.
     """
-    shape = (layer.shape[0], math.prod(layer.shape[1:]))
-    if layer.sparse:
+    shape = layer.matrix_shape
+    if layer.arithmetic:
+        matrix = _decode_arithmetic(layer)
+    elif layer.sparse:
         runs = _decode_stream(layer, layer.runs, layer.run_lengths, layer.index_bits)
         narrow = tuple(lane.astype(np.uint8) for lane in runs)
         packed = Relative(shape, layer.index_bits, narrow, tuple(_decode_values(layer)))
@@ -154,8 +188,7 @@ def _encode_sparse(
     fixed: EncodedLayer, lanes: list[tuple[NDArray[np.int64], NDArray[Any]]], index_bits: int, limit_bits: int
 ) -> EncodedLayer:
     """Every non-zero weight with its run; `lanes` are positions and values or, with a codebook, indices."""
-    shape = (fixed.shape[0], math.prod(fixed.shape[1:]))
-    packed = relative.pack(lanes, shape, index_bits)
+    packed = relative.pack(lanes, fixed.matrix_shape, index_bits)
     runs, lengths = _encode_stream(packed.runs, index_bits, fixed.huffman, limit_bits)
     entries = tuple(len(lane) for lane in packed.runs)
     fixed = replace(fixed, index_bits=index_bits, runs=runs, run_lengths=lengths, entries=entries)
@@ -163,6 +196,32 @@ def _encode_sparse(
         return _with_indices(fixed, packed.values, limit_bits)
     book = fixed.codebook
     return _with_numbers(fixed, [book[lane] if len(book) else lane for lane in packed.values])
+
+
+def _encode_arithmetic(fixed: EncodedLayer, matrix: Float) -> EncodedLayer:
+    """Every weight in one adaptive stream."""
+    shared = fixed.format == "shared+arithmetic"
+    found = whole.of_codebook(matrix, fixed.codebook) if shared else whole.of_numbers(matrix, fixed.number_bits)
+    data = whole.encode(found, floats=not len(found.table) and fixed.number_bits == FLOAT_BITS)
+    stream = Stream(data, (8 * len(data),))
+    return replace(fixed, codebook=found.table, entries=(matrix.size,), values=stream, magnitude_bits=found.bits)
+
+
+def _decode_arithmetic(layer: EncodedLayer) -> Float:
+    """The matrix (outputs, columns)."""
+    check_lengths(layer.values, layer.name)
+    data, shape, book, bits = layer.values.data, layer.matrix_shape, layer.codebook, layer.magnitude_bits
+    if layer.format == "shared+arithmetic":
+        return whole.decode_codebook(data, shape, book, bits, layer.name)
+    return whole.decode_numbers(data, shape, book, bits, layer.number_bits, layer.name)
+
+
+def _content_bits(layer: EncodedLayer) -> int:
+    """Codebook, code tables, streams without filling, and bias."""
+    tables = choose.LENGTH_BITS * (len(layer.value_lengths) + len(layer.run_lengths))
+    streams = sum(layer.values.lane_bits) + sum(layer.runs.lane_bits)
+    bias = 8 * len(whole.bias_bytes(layer.bias, layer.arithmetic))
+    return streams + layer.number_bits * len(layer.codebook) + tables + bias
 
 
 def _with_numbers(fixed: EncodedLayer, lanes: Sequence[Float]) -> EncodedLayer:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import struct
 import zlib
 
+from accel.models.encode.encoded_layer import FORMATS, HUFFMAN
 from accel.models.encode.layer_file import Reader
 from accel.models.encode.records import AnyRecord, Misfit, unpack
 from accel.models.errors import InputError
 
 FLOAT_MAGIC, INT8_MAGIC = b"ACCELWTS", b"ACCELINT"
-VERSION = 2
+VERSION = 3
+READABLE = {2: HUFFMAN, VERSION: FORMATS}  # the formats that files of a version may have
 MOST_BYTES = 2**31 - 1
 FRAME = struct.Struct("<8sHHI")  # magic, version, layers with weights, bytes of the graph
 KINDS = {FLOAT_MAGIC: "file of compressed weights", INT8_MAGIC: "file of an int8 network"}
@@ -38,16 +40,16 @@ def has_checksum(data: bytes) -> bool:
 def check_version(data: bytes, source: str) -> None:
     """Raise InputError for another version of the format."""
     version = FRAME.unpack_from(data)[1]
-    if version != VERSION:
-        raise InputError(f"{source} must have version {VERSION}, not {version}")
+    if version not in READABLE:
+        raise InputError(f"{source} must have version {' or '.join(map(str, READABLE))}, not {version}")
 
 
 def begin(content: bytes, kind: type[AnyRecord]) -> tuple[int, AnyRecord, Reader]:
     """The number of layers, the graph, and what reads on behind it, of a file without its checksum. Raises Misfit."""
     if len(content) < FRAME.size:
         raise Misfit(f"it must have at least {FRAME.size} bytes")
-    _, _, layers, size = FRAME.unpack_from(content)
-    reader = Reader(content, FRAME.size)
+    _, version, layers, size = FRAME.unpack_from(content)
+    reader = Reader(content, FRAME.size, READABLE.get(version, FORMATS))
     return layers, unpack(reader.take(size), kind), reader
 
 

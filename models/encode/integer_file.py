@@ -6,6 +6,7 @@ of the hardware's weights follow that order, so they may be other numbers for th
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from accel.models.encode import frame, layer_file, records
-from accel.models.encode.accounting import layer_parts
+from accel.models.encode import frame, layer_file, records, whole
 from accel.models.encode.choose import INT8_BITS
 from accel.models.encode.encoded_layer import FORMATS, EncodedLayer, decode_layer, encode_layer
 from accel.models.encode.integer_records import (
@@ -65,7 +65,8 @@ def to_bytes(network: IntegerNetwork, formats: Sequence[str] = FORMATS) -> bytes
     if not formats or any(f not in FORMATS for f in formats):
         raise InputError(f"formats must be some of {', '.join(FORMATS)}, not {', '.join(formats) or 'none'}")
     matrices = [layer for layer in network.layers if isinstance(layer, MatrixLayer)]
-    content = b"".join(layer_file.layer_bytes(smallest(layer, formats)) + _records(layer) for layer in matrices)
+    zeros = {layer.name: network.tensors[layer.input].zero_point for layer in matrices}
+    content = b"".join(_matrix_bytes(layer, zeros[layer.name], formats) for layer in matrices)
     try:
         graph = records.pack(IntegerRecord.model_validate(_document(network)))
     except ValidationError as error:
@@ -93,11 +94,6 @@ def from_bytes(data: bytes, source: str) -> IntegerNetwork:
     return IntegerNetwork(graph.name, graph.input, graph.output, tensors, layers, host)
 
 
-def smallest(layer: MatrixLayer, formats: Sequence[str] = FORMATS) -> EncodedLayer:
-    """The layer in that one of `formats` that takes the fewest bytes."""
-    return min((encoded(layer, format) for format in formats), key=lambda x: layer_parts(x).total_bits)
-
-
 def encoded(layer: MatrixLayer, format: str) -> EncodedLayer:
     """The int8 weights of a layer, encoded as (outputs, columns); without a bias, which is in its records.
 
@@ -107,8 +103,22 @@ def encoded(layer: MatrixLayer, format: str) -> EncodedLayer:
     return encode_layer(Linear(layer.name, ("x",), "y", flat, np.empty(0, np.float32)), format, number_bits=INT8_BITS)
 
 
-def _records(layer: MatrixLayer) -> bytes:
-    """Bias, multiplier and shift of each channel, 8 bytes."""
+def _matrix_bytes(layer: MatrixLayer, zero_point: int, formats: Sequence[str]) -> bytes:
+    """Weights and records in that one of `formats` that takes the fewest bytes."""
+    found = (encoded(layer, format) for format in formats)
+    return min((layer_file.layer_bytes(x) + records_bytes(layer, zero_point, x.arithmetic) for x in found), key=len)
+
+
+def records_bytes(layer: MatrixLayer, zero_point: int, arithmetic: bool) -> bytes:
+    """Bias, multiplier and shift of each channel: 8 bytes each, or in an arithmetic code.
+
+    `zero_point` is that of the layer's input.
+    """
+    if arithmetic:
+        to = layer.requantise
+        bias = to.bias - _of_zero_point(layer.weights, zero_point, len(to.bias))
+        data = whole.encode_records([bias, to.multiplier, to.shift])
+        return struct.pack("<I", len(data)) + data
     out = np.zeros(len(layer.requantise.bias), RECORD)
     for name in ("bias", "multiplier", "shift"):
         out[name] = getattr(layer.requantise, name)
@@ -179,10 +189,33 @@ def _layer(record: MatrixRecord | VectorRecord, reader: Reader, tensors: Mapping
     if stored.shape != wanted or channels % record.groups:
         raise Misfit(f"layer {record.name!r} must have weights of {wanted}, not {stored.shape}")
     count = 1 if record.uniform else wanted[0]
-    requantise = _requantise(np.frombuffer(reader.take(RECORD.itemsize * count), RECORD), out)
     weights = decode_layer(stored).astype(np.int8)
+    inside = _of_zero_point(weights, tensors[record.input].zero_point, count)
+    requantise = _requantise(_read_records(reader, stored, inside), out)
     shared = _shared(record.shared, weights, record.name) if record.shared else None
     return MatrixLayer(*place, weights, window, requantise, record.groups, residual, shared, record.source)
+
+
+def _of_zero_point(weights: NDArray[np.int8], zero_point: int, records: int) -> NDArray[np.int64]:
+    """What the input's zero point adds to the bias of each record; nothing to one that all channels share."""
+    sums = weights.reshape(len(weights), -1).sum(1, dtype=np.int64)
+    return -zero_point * sums if records == len(weights) else np.zeros(records, np.int64)
+
+
+def _read_records(reader: Reader, stored: EncodedLayer, inside: NDArray[np.int64]) -> NDArray[np.void]:
+    """Records of so many channels, of whose biases `inside` is not stored. Raises Misfit, and DamagedStream."""
+    count = len(inside)
+    if not stored.arithmetic:
+        return np.frombuffer(reader.take(RECORD.itemsize * count), RECORD)
+    columns = whole.decode_records(reader.take(*reader.words(1)), count, 3, stored.name)
+    columns[0] += inside
+    rows = np.zeros(count, RECORD)
+    for name, column in zip(RECORD.names or (), columns, strict=False):
+        limits = np.iinfo(RECORD[name])
+        if not ((column >= limits.min) & (column <= limits.max)).all():
+            raise Misfit(f"layer {stored.name!r} must have a {name} in {limits.min}..{limits.max}")
+        rows[name] = column
+    return rows
 
 
 def _requantise(rows: NDArray[np.void], out: OutRecord) -> Requantise:

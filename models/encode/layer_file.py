@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel.models.codebook import LARGEST_CODEBOOK
+from accel.models.encode import whole
 from accel.models.encode.bitstream import Stream, lane_bytes
 from accel.models.encode.choose import FLOAT_BITS, INT8_BITS
-from accel.models.encode.encoded_layer import FORMATS, NO_CODE, NO_STREAM, NUMBERS, EncodedLayer
+from accel.models.encode.encoded_layer import FORMATS, HUFFMAN, NO_CODE, NO_STREAM, NUMBERS, EncodedLayer
 from accel.models.encode.records import Misfit
 
-LAYER = struct.Struct("<BBBBHHI")  # format, index bits, dimensions, number, PEs, entries of codebook, non-zeros
+# Format, index or magnitude bits, dimensions, number, PEs, entries of codebook, non-zeros.
+LAYER = struct.Struct("<BBBBHHI")
 NUMBER_CODES = (FLOAT_BITS, INT8_BITS)  # in the header, by their place
 # Layers of zeros take no bytes: a file may have so many weights, and so many more for each of its bytes.
 MOST_WEIGHTS, WEIGHTS_PER_BYTE = 2**24, 1024
@@ -36,15 +39,25 @@ def layer_bytes(layer: EncodedLayer) -> bytes:
 
 
 def header(layer: EncodedLayer) -> bytes:
-    """Fixed part, shape, and of each lane what cannot be inferred: entries if sparse, bits of Huffman-coded streams."""
+    """Fixed part, shape, and of each lane what cannot be inferred: entries if sparse, bits of coded streams."""
     words = [*layer.shape]
+    if layer.arithmetic:
+        words.append(len(layer.values.data))
     if layer.sparse:
         words += layer.entries
     for stream, lengths in ((layer.values, layer.value_lengths), (layer.runs, layer.run_lengths)):
         words += stream.lane_bits if len(lengths) else ()
     code = FORMATS.index(layer.format)
     number = NUMBER_CODES.index(layer.number_bits)
-    fixed = (code, layer.index_bits, len(layer.shape), number, layer.pes, len(layer.codebook), layer.nonzeros)
+    fixed = (
+        code,
+        layer.index_bits or layer.magnitude_bits,
+        len(layer.shape),
+        number,
+        layer.pes,
+        len(layer.codebook),
+        layer.nonzeros,
+    )
     return LAYER.pack(*fixed) + struct.pack(f"<{len(words)}I", *words)
 
 
@@ -56,9 +69,10 @@ def _nibbles(lengths: NDArray[np.uint8]) -> bytes:
 class Reader:
     """Takes arrays from bytes, one after the other, and never more than there are. All methods raise Misfit."""
 
-    def __init__(self, data: bytes, at: int) -> None:
+    def __init__(self, data: bytes, at: int, formats: Sequence[str] = FORMATS) -> None:
         self.data = data
         self.at = at
+        self.formats = formats
         self.weights = self.lanes = 0
 
     def take(self, size: int) -> bytes:
@@ -104,20 +118,25 @@ def read_layer(reader: Reader, name: str, dimensions: int, number_bits: int) -> 
     """
     code, index_bits, rank, number, pes, book, nonzeros = LAYER.unpack(reader.take(LAYER.size))
     where = f"layer {name!r}"
-    if code >= len(FORMATS) or number != NUMBER_CODES.index(number_bits) or rank != dimensions:
+    if code >= len(reader.formats) or number != NUMBER_CODES.index(number_bits) or rank != dimensions:
         raise Misfit(f"{where} must have a format that is known, {dimensions} dimensions and {number_bits}-bit numbers")
-    if index_bits not in (range(1, 9) if FORMATS[code].startswith("sparse") else (0,)):
+    arithmetic = FORMATS[code] not in HUFFMAN
+    if index_bits not in (range(1, 9) if FORMATS[code].startswith("sparse") else range(24) if arithmetic else (0,)):
         raise Misfit(f"{where} must have runs of 1..8 bits if it is sparse, else none, not {index_bits}")
     shape = reader.words(dimensions)
-    if min(shape) < 1 or pes < 1 or book > LARGEST_CODEBOOK or (FORMATS[code].startswith("shared") and not book):
+    on_grid = FORMATS[code] == "dense+arithmetic" and number_bits == FLOAT_BITS and book in (1, shape[0])
+    most = book if on_grid else LARGEST_CODEBOOK
+    if min(shape) < 1 or pes < 1 or book > most or (FORMATS[code].startswith("shared") and not book):
         raise Misfit(f"{where} must have sizes of at least 1 and at most {LARGEST_CODEBOOK} codes, not {shape}, {book}")
     reader.count(math.prod(shape), pes)
     fixed = EncodedLayer(
         name, FORMATS[code], shape, np.empty(0, np.float32), nonzeros, np.empty(book, np.float32), (), NO_STREAM,
         number_bits=number_bits,
     )  # fmt: skip
-    if fixed.format == "dense" and book:
+    if fixed.format.startswith("dense") and book and not on_grid:
         raise Misfit(f"{where} must have no codebook, since it is dense")
+    if arithmetic:
+        return _read_arithmetic(reader, fixed, pes, index_bits, on_grid)
     columns = math.prod(shape[1:])
     entries = reader.words(pes) if fixed.sparse else tuple(len(range(p, shape[0], pes)) * columns for p in range(pes))
     value_bits = tuple(fixed.value_bits * n for n in entries)
@@ -144,6 +163,33 @@ def read_layer(reader: Reader, name: str, dimensions: int, number_bits: int) -> 
         runs=reader.stream(run_bits),
         number_bits=number_bits,
     )
+
+
+def _read_arithmetic(reader: Reader, fixed: EncodedLayer, pes: int, bits: int, on_grid: bool) -> EncodedLayer:
+    """The rest of a layer in an arithmetic code: bytes of its stream, codebook or steps, stream."""
+    where, book = f"layer {fixed.name!r}", len(fixed.codebook)
+    floats = not book and fixed.number_bits == FLOAT_BITS
+    if pes != 1 or (bits > 8 and not floats):
+        raise Misfit(f"{where} must have one lane, and magnitudes of at most 8 bits, not {pes} and {bits}")
+    (size,) = reader.words(1)
+    codebook = reader.numbers(book, fixed.number_bits)
+    if not on_grid:
+        _check_codebook(codebook, where)
+    elif not np.isfinite(codebook).all() or (codebook <= 0).any():
+        raise Misfit(f"{where} must have steps that are finite and above 0")
+    values = reader.stream((8 * size,))
+    count = math.prod(fixed.shape)
+    return replace(fixed, codebook=codebook, entries=(count,), values=values, magnitude_bits=bits)
+
+
+def read_bias(reader: Reader, layer: EncodedLayer) -> NDArray[np.float32]:
+    """The bias of `layer`, which has none. Raises Misfit, and DamagedStream."""
+    if not layer.arithmetic:
+        return reader.numbers(layer.shape[0])
+    bits, size = struct.unpack("<BI", reader.take(5))
+    if bits > whole.MANTISSA_BITS:
+        raise Misfit(f"layer {layer.name!r} must have biases of at most {whole.MANTISSA_BITS} bits, not {bits}")
+    return whole.decode_bias(reader.take(size), layer.shape[0], bits, layer.name)
 
 
 def _check_codebook(codebook: NDArray[np.float32], where: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from accel.models.encode import integer_file
-from accel.models.encode.accounting import layer_parts
 from accel.models.encode.encoded_layer import FORMATS as FORMATS
+from accel.models.encode.layer_file import layer_bytes as encoded_bytes
 from accel.models.integers.network import IntegerNetwork, MatrixLayer
 
 
@@ -20,4 +20,4 @@ def stored_bytes(network: IntegerNetwork, formats: Sequence[str]) -> int:
 
 def layer_bytes(layer: MatrixLayer, format: str) -> int:
     """Bytes of one layer in that file: header, codebook, code tables, streams."""
-    return layer_parts(integer_file.encoded(layer, format)).total_bits // 8
+    return len(encoded_bytes(integer_file.encoded(layer, format)))

@@ -49,7 +49,8 @@ def good(number: int, int8_file: bool) -> bytes:
         if not any(isinstance(layer, Conv | Linear) for layer in network.layers):
             continue
         if not int8_file:
-            return encoded_file.to_bytes(encode(network, rng.choice(("smallest", "dense", "sparse", "sparse+huffman"))))
+            format = rng.choice(("smallest", "dense", "sparse", "sparse+huffman", "dense+arithmetic"))
+            return encoded_file.to_bytes(encode(network, format, among=FORMATS))
         try:
             integer = quantise(network, inputs) if rng.random() < 0.3 else share(network, inputs, rng.randint(1, 8))
         except InputError:
