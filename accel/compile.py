@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from accel.compiler.write import refused, write
 from accel.design import Design
 from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork
+from accel.on_chip import check_room, regions
 from accel.program import Placement, Program
 from accel.rows import FieldRangeError, command_of
 from accel.timing.recurrence import Timing
@@ -51,7 +53,7 @@ def time_network(network: IntegerNetwork, design: Design) -> Timing:
     """
     with _named(network):
         prepared, _, ordered = _ordered(network, design)
-        _data_offset(prepared, ordered)
+        _placed(prepared, ordered)
         return ordered.timing()
 
 
@@ -87,28 +89,43 @@ def _finished(prepared: Prepared, stream: Stream) -> Log:
         raise refused(prepared, error, stream.layer_of(error.index)) from None
 
 
-def _data_offset(prepared: Prepared, ordered: Ordered) -> int:
-    """Where the data segment begins."""
-    data, size = ordered.data_offset, prepared.plan.data_bytes
+class Placed(NamedTuple):
+    """Where the data segment begins, and in it the network's input and output."""
+
+    data: int
+    input: Placement
+    output: Placement
+
+
+def _placed(prepared: Prepared, ordered: Ordered) -> Placed:
+    """Addresses, if the memory has room for what lies there."""
+    network, design, plan = prepared.network, prepared.design, prepared.plan
+    data, size = ordered.data_offset, plan.data_bytes
     if data + size > DRAM_LIMIT:
         raise InputError(f"DRAM must hold {data + size:,} bytes, addresses reach {DRAM_LIMIT:,}")
-    return data
-
-
-def _program(prepared: Prepared, stream: Stream, ordered: Ordered) -> Program:
-    """Addresses, image and reports."""
-    network, design, plan = prepared.network, prepared.design, prepared.plan
-    program_offset, data = ordered.program_offset, _data_offset(prepared, ordered)
-    commands = tuple(command_of(row) for row in ordered.rows().tolist())
-    image = stream.image(data)
-    encoded = np.frombuffer(b"".join(c.encode() for c in commands), np.uint8)
-    image[program_offset : program_offset + len(encoded)] = encoded
     source, target = network.tensors[network.input], network.tensors[network.output]
     entry, leave = plan.places[network.input], plan.places[network.output]
     assert entry.dram is not None
     assert leave.dram is not None
     unfolded = prepared.reading.unfolded
     layout = unfolded.layout if unfolded else entry.layout
+    placed = Placed(
+        data,
+        Placement(source.name, data + entry.dram, layout, source.scale, source.zero_point),
+        Placement(target.name, data + leave.dram, leave.layout, target.scale, target.zero_point),
+    )
+    check_room(design, lambda: regions(design, ordered.rows(), ordered.program_offset, placed.input, placed.output))
+    return placed
+
+
+def _program(prepared: Prepared, stream: Stream, ordered: Ordered) -> Program:
+    """Addresses, image and reports."""
+    network, design, plan = prepared.network, prepared.design, prepared.plan
+    program_offset, placed = ordered.program_offset, _placed(prepared, ordered)
+    commands = tuple(command_of(row) for row in ordered.rows().tolist())
+    image = stream.image(placed.data)
+    encoded = np.frombuffer(b"".join(c.encode() for c in commands), np.uint8)
+    image[program_offset : program_offset + len(encoded)] = encoded
     return Program(
         name=network.name,
         design=design,
@@ -119,9 +136,9 @@ def _program(prepared: Prepared, stream: Stream, ordered: Ordered) -> Program:
             for step, must in zip(prepared.steps, compulsory(prepared), strict=True)
         ),
         image=image,
-        dram_bytes=data + plan.data_bytes,
+        dram_bytes=placed.data + plan.data_bytes,
         program_offset=program_offset,
         first_fetch=ordered.first_fetch,
-        input=Placement(source.name, data + entry.dram, layout, source.scale, source.zero_point),
-        output=Placement(target.name, data + leave.dram, leave.layout, target.scale, target.zero_point),
+        input=placed.input,
+        output=placed.output,
     )

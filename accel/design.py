@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from math import gcd
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, Tag, ValidationError, model_validator
 
 from accel import memories
+from accel.memory_kinds import Memory, OnChip
 from accel.models import yaml_text
 from accel.models.errors import InputError
-from accel.sections import Section, field_at, legal_set, look_over
+from accel.sections import Section, by_kind, field_at, legal_set, look_over
 
-__all__ = ["Array", "Buffers", "Design", "Memory", "Technology", "Widths", "load", "names", "parse"]
+__all__ = ["Array", "Buffers", "Design", "Memory", "OnChip", "Technology", "Widths", "load", "names", "parse"]
 
 DESIGNS_FOLDER = Path(__file__).parent / "designs"
 
@@ -76,33 +77,6 @@ class Buffers(Section):
     )
 
 
-class Memory(Section):
-    """The AXI4 master port and the DRAM behind it, as the simulator and the test benches model it.
-
-    A read burst's first beat is valid `latency_cycles` after its address is accepted, later beats follow every
-    `beat_interval_cycles`; a write burst's response comes `latency_cycles` after its last beat.
-
-    AXI4 reserves the codes of AxCACHE that `axi_read_cache` and `axi_write_cache` do not allow.
-    """
-
-    kind: Literal["axi"] = Field(default="axi", description="where program, weights and tensors lie: DRAM (axi)")
-    axi_bits: Literal[32, 64, 128, 256, 512] = Field(description="bits of an AXI beat, read and written")
-    axi_address_bits: Literal[32, 64] = Field(default=32, description="bits of an AXI address")
-    axi_prot: int = Field(default=0, ge=0, le=7, description="AxPROT of every burst: 0 unprivileged, secure, data")
-    axi_read_cache: Literal[0, 1, 2, 3, 6, 7, 10, 11, 14, 15] = Field(
-        default=3, description="ARCACHE of every burst: 3 bufferable, not cached"
-    )
-    axi_write_cache: Literal[0, 1, 2, 3, 6, 7, 10, 11, 14, 15] = Field(
-        default=3, description="AWCACHE of every burst: 3 bufferable, not cached"
-    )
-    latency_cycles: int = Field(
-        ge=1, le=1000, description="from an address to its first beat read, from the last beat written to its response"
-    )
-    beat_interval_cycles: int = Field(default=1, ge=1, le=16, description="from one beat to the next: the bandwidth")
-    burst_beats: Literal[1, 2, 4, 8, 16, 32, 64] = Field(default=64, description="beats of the longest burst")
-    outstanding_bursts: int = Field(default=8, ge=1, le=64, description="read bursts under way at most")
-
-
 class Technology(Section):
     """What the cost model prices."""
 
@@ -132,7 +106,7 @@ class Design(Section):
     post_multiplier_stages: int = Field(
         default=1, ge=1, le=3, description="registers of each multiplier of the post-process"
     )
-    memory: Memory
+    memory: Annotated[Annotated[Memory, Tag("axi")] | Annotated[OnChip, Tag("on-chip")], by_kind("axi")]
     clock_mhz: float = Field(  # so slow that no time is too large for a float
         ge=0.001, le=5000, strict=False, description="makes time of cycles, and static energy of time"
     )

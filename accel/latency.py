@@ -52,6 +52,9 @@ STORE_READ_CYCLES = cycles(STORE_READ)
 STORE_FIFO_BEATS = 3  # beats that the storer reads ahead: with fewer, places come back too late for a beat a cycle
 STORE_PENDING = 4  # STORE commands that may wait for write responses
 
+ON_CHIP: Pipeline = (Stage("take"), Stage("read"), Stage("select"))  # of a core without DRAM: an address to its beat
+ON_CHIP_CYCLES = cycles(ON_CHIP)
+
 # The compute unit
 
 FEED: Pipeline = (Stage("read"), Stage("pad"), Stage("edge"))  # from an activation's address to the array's edge

@@ -46,6 +46,12 @@ class Placement:
     scale: float = 1.0
     zero_point: int = 0
 
+    def bytes(self, design: Design) -> int:
+        """Bytes from its first to its last."""
+        if isinstance(self.layout, RowTensor):
+            return self.layout.bytes
+        return self.layout.words(design.word_lanes) * stride_bytes(design.word_lanes, design.beat_bytes)
+
 
 @dataclass(frozen=True)
 class Compulsory:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from accel.design import Design
 from accel.events import Event
+from accel.memory_kinds import OnChip
 
 VERSION = 0x0001_0002
 COUNTER_BASE = 0x100
@@ -109,10 +110,23 @@ def counter_offset(event: Event) -> int:
     return OFFSETS[f"{event.name}_LO"]
 
 
+OUTSIDE = ("DRAM_BASE", "DRAM_BASE_HIGH", "DRAM_SIZE", "PROGRAM_OFFSET", "PROGRAM_COUNT")
+"""Registers that say where a program lies: a core without DRAM has it inside."""
+GO_ON = (
+    "bit 0: write 1 to run the image again after an error (ignored while bit 0 or bit 3 of STATUS is set); "
+    "bit 1: write 1 to abort (ignored unless busy)"
+)
+
+
 def registers(design: Design) -> tuple[Register, ...]:
     """The registers that the hardware of a design has, with the values that they have after reset."""
     found = []
+    inside = isinstance(design.memory, OnChip)
     for register in REGISTERS:
+        if inside and register.name in OUTSIDE:
+            continue
+        if inside and register.name == "CONTROL":
+            register = replace(register, text=GO_ON)
         if register.name == "ARRAY":
             shape = design.rows | design.cols << 8 | design.lanes << 16 | design.weight_rows << 24
             register = replace(register, reset=shape)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Const, Value
 from amaranth.lib.wiring import In, Out, Signature
 
-from accel.design import Memory
+from accel.memory_kinds import Memory, OnChip
 
 INCREMENTING = 1  # of AxBURST
 
 
-def read_master(memory: Memory) -> Signature:
+def read_master(memory: Memory | OnChip) -> Signature:
     """Read channels of an AXI4 master."""
     bits = memory.axi_bits
     return Signature(
@@ -22,7 +22,7 @@ def read_master(memory: Memory) -> Signature:
     )  # fmt: skip
 
 
-def write_master(memory: Memory) -> Signature:
+def write_master(memory: Memory | OnChip) -> Signature:
     """Write channels of an AXI4 master."""
     bits = memory.axi_bits
     return Signature(

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from accel.design import Design
 from accel.events import Event
+from accel.memory_kinds import OnChip
 from accel.registers import OFFSETS, Register, counter_offset, registers
 from accel.rtl.axi import LITE_SLAVE
 
@@ -21,17 +22,22 @@ class Csr(wiring.Component):
     cycle, `widths[event]` bits; CYCLES counts `busy`, so that it ends as the number of the cycle of `done`. What units
     do after that (a run that was stopped leaves them in the middle of something) is not counted.
 
+    In a core without DRAM a run starts by itself when it may (`go`), or, after one that ended with an error, when
+    CONTROL says so.
+
     A write is taken when address and data are both offered, byte by byte as `wstrb` says; it is answered in the next
     cycle, as is a read. Offsets that are not in the map read as 0 and ignore writes. Every response is OKAY.
     """
 
     def __init__(self, design: Design, widths: dict[Event, int]) -> None:
         self.design = design
+        self.inside = isinstance(design.memory, OnChip)
         self.registers = {register.name: register for register in registers(design)}
         self.writable = [register for register in self.registers.values() if register.access == "rw"]
         super().__init__(
             {
                 "lite": Out(LITE_SLAVE),
+                **({"go": In(1)} if self.inside else {}),
                 "irq": Out(1),
                 "start": Out(1),
                 "abort": Out(1),
@@ -80,8 +86,11 @@ class Csr(wiring.Component):
         word = lite.awaddr[2:]
         first = write & lite.wstrb[0]
         control = first & (word == OFFSETS["CONTROL"] // 4)
+        asked = control & lite.wdata[0]
+        if self.inside:
+            asked = self.go & (asked | (self.error == 0))
         m.d.comb += [
-            self.start.eq(control & lite.wdata[0] & ~self.busy & self.quiet),
+            self.start.eq(asked & ~self.busy & self.quiet),
             self.abort.eq(control & lite.wdata[1] & self.busy),
         ]
         with m.If(first & (word == OFFSETS["STATUS"] // 4) & lite.wdata[1] & ~self.done):

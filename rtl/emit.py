@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from accel.design import Design
+from accel.on_chip import constant_words
+from accel.program import Program
+from accel.rtl.core import Core
 from accel.rtl.identifiers import plain_identifiers
 from accel.rtl.modules import convert
+from accel.rtl.on_chip import rom_verilog
 from accel.rtl.ram import RAM_VERILOG
 from accel.rtl.top import Accelerator
 
-__all__ = ["verilog_text"]
+__all__ = ["core_text", "verilog_text"]
 
 TOP = "accelerator"
 
@@ -24,8 +28,17 @@ WAIVERS = {
 
 
 def verilog_text(design: Design) -> str:
-    """The accelerator as Verilog, top module `TOP`. The text grows with the distinct components, not with R x C."""
+    """The accelerator as Verilog, top module `TOP`. The text grows with the distinct components, not with R x C.
+
+    Of a design with DRAM: a core without is made of its program, by `core_text`.
+    """
     return plain_identifiers("\n".join([*convert(Accelerator(design), TOP).values(), RAM_VERILOG]))
+
+
+def core_text(program: Program) -> str:
+    """A core without DRAM as Verilog, its program and weights included, top module `TOP`."""
+    rom = rom_verilog(program.design.memory.axi_bits, constant_words(program))
+    return plain_identifiers("\n".join([*convert(Core(program), TOP).values(), RAM_VERILOG])) + rom
 
 
 def waivers_text() -> str:

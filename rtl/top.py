@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import wiring
-from amaranth.lib.wiring import Out, connect
+from amaranth.lib.wiring import In, Out, connect
 
 from accel.commands import WAIT_BITS
 from accel.design import Design
 from accel.events import Event
 from accel.memories import PARAMETER
+from accel.memory_kinds import OnChip
+from accel.registers import PROGRAM_COUNT_BITS
 from accel.rtl.axi import LITE_SLAVE, read_master, write_master
 from accel.rtl.buffers import ActivationBanks, Buffer
 from accel.rtl.control import Control
@@ -26,15 +28,34 @@ from accel.rtl.systolic.unit import ComputeUnit
 from accel.units import UNIT_NAMES
 
 
+def members(prefix: str, *signatures: wiring.Signature) -> dict[str, wiring.Member]:
+    """The members of signatures as ports of their own, behind `prefix`."""
+    return {f"{prefix}_{name}": member for each in signatures for name, member in each.members.items()}
+
+
+LITE_PORTS = members("s_axil", LITE_SLAVE)
+RUN_PORTS = {
+    "go": In(1),
+    "program_offset": In(32),
+    "program_count": In(PROGRAM_COUNT_BITS),
+    "dram_size": In(32),
+    "done": Out(1),
+    "error": Out(4),
+}
+"""Of the accelerator inside a core without DRAM: what else is in registers, and the end of a run."""
+
+
 class Accelerator(wiring.Component):
-    """Ports: `s_axil_*` (AXI4-Lite slave), `m_axi_*` (AXI4 master, no identifiers), `irq`; clock, synchronous reset."""
+    """Ports: `s_axil_*` (AXI4-Lite slave), `m_axi_*` (AXI4 master, no identifiers), `irq`; clock, synchronous reset.
+
+    Inside a core without DRAM `RUN_PORTS` as well.
+    """
 
     def __init__(self, design: Design) -> None:
         self.design = design
-        ports = read_master(design.memory), write_master(design.memory)
-        members = {f"m_axi_{name}": member for name, member in _members(*ports)}
-        members |= {f"s_axil_{name}": member for name, member in _members(LITE_SLAVE)}
-        super().__init__(members | {"irq": Out(1)})
+        self.inside = isinstance(design.memory, OnChip)
+        bus = members("m_axi", read_master(design.memory), write_master(design.memory))
+        super().__init__(bus | LITE_PORTS | (RUN_PORTS if self.inside else {}) | {"irq": Out(1)})
 
     def elaborate(self, platform: object) -> Module:
         """The hardware."""
@@ -56,6 +77,9 @@ class Accelerator(wiring.Component):
         m.submodules.csr = csr = Csr(design, {event: len(value) for event, value in increments.items()})
         m.d.comb += [getattr(csr, f"event_{event.name.lower()}").eq(v) for event, v in increments.items()]
         self._outside(m, csr, loader, storer)
+        run = self if self.inside else csr
+        if self.inside:
+            m.d.comb += [csr.go.eq(self.go), self.done.eq(control.done), self.error.eq(control.error)]
         m.d.comb += [
             start.eq(csr.start),
             control.start.eq(start),
@@ -65,8 +89,8 @@ class Accelerator(wiring.Component):
             csr.done.eq(control.done),
             csr.error.eq(control.error),
             csr.quiet.eq(control.quiet),
-            sequencer.program_offset.eq(csr.program_offset),
-            sequencer.program_count.eq(csr.program_count),
+            sequencer.program_offset.eq(run.program_offset),
+            sequencer.program_count.eq(run.program_count),
             sequencer.program_write.eq(loader.program_write),
             sequencer.program_data.eq(loader.program_data),
             sequencer.halt.eq(control.halt),
@@ -95,11 +119,11 @@ class Accelerator(wiring.Component):
             (post.r_acc, compute.r_acc),
         ):
             connect(m, ours, theirs)
-        base = csr.dram_base
-        if design.memory.axi_address_bits > len(base):
+        base = Const(0) if self.inside else csr.dram_base
+        if design.memory.axi_address_bits > 32:
             base = Cat(base, csr.dram_base_high)
         for unit in (loader, storer):
-            m.d.comb += [unit.dram_base.eq(base), unit.dram_size.eq(csr.dram_size)]
+            m.d.comb += [unit.dram_base.eq(base), unit.dram_size.eq(run.dram_size)]
         errors = [sequencer.error, *(unit.error for unit in units.values())]
         first = errors[-1]
         for error in reversed(errors[:-1]):
@@ -175,7 +199,3 @@ class Accelerator(wiring.Component):
             Event.STREAM_CYCLES: compute.event_stream_cycles,
             Event.CODEBOOK_WRITES: loader.w_codebook.en,
         }
-
-
-def _members(*signatures: wiring.Signature) -> list[tuple[str, wiring.Member]]:
-    return [item for signature in signatures for item in signature.members.items()]

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from accel.datapath import REQUANTISE_ADDERS, REQUANTISE_MULTIPLIERS, RESIDUAL_ADDERS, pe_registers
-from accel.design import Design
+from accel.design import Design, OnChip
 from accel.events import Event
 from accel.memories import CODE_BITS, MEMORIES
 from accel.sim.cost_sram import Sram, memory
@@ -101,6 +101,9 @@ def requantise() -> Range:
     )
 
 
+STORE = "store"  # the memory of a core without DRAM
+
+
 @dataclass(frozen=True)
 class MemoryShape:
     """One kind of on-chip memory: `banks` times `copies` words of `parts` memories, and the events that access it.
@@ -124,8 +127,8 @@ class MemoryShape:
 
 
 def memories(design: Design) -> tuple[MemoryShape, ...]:
-    """The on-chip memories of a design."""
-    return tuple(
+    """The on-chip memories of a design; without DRAM also what holds program, weights and tensors, as one memory."""
+    shapes = [
         MemoryShape(
             m.name,
             m.banks,
@@ -137,7 +140,11 @@ def memories(design: Design) -> tuple[MemoryShape, ...]:
             m.writes,
         )
         for m in MEMORIES
-    )
+    ]
+    if isinstance(design.memory, OnChip):
+        words = design.memory.bytes // design.beat_bytes
+        shapes.append(MemoryShape(STORE, 1, 1, 1, words, design.memory.bits, Event.READ_BEATS, Event.WRITE_BEATS))
+    return tuple(shapes)
 
 
 def price(design: Design, shape: MemoryShape) -> Sram:
@@ -161,7 +168,8 @@ def energy(events: Mapping[Event, int], design: Design) -> Energy:
         one, writes = price(design, shape), count[shape.writes] * shape.copies
         sram[shape.name] = shape.parts * (count[shape.reads] * one.read_pj + writes * one.write_pj)
         flat_words += shape.accesses(count) * shape.width_bits / 32
-    dram_bytes = (count[Event.READ_BEATS] + count[Event.WRITE_BEATS]) * design.beat_bytes
+    beats = 0 if isinstance(design.memory, OnChip) else count[Event.READ_BEATS] + count[Event.WRITE_BEATS]
+    dram_bytes = beats * design.beat_bytes
     # Linear in the counts, so that layers sum to the whole: one may stream in cycles that are another layer's share.
     silent_cycles = count[Event.CYCLES] - count[Event.STREAM_CYCLES]
     parts = (

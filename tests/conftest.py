@@ -9,6 +9,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("accel")
     group.addoption("--designs", type=int, default=25, help="random designs that are built as Verilog")
     group.addoption("--first-design", type=int, default=0, help="seed of the first random design")
+    group.addoption("--cores", type=int, default=4, help="random designs without DRAM that are built as Verilog")
     group.addoption("--layer-cases", type=int, default=20, help="networks on each random design")
     group.addoption("--fuzz-cases", type=int, default=400, help="mutated files of every kind (tests/test_fuzz.py)")
     group.addoption("--fuzz-seed", type=int, default=0, help="seed of the mutations")
@@ -21,3 +22,5 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "design_seed" in metafunc.fixturenames:
         first, count = metafunc.config.getoption("--first-design"), metafunc.config.getoption("--designs")
         metafunc.parametrize("design_seed", range(first, first + count))
+    if "core_seed" in metafunc.fixturenames:
+        metafunc.parametrize("core_seed", range(metafunc.config.getoption("--cores")))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from accel.commands import ErrorCode
-from accel.design import Design
+from accel.design import Design, OnChip
+from accel.on_chip import regions_of
 from accel.program import Program
 from accel.registers import COUNTER_BASE, COUNTERS, REGISTERS, Register, registers
 
@@ -35,10 +36,24 @@ memory does not recover, reset accelerator, interconnect and memory controller t
 of the accelerator alone would leave it with answers to bursts that it has forgotten).
 """
 
+CORE_INTRODUCTION = """\
+# Register map
+
+32-bit registers on the AXI4-Lite port `s_axil`; offsets are in bytes. What is not listed reads as 0 and ignores writes.
+
+The core needs none of them: it runs by itself whenever an image has come in. `irq` rises after each image if it is
+enabled, until the next run starts; the counters are those of the last run.
+
+A run that ends with an error (`ERROR`, bit 2 of `STATUS`) sends nothing, and the core waits with its image: write 1 to
+`CONTROL` to run it again, or reset the core. The watchdog ends a run in which nothing happens any more; writing 2 to
+`CONTROL` stops a run with the error ABORTED.
+"""
+
 
 def markdown(design: Design) -> str:
     """The map of a design's hardware as a page."""
-    lines = [INTRODUCTION, *_table(registers(design))]
+    inside = isinstance(design.memory, OnChip)
+    lines = [CORE_INTRODUCTION if inside else INTRODUCTION, *_table(registers(design))]
     lines += ["", "## Performance counters", "", "64 bits each, cleared by a start, at rest after done.", ""]
     lines += _table(COUNTERS)
     lines += ["", "## Error codes", "", "| code | name | |", "|---|---|---|"]
@@ -100,9 +115,29 @@ def header(program: Program) -> str:
     return "\n".join([*lines, START, "#endif", ""])
 
 
-def definitions() -> list[str]:
+def core_header(program: Program) -> str:
+    """Registers, error codes, and the sizes of packets, of a core without DRAM."""
+    found = regions_of(program)
+    sizes = {"BEAT_BYTES": found.beat_bytes, "IMAGE_BEATS": found.image.beats, "RESULT_BEATS": found.result.beats}
+    lines = [
+        "/* Registers (byte offsets), error codes, and the sizes of the packets of both streams. */",
+        "#ifndef ACCELERATOR_H",
+        "#define ACCELERATOR_H",
+        "",
+        *definitions(registers(program.design)),
+        "",
+        f"/* {program.name} on {program.design.name} */",
+        *(f"#define ACCEL_{name} {value}u" for name, value in sizes.items()),
+        "",
+        "#endif",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def definitions(found: tuple[Register, ...] = REGISTERS) -> list[str]:
     """The lines of the C header that are the same for every program: offsets, counters, error codes."""
-    lines = [f"#define ACCEL_{r.name} 0x{r.offset:03X}u /* {ACCESS[r.access]}: {r.text} */" for r in REGISTERS]
+    lines = [f"#define ACCEL_{r.name} 0x{r.offset:03X}u /* {ACCESS[r.access]}: {r.text} */" for r in found]
     lines += ["", f"#define ACCEL_COUNTERS {len(COUNTERS) // 2}u /* counters of 64 bits, low half first */"]
     lines.append(f"#define ACCEL_COUNTER_BASE 0x{COUNTER_BASE:03X}u /* of the first one */")
     lines += [f"#define ACCEL_{r.name} 0x{r.offset:03X}u /* {r.text} */" for r in COUNTERS]

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from accel.design import Design
+from accel.design import Design, OnChip
 from accel.flow.compare import Comparison, Row
 from accel.flow.simulate import Part, Simulation
 from accel.flow.verdict import verdict
@@ -229,6 +229,11 @@ def _fitting(where: Console, columns: list[Column[T]], rows: Sequence[T]) -> lis
     return parts
 
 
+def _store(design: Design) -> str:
+    """What the columns "DRAM" are about: a core without DRAM moves the same bytes out of and into its own memory."""
+    return "the core's own memory" if isinstance(design.memory, OnChip) else "DRAM"
+
+
 def show_comparison(where: Console, comparison: Comparison) -> None:
     """Everything that `accel compare` prints."""
     exact = comparison.float_accuracy_percent
@@ -239,7 +244,7 @@ def show_comparison(where: Console, comparison: Comparison) -> None:
     for design in comparison.designs:
         title = (
             f"{design.name}: {design.rows} x {design.cols} at {design.clock_mhz:g} MHz, "
-            f"{design.bytes_per_cycle:g} bytes a cycle from DRAM"
+            f"{design.bytes_per_cycle:g} bytes a cycle from {_store(design)}"
         )
         rows = [row for row in comparison.rows if row.design == design.name]
         where.print()

@@ -10,7 +10,7 @@ from random import Random
 
 import numpy as np
 
-from accel.design import Design
+from accel.design import Design, OnChip
 from accel.models.integers.network import (
     IntegerNetwork,
     Layer,
@@ -55,6 +55,16 @@ def draw_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
             "post_multiplier_stages": rng.choice([1, 1, 2, 3]),
         }
     )
+
+
+def draw_core(rng: Random, name: str = "core", largest: int = 8) -> Design:
+    """A design as `draw_design` draws it, without DRAM; some so small that networks spill tensors."""
+    design = draw_design(rng, name, largest)
+    words = rng.choice([20, 30, 45, 200])
+    buffers = design.buffers.model_copy(update={"activation_bytes": max(64, 2 * words * design.word_lanes)})
+    design = design.model_copy(update={"buffers": buffers})
+    memory = OnChip(bits=rng.choice([32, 64, 128, 256, 512]), bytes=1 << 16)
+    return design.model_copy(update={"memory": memory})
 
 
 def with_memory(design: Design, latency_cycles: int, beat_interval_cycles: int) -> Design:

@@ -82,3 +82,19 @@ def sequencer_design(bits: int = 64) -> Design:
             "clock_mhz": 100,
         }
     )
+
+
+CORE = Design.model_validate(
+    {
+        "name": "small",
+        "array": {"rows": 8, "cols": 8},
+        "buffers": {
+            "activation_bytes": 16384,
+            "weight_bytes": 4096,
+            "accumulator_bytes": 8192,
+            "parameter_bytes": 1024,
+        },
+        "memory": {"kind": "on-chip", "bits": 64, "bytes": 1 << 20},
+        "clock_mhz": 50,
+    }
+)

@@ -109,26 +109,30 @@ def environment() -> dict[str, str]:
     return found
 
 
+def build(verilog: str, design: Design, bench: Path, folder: Path, optimise: str = OPTIMISE) -> None:
+    """Build Verilog with a bench in C++: `obj/bench` in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{TOP}.v").write_text(verilog, encoding="utf-8")
+    known = [f"#define BEAT_BYTES {design.beat_bytes}", *definitions()]  # no flag: objects without it stay cached
+    (folder / "registers.h").write_text("\n".join(known), encoding="utf-8")
+    command = [
+        "verilator", "--cc", "--exe", "--build", "-Wno-fatal", "-Wno-lint", "-O3", "--x-assign", "fast",
+        "--top-module", TOP, "--Mdir", "obj", "-CFLAGS", "-I..",
+        "-MAKEFLAGS", f"OPT_FAST='{optimise}' VM_PARALLEL_BUILDS=0", "-o", "bench", f"{TOP}.v", str(bench),
+    ]  # fmt: skip
+    made = subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, check=False, timeout=900
+    )
+    if made.returncode:
+        raise RuntimeError(f"verilator failed:\n{made.stdout[-4000:]}\n{made.stderr[-4000:]}")
+
+
 class Built:
     """A design's Verilog, built in `folder`."""
 
     def __init__(self, design: Design, folder: Path, optimise: str = OPTIMISE) -> None:
         self.design, self.folder = design, folder
-        folder.mkdir(parents=True, exist_ok=True)
-        verilog = folder / f"{TOP}.v"
-        verilog.write_text(verilog_text(design), encoding="utf-8")
-        known = [f"#define BEAT_BYTES {design.beat_bytes}", *definitions()]  # no flag: objects without it stay cached
-        (folder / "registers.h").write_text("\n".join(known), encoding="utf-8")
-        command = [
-            "verilator", "--cc", "--exe", "--build", "-Wno-fatal", "-Wno-lint", "-O3", "--x-assign", "fast",
-            "--top-module", TOP, "--Mdir", "obj", "-CFLAGS", "-I..",
-            "-MAKEFLAGS", f"OPT_FAST='{optimise}' VM_PARALLEL_BUILDS=0", "-o", "bench", verilog.name, str(BENCH),
-        ]  # fmt: skip
-        made = subprocess.run(
-            command, cwd=folder, env=environment(), capture_output=True, text=True, check=False, timeout=900
-        )
-        if made.returncode:
-            raise RuntimeError(f"verilator failed:\n{made.stdout[-4000:]}\n{made.stderr[-4000:]}")
+        build(verilog_text(design), design, BENCH, folder, optimise)
 
     def run(self, cases: Sequence[Case]) -> list[Outcome]:
         """Run the cases one after the other, on hardware that is reset once only."""

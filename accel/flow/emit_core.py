@@ -1,0 +1,105 @@
+"""What `accel emit` writes of a core without DRAM: Verilog with program and weights, a bench that streams."""
+
+from __future__ import annotations
+
+import json
+from string import Template
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.compile import compile_network
+from accel.design import Design
+from accel.events import Event
+from accel.flow import register_map
+from accel.flow.design_fields import commented
+from accel.flow.emit_text import layout_text, origin, requirements, template
+from accel.models.errors import InputError
+from accel.models.integers.network import IntegerNetwork
+from accel.models.reference import int8
+from accel.on_chip import codes_of_result, image_beats, regions_of, result_beats
+from accel.program import Program
+from accel.registers import OFFSETS, VERSION, registers
+from accel.rtl.emit import core_text, waivers_text
+from accel.sim.execute import execute_memory, written
+from accel.sim.result import Result, simulate
+
+IMAGES = 4  # that the bench streams, if so many are given
+FILES = (
+    "accelerator.v", "waivers.vlt", "design.yaml", "images.bin", "expected.bin", "expected.json", "registers.md",
+    "accelerator.h", "README.md", "cocotb_accelerator.py", "run.py",
+)  # fmt: skip
+
+
+def contents(network: IntegerNetwork, design: Design, inputs: NDArray[Any]) -> dict[str, bytes]:
+    """The files by name."""
+    if not len(inputs):
+        raise InputError(f"{network.name}: the test bench needs at least one input")
+    program = compile_network(network, design)
+    codes = int8.quantise_input(network, inputs[:IMAGES])
+    outputs = int8.run(network, codes)[network.output]
+    memory = np.stack([execute_memory(program, image) for image in codes])
+    results = result_beats(program, memory, written(program))
+    if not np.array_equal(codes_of_result(program, results).reshape(outputs.shape), outputs):
+        raise AssertionError(f"{network.name}: the program does not give the reference's bytes")
+    result = simulate(program)
+    return {
+        "accelerator.v": (origin(design, "AXI-Stream", network.name) + core_text(program)).encode(),
+        "waivers.vlt": waivers_text().encode(),
+        "design.yaml": commented(design).encode(),
+        "images.bin": image_beats(program, codes).tobytes(),
+        "expected.bin": results.tobytes(),
+        "expected.json": (json.dumps(_expected(program, result, outputs), indent=1) + "\n").encode(),
+        "registers.md": register_map.markdown(design).encode(),
+        "accelerator.h": register_map.core_header(program).encode(),
+        "README.md": _readme(network, program, result).encode(),
+        "cocotb_accelerator.py": template("cocotb_core.py").encode(),
+        "run.py": template("run.py").encode(),
+    }
+
+
+def _expected(program: Program, result: Result, outputs: NDArray[np.int8]) -> dict[str, Any]:
+    """What the test bench reads."""
+    design, found = program.design, regions_of(program)
+    return {
+        "network": program.name,
+        "beat_bytes": design.beat_bytes,
+        "images": len(outputs),
+        "image_beats": found.image.beats,
+        "result_beats": found.result.beats,
+        "version": VERSION,
+        "array": next(register.reset for register in registers(design) if register.name == "ARRAY"),
+        "registers": OFFSETS,
+        "events": {event.name: count for event, count in result.events.items()},
+        "output_codes": outputs.reshape(len(outputs), -1).tolist(),
+        "output_scale": program.output.scale,
+        "output_zero_point": program.output.zero_point,
+    }
+
+
+def _readme(network: IntegerNetwork, program: Program, result: Result) -> str:
+    hosted = ", ".join(f"{layer.name} ({layer.kind})" for layer in network.host_layers)
+    found, source, target = regions_of(program), program.input, program.output
+    cycles = result.events[Event.CYCLES]
+    return Template(template("emitted_core.md")).substitute(
+        network=program.name,
+        design=program.design.name,
+        requirements=requirements(),
+        clock=f"{program.design.clock_mhz:g}",
+        cycles=f"{cycles:,}",
+        interval=f"{cycles + 1:,}",
+        latency=f"{result.latency_us:,.1f}",
+        memory_bytes=f"{found.bytes:,}",
+        constant_bytes=f"{found.constants.beats * found.beat_bytes:,}",
+        beat_bytes=found.beat_bytes,
+        image_beats=f"{found.image.beats:,}",
+        result_beats=f"{found.result.beats:,}",
+        input_layout=layout_text(program, source.layout),
+        input_scale=f"{source.scale:.9g}",
+        input_zero=source.zero_point,
+        output_layout=layout_text(program, target.layout),
+        output_scale=f"{target.scale:.9g}",
+        output_zero=target.zero_point,
+        host=f"Left to the host after it: {hosted}." if hosted else "Nothing is left to the host.",
+    )

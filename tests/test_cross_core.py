@@ -1,0 +1,115 @@
+"""Cores without DRAM: the three invariants on random designs and networks, images streamed in a row.
+
+Each design is built once, with its program as a file; the text that `accel emit` writes, where the program stands in
+the Verilog, is run by tests/test_flow_emit_core.py. More of them: `--cores 50 --layer-cases 100`.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, event, given, note, reject, settings
+from hypothesis import strategies as st
+
+from accel.compile import compile_network
+from accel.models.errors import InputError
+from accel.models.integers.network import IntegerNetwork
+from accel.models.reference.int8 import run
+from accel.on_chip import codes_of_result, regions_of, result_beats
+from accel.program import Program
+from accel.rtl.on_chip import Depths
+from accel.sim.execute import execute_memory, written
+from accel.timing.recurrence import time_program
+from tests.benches.draw import draw_core, draw_input, draw_network
+from tests.benches.verilator_core import BuiltCore, Job, Run
+
+IMAGES = 3
+
+
+@pytest.mark.rtl
+def test_images_in_a_row(core_seed: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    rng = Random(7760 + core_seed)
+    design = draw_core(rng, f"core-{core_seed}", largest=rng.choice([4, 8]))
+    beats = (1 << 16) // design.beat_bytes
+    built = BuiltCore(design, tmp_path, Depths(beats, beats // 4, beats // 4, beats))
+    wanted, done = request.config.getoption("--layer-cases"), 0
+
+    @settings(
+        max_examples=wanted,
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    @given(st.randoms(use_true_random=False))
+    def cases(drawn: Random) -> None:
+        nonlocal done
+        network = draw_network(drawn)
+        try:
+            program = compile_network(network, design)
+        except InputError:
+            reject()
+        codes, seed = draw_input(drawn, network, IMAGES), drawn.getrandbits(16)
+        note(f"{design!r}\n{network!r}\n{seed=}")
+        check(built, program, network, jobs_of(codes, seed))
+        done += 1
+        event(f"spilled: {regions_of(program).spill.beats > 0}")
+
+    cases()
+    assert done >= wanted, f"only {done} of {wanted} networks fit the design"
+
+
+def jobs_of(codes: np.ndarray, seed: int) -> list[Job]:
+    """One image; all in a row; peers that pause and packets of a wrong length; runs that are stopped and repeated."""
+    return [
+        Job(codes[:1], counters=True),
+        Job(codes),
+        Job(codes, 1 + seed, 2 + seed, 3 + seed),
+        Job(codes[::-1], 0, 4 + seed),
+        Job(codes[1:], counters=True, abort_after=1 + seed % 300),
+    ]
+
+
+@pytest.mark.rtl
+def test_a_result_that_is_read_again(tmp_path: Path) -> None:
+    """A network whose output feeds further layers, and is read back from where it was spilled."""
+    rng = Random(504)
+    while True:
+        design, network = draw_core(rng), draw_network(rng)
+        with suppress(InputError):
+            program = compile_network(network, design)
+            break
+    found = regions_of(program)
+    assert found.spill.holds(found.result.first)
+    built = BuiltCore(design, tmp_path, Depths.of(found))
+    check(built, program, network, jobs_of(draw_input(rng, network, IMAGES), 1))
+
+
+def check(built: BuiltCore, program: Program, network: IntegerNetwork, jobs: list[Job]) -> None:
+    """Results are the reference's whatever the peers do; cycles and counters the simulator's, for every image."""
+    assert built.fits(program)
+    timing, found = time_program(program), regions_of(program)
+    filled = written(program)
+    for job, runs in zip(jobs, built.run(program, jobs, 20 * timing.cycles + 20_000), strict=True):
+        expected = run(network, job.codes)[network.output]
+        assert len(runs) == len(job.codes)
+        for image, codes, got in zip(job.codes, expected, runs, strict=True):
+            beats = result_beats(program, execute_memory(program, image), filled)
+            np.testing.assert_array_equal(got.beats, beats)
+            np.testing.assert_array_equal(codes_of_result(program, got.beats).reshape(codes.shape), codes)
+            if job.counters:
+                wrong = {e.name: (got.events[e], n) for e, n in timing.events.items() if got.events[e] != n}
+                assert not wrong, f"counters (hardware, simulator) {wrong}"
+        steady = not (job.counters or job.in_seed or job.out_seed)
+        if steady and timing.cycles > found.image.beats + found.result.beats + 4:
+            assert gaps(runs) == {timing.cycles + 1}, "a run does not start in the cycle after the one before"
+
+
+def gaps(runs: list[Run]) -> set[int]:
+    """Cycles from one done to the next."""
+    ends = [one.done for one in runs]
+    return {b - a for a, b in pairwise(ends)}
