@@ -30,33 +30,38 @@ class Grid:
         return self.codes * self.steps.reshape(-1, *[1] * (self.codes.ndim - 1))
 
 
-def grid_of(weights: Float, per_output: bool = False) -> Grid | None:
-    """The grid of a layer's `weights` (outputs, ...), or None. A layer or an output of zeros has the step 1."""
-    flat = weights.reshape(1, -1) if not per_output else weights.reshape(len(weights), -1)
-    sizes = np.abs(flat)
-    largest = sizes.max(1, initial=0)
-    smallest = np.where(sizes > 0, sizes, np.inf).min(1, initial=np.inf)
+def grid_of(weights: Float) -> Grid | None:
+    """The grid of a layer's `weights` (outputs, ...): of one step, or else of one for each output, or None.
+
+    There must be more weights that are not 0 than steps; an output of zeros has the step 1.
+    """
+    for flat in (weights.reshape(1, -1), weights.reshape(len(weights), -1)):
+        found = _multiples(flat) if np.count_nonzero(weights) > len(flat) else None
+        if found is not None:
+            return Grid(found[0].reshape(weights.shape), found[1])
+    return None
+
+
+def _multiples(rows: Float) -> tuple[NDArray[np.int8], Float] | None:
+    """The largest step of each row, and which multiples its weights are."""
+    sizes = np.abs(rows)
+    largest = sizes.max(1)
+    smallest = np.where(sizes > 0, sizes, np.inf).min(1)
     if not np.isfinite(largest).all() or (largest > LARGEST_CODE * smallest).any():
         return None
-    # Of finite weights that differ by at most 127 times, 24 significant bits and 7 of distance fit 31.
-    units = np.where(largest > 0, smallest, 1).astype(np.float64)
-    units = np.ldexp(1.0, np.frexp(units)[1] - 24)
-    whole = (flat / units[:, None]).astype(np.int64)
-    divisors = np.gcd.reduce(whole, axis=1)
-    divisors = np.where(divisors > 0, divisors, 1)
+    # Finite weights that differ by at most 127 times: 24 significant bits and 7 of distance fit 31.
+    units = np.ldexp(1.0, np.frexp(np.where(largest > 0, smallest, 1).astype(np.float64))[1] - 24)
+    whole = (rows / units[:, None]).astype(np.int64)
+    divisors = np.maximum(np.gcd.reduce(whole, axis=1), 1)
     codes = whole // divisors[:, None]
-    if np.abs(codes).max(initial=0) > LARGEST_CODE:
+    if np.abs(codes).max() > LARGEST_CODE:
         return None
-    steps = np.where(largest > 0, divisors * units, 1).astype(np.float32)
-    return Grid(codes.astype(np.int8).reshape(weights.shape), steps)
+    return codes.astype(np.int8), np.where(largest > 0, divisors * units, 1).astype(np.float32)
 
 
-def short_step(step: float) -> float:
-    """The step of STEP_BITS significant bits nearest to `step`, all of whose multiples are float32."""
-    return float(np.float32(round_significant(np.float64(step), STEP_BITS)))
-
-
-def round_significant(values: NDArray[np.float64] | np.float64, bits: int) -> NDArray[np.float64]:
-    """`values` rounded to `bits` significant bits."""
-    fractions, exponents = np.frexp(values)
-    return np.ldexp(np.rint(fractions * 2.0**bits) / 2.0**bits, exponents)
+def significant(values: Float, bits: int = STEP_BITS) -> Float:
+    """`values` rounded to `bits` (1..24) significant bits, the largest floats down."""
+    fractions, exponents = np.frexp(values.astype(np.float64))
+    rounded = np.ldexp(np.rint(fractions * 2.0**bits) / 2.0**bits, exponents)
+    largest = float(np.finfo(np.float32).max)
+    return np.clip(rounded, -largest, largest).astype(np.float32)

@@ -84,10 +84,8 @@ def test_unknown_averages_are_named(capsys: pytest.CaptureFixture[str], tmp_path
         ("{huffman: {index_bits: 5000}}", "index_bits must be less than or equal to 8, not 5000"),
         ("{prune: {threshold: {ip1: 1.0}}}", "must be told densities: a threshold or scan needs weights"),
         ("{tucker: {}}", "r: step 1 (tucker): --storage-only must not change shapes"),
-        (
-            "{arithmetic: {}}",
-            "r: step 1 (arithmetic): --storage-only must count words, and an arithmetic code has none",
-        ),
+        ("{arithmetic: {}}", "r: step 1 (arithmetic): --storage-only must count words of a width, and here are none"),
+        ("{grid: {}}", "r: step 1 (grid): --storage-only must count words of a width, and here are none"),
         ("{channels: {keep: {ip1: 0.1}}}", "r: step 1 (channels): --storage-only must not change shapes"),
     ],
 )

@@ -21,6 +21,7 @@ from accel.models.encode.encoded_layer import HUFFMAN
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_write
 from accel.models.graph import Activation, Network, build
+from accel.models.grid import grid_of
 from accel.models.reference import float32
 from accel.models.training.images import ImageSet
 from accel.models.zoo.architectures import lenet5, lenet_300_100
@@ -120,6 +121,15 @@ def test_there_are_recipes() -> None:
         ("name: x\nsteps: [{share: {bits: abc}}]", r"\(share\) bits must be a valid integer.*, not 'abc'"),
         ("name: x\nsteps: [{share: {bits: 9}}]", r"\(share\) bits must be less than or equal to 8, not 9"),
         ("name: x\nsteps: [{share: {bits: true}}]", r"step 1 \(share\): bits must hold no truth values"),
+        ("name: x\nsteps: [{grid: {levels: 128}}]", r"\(grid\) levels must be less than or equal to 127, not 128"),
+        ("name: x\nsteps: [{grid: {levels: {a: 0}}}]", r"\(grid\) levels a must be greater than or equal to 1, not 0"),
+        ("name: x\nsteps: [{grid: {rate: -1}}]", r"\(grid\) rate must be greater than or equal to 0, not -1"),
+        ("name: x\nsteps: [{grid: {rate: .nan}}]", r"\(grid\) rate must be a finite number, not nan"),
+        ("name: x\nsteps: [{grid: {per: weight}}]", r"\(grid\) per must be 'layer' or 'output', not 'weight'"),
+        ("name: x\nsteps: [{grid: {bias_bits: 25}}]", r"\(grid\) bias_bits must be less than or equal to 24, not 25"),
+        ("name: x\nsteps: [{grid: {step: 0.1}}]", r"step 1 \(grid\) step is not a field"),
+        ("name: x\nsteps: [{arithmetic: {lanes: 2}}]", r"step 1 \(arithmetic\) lanes is not a field"),
+        ("name: x\nsteps: [{arithmetic: {}}, {grid: {}}]", r"arithmetic must be the last step"),
         ("name: x\nsteps: [{tucker: {layers: [a], ranks: {b: 5}}}]", r"ranks must be of layers that are decomposed"),
         ("name: x\nsteps: [{distil: {student: s}}]", r"step 1 \(distil\) epochs must be given, and is missing"),
         ("name: x\nsteps: [{huffman: {index_bits: 9}}]", r"index_bits must be less than or equal to 8, not 9"),
@@ -229,6 +239,7 @@ ONE_EPOCH = {
     "prune": "density: 0.3, epochs: 1",
     "n of m": "n: 2, m: 4, epochs: 1",
     "share": "bits: 3, epochs: 1",
+    "grid": "levels: 6, rate: 0.05, epochs: 1",
     "channels": "keep: {ip1: 0.5}, epochs: 1",
     "tucker": "layers: [ip2], ranks: {ip2: 20}, epochs: 1",
 }
@@ -248,10 +259,19 @@ def test_a_step_keeps_what_the_one_before_it_made(first: str, second: str) -> No
     ip3, trained = matrix_layers(before)[-1], matrix_layers(after)[-1]
     assert ip3.weights.shape == trained.weights.shape  # channels and tucker leave it as it is
     assert not np.array_equal(ip3.weights, trained.weights)
-    if first in ("prune", "n of m", "share") and second != "share":
+    if first in ("prune", "n of m", "share", "grid") and second != "share":
         assert not trained.weights[ip3.weights == 0].any()
     if first == "share" or second == "share":
-        assert len(np.unique(trained.weights)) <= 9  # 8, and the zeros of a pruning that came second
+        assert len(np.unique(trained.weights)) <= (13 if second == "grid" else 9)  # with zeros of a second pruning
+    if "grid" in (first, second) and second != "share":
+        grid = grid_of(trained.weights)
+        assert grid is not None
+        assert np.abs(grid.codes).max() <= 6
+        if first == "grid":
+            held = grid_of(ip3.weights)
+            assert held is not None
+            np.testing.assert_array_equal(grid.codes[trained.weights != 0], held.codes[trained.weights != 0])
+            assert grid.steps != held.steps
     if first == "n of m":
         inputs = trained.weights.reshape(len(trained.weights), -1, 4)
         assert (np.count_nonzero(inputs, axis=2) <= 2).all()

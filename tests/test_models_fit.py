@@ -6,9 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from accel.models.compress.grid import put_on_grid
+from accel.models.compress.prune import matrix_layers
 from accel.models.compress.students import convolutional, mlp, shallow
 from accel.models.errors import InputError
 from accel.models.graph import Conv, Linear, Reshape, Softmax, build
+from accel.models.grid import grid_of
 from accel.models.reference import float32
 from accel.models.training.fit import ImageSet, Schedule, Target, describe, fit, mean_logits
 from accel.models.training.torch_module import module
@@ -242,6 +245,22 @@ class TestTraining:
                 moved = after[members][0] - code
                 wanted = (alone - before)[members].sum() if code else 0.0
                 assert moved == pytest.approx(wanted, rel=1e-3, abs=1e-6)
+
+    @pytest.mark.parametrize("per_output", [False, True])
+    def test_multiples_stay_and_a_step_gets_the_gradients_of_all(self, per_output):
+        on_grid = put_on_grid(small(), {layer.name: 5 for layer in matrix_layers(small())}, {}, per_output)
+        images, rate = data(), 0.3
+        step = Schedule(1, rate, len(images.train_labels), momentum=0.0, weight_decay=0.0, shift=0)
+        free = fit(on_grid, images, step)
+        tied = fit(on_grid, images, step, keep="values")
+        for before, after, alone in zip(*map(self.weights, (on_grid, tied, free)), strict=True):
+            was, now = grid_of(before), grid_of(after)
+            np.testing.assert_array_equal(was.codes, now.codes)
+            pull = (alone - before).astype(float) * was.codes
+            # Descent of the step's logarithm: its gradient is step * sum of (gradient * multiple).
+            wanted = was.steps * pull.reshape(len(was.steps), -1).sum(1)
+            np.testing.assert_allclose(np.log(now.steps / was.steps), wanted, rtol=2e-2, atol=2e-5)
+            assert np.abs(wanted).max() > 1e-3
 
     def test_dropout_works_while_training_only(self):
         images, teacher = data(), small(1, "teacher")

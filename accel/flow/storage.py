@@ -12,7 +12,7 @@ from accel.flow import tables
 from accel.flow.tables import Column
 from accel.models.compress.prune import matrix_layers
 from accel.models.compress.recipe import Recipe
-from accel.models.compress.steps import Arithmetic, Encode, Huffman, Prune, Share, per_layer
+from accel.models.compress.steps import Arithmetic, Encode, Grid, Huffman, Prune, Share, per_layer
 from accel.models.encode.bookkeeping import LayerWidths, best_index_bits, bias_bits, fraction, layer_bits
 from accel.models.encode.choose import FLOAT_BITS
 from accel.models.errors import InputError
@@ -58,8 +58,8 @@ def widths(network: Network, recipe: Recipe) -> tuple[LayerWidths, ...]:
             case Encode() | Huffman():
                 index = _named(network, where, step.index_bits) if step.index_bits is not None else {}
                 coded = _named(network, where, step.coded) if isinstance(step, Huffman) else {}
-            case Arithmetic():
-                raise InputError(f"{where}: --storage-only must count words, and an arithmetic code has none")
+            case Arithmetic() | Grid():
+                raise InputError(f"{where}: --storage-only must count words of a width, and here are none")
             case _:
                 raise InputError(f"{where}: --storage-only must not change shapes: compress first, then count the ONNX")
     found = []

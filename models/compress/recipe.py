@@ -28,7 +28,7 @@ from accel.models.yaml_text import shown
 
 __all__ = ["Compressed", "Recipe", "load", "parse", "run"]
 
-KINDS = ("prune", "channels", "share", "distil", "tucker", "encode", "huffman", "arithmetic")
+KINDS = ("prune", "channels", "share", "grid", "distil", "tucker", "encode", "huffman", "arithmetic")
 # What pydantic puts into the place of an error to say which type of several it tried.
 TRIED = ("int", "float", "str", "[key]")
 

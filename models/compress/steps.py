@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from accel.models.compress import cluster, prune, tucker
 from accel.models.compress.channels import drop_channels
+from accel.models.compress.grid import put_on_grid, round_biases
 from accel.models.compress.prune import matrix_layers
 from accel.models.compress.training_step import Checked, Context, Report, TrainingStep
 from accel.models.encode.accounting import account
@@ -21,6 +22,7 @@ from accel.models.encode.encoded import EncodedNetwork, encode
 from accel.models.encode.encoded_layer import FORMATS, HUFFMAN, PLAIN
 from accel.models.errors import InputError
 from accel.models.graph import Network
+from accel.models.grid import LARGEST_CODE
 from accel.models.macs import macs
 from accel.models.reference import float32
 
@@ -29,6 +31,8 @@ SCANNED = 2000  # training images on which a sensitivity scan measures where non
 Share01 = Annotated[float, Field(ge=0, le=1)]
 IndexBits = Annotated[int, Field(ge=1, le=8)]
 Bits = Annotated[int, Field(ge=1, le=8)]
+Levels = Annotated[int, Field(ge=1, le=LARGEST_CODE)]
+Rate = Annotated[float, Field(ge=0, le=1000)]
 
 
 def per_layer(network: Network, given: T | Mapping[str, T]) -> dict[str, T]:
@@ -149,6 +153,32 @@ class Share(TrainingStep):
         return network, {"bits": bits, "start": self.start}
 
 
+class Grid(TrainingStep):
+    """Rounding for rate to a uniform grid, then training of its steps and of the biases; multiples stay.
+
+    `levels`: whole multiples of the step up to the largest weight, each way. `rate`: what a bit weighs against the
+    square of a step; 0 rounds to the nearest. `per`: what has a step of its own. `bias_bits`: significant bits that
+    biases keep, all if null.
+    """
+
+    kind: Literal["grid"] = "grid"
+    levels: Levels | dict[str, Levels] = 7
+    rate: Rate | dict[str, Rate] = 0.2
+    per: Literal["layer", "output"] = "layer"
+    bias_bits: Annotated[int, Field(ge=1, le=24)] | None = 8
+    learning_rate: float = Field(default=5e-3, gt=0)
+
+    def apply(self, network: Network, original: Network, context: Context, label: str) -> tuple[Network, Report]:
+        """Weights that are multiples."""
+        levels = per_layer(network, self.levels)
+        rate = per_layer(network, self.rate)
+        network = put_on_grid(network, levels, rate, self.per == "output")
+        network = self.train(network, original, context, label, self.epochs, "values")
+        if self.bias_bits is not None:
+            network = round_biases(network, self.bias_bits)
+        return network, {"levels": levels, "rate": rate, **_density_report(network)}
+
+
 class Tucker(TrainingStep):
     """Tucker-2, Tucker-1 or SVD of the layers named (all if none), with the ranks given or EVBMF's; then training."""
 
@@ -253,5 +283,5 @@ class Huffman(_InLanes):
 
 
 Step = Annotated[
-    Prune | Channels | Tucker | Share | Distil | Encode | Huffman | Arithmetic, Field(discriminator="kind")
+    Prune | Channels | Tucker | Share | Grid | Distil | Encode | Huffman | Arithmetic, Field(discriminator="kind")
 ]

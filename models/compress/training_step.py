@@ -16,6 +16,7 @@ from accel.models.errors import InputError
 from accel.models.exchange import onnx_read, onnx_write
 from accel.models.files import PARTS
 from accel.models.graph import Network
+from accel.models.grid import grid_of
 from accel.models.training import fingerprint
 from accel.models.training.fit import Epoch, Schedule, Target, fit
 from accel.models.training.images import ImageSet
@@ -128,8 +129,10 @@ class TrainingStep(Checked):
 
 
 def form_of(network: Network) -> Keep:
-    """What training must keep of a network that was pruned or shared: "values" if a layer is shared, else "zeros"."""
-    return "values" if any(is_shared(layer.weights) for layer in matrix_layers(network)) else "zeros"
+    """What training must keep: "values" if a layer is shared or on a grid, else "zeros"."""
+    layers = matrix_layers(network)
+    kept = any(is_shared(layer.weights) or grid_of(layer.weights) is not None for layer in layers)
+    return "values" if kept else "zeros"
 
 
 def forget(state_folder: Path) -> None:

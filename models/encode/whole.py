@@ -46,8 +46,8 @@ def of_numbers(matrix: Float, number_bits: int) -> Whole:
     nothing = np.empty(0, np.float32)
     if number_bits < MANTISSA_BITS:
         return Whole(matrix.astype(np.int64), nothing, tree_bits_of(matrix))
-    grid = grid_of(matrix) or (grid_of(matrix, per_output=True) if len(matrix) <= LARGEST_COUNT else None)
-    if grid is not None and len(grid.steps) < np.count_nonzero(matrix):
+    grid = grid_of(matrix)
+    if grid is not None and len(grid.steps) <= LARGEST_COUNT:
         return Whole(grid.codes.astype(np.int64), grid.steps, tree_bits_of(grid.codes))
     patterns, bits = _patterns(matrix)
     return Whole(patterns, nothing, bits)

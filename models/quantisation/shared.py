@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from accel.models.codebook import is_shared
 from accel.models.graph import Network
+from accel.models.grid import Grid, grid_of
 from accel.models.integers.network import IntegerNetwork, Shared
 from accel.models.quantisation.quantise import quantise_with
 from accel.models.quantisation.weights import Quantised, per_channel_weights
@@ -19,13 +20,18 @@ __all__ = ["quantise_compressed"]
 def quantise_compressed(network: Network, calibration: NDArray[Any]) -> IntegerNetwork:
     """`network` in int8 as its weights are: layers that are shared (`is_shared`) become so, others dense.
 
-    A shared layer has one weight scale, and as many bits as its values need (0 of a pruned layer among them).
+    A shared layer has one weight scale, and as many bits as its values need (0 of a pruned layer among them). A layer
+    on a grid (`accel.models.grid`) keeps it: its codes are the multiples, its scale is the step, so that there are no
+    more different codes than before; it is shared as well if its codes are few.
     `calibration` is as in `accel.models.quantisation.quantise.quantise`, whose InputErrors are raised.
     """
     return quantise_with(network, calibration, _quantised)
 
 
 def _quantised(weights: NDArray[np.float32], smallest: NDArray[np.float64]) -> Quantised:
+    grid = grid_of(weights)
+    if grid is not None and (grid.steps >= smallest).all():
+        return _on_grid(grid)
     if not is_shared(weights):
         return per_channel_weights(weights, smallest)
     values, members = np.unique(weights, return_inverse=True)
@@ -35,3 +41,13 @@ def _quantised(weights: NDArray[np.float32], smallest: NDArray[np.float64]) -> Q
     codebook = np.clip(np.rint(full / scale), -127, 127).astype(np.int8)
     indices = members.reshape(weights.shape).astype(np.uint8)
     return codebook[indices], np.full(len(indices), scale), Shared(bits, codebook, indices)
+
+
+def _on_grid(grid: Grid) -> Quantised:
+    scale = np.broadcast_to(grid.steps.astype(np.float64), len(grid.codes)).copy()
+    if not is_shared(grid.codes.astype(np.float32)):
+        return grid.codes, scale, None
+    values, members = np.unique(grid.codes, return_inverse=True)
+    bits = max(1, (len(values) - 1).bit_length())
+    codebook = np.concatenate([values, np.full(2**bits - len(values), values[-1])])
+    return grid.codes, scale, Shared(bits, codebook, members.reshape(grid.codes.shape).astype(np.uint8))

@@ -2,8 +2,8 @@
 
 What a network is stays visible while it trains: with `keep="zeros"` a weight that is 0 stays 0 (pruning's mask), with
 `keep="values"` weights of a layer that are equal stay equal, 0 included (weight sharing: the gradient of a centroid is
-the sum of its members', Han et al., arXiv 1510.00149, section 3.3); in a layer of more than 256 different weights only
-zeros stay.
+the sum of its members', Han et al., arXiv 1510.00149, section 3.3), and weights on a grid keep their multiples while
+the logarithms of its steps are trained; in a layer that is neither only zeros stay.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from accel.models.codebook import codebook_of
 from accel.models.errors import InputError
 from accel.models.graph import Activation, Add, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, Softmax, build
+from accel.models.grid import STEP_BITS, grid_of
 
 Keep = Literal["nothing", "zeros", "values"]
 
@@ -147,6 +148,26 @@ def _weights(layer: Conv | Linear, keep: Keep) -> Any:
         def forward(self) -> Any:
             return _gather().apply(self.values, self.members, self.free)
 
+    grid = grid_of(layer.weights) if keep == "values" else None
+
+    class OnGrid(nn.Module):  # type: ignore[name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            assert grid is not None
+            steps = grid.steps.reshape(-1, *[1] * (grid.codes.ndim - 1))
+            self.growth = nn.Parameter(from_numpy(np.zeros_like(steps)))  # a step is never 0, nor below
+            self.register_buffer("steps", from_numpy(steps.copy()))
+            self.register_buffer("codes", from_numpy(grid.codes.astype(np.float32)))
+
+        def forward(self) -> Any:
+            steps = self.steps * self.growth.exp()
+            fractions, exponents = torch().frexp(steps.detach())
+            # With so many bits all multiples are exact, so that the grid is still one; the gradient is the step's own.
+            short = torch().ldexp((fractions * 2**STEP_BITS).round() / 2**STEP_BITS, exponents)
+            return self.codes * (steps + (short - steps).detach())
+
+    if grid is not None:
+        return OnGrid()
     return Shared() if keep == "values" and len(codebook_of(layer.weights)) else Plain()
 
 

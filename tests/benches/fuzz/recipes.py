@@ -32,12 +32,24 @@ GOOD = (
     {"channels": {"keep": {"conv": 0.5}}},
     {"share": {"bits": 4}},
     {"share": {"bits": {"fc": 3}, "start": "density"}},
+    {"grid": {"levels": 5, "rate": {"fc": 0.3}, "per": "output"}},
+    {"grid": {"levels": {"conv": 90}, "bias_bits": None}},
     {"tucker": {"ranks": {"conv": [2, 3]}}},
     {"tucker": {"weakening": 0.3, "iterations": 2}},
     {"distil": {"student": "mlp-30", "epochs": 1}},
 )
-LAST = ({"encode": {"lanes": 2}}, {"huffman": {"index_bits": 4}}, {"huffman": {}}, {"encode": {}})
-WELL = {"rounds": 4, "bits": 8, "index_bits": 8, "lanes": 9, "n": 4, "m": 5, "iterations": 5, "density": 1}
+LAST = ({"encode": {"lanes": 2}}, {"arithmetic": {}}, {"huffman": {"index_bits": 4}}, {"huffman": {}}, {"encode": {}})
+WELL = {
+    "rounds": 4,
+    "bits": 8,
+    "index_bits": 8,
+    "lanes": 9,
+    "n": 4,
+    "m": 5,
+    "iterations": 5,
+    "density": 1,
+    "levels": 127,
+}
 
 
 @functools.cache
