@@ -29,7 +29,7 @@ def pe_registers(design: Design) -> dict[str, int]:
     operands = {"product_left": CODE_BITS, "product_right": CODE_BITS, "product_used": 1} if stages > 1 else {}
     return {
         "act": CODE_BITS, "valid": 1, "swap": 1, "passing": CODE_BITS, "half_way": 1, "capture": 1,
-        "weight": CODE_BITS, "shadow": CODE_BITS,
+        "weight": CODE_BITS, "shadow": CODE_BITS, "passing_zero": 1, "weight_zero": 1, "shadow_zero": 1,
         **operands,
         **{f"product{k or ''}": PRODUCT_BITS for k in range(max(1, stages - 1))},
         "total": design.widths.accumulator,

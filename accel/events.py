@@ -28,7 +28,11 @@ class Event(Enum):
     POST_OUTPUTS = "activation chunks requantised"
     STREAM_CYCLES = "cycles in which the array takes an activation word"
     CODEBOOK_WRITES = "codebook entries written (each into the copies of all columns)"
+    MACS_ZERO = "of the multiply-accumulates done, those with a zero operand, which leave the multiplier alone"
 
+
+DATA_EVENTS = frozenset({Event.MACS_ZERO})
+"""Those that depend on the data: timing leaves them out, and executing an input counts them."""
 
 COLUMN = {event: index for index, event in enumerate(Event)}
 """Where each event stands in a row of counts."""

@@ -21,7 +21,7 @@ def multiplier(
 
     One register holds the product; with two the operands are registered as well, with more the product again. That is
     how multiplier blocks of FPGAs are built, and where a synthesiser may move registers from. Operands without `enable`
-    do not reach the multiplier.
+    are not taken into its registers.
     """
     if stages > 1:
         held = [Signal(value.shape(), name=f"{name}_{side}", reset_less=True) for side, value in

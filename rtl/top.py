@@ -198,4 +198,5 @@ class Accelerator(wiring.Component):
             Event.POST_OUTPUTS: post.event_post_outputs,
             Event.STREAM_CYCLES: compute.event_stream_cycles,
             Event.CODEBOOK_WRITES: loader.w_codebook.en,
+            Event.MACS_ZERO: compute.event_macs_zero,
         }

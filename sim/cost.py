@@ -10,6 +10,9 @@ low and a high figure:
            requantisation without a residual operand
     high   Aladdin's multiplier scaled by the product of widths, its adder, and every register of every PE clocked in
            every cycle, idle or not (the emitted hardware has no clock gating); a lane with a residual operand
+
+A product with a zero operand costs no multiplication in either, because it leaves the multiplier's inputs alone. How
+many there are depends on the input (Event.MACS_ZERO).
 """
 
 from __future__ import annotations
@@ -84,6 +87,12 @@ def mac(design: Design) -> Range:
     share = design.widths.accumulator / 32
     high = MUL_INT32_HIGH.value_pj * (CODE_BITS * CODE_BITS) / (32 * 32) + ADD_INT32_HIGH.value_pj * share
     return Range(MUL_INT8.value_pj + ADD_INT32.value_pj * share, high + idle_pe(design).high_pj)
+
+
+def zero_mac(design: Design) -> Range:
+    """A multiply-accumulate with a zero operand: the multiplier's inputs are left alone, the adder adds nothing."""
+    share = design.widths.accumulator / 32
+    return Range(ADD_INT32.value_pj * share, ADD_INT32_HIGH.value_pj * share + idle_pe(design).high_pj)
 
 
 def idle_pe(design: Design) -> Range:
@@ -161,7 +170,10 @@ def static_mw(design: Design) -> float:
 
 
 def energy(events: Mapping[Event, int], design: Design) -> Energy:
-    """The energy of a run with these counts; missing events count as 0. Leakage lasts for Event.CYCLES."""
+    """The energy of a run with these counts; missing events count as 0. Leakage lasts for Event.CYCLES.
+
+    Without a count of Event.MACS_ZERO every product is priced as one that multiplies, and a note says so.
+    """
     count = {event: events.get(event, 0) for event in Event}
     sram, flat_words = {}, 0.0
     for shape in memories(design):
@@ -173,7 +185,8 @@ def energy(events: Mapping[Event, int], design: Design) -> Energy:
     # Linear in the counts, so that layers sum to the whole: one may stream in cycles that are another layer's share.
     silent_cycles = count[Event.CYCLES] - count[Event.STREAM_CYCLES]
     parts = (
-        (count[Event.MACS], mac(design)),
+        (count[Event.MACS] - count[Event.MACS_ZERO], mac(design)),
+        (count[Event.MACS_ZERO], zero_mac(design)),
         (count[Event.MACS_GATED] + silent_cycles * design.rows * design.cols, idle_pe(design)),
         (count[Event.POST_OUTPUTS] * design.lanes, requantise()),
     )
@@ -185,12 +198,14 @@ def energy(events: Mapping[Event, int], design: Design) -> Energy:
         compute_low_pj=sum(n * cost.low_pj for n, cost in parts),
         compute_high_pj=sum(n * cost.high_pj for n, cost in parts),
         static_pj=static_pj,
-        notes=_notes(design),
+        notes=_notes(design, Event.MACS_ZERO in events or not count[Event.MACS]),
     )
 
 
-def _notes(design: Design) -> tuple[str, ...]:
-    node = design.technology.node_nm
-    if node == LOGIC_NODE_NM:
-        return ()
-    return (f"{design.name}: compute energy is that of {LOGIC_NODE_NM} nm, on-chip memories are at {node} nm",)
+def _notes(design: Design, counted: bool) -> tuple[str, ...]:
+    node, notes = design.technology.node_nm, []
+    if node != LOGIC_NODE_NM:
+        notes.append(f"{design.name}: compute energy is that of {LOGIC_NODE_NM} nm, on-chip memories are at {node} nm")
+    if not counted:
+        notes.append(f"{design.name}: no input was run, so that products with a zero operand are priced as all others")
+    return tuple(notes)

@@ -14,12 +14,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from accel.commands import Command, ConfigCompute, ConfigPost, Load, Store
 from accel.design import Design
-from accel.events import Event
+from accel.events import DATA_EVENTS, Event
 from accel.program import Compulsory, LayerInfo, Program
 from accel.sim.bound import bound_cycles
 from accel.sim.critical import by_cause, critical_path
+from accel.sim.execute import zero_macs
 from accel.sim.history import tail_cycles
 from accel.timing.machine import Machine
 from accel.timing.recurrence import Timed, first_fetch, time_program
@@ -131,8 +135,12 @@ class Result:
         return self.cycles / self.design.clock_mhz
 
 
-def simulate(program: Program) -> Result:
-    """Time a program and account for every cycle. Raises DeadlockError for a program that cannot end."""
+def simulate(program: Program, codes: NDArray[np.int8] | None = None) -> Result:
+    """Time a program and account for every cycle. Raises DeadlockError for a program that cannot end.
+
+    With input codes (N, C, H, W) the program is executed as well, and the events that depend on data (`DATA_EVENTS`)
+    are those of an input, of several their mean in whole numbers; without, `events` have none of these.
+    """
     timing = time_program(program)
     design, owners = program.design, _owner(program)
     fetch = first_fetch(design, program.program_offset, program.first_fetch)
@@ -149,13 +157,26 @@ def simulate(program: Program) -> Result:
         shares[owners[piece[0]] if piece[0] >= 0 else first].append(piece)
     work = work_cycles(design, len(program.layers), history, timing.cycles)
     layers = []
-    for info, share, busy, counted in zip(program.layers, shares, work, events, strict=True):
+    of_data = _data_events(program, owners, codes)
+    for info, share, busy, counted, found in zip(program.layers, shares, work, events, of_data, strict=True):
         limits = by_cause(share)
         counted[Event.CYCLES] = sum(limits.values())
-        found = {event: counted[event] for event in Event}
-        layers.append(LayerResult(info, design, counted[Event.CYCLES], busy, limits, found))
-    total = LayerResult(_sum(program.layers), design, timing.cycles, timing.cycles, by_cause(path), timing.events)
+        known = {event: counted[event] for event in Event if event not in DATA_EVENTS}
+        layers.append(LayerResult(info, design, counted[Event.CYCLES], busy, limits, known | found))
+    whole = timing.events | ({e: sum(layer[e] for layer in of_data) for e in DATA_EVENTS} if codes is not None else {})
+    total = LayerResult(_sum(program.layers), design, timing.cycles, timing.cycles, by_cause(path), whole)
     return Result(program.name, total, tuple(layers))
+
+
+def _data_events(program: Program, owners: list[int], codes: NDArray[np.int8] | None) -> list[dict[Event, int]]:
+    """Of each layer, the events that depend on data: those of an input, in the mean of `codes`; none without."""
+    counts: list[dict[Event, int]] = [{} for _ in program.layers]
+    if codes is not None:
+        totals = [0] * len(program.layers)
+        for owner, count in zip(owners, zero_macs(program, codes).tolist(), strict=True):
+            totals[owner] += count
+        counts = [{Event.MACS_ZERO: round(total / len(codes))} for total in totals]
+    return counts
 
 
 def _sum(infos: Iterable[LayerInfo]) -> LayerInfo:

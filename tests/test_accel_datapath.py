@@ -35,7 +35,7 @@ def test_registers_of_a_processing_element(bits: int, stages: int) -> None:
     design = compute_design(1, 1, bits, stages)
     (text,) = convert(PE(design), "pe").values()
     assert sorted(registers(text).values()) == sorted(pe_registers(design).values())
-    assert sum(pe_registers(design).values()) == bits + [52, 69, 85][stages - 1]
+    assert sum(pe_registers(design).values()) == bits + [55, 72, 88][stages - 1]
 
 
 @pytest.mark.parametrize("stages", [1, 2, 3])

@@ -63,7 +63,9 @@ def test_a_row_is_what_simulator_and_cost_model_say(
     found: Comparison, networks: dict[str, IntegerNetwork], design: str, technique: str
 ) -> None:
     on, row = load(design), row_record(row_of(found, design, technique))
-    result = simulate(compile_network(networks[technique], on))
+    codes = int8.quantise_input(networks[technique], calibration()[:4])
+    result = simulate(compile_network(networks[technique], on), codes)
+    assert 0 < row["zero_macs"] == result.events[Event.MACS_ZERO] < WEIGHTS
     events = result.events
     beats = events[Event.READ_BEATS] + events[Event.WRITE_BEATS]
     energy = cost.energy(events, on)

@@ -17,6 +17,7 @@ from accel.models import zoo
 from accel.models.compress.share import share
 from accel.models.integers.network import IntegerNetwork, MatrixLayer
 from accel.models.quantisation.quantise import quantise
+from accel.models.reference import int8
 from accel.sim import cost
 from accel.sim.causes import CAUSES
 from accel.sim.result import simulate as time_program
@@ -30,8 +31,11 @@ SIZES = {
 MACS = {"lenet-300-100": 784 * 300 + 300 * 100 + 100 * 10, "lenet-5": 25 * 20 * 576 + 500 * 50 * 64 + 405_000}
 
 
+IMAGES = zoo.preprocess(zoo.mnist_calibration()[:64])
+
+
 def integer(name: str, bits: int) -> IntegerNetwork:
-    images = zoo.preprocess(zoo.mnist_calibration()[:64])
+    images = IMAGES
     return share(zoo.load(name), images, bits) if bits else quantise(zoo.load(name), images)
 
 
@@ -40,14 +44,14 @@ def case(request: pytest.FixtureRequest) -> tuple[IntegerNetwork, str, simulate.
     """A network, the name of a design, and what `simulate.run` says of them."""
     name, bits, design = request.param
     network = integer(name, bits)
-    return network, design, simulate.run(network, load(design))
+    return network, design, simulate.run(network, load(design), IMAGES)
 
 
 Case = tuple[IntegerNetwork, str, simulate.Simulation]
 
 
 SUMS = (
-    "macs", "array_macs", "cycles", "dram_bytes", "dram_read_bytes", "dram_write_bytes", "weights_bytes",
+    "macs", "array_macs", "zero_macs", "cycles", "dram_bytes", "dram_read_bytes", "dram_write_bytes", "weights_bytes",
     "compulsory_bytes", "compulsory_read_bytes", "compulsory_write_bytes",
 )  # fmt: skip
 
@@ -58,7 +62,7 @@ def test_layers_sum_to_the_whole(case: Case) -> None:
     events: Counter[Event] = Counter()
     for layer in found.result.layers:
         events.update(layer.events)
-    assert {event: events[event] for event in Event} == found.result.events
+    assert {event: events[event] for event in Event} == found.result.events  # those that depend on data, too
     total, layers = simulate.part_record(found.total), [simulate.part_record(layer) for layer in found.layers]
     for field in SUMS:
         assert sum(layer[field] for layer in layers) == total[field], field
@@ -80,7 +84,7 @@ def test_every_cycle_has_one_cause(case: Case) -> None:
 def test_numbers_are_those_of_simulator_and_cost_model(case: Case) -> None:
     network, name, found = case
     design = load(name)
-    result = time_program(compile_network(network, design))
+    result = time_program(compile_network(network, design), int8.quantise_input(network, IMAGES[:4]))
     beat, w = design.memory.axi_bits // 8, design.weight_rows
     parts = [(found.total, result.events)]
     parts += [(p, r.events) for p, r in zip(found.layers, result.layers, strict=True)]
@@ -127,7 +131,8 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line for line in printed.err.splitlines() if not line.startswith("accel: step ")] == []  # of a slow machine
     design = load("nano")
     network = share(zoo.load("lenet-300-100"), zoo.preprocess(zoo.mnist_calibration()), 3)
-    result = time_program(compile_network(network, design))
+    codes = int8.quantise_input(network, zoo.preprocess(zoo.mnist_calibration())[:4])
+    result = time_program(compile_network(network, design), codes)
     assert record["events"] == {event.name: count for event, count in result.events.items()}
     assert (record["network"], record["technique"]) == ("lenet-300-100", "shared-3")
     assert record["cycles"] == record["total"]["cycles"] == result.cycles

@@ -30,7 +30,7 @@ def test_tiles(rng: Random) -> None:
     sums_out: dict[int, np.ndarray] = {}
     weights_at, free = 0, 0
     for _ in range(rng.randint(1, 5)):
-        tile = generator.integers(-128, 128, (rows, cols))
+        tile = generator.integers(-128, 128, (rows, cols)) * generator.integers(0, 2, (rows, cols))
         for r in range(rows):  # segment r // fill, later by the rows above it
             weight_in[weights_at + r, r // fill] = tile[r], int(r % fill == 0)
         start = max(weights_at + fill, free) + rng.choice([0, 0, 1, 3])
@@ -52,8 +52,10 @@ def test_tiles(rng: Random) -> None:
             entering = [weight_in.get((cycle, s), nothing) for s in range(segments)]
             row, capture = np.concatenate([w for w, _ in entering]), sum(c << s for s, (_, c) in enumerate(entering))
             pixel, valid, swap = pixel_in.get(cycle, (generator.integers(-128, 128, rows), 0, 0))
+            zeros = sum(int(value == 0) << lane for lane, value in enumerate(row))
             values = {
-                "weights": from_lanes(row), "capture": capture, "acts": from_lanes(pixel), "valid": valid, "swap": swap
+                "weights": from_lanes(row), "zeros": zeros, "capture": capture,
+                "acts": from_lanes(pixel), "valid": valid, "swap": swap
             }  # fmt: skip
             for name, value in values.items():
                 ctx.set(getattr(array, name), value)

@@ -34,7 +34,7 @@ class Fed(wiring.Component):
         return m
 
 
-def stream(command: Compute, config: ConfigCompute, words: np.ndarray, rows: int) -> list[dict[str, Any]]:
+def stream(command: Compute, config: ConfigCompute, words: np.ndarray, rows: int, cols: int) -> list[dict[str, Any]]:
     """What leaves the feeder, pixel by pixel."""
     found = []
     memory = words[command.act_addr // ACTIVATION_BANK]
@@ -47,15 +47,31 @@ def stream(command: Compute, config: ConfigCompute, words: np.ndarray, rows: int
                 word = (word + oy * config.row_step + ox * config.stride_x) % ACTIVATION_BANK
                 inside = 0 <= iy < config.in_h and 0 <= ix < config.in_w
                 pixel = memory[word % len(memory)].tolist() if inside else [config.pad_value] * rows
-                valid = command.rows_last if g == command.groups - 1 else rows
+                exist = command.rows_last if g == command.groups - 1 else rows
                 first = (g, ky, kx) == (0, 0, 0)
                 at = command.acc_addr + n * command.out_h * command.out_w + oy * command.out_w + ox
                 found.append(
                     {
-                        "acts": pixel, "valid": (1 << valid) - 1, "swap": int((oy, ox) == (0, 0)), "address": at,
+                        "acts": pixel, "exist": (1 << exist) - 1,
+                        "cols": command.cols_last if n == command.n_tiles - 1 else cols,
+                        "swap": int((oy, ox) == (0, 0)), "address": at,
                         "overwrite": int(first and not command.accumulate), "inside": inside,
                     }
                 )  # fmt: skip
+    return found
+
+
+def gated(stream: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of rows that are gated, or 0: not valid, and the activation before it."""
+    found, last = [], [0] * len(stream[0]["acts"])
+    for pixel in stream:
+        valid = sum((value != 0) << r for r, value in enumerate(pixel["acts"])) & pixel["exist"]
+        last = [
+            value if valid >> r & 1 else old for r, (value, old) in enumerate(zip(pixel["acts"], last, strict=True))
+        ]
+        found.append(
+            {name: value for name, value in pixel.items() if name != "inside"} | {"acts": last, "valid": valid}
+        )
     return found
 
 
@@ -87,13 +103,14 @@ def test_words_tags_and_reads(rng: Random) -> None:
     rows, cols = rng.randint(1, 5), rng.randint(1, 3)
     design = compute_design(rows, cols)
     words = np.random.default_rng(rng.getrandbits(32)).integers(-128, 128, (2, ACTIVATION_WORDS, rows))
+    words[np.random.default_rng(rng.getrandbits(32)).random(words.shape) < 0.3] = 0
     commands = [command for _ in range(rng.randint(1, 3)) for command in draw(rng, rows, cols)]
     config, expected = ConfigCompute(), []
     for command in commands:
         if isinstance(command, ConfigCompute):
             config = command
         else:
-            expected += stream(command, config, words, rows)
+            expected += stream(command, config, words, rows, cols)
     feeder, banks = Feeder(design), ActivationBanks(design)
     found: list[dict[str, Any]] = []
     starts: list[int] = []
@@ -108,9 +125,9 @@ def test_words_tags_and_reads(rng: Random) -> None:
             ctx.set(feeder.slot_valid, position < len(commands))
             if position < len(commands):
                 ctx.set(feeder.slot, int.from_bytes(commands[position].encode(), "little"))
-            _, _, taken, start, acts, valid, swap, tag, read = await ctx.tick().sample(
-                feeder.slot_taken, feeder.tile_start, feeder.acts, feeder.valid, feeder.swap, feeder.tag,
-                feeder.event_act_reads,
+            _, _, taken, start, acts, exist, existing, valid, swap, tag, read = await ctx.tick().sample(
+                feeder.slot_taken, feeder.tile_start, feeder.acts, feeder.exist, feeder.existing_cols,
+                feeder.valid, feeder.swap, feeder.tag, feeder.event_act_reads,
             )  # fmt: skip
             position, reads = position + taken, reads + read
             if start:
@@ -118,7 +135,8 @@ def test_words_tags_and_reads(rng: Random) -> None:
             if tag.valid:
                 found.append(
                     {
-                        "acts": to_lanes(acts, rows), "valid": valid, "swap": swap, "address": tag.address,
+                        "acts": to_lanes(acts, rows), "exist": exist, "cols": existing, "valid": valid,
+                            "swap": swap, "address": tag.address,
                         "overwrite": tag.overwrite,
                     }
                 )  # fmt: skip
@@ -128,5 +146,5 @@ def test_words_tags_and_reads(rng: Random) -> None:
         assert reads == sum(e["inside"] for e in expected)
 
     simulate(Fed(feeder, banks), testbench)
-    assert found == [{k: v for k, v in e.items() if k != "inside"} for e in expected]
+    assert found == gated(expected)
     assert all(b - a >= MIN_TILE_CYCLES for a, b in pairwise(starts))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from contextlib import suppress
 from random import Random
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from accel.commands import Load, Target
 from accel.compile import compile_network
 from accel.design import Design, load, parse
-from accel.events import Event
+from accel.events import DATA_EVENTS, Event
 from accel.models import zoo
 from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork, MatrixLayer, Requantise, TensorSpec
@@ -23,6 +24,7 @@ from accel.models.window import Window
 from accel.program import Compulsory, Program
 from accel.sim.bound import bound_cycles, channel_cycles
 from accel.sim.cost import energy
+from accel.sim.execute import zero_macs
 from accel.sim.result import Result, simulate, work_cycles
 from accel.timing.recurrence import Step, Timed, time_program
 from tests.benches.counted import accepted, counted
@@ -53,7 +55,8 @@ def check(result: Result) -> None:
         assert part.utilisation <= part.array_utilisation <= 1
         assert sum(part.limits.values()) == part.cycles
         assert all(cycles > 0 for cycles in part.limits.values())
-    for event in Event:
+    assert set(Event) - DATA_EVENTS <= total.events.keys()
+    for event in total.events:
         assert sum(layer.events[event] for layer in layers) == total.events[event], event
     limits = sum((Counter(layer.limits) for layer in layers), Counter())
     assert limits == total.limits
@@ -115,6 +118,25 @@ def fully_connected(inputs: int, outputs: int) -> IntegerNetwork:
     layer = MatrixLayer("fc", "x", "y", weights, Window((1, 1)), record)
     shapes = {"x": TensorSpec("x", (inputs, 1, 1), 1.0, 0), "y": TensorSpec("y", (outputs, 1, 1), 1.0, 0)}
     return IntegerNetwork("fc", "x", "y", shapes, (layer,))
+
+
+def test_products_with_a_zero_operand_are_counted_when_inputs_are_run() -> None:
+    """A fully connected layer of known weights on known inputs: 5 x 6 products, in tiles of 2 x 4."""
+    network = fully_connected(5, 6)
+    (layer,) = network.layers
+    weights = np.array([[0, 1, 0, 2, 3], [0] * 5, [4] * 5, [1, 0, 1, 0, 1], [5, 5, 5, 5, 0], [0, 0, 0, 0, 9]], np.int8)
+    network = replace(network, layers=(replace(layer, weights=weights.reshape(6, 5, 1, 1)),))
+    codes = np.array([[1, 2, 0, 4, 5], [0, 0, 0, 0, -1], [7, 7, 7, 7, 7]], np.int8)
+    program = compile_network(network, parse(OVER_ALL))
+    assert Event.MACS_ZERO not in simulate(program).events
+    each = [int((row * weights == 0).sum()) for row in codes]
+    for row, count in zip(codes, each, strict=True):
+        result = simulate(program, row.reshape(1, 5, 1, 1))
+        assert result.events[Event.MACS_ZERO] == count
+        check(result)
+    several = simulate(program, codes.reshape(3, 5, 1, 1))
+    assert several.events[Event.MACS_ZERO] == round(sum(each) / 3)
+    assert zero_macs(program, codes.reshape(3, 5, 1, 1)).sum() == sum(each)
 
 
 def test_a_network_that_was_at_101_percent() -> None:

@@ -115,7 +115,7 @@ def compare(
         integer.append(technique.apply(network, data.calibration))
         for design in designs:
             advance(f"{technique.title}: simulating on {design.name}")
-            runs[design.name, technique.name] = simulate.run(integer[-1], design)
+            runs[design.name, technique.name] = simulate.run(integer[-1], design, data.calibration)
     advance("accuracy in float")
     exact = data_module.float_accuracy_percent(network, data)
     accuracy, stored = {}, {}

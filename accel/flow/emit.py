@@ -68,7 +68,7 @@ def contents(network: IntegerNetwork, design: Design, inputs: NDArray[Any]) -> d
     memory = execute_memory(program, codes[0])
     if not np.array_equal(program.unpack_output(memory).reshape(output[0].shape), output[0]):
         raise AssertionError(f"{network.name}: the program does not give the reference's bytes")
-    result = simulate(program)
+    result = simulate(program, codes)
     place = _output_place(program)
     return {
         "accelerator.v": (origin(design, "AXI4") + verilog_text(design)).encode(),

@@ -5,11 +5,18 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from accel.compile import compile_network
 from accel.design import Design
+from accel.events import Event
 from accel.models.integers.network import HostLayer, IntegerNetwork
+from accel.models.reference import int8
 from accel.sim.cost import Energy, energy, memories
 from accel.sim.result import LayerResult, Result, simulate
+
+EXECUTED = 4  # inputs whose products with a zero operand are counted
 
 
 @dataclass(frozen=True)
@@ -41,9 +48,13 @@ class Simulation:
     host_layers: tuple[HostLayer, ...]
 
 
-def run(network: IntegerNetwork, design: Design) -> Simulation:
-    """Compile, time and price `network` on `design`. Raises InputError for what does not fit."""
-    result = simulate(compile_network(network, design))
+def run(network: IntegerNetwork, design: Design, inputs: NDArray[np.float32] | None = None) -> Simulation:
+    """Compile, time and price `network` on `design`. Raises InputError for what does not fit.
+
+    `inputs` (n, *input shape): the first EXECUTED of them are executed, for the events that depend on data.
+    """
+    codes = None if inputs is None else int8.quantise_input(network, inputs[:EXECUTED])
+    result = simulate(compile_network(network, design), codes)
     total, *layers = (Part(work, energy(work.events, design)) for work in (result.total, *result.layers))
     return Simulation(result, total, tuple(layers), network.host_layers)
 
@@ -75,6 +86,7 @@ def work_record(work: LayerResult) -> dict[str, Any]:
         "limited_by": work.limited_by,
         "macs": work.info.must.macs,
         "array_macs": work.array_macs,
+        "zero_macs": work.events.get(Event.MACS_ZERO),
         "utilisation": work.utilisation,
         "array_utilisation": work.array_utilisation,
     }

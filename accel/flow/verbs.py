@@ -138,7 +138,7 @@ def simulate(
         advance(f"{chosen.title}: compressing")
         integer = chosen.make(data)
         advance(f"simulating on {on.name}")
-        found = job.run(integer, on)
+        found = job.run(integer, on, data.calibration)
     if as_json:
         notes = [data.warning] if data.warning else []
         typer.echo(

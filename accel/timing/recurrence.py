@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from accel.commands import Command, Load, Opcode, Target
 from accel.design import Design
-from accel.events import COLUMN, Event
+from accel.events import COLUMN, DATA_EVENTS, Event
 from accel.layout import beats
 from accel.legal import check_rows
 from accel.program import Program
@@ -166,7 +166,8 @@ def fetched(facts: NDArray[np.int64]) -> int:
 def timing_of(opcodes: NDArray[np.int64], out: NDArray[np.int64], events: NDArray[np.int64], cycles: int) -> Timing:
     """The Timing of what the recurrence said of n commands, the hardware's own fetch first."""
     history = History(opcodes, out, events)
-    total = {event: int(count) for event, count in zip(Event, events.sum(axis=0), strict=True)}
+    counts = zip(Event, events.sum(axis=0), strict=True)
+    total = {event: int(count) for event, count in counts if event not in DATA_EVENTS}
     total[Event.COMMANDS] = int((out[:, PUSHED] > 0).sum())
     total[Event.CYCLES] = cycles
     initial = history[0]

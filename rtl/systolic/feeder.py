@@ -30,9 +30,12 @@ class Feeder(wiring.Component):
 
     `slot_valid`, `slot`: the next command of the unit (CONFIG_COMPUTE or COMPUTE); `slot_taken` in the cycle in which
     it is taken: when the feeder is idle, or with the last pixel of the running command. `config`: the CONFIG_COMPUTE in
-    force. A tile starts (`tile_start`) when `loaded`, and at the earliest MIN_TILE_CYCLES after the one before. `acts`,
-    `valid` (gated rows: 0), `swap` and `tag` are at the array's edge FEED_CYCLES after the pixel's address. `outside`:
-    a word beyond the bank was read in the cycle before, or the pixel's sum is beyond all addresses of a bank.
+    force. A tile starts (`tile_start`) when `loaded`, and at the earliest MIN_TILE_CYCLES after the one before.
+
+    `acts`, `exist`, `valid`, `existing_cols`, `swap` and `tag` are at the array's edge FEED_CYCLES after the pixel's
+    address. `exist`: rows that are not gated; `valid`: of these, those whose activation is not 0. The activation of a
+    row that is not valid is the one before it, so that nothing behind it changes. `outside`: a word beyond the bank was
+    read in the cycle before, or the pixel's sum is beyond all addresses of a bank.
     """
 
     def __init__(self, design: Design) -> None:
@@ -49,7 +52,9 @@ class Feeder(wiring.Component):
                 "halt": In(1),
                 "r_act": Out(read_port(ACTIVATION, design)),
                 "acts": Out(8 * design.word_lanes),
+                "exist": Out(design.word_lanes),
                 "valid": Out(design.word_lanes),
+                "existing_cols": Out(range(cols + 1)),
                 "swap": Out(1),
                 "tag": Out(TAG),
                 "outside": Out(1),
@@ -218,11 +223,18 @@ class Feeder(wiring.Component):
             tag.last.eq(finishing),
         ]
         inside_then, pad = later(m, inside, read, "inside"), later(m, config.pad_value, read, "pad")
+        last, exist = later(m, word, edge - until(FEED, "pad"), "word"), later(m, gated, edge, "exist")
         m.d.sync += [
             word.eq(Mux(inside_then, self.r_act.data, Cat(pad for _ in range(lanes)))),
-            self.acts.eq(later(m, word, edge - until(FEED, "pad"), "word")),
-            self.valid.eq(later(m, gated, edge, "valid")),
+            self.exist.eq(exist),
+            self.existing_cols.eq(later(m, cols_valid, edge, "cols")),
             self.swap.eq(later(m, self.tile_start, edge, "swap")),
             self.tag.eq(later(m, Value.cast(tag), edge, "tag")),
             self.outside.eq(go & ((inside & (pixel >= self.design.activation_words)) | acc[-1])),
         ]
+        for r in range(lanes):
+            lane = last.word_select(r, 8)
+            valid = exist[r] & lane.any()
+            m.d.sync += self.valid[r].eq(valid)
+            with m.If(valid):
+                m.d.sync += self.acts.word_select(r, 8).eq(lane)

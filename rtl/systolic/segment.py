@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,15 +18,19 @@ from accel.rtl.ram import Ram
 ISSUE = data.StructLayout(
     {
         "go": 1, "first": 1, "read": 1, "address": WEIGHT.address_bits, "left": 4,
-        "bits": field_bits(Compute, "weight_bits"), "look_up": 1, "bank": 1,
+        "bits": field_bits(Compute, "weight_bits"), "look_up": 1, "bank": 1, "cols": field_bits(Compute, "cols_last"),
     }
 )  # fmt: skip
 """What is issued in a cycle: a weight row (`go`), the `first` of a tile, of codes of `bits` bits, and whether and in
-which codebook they are looked up. It takes what `left` bits a column hold and, if `read`, the word at `address`."""
+which codebook they are looked up; `cols` of its columns exist. It takes what `left` bits a column hold and, if `read`,
+the word at `address`."""
 
 
 class WeightSegment(wiring.Component):
-    """C columns of weights, a row a cycle, at the array's edge FEED_CYCLES after their `issue`, with `capture`."""
+    """C columns of weights, a row a cycle, at the array's edge FEED_CYCLES after their `issue`, with `capture`.
+
+    `zeros`: which of them are 0. `row`: a row is at the edge, with `others` weights of existing columns that are not.
+    """
 
     def __init__(self, design: Design) -> None:
         self.design = design
@@ -39,7 +43,10 @@ class WeightSegment(wiring.Component):
                 "w_data": In(self.width),
                 "w_codebook": In(write_port(CODEBOOK, design)),
                 "weights": Out(CODE_BITS * design.cols),
+                "zeros": Out(design.cols),
                 "capture": Out(1),
+                "row": Out(1),
+                "others": Out(range(design.cols + 1)),
             }
         )
 
@@ -92,5 +99,13 @@ class WeightSegment(wiring.Component):
             self.capture.eq(later(m, issue.first, cycles(WEIGHT_FEED) - 1, "start")),
         ]
         decoded = after("decode", issue.look_up, "decoded")
-        m.d.comb += self.weights.eq(Mux(decoded, codebook.entries, plain))
+        weights = Mux(decoded, codebook.entries, plain)
+        exist = after("decode", issue.cols, "exist")
+        others = [weights.word_select(c, 8).any() & (exist > c) for c in range(cols)]
+        m.d.comb += [
+            self.weights.eq(weights),
+            self.zeros.eq(Cat(~weights.word_select(c, 8).any() for c in range(cols))),
+            self.row.eq(after("decode", issue.go, "row")),
+            self.others.eq(sum(others)),
+        ]
         return m

@@ -16,6 +16,7 @@ from accel.rtl.systolic.accumulators import Accumulators
 from accel.rtl.systolic.array import SystolicArray
 from accel.rtl.systolic.feeder import Feeder
 from accel.rtl.systolic.weights import WeightIssue
+from accel.rtl.systolic.zeros import ZeroProducts
 
 
 class ComputeUnit(wiring.Component):
@@ -45,6 +46,7 @@ class ComputeUnit(wiring.Component):
                 "event_acc_writes": Out(1),
                 "event_macs": Out(range(rows * cols + 1)),
                 "event_macs_gated": Out(range(rows * cols + 1)),
+                "event_macs_zero": Out(range(rows * cols + 1)),
                 "event_stream_cycles": Out(1),
             }
         )
@@ -64,6 +66,12 @@ class ComputeUnit(wiring.Component):
             (self.r_acc, accumulators.r_post),
         ):
             connect(m, flipped(ours), theirs)
+        m.submodules.zeros = zeros = ZeroProducts(design)
+        m.d.comb += [
+            getattr(zeros, name).eq(getattr(feeder, name)) for name in ("exist", "valid", "swap", "existing_cols")
+        ]
+        m.d.comb += [zeros.row.eq(weights.row), self.event_macs_zero.eq(zeros.count)]
+        m.d.comb += [theirs.eq(ours) for theirs, ours in zip(zeros.others, weights.others, strict=True)]
         slot, slot_valid = Signal(8 * COMMAND_BYTES, reset_less=True, name="slot"), Signal(name="slot_valid")
         head = data.View(layout(Compute), self.i.payload)
         is_compute = head.opcode == Opcode.COMPUTE
@@ -92,6 +100,7 @@ class ComputeUnit(wiring.Component):
             array.valid.eq(feeder.valid),
             array.swap.eq(feeder.swap),
             array.weights.eq(weights.weights),
+            array.zeros.eq(weights.zeros),
             array.capture.eq(weights.capture),
             accumulators.sums.eq(array.sums),
             accumulators.halt.eq(self.halt),

@@ -24,8 +24,9 @@ class WeightIssue(wiring.Component):
     (`tile_start`). `loaded`: the feeder may start the tile (from the cycle after its last row was issued).
 
     A row of the weight buffer has a weight row of each of the w segments of the array; segment s reads its part s * R/w
-    cycles after segment 0, for which what is issued is delayed, not what is read. `weights` and `capture` of a segment
-    reach the array's edge FEED_CYCLES after that. `outside`: a word beyond the buffer was issued in the cycle before.
+    cycles after segment 0, for which what is issued is delayed, not what is read. What the segments give
+    (`WeightSegment`) stands side by side, at the array's edge FEED_CYCLES after that. `outside`: a word beyond the
+    buffer was issued in the cycle before.
     """
 
     def __init__(self, design: Design) -> None:
@@ -41,7 +42,10 @@ class WeightIssue(wiring.Component):
                 "w_weight": In(write_port(WEIGHT, design)),
                 "w_codebook": In(write_port(CODEBOOK, design)),
                 "weights": Out(8 * WEIGHT.lanes(design)),
+                "zeros": Out(WEIGHT.lanes(design)),
                 "capture": Out(design.weight_rows),
+                "row": Out(design.weight_rows),
+                "others": Out(range(design.cols + 1)).array(design.weight_rows),
                 "outside": Out(1),
                 "event_weight_reads": Out(1),
                 "event_codebook_reads": Out(range(WEIGHT.lanes(design) + 1)),
@@ -95,6 +99,7 @@ class WeightIssue(wiring.Component):
             issue.bits.eq(command.weight_bits),
             issue.look_up.eq(go & command.use_codebook),
             issue.bank.eq(command.codebook_bank),
+            issue.cols.eq(Mux(tile == command.n_tiles - 1, command.cols_last, self.design.cols)),
             self.event_weight_reads.eq(issue.read),
             self.event_codebook_reads.eq(Mux(issue.look_up, WEIGHT.lanes(self.design), 0)),
         ]
@@ -113,7 +118,7 @@ class WeightIssue(wiring.Component):
 
     def _segments(self, m: Module, issued: Value) -> None:
         """The segments, each R/w cycles after the one before; a write goes to all."""
-        bits = len(self.w_weight.data) // self.design.weight_rows
+        cols, bits = self.design.cols, len(self.w_weight.data) // self.design.weight_rows
         for s in range(self.design.weight_rows):
             m.submodules[f"segment{s}"] = segment = WeightSegment(self.design)
             m.d.comb += [
@@ -122,7 +127,10 @@ class WeightIssue(wiring.Component):
                 segment.w_addr.eq(self.w_weight.addr),
                 segment.w_data.eq(self.w_weight.data.word_select(s, bits)),
                 self.weights.word_select(s, bits).eq(segment.weights),
+                self.zeros[s * cols : (s + 1) * cols].eq(segment.zeros),
                 self.capture[s].eq(segment.capture),
+                self.row[s].eq(segment.row),
+                self.others[s].eq(segment.others),
             ]
             wiring.connect(m, wiring.flipped(self.w_codebook), segment.w_codebook)
             issued = later(m, issued, self.design.fill_cycles, f"issue_{s}")

@@ -7,6 +7,7 @@ Nothing here knows about time; but an action may say what its command's time dep
 from accel.sim.execute.machine import ExecutionError as ExecutionError
 from accel.sim.execute.run import execute
 from accel.sim.execute.run import execute_memory as execute_memory
+from accel.sim.execute.run import zero_macs as zero_macs
 from accel.sim.execute.store import written as written
 
 __all__ = ["execute"]

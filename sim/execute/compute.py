@@ -34,6 +34,8 @@ def compute(machine: Machine, c: Compute, config: ConfigCompute) -> None:
     taken = bank.take(address, 1)  # (batch, pixels, groups, taps, R)
     if not inside.all():
         taken[:, ~inside] = config.pad_value
+    if machine.zero_macs is not None:
+        machine.zero_macs.append(zero_products(c, taken, weights))
     terms = c.groups * taps * design.rows
     real: type[np.floating[Any]] = np.float32 if terms <= FLOAT32_TERMS else np.float64
     left = taken.astype(real).reshape(machine.batch * pixels, terms)
@@ -48,6 +50,17 @@ def compute(machine: Machine, c: Compute, config: ConfigCompute) -> None:
     limit = 1 << ACCUMULATOR.lane_bits(design) - 1
     check(bool(total.min() >= -limit and total.max() < limit), "accumulator overflow", c)
     view[...] = total
+
+
+def zero_products(c: Compute, taken: NDArray[np.int8], weights: NDArray[np.int8]) -> int:
+    """Products of existing rows and columns with an activation (batch, pixels, groups, taps, R) or weight of 0."""
+    batch, pixels, groups, taps, rows = taken.shape
+    others = np.count_nonzero(taken, axis=(0, 1)).reshape(groups, taps, rows)  # inputs and pixels with another value
+    others[-1, :, c.rows_last :] = 0
+    existing = taps * ((groups - 1) * rows + c.rows_last) * ((c.n_tiles - 1) * weights.shape[-1] + c.cols_last)
+    kept = weights != 0  # gated rows are 0 here
+    kept[-1, :, c.cols_last :] = False
+    return batch * pixels * existing - int(others.ravel() @ np.count_nonzero(kept, axis=(0, 2)))
 
 
 def _addresses(c: Compute, cfg: ConfigCompute) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

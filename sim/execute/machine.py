@@ -26,7 +26,8 @@ class Machine:
     """Contents of memories and DRAM for `batch` inputs; actions write into the arrays.
 
     `data`: by memory with contents of each input, (banks, batch, words, lanes); `constants`: by other memory, (words,
-    bytes). DRAM below `boundary` is constant and shared (`static`); `dynamic` (batch, bytes) is above.
+    bytes). DRAM below `boundary` is constant and shared (`static`); `dynamic` (batch, bytes) is above. `zero_macs`:
+    of each COMPUTE so far, the products with a zero operand in all inputs; None: nobody asks for them.
     """
 
     program: Program
@@ -36,6 +37,7 @@ class Machine:
     dynamic: NDArray[np.uint8]
     data: dict[Memory, NDArray]
     constants: dict[Memory, NDArray[np.uint8]]
+    zero_macs: list[int] | None = None
 
     def read_dram(self, address: int, size: int, command: object) -> NDArray[np.uint8]:
         """(batch or 1, size) bytes; (1, size) when they are constant. Raises ExecutionError outside of DRAM."""
@@ -74,8 +76,11 @@ def bytes_per_input(program: Program) -> int:
     return program.dram_bytes - boundary(program) + banks
 
 
-def make(program: Program, codes: NDArray[np.int8]) -> Machine:
-    """The machine at the start of a run on input codes (N, C, H, W): memories hold zeros, DRAM image and inputs."""
+def make(program: Program, codes: NDArray[np.int8], count: bool = False) -> Machine:
+    """The machine at the start of a run on input codes (N, C, H, W): memories hold zeros, DRAM image and inputs.
+
+    `count`: products with a zero operand are counted.
+    """
     design, constant, batch = program.design, boundary(program), len(codes)
     dynamic = np.zeros((batch, program.dram_bytes - constant), np.uint8)
     dynamic[:, : len(program.image) - constant] = program.image[constant:]
@@ -90,4 +95,5 @@ def make(program: Program, codes: NDArray[np.int8]) -> Machine:
         dynamic,
         {m: _zeros(kind, m.banks, batch, m.words(design), m.lanes(design)) for m, kind in DATA.items()},
         {m: _zeros(np.dtype(np.uint8), m.words(design), m.word_bytes(design)) for m in CONSTANTS},
+        [] if count else None,
     )

@@ -35,11 +35,16 @@ def execute(program: Program, codes: NDArray[np.int8]) -> NDArray[np.int8]:
     """
     check(program.design, program.commands)
     outputs = []
-    step = int(max(1, min(256, BATCH_BYTES // max(1, bytes_per_input(program)))))
+    step = _batch(program)
     for first in range(0, len(codes), step):
         machine, _ = run(program, codes[first : first + step])
         outputs.append(program.unpack_output(machine.dynamic, machine.boundary))
     return np.concatenate(outputs)
+
+
+def _batch(program: Program) -> int:
+    """Inputs that run together."""
+    return int(max(1, min(256, BATCH_BYTES // max(1, bytes_per_input(program)))))
 
 
 def execute_memory(program: Program, codes: NDArray[np.int8]) -> NDArray[np.uint8]:
@@ -49,9 +54,20 @@ def execute_memory(program: Program, codes: NDArray[np.int8]) -> NDArray[np.uint
     return np.concatenate([machine.static, machine.dynamic[0]])
 
 
-def run(program: Program, codes: NDArray[np.int8]) -> tuple[Machine, list[Facts | None]]:
+def zero_macs(program: Program, codes: NDArray[np.int8]) -> NDArray[np.int64]:
+    """For each command, Event.MACS_ZERO of running input codes (N, C, H, W), summed over the inputs. As `execute`."""
+    check(program.design, program.commands)
+    counts = np.zeros(len(program.commands), np.int64)
+    computes = [index for index, command in enumerate(program.commands) if type(command) is Compute]
+    for first in range(0, len(codes), batch := _batch(program)):
+        machine, _ = run(program, codes[first : first + batch], count=True)
+        counts[computes] += np.array(machine.zero_macs, np.int64)
+    return counts
+
+
+def run(program: Program, codes: NDArray[np.int8], count: bool = False) -> tuple[Machine, list[Facts | None]]:
     """The machine after all commands, and what each says of its time (None: what is known without its data)."""
-    machine, facts = make(program, codes), []
+    machine, facts = make(program, codes, count), []
     for command, config in bound(program.commands):
         action = ACTIONS.get(type(command))
         facts.append(action(machine, command, config) if action else None)

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from accel.compile import compile_network
 from accel.design import Design
+from accel.events import Event
 from accel.models.integers.network import IntegerNetwork
 from accel.models.reference.int8 import run
 from accel.program import Program
-from accel.sim.execute import execute_memory
+from accel.sim.execute import execute_memory, zero_macs
 from accel.timing.recurrence import time_program
 from tests.benches.verilator import Built, Case, Outcome, case_of
 
@@ -63,6 +64,7 @@ def compare(program: Program, trial: Trial, outcomes: list[Outcome]) -> None:
     expected = run(trial.network, trial.codes[None])[trial.network.output][0]
     memory = execute_memory(program, trial.codes)
     timing = time_program(program)
+    events = timing.events | {Event.MACS_ZERO: int(zero_macs(program, trial.codes[None]).sum())}
     for index, outcome in enumerate(outcomes):
         where = ("first run", "run with stalls", "run after that")[index]
         assert outcome.done, f"{where}: not done"
@@ -73,7 +75,7 @@ def compare(program: Program, trial: Trial, outcomes: list[Outcome]) -> None:
         if index == 1:
             continue
         assert outcome.cycles == timing.cycles, f"{where}: {outcome.cycles} cycles, simulated {timing.cycles}"
-        wrong = {e.name: (outcome.events[e], n) for e, n in timing.events.items() if outcome.events[e] != n}
+        wrong = {e.name: (outcome.events[e], n) for e, n in events.items() if outcome.events[e] != n}
         assert not wrong, f"{where}: counters (hardware, simulator) {wrong}"
 
 

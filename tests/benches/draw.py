@@ -133,9 +133,11 @@ def _matrix(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tupl
         if rng.random() < 0.5:  # without a 0, layers that need one are written dense
             codebook[0] = 0
         indices = generator.integers(0, 1 << bits, shape).astype(np.uint8)
+        indices[generator.random(shape) < rng.choice([0, 0.5, 0.9])] = 0  # often 0
         shared, weights = Shared(bits, codebook, indices), codebook[indices]
     else:
         weights = generator.integers(-128, 128, shape).astype(np.int8)
+        weights[generator.random(shape) < rng.choice([0, 0, 0.5, 0.9, 1])] = 0  # pruned
     terms = int(np.prod(shape[1:]))
     uniform = rng.random() < 0.3
     layer = MatrixLayer(
@@ -185,6 +187,8 @@ def draw_network(rng: Random, layers: int = 3, size: int = 9, channels: int = 12
 
 
 def draw_input(rng: Random, network: IntegerNetwork, batch: int = 1) -> np.ndarray:
-    """int8 codes (batch, C, H, W)."""
+    """int8 codes (batch, C, H, W), some or all of them 0."""
     generator = np.random.default_rng(rng.getrandbits(32))
-    return generator.integers(-128, 128, (batch, *network.tensors[network.input].shape)).astype(np.int8)
+    codes = generator.integers(-128, 128, (batch, *network.tensors[network.input].shape)).astype(np.int8)
+    codes[generator.random(codes.shape) < rng.choice([0, 0.5, 1])] = 0
+    return codes

@@ -1,0 +1,62 @@
+"""How many products have a zero operand: counted where activations and weights enter the array, not in every PE."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from accel.design import Design
+from accel.rtl.pipeline import later
+
+
+class ZeroProducts(wiring.Component):
+    """Counts the products of a pixel whose activation or weight is 0, over the rows and columns that exist.
+
+    What comes in is at the array's edge: `exist` and `valid` of the rows, `swap` and `existing_cols` of a pixel
+    (`accel.rtl.systolic.feeder`); `row` and `others` of each segment (`accel.rtl.systolic.segment`). The weights of a
+    segment come R/w cycles after those of the one above, so a pixel's rows there are looked at as much later. A row has
+    as many weights that are not 0 in its `held` register as it multiplies with, those of the next tile wait in `next`.
+
+    `count` grows by the products of a pixel at most R - R/w + 2 cycles after its swap could be, before its sums leave.
+    """
+
+    def __init__(self, design: Design) -> None:
+        self.design = design
+        w, places = design.weight_rows, range(design.cols + 1)
+        super().__init__(
+            {
+                "exist": In(design.rows), "valid": In(design.rows), "swap": In(1), "existing_cols": In(places),
+                "row": In(w), "others": In(places).array(w),
+                "count": Out(range(design.rows * design.cols + 1)),
+            }
+        )  # fmt: skip
+
+    def elaborate(self, platform: object) -> Module:
+        """The hardware."""
+        m = Module()
+        size = self.design.fill_cycles
+        pixel: Value = Cat(self.swap, self.existing_cols)
+        sums = []
+        for s in range(self.design.weight_rows):
+            rows = Cat(self.exist[s * size : (s + 1) * size], self.valid[s * size : (s + 1) * size])
+            rows = later(m, rows, s * size, f"rows_{s}")
+            sums.append(self._segment(m, s, pixel[0], pixel[1:], rows[:size], rows[size:]))
+            pixel = later(m, pixel, size, f"pixel_{s}")
+        m.d.sync += self.count.eq(sum(sums))
+        return m
+
+    def _segment(self, m: Module, s: int, swap: Value, cols: Value, exist: Value, valid: Value) -> Signal:
+        """The products of a segment's rows in the cycle before."""
+        size, width = self.design.fill_cycles, len(self.others[s])
+        waiting = Signal(size * width, name=f"next_{s}", reset_less=True)
+        held = Signal(size * width, name=f"held_{s}", reset_less=True)
+        used = Signal(size * width, name=f"used_{s}")
+        total = Signal(range(size * self.design.cols + 1), name=f"total_{s}")
+        m.d.comb += used.eq(Mux(swap, waiting, held))
+        m.d.sync += held.eq(used)
+        with m.If(self.row[s]):  # the first row moves to the lowest place
+            m.d.sync += waiting.eq(Cat(waiting, self.others[s])[width:])
+        products = [Mux(exist[r], cols - Mux(valid[r], used.word_select(r, width), 0), 0)[:width] for r in range(size)]
+        m.d.sync += total.eq(sum(products))
+        return total
