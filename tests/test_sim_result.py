@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from contextlib import suppress
+from dataclasses import replace
 from random import Random
 
 import numpy as np
