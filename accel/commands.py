@@ -57,7 +57,7 @@ class Target(_Explained):
     """Where a LOAD writes."""
 
     ACTIVATION = 0, "activation banks (bit 19 of the address is the bank), words of R bytes"
-    WEIGHT = 1, "weight buffer, words of w * C bytes"
+    WEIGHT = 1, "weight buffer, words of w * C bytes (sparse engine: they are unpacked to rows of C entries)"
     PARAMETER = 2, "parameter buffer, words of P records of 8 bytes"
     CODEBOOK = 3, "codebooks, words of one entry: bank 0 at 0..255, bank 1 at 256..511"
     PROGRAM = 4, "program buffer, commands of 32 bytes; it is a FIFO, dst_addr has no meaning"
@@ -78,6 +78,7 @@ class ErrorCode(_Explained):
     TIMEOUT = 6, "nothing happened for WATCHDOG cycles: commands wait for what never comes"
     PROGRAM_OVERFLOW = 7, "a fetch brought more commands than the program buffer holds"
     ABORTED = 8, "bit 1 of CONTROL was written"
+    WEIGHTS = 9, "damaged weights: an index past its column, an entry past its block, or columns that are missing"
 
 
 def _bits(bits: int, text: str, signed: bool = False, default: int = 0) -> Any:
@@ -148,6 +149,11 @@ class Load(Command):
     Window mode (`window` = 1, activations only): a row is a string of bytes, the first `skip_bytes` of which are
     dropped; word i of the row (i < `row_words`) gets bytes [i * step, i * step + run) in its lanes
     [lane, lane + run); its other lanes are not written. A word that a row has not all bytes of is not written.
+
+    Entries (weights of a sparse engine; one row): words of C bytes are C bit streams of entries ("Sparse weights" in
+    docs/formats.md) with runs of `run` bits and values of `step` bits. Each row of entries is written to the next word
+    from `dst_addr` on; where an entry begins a column of its PE, its word is written to that PE's pointers, from
+    `dst_pitch` on. A PE has `row_words` columns; what follows them fills up.
     """
 
     OPCODE: ClassVar[Opcode] = Opcode.LOAD
@@ -160,12 +166,12 @@ class Load(Command):
     row_beats: int = _bits(16, "beats of a row", default=1)
     rows: int = _bits(12, "rows", default=1)
     dram_pitch: int = _bits(28, "bytes from one row to the next in DRAM")
-    dst_pitch: int = _bits(20, "words from one row to the next in the target")
+    dst_pitch: int = _bits(20, "words from one row to the next in the target; entries: the first pointer")
     window: int = _bits(1, "window mode")
-    run: int = _bits(7, "window: bytes of a word")
-    step: int = _bits(9, "window: bytes from the first byte of a word to that of the next")
+    run: int = _bits(7, "window: bytes of a word; entries: bits of a run")
+    step: int = _bits(9, "window: bytes from the first byte of a word to that of the next; entries: bits of a value")
     lane: int = _bits(6, "window: first lane that is written")
-    row_words: int = _bits(14, "window: words of a row")
+    row_words: int = _bits(14, "window: words of a row; entries: columns of a PE")
     skip_bytes: int = _bits(6, "window: bytes of each row that are dropped first")
 
 
@@ -201,6 +207,12 @@ class Compute(Command):
     The first (g, ky, kx) overwrites the sum unless `accumulate`. Lanes that the last group does not have count as 0,
     whatever their weights. Weights come from the weight buffer as column bit-streams ("Weights" in docs/formats.md).
     A sum is there for the next command REUSE_CYCLES after its pixel: one that accumulates must not read it earlier.
+
+    A sparse engine adds up the same products but those with a weight that is not there, in another order: for each
+    block of R pixels (in row-major order), g, ky, kx and lane one broadcast, unless all R activations are 0; each PE
+    multiplies it by the entries of that column. `weight_addr` and `entries` say where those are, `pointer_addr` where
+    the pointers to columns begin, in the order of (g, ky, kx, lane). Sums of an output tile begin R * 2**acc_shift
+    words after those of the tile before, and so many are cleared for each tile unless `accumulate`.
     """
 
     OPCODE: ClassVar[Opcode] = Opcode.COMPUTE
@@ -222,6 +234,9 @@ class Compute(Command):
     accumulate: int = _bits(1, "1: add to what is there; 0: the first (g, ky, kx) overwrites it")
     rows_last: int = _bits(7, "valid lanes of the last group; the other rows are gated", default=1)
     cols_last: int = _bits(7, "valid columns of the last n tile; the others are counted as gated", default=1)
+    entries: int = _bits(18, "sparse: words of entries from weight_addr on")
+    pointer_addr: int = _bits(14, "sparse: word of the first column's pointers")
+    acc_shift: int = _bits(4, "sparse: log2 of blocks of R sums from one n tile to the next")
 
 
 @dataclass(frozen=True)

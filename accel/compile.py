@@ -141,4 +141,5 @@ def _program(prepared: Prepared, stream: Stream, ordered: Ordered) -> Program:
         first_fetch=ordered.first_fetch,
         input=placed.input,
         output=placed.output,
+        facts=ordered.facts(),
     )

@@ -24,9 +24,15 @@ RESIDUAL_ADDERS = {"round": 27, "add": 53}
 
 
 def pe_registers(design: Design) -> dict[str, int]:
-    """Bits of each register of a processing element."""
+    """Bits of each register of a processing element; of a sparse engine's PE, those of each multiplier and its sum."""
     stages = design.engine.multiplier_stages
     operands = {"product_left": CODE_BITS, "product_right": CODE_BITS, "product_used": 1} if stages > 1 else {}
+    if design.is_sparse:
+        return {
+            "acts": CODE_BITS, "acts_1": CODE_BITS, **operands,
+            **{f"product{k or ''}": PRODUCT_BITS for k in range(max(1, stages - 1))},
+            "total": design.widths.accumulator, "earlier": design.widths.accumulator,
+        }  # fmt: skip
     return {
         "act": CODE_BITS, "valid": 1, "swap": 1, "passing": CODE_BITS, "half_way": 1, "capture": 1,
         "weight": CODE_BITS, "shadow": CODE_BITS, "passing_zero": 1, "weight_zero": 1, "shadow_zero": 1,

@@ -25,13 +25,14 @@ DESIGNS_FOLDER = Path(__file__).parent / "designs"
 
 
 class Array(Section):
-    """The systolic array: `rows` is the reduction (input channel) side, `cols` the output channel side.
+    """The multipliers. Of a systolic engine, `rows` is the reduction (input channel) side and `cols` the output channel
+    side of the array; of a sparse one, `cols` are its PEs and `rows` the multipliers of each.
 
     `weight_rows` w must divide `rows`: the array is cut into w segments of R / w rows, each with an entry for weights
-    of its own, so that the weights of a tile enter in R / w cycles.
+    of its own, so that the weights of a tile enter in R / w cycles. A sparse engine has no such rows: it is 1.
     """
 
-    rows: int = Field(ge=1, le=64, description="rows R of PEs: input channels, and bytes of an activation word")
+    rows: int = Field(ge=1, le=64, description="rows R: input channels (sparse: output pixels side by side)")
     cols: int = Field(ge=1, le=64, description="columns C of PEs: output channels")
     weight_rows: int = Field(
         default=1,
@@ -53,6 +54,24 @@ class Systolic(Section):
     multiplier_stages: int = Field(default=1, ge=1, le=3, description="registers of each multiplier of the array")
 
 
+class Sparse(Section):
+    """The engine of `kind` sparse: only weights that are not zero are kept and multiplied (EIE, arXiv 1602.01528).
+
+    Activations are broadcast, a column of the layer's matrix at a time: one channel under one kernel position, of R =
+    `array.rows` output pixels side by side; columns of zeros are skipped. Each of the C = `array.cols` PEs holds the
+    weights of the output channels n = PE (mod C), has a queue of broadcasts, and R multipliers. R must be a power of
+    two; R = 1 is EIE.
+    """
+
+    kind: Literal["sparse"] = Field(default="sparse", description="what multiplies")
+    queue_depth: int = Field(default=8, ge=1, le=64, description="broadcasts F that wait in front of each PE")
+    index_bits: int = Field(default=4, ge=1, le=8, description="bits of the longest run of zeros before a weight")
+    pointers: int = Field(
+        default=4096, ge=2, le=1 << 14, description="columns of weights on chip: each PE has a pointer to each"
+    )
+    multiplier_stages: int = Field(default=1, ge=1, le=3, description="registers of each multiplier of a PE")
+
+
 class Widths(Section):
     """Bit widths of the data path. Codes are int8; sums are `accumulator` bits and checked not to overflow."""
 
@@ -65,7 +84,9 @@ class Buffers(Section):
     """On-chip memories. Activations and accumulators are each two equal banks; sizes are totals in bytes."""
 
     activation_bytes: int = Field(ge=64, le=1 << 24, description="both activation banks, in words of R bytes")
-    weight_bytes: int = Field(ge=64, le=1 << 24, description="weight buffer, in words of w * C bytes")
+    weight_bytes: int = Field(
+        ge=64, le=1 << 24, description="weights on chip, in words of w * C bytes (sparse: of C entries)"
+    )
     accumulator_bytes: int = Field(
         ge=64, le=1 << 22, description="both accumulator banks, in words of C sums that count 4 bytes each"
     )
@@ -91,12 +112,15 @@ class Technology(Section):
 class Design(Section):
     """One accelerator.
 
-    `post_lanes` channels are requantised each cycle; it must divide both `array.rows` and `array.cols`
-    (default: their greatest common divisor). Each multiplier has `post_multiplier_stages` registers.
+    `post_lanes` channels are requantised each cycle; it must divide `array.cols` and the channels of an activation
+    word, which are `array.rows`, with a sparse engine the larger of both (default: the greatest common divisor). Each
+    multiplier has `post_multiplier_stages` registers.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="what tables and reports call it")
-    engine: Systolic = Systolic()
+    engine: Annotated[Annotated[Systolic, Tag("systolic")] | Annotated[Sparse, Tag("sparse")], by_kind("systolic")] = (
+        Systolic()
+    )
     array: Array
     widths: Widths = Widths()
     buffers: Buffers
@@ -114,20 +138,25 @@ class Design(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Design:
-        lanes = self.post_lanes
+        lanes, rows = self.post_lanes, self.array.rows
+        if self.is_sparse and rows & rows - 1:
+            raise ValueError(f"array.rows must be a power of two if the engine is sparse, not {rows}")
+        if self.is_sparse and self.array.weight_rows > 1:
+            raise ValueError(f"array.weight_rows must be 1 if the engine is sparse, not {self.array.weight_rows}")
         if lanes is not None and (lanes < 1 or self.word_lanes % lanes or self.cols % lanes):
+            word = "array.rows" if self.word_lanes == rows else "the lanes of an activation word"
             raise ValueError(
-                f"post_lanes must divide array.rows {self.array.rows} and array.cols {self.array.cols}, not {lanes}"
+                f"post_lanes must divide {word} {self.word_lanes} and array.cols {self.array.cols}, not {lanes}"
             )
         if self.array.rows % self.array.weight_rows:
             raise ValueError(
                 f"array.weight_rows must divide array.rows {self.array.rows}, not {self.array.weight_rows}"
             )
         for memory in (memories.ACTIVATION, memories.WEIGHT, memories.ACCUMULATOR, memories.PARAMETER):
-            words = memory.words(self)
-            if not 2 <= words <= memory.bank_words:
+            words, least = memory.words(self), 2 * memory.fold(self)
+            if not least <= words <= memory.bank_words:
                 raise ValueError(
-                    f"buffers.{memory.buffer} must hold 2..{memory.bank_words} words (per bank), not {words}: "
+                    f"buffers.{memory.buffer} must hold {least}..{memory.bank_words} words (per bank), not {words}: "
                     f"it is {getattr(self.buffers, str(memory.buffer))} bytes"
                 )
         return self
@@ -136,13 +165,21 @@ class Design(Section):
 
     @property
     def rows(self) -> int:
-        """Array rows R."""
+        """Array rows R: input channels of a systolic array, output pixels of a sparse engine."""
         return self.array.rows
 
     @property
+    def is_sparse(self) -> bool:
+        """Whether the engine is of `kind` sparse."""
+        return isinstance(self.engine, Sparse)
+
+    @property
     def word_lanes(self) -> int:
-        """Lanes of an activation word, which the engine takes in a cycle: channels, and bytes."""
-        return self.array.rows
+        """Lanes of an activation word, which the engine takes in a cycle: channels, and bytes.
+
+        A block of R words brings a sparse engine `word_lanes` broadcasts: they are balanced at R = C.
+        """
+        return max(self.rows, self.cols) if self.is_sparse else self.rows
 
     @property
     def cols(self) -> int:
@@ -181,7 +218,7 @@ class Design(Section):
 
     @property
     def weight_words(self) -> int:
-        """Words of w * C bytes in the weight buffer."""
+        """Words of w * C bytes (of a sparse engine, C entries) in the weight buffer."""
         return memories.WEIGHT.words(self)
 
     @property

@@ -83,8 +83,22 @@ def array_pipeline(design: Design) -> Pipeline:
 
 
 def compute_cycles(design: Design) -> int:
-    """From a pixel's address to the write of its sum."""
-    return cycles((*FEED, *array_pipeline(design), *ACCUMULATE))
+    """From a pixel's address to the write of its sum; of a sparse engine, from an entry's address."""
+    return cycles(entry_pipeline(design)) if design.is_sparse else cycles((*FEED, *array_pipeline(design), *ACCUMULATE))
+
+
+# The sparse engine
+
+TRANSPOSE: Pipeline = (Stage("read"), Stage("turn"))  # from a word's address to its place among the columns of a block
+TRANSPOSE_CYCLES = cycles(TRANSPOSE)
+TRANSPOSERS = 2  # blocks of words that are turned into columns: one is broadcast, the other filled
+BROADCAST: Pipeline = (Stage("point"), Stage("queue"))  # from a broadcast to the cycle in which a PE may take it
+BROADCAST_CYCLES = cycles(BROADCAST)
+
+
+def entry_pipeline(design: Design) -> Pipeline:
+    """From an entry's address to the write of its sums."""
+    return Stage("read"), Stage("decode"), Stage("multiply", design.engine.multiplier_stages), Stage("add")
 
 
 # The post-process

@@ -28,12 +28,16 @@ from accel.commands import (
     Target,
 )
 from accel.design import Design
+from accel.memories import CODE_BITS, run_bits
 from accel.rows import COLUMNS, OPCODE, Rows, command_of, in_force, rows_of
 from accel.units import UNITS
 
 
 class Rule(NamedTuple):
-    """A field, what it must not be (R, C, P and W are array rows, columns, post lanes, beat bytes), and the test."""
+    """A field, what it must not be (R, C, P and W are array rows, columns, post lanes, beat bytes), and the test.
+
+    The test gives False for a rule that is none in a design.
+    """
 
     field: str
     illegal: str
@@ -62,6 +66,18 @@ def _aligned(*names: str) -> list[Rule]:
     return [rule(name) for name in names]
 
 
+def _entries(name: str, illegal: str, broken: Callable[[Any, Design], Any]) -> Rule:
+    """A rule for LOADs of a sparse engine's weights."""
+    return Rule(
+        name, illegal, lambda c, d: (c.target == Target.WEIGHT) & broken(c, d) if d.is_sparse else False
+    )  # fmt: skip
+
+
+def _sparse(name: str, illegal: str, broken: Callable[[Any, Design], Any]) -> Rule:
+    """A rule for sparse engines only."""
+    return Rule(name, f"sparse: {illegal}", lambda c, d: broken(c, d) if d.is_sparse else False)
+
+
 RULES: dict[type[Command], list[Rule]] = {
     Load: [
         Rule("target", "above 4", lambda c, d: c.target > Target.PROGRAM),
@@ -72,6 +88,10 @@ RULES: dict[type[Command], list[Rule]] = {
         Rule("step", "0 if window", lambda c, d: (c.window == 1) & (c.step == 0)),
         Rule("lane", "above R - run if window", lambda c, d: (c.window == 1) & (c.lane + c.run > d.word_lanes)),
         Rule("row_words", "0 if window", lambda c, d: (c.window == 1) & (c.row_words == 0)),
+        _entries("rows", "above 1 if entries", lambda c, d: c.rows != 1),
+        _entries("run", "0 or above index_bits if entries", lambda c, d: (c.run == 0) | (c.run > run_bits(d))),
+        _entries("step", "0 or above 8 if entries", lambda c, d: (c.step == 0) | (c.step > CODE_BITS)),
+        _entries("row_words", "0 if entries", lambda c, d: c.row_words == 0),
     ],
     ConfigCompute: _not_zero(
         "stride_x", "stride_y", "dilation_x", "dilation_y", "kernel_h", "kernel_w", "in_h", "in_w"
@@ -81,6 +101,8 @@ RULES: dict[type[Command], list[Rule]] = {
         Rule("weight_bits", "0; above 8", lambda c, d: (c.weight_bits == 0) | (c.weight_bits > 8)),
         Rule("rows_last", "0; above R", lambda c, d: (c.rows_last == 0) | (c.rows_last > d.word_lanes)),
         Rule("cols_last", "0; above C", lambda c, d: (c.cols_last == 0) | (c.cols_last > d.cols)),
+        _sparse("acc_addr", "not a multiple of R", lambda c, d: (c.acc_addr & (d.rows - 1)) != 0),
+        _sparse("entries", "0", lambda c, d: c.entries == 0),
     ],
     ConfigPost: _not_zero("win_h", "win_w", "stride_y", "stride_x", "in_h", "in_w"),
     Post: [

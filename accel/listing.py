@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from accel.commands import COMMAND_BYTES, Command, Compute, Load, Post, Store, Target, most
 from accel.layout import RowTensor, stride_bytes
-from accel.memories import ACCUMULATOR, ACTIVATION, BY_TARGET, PARAMETER, WEIGHT, Memory
+from accel.memories import ACCUMULATOR, ACTIVATION, BY_TARGET, PARAMETER, POINTER, WEIGHT, Memory
 from accel.units import UNIT_OF
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ def _fields(program: Program, command: Command) -> Iterator[str]:
             yield Target(value).name.lower() if value in list(Target) else f"target={value}"
         elif f.name == "dram_addr":
             yield f"dram={_segment(program, value)}:{value:#x}"
+        elif f.name == "pointer_addr" and value == f.default and not program.design.is_sparse:
+            continue
         elif f.name.endswith("_addr"):
             memory = _memory(command, f.name)
             if memory is not None:
@@ -76,7 +78,9 @@ def _memory(command: Command, field: str) -> Memory | None:
         case Load():
             return None if command.target == Target.PROGRAM else BY_TARGET.get(command.target)
         case Compute():
-            return {"act_addr": ACTIVATION, "weight_addr": WEIGHT, "acc_addr": ACCUMULATOR}[field]
+            return {"act_addr": ACTIVATION, "weight_addr": WEIGHT, "acc_addr": ACCUMULATOR, "pointer_addr": POINTER}[
+                field
+            ]
         case Post():
             if (field == "res_addr" and not command.residual) or (field == "param_addr" and command.uniform):
                 return None

@@ -36,7 +36,12 @@ class Memory:
     a word's lanes, that an access of the word reads or writes all. `words`: words of one bank. A word is `lanes` times
     `lane_bits` bits; with `masked` its lanes are written one by one. Every memory has one read port and one write port.
     `address_bits`: of an address, bank included. `reads`, `writes`: the events that count its accesses. `buffer`: the
-    field of Design.buffers that sizes it.
+    field of Design.buffers that sizes it. `exists`: in this design.
+
+    That is how its users see it. A sparse engine has a memory a PE where a systolic one has a word of C lanes: then
+    `split` says so, a count of memories that a bank consists of, and bits of their words; `fold` words share one row of
+    these. An access that is counted reads one of the copies or parts, but all with `reads_all`, and writes all, but one
+    without `writes_all`.
     """
 
     name: str
@@ -52,6 +57,11 @@ class Memory:
     copies: Callable[[Design], int] = lambda design: 1
     parts: Callable[[Design], int] = lambda design: 1
     masked: bool = False
+    exists: Callable[[Design], bool] = lambda design: True
+    split: Callable[[Design], tuple[int, int] | None] = lambda design: None
+    fold: Callable[[Design], int] = lambda design: 1
+    reads_all: bool = False
+    writes_all: Callable[[Design], bool] = lambda design: True
 
     @property
     def word_bits(self) -> int:
@@ -67,9 +77,48 @@ class Memory:
         """Bits of a word."""
         return self.lanes(design) * self.lane_bits(design)
 
+    def cells(self, design: Design) -> tuple[int, int, int]:
+        """The memories that it is made of: how many, words of each, bits of a word."""
+        copies, parts = self.copies(design), self.parts(design)
+        count, bits = self.split(design) or (copies * parts, self.width_bits(design) // parts)
+        return self.banks * count, self.words(design) // self.fold(design), bits
+
+    def read_cells(self, design: Design) -> int:
+        """How many of these a counted read touches."""
+        parts = self.split(design)
+        return (parts[0] if self.reads_all else 1) if parts else self.parts(design)
+
+    def written_cells(self, design: Design) -> int:
+        """How many of these a counted write touches."""
+        parts = self.split(design)
+        if parts:
+            return parts[0] if self.writes_all(design) else 1
+        return self.parts(design) * self.copies(design)
+
     def word_bytes(self, design: Design) -> int:
         """Bytes of a word that a LOAD brings."""
         return self.width_bits(design) // 8
+
+
+def run_bits(design: Design) -> int:
+    """Bits of an entry's run of zeros in the weight memory; 0 if there are no entries."""
+    return design.engine.index_bits if design.engine.kind == "sparse" else 0
+
+
+def entry_bits(design: Design) -> int:
+    """Bits of an entry in the weight memory of a sparse engine: last, run, value."""
+    return 1 + run_bits(design) + CODE_BITS
+
+
+def _weight_bits(design: Design) -> int:
+    """Bits of a word of the weight buffer: of C entries, or of the codes of w rows."""
+    return design.cols * (entry_bits(design) if design.is_sparse else CODE_BITS * design.weight_rows)
+
+
+def _sums(design: Design) -> int:
+    """Sums of each column in an accumulator bank: whole rows of a PE's memory, if the engine is sparse."""
+    words = design.buffers.accumulator_bytes // 2 // (SUM_BYTES * design.cols)
+    return words // design.rows * design.rows if design.is_sparse else words
 
 
 ACTIVATION = Memory(
@@ -85,23 +134,27 @@ ACTIVATION = Memory(
 )  # fmt: skip
 WEIGHT = Memory(
     "weight", "weight_bytes", Target.WEIGHT,
-    words=lambda d: d.buffers.weight_bytes // (d.weight_rows * d.cols),
+    words=lambda d: 8 * d.buffers.weight_bytes // _weight_bits(d),
     lanes=lambda d: d.weight_rows * d.cols,
     lane_bits=lambda d: CODE_BITS,
     address_bits=field_bits(Compute, "weight_addr"),
     reads=Event.WEIGHT_READS,
     writes=Event.WEIGHT_WRITES,
     parts=lambda d: d.weight_rows,
+    split=lambda d: (d.cols, entry_bits(d)) if d.is_sparse else None,
 )  # fmt: skip
 ACCUMULATOR = Memory(
     "accumulator", "accumulator_bytes", None,
-    words=lambda d: d.buffers.accumulator_bytes // 2 // (SUM_BYTES * d.cols),
+    words=_sums,
     lanes=lambda d: d.cols,
     lane_bits=lambda d: d.widths.accumulator,
     address_bits=field_bits(Compute, "acc_addr"),
     reads=Event.ACC_READS,
     writes=Event.ACC_WRITES,
     banks=2,
+    split=lambda d: (d.cols, d.rows * d.widths.accumulator) if d.is_sparse else None,
+    fold=lambda d: d.rows if d.is_sparse else 1,
+    writes_all=lambda d: not d.is_sparse,
 )  # fmt: skip
 PARAMETER = Memory(
     "parameter", "parameter_bytes", Target.PARAMETER,
@@ -122,6 +175,19 @@ CODEBOOK = Memory(
     writes=Event.CODEBOOK_WRITES,
     copies=lambda d: d.weight_rows * d.cols,
 )  # fmt: skip
+POINTER = Memory(  # of a sparse engine: where each column of weights begins, of each PE
+    "pointer", None, None,
+    words=lambda d: d.engine.pointers if d.engine.kind == "sparse" else 0,
+    lanes=lambda d: d.cols,
+    lane_bits=lambda d: (WEIGHT.words(d) - 1).bit_length(),
+    address_bits=field_bits(Compute, "pointer_addr"),
+    reads=Event.BROADCASTS,
+    writes=Event.POINTER_WRITES,
+    exists=lambda d: d.is_sparse,
+    split=lambda d: (d.cols, (WEIGHT.words(d) - 1).bit_length()),
+    reads_all=True,
+    writes_all=lambda d: False,
+)  # fmt: skip
 PROGRAM = Memory(
     "program", "program_commands", Target.PROGRAM,
     words=lambda d: d.buffers.program_commands,
@@ -132,5 +198,10 @@ PROGRAM = Memory(
     writes=Event.COMMANDS,
 )  # fmt: skip
 
-MEMORIES = (ACTIVATION, WEIGHT, ACCUMULATOR, PARAMETER, CODEBOOK, PROGRAM)
+MEMORIES = (ACTIVATION, WEIGHT, ACCUMULATOR, PARAMETER, CODEBOOK, PROGRAM, POINTER)
 BY_TARGET: dict[int, Memory] = {memory.target: memory for memory in MEMORIES if memory.target is not None}
+
+
+def of(design: Design) -> tuple[Memory, ...]:
+    """The memories that a design has."""
+    return tuple(memory for memory in MEMORIES if memory.exists(design))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -83,7 +83,9 @@ class Program:
     `commands` is the order in which they are dispatched, fetches included; program order is a legal sequential order:
     every wait is on an earlier command. In the image they lie at `program_offset`, in fetch order.
     The hardware itself fetches the first `first_fetch` commands. `layer_of[i]` is the index into `layers` of command i,
-    or -1. `image` is the initial DRAM content; `dram_bytes` >= len(image) is all that the program may touch.
+    or -1. `image` is the initial DRAM content; `dram_bytes` >= len(image) is all that the program may touch. `facts`
+    (n, FACTS) is what the commands' time depends on (`accel.timing.machine`), if their fields do not say it all: of a
+    sparse engine, on weights, and on activations none of which is zero.
     """
 
     name: str
@@ -97,6 +99,7 @@ class Program:
     first_fetch: int
     input: Placement
     output: Placement
+    facts: NDArray[np.int64] | None = field(default=None, compare=False)
 
     def text(self) -> str:
         """The program as text, one command a line (`accel.listing`)."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from accel.commands import Command, Compute, ConfigCompute, ConfigPost, End, Load, Nop, Post, Store
-from accel.memories import ACCUMULATOR, ACTIVATION, BY_TARGET, CODEBOOK, MEMORIES, PARAMETER, WEIGHT, Memory
+from accel.memories import ACCUMULATOR, ACTIVATION, BY_TARGET, CODEBOOK, MEMORIES, PARAMETER, POINTER, WEIGHT, Memory
 
 FIRST_FETCH = 1  # LOAD commands that the hardware pushes by itself when it is started
 
@@ -42,9 +42,9 @@ class Unit:
         return tuple(f.name.removeprefix("wait_") for f in fields(self.counted) if f.name.startswith("wait_"))
 
 
-LOAD = Unit("load", Load, None, reads=(), writes=tuple(BY_TARGET.values()), axi="read")
+LOAD = Unit("load", Load, None, reads=(), writes=(*BY_TARGET.values(), POINTER), axi="read")
 COMPUTE = Unit(
-    "compute", Compute, ConfigCompute, reads=(ACTIVATION, WEIGHT, CODEBOOK, ACCUMULATOR), writes=(ACCUMULATOR,)
+    "compute", Compute, ConfigCompute, reads=(ACTIVATION, WEIGHT, CODEBOOK, ACCUMULATOR, POINTER), writes=(ACCUMULATOR,)
 )
 POST = Unit("post", Post, ConfigPost, reads=(ACCUMULATOR, ACTIVATION, PARAMETER), writes=(ACTIVATION,))
 STORE = Unit("store", Store, None, reads=(ACTIVATION,), writes=(), axi="write")

@@ -79,12 +79,12 @@ class Buffer(wiring.Component):
 class Codebook(wiring.Component):
     """Two banks of 256 int8 entries for every column: `codes` at `en`, the entries one cycle later."""
 
-    def __init__(self, design: Design) -> None:
-        self.design = design
+    def __init__(self, design: Design, apart: bool = False) -> None:
+        self.design, self.apart = design, apart
         super().__init__(
             {
                 "w": In(write_port(CODEBOOK, design)),
-                "en": In(1),
+                "en": In(design.cols if apart else 1),
                 "bank": In(1),
                 "codes": In(8 * design.cols),
                 "entries": Out(8 * design.cols),
@@ -100,7 +100,7 @@ class Codebook(wiring.Component):
                 cells.w_en.eq(self.w.en),
                 cells.w_addr.eq(self.w.addr),
                 cells.w_data.eq(self.w.data),
-                cells.r_en.eq(self.en),
+                cells.r_en.eq(self.en[col] if self.apart else self.en),
                 cells.r_addr.eq(Cat(self.codes.word_select(col, 8), self.bank)),
                 self.entries.word_select(col, 8).eq(cells.r_data),
             ]

@@ -10,6 +10,7 @@ from accel.rtl.identifiers import plain_identifiers
 from accel.rtl.modules import convert
 from accel.rtl.on_chip import rom_verilog
 from accel.rtl.ram import RAM_VERILOG
+from accel.rtl.sparse.queue import STORE_VERILOG
 from accel.rtl.top import Accelerator
 
 __all__ = ["core_text", "verilog_text"]
@@ -32,13 +33,18 @@ def verilog_text(design: Design) -> str:
 
     Of a design with DRAM: a core without is made of its program, by `core_text`.
     """
-    return plain_identifiers("\n".join([*convert(Accelerator(design), TOP).values(), RAM_VERILOG]))
+    return plain_identifiers("\n".join([*convert(Accelerator(design), TOP).values(), *_cells(design)]))
+
+
+def _cells(design: Design) -> list[str]:
+    """The memories that all others are made of."""
+    return [RAM_VERILOG, STORE_VERILOG] if design.is_sparse else [RAM_VERILOG]
 
 
 def core_text(program: Program) -> str:
     """A core without DRAM as Verilog, its program and weights included, top module `TOP`."""
     rom = rom_verilog(program.design.memory.axi_bits, constant_words(program))
-    return plain_identifiers("\n".join([*convert(Core(program), TOP).values(), RAM_VERILOG])) + rom
+    return plain_identifiers("\n".join([*convert(Core(program), TOP).values(), *_cells(program.design)])) + rom
 
 
 def waivers_text() -> str:

@@ -16,6 +16,9 @@ from accel.rtl.fifo import CommandQueue
 from accel.rtl.layouts import field_signal, layout
 from accel.rtl.ports import bank_of, unit_members, word_of, write_port
 
+LOADED_BLOCK = {"block": Out(1), "block_command": Out(8 * COMMAND_BYTES), "block_end": Out(1)}
+"""For a sparse engine: a LOAD of weights is taken, the command itself, and its last word is written."""
+
 
 class Loader(wiring.Component):
     """Two halves that work on different commands.
@@ -43,6 +46,7 @@ class Loader(wiring.Component):
                 "w_codebook": Out(write_port(CODEBOOK, design)),
                 "program_write": Out(1),
                 "program_data": Out(8 * COMMAND_BYTES),
+                **(LOADED_BLOCK if design.is_sparse else {}),
             }
         )
 
@@ -187,6 +191,12 @@ class Loader(wiring.Component):
                 ]
         self._writes(m, command.target, words, addr, row_addr, error)
         m.d.comb += [self.done.eq(last), ahead.o.ready.eq(~active | last)]
+        if design.is_sparse:
+            m.d.comb += [
+                self.block.eq(ahead.o.valid & ahead.o.ready & (following.target == Target.WEIGHT)),
+                self.block_command.eq(ahead.o.payload),
+                self.block_end.eq(last & (command.target == Target.WEIGHT)),
+            ]
         with m.If(last):
             m.d.sync += active.eq(0)
         with m.If(ahead.o.valid & ahead.o.ready):
@@ -277,7 +287,9 @@ class Loader(wiring.Component):
                 if memory.banks > 1:
                     place, crossed = word_of(memory, addr), bank_of(memory, addr) != bank_of(memory, row_addr)
                 with m.Case(int(kind)):
-                    with m.If((place < memory.words(design)) & ~crossed):
+                    # Of a sparse engine's weights, only rows of entries have a word: the engine checks them.
+                    fits = Const(1) if kind == Target.WEIGHT and design.is_sparse else place < memory.words(design)
+                    with m.If(fits & ~crossed):
                         m.d.comb += port.en.eq(~self.halt)
                     with m.Else():
                         m.d.comb += error.eq(ErrorCode.BUFFER_RANGE)

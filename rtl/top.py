@@ -20,7 +20,7 @@ from accel.rtl.control import Control
 from accel.rtl.csr import Csr
 from accel.rtl.engines import compute_unit
 from accel.rtl.fifo import CommandQueue
-from accel.rtl.loader import Loader
+from accel.rtl.loader import LOADED_BLOCK, Loader
 from accel.rtl.post import PostUnit
 from accel.rtl.sequencer import Sequencer
 from accel.rtl.storer import Storer
@@ -119,6 +119,9 @@ class Accelerator(wiring.Component):
             (post.r_acc, compute.r_acc),
         ):
             connect(m, ours, theirs)
+        if design.is_sparse:
+            for name in LOADED_BLOCK:
+                m.d.comb += getattr(compute, name).eq(getattr(loader, name))
         base = Const(0) if self.inside else csr.dram_base
         if design.memory.axi_address_bits > 32:
             base = Cat(base, csr.dram_base_high)
@@ -139,6 +142,7 @@ class Accelerator(wiring.Component):
             post.event_act_reads,
             post.event_acc_reads,
             sequencer.event_commands,
+            *([compute.event_weight_reads.any(), compute.event_acc_writes.any()] if design.is_sparse else []),
         )
         m.d.comb += [
             control.errors.eq(first),
@@ -178,6 +182,7 @@ class Accelerator(wiring.Component):
     ) -> dict[Event, Value]:
         """By how much each counter grows in this cycle."""
         act_reads = compute.event_act_reads + post.event_act_reads
+        sparse = post.design.is_sparse
         return {
             Event.READ_BEATS: loader.axi.rvalid & loader.axi.rready,
             Event.WRITE_BEATS: storer.axi.wvalid & storer.axi.wready,
@@ -187,9 +192,9 @@ class Accelerator(wiring.Component):
             Event.ACT_READS: act_reads + storer.r_act.en,
             Event.ACT_WRITES: loader.w_act.en + post.event_act_writes,
             Event.WEIGHT_READS: compute.event_weight_reads,
-            Event.WEIGHT_WRITES: loader.w_weight.en,
+            Event.WEIGHT_WRITES: compute.event_weight_writes if sparse else loader.w_weight.en,
             Event.CODEBOOK_READS: compute.event_codebook_reads,
-            Event.ACC_READS: compute.event_acc_reads + post.event_acc_reads,
+            Event.ACC_READS: compute.event_acc_reads + post.event_acc_reads * (post.design.cols if sparse else 1),
             Event.ACC_WRITES: compute.event_acc_writes,
             Event.PARAM_READS: post.event_param_reads,
             Event.PARAM_WRITES: loader.w_param.en,
@@ -199,4 +204,7 @@ class Accelerator(wiring.Component):
             Event.STREAM_CYCLES: compute.event_stream_cycles,
             Event.CODEBOOK_WRITES: loader.w_codebook.en,
             Event.MACS_ZERO: compute.event_macs_zero,
+            Event.BROADCASTS: compute.event_broadcasts if sparse else Const(0),
+            Event.BROADCASTS_SKIPPED: compute.event_broadcasts_skipped if sparse else Const(0),
+            Event.POINTER_WRITES: compute.event_pointer_writes if sparse else Const(0),
         }

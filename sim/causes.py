@@ -3,7 +3,7 @@
 ARRAY, FILL, READ, UNPACK = "array", "weight fill", "DRAM read", "load unit"
 ELEMENTS, WRITE, PACK, PROGRAM, LATENCY = "post-process", "DRAM write", "store unit", "program", "latency"
 CAUSES = {
-    ARRAY: "pixels stream into the array",
+    ARRAY: "pixels stream into the array (sparse engine: activations are read, broadcast and multiplied)",
     FILL: "a tile streams for fewer cycles than its weight rows take to shift in: R / w cycles a tile for one pixel",
     READ: "beats of a LOAD come at the pace of the memory",
     UNPACK: "beats of a LOAD take longer to unpack than to come: a word a cycle, in window mode a byte a cycle",

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from accel.datapath import REQUANTISE_ADDERS, REQUANTISE_MULTIPLIERS, RESIDUAL_ADDERS, pe_registers
 from accel.design import Design, OnChip
 from accel.events import Event
-from accel.memories import CODE_BITS, MEMORIES
+from accel.memories import CODE_BITS, of
 from accel.sim.cost_sram import Sram, memory
 from accel.sim.cost_table import (
     ADD_INT32,
@@ -115,44 +115,34 @@ STORE = "store"  # the memory of a core without DRAM
 
 @dataclass(frozen=True)
 class MemoryShape:
-    """One kind of on-chip memory: `banks` times `copies` words of `parts` memories, and the events that access it.
+    """One kind of on-chip memory: `count` memories of `words` words of `width_bits`, and the events that access it.
 
-    A memory has `words` words of `width_bits`. An access reads all parts of a word, or writes those of all copies of a
-    bank.
+    What is counted as an access reads `read` of them, or writes `written`.
     """
 
     name: str
-    banks: int
-    copies: int
-    parts: int
+    count: int
     words: int
     width_bits: int
     reads: Event
     writes: Event
+    read: int
+    written: int
 
     def accesses(self, events: Mapping[Event, int]) -> int:
         """Words read and written in all of them."""
-        return self.parts * (events.get(self.reads, 0) + events.get(self.writes, 0) * self.copies)
+        return events.get(self.reads, 0) * self.read + events.get(self.writes, 0) * self.written
 
 
 def memories(design: Design) -> tuple[MemoryShape, ...]:
     """The on-chip memories of a design; without DRAM also what holds program, weights and tensors, as one memory."""
     shapes = [
-        MemoryShape(
-            m.name,
-            m.banks,
-            m.copies(design),
-            m.parts(design),
-            m.words(design),
-            m.width_bits(design) // m.parts(design),
-            m.reads,
-            m.writes,
-        )
-        for m in MEMORIES
+        MemoryShape(m.name, *m.cells(design), m.reads, m.writes, m.read_cells(design), m.written_cells(design))
+        for m in of(design)
     ]
     if isinstance(design.memory, OnChip):
         words = design.memory.bytes // design.beat_bytes
-        shapes.append(MemoryShape(STORE, 1, 1, 1, words, design.memory.bits, Event.READ_BEATS, Event.WRITE_BEATS))
+        shapes.append(MemoryShape(STORE, 1, words, design.memory.bits, Event.READ_BEATS, Event.WRITE_BEATS, 1, 1))
     return tuple(shapes)
 
 
@@ -166,7 +156,7 @@ def price(design: Design, shape: MemoryShape) -> Sram:
 
 def static_mw(design: Design) -> float:
     """Leakage of all on-chip memories."""
-    return sum(shape.banks * shape.copies * shape.parts * price(design, shape).leakage_mw for shape in memories(design))
+    return sum(shape.count * price(design, shape).leakage_mw for shape in memories(design))
 
 
 def energy(events: Mapping[Event, int], design: Design) -> Energy:
@@ -177,17 +167,21 @@ def energy(events: Mapping[Event, int], design: Design) -> Energy:
     count = {event: events.get(event, 0) for event in Event}
     sram, flat_words = {}, 0.0
     for shape in memories(design):
-        one, writes = price(design, shape), count[shape.writes] * shape.copies
-        sram[shape.name] = shape.parts * (count[shape.reads] * one.read_pj + writes * one.write_pj)
+        one = price(design, shape)
+        reads, writes = count[shape.reads] * shape.read, count[shape.writes] * shape.written
+        sram[shape.name] = reads * one.read_pj + writes * one.write_pj
         flat_words += shape.accesses(count) * shape.width_bits / 32
     beats = 0 if isinstance(design.memory, OnChip) else count[Event.READ_BEATS] + count[Event.WRITE_BEATS]
     dram_bytes = beats * design.beat_bytes
     # Linear in the counts, so that layers sum to the whole: one may stream in cycles that are another layer's share.
-    silent_cycles = count[Event.CYCLES] - count[Event.STREAM_CYCLES]
+    places = design.rows * design.cols
+    silent = (count[Event.CYCLES] - count[Event.STREAM_CYCLES]) * places
+    if design.is_sparse:  # a PE that has no entry in a cycle
+        silent = count[Event.CYCLES] * places - count[Event.MACS] - count[Event.MACS_GATED]
     parts = (
         (count[Event.MACS] - count[Event.MACS_ZERO], mac(design)),
         (count[Event.MACS_ZERO], zero_mac(design)),
-        (count[Event.MACS_GATED] + silent_cycles * design.rows * design.cols, idle_pe(design)),
+        (count[Event.MACS_GATED] + silent, idle_pe(design)),
         (count[Event.POST_OUTPUTS] * design.lanes, requantise()),
     )
     static_pj = static_mw(design) * count[Event.CYCLES] / design.clock_mhz * 1e3  # mW x us = nJ

@@ -128,6 +128,12 @@ class _Walk(UnitWalk):
         """The unit takes a command when the feeder has the one before, and the weights of that are issued."""
         pop, neighbour, previous = self.timed_at(i).step.pop, self.queue["compute"][self.place[i] - 1], self.before(i)
         near = self.timed_at(neighbour).step.pop
+        if self.design.is_sparse:
+            if self.timed_at(neighbour).step.issued < pop:
+                return None
+            if isinstance(self.commands[neighbour], Compute):
+                return self._to(i, cycle, LATENCY, Moment(neighbour, "done", pop - 1))
+            return self._to(i, cycle, PROGRAM, Moment(neighbour, "pop", near))
         if previous >= 0 and isinstance(self.commands[i], Compute):
             _, period, first, last = self.tiles(previous)
             before, taken = self.before(previous), self.timed_at(previous).step.pop

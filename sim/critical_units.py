@@ -69,6 +69,8 @@ class UnitWalk(History):
 
     def _stream(self, i: int, cycle: int) -> Moment:
         """Back to the first pixel of the first tile, and to what it had to wait for."""
+        if self.design.is_sparse:  # broadcasts and entries from when it is taken on
+            return self._to(i, cycle, ARRAY, Moment(i, "pop", self.timed_at(i).step.pop))
         pixels, period, start, _ = self.tiles(i)
         whole, rest = divmod(max(0, cycle - start + 1), period)
         streamed = whole * pixels + min(rest, pixels)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from accel.program import Compulsory, LayerInfo, Program
 from accel.sim.bound import bound_cycles
 from accel.sim.critical import by_cause, critical_path
 from accel.sim.execute import zero_macs
+from accel.sim.execute.facts import time_executed
 from accel.sim.history import tail_cycles
 from accel.timing.machine import Machine
 from accel.timing.recurrence import Timed, first_fetch, time_program
@@ -49,7 +50,13 @@ class LayerResult:
     @property
     def bound_cycles(self) -> int:
         """What no schedule goes below: MACs / array size, or the compulsory bytes of a channel / bandwidth."""
-        return bound_cycles(self.design, self.info.must)
+        return bound_cycles(self.design, replace(self.info.must, macs=self.useful_macs))
+
+    @property
+    def useful_macs(self) -> int:
+        """MACs that the network asks for; of a sparse engine, those with a weight and a column that are not zero."""
+        must = self.info.must.macs
+        return min(must, self.events[Event.MACS]) if self.design.is_sparse else must
 
     @property
     def efficiency(self) -> float:
@@ -88,13 +95,18 @@ class LayerResult:
 
     @property
     def array_macs(self) -> int:
-        """Places of the array in the cycles in which a pixel streams, whether they multiply for the network or not."""
+        """Places of the array in the cycles in which a pixel streams, whether they multiply for the network or not.
+
+        Of a sparse engine, the multipliers of a PE in the cycles in which it has an entry.
+        """
+        if self.design.is_sparse:
+            return self.events[Event.MACS] + self.events[Event.MACS_GATED]
         return self.events[Event.STREAM_CYCLES] * self.design.rows * self.design.cols
 
     @property
     def utilisation(self) -> float:
         """MACs of the network over places of the array, in all cycles of its work."""
-        return self._of_array(self.info.must.macs)
+        return self._of_array(self.useful_macs)
 
     @property
     def array_utilisation(self) -> float:
@@ -139,9 +151,11 @@ def simulate(program: Program, codes: NDArray[np.int8] | None = None) -> Result:
     """Time a program and account for every cycle. Raises DeadlockError for a program that cannot end.
 
     With input codes (N, C, H, W) the program is executed as well, and the events that depend on data (`DATA_EVENTS`)
-    are those of an input, of several their mean in whole numbers; without, `events` have none of these.
+    are those of an input, of several their mean in whole numbers; without, `events` have none of these. The time of a
+    sparse engine is that of the first input; without one, as if no activation were zero.
     """
-    timing = time_program(program)
+    by_data = codes is not None and program.facts is not None
+    timing = time_executed(program, codes[0]) if codes is not None and by_data else time_program(program)
     design, owners = program.design, _owner(program)
     fetch = first_fetch(design, program.program_offset, program.first_fetch)
     first = owners[0] if owners else 0
@@ -193,9 +207,11 @@ def _sum(infos: Iterable[LayerInfo]) -> LayerInfo:
 
 def _together(formats: set[str]) -> str:
     """The formats of several layers: "dense", "shared4", "dense+shared4/5"."""
-    bits = sorted(name.removeprefix("shared") for name in formats if name.startswith("shared"))
-    others = sorted(name for name in formats if not name.startswith("shared"))
-    return "+".join([*others, *(["shared" + "/".join(bits)] if bits else [])])
+    others = sorted(name for name in formats if not name.startswith(("shared", "sparse")))
+    for kind in ("shared", "sparse"):
+        bits = sorted(name.removeprefix(kind) for name in formats if name.startswith(kind))
+        others += [kind + "/".join(filter(None, bits))] if bits else []
+    return "+".join(others)
 
 
 def _owner(program: Program) -> list[int]:

@@ -9,7 +9,7 @@ import pytest
 from amaranth.hdl import Fragment
 
 from accel.datapath import REQUANTISE_ADDERS, REQUANTISE_MULTIPLIERS, RESIDUAL_ADDERS, pe_registers
-from accel.design import Design, Systolic
+from accel.design import Design, Sparse, Systolic
 from accel.rtl.engines import ENGINES, compute_unit
 from accel.rtl.modules import convert
 from accel.rtl.requantise import Requantise
@@ -50,7 +50,7 @@ def test_multipliers_of_a_lane(stages: int) -> None:
 
 
 def test_every_engine_of_the_schema_has_a_component() -> None:
-    kinds = {kind for engine in (Systolic,) for kind in get_args(engine.model_fields["kind"].annotation)}
+    kinds = {kind for engine in (Systolic, Sparse) for kind in get_args(engine.model_fields["kind"].annotation)}
     assert set(ENGINES) == kinds
     made = compute_unit(compute_design(2, 2))
     Fragment.get(made, None)

@@ -57,7 +57,11 @@ def test_derived() -> None:
         ("burst_beats: 64", "burst_beats: true", r"memory\.burst_beats must be 1, 2, .* or 64, not True"),
         ("rows: 16", "rows: true", r"array\.rows must be an integer in 1\.\.64, not True"),
         ("rows: 16", "rows: 16.0", r"array\.rows must be an integer in 1\.\.64, not 16\.0"),
-        ("kind: systolic", "kind: quantum", r"engine\.kind must be 'systolic', not 'quantum' \(x\.yaml:3\)"),
+        (
+            "kind: systolic",
+            "kind: quantum",
+            r"engine\.kind must be 'systolic' or 'sparse', not 'quantum' \(x\.yaml:3\)",
+        ),
         (
             ENGINE,
             "engine: systolic",
@@ -82,6 +86,32 @@ def test_bad(old: str, new: str, message: str) -> None:
         parse(GOOD.replace(old, new), "x.yaml")
     assert "\n" not in str(caught.value)
     assert re.search(r"\(x\.yaml:\d+\)$", str(caught.value))
+
+
+SPARSE = load("edge").to_yaml().replace("weight_rows: 4", "weight_rows: 1").replace(ENGINE, "engine:\n  kind: sparse")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("kind: sparse", "kind: sparse\n  queue_depth: 0", r"engine\.queue_depth must be an integer in 1\.\.64, not 0"),
+        ("kind: sparse", "kind: sparse\n  index_bits: 9", r"engine\.index_bits must be an integer in 1\.\.8, not 9"),
+        (
+            "kind: sparse",
+            "kind: sparse\n  dataflow: ws",
+            r"dataflow is not a field of engine of kind sparse, which has",
+        ),
+        ("rows: 16", "rows: 12", r"array\.rows must be a power of two if the engine is sparse, not 12 \(x\.yaml:\d+\)"),
+        ("weight_rows: 1", "weight_rows: 2", r"array\.weight_rows must be 1 if the engine is sparse, not 2"),
+        ("post_lanes: null", "post_lanes: 3", r"post_lanes must divide array\.rows 16 and array\.cols 16, not 3"),
+        ("accumulator_bytes: 65536", "accumulator_bytes: 2048", r"accumulator_bytes must hold 32\.\.16384 words"),
+    ],
+)
+def test_bad_sparse(old: str, new: str, message: str) -> None:
+    assert parse(SPARSE).word_lanes == 16
+    assert old in SPARSE
+    with pytest.raises(InputError, match=message):
+        parse(SPARSE.replace(old, new), "x.yaml")
 
 
 def test_a_field_that_is_given_twice() -> None:

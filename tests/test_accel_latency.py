@@ -13,7 +13,7 @@ from tests.benches.unit_designs import compute_design, post_design
 
 ROOT = Path(__file__).parent.parent
 PIPELINES = {name for name, value in vars(latency).items() if isinstance(value, tuple)}
-FUNCTIONS = {"array_pipeline", "post_pipeline", "requantise_pipeline"}
+FUNCTIONS = {"array_pipeline", "entry_pipeline", "post_pipeline", "requantise_pipeline"}
 NUMBERS = {name for name, value in vars(latency).items() if type(value) is int}
 
 

@@ -17,7 +17,7 @@ from accel.layout import target_depth, word_bytes
 from accel.memories import MEMORIES
 from accel.rtl.emit import verilog_text
 from accel.rtl.ram import RAM_VERILOG
-from tests.benches.draw import draw_design
+from tests.benches.draw import draw_design, draw_sparse_design
 from tests.benches.unit_designs import ACCUMULATOR_BANK, ACTIVATION_BANK
 
 
@@ -44,6 +44,7 @@ DESIGNS = [
     load("nano"),
     with_sums(load("nano"), 21),
     load("edge"),
+    *(draw_sparse_design(Random(7200 + k), f"sparse{k}") for k in range(3)),
     *(with_sums(draw_design(Random(7100 + k), f"random{k}"), 20 + 3 * k) for k in range(4)),
 ]
 
@@ -51,10 +52,9 @@ DESIGNS = [
 @pytest.mark.parametrize("design", DESIGNS, ids=lambda d: f"{d.name}-{d.rows}x{d.cols}-{d.widths.accumulator}")
 def test_the_table_is_what_is_emitted(design: Design) -> None:
     expected: Counter[tuple[int, int, int]] = Counter()
-    for memory in MEMORIES:
-        parts = memory.parts(design)
-        shape = (memory.width_bits(design) // parts, memory.words(design), memory.lanes(design) if memory.masked else 1)
-        expected[shape] += memory.banks * memory.copies(design) * parts
+    for memory in memories.of(design):
+        count, words, width = memory.cells(design)
+        expected[width, words, memory.lanes(design) if memory.masked else 1] += count
     assert instances(verilog_text(design)) == expected
 
 
@@ -68,6 +68,7 @@ def test_every_address_of_a_memory_has_its_width() -> None:
     held = {
         memories.ACTIVATION: ["COMPUTE.act_addr", "POST.src_addr", "POST.dst_addr", "POST.res_addr", "STORE.src_addr"],
         memories.WEIGHT: ["COMPUTE.weight_addr"],
+        memories.POINTER: ["COMPUTE.pointer_addr"],
         memories.ACCUMULATOR: ["COMPUTE.acc_addr"],
         memories.PARAMETER: ["POST.param_addr"],
     }
@@ -91,7 +92,7 @@ def test_sizes_by_hand() -> None:
     words = {memory.name: (memory.banks, memory.words(nano), memory.width_bits(nano)) for memory in MEMORIES}
     assert words == {
         "activation": (2, 4096, 64), "weight": (1, 1024, 128), "accumulator": (2, 256, 256), "parameter": (1, 64, 512),
-        "codebook": (1, 512, 8), "program": (1, 64, 256),
+        "codebook": (1, 512, 8), "program": (1, 64, 256), "pointer": (1, 0, 80),
     }  # fmt: skip
     sums = with_sums(nano, 21)  # a bank has as many words, and each is narrower
     assert (memories.ACCUMULATOR.words(sums), memories.ACCUMULATOR.width_bits(sums)) == (256, 8 * 21)
@@ -102,6 +103,7 @@ def test_sizes_by_hand() -> None:
 
 
 def test_every_access_event_belongs_to_a_memory() -> None:
+    pointer_reads = {Event.BROADCASTS}  # all PEs look one up
     counted = {memory.reads for memory in MEMORIES} | {memory.writes for memory in MEMORIES}
     named = {event for event in Event if event.name.endswith(("_READS", "_WRITES"))} | {Event.COMMANDS}
-    assert counted == named
+    assert counted == named | pointer_reads

@@ -159,7 +159,9 @@ def test_what_is_added_has_the_layout_of_the_sum(rng: Random) -> None:
             assert places[step.residual].layout == places[step.output].layout
             if places[step.output].region is None:
                 assert places[step.residual].region is None
-    for place in prepared.plan.places.values():
+    for name, place in prepared.plan.places.items():
+        if name == prepared.network.input and prepared.reading.unfolded:
+            continue  # it lies as bytes
         if place.region is None and isinstance(place.layout, WordTensor):
             assert place.layout.row_pitch % align == 0
 

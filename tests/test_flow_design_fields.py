@@ -46,6 +46,6 @@ def test_comments_change_nothing(rng: Random) -> None:
 def test_what_is_printed_is_a_design_file(name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run(["designs", name]) == 0
     printed = capsys.readouterr().out
-    assert "rows R of PEs: input channels" in printed
+    assert "rows R: input channels" in printed
     (tmp_path / "mine.yaml").write_text(printed, encoding="utf-8")
     assert load(tmp_path / "mine.yaml") == load(name)

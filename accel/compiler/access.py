@@ -11,16 +11,17 @@ from itertools import accumulate
 
 from accel.commands import Opcode, Target
 from accel.design import Design
+from accel.entries import entry_rows
 from accel.layout import packed_words
-from accel.memories import ACCUMULATOR, ACTIVATION, BY_TARGET, CODEBOOK, CODEBOOK_ENTRIES, PARAMETER, WEIGHT
+from accel.memories import ACCUMULATOR, ACTIVATION, BY_TARGET, CODEBOOK, CODEBOOK_ENTRIES, PARAMETER, POINTER, WEIGHT
 from accel.rows import COMPUTE, CONFIG_COMPUTE, CONFIG_POST, LOAD, OPCODE, POST, STORE
 from accel.timing.kernel import Ints, MutableInts, part
 from accel.timing.machine import Machine
 from accel.units import SHARED_READ_PORTS, SHARED_WRITE_PORTS
 
 # Where words lie that commands exchange: a number for each bank, and DRAM, counted in beats of the data segment.
-ACT, WEIGHTS, PARAMETERS, CODEBOOKS, DRAM = 0, 2, 3, 4, 5
-PLACES = 6
+ACT, WEIGHTS, PARAMETERS, CODEBOOKS, DRAM, POINTERS = 0, 2, 3, 4, 5, 6
+PLACES = 7
 
 ACCESSES = 4  # of a command, at most
 PLACE, WRITE, START, END, LENGTH, ROWS, PITCH = range(7)
@@ -35,7 +36,7 @@ ACT_READ, ACC_READ, ACT_WRITE, PORT_COUNT = accumulate(
 assert (SHARED_READ_PORTS, SHARED_WRITE_PORTS) == ((ACTIVATION, ACCUMULATOR), (ACTIVATION,))
 
 ACT_BANK, ACC_BANK = ACTIVATION.bank_words, ACCUMULATOR.bank_words
-TO_ACTIVATION, TO_PROGRAM = int(Target.ACTIVATION), int(Target.PROGRAM)
+TO_ACTIVATION, TO_WEIGHT, TO_PROGRAM = int(Target.ACTIVATION), int(Target.WEIGHT), int(Target.PROGRAM)
 PLACE_OF = (ACT, WEIGHTS, PARAMETERS, CODEBOOKS)  # by LOAD target, but for the bank
 OP_LOAD, OP_COMPUTE, OP_POST, OP_STORE = (int(o) for o in (Opcode.LOAD, Opcode.COMPUTE, Opcode.POST, Opcode.STORE))
 
@@ -45,7 +46,7 @@ assert [BY_TARGET[target] for target in Target][:4] == [ACTIVATION, WEIGHT, PARA
 def depths(design: Design, data_beats: int) -> list[int]:
     """Words of each place."""
     sizes = [memory.words(design) for memory in (ACTIVATION, ACTIVATION, WEIGHT, PARAMETER, CODEBOOK)]
-    return [*sizes, data_beats]
+    return [*sizes, data_beats, POINTER.words(design)]
 
 
 @part
@@ -89,6 +90,11 @@ def _load(m: Machine, rows: Ints, r: int, data: int, table: MutableInts, t: int)
         bank, word = word // ACT_BANK, word % ACT_BANK
         words = rows[r + LOAD.row_words] if rows[r + LOAD.window] else words
         table[t + PORTS] = 1 << ACT_WRITE + bank
+    if target == TO_WEIGHT and m.sparse:
+        words = entry_rows(words, rows[r + LOAD.run], rows[r + LOAD.step])
+        a = put(table, t, POINTERS, 1, rows[r + LOAD.dst_pitch], rows[r + LOAD.row_words], 1, 0)
+        put(table, a, WEIGHTS, 1, word, words, 1, 0)
+        return 0
     a = put(table, t, PLACE_OF[target] + bank, 1, word, words, count, rows[r + LOAD.dst_pitch])
     if data:
         first, pitch = rows[r + LOAD.dram_addr] // m.beat_bytes, rows[r + LOAD.dram_pitch] // m.beat_bytes
@@ -118,6 +124,10 @@ def _compute(m: Machine, rows: Ints, r: int, c: int, table: MutableInts, t: int)
         a = put(table, a, ACT + bank, 0, first, (y1 - 1 - y0) * pitch + x1 - x0, groups, rows[c + CONFIG_COMPUTE.plane])
     weights = rows[r + COMPUTE.n_tiles] * groups * kernel_h * kernel_w * m.fill_cycles
     words = packed_words(weights, rows[r + COMPUTE.weight_bits])
+    if m.sparse:
+        words = rows[r + COMPUTE.entries]
+        columns = ((groups - 1) * m.word_lanes + rows[r + COMPUTE.rows_last]) * kernel_h * kernel_w
+        a = put(table, a, POINTERS, 0, rows[r + COMPUTE.pointer_addr], columns, 1, 0)
     a = put(table, a, WEIGHTS, 0, rows[r + COMPUTE.weight_addr], words, 1, 0)
     if rows[r + COMPUTE.use_codebook]:
         put(table, a, CODEBOOKS, 0, CODEBOOK_ENTRIES * rows[r + COMPUTE.codebook_bank], CODEBOOK_ENTRIES, 1, 0)

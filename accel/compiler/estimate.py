@@ -87,6 +87,22 @@ class Machine:
         """Cycles of one weight tile with `pixels` activations."""
         return tile_cycles(self.contract, pixels)
 
+    @property
+    def sparse(self) -> bool:
+        """Whether the engine is sparse: then accumulators are counted in sums, R a word, and weights in entries."""
+        return bool(self.contract.sparse)
+
+    def plane(self, pixels: int) -> int:
+        """Accumulators from one output tile of a block of so many pixels to the next."""
+        return self.rows << acc_shift(pixels, self.rows) if self.sparse else pixels
+
+    def block_pixels(self, tiles: int) -> int:
+        """Pixels that a block of so many output tiles may have."""
+        most = self.accumulators // tiles
+        if not self.sparse:
+            return most
+        return self.rows << (most // self.rows).bit_length() - 1 if most >= self.rows else 0
+
     def chunk_words(self, taps: int, bits: int, tiles: int, groups: int) -> int:
         """Words of the weight buffer for one COMPUTE, whole beats."""
         return up(packed_words(tiles * groups * taps * self.contract.fill_cycles, bits), self.weight_align)
@@ -94,6 +110,11 @@ class Machine:
     def out_groups(self, tiles: int, outputs: int) -> int:
         """Channel groups that `tiles` output tiles touch when the first of them starts a group."""
         return -(-min(outputs, tiles * self.cols) // self.word_lanes)
+
+
+def acc_shift(pixels: int, rows: int) -> int:
+    """The least COMPUTE.acc_shift for a block of so many pixels, R a word."""
+    return (-(-pixels // rows) - 1).bit_length()
 
 
 def whole(words: int, align: int) -> int:

@@ -91,6 +91,10 @@ def unfold(layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: in
             exact = exact and (parts == 1 or rows == 1 or kernel_w % columns == 0)
             if not exact and not has_zero:
                 continue
+            # Lanes that nothing writes hold anything: a sparse engine would spend time on it.
+            filled = columns * rows * channels == design.word_lanes and (rows == 1 or kernel_w % columns == 0)
+            if design.is_sparse and parts > 1 and not filled:
+                continue
             option = _rows(layer, geometry, machine, pad_value, columns, rows)
             if option and option.cycles < least:
                 best, least = option, option.cycles
@@ -109,7 +113,10 @@ def _cost(load: float, compute: float) -> float:
 
 
 def _compute(machine: Machine, geometry: Geometry, groups: int, tiles: int) -> float:
-    return tiles * groups * geometry.taps * machine.tile_cycles(geometry.out_h * geometry.out_w)
+    pixels = geometry.out_h * geometry.out_w
+    if machine.sparse:  # reading words and broadcasting columns, if the PEs keep up
+        return -(-pixels // machine.rows) * geometry.taps * max(groups * machine.rows, geometry.channels)
+    return tiles * groups * geometry.taps * machine.tile_cycles(pixels)
 
 
 def _rows(

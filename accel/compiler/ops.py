@@ -10,13 +10,14 @@ Everything is rows of numbers (`accel.rows`); nothing is checked before `Stream.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from accel import memories
 from accel.commands import Command, Opcode, Target
 from accel.compiler.ring import Ring
 from accel.design import Design
@@ -26,6 +27,7 @@ from accel.rows import OPCODE, WIDTH, Rows, check_fields, rows_of
 ALIGNMENT = 64  # bytes; every block in DRAM starts on a multiple
 
 Row = Sequence[int]
+Facts = Mapping[int, int]  # what a command's time depends on besides: columns of `accel.timing.machine`, values
 
 
 class Segment(IntEnum):
@@ -41,13 +43,15 @@ class Segment(IntEnum):
 class Log:
     """What was declared, in order: n rows, and for each its layer, the segment of its DRAM address, and `items`.
 
-    `items[i]` is the number of the item of a LOAD; for an operation, how many items must be loaded before it.
+    `items[i]` is the number of the item of a LOAD; for an operation, how many items must be loaded before it. `facts`
+    by row, of commands whose time depends on more than their fields.
     """
 
     rows: Rows
     layers: NDArray[np.int64]
     segments: NDArray[np.int64]
     items: NDArray[np.int64]
+    facts: Mapping[int, Facts] = field(default_factory=dict)
 
     @property
     def loads(self) -> NDArray[np.bool_]:
@@ -74,7 +78,10 @@ class Stream:
         self.item_count = 0
         self._rows, self._layers, self._segments, self._items = array("q"), array("q"), array("q"), array("q")
         self._config: dict[int, Row] = {}
-        self.weights = self._ring(Target.WEIGHT, design.weight_words)
+        entries = Ring(0, design.weight_words) if design.is_sparse else None
+        self.weights = entries or self._ring(Target.WEIGHT, design.weight_words)
+        self.pointers = Ring(0, memories.POINTER.words(design))
+        self._facts: dict[int, Facts] = {}
         self.parameters = self._ring(Target.PARAMETER, design.parameter_words)
         self.codebooks = 0
         self.accumulator = 0
@@ -109,8 +116,10 @@ class Stream:
         self.item_count += 1
         return number
 
-    def op(self, command: Row | Command, needs: Sequence[int] = ()) -> None:
+    def op(self, command: Row | Command, needs: Sequence[int] = (), facts: Facts | None = None) -> None:
         """Append an operation that needs these items (-1 is none)."""
+        if facts:
+            self._facts[len(self._layers)] = facts
         opcode = command.OPCODE if isinstance(command, Command) else command[OPCODE]
         self._append(command, Segment.DATA if opcode == Opcode.STORE else Segment.NONE, max(needs, default=-1) + 1)
 
@@ -155,6 +164,7 @@ class Stream:
             np.array(self._layers, np.int64),
             np.array(self._segments, np.int64),
             np.array(self._items, np.int64),
+            self._facts,
         )
         check_fields(log.rows)
         return log

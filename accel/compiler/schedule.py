@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,7 +34,7 @@ from accel.rows import LOAD, OPCODE, STORE, Rows, in_force, row_of, set_waits
 from accel.timing.facts import EVENTS, events_of, facts_of
 from accel.timing.kernel import call
 from accel.timing.machine import FACTS, Machine
-from accel.timing.recurrence import Timing, timing_of
+from accel.timing.recurrence import Timing, known_facts, timing_of
 from accel.timing.state import OUT, UNITS, Clock
 
 # The first is for every program, the others in the order in which they gain most on 700 random and trained networks and
@@ -126,6 +127,22 @@ class Ordered:
         set_waits(rows, np.asarray(self.order.waits[UNITS : UNITS * (placed + 1)]).reshape(-1, UNITS))
         return np.concatenate([rows, np.tile(np.array(row_of(Nop), np.int64), (self._filling, 1))])
 
+    def _found(self) -> Iterator[tuple[int, int, int]]:
+        """Facts that come with the log: column, value, command of the program."""
+        if self.log.facts:
+            for at, source in enumerate(self._sources.tolist()):
+                for column, value in self.log.facts.get(source, {}).items():
+                    yield column, value, at
+
+    def facts(self) -> NDArray[np.int64] | None:
+        """(n, FACTS) what the commands' time depends on; None: their fields say it all."""
+        if not self.log.facts:
+            return None
+        facts = known_facts(self.design, self.rows())
+        for column, value, at in self._found():
+            facts[at, column] = value
+        return facts
+
     def timing(self) -> Timing:
         """What the recurrence said while the commands were put in order: what `time_program` says of the program."""
         first = np.array(
@@ -139,6 +156,8 @@ class Ordered:
         flat, configs = rows[:count].ravel(), in_force(rows[:count])
         facts, events = np.zeros(FACTS * count, np.int64), np.zeros((len(rows), EVENTS), np.int64)
         call(facts_of, count, (machine, flat, configs), (facts,))
+        for column, value, at in self._found():
+            facts[FACTS * (at + 1) + column] = value
         call(events_of, count, (machine, flat, configs, facts), (events.ravel(),))
         out = np.zeros((len(rows), OUT), np.int64)
         out[:count] = np.asarray(self.order.out[: OUT * count]).reshape(-1, OUT)
@@ -159,6 +178,9 @@ class Scheduler:
         opcodes = np.ascontiguousarray(log.rows[:, OPCODE])
         self.facts = np.zeros(FACTS * (count + 2), np.int64)
         call(facts_of, count, (machine, flat, configs), (self.facts,))
+        for row, found in log.facts.items():
+            for column, value in found.items():
+                self.facts[FACTS * row + column] = value
         self.logs, self.placed = Logs.of(count), Placed.of(count)
         data = (log.segments == Segment.DATA).astype(np.int64)
         sizes = np.array(depths(design, data_beats), np.int64)

@@ -41,6 +41,11 @@ class LayerWeights:
     weight_rows: int = 1
     arrange: Arrange | None = None
 
+    @property
+    def name(self) -> str:
+        """The format's, for reports."""
+        return self.format.name
+
     @cached_property
     def outputs(self) -> int:
         """Output channels."""
@@ -82,7 +87,15 @@ class LayerWeights:
 
     def block(self, tiles: Range, groups: Range) -> NDArray[np.uint8]:
         """Weight-buffer words (n, w * C) of one COMPUTE: a row has the codes that enter in one cycle."""
-        rows, cols, w, pad = self.rows, self.cols, self.weight_rows, self.format.pad_code
+        rows, cols, w = self.rows, self.cols, self.weight_rows
+        full = self.codes(tiles, groups)
+        shaped = full.reshape(tiles[1] - tiles[0], cols, groups[1] - groups[0], w, rows // w, *full.shape[2:])
+        ordered = shaped.transpose(0, 2, 5, 6, 4, 3, 1).reshape(-1, w * cols)
+        return self.format.pack(np.ascontiguousarray(ordered))
+
+    def codes(self, tiles: Range, groups: Range) -> Codes:
+        """(outputs of whole tiles, lanes of whole groups, kernel) the codes of a block."""
+        rows, cols, pad = self.rows, self.cols, self.format.pad_code
         first, last = tiles[0] * cols, min(self.outputs, tiles[1] * cols)
         if self.layer.groups > 1:
             codes = self._grouped(first, last, groups)
@@ -92,9 +105,7 @@ class LayerWeights:
             codes = arranged[:, groups[0] * rows : groups[1] * rows]
         full = np.full(((tiles[1] - tiles[0]) * cols, *codes.shape[1:]), pad, np.uint8)
         full[: len(codes)] = codes
-        shaped = full.reshape(tiles[1] - tiles[0], cols, groups[1] - groups[0], w, rows // w, *codes.shape[2:])
-        ordered = shaped.transpose(0, 2, 5, 6, 4, 3, 1).reshape(-1, w * cols)
-        return self.format.pack(np.ascontiguousarray(ordered))
+        return full
 
     def _pad(self, codes: Codes) -> Codes:
         """(o, C, kh, kw) with the channels filled up to whole groups."""

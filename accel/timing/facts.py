@@ -10,6 +10,7 @@ from accel.timing.kernel import Ints, MutableInts, part
 from accel.timing.load import load_events, load_facts
 from accel.timing.machine import FACTS, Machine
 from accel.timing.post import post_events, post_facts
+from accel.timing.sparse import sparse_events, sparse_facts
 from accel.timing.store import store_events, store_facts
 
 EVENTS = len(Event)
@@ -29,6 +30,8 @@ def facts_of(m: Machine, rows: Ints, configs: Ints, facts: MutableInts) -> int:
         facts[f] = opcode
         if opcode == LOAD:
             load_facts(m, rows, r, facts, f)
+        elif opcode == COMPUTE and m.sparse:
+            sparse_facts(m, rows, r, c, facts, f)
         elif opcode == COMPUTE:
             compute_facts(m, rows, r, c, facts, f)
         elif opcode == POST:
@@ -46,6 +49,8 @@ def events_of(m: Machine, rows: Ints, configs: Ints, facts: Ints, events: Mutabl
         opcode = facts[f]
         if opcode == LOAD:
             load_events(m, rows, r, facts, f, events, e)
+        elif opcode == COMPUTE and m.sparse:
+            sparse_events(m, rows, r, c, facts, f, events, e)
         elif opcode == COMPUTE:
             compute_events(m, rows, r, c, facts, f, events, e)
         elif opcode == POST:

@@ -30,6 +30,10 @@ F = TypeVar("F", bound=Callable[..., int])
 LOAD_AFTER = 80_000
 COMPILE_AFTER = 1_500_000
 
+CONTRACT = tuple(
+    f"accel.{name}" for name in ("commands", "entries", "events", "latency", "layout", "memories", "units")
+)
+
 _PARTS: list[Callable[..., int]] = []
 _compiled: dict[Callable[..., int], Compiled] = {}
 _registered: set[Callable[..., int]] = set()
@@ -145,8 +149,11 @@ class Compiled:
 
 
 def _digest(function: Callable[..., int]) -> int:
-    """A number for the text of the parts that the function may use: those of its own package and of this one."""
+    """A number for the text of the parts that the function may use, and of the contract whose constants they hold.
+
+    Parts are those of its own package and of this one, and of the contract.
+    """
     packages = (__package__, function.__module__.rpartition(".")[0])
     modules = sorted({part.__module__ for part in _PARTS if part.__module__.rpartition(".")[0] in packages})
-    text = "".join(inspect.getsource(sys.modules[name]) for name in modules)
+    text = "".join(inspect.getsource(sys.modules[name]) for name in (*modules, *CONTRACT))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "little")

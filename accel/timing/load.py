@@ -15,6 +15,7 @@ in window mode):
 from __future__ import annotations
 
 from accel.commands import Target
+from accel.entries import entry_rows
 from accel.events import COLUMN, Event
 from accel.rows import LOAD as ROW
 from accel.timing.kernel import Ints, MutableInts, part
@@ -40,6 +41,7 @@ ACTIVATION, WEIGHT, PARAMETER, CODEBOOK, PROGRAM = (
 READ_BEATS, READ_BURSTS = COLUMN[Event.READ_BEATS], COLUMN[Event.READ_BURSTS]
 ACT_WRITES, WEIGHT_WRITES = COLUMN[Event.ACT_WRITES], COLUMN[Event.WEIGHT_WRITES]
 PARAM_WRITES, CODEBOOK_WRITES = COLUMN[Event.PARAM_WRITES], COLUMN[Event.CODEBOOK_WRITES]
+POINTER_WRITES = COLUMN[Event.POINTER_WRITES]
 
 
 @part
@@ -87,6 +89,9 @@ def load_events(m: Machine, rows: Ints, r: int, facts: Ints, f: int, events: Mut
     words = row_beats // m.beats_per_word[target] * m.words_per_beat[target]
     if target == ACTIVATION:
         events[e + ACT_WRITES] += count * (rows[r + ROW.row_words] if rows[r + ROW.window] else words)
+    elif target == WEIGHT and m.sparse:
+        events[e + WEIGHT_WRITES] += entry_rows(words, rows[r + ROW.run], rows[r + ROW.step])
+        events[e + POINTER_WRITES] += m.cols * rows[r + ROW.row_words]
     elif target == WEIGHT:
         events[e + WEIGHT_WRITES] += count * words
     elif target == PARAMETER:

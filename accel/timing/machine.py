@@ -7,6 +7,7 @@
                FETCH_BEATS                                beats of a command if it fetches commands, else 0
     COMPUTE    TILES, PIXELS                              weight tiles, and pixels that stream through each
     POST       ELEMENTS                                   window elements, and cycles of operands that need one
+               of a sparse engine: DURATION, ENTRIES, BROADCASTS, SKIPPED, PRODUCTS   see `accel.timing.sparse`
     STORE      BEATS, BURSTS
     others     nothing
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from accel import memories
 from accel.commands import Target
 from accel.design import Design
 from accel.latency import (
@@ -37,6 +39,7 @@ from accel.layout import beats_per_word, words_per_beat
 FACTS = 7
 FIRST_BEAT, ROW_BEATS, ROWS, PITCH_BEATS, GAP, FETCH_BEATS = 1, 2, 3, 4, 5, 6
 TILES, PIXELS = 1, 2
+DURATION, ENTRIES, BROADCASTS, SKIPPED, PRODUCTS = 1, 2, 3, 4, 5
 ELEMENTS = 1
 BEATS, BURSTS = 1, 2
 
@@ -67,6 +70,10 @@ class Machine(NamedTuple):
     post_cycles: int
     store_read: int
     store_pending: int
+    sparse: int  # 1 if the engine is
+    queue: int  # its depth F
+    pointers: int
+    entry_bits: int
 
     @classmethod
     def of(cls, design: Design) -> Machine:
@@ -96,4 +103,8 @@ class Machine(NamedTuple):
             post_cycles=post_cycles(design),
             store_read=STORE_READ_CYCLES,
             store_pending=STORE_PENDING,
+            sparse=int(design.is_sparse),
+            queue=design.engine.queue_depth if design.engine.kind == "sparse" else 0,
+            pointers=memories.POINTER.words(design),
+            entry_bits=memories.entry_bits(design),
         )

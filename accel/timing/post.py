@@ -54,7 +54,7 @@ def post_events(m: Machine, rows: Ints, r: int, c: int, events: MutableInts, e: 
     if rows[r + ROW.from_activation]:
         events[e + ACT_READS] += inside
     else:
-        events[e + ACC_READS] += inside
+        events[e + ACC_READS] += inside * m.cols if m.sparse else inside
     if rows[r + ROW.residual]:
         events[e + ACT_READS] += outputs
     if not rows[r + ROW.uniform]:

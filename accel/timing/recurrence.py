@@ -108,11 +108,15 @@ class DeadlockError(Exception):
 
 
 def time_program(program: Program) -> Timing:
-    """Time every command of the program.
+    """Time every command of the program; where time depends on activations, as if none of them were zero.
 
     Raises DeadlockError where the hardware would end in TIMEOUT, IllegalCommandError where it would end in FIELD.
     """
-    return time_commands(program.design, program.commands, program.program_offset, program.first_fetch)
+    fetch = first_fetch(program.design, program.program_offset, program.first_fetch)
+    rows = rows_of([fetch, *program.commands])
+    if program.facts is None:
+        return time_rows(program.design, rows)
+    return time_rows(program.design, rows, np.concatenate([known_facts(program.design, rows[:1]), program.facts]))
 
 
 def first_fetch(design: Design, program_offset: int, count: int) -> Load:

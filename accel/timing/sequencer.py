@@ -8,6 +8,7 @@ from accel.timing.kernel import Ints, MutableInts, part
 from accel.timing.load import load_step
 from accel.timing.machine import FACTS, Machine
 from accel.timing.post import config_post_step, post_step
+from accel.timing.sparse import sparse_config_step, sparse_step
 from accel.timing.state import (
     AWAITED,
     COMPLETE,
@@ -92,13 +93,18 @@ def take(m: Machine, clock: Clock, facts: Ints, f: int, waits: Ints, w: int, out
     state[DISPATCHED] = dispatch
     out[o + PUSHED], out[o + READY], out[o + AWAITED] = dispatch, ready, awaited
     if opcode == OP_CONFIG_COMPUTE:
-        popped(m, state, unit, config_compute_step(m, state, dispatch, out, o))
+        if m.sparse:
+            popped(m, state, unit, sparse_config_step(m, state, dispatch, out, o))
+        else:
+            popped(m, state, unit, config_compute_step(m, state, dispatch, out, o))
         return 0
     if opcode == OP_CONFIG_POST:
         popped(m, state, unit, config_post_step(m, state, dispatch, out, o))
         return 0
     if opcode == OP_LOAD:
         load_step(m, state, facts, f, dispatch, ready, clock.written, out, o)
+    elif opcode == OP_COMPUTE and m.sparse:
+        sparse_step(m, state, facts, f, dispatch, ready, out, o)
     elif opcode == OP_COMPUTE:
         compute_step(m, state, facts, f, dispatch, ready, out, o)
     elif opcode == OP_POST:

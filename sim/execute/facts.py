@@ -22,7 +22,7 @@ def time_executed(program: Program, codes: NDArray[np.int8]) -> Timing:
     """Time the program on one input (C, H, W), with the facts that its execution finds. Raises as both do."""
     fetch = first_fetch(program.design, program.program_offset, program.first_fetch)
     rows = rows_of([fetch, *program.commands])
-    _, found = run(program, codes[None])
+    _, found = run(program, codes[None], timed=True)
     return time_rows(program.design, rows, with_found(program, rows, [None, *found]))
 
 

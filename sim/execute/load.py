@@ -6,8 +6,9 @@ import numpy as np
 
 from accel import layout
 from accel.commands import Load, Target
-from accel.memories import ACTIVATION, BY_TARGET
+from accel.memories import ACTIVATION, BY_TARGET, WEIGHT
 from accel.sim.execute.machine import Machine, check
+from accel.sim.execute.sparse import load_entries
 
 
 def load(machine: Machine, c: Load, config: None) -> None:
@@ -33,5 +34,8 @@ def load(machine: Machine, c: Load, config: None) -> None:
             continue
         check(data.shape[0] == 1, "constants must lie in the constant part of DRAM", c)
         words = layout.dram_to_words(data[0].view(np.int8), memory.word_bytes(design), beat)
+        if memory is WEIGHT and design.is_sparse:
+            load_entries(machine, c, words.view(np.uint8))
+            continue
         check(at + len(words) <= depth, f"{memory.name} range", c)
         machine.constants[memory][at : at + len(words)] = words.view(np.uint8)

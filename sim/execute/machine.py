@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.commands import Store
-from accel.memories import ACCUMULATOR, ACTIVATION, CODEBOOK, PARAMETER, WEIGHT, Memory
+from accel.entries import Entries
+from accel.memories import ACCUMULATOR, ACTIVATION, CODEBOOK, PARAMETER, POINTER, WEIGHT, Memory
 from accel.program import Program
 
 # What every input of a batch finds alike, and what each has of its own.
@@ -28,6 +29,9 @@ class Machine:
     `data`: by memory with contents of each input, (banks, batch, words, lanes); `constants`: by other memory, (words,
     bytes). DRAM below `boundary` is constant and shared (`static`); `dynamic` (batch, bytes) is above. `zero_macs`:
     of each COMPUTE so far, the products with a zero operand in all inputs; None: nobody asks for them.
+
+    A sparse engine has `entries` (words, C) and `pointers` (columns, C) of each PE instead of weight words; `decoded`:
+    what its COMPUTEs made of them, since the last LOAD. `timed`: actions say what their commands' time depends on.
     """
 
     program: Program
@@ -37,7 +41,11 @@ class Machine:
     dynamic: NDArray[np.uint8]
     data: dict[Memory, NDArray]
     constants: dict[Memory, NDArray[np.uint8]]
+    entries: Entries
+    pointers: NDArray[np.int64]
+    decoded: dict[Any, Any]
     zero_macs: list[int] | None = None
+    timed: bool = False
 
     def read_dram(self, address: int, size: int, command: object) -> NDArray[np.uint8]:
         """(batch or 1, size) bytes; (1, size) when they are constant. Raises ExecutionError outside of DRAM."""
@@ -76,10 +84,10 @@ def bytes_per_input(program: Program) -> int:
     return program.dram_bytes - boundary(program) + banks
 
 
-def make(program: Program, codes: NDArray[np.int8], count: bool = False) -> Machine:
+def make(program: Program, codes: NDArray[np.int8], count: bool = False, timed: bool = False) -> Machine:
     """The machine at the start of a run on input codes (N, C, H, W): memories hold zeros, DRAM image and inputs.
 
-    `count`: products with a zero operand are counted.
+    `count`: products with a zero operand are counted. `timed`: what time depends on is wanted, of one input.
     """
     design, constant, batch = program.design, boundary(program), len(codes)
     dynamic = np.zeros((batch, program.dram_bytes - constant), np.uint8)
@@ -95,5 +103,9 @@ def make(program: Program, codes: NDArray[np.int8], count: bool = False) -> Mach
         dynamic,
         {m: _zeros(kind, m.banks, batch, m.words(design), m.lanes(design)) for m, kind in DATA.items()},
         {m: _zeros(np.dtype(np.uint8), m.words(design), m.word_bytes(design)) for m in CONSTANTS},
+        Entries(*(_zeros(np.dtype(np.uint8), WEIGHT.words(design) * design.is_sparse, design.cols) for _ in range(3))),
+        _zeros(np.dtype(np.int64), POINTER.words(design), design.cols),
+        {},
         [] if count else None,
+        timed,
     )

@@ -15,6 +15,7 @@ from accel.sim.execute.compute import compute
 from accel.sim.execute.load import load
 from accel.sim.execute.machine import Machine, bytes_per_input, make
 from accel.sim.execute.post import post
+from accel.sim.execute.sparse import compute as sparse_compute
 from accel.sim.execute.store import store
 
 BATCH_BYTES = 1 << 28  # memory for one batch of buffers
@@ -65,10 +66,23 @@ def zero_macs(program: Program, codes: NDArray[np.int8]) -> NDArray[np.int64]:
     return counts
 
 
-def run(program: Program, codes: NDArray[np.int8], count: bool = False) -> tuple[Machine, list[Facts | None]]:
-    """The machine after all commands, and what each says of its time (None: what is known without its data)."""
-    machine, facts = make(program, codes, count), []
+# What an engine does otherwise, by its kind.
+ENGINES: dict[str, dict[type[Command], Callable[[Machine, Any, Any], Facts | None]]] = {
+    "systolic": {},
+    "sparse": {Compute: sparse_compute},
+}
+
+
+def run(
+    program: Program, codes: NDArray[np.int8], count: bool = False, timed: bool = False
+) -> tuple[Machine, list[Facts | None]]:
+    """The machine after all commands, and what each says of its time (None: what is known without its data).
+
+    `count` and `timed` as for `accel.sim.execute.machine.make`.
+    """
+    machine, facts = make(program, codes, count, timed), []
+    actions = ACTIONS | ENGINES[program.design.engine.kind]
     for command, config in bound(program.commands):
-        action = ACTIONS.get(type(command))
+        action = actions.get(type(command))
         facts.append(action(machine, command, config) if action else None)
     return machine, facts

@@ -21,6 +21,7 @@ from accel.models.integers.network import IntegerNetwork
 from accel.models.reference.int8 import run
 from accel.program import Program
 from accel.sim.execute import execute_memory, zero_macs
+from accel.sim.execute.facts import time_executed
 from accel.timing.recurrence import time_program
 from tests.benches.verilator import Built, Case, Outcome, case_of
 
@@ -63,7 +64,7 @@ def compare(program: Program, trial: Trial, outcomes: list[Outcome]) -> None:
     """The outcomes against reference and simulator; the second one had stalls."""
     expected = run(trial.network, trial.codes[None])[trial.network.output][0]
     memory = execute_memory(program, trial.codes)
-    timing = time_program(program)
+    timing = time_executed(program, trial.codes)
     events = timing.events | {Event.MACS_ZERO: int(zero_macs(program, trial.codes[None]).sum())}
     for index, outcome in enumerate(outcomes):
         where = ("first run", "run with stalls", "run after that")[index]

@@ -67,6 +67,28 @@ def draw_core(rng: Random, name: str = "core", largest: int = 8) -> Design:
     return design.model_copy(update={"memory": memory})
 
 
+def draw_sparse_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
+    """A small design with a sparse engine: as `draw_design`, R a power of two, short queues, few pointers."""
+    values = draw_design(rng, name, largest).model_dump()
+    rows, cols = 1 << rng.randrange(largest.bit_length()), values["array"]["cols"]
+    lanes, buffers = max(rows, cols), values["buffers"]
+    common = gcd(lanes, cols)
+    values["array"] |= {"rows": rows, "weight_rows": 1}
+    values["engine"] = {
+        "kind": "sparse",
+        "queue_depth": rng.choice([1, 2, 3, 4, 8]),
+        "index_bits": rng.choice([1, 2, 3, 4, 8]),
+        "pointers": rng.choice([150, 700, 1024]),
+        "multiplier_stages": values["engine"]["multiplier_stages"],
+    }
+    values["post_lanes"] = rng.choice([d for d in range(1, common + 1) if common % d == 0])
+    buffers["activation_bytes"] = max(64, 2 * rng.choice([192, 500, 2048]) * lanes)
+    buffers["weight_bytes"] = max(64, rng.choice([400, 1800]) * cols)
+    buffers["accumulator_bytes"] = max(64, 8 * cols * rows * rng.choice([4, 16, 37]))
+    buffers["parameter_bytes"] = max(64, rng.choice([16, 64]) * 8 * values["post_lanes"])
+    return Design.model_validate(values)
+
+
 def with_memory(design: Design, latency_cycles: int, beat_interval_cycles: int) -> Design:
     """The same hardware in front of another DRAM."""
     update = {"latency_cycles": latency_cycles, "beat_interval_cycles": beat_interval_cycles}
@@ -137,7 +159,8 @@ def _matrix(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tupl
         shared, weights = Shared(bits, codebook, indices), codebook[indices]
     else:
         weights = generator.integers(-128, 128, shape).astype(np.int8)
-        weights[generator.random(shape) < rng.choice([0, 0, 0.5, 0.9, 1])] = 0  # pruned
+    if rng.random() < 0.5:  # pruned; a codebook without a 0 cannot be
+        weights, shared = _pruned(rng, weights, shared)
     terms = int(np.prod(shape[1:]))
     uniform = rng.random() < 0.3
     layer = MatrixLayer(
@@ -145,6 +168,19 @@ def _matrix(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tupl
         _requantise(rng, terms, out, zero_point, uniform), groups, None, shared,
     )  # fmt: skip
     return layer, TensorSpec(layer.output, (out, *window.output_size(height, width)), 1.0, zero_point)
+
+
+def _pruned(rng: Random, weights: np.ndarray, shared: Shared | None) -> tuple[np.ndarray, Shared | None]:
+    """Weights of which few, most or all are zero."""
+    density = rng.choice([0.0, 0.05, 0.2, 0.5, 0.9, rng.random()])
+    kept = np.random.default_rng(rng.getrandbits(32)).random(weights.shape) < density
+    if shared is None:
+        return np.where(kept, weights, 0).astype(np.int8), None
+    zeros = np.flatnonzero(shared.codebook == 0)
+    if not len(zeros):
+        return weights, shared
+    indices = np.where(kept, shared.indices, zeros[0]).astype(np.uint8)
+    return shared.codebook[indices], Shared(shared.bits, shared.codebook, indices)
 
 
 def _vector(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tuple[VectorLayer, TensorSpec]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from accel.commands import ConfigCompute, most
+from accel.compiler.estimate import Machine
 from accel.compiler.first_layer import Reading
 from accel.compiler.first_layer import readings as first_readings
 from accel.compiler.geometry import matrix_geometry
@@ -51,7 +52,7 @@ def fused(layer: MatrixLayer, readers: list[Layer], network: IntegerNetwork, des
     if type(pool) is not VectorLayer or pool.reduce != "max" or pool.residual:
         return None
     height, width = network.tensors[layer.output].shape[1:]
-    window, words = pool.window, design.accumulator_words
+    window, words = pool.window, Machine.of(design).block_pixels(1)
     if window.dilation != (1, 1) or not _identity(pool.requantise):
         return None
     if window.kernel == (1, 1) or window.kernel[0] * window.kernel[1] > words:
@@ -100,7 +101,7 @@ def info(step: Step, weights: LayerWeights | None, must: Compulsory) -> LayerInf
     pixels = step.geometry.out_h * step.geometry.out_w
     kind = ("fc" if pixels == 1 else "conv") + ("+maxpool" if step.pool else "")
     records = 0 if len(step.requantise.bias) == 1 else RECORD_BYTES * weights.outputs
-    return LayerInfo(step.name, kind, must, weights.stored_bytes + records, weights.format.name)
+    return LayerInfo(step.name, kind, must, weights.stored_bytes + records, weights.name)
 
 
 MATRIX = Lowering(operator, check, fused, matrix_geometry, readings, weights, task, choose, write, info)

@@ -78,11 +78,13 @@ def compute_template(weights: LayerWeights, chunk: Chunk, codebook: int) -> Row:
     )
 
 
-def compute(template: Row, block: Block, padded: bool, act_addr: int, weight_addr: int, bank: int, tile: int) -> Row:
-    """COMPUTE of a chunk for a block, whose sums begin at the `tile`-th tile of accumulator bank `bank`."""
+def compute(
+    template: Row, block: Block, padded: bool, act_addr: int, weight_addr: int, bank: int, first_sum: int
+) -> Row:
+    """COMPUTE of a chunk for a block, whose sums begin at `first_sum` of accumulator bank `bank`."""
     made, height, width = template.copy(), block.height, block.width
     made[COMPUTE.act_addr], made[COMPUTE.weight_addr] = act_addr, weight_addr
-    made[COMPUTE.acc_addr] = bank * BANK + tile * height * width
+    made[COMPUTE.acc_addr] = bank * BANK + first_sum
     if padded:
         made[COMPUTE.iy0], made[COMPUTE.ix0] = block.iy0, block.ix0
     made[COMPUTE.out_h], made[COMPUTE.out_w] = height, width
@@ -91,15 +93,18 @@ def compute(template: Row, block: Block, padded: bool, act_addr: int, weight_add
 
 def config_post(
     g: Geometry, r: Requantise, residual: Residual | None, residual_zero_point: int, block: Block, view: View,
-    flat: bool,
+    flat: bool, plane: int,
 ) -> Row:  # fmt: skip
-    """CONFIG_POST for a block in the accumulators and an output that lies as `view` says."""
+    """CONFIG_POST for a block in the accumulators and an output that lies as `view` says.
+
+    `plane`: words from the sums of one output tile to the next.
+    """
     pool, uniform = g.pool, len(r.bias) == 1
     return row_of(
         ConfigPost,
         src_row_step=(pool.stride[0] if pool else 1) * block.width,
         src_row_pitch=block.width,
-        src_plane=block.height * block.width,
+        src_plane=plane,
         win_h=pool.kernel[0] if pool else 1,
         win_w=pool.kernel[1] if pool else 1,
         stride_y=pool.stride[0] if pool else 1,

@@ -38,7 +38,7 @@ class Costs:
         self.machine, self.task = machine, task
         self.height, self.width = task.geometry.pooled
         self.tiles, self.groups, self.total_groups = len(task.reach), max(task.reach), sum(task.reach)
-        self.weights = task.words(machine, 1, 1) * self.total_groups
+        self.weights, self.word_cycles = task.total_words(machine), task.word_cycles(machine)
         self.crosses = task.stored or task.out_ring is not None
         self.out_words = machine.out_groups(self.tiles, task.outputs) * self.height * self.width
         pool = task.geometry.pool
@@ -65,7 +65,8 @@ class StripCosts:
         self.blocks, self.rounds = self.strips * self.inside, -(-costs.tiles // block_tiles)
         self.rounded = self.blocks * self.rounds
         pixels = task.made(0, block[0]) * task.made(1, block[1])
-        self.stream = self.blocks * costs.total_groups * task.geometry.taps * machine.tile_cycles(pixels)
+        self.pixels = pixels
+        self.stream = self.blocks * task.stream_cycles(machine, pixels, block_tiles)
         self.stores = self.rounded if costs.crosses else 0
         crossing = costs.out_words * machine.activation_cycles + self.stores * COMMAND_CYCLES
         self.write = crossing if costs.crosses else 0.0
@@ -95,7 +96,8 @@ class StripCosts:
         costs, strips = self.costs, self.strips
         task, machine = costs.task, costs.machine
         computes = self.rounded * chunking.per_block
-        compute: float = self.stream + computes * COMMAND_CYCLES
+        stream = self.blocks * task.stream_cycles(machine, self.pixels, chunking.tiles)
+        compute: float = stream + computes * COMMAND_CYCLES
         capacity = machine.weights
         if costs.weights <= capacity:
             again = 1
@@ -103,7 +105,7 @@ class StripCosts:
             again = strips if strips_outside else 1
         else:
             again = self.blocks
-        weights = again * costs.weights * machine.weight_cycles
+        weights = again * costs.weights * costs.word_cycles
         if chunking.words > capacity // 2 and costs.weights > capacity:
             compute += weights  # one chunk at a time: the next is loaded when this one is done
         inputs, first, loads = 0.0, 0.0, 0
@@ -114,12 +116,12 @@ class StripCosts:
             else:
                 loads = strips if strips_outside or strips == 1 else strips * self.rounds
             inputs = loads * piece * task.in_cycles
-            first = piece * task.in_cycles + chunking.words * machine.weight_cycles
+            first = piece * task.in_cycles + chunking.words * costs.word_cycles
             if 2 * piece > task.in_ring and loads > 1:
                 compute += inputs  # one piece at a time
         elif task.loaded:
             loads, inputs = strips, costs.whole_input
-            first = self.piece(costs.groups) * task.in_cycles + chunking.words * machine.weight_cycles
+            first = self.piece(costs.groups) * task.in_cycles + chunking.words * costs.word_cycles
         inputs += costs.residual
         commands = 2 * computes + 2 * loads + self.rounded * 2 + self.stores
         read = weights + inputs + commands * machine.command_cycles + self.records

@@ -50,6 +50,22 @@ class Task:
         """Words of the weight buffer for one COMPUTE."""
         return machine.chunk_words(self.geometry.taps, self.bits, tiles, groups)
 
+    def stream_cycles(self, machine: Machine, pixels: int, tiles: int) -> float:
+        """Cycles in which the engine computes a block of so many pixels, for all output tiles, `tiles` a COMPUTE."""
+        return sum(self.reach) * self.geometry.taps * machine.tile_cycles(pixels)
+
+    def weight_bytes(self, machine: Machine, words: int) -> int:
+        """Bytes of a weight buffer of so many words."""
+        return words * machine.contract.weight_rows * machine.cols
+
+    def total_words(self, machine: Machine) -> int:
+        """Words of the weight buffer for the whole layer."""
+        return self.words(machine, 1, 1) * sum(self.reach)
+
+    def word_cycles(self, machine: Machine) -> float:
+        """Cycles in which a word of the weight buffer is loaded."""
+        return machine.weight_cycles
+
     def made(self, axis: int, pixels: int) -> int:
         """Rows or columns of the convolution for `pixels` output rows or columns, at most."""
         g = self.geometry
@@ -111,7 +127,10 @@ def region_words(task: Task, size: Size, groups: int) -> tuple[int, int]:
 def most_tiles(machine: Machine, task: Task, pixels: int) -> int:
     """Output tiles that a block of `pixels` can have: accumulators, fields of commands, parameter records."""
     largest = min(
-        len(task.reach), LARGEST_TILES, max(1, LARGEST_CHUNKS // machine.chunks), machine.accumulators // pixels
+        len(task.reach),
+        LARGEST_TILES,
+        max(1, LARGEST_CHUNKS // machine.chunks),
+        machine.accumulators // machine.plane(pixels),
     )
     if not task.uniform:
         largest = min(largest, machine.parameters // machine.chunks)

@@ -30,7 +30,12 @@ ROUNDING = 1 - 1e-9
 
 @lru_cache(REMEMBERED)
 def choose(machine: Machine, task: Task) -> Tiling | Shortage:
-    """The cheapest tiling, or why there is none. Equal tasks on equal machines are computed once."""
+    """As `cheapest`. Equal tasks on equal machines are computed once."""
+    return cheapest(machine, task)
+
+
+def cheapest(machine: Machine, task: Task) -> Tiling | Shortage:
+    """The cheapest tiling, or why there is none."""
     costs = Costs(machine, task)
     best: Tiling | None = None
     for strip, block, block_tiles, aligned, chunkings in options(costs):
@@ -67,7 +72,7 @@ def options(costs: Costs) -> Iterator[tuple[Size, Size, int, bool, list[Chunking
     for block_tiles in _counts(tiles):
         if block_tiles > most:
             continue
-        limit = machine.accumulators // block_tiles
+        limit = machine.block_pixels(block_tiles)
         aligned = block_tiles >= tiles or block_tiles * machine.cols % machine.word_lanes == 0
         whole = _whole_chunkings(costs, block_tiles)
         found = 0
@@ -121,6 +126,8 @@ def _block(task: Task, strip_h: int, strip_w: int, limit: int) -> Size | None:
 def _whole_chunkings(costs: Costs, block_tiles: int) -> list[Chunking]:
     """Chunks of all channel groups, or of as many as fit; a strip's input comes as a whole."""
     task, machine, groups = costs.task, costs.machine, costs.groups
+    if machine.sparse:
+        return _sparse_chunkings(costs, block_tiles)
     one, whole = task.words(machine, 1, 1), task.words(machine, 1, groups)
     found: dict[tuple[int, int], Chunking] = {}
     for share in SHARES:
@@ -137,6 +144,20 @@ def _whole_chunkings(costs: Costs, block_tiles: int) -> list[Chunking]:
                 size -= 1
         if (tiles, size) not in found:
             found[tiles, size] = costs.chunking(False, tiles, size, block_tiles)
+    return list(found.values())
+
+
+def _sparse_chunkings(costs: Costs, block_tiles: int) -> list[Chunking]:
+    """Chunks of all tiles of a block: with fewer, activations would be broadcast once more."""
+    task, machine, groups = costs.task, costs.machine, costs.groups
+    found: dict[int, Chunking] = {}
+    for share in SHARES:
+        limit, parts = machine.weights // share, 1
+        while parts < groups and task.words(machine, block_tiles, -(-groups // parts)) > limit:
+            parts += 1
+        size = -(-groups // parts)
+        if size <= LARGEST_GROUPS and size not in found and task.words(machine, block_tiles, size) <= limit:
+            found[size] = costs.chunking(False, block_tiles, size, block_tiles)
     return list(found.values())
 
 
@@ -185,14 +206,14 @@ def _shortage(machine: Machine, task: Task) -> Shortage:
     """Which buffer is short of the smallest tile: one channel group, one output tile, one row of the fewest pixels."""
     weights = task.words(machine, 1, 1)
     if weights > machine.weights:
-        return Shortage("weight_bytes", weights * machine.contract.weight_rows * machine.cols)
+        return Shortage("weight_bytes", task.weight_bytes(machine, weights))
     if not task.uniform and machine.chunks > machine.parameters:
         words = up(machine.chunks, machine.parameter_align)
         return Shortage("parameter_bytes", RECORD_BYTES * words * machine.lanes)
     width = min(task.geometry.pooled[1], task.out_align)
     pixels = task.made(0, 1) * task.made(1, width)
-    if pixels > machine.accumulators:
-        return Shortage("accumulator_bytes", 2 * pixels * SUM_BYTES * machine.cols)
+    if pixels > machine.block_pixels(1):
+        return Shortage("accumulator_bytes", 2 * machine.plane(pixels) * SUM_BYTES * machine.cols)
     needs = 0
     if task.in_ring is not None:
         needs = piece_words(machine, task, (1, width), 1)[0]

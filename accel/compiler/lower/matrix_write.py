@@ -20,6 +20,7 @@ from accel.compiler.lower.matrix_commands import (
 )
 from accel.compiler.lower.matrix_task import Task, Tiling, piece_words, region_words
 from accel.compiler.lower.taper import Chunk
+from accel.compiler.ops import Facts
 from accel.compiler.ring import Ring
 from accel.compiler.sources import Piece
 from accel.compiler.tensors import View, residual_loads, stores, view_of
@@ -51,7 +52,7 @@ class MatrixWriter:
         self.residual, self.source, self.loader, self.storer = step.layer.residual, w.source, w.loader, w.storer
         self.in_ring, self.out_ring = Ring.of(plan.in_ring), Ring.of(plan.out_ring)
         self.words = words_of(w.stream.design, Target.ACTIVATION)
-        self.constants = Constants(self.stream, self.machine, self.weights, self.requantise, step.index)
+        self.constants = self.constants_of(step.index)
         self.input_place, self.output_place = w.places[step.input], w.places[step.output]
         self.added = w.places[step.residual] if step.residual else None
         self.out_groups = self.machine.out_groups(self.weights.tiles, self.weights.outputs)
@@ -63,6 +64,10 @@ class MatrixWriter:
         self.templates: dict[Chunk, Row] = {}
         self.configured: tuple[int, int] | None = None  # plane and pitch of the input
         self.posted: tuple[int, int, int, int] | None = None  # height and width of the block, plane and pitch
+
+    def constants_of(self, key: int) -> Constants:
+        """What brings the layer's constants on chip."""
+        return Constants(self.stream, self.machine, self.weights, self.requantise, key)
 
     def write(self) -> None:
         """Append the step's operations to the stream."""
@@ -118,8 +123,14 @@ class MatrixWriter:
             self.stream.configure(config_compute(self.geometry, view, self.plan.flat, self.w.input.zero_point))
         act_addr = view.around(groups[0], block.iy0, block.ix0)
         template, padded = self.templates[chunk], self.geometry.padded
-        made = compute(template, block, padded, act_addr, weight_addr, bank, n0 - first_tile)
-        self.stream.op(made, (weight_item, input_item, self.constants.codebook_item))
+        first_sum = (n0 - first_tile) * self.machine.plane(block.height * block.width)
+        made = compute(template, block, padded, act_addr, weight_addr, bank, first_sum)
+        needs = (weight_item, input_item, self.constants.codebook_item)
+        self.stream.op(made, needs, self.finish(made, chunk, block))
+
+    def finish(self, made: Row, chunk: Chunk, block: Block) -> Facts | None:
+        """What else an engine says in a COMPUTE, and what its time depends on besides."""
+        return None
 
     def _resident(self, block: Block) -> tuple[View, int]:
         """The whole input on chip, and the item that brings what the block reads of it."""
@@ -182,7 +193,10 @@ class MatrixWriter:
         posted = (block.height, block.width, view.plane, view.pitch)
         if self.posted != posted:
             self.posted, zero, flat = posted, self.w.residual_zero_point, self.plan.flat
-            self.stream.configure(config_post(self.geometry, self.requantise, self.residual, zero, block, view, flat))
+            plane = self.machine.plane(block.height * block.width)
+            self.stream.configure(
+                config_post(self.geometry, self.requantise, self.residual, zero, block, view, flat, plane)
+            )
         made = post(
             self.geometry, block, bank, channels, lanes, self.machine.row_chunks, uniform, at, param_addr, res_addr
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from accel.compiler.lower.lowering import Lowering
 from accel.compiler.lower.matrix import MATRIX
+from accel.compiler.lower.sparse import SPARSE
 from accel.compiler.lower.vector import VECTOR
 from accel.compiler.step import KIND_OF
 from accel.design import Design
@@ -12,6 +13,8 @@ from accel.models.integers.network import Layer
 LOWERINGS: dict[tuple[str, str], Lowering] = {
     ("matrix", "systolic"): MATRIX,
     ("vector", "systolic"): VECTOR,
+    ("matrix", "sparse"): SPARSE,
+    ("vector", "sparse"): VECTOR,
 }
 """How a kind of step runs on an engine: (kind of `accel.compiler.step.KIND_OF`, the kind of `Design.engine`)."""
 

@@ -1,0 +1,1 @@
+"""The sparse engine: broadcasts of activations to PEs that hold weights which are not zero."""

@@ -1,0 +1,60 @@
+"""What the boxes of the sparse engine exchange."""
+
+from __future__ import annotations
+
+from amaranth.lib import data
+from amaranth.lib.wiring import Out, Signature
+
+from accel.commands import Compute, Load, field_bits
+from accel.design import Design
+from accel.memories import ACCUMULATOR, CODE_BITS, WEIGHT, run_bits
+
+COLUMN_BITS = field_bits(Load, "row_words")  # of a count of columns
+INDEX_BITS = 12  # of a place in a column: with those that runs lead to behind it, before the error is seen
+
+
+def entry_address_bits(design: Design) -> int:
+    """Bits of the word of an entry in a design's weight memory."""
+    return (WEIGHT.words(design) - 1).bit_length()
+
+
+def sum_bits(design: Design) -> int:
+    """Bits of the word of R sums in an accumulator bank of a PE."""
+    return ACCUMULATOR.word_bits - (design.rows - 1).bit_length()
+
+
+def entry_layout(design: Design) -> data.StructLayout:
+    """An entry as the weight memory holds it."""
+    return data.StructLayout({"last": 1, "run": run_bits(design), "value": CODE_BITS})
+
+
+def entry_rows_port(design: Design) -> Signature:
+    """Rows of entries on their way into the weight memory.
+
+    `en`: a row is there, one entry a PE; `first`: it begins a block, whose first pointer is `pointer` and which has
+    `columns` of each PE. `addr`: the word that it is written to. `end`: the block has ended before this cycle.
+    """
+    return Signature(
+        {
+            "en": Out(1), "first": Out(1), "end": Out(1), "addr": Out(field_bits(Load, "dst_addr")),
+            "pointer": Out(field_bits(Load, "dst_pitch")), "columns": Out(COLUMN_BITS),
+            "entries": Out(design.cols * entry_layout(design).size),
+        }
+    )  # fmt: skip
+
+
+def broadcast_layout(design: Design) -> data.StructLayout:
+    """What a PE's queue holds of a broadcast: where its column begins, the activations, and where their sums go.
+
+    `block`: the word of the pixels' sums in the first tile; `pixels` that exist, and how many of them are zero.
+    """
+    count = design.rows.bit_length()
+    return data.StructLayout(
+        {
+            "start": entry_address_bits(design), "acts": CODE_BITS * design.rows, "block": sum_bits(design),
+            "pixels": count, "zeros": count,
+        }
+    )  # fmt: skip
+
+
+N_TILES_BITS = field_bits(Compute, "n_tiles")

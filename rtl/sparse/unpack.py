@@ -1,0 +1,79 @@
+"""Weights on their way in: words of C bytes are unpacked to rows of entries."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from accel.commands import COMMAND_BYTES, Load, field_bits
+from accel.design import Design
+from accel.entries import LEAST_BITS
+from accel.memories import CODE_BITS, WEIGHT, run_bits
+from accel.rtl.layouts import layout
+from accel.rtl.pipeline import later
+from accel.rtl.ports import write_port
+from accel.rtl.sparse.ports import entry_rows_port
+
+
+class Unpack(wiring.Component):
+    """Each PE's byte of a word goes on its bit stream; where that has a whole entry, a row leaves a cycle later.
+
+    `block`: the loader begins `command`, a LOAD of entries; `block_end`: it has written the last word. An entry has 8
+    bits at least, so a word gives one row at most.
+    """
+
+    def __init__(self, design: Design) -> None:
+        self.design = design
+        super().__init__(
+            {
+                "block": In(1), "command": In(8 * COMMAND_BYTES), "block_end": In(1),
+                "w_weight": In(write_port(WEIGHT, design)), "o": Out(entry_rows_port(design)),
+            }
+        )  # fmt: skip
+
+    def elaborate(self, platform: object) -> Module:
+        """The hardware."""
+        m = Module()
+        most_bits = run_bits(self.design)
+        command = data.View(layout(Load), self.command)
+        run, value = Signal(range(most_bits + 1), name="run_bits"), Signal(range(CODE_BITS + 1), name="value_bits")
+        size = Signal(range(1 + most_bits + CODE_BITS + 1), name="entry_bits")
+        rest_bits = most_bits + CODE_BITS  # of a row: an entry has one more
+        left = Signal(range(rest_bits + 1), name="left")
+        address, fresh = Signal(field_bits(Load, "dst_addr"), name="address"), Signal(name="fresh")
+        pointer, columns = Signal.like(self.o.pointer, name="pointer"), Signal.like(self.o.columns, name="columns")
+        whole = Signal(name="whole")
+        together = 1 + command.run + command.step
+        m.d.comb += whole.eq(self.w_weight.en & (left + 8 >= size))
+        m.d.sync += [self.o.en.eq(whole), self.o.first.eq(fresh), self.o.addr.eq(address)]
+        m.d.sync += [self.o.pointer.eq(pointer), self.o.columns.eq(columns)]
+        m.d.comb += self.o.end.eq(later(m, self.block_end, 2, "end"))  # behind the row that the last word brought
+        with m.If(self.w_weight.en):
+            m.d.sync += left.eq(left + 8 - Mux(whole, size, 0))
+        with m.If(whole):
+            m.d.sync += [address.eq(address + 1), fresh.eq(0)]
+        with m.If(self.block):
+            m.d.sync += [
+                run.eq(command.run), value.eq(command.step), size.eq(Mux(together < LEAST_BITS, LEAST_BITS, together)),
+                left.eq(0), fresh.eq(1), address.eq(command.dst_addr),
+                pointer.eq(command.dst_pitch), columns.eq(command.row_words),
+            ]  # fmt: skip
+        run_mask, value_mask = Signal(most_bits, name="run_mask"), Signal(CODE_BITS, name="value_mask")
+        m.d.comb += [run_mask.eq((1 << run) - 1), value_mask.eq((1 << value) - 1)]
+        rows = []
+        for pe in range(self.design.cols):
+            rest = Signal(rest_bits, name=f"rest_{pe}", reset_less=True)
+            joined = Signal(rest_bits + 8, name=f"joined_{pe}")
+            entry = Signal(1 + most_bits + CODE_BITS, name=f"entry_{pe}")
+            # Bits above `left` in `rest` are zero: every shift leaves exactly the unused ones.
+            m.d.comb += joined.eq(Mux(left == 0, 0, rest) | (self.w_weight.data.word_select(pe, 8) << left))
+            with m.If(self.w_weight.en):
+                m.d.sync += rest.eq(Mux(whole, joined >> size, joined))
+                values = (joined >> (1 + run)) & value_mask
+                m.d.sync += entry.eq(
+                    Cat(joined[0], (joined[1 : 1 + most_bits] & run_mask)[:most_bits], values[:CODE_BITS])
+                )
+            rows.append(entry)
+        m.d.comb += self.o.entries.eq(Cat(*rows))
+        return m
