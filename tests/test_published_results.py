@@ -71,6 +71,22 @@ def test_deep_compression(results: Path, mnist: Path, network: str, ratio: float
     assert 100 - report["accuracy_percent"] <= error_percent
 
 
+@pytest.mark.parametrize(
+    ("begins", "recipe", "most_bytes", "accuracy_percent"),
+    [("lenet-5-pruned", "lenet-5-grid", 25_000, 99.34), ("lenet-5-tucker-deep", "lenet-5-tucker-grid", 15_500, 99.3)],
+)
+def test_rounding_for_rate(
+    results: Path, mnist: Path, begins: str, recipe: str, most_bytes: int, accuracy_percent: float
+) -> None:
+    path = results / f"{recipe}.onnx"
+    if not path.with_suffix(".json").exists():
+        arguments = ["compress", begins, str(RECIPES / f"{recipe}.yaml"), "--data", str(mnist)]
+        assert accel([*arguments, "-o", str(path)]) == 0
+    report = json.loads(path.with_suffix(".json").read_text())
+    assert report["bytes"] <= most_bytes
+    assert report["accuracy_percent"] >= accuracy_percent
+
+
 def test_hinton(results: Path, mnist: Path) -> None:
     """arXiv 1503.02531, section 3: 67 errors of the teacher, 146 on labels, 74 distilled: 91 % of the gap."""
     rows, summary = experiment("hinton", mnist, results / "hinton")

@@ -60,9 +60,11 @@ TITLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "2of4": ("pruned, 2 of 4", ("dense", "sparse")),
     "pruned": ("pruned", ("dense", "sparse")),
     "deep": ("pruned + shared + Huffman", FORMATS),
+    "grid": ("pruned + rounded for rate", FORMATS),
     "channels": ("channels pruned", ("dense",)),
     "tucker": ("Tucker-2", ("dense",)),
     "tucker-deep": ("Tucker-2 + pruned + shared + Huffman", FORMATS),
+    "tucker-grid": ("Tucker-2 + pruned + rounded for rate", FORMATS),
     "distilled": ("student, soft targets", ("dense",)),
     "logits": ("shallow student, logits", ("dense",)),
 }

@@ -46,7 +46,18 @@ DATA = Path(__file__).parent / "data"
 NAMES = ("lenet-5", "lenet-300-100")
 # What the recipes beside this file made of them, see data/README.md.
 COMPRESSED: dict[str, tuple[str, ...]] = {
-    "lenet-5": ("2of4", "pruned", "deep", "channels", "tucker", "tucker-deep", "distilled", "logits"),
+    "lenet-5": (
+        "2of4",
+        "pruned",
+        "deep",
+        "grid",
+        "channels",
+        "tucker",
+        "tucker-deep",
+        "tucker-grid",
+        "distilled",
+        "logits",
+    ),
     "lenet-300-100": ("deep",),
 }
 
