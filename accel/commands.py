@@ -61,6 +61,8 @@ class Target(_Explained):
     PARAMETER = 2, "parameter buffer, words of P records of 8 bytes"
     CODEBOOK = 3, "codebooks, words of one entry: bank 0 at 0..255, bank 1 at 256..511"
     PROGRAM = 4, "program buffer, commands of 32 bytes; it is a FIFO, dst_addr has no meaning"
+    RUN_TABLE = 5, "code table of runs, words of a byte (see Coded weights)"
+    VALUE_TABLE = 6, "code table of values, words of a byte"
 
 
 class ErrorCode(_Explained):
@@ -79,6 +81,7 @@ class ErrorCode(_Explained):
     PROGRAM_OVERFLOW = 7, "a fetch brought more commands than the program buffer holds"
     ABORTED = 8, "bit 1 of CONTROL was written"
     WEIGHTS = 9, "damaged weights: an index past its column, an entry past its block, or columns that are missing"
+    STREAM = 10, "a coded LOAD is damaged, too short or too long, or its code tables are no complete codes"
 
 
 def _bits(bits: int, text: str, signed: bool = False, default: int = 0) -> Any:
@@ -154,6 +157,8 @@ class Load(Command):
     docs/formats.md) with runs of `run` bits and values of `step` bits. Each row of entries is written to the next word
     from `dst_addr` on; where an entry begins a column of its PE, its word is written to that PE's pointers, from
     `dst_pitch` on. A PE has `row_words` columns; what follows them fills up.
+    Coded (`coded` = 1, weights only): the row is a stream that the decoder makes `dst_pitch` rows of codes of
+    ("Coded weights" in docs/formats.md), which are written as the words that they would be without the code.
     """
 
     OPCODE: ClassVar[Opcode] = Opcode.LOAD
@@ -166,13 +171,20 @@ class Load(Command):
     row_beats: int = _bits(16, "beats of a row", default=1)
     rows: int = _bits(12, "rows", default=1)
     dram_pitch: int = _bits(28, "bytes from one row to the next in DRAM")
-    dst_pitch: int = _bits(20, "words from one row to the next in the target; entries: the first pointer")
+    dst_pitch: int = _bits(
+        20, "words from one row to the next in the target; entries: the first pointer; coded: rows of codes"
+    )
     window: int = _bits(1, "window mode")
     run: int = _bits(7, "window: bytes of a word; entries: bits of a run")
     step: int = _bits(9, "window: bytes from the first byte of a word to that of the next; entries: bits of a value")
     lane: int = _bits(6, "window: first lane that is written")
     row_words: int = _bits(14, "window: words of a row; entries: columns of a PE")
     skip_bytes: int = _bits(6, "window: bytes of each row that are dropped first")
+    coded: int = _bits(1, "coded: the row goes through the decoder")
+    continues: int = _bits(1, "coded: the stream goes on where the coded LOAD before this one ended")
+    literal: int = _bits(1, "coded: what the bytes of runs say")
+    zero_code: int = _bits(8, "coded: the code that runs of zeros stand for")
+    code_bits: int = _bits(4, "coded: bits of a code")
 
 
 @dataclass(frozen=True)

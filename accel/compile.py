@@ -8,13 +8,14 @@ DRAM image.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
 
 from accel.commands import Load, field_bits
+from accel.compiler.choose import Cost, Formats, coded_layers
 from accel.compiler.compulsory import compulsory
 from accel.compiler.lower.table import lowering
 from accel.compiler.ops import Log, Stream
@@ -36,23 +37,24 @@ TAPERS = (1.0, 1.1, 1.2, 1.5)
 FEW = 64  # programs of at most so many commands try several tapers
 
 
-def compile_network(network: IntegerNetwork, design: Design) -> Program:
+def compile_network(network: IntegerNetwork, design: Design, formats: Formats = "auto") -> Program:
     """Compile `network` for `design`.
 
-    Raises InputError, one line that names network, layer and operator, for a layer that the commands cannot express or
-    a buffer that cannot hold one tile.
+    `formats`: whether weights are "coded" or "plain", of all layers or by name of layer; by default, if the design has
+    a decoder, whatever takes fewest cycles and then fewest bytes. Raises InputError, one line that names network, layer
+    and operator, for a layer that the commands cannot express or a buffer that cannot hold one tile.
     """
     with _named(network):
-        return _program(*_ordered(network, design))
+        return _program(*_chosen(network, design, formats))
 
 
-def time_network(network: IntegerNetwork, design: Design) -> Timing:
+def time_network(network: IntegerNetwork, design: Design, formats: Formats = "auto") -> Timing:
     """Exactly what `time_program(compile_network(network, design))` says, without a program: no weight is packed.
 
     Raises InputError as `compile_network` does.
     """
     with _named(network):
-        prepared, _, ordered = _ordered(network, design)
+        prepared, _, ordered = _chosen(network, design, formats)
         _placed(prepared, ordered)
         return ordered.timing()
 
@@ -66,9 +68,26 @@ def _named(network: IntegerNetwork) -> Iterator[None]:
         raise InputError(f"{network.name}: {error}") from None
 
 
-def _ordered(network: IntegerNetwork, design: Design) -> tuple[Prepared, Stream, Ordered]:
+def _chosen(network: IntegerNetwork, design: Design, formats: Formats) -> tuple[Prepared, Stream, Ordered]:
+    """The best choice of layers whose weights are coded, in the fastest order of those that are tried."""
+    made: dict[frozenset[str], tuple[Prepared, Stream, Ordered]] = {}
+
+    def of(coded: Collection[str]) -> tuple[Prepared, Stream, Ordered]:
+        key = frozenset(coded)
+        if key not in made:
+            made[key] = _ordered(network, design, key)
+        return made[key]
+
+    def cost(coded: Collection[str]) -> Cost:
+        _, _, ordered = of(coded)
+        return Cost(ordered.cycles, ordered.log.beats)
+
+    return of(coded_layers(network, design, formats, cost))
+
+
+def _ordered(network: IntegerNetwork, design: Design, coded: frozenset[str]) -> tuple[Prepared, Stream, Ordered]:
     """The fastest program order of those that are tried."""
-    prepared = prepare(network, design)
+    prepared = prepare(network, design, coded)
     best: tuple[Prepared, Stream, Ordered] | None = None
     for taper in TAPERS:
         stream = write(prepared, taper)
@@ -132,8 +151,8 @@ def _program(prepared: Prepared, stream: Stream, ordered: Ordered) -> Program:
         commands=commands,
         layer_of=tuple(ordered.layers.tolist()),
         layers=tuple(
-            lowering(step.layer, design).info(step, prepared.weights[step.name], must)
-            for step, must in zip(prepared.steps, compulsory(prepared), strict=True)
+            lowering(step.layer, design).info(step, prepared.weights[step.name], stream.encoded.get(step.index), must)
+            for step, must in zip(prepared.steps, compulsory(prepared, stream.encoded), strict=True)
         ),
         image=image,
         dram_bytes=placed.data + plan.data_bytes,

@@ -114,7 +114,8 @@ class Design(Section):
 
     `post_lanes` channels are requantised each cycle; it must divide `array.cols` and the channels of an activation
     word, which are `array.rows`, with a sparse engine the larger of both (default: the greatest common divisor). Each
-    multiplier has `post_multiplier_stages` registers.
+    multiplier has `post_multiplier_stages` registers. `decoder_lanes` must divide the codes of a weight word,
+    `array.weight_rows` times `array.cols`; a sparse engine has no decoder.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="what tables and reports call it")
@@ -126,6 +127,9 @@ class Design(Section):
     buffers: Buffers
     post_lanes: int | None = Field(
         default=None, description="channels P requantised in a cycle; null: as many as can be"
+    )
+    decoder_lanes: int = Field(
+        default=0, ge=0, le=256, description="codes of weights that are decoded in a cycle; 0: no decoder"
     )
     post_multiplier_stages: int = Field(
         default=1, ge=1, le=3, description="registers of each multiplier of the post-process"
@@ -151,6 +155,13 @@ class Design(Section):
         if self.array.rows % self.array.weight_rows:
             raise ValueError(
                 f"array.weight_rows must divide array.rows {self.array.rows}, not {self.array.weight_rows}"
+            )
+        if self.decoder_lanes and self.is_sparse:
+            raise ValueError(f"decoder_lanes must be 0 with a sparse engine, not {self.decoder_lanes}")
+        codes = self.weight_codes
+        if self.decoder_lanes and codes % self.decoder_lanes:
+            raise ValueError(
+                f"decoder_lanes must divide array.weight_rows * array.cols {codes}, not {self.decoder_lanes}"
             )
         for memory in (memories.ACTIVATION, memories.WEIGHT, memories.ACCUMULATOR, memories.PARAMETER):
             words, least = memory.words(self), 2 * memory.fold(self)
@@ -190,6 +201,11 @@ class Design(Section):
     def weight_rows(self) -> int:
         """Weight rows w that enter the array in a cycle; a weight word has w * C lanes."""
         return self.array.weight_rows
+
+    @property
+    def weight_codes(self) -> int:
+        """Codes of a weight row that enters the array in a cycle, w * C: each has a byte of a weight word."""
+        return self.weight_rows * self.cols
 
     @property
     def fill_cycles(self) -> int:

@@ -32,6 +32,10 @@ class Event(Enum):
     BROADCASTS = "columns of activations broadcast to all PEs (sparse engine)"
     BROADCASTS_SKIPPED = "columns of activations that were zero, and not broadcast"
     POINTER_WRITES = "pointers to columns of weights written, of all PEs (sparse engine)"
+    RUN_READS = "runs decoded (a look-up each)"
+    VALUE_READS = "values decoded (a look-up each)"
+    RUN_TABLE_WRITES = "bytes of run tables written (each into the copies of all lanes)"
+    VALUE_TABLE_WRITES = "bytes of value tables written (each into the copies of all lanes)"
 
 
 DATA_EVENTS = frozenset({Event.MACS_ZERO})

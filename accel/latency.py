@@ -55,6 +55,11 @@ STORE_PENDING = 4  # STORE commands that may wait for write responses
 ON_CHIP: Pipeline = (Stage("take"), Stage("read"), Stage("select"))  # of a core without DRAM: an address to its beat
 ON_CHIP_CYCLES = cycles(ON_CHIP)
 
+# The decoder of coded LOADs
+
+DECODE: Pipeline = (Stage("look up"), Stage("gather"), Stage("pack"))  # from a step to the write of what it completes
+DECODE_CYCLES = cycles(DECODE)
+
 # The compute unit
 
 FEED: Pipeline = (Stage("read"), Stage("pad"), Stage("edge"))  # from an activation's address to the array's edge

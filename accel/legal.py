@@ -80,7 +80,11 @@ def _sparse(name: str, illegal: str, broken: Callable[[Any, Design], Any]) -> Ru
 
 RULES: dict[type[Command], list[Rule]] = {
     Load: [
-        Rule("target", "above 4", lambda c, d: c.target > Target.PROGRAM),
+        Rule(
+            "target",
+            "above 6; above 4 without a decoder",
+            lambda c, d: c.target > (Target.VALUE_TABLE if d.decoder_lanes else Target.PROGRAM),
+        ),
         *_not_zero("row_beats", "rows"),
         *_aligned("dram_addr", "dram_pitch"),
         Rule("window", "1 if target is not 0", lambda c, d: (c.window == 1) & (c.target != Target.ACTIVATION)),
@@ -92,6 +96,15 @@ RULES: dict[type[Command], list[Rule]] = {
         _entries("run", "0 or above index_bits if entries", lambda c, d: (c.run == 0) | (c.run > run_bits(d))),
         _entries("step", "0 or above 8 if entries", lambda c, d: (c.step == 0) | (c.step > CODE_BITS)),
         _entries("row_words", "0 if entries", lambda c, d: c.row_words == 0),
+        Rule("coded", "1 if target is not 1", lambda c, d: (c.coded == 1) & (c.target != Target.WEIGHT)),
+        Rule("coded", "1 without a decoder", lambda c, d: (c.coded == 1) & (d.decoder_lanes == 0)),
+        Rule("rows", "not 1 if coded", lambda c, d: (c.coded == 1) & (c.rows != 1)),
+        Rule("dst_pitch", "0 if coded", lambda c, d: (c.coded == 1) & (c.dst_pitch == 0)),
+        Rule(
+            "code_bits",
+            "0 or above 8 if coded",
+            lambda c, d: (c.coded == 1) & ((c.code_bits == 0) | (c.code_bits > 8)),
+        ),
     ],
     ConfigCompute: _not_zero(
         "stride_x", "stride_y", "dilation_x", "dilation_y", "kernel_h", "kernel_w", "in_h", "in_w"

@@ -24,6 +24,7 @@ SUM_BYTES = 4  # what a sum counts in Design.buffers.accumulator_bytes, whatever
 CODEBOOK_ENTRIES = 1 << CODE_BITS  # of one codebook
 CODEBOOKS = 1 << field_bits(Compute, "codebook_bank")
 RECORD_BYTES = 8  # of a channel's requantisation: bias, multiplier, shift (accel.layout)
+RUN_TABLE_BYTES, VALUE_TABLE_BYTES = 64, 320  # whole beats of every bus: a header of 16, and 48 and 256 symbols
 LARGEST_PROGRAM = 1 << 10  # words of a program buffer, whose places no command names
 
 
@@ -188,6 +189,28 @@ POINTER = Memory(  # of a sparse engine: where each column of weights begins, of
     reads_all=True,
     writes_all=lambda d: False,
 )  # fmt: skip
+RUN_TABLE = Memory(
+    "run table", None, Target.RUN_TABLE,
+    words=lambda d: RUN_TABLE_BYTES,
+    lanes=lambda d: 1,
+    lane_bits=lambda d: CODE_BITS,
+    address_bits=(RUN_TABLE_BYTES - 1).bit_length(),
+    reads=Event.RUN_READS,
+    writes=Event.RUN_TABLE_WRITES,
+    copies=lambda d: d.decoder_lanes,
+    exists=lambda d: d.decoder_lanes > 0,
+)  # fmt: skip
+VALUE_TABLE = Memory(
+    "value table", None, Target.VALUE_TABLE,
+    words=lambda d: VALUE_TABLE_BYTES,
+    lanes=lambda d: 1,
+    lane_bits=lambda d: CODE_BITS,
+    address_bits=(VALUE_TABLE_BYTES - 1).bit_length(),
+    reads=Event.VALUE_READS,
+    writes=Event.VALUE_TABLE_WRITES,
+    copies=lambda d: d.decoder_lanes,
+    exists=lambda d: d.decoder_lanes > 0,
+)  # fmt: skip
 PROGRAM = Memory(
     "program", "program_commands", Target.PROGRAM,
     words=lambda d: d.buffers.program_commands,
@@ -198,7 +221,7 @@ PROGRAM = Memory(
     writes=Event.COMMANDS,
 )  # fmt: skip
 
-MEMORIES = (ACTIVATION, WEIGHT, ACCUMULATOR, PARAMETER, CODEBOOK, PROGRAM, POINTER)
+MEMORIES = (ACTIVATION, WEIGHT, ACCUMULATOR, PARAMETER, CODEBOOK, PROGRAM, POINTER, RUN_TABLE, VALUE_TABLE)
 BY_TARGET: dict[int, Memory] = {memory.target: memory for memory in MEMORIES if memory.target is not None}
 
 

@@ -10,7 +10,19 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from accel.commands import Command, Compute, ConfigCompute, ConfigPost, End, Load, Nop, Post, Store
-from accel.memories import ACCUMULATOR, ACTIVATION, BY_TARGET, CODEBOOK, MEMORIES, PARAMETER, POINTER, WEIGHT, Memory
+from accel.memories import (
+    ACCUMULATOR,
+    ACTIVATION,
+    BY_TARGET,
+    CODEBOOK,
+    MEMORIES,
+    PARAMETER,
+    POINTER,
+    RUN_TABLE,
+    VALUE_TABLE,
+    WEIGHT,
+    Memory,
+)
 
 FIRST_FETCH = 1  # LOAD commands that the hardware pushes by itself when it is started
 
@@ -42,7 +54,7 @@ class Unit:
         return tuple(f.name.removeprefix("wait_") for f in fields(self.counted) if f.name.startswith("wait_"))
 
 
-LOAD = Unit("load", Load, None, reads=(), writes=(*BY_TARGET.values(), POINTER), axi="read")
+LOAD = Unit("load", Load, None, reads=(RUN_TABLE, VALUE_TABLE), writes=(*BY_TARGET.values(), POINTER), axi="read")
 COMPUTE = Unit(
     "compute", Compute, ConfigCompute, reads=(ACTIVATION, WEIGHT, CODEBOOK, ACCUMULATOR, POINTER), writes=(ACCUMULATOR,)
 )

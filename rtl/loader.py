@@ -12,6 +12,7 @@ from accel.latency import LOADER_AHEAD
 from accel.layout import beats_per_word, stride_bytes, word_bytes, words_per_beat
 from accel.memories import ACTIVATION, BY_TARGET, CODEBOOK, PARAMETER, WEIGHT
 from accel.rtl.axi import INCREMENTING, byte_address, read_master
+from accel.rtl.decoder.decoder import Decoder
 from accel.rtl.fifo import CommandQueue
 from accel.rtl.layouts import field_signal, layout
 from accel.rtl.ports import bank_of, unit_members, word_of, write_port
@@ -34,6 +35,7 @@ class Loader(wiring.Component):
 
     def __init__(self, design: Design) -> None:
         self.design = design
+        self.targets = [t for t in Target if design.decoder_lanes or t not in (Target.RUN_TABLE, Target.VALUE_TABLE)]
         super().__init__(
             {
                 **unit_members(),
@@ -44,6 +46,11 @@ class Loader(wiring.Component):
                 "w_weight": Out(write_port(WEIGHT, design)),
                 "w_param": Out(write_port(PARAMETER, design)),
                 "w_codebook": Out(write_port(CODEBOOK, design)),
+                "turn": Out(1),
+                "event_run_reads": Out(range(design.decoder_lanes + 1)),
+                "event_value_reads": Out(range(design.decoder_lanes + 1)),
+                "event_run_table_writes": Out(1),
+                "event_value_table_writes": Out(1),
                 "program_write": Out(1),
                 "program_data": Out(8 * COMMAND_BYTES),
                 **(LOADED_BLOCK if design.is_sparse else {}),
@@ -157,20 +164,21 @@ class Loader(wiring.Component):
         with m.If(command.window):
             m.d.comb += per_beat.eq(design.beat_bytes)
         with m.Else(), m.Switch(command.target):
-            for target in Target:
+            for target in self.targets:
                 with m.Case(int(target)):
                     m.d.comb += per_beat.eq(words_per_beat(design, target))
         emit = active & (slots != 0)
         beat_done = emit & (slots == 1)
         row_done = beat_done & (emitted == 1)
-        last = row_done & (emit_rows == 1)
+        last = Signal(name="last")
         dropping = self.halt
-        m.d.comb += axi.rready.eq(dropping | (active & (rows_left != 0) & (slots <= 1)))
+        coded, decoded, wants = self._decoder(m, command, following, ahead, active, rows_left != 0, error)
+        m.d.comb += axi.rready.eq(dropping | (active & Mux(coded, wants, (rows_left != 0) & (slots <= 1))))
         accept = axi.rvalid & axi.rready & ~dropping
         with m.If(axi.rvalid & axi.rready & (axi.rresp != 0)):
             m.d.comb += axi_error.eq(ErrorCode.AXI_RESPONSE)
         with m.If(accept):
-            m.d.sync += [hold.eq(axi.rdata), slots.eq(per_beat), beats_left.eq(beats_left - 1)]
+            m.d.sync += [hold.eq(axi.rdata), slots.eq(Mux(coded, 0, per_beat)), beats_left.eq(beats_left - 1)]
             with m.If(beats_left == 1):
                 m.d.sync += [beats_left.eq(command.row_beats), rows_left.eq(rows_left - 1)]
         with m.Elif(emit):
@@ -189,6 +197,7 @@ class Loader(wiring.Component):
                     row_addr.eq(row_addr + command.dst_pitch),
                     addr.eq(row_addr + command.dst_pitch),
                 ]
+        m.d.comb += last.eq((row_done & (emit_rows == 1)) | decoded)
         self._writes(m, command.target, words, addr, row_addr, error)
         m.d.comb += [self.done.eq(last), ahead.o.ready.eq(~active | last)]
         if design.is_sparse:
@@ -213,17 +222,44 @@ class Loader(wiring.Component):
             ]
         return ~active
 
+    def _decoder(
+        self, m: Module, command: data.View, following: data.View, ahead: CommandQueue, active: Value, left: Value,
+        error: Signal,
+    ) -> tuple[Value, Value, Value]:  # fmt: skip
+        """Whether the command is coded, is done by the decoder in this cycle, and wants a beat."""
+        self.decoder: Decoder | None = None
+        if not self.design.decoder_lanes:
+            return Const(0), Const(0), Const(0)
+        m.submodules.decoder = self.decoder = decoder = Decoder(self.design)
+        coded = active & command.coded
+        m.d.comb += [
+            decoder.take.eq(ahead.o.valid & ahead.o.ready & following.coded),
+            decoder.command.eq(ahead.o.payload),
+            decoder.enable.eq(~self.halt),
+            decoder.left.eq(left),
+            decoder.beat.eq(self.axi.rvalid & self.axi.rready & ~self.halt & coded),
+            decoder.data.eq(self.axi.rdata),
+            self.turn.eq(decoder.turn),
+            self.event_run_reads.eq(decoder.event_run_reads),
+            self.event_value_reads.eq(decoder.event_value_reads),
+        ]
+        with m.If(coded & decoder.outside):
+            m.d.comb += error.eq(ErrorCode.BUFFER_RANGE)
+        with m.If(coded & decoder.damaged):
+            m.d.comb += error.eq(ErrorCode.STREAM)
+        return coded, coded & decoder.done, decoder.want
+
     def _words(self, m: Module, command: data.View, hold: Signal, emit: Value, row_done: Value) -> dict:
         """The word of every target in this cycle, whether it is complete, and what is left of the beat."""
         design = self.design
         bits = design.memory.axi_bits
-        pieces = {target: beats_per_word(design, target) for target in Target}
+        pieces = {target: beats_per_word(design, target) for target in self.targets}
         gathered = Signal(max(1, (max(pieces.values()) - 1) * bits), reset_less=True, name="gathered")
         piece = Signal(range(max(pieces.values()) + 1), name="piece")
         rest, write, complete = Signal(bits, name="rest"), Signal(name="write"), Signal(name="complete")
         found: dict = {"rest": rest, "write": write, "window": self._window(m, command, hold, emit, row_done)}
         with m.Switch(command.target):
-            for target in Target:
+            for target in self.targets:
                 size = 8 * word_bytes(design, target)
                 count = pieces[target]
                 word = Signal(size, name=f"word_{target.name.lower()}")
@@ -280,6 +316,8 @@ class Loader(wiring.Component):
             Target.PARAMETER: self.w_param,
             Target.CODEBOOK: self.w_codebook,
         }
+        if self.decoder:
+            ports |= {Target.RUN_TABLE: self.decoder.w_run, Target.VALUE_TABLE: self.decoder.w_value}
         with m.If(words["write"]), m.Switch(target):
             for kind, port in ports.items():
                 memory = BY_TARGET[kind]
@@ -298,6 +336,13 @@ class Loader(wiring.Component):
         window = words["window"]
         for kind, port in ports.items():
             m.d.comb += [port.addr.eq(addr), port.data.eq(words[kind]), port.mask.eq(-1)]
+        if self.decoder:
+            decoded = self.decoder.w_weight
+            m.d.comb += [self.event_run_table_writes.eq(self.decoder.w_run.en)]
+            m.d.comb += [self.event_value_table_writes.eq(self.decoder.w_value.en)]
+            with m.If(decoded.en):
+                m.d.comb += [self.w_weight.en.eq(1), self.w_weight.addr.eq(decoded.addr)]
+                m.d.comb += self.w_weight.data.eq(decoded.data)
         with m.If(words["window"]["write"]):
             m.d.comb += [self.w_act.data.eq(window["data"]), self.w_act.mask.eq(window["mask"])]
         m.d.comb += self.program_data.eq(words[Target.PROGRAM])

@@ -143,6 +143,7 @@ class Accelerator(wiring.Component):
             post.event_acc_reads,
             sequencer.event_commands,
             *([compute.event_weight_reads.any(), compute.event_acc_writes.any()] if design.is_sparse else []),
+            loader.turn,
         )
         m.d.comb += [
             control.errors.eq(first),
@@ -207,4 +208,8 @@ class Accelerator(wiring.Component):
             Event.BROADCASTS: compute.event_broadcasts if sparse else Const(0),
             Event.BROADCASTS_SKIPPED: compute.event_broadcasts_skipped if sparse else Const(0),
             Event.POINTER_WRITES: compute.event_pointer_writes if sparse else Const(0),
+            Event.RUN_READS: loader.event_run_reads,
+            Event.VALUE_READS: loader.event_value_reads,
+            Event.RUN_TABLE_WRITES: loader.event_run_table_writes,
+            Event.VALUE_TABLE_WRITES: loader.event_value_table_writes,
         }

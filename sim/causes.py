@@ -1,11 +1,12 @@
 """What a cycle of a run can be spent on: the causes to which `accel.sim.critical` puts every cycle down."""
 
-ARRAY, FILL, READ, UNPACK = "array", "weight fill", "DRAM read", "load unit"
+ARRAY, FILL, READ, UNPACK, DECODE = "array", "weight fill", "DRAM read", "load unit", "decoder"
 ELEMENTS, WRITE, PACK, PROGRAM, LATENCY = "post-process", "DRAM write", "store unit", "program", "latency"
 CAUSES = {
     ARRAY: "pixels stream into the array (sparse engine: activations are read, broadcast and multiplied)",
     FILL: "a tile streams for fewer cycles than its weight rows take to shift in: R / w cycles a tile for one pixel",
     READ: "beats of a LOAD come at the pace of the memory",
+    DECODE: "beats of a coded LOAD take longer to decode than to come: a code a lane and cycle, runs of zeros too",
     UNPACK: "beats of a LOAD take longer to unpack than to come: a word a cycle, in window mode a byte a cycle",
     ELEMENTS: "window elements pass the post-process unit, one a cycle",
     WRITE: "beats of a STORE go at the pace of the memory",

@@ -9,12 +9,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 
+import numpy as np
+
 from accel.commands import Compute, Load, Store, Target
 from accel.events import Event
 from accel.latency import MIN_TILE_CYCLES, STORE_READ_CYCLES
 from accel.program import Program
-from accel.sim.bursts import unpacked
-from accel.sim.causes import ARRAY, ELEMENTS, FILL, LATENCY, PACK, PROGRAM, READ, UNPACK, WRITE
+from accel.sim.causes import ARRAY, DECODE, ELEMENTS, FILL, LATENCY, PACK, PROGRAM, READ, UNPACK, WRITE
 from accel.sim.history import History, tail_cycles
 from accel.timing.load import beat_spacing
 from accel.timing.recurrence import Timing
@@ -106,9 +107,13 @@ class UnitWalk(History):
             at -= 1
         burst = self.bursts[at]
         if cycle > burst.last:  # the last beats are unpacked
-            cause = UNPACK if unpacked(self.machine, self.load_of(at)) > self.interval else LATENCY
+            cause = self.use_of(at) if burst.gap > self.interval else LATENCY
             return self._to(i, cycle, self.cause_of(at, cause), Moment(at, "beat", burst.last))
         return Moment(at, "beat", cycle)
+
+    def use_of(self, at: int) -> str:
+        """What beats of a burst are used for."""
+        return UNPACK if self.bursts[at].decoding is None else DECODE
 
     def cause_of(self, at: int, cause: str) -> str:
         """What a fetch takes is the program's, whatever it takes it for."""
@@ -118,10 +123,17 @@ class UnitWalk(History):
         """Back over the beats of a burst to those of the one before, or to its address."""
         burst, before = self.bursts[at], self.bursts[at - 1] if at else None
         i = self.work["load"][burst.load]
-        gap = unpacked(self.machine, self.load_of(at))
-        pace = self.cause_of(at, UNPACK if gap > self.interval else READ)
-        self._add(i, pace, cycle - burst.first)
+        if burst.decoding is None:
+            self._add(i, self.cause_of(at, UNPACK if burst.gap > self.interval else READ), cycle - burst.first)
+        else:
+            starts = np.append(0, np.cumsum(np.where(burst.decoding, burst.decoding, self.interval)))
+            inside = np.clip(cycle - burst.first - starts[:-1], 0, np.diff(starts))
+            decoding = int(inside[burst.decoding > 0].sum())
+            self._add(i, DECODE, decoding)
+            self._add(i, READ, cycle - burst.first - decoding)
         cycle = burst.first
+        gap = before.gap if before else 0
+        pace = self.cause_of(at, self.use_of(at) if gap > self.interval else READ)
         if before and before.load == burst.load and before.last + max(gap, self.interval) >= cycle:
             return self._to(i, cycle, pace, Moment(at - 1, "beat", before.last))
         if before and before.load < burst.load:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from bisect import bisect_left
 
 from accel.commands import COMMAND_BYTES, Command, Compute, ConfigCompute, Load, Post, Store, Target
+from accel.entropy.program import coded_loads
+from accel.latency import DECODE_CYCLES
 from accel.program import Program, bound
 from accel.sim.bursts import bursts, unpacked
+from accel.timing.coded import Stream
 from accel.timing.compute import tile_cycles
 from accel.timing.machine import Machine
 from accel.timing.recurrence import Timed, Timing, first_fetch
@@ -43,7 +46,9 @@ class History:
         ends = [end for _, end in fetches]
         for i in range(1, len(self.commands)):
             self.brought[i] = fetches[min(bisect_left(ends, i), len(fetches) - 1)][0]
-        self.bursts = bursts(self.machine, [(self.load_at(i), self.timed_at(i)) for i in self.work["load"]])
+        streams = {1 + index: stream for index, stream in coded_loads(program)}
+        loads = [(self.load_at(i), self.timed_at(i), streams.get(i)) for i in self.work["load"]]
+        self.bursts = bursts(self.machine, loads)
         self.firsts = [burst.first for burst in self.bursts]
         self.numbers = [burst.load for burst in self.bursts]
         self.dones = {unit: [self.timed_at(i).step.complete for i in found] for unit, found in self.work.items()}
@@ -86,10 +91,10 @@ class History:
         return self.load_at(self.work["load"][self.bursts[at].load])
 
 
-def tail_cycles(m: Machine, command: Command) -> int:
-    """Cycles from the last beat, pixel or element of a command to its completion."""
+def tail_cycles(m: Machine, command: Command, stream: Stream | None = None) -> int:
+    """Cycles from the last beat, pixel or element of a command, a coded LOAD with its stream, to its completion."""
     if isinstance(command, Load):
-        return unpacked(m, command)
+        return stream.tail + DECODE_CYCLES if stream else unpacked(m, command)
     if isinstance(command, Store):
         return m.latency + 1
     return m.post_cycles if isinstance(command, Post) else m.compute_latency

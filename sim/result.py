@@ -10,15 +10,18 @@ do that, because the bounds of layers sum to more than that of the network.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel.commands import Command, ConfigCompute, ConfigPost, Load, Store
 from accel.design import Design
+from accel.entropy.program import coded_loads
 from accel.events import DATA_EVENTS, Event
 from accel.program import Compulsory, LayerInfo, Program
 from accel.sim.bound import bound_cycles
@@ -26,6 +29,7 @@ from accel.sim.critical import by_cause, critical_path
 from accel.sim.execute import zero_macs
 from accel.sim.execute.facts import time_executed
 from accel.sim.history import tail_cycles
+from accel.timing.coded import Stream
 from accel.timing.machine import Machine
 from accel.timing.recurrence import Timed, first_fetch, time_program
 
@@ -160,7 +164,13 @@ def simulate(program: Program, codes: NDArray[np.int8] | None = None) -> Result:
     fetch = first_fetch(design, program.program_offset, program.first_fetch)
     first = owners[0] if owners else 0
     history: list[tuple[int, Command, Timed]] = [(first, fetch, timing.first_fetch)]
-    history += [(o, c, t) for o, c, t in zip(owners, program.commands, timing.commands, strict=True) if t is not None]
+    decoded = dict(coded_loads(program))
+    streams: dict[int, Stream] = {}
+    for index, (owner, command, timed) in enumerate(zip(owners, program.commands, timing.commands, strict=True)):
+        if timed is not None:
+            if index in decoded:
+                streams[len(history)] = decoded[index]
+            history.append((owner, command, timed))
     events: list[Counter[Event]] = [Counter() for _ in program.layers]
     for owner, _, timed in history:
         events[owner].update(timed.step.events)
@@ -169,7 +179,7 @@ def simulate(program: Program, codes: NDArray[np.int8] | None = None) -> Result:
     shares: list[list[tuple[int, str, int]]] = [[] for _ in program.layers]
     for piece in path:
         shares[owners[piece[0]] if piece[0] >= 0 else first].append(piece)
-    work = work_cycles(design, len(program.layers), history, timing.cycles)
+    work = work_cycles(design, len(program.layers), history, timing.cycles, streams)
     layers = []
     of_data = _data_events(program, owners, codes)
     for info, share, busy, counted, found in zip(program.layers, shares, work, events, of_data, strict=True):
@@ -206,12 +216,13 @@ def _sum(infos: Iterable[LayerInfo]) -> LayerInfo:
 
 
 def _together(formats: set[str]) -> str:
-    """The formats of several layers: "dense", "shared4", "dense+shared4/5"."""
-    others = sorted(name for name in formats if not name.startswith(("shared", "sparse")))
-    for kind in ("shared", "sparse"):
-        bits = sorted(name.removeprefix(kind) for name in formats if name.startswith(kind))
-        others += [kind + "/".join(filter(None, bits))] if bits else []
-    return "+".join(others)
+    """The formats of several layers: "dense", "shared4", "dense, shared4/5", "sparse5+huffman, sparse+huffman"."""
+    bits: dict[tuple[str, str], list[str]] = {}
+    for name in sorted(formats):
+        match = re.fullmatch(r"([a-z]+)(\d*)(.*)", name)
+        assert match, name
+        bits.setdefault((match[1], match[3]), []).append(match[2])
+    return ", ".join(f"{kind}{'/'.join(found)}{rest}" for (kind, rest), found in bits.items())
 
 
 def _owner(program: Program) -> list[int]:
@@ -224,21 +235,23 @@ def _owner(program: Program) -> list[int]:
 
 
 def work_cycles(
-    design: Design, layers: int, history: Iterable[tuple[int, Command, Timed]], cycles: int
+    design: Design, layers: int, history: Iterable[tuple[int, Command, Timed]], cycles: int,
+    streams: Mapping[int, Stream] = MappingProxyType({}),
 ) -> list[int]:  # fmt: skip
     """For each layer, the cycles in which at least one of its commands is at work.
 
     A command is at work from when its unit took it, or the data of the one before it in the unit is through, until it
     is done; with the bus, until the memory could give or take the next beat, because a beat costs it that time.
+    `streams`: those of coded LOADs, by place in the history.
     """
     machine = Machine.of(design)
     spans: list[list[tuple[int, int]]] = [[] for _ in range(layers)]
     through = {"load": 0, "compute": 0, "post": 0, "store": 0}  # the last cycle of data, pixels or elements
-    for owner, command, timed in history:
+    for place, (owner, command, timed) in enumerate(history):
         if isinstance(command, (ConfigCompute, ConfigPost)):
             continue
         begin, end = max(timed.step.pop, through[timed.unit]), timed.step.complete
-        through[timed.unit] = end - tail_cycles(machine, command)
+        through[timed.unit] = end - tail_cycles(machine, command, streams.get(place))
         if isinstance(command, (Load, Store)):
             end = max(end, through[timed.unit] + machine.interval - 1)
         spans[owner].append((begin, min(end, cycles)))

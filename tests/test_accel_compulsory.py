@@ -38,7 +38,7 @@ def windows(layer: MatrixLayer | VectorLayer, network: IntegerNetwork) -> dict[P
 def test_equals_counting(rng: Random) -> None:
     """MACs, weights that meet an activation, records, pixels of the input that are reached, and the output, once."""
     network, design = draw_network(rng), draw_design(rng)
-    program = accepted(compile_network, network, design)
+    program = accepted(compile_network, network, design, "plain")
     layers = {layer.name: layer for layer in network.layers}
     entered = False
     for info in program.layers:

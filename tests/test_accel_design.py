@@ -38,9 +38,9 @@ def test_derived() -> None:
         (
             "axi_bits: 128",
             "axi_bit: 128",
-            r"memory\.axi_bit is not a field of memory of kind axi, which has kind, axi_bits, .* \(x\.yaml:24\)",
+            r"memory\.axi_bit is not a field of memory of kind axi, which has kind, axi_bits, .* \(x\.yaml:25\)",
         ),
-        ("  axi_bits: 128\n", "", r"memory\.axi_bits must be given, and is missing \(x\.yaml:22\)"),
+        ("  axi_bits: 128\n", "", r"memory\.axi_bits must be given, and is missing \(x\.yaml:23\)"),
         ("name: edge", "nome: edge", r"nome is not a field of a design, which has name, engine, .* \(x\.yaml:1\)"),
         ("name: edge\n", "", r"^name must be given, and is missing"),
         ("name: edge", "name: my edge", r"name must be a text of letters, digits, '_', '\.' and '-', not 'my edge'"),
@@ -71,6 +71,11 @@ def test_derived() -> None:
             "multiplier_stages: 1\narray",
             "multiplier_stages: 4\narray",
             r"engine\.multiplier_stages must be an integer in 1..3, not 4 \(x\.yaml:5\)",
+        ),
+        (
+            "decoder_lanes: 0",
+            "decoder_lanes: 5",
+            r"decoder_lanes must divide array\.weight_rows \* array\.cols 64, not 5 \(x\.yaml:\d+\)",
         ),
         ("weight_rows: 4", "weight_rows: 3", r"array\.weight_rows must divide array\.rows 16, not 3 \(x\.yaml:9\)"),
         ("post_lanes: null", "post_lanes: 3", r"post_lanes must divide array\.rows 16 and array\.cols 16, not 3"),

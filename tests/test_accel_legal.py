@@ -15,7 +15,7 @@ from accel.legal import IllegalCommandError, check
 from accel.program import Placement, Program
 from accel.sim.execute import execute, execute_memory
 from accel.timing.recurrence import time_commands
-from tests.benches.legal import BAD, CONFIGURATION, draw_legal
+from tests.benches.legal import BAD, CODED, CONFIGURATION, draw_legal
 from tests.benches.unit_designs import sequencer_design
 
 ORDER = [
@@ -57,6 +57,13 @@ def test_illegal_fields(good: Command, change: dict[str, int]) -> None:
 def test_what_the_sequencer_lets_pass_is_legal(kind: type[Command]) -> None:
     for seed in range(50):
         check(sequencer_design(), [*CONFIGURATION, draw_legal(Random(seed), kind)])
+
+
+@pytest.mark.parametrize("command", [CODED, Load(target=5), Load(target=6)])
+def test_without_a_decoder_nothing_is_coded(command: Load) -> None:
+    check(sequencer_design(), [command])
+    with pytest.raises(IllegalCommandError, match="without a decoder"):
+        check(sequencer_design().model_copy(update={"decoder_lanes": 0}), [command])
 
 
 def test_what_stands_behind_the_end_does_not_matter() -> None:

@@ -32,7 +32,7 @@ def schedulers(rng: Random, patch: pytest.MonkeyPatch) -> list[Scheduler]:
 
     patch.setattr(compiler, "Scheduler", Kept)
     design = with_memory(draw_design(rng, largest=8), *draw_memory(rng))
-    accepted(compile_network, draw_network(rng, layers=4, size=8, channels=12), design)
+    accepted(compile_network, draw_network(rng, layers=4, size=8, channels=12), design, "plain")
     return made
 
 

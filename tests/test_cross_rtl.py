@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 from accel.compile import compile_network
 from accel.models.errors import InputError
 from tests.benches.cross import Trial, check
-from tests.benches.draw import draw_design, draw_input, draw_memory, draw_network, draw_sparse_design, with_memory
+from tests.benches.draw import (
+    draw_design,
+    draw_formats,
+    draw_input,
+    draw_memory,
+    draw_network,
+    draw_sparse_design,
+    with_memory,
+)
 from tests.benches.verilator import Built
 
 
@@ -39,10 +47,11 @@ def test_bytes_cycles_and_events(design_seed: int, tmp_path: Path, request: pyte
         network = draw_network(drawn)
         behind = with_memory(design, *draw_memory(drawn))
         try:
-            program = compile_network(network, behind)
+            formats = draw_formats(drawn, behind, network)
+            program = compile_network(network, behind, formats)
         except InputError:
             reject()  # too small a design says so; test_accel_compile checks what it says
-        trial = Trial(behind, network, draw_input(drawn, network)[0], drawn.getrandbits(16))
+        trial = Trial(behind, network, draw_input(drawn, network)[0], drawn.getrandbits(16), formats)
         note(f"{behind!r}\n{network!r}")
         check(built, trial, program)
         done += 1

@@ -51,6 +51,7 @@ def design_of(shape: tuple[int, ...]) -> Design:
                 "program_commands": 64,
             },
             "post_lanes": lanes,
+            "decoder_lanes": 1,
             "memory": {
                 "axi_bits": bits,
                 "latency_cycles": 20,
@@ -70,7 +71,7 @@ def bench_of(shape: tuple[int, ...]) -> Bench:
 def draw_load(rng: Random, design: Design) -> Load:
     """A legal LOAD that stays in DRAM and in its buffer."""
     beat = design.beat_bytes
-    target = Target(rng.choice([0, 0, 0, 1, 2, 3, 4]))
+    target = Target(rng.choice([0, 0, 0, 1, 2, 3, 4, 5, 6]))
     stride = stride_bytes(word_bytes(design, target), beat)
     rows = 1 if target is Target.PROGRAM else rng.choice([1, 1, 2, 3, 5])
     depth = target_depth(design, target)
@@ -140,27 +141,31 @@ class Run(bus_unit.Run):
 
     def observe(self, ctx, cycle: int) -> None:
         unit = self.bench.unit
-        ports = (unit.w_act, unit.w_weight, unit.w_param, unit.w_codebook)
-        self._writes(ctx, cycle, [ctx.get(port.en) for port in ports], ctx.get(unit.program_write))
+        ports = {
+            Target.ACTIVATION: unit.w_act, Target.WEIGHT: unit.w_weight, Target.PARAMETER: unit.w_param,
+            Target.CODEBOOK: unit.w_codebook, Target.RUN_TABLE: unit.decoder.w_run,
+            Target.VALUE_TABLE: unit.decoder.w_value,
+        }  # fmt: skip
+        self._writes(
+            ctx, cycle, {t: port for t, port in ports.items() if ctx.get(port.en)}, ctx.get(unit.program_write)
+        )
 
-    def _writes(self, ctx, cycle: int, enables, program: int) -> None:
+    def _writes(self, ctx, cycle: int, ports: dict, program: int) -> None:
         unit, design = self.bench.unit, self.design
         if program:
             data = int(ctx.get(unit.program_data)).to_bytes(COMMAND_BYTES, "little")
             self.writes.append((Target.PROGRAM, None, data, 0))
             self.write_cycles.append(cycle)
-        for target, enable in zip(Target, enables, strict=False):
-            if enable:
-                port = (unit.w_act, unit.w_weight, unit.w_param, unit.w_codebook)[target]
-                size = word_bytes(design, target)
-                data = int(ctx.get(port.data)).to_bytes(size, "little")
-                mask = int(ctx.get(port.mask))
-                lane_bytes = size // len(port.mask)
-                lanes = [k for k in range(len(port.mask)) if mask >> k & 1]
-                assert lanes == list(range(lanes[0], lanes[-1] + 1))
-                kept = data[lanes[0] * lane_bytes : (lanes[-1] + 1) * lane_bytes]
-                self.writes.append((target, int(ctx.get(port.addr)), kept, lanes[0]))
-                self.write_cycles.append(cycle)
+        for target, port in ports.items():
+            size = word_bytes(design, target)
+            data = int(ctx.get(port.data)).to_bytes(size, "little")
+            mask = int(ctx.get(port.mask))
+            lane_bytes = size // len(port.mask)
+            lanes = [k for k in range(len(port.mask)) if mask >> k & 1]
+            assert lanes == list(range(lanes[0], lanes[-1] + 1))
+            kept = data[lanes[0] * lane_bytes : (lanes[-1] + 1) * lane_bytes]
+            self.writes.append((target, int(ctx.get(port.addr)), kept, lanes[0]))
+            self.write_cycles.append(cycle)
 
 
 def dram_of(seed: int) -> np.ndarray:
@@ -265,7 +270,7 @@ def test_an_offset_beyond_32_bits_is_outside() -> None:
     ("target", "depth"), [(t, target_depth(design_of(SHAPES[1]), t)) for t in Target if t is not Target.PROGRAM]
 )
 def test_no_word_is_written_outside_its_memory(target: Target, depth: int) -> None:
-    step = 8 if target is Target.CODEBOOK else 1  # words of a beat
+    step = 8 if target in (Target.CODEBOOK, Target.RUN_TABLE, Target.VALUE_TABLE) else 1  # words of a beat
     bank = (1 << 19) if target is Target.ACTIVATION else 0
     per_word = 8 if target is Target.PARAMETER else 1
     inside = Load(target=target, dst_addr=bank + depth - 2 * step, row_beats=2 * per_word)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from accel.commands import Load
 from accel.compile import compile_network
 from accel.design import Design, load
+from accel.entropy.program import coded_loads
 from accel.events import Event
 from accel.layout import words_per_beat
 from accel.models.integers.network import (
@@ -81,12 +82,18 @@ def test_bursts_end_where_the_timing_says(rng: Random) -> None:
     timing = time_program(program)
     fetch = first_fetch(design, program.program_offset, program.first_fetch)
     both = [(fetch, timing.first_fetch), *zip(program.commands, timing.commands, strict=True)]
-    loads = [(command, timed) for command, timed in both if isinstance(command, Load) and timed]
+    streams = {1 + index: stream for index, stream in coded_loads(program)}
+    loads = [
+        (command, timed, streams.get(at))
+        for at, (command, timed) in enumerate(both)
+        if isinstance(command, Load) and timed
+    ]
     found = bursts(Machine.of(design), loads)
-    assert len(found) == sum(timed.step.events[Event.READ_BURSTS] for _, timed in loads)
+    assert len(found) == sum(timed.step.events[Event.READ_BURSTS] for _, timed, _ in loads)
     last = {burst.load: burst.last for burst in found}
-    for number, (command, timed) in enumerate(loads):
-        assert last[number] + unpack_by_hand(design, command) == timed.step.complete
+    for number, (command, timed, stream) in enumerate(loads):
+        after = stream.tail + 3 if stream else unpack_by_hand(design, command)
+        assert last[number] + after == timed.step.complete
 
 
 def unpack_by_hand(design: Design, load: Load) -> int:

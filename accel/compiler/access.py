@@ -82,7 +82,7 @@ def accesses_of(m: Machine, rows: Ints, r: int, c: int, data: int, table: Mutabl
 @part
 def _load(m: Machine, rows: Ints, r: int, data: int, table: MutableInts, t: int) -> int:
     target, count = rows[r + LOAD.target], rows[r + LOAD.rows]
-    if target == TO_PROGRAM:
+    if target >= TO_PROGRAM:  # nobody else uses a program buffer, or the tables of the loader's decoder
         return 0
     row_beats, bank, word = rows[r + LOAD.row_beats], 0, rows[r + LOAD.dst_addr]
     words = row_beats * m.words_per_beat[target] // m.beats_per_word[target]
@@ -95,6 +95,8 @@ def _load(m: Machine, rows: Ints, r: int, data: int, table: MutableInts, t: int)
         a = put(table, t, POINTERS, 1, rows[r + LOAD.dst_pitch], rows[r + LOAD.row_words], 1, 0)
         put(table, a, WEIGHTS, 1, word, words, 1, 0)
         return 0
+    if rows[r + LOAD.coded]:
+        words = packed_words(rows[r + LOAD.dst_pitch], rows[r + LOAD.code_bits])
     a = put(table, t, PLACE_OF[target] + bank, 1, word, words, count, rows[r + LOAD.dst_pitch])
     if data:
         first, pitch = rows[r + LOAD.dram_addr] // m.beat_bytes, rows[r + LOAD.dram_pitch] // m.beat_bytes

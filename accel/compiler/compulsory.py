@@ -5,7 +5,7 @@ This is the floor under every program, so nothing counts that some program could
     MACs       products of a weight and an activation of the layer, for the positions that a fused pooling reads. The
                array does more: with the padding of images, of channels to whole groups, of tiles across groups
     weights    each once, in the format that is read, without the filling to whole tiles, and the codebook; a kernel
-               position that meets nothing but padding is not needed
+               position that meets nothing but padding is not needed. Coded weights: their streams and tables
     records    8 bytes an output channel, unless the configuration's one record serves all channels
     input      the pixels that some window of the first reader of the network's input reaches, all channels
     output     each byte of the network's output
@@ -16,6 +16,7 @@ because this engine reads and multiplies them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -24,6 +25,7 @@ import numpy as np
 
 from accel.compiler.prepare import Prepared
 from accel.compiler.step import Step
+from accel.entropy.encode import Encoded
 from accel.memories import RECORD_BYTES
 from accel.models.integers.network import IntegerNetwork
 from accel.program import Compulsory
@@ -38,8 +40,8 @@ class Axis:
     inputs: int
 
 
-def compulsory(prepared: Prepared) -> list[Compulsory]:
-    """The floor of each step."""
+def compulsory(prepared: Prepared, encoded: Mapping[int, Encoded]) -> list[Compulsory]:
+    """The floor of each step. `encoded`: by number of the step, if its weights are coded."""
     network = prepared.network
     first = next((step for step in prepared.steps if network.input in step.reads), None)
     found = []
@@ -50,7 +52,9 @@ def compulsory(prepared: Prepared) -> list[Compulsory]:
         if weights:
             channels, form = prod(weights.layer.weights.shape[:2]), weights.format
             macs = channels * y.pairs * x.pairs
-            read = -(-channels * y.taps * x.taps * form.bits // 8) + len(form.codebook)
+            stream = encoded.get(step.index)
+            read = stream.bytes if stream else -(-channels * y.taps * x.taps * form.bits // 8)
+            read += len(form.codebook)
             read += RECORD_BYTES * len(step.requantise.bias) if len(step.requantise.bias) > 1 else 0
         if step is first:
             shape = network.tensors[network.input].shape

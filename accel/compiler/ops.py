@@ -21,8 +21,10 @@ from accel import memories
 from accel.commands import Command, Opcode, Target
 from accel.compiler.ring import Ring
 from accel.design import Design
+from accel.entropy.encode import Encoded
 from accel.layout import stride_bytes, word_bytes, words_per_beat, words_to_dram
-from accel.rows import OPCODE, WIDTH, Rows, check_fields, rows_of
+from accel.rows import LOAD, OPCODE, WIDTH, Rows, check_fields, rows_of
+from accel.timing.coded import Stream as CodedStream
 
 ALIGNMENT = 64  # bytes; every block in DRAM starts on a multiple
 
@@ -44,7 +46,7 @@ class Log:
     """What was declared, in order: n rows, and for each its layer, the segment of its DRAM address, and `items`.
 
     `items[i]` is the number of the item of a LOAD; for an operation, how many items must be loaded before it. `facts`
-    by row, of commands whose time depends on more than their fields.
+    by row, of commands whose time depends on more than their fields; `streams`: those of coded LOADs, by row.
     """
 
     rows: Rows
@@ -52,6 +54,12 @@ class Log:
     segments: NDArray[np.int64]
     items: NDArray[np.int64]
     facts: Mapping[int, Facts] = field(default_factory=dict)
+    streams: tuple[tuple[int, CodedStream], ...] = ()
+
+    @property
+    def beats(self) -> int:
+        """Beats that all LOADs read."""
+        return int((self.rows[:, LOAD.row_beats] * self.rows[:, LOAD.rows])[self.loads].sum())
 
     @property
     def loads(self) -> NDArray[np.bool_]:
@@ -82,6 +90,8 @@ class Stream:
         self.weights = entries or self._ring(Target.WEIGHT, design.weight_words)
         self.pointers = Ring(0, memories.POINTER.words(design))
         self._facts: dict[int, Facts] = {}
+        self._streams: list[tuple[int, CodedStream]] = []
+        self.encoded: dict[int, Encoded] = {}  # by layer
         self.parameters = self._ring(Target.PARAMETER, design.parameter_words)
         self.codebooks = 0
         self.accumulator = 0
@@ -115,6 +125,11 @@ class Stream:
             self._append(load, Segment.DATA if data else Segment.CONSTANTS, number)
         self.item_count += 1
         return number
+
+    def coded_item(self, load: Row, stream: CodedStream) -> int:
+        """Declare what a coded LOAD brings; its number."""
+        self._streams.append((len(self._layers), stream))
+        return self.item([load], False)
 
     def op(self, command: Row | Command, needs: Sequence[int] = (), facts: Facts | None = None) -> None:
         """Append an operation that needs these items (-1 is none)."""
@@ -165,6 +180,7 @@ class Stream:
             np.array(self._segments, np.int64),
             np.array(self._items, np.int64),
             self._facts,
+            tuple(self._streams),
         )
         check_fields(log.rows)
         return log

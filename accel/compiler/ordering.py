@@ -13,7 +13,19 @@ from typing import NamedTuple
 from accel.commands import COMMAND_BYTES, Opcode, Target
 from accel.compiler.hazards import Logs, Placed, find_waits, nothing_placed
 from accel.timing.kernel import Ints, MutableInts, part
-from accel.timing.machine import FACTS, FETCH_BEATS, FIRST_BEAT, GAP, PITCH_BEATS, ROW_BEATS, ROWS, Machine
+from accel.timing.machine import (
+    FACTS,
+    FETCH_BEATS,
+    FIRST_BEAT,
+    GAP,
+    GAPS,
+    PITCH_BEATS,
+    ROW_BEATS,
+    ROWS,
+    RUNS,
+    VALUES,
+    Machine,
+)
 from accel.timing.sequencer import begin, cycles, take, unit_of
 from accel.timing.state import COUNTS, DISPATCHED, LOAD, NEXT_BEAT, OUT, UNITS, Clock, place
 
@@ -93,11 +105,14 @@ def fetch_facts(m: Machine, facts: MutableInts, f: int, first: int, commands: in
     facts[f + ROW_BEATS] = -(-commands // unit) * m.beats_per_word[PROGRAM]
     facts[f + ROWS], facts[f + PITCH_BEATS] = 1, 0
     facts[f + GAP], facts[f + FETCH_BEATS] = unit, m.beats_per_word[PROGRAM]
+    facts[f + GAPS], facts[f + RUNS], facts[f + VALUES] = 0, 0, 0
     return 0
 
 
 @part
-def append(m: Machine, facts: Ints, f: int, source: int, logs: Logs, placed: Placed, clock: Clock, made: Order) -> int:
+def append(
+    m: Machine, facts: Ints, f: int, gaps: Ints, source: int, logs: Logs, placed: Placed, clock: Clock, made: Order
+) -> int:
     """The next command in program order, its facts at `f`; what `take` gives."""
     at, unit = made.outcome[PLACED], unit_of(facts[f])
     w = at * UNITS
@@ -108,13 +123,13 @@ def append(m: Machine, facts: Ints, f: int, source: int, logs: Logs, placed: Pla
             made.waits[w + other] = 0
     made.sources[at] = source
     made.outcome[PLACED] = at + 1
-    return take(m, clock, facts, f, made.waits, w, made.out, at * OUT)
+    return take(m, clock, facts, f, gaps, made.waits, w, made.out, at * OUT)
 
 
 @part
 def add(
-    m: Machine, facts: MutableInts, f: int, source: int, logs: Logs, placed: Placed, clock: Clock, store: Store,
-    pace: Pace, made: Order,
+    m: Machine, facts: MutableInts, f: int, gaps: Ints, source: int, logs: Logs, placed: Placed, clock: Clock,
+    store: Store, pace: Pace, made: Order,
 ) -> int:  # fmt: skip
     """As `append`, after a fetch if one is needed and has room (and the command is not the very first)."""
     outcome, state = made.outcome, clock.state
@@ -129,13 +144,13 @@ def add(
         size = min(room, chunk, whole_beats(m, outcome[LEFT] - ready + 1))
         fetch_facts(m, facts, scratch, outcome[FETCHED], size, store.offset)
         made.fetches[2 * outcome[PLACED]], made.fetches[2 * outcome[PLACED] + 1] = outcome[FETCHED], size
-        error = append(m, facts, scratch, FETCH, logs, placed, clock, made)
+        error = append(m, facts, scratch, gaps, FETCH, logs, placed, clock, made)
         if error:
             return error
         outcome[FETCHED] += size
         ready += size - 1
     outcome[LEFT] -= 1
-    return append(m, facts, f, source, logs, placed, clock, made)
+    return append(m, facts, f, gaps, source, logs, placed, clock, made)
 
 
 @part
@@ -147,12 +162,12 @@ def due(m: Machine, state: Ints, opcode: int, pace: Pace) -> int:
 
 @part
 def order(
-    m: Machine, log: Declared, logs: Logs, store: Store, pace: Pace, facts: MutableInts, placed: Placed, clock: Clock,
-    made: Order,
+    m: Machine, log: Declared, gaps: Ints, logs: Logs, store: Store, pace: Pace, facts: MutableInts, placed: Placed,
+    clock: Clock, made: Order,
 ) -> int:  # fmt: skip
     """Put a log's commands in program order; 0, or what `take` gave where it failed.
 
-    `facts`: those of the log's commands, and two more rows to work with.
+    `facts`: those of the log's commands, and two more rows to work with; `gaps`: the table of gaps.
     """
     loads, operations, outcome = log.loads, log.operations, made.outcome
     scratch = len(facts) - FACTS
@@ -160,7 +175,7 @@ def order(
     outcome[PLACED], outcome[FETCHED], outcome[LEFT] = 1, store.first, len(loads) + len(operations) + 1
     fetch_facts(m, facts, scratch, 0, store.first, store.offset)
     made.sources[0], made.fetches[0], made.fetches[1] = FETCH, 0, store.first
-    begin(m, clock, facts, scratch, made.out)
+    begin(m, clock, facts, scratch, gaps, made.out)
     at = item = reached = error = 0  # next LOAD, items loaded, items that operations so far have needed
     for index in range(len(operations)):
         k = operations[index]
@@ -177,12 +192,12 @@ def order(
             if not needed and (item - reached >= pace.ahead or not due(m, clock.state, log.opcodes[k], pace)):
                 break
             while at < end and error == 0:
-                error = add(m, facts, loads[at] * FACTS, loads[at], logs, placed, clock, store, pace, made)
+                error = add(m, facts, loads[at] * FACTS, gaps, loads[at], logs, placed, clock, store, pace, made)
                 at += 1
         if error == 0:
-            error = add(m, facts, k * FACTS, k, logs, placed, clock, store, pace, made)
+            error = add(m, facts, k * FACTS, gaps, k, logs, placed, clock, store, pace, made)
     facts[scratch - FACTS] = OP_END
     if error == 0:
-        error = add(m, facts, scratch - FACTS, FINISH, logs, placed, clock, store, pace, made)
+        error = add(m, facts, scratch - FACTS, gaps, FINISH, logs, placed, clock, store, pace, made)
     outcome[CYCLES] = cycles(m, clock)
     return error if at == len(loads) else -1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 from accel.compiler.estimate import Machine
 from accel.compiler.first_layer import Reading
+from accel.compiler.formats.coded import Coded
 from accel.compiler.graph import steps
 from accel.compiler.lower.table import lowering
 from accel.compiler.memory_plan import Planner, TooSmallError
@@ -28,11 +30,12 @@ class Prepared:
     plan: Plan
 
 
-def prepare(network: IntegerNetwork, design: Design) -> Prepared:
+def prepare(network: IntegerNetwork, design: Design, coded: Collection[str] = ()) -> Prepared:
     """The fastest way of which every tile fits its buffers.
 
     Faster ways need more room here and there, so the slower ones are tried before a network is refused: the input read
-    as words, and poolings apart from the convolutions before them. Raises InputError for a layer that no command can
+    as words, and poolings apart from the convolutions before them. `coded`: the layers whose weights the decoder is to
+    make. Raises InputError for a layer that no command can
     express, TooSmallError for one whose smallest tile does not fit.
     """
     machine = Machine.of(design)
@@ -44,7 +47,10 @@ def prepare(network: IntegerNetwork, design: Design) -> Prepared:
             weights: dict[str, LayerWeights | None] = {}
             for step in made:
                 first = reading if step.input == network.input else Reading()
-                weights[step.name] = lowering(step.layer, design).weights(step, design, first)
+                made_weights = lowering(step.layer, design).weights(step, design, first)
+                if made_weights and step.name in coded:
+                    made_weights = replace(made_weights, format=Coded(made_weights.format))
+                weights[step.name] = made_weights
             planner = Planner(network, design, machine, made, weights, reading.unfolded)
             try:
                 return Prepared(network, design, made, reading, weights, planner.plan())

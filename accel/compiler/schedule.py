@@ -31,6 +31,7 @@ from accel.design import Design
 from accel.layout import beats, words_per_beat
 from accel.models.errors import InputError
 from accel.rows import LOAD, OPCODE, STORE, Rows, in_force, row_of, set_waits
+from accel.timing.coded import with_streams
 from accel.timing.facts import EVENTS, events_of, facts_of
 from accel.timing.kernel import call
 from accel.timing.machine import FACTS, Machine
@@ -158,6 +159,9 @@ class Ordered:
         call(facts_of, count, (machine, flat, configs), (facts,))
         for column, value, at in self._found():
             facts[FACTS * (at + 1) + column] = value
+        streams = dict(self.log.streams)
+        placed = ((1 + at, streams[source]) for at, source in enumerate(self._sources.tolist()) if source in streams)
+        with_streams(machine, facts, placed)
         call(events_of, count, (machine, flat, configs, facts), (events.ravel(),))
         out = np.zeros((len(rows), OUT), np.int64)
         out[:count] = np.asarray(self.order.out[: OUT * count]).reshape(-1, OUT)
@@ -181,6 +185,7 @@ class Scheduler:
         for row, found in log.facts.items():
             for column, value in found.items():
                 self.facts[FACTS * row + column] = value
+        self.gaps = with_streams(machine, self.facts, log.streams)
         self.logs, self.placed = Logs.of(count), Placed.of(count)
         data = (log.segments == Segment.DATA).astype(np.int64)
         sizes = np.array(depths(design, data_beats), np.int64)
@@ -205,7 +210,7 @@ class Scheduler:
         sizes = (most, 2 * most, UNITS * most, OUT * most, OUTCOME)
         made = Order(*(np.zeros(size, np.int64) for size in sizes))
         clock = Clock.of(most, 2 * most)
-        inputs = (self.machine, self.declared, self.logs, self.store, pace)
+        inputs = (self.machine, self.declared, self.gaps, self.logs, self.store, pace)
         error = call(order, self.count, inputs, (self.facts, self.placed, clock, made))
         assert not error, error
         largest = int(made.waits.max())

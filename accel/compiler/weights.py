@@ -17,10 +17,12 @@ from accel.compiler.formats import choose
 from accel.compiler.formats.dense import Dense
 from accel.compiler.formats.format import Codes, WeightFormat
 from accel.compiler.geometry import Geometry, Range
+from accel.entropy.encode import Encoded, encode
 from accel.memories import RECORD_BYTES
 from accel.models.integers.network import MatrixLayer, Requantise
 from accel.records import pack_records
 
+Chunk = tuple[Range, Range]  # output tiles, channel groups
 Arrange = Callable[[Codes, int], Codes]  # codes and the code of 0 to codes
 
 
@@ -76,7 +78,7 @@ class LayerWeights:
 
     def words(self, tiles: int, groups: int) -> int:
         """Words of a block of so many output tiles and channel groups."""
-        return self.format.words(tiles * groups * self.geometry.taps * self.rows // self.weight_rows)
+        return self.format.words(self.code_rows(tiles, groups))
 
     @property
     def stored_bytes(self) -> int:
@@ -86,12 +88,31 @@ class LayerWeights:
         return -(-codes * self.format.bits // 8) + len(self.format.codebook)
 
     def block(self, tiles: Range, groups: Range) -> NDArray[np.uint8]:
-        """Weight-buffer words (n, w * C) of one COMPUTE: a row has the codes that enter in one cycle."""
+        """Weight-buffer words (n, w * C) of one COMPUTE."""
+        return self.format.pack(self.ordered(tiles, groups))
+
+    def code_rows(self, tiles: int, groups: int) -> int:
+        """Rows of codes of a block of so many output tiles and channel groups."""
+        return tiles * groups * self.geometry.taps * self.rows // self.weight_rows
+
+    def encoded(self, streams: tuple[tuple[Chunk, ...], ...], lanes: int, beat_bytes: int) -> Encoded | None:
+        """Streams of blocks, each the codes of one COMPUTE, as the decoder reads them; None if that cannot be."""
+        key = streams, lanes, beat_bytes
+        if key not in self._encoded:
+            codes = [[self.ordered(*chunk) for chunk in chunks] for chunks in streams]
+            self._encoded[key] = encode(codes, lanes, beat_bytes, self.format.pad_code)
+        return self._encoded[key]
+
+    @cached_property
+    def _encoded(self) -> dict[object, Encoded | None]:
+        return {}
+
+    def ordered(self, tiles: Range, groups: Range) -> Codes:
+        """Codes (n, w * C) of one COMPUTE: a row has those that enter in one cycle."""
         rows, cols, w = self.rows, self.cols, self.weight_rows
         full = self.codes(tiles, groups)
         shaped = full.reshape(tiles[1] - tiles[0], cols, groups[1] - groups[0], w, rows // w, *full.shape[2:])
-        ordered = shaped.transpose(0, 2, 5, 6, 4, 3, 1).reshape(-1, w * cols)
-        return self.format.pack(np.ascontiguousarray(ordered))
+        return np.ascontiguousarray(shaped.transpose(0, 2, 5, 6, 4, 3, 1).reshape(-1, w * cols))
 
     def codes(self, tiles: Range, groups: Range) -> Codes:
         """(outputs of whole tiles, lanes of whole groups, kernel) the codes of a block."""

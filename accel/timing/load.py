@@ -10,6 +10,9 @@ in window mode):
              x   = max(a_j + L, last beat of the burst before + max(B, g), b + 1)          first beat taken
              later beats every max(B, g) (across commands: B)
     done     e   = last beat + g                                                           last word written
+
+The beats of a coded LOAD are not evenly apart: beat k keeps the decoder busy for its own g_k cycles, so the next comes
+max(B, g_k) after it. The last g is the time from the last beat to the last word.
 """
 
 from __future__ import annotations
@@ -17,9 +20,21 @@ from __future__ import annotations
 from accel.commands import Target
 from accel.entries import entry_rows
 from accel.events import COLUMN, Event
+from accel.layout import packed_words
 from accel.rows import LOAD as ROW
 from accel.timing.kernel import Ints, MutableInts, part
-from accel.timing.machine import FETCH_BEATS, FIRST_BEAT, GAP, PITCH_BEATS, ROW_BEATS, ROWS, Machine
+from accel.timing.machine import (
+    FETCH_BEATS,
+    FIRST_BEAT,
+    GAP,
+    GAPS,
+    PITCH_BEATS,
+    ROW_BEATS,
+    ROWS,
+    RUNS,
+    VALUES,
+    Machine,
+)
 from accel.timing.state import (
     BACK,
     BURST_COUNT,
@@ -35,13 +50,13 @@ from accel.timing.state import (
     WRITTEN,
 )
 
-ACTIVATION, WEIGHT, PARAMETER, CODEBOOK, PROGRAM = (
-    int(t) for t in (Target.ACTIVATION, Target.WEIGHT, Target.PARAMETER, Target.CODEBOOK, Target.PROGRAM)
-)
+ACTIVATION, WEIGHT, PARAMETER, CODEBOOK, PROGRAM, RUN_TABLE, VALUE_TABLE = map(int, Target)
 READ_BEATS, READ_BURSTS = COLUMN[Event.READ_BEATS], COLUMN[Event.READ_BURSTS]
 ACT_WRITES, WEIGHT_WRITES = COLUMN[Event.ACT_WRITES], COLUMN[Event.WEIGHT_WRITES]
 PARAM_WRITES, CODEBOOK_WRITES = COLUMN[Event.PARAM_WRITES], COLUMN[Event.CODEBOOK_WRITES]
 POINTER_WRITES = COLUMN[Event.POINTER_WRITES]
+RUN_READS, VALUE_READS = COLUMN[Event.RUN_READS], COLUMN[Event.VALUE_READS]
+RUN_TABLE_WRITES, VALUE_TABLE_WRITES = COLUMN[Event.RUN_TABLE_WRITES], COLUMN[Event.VALUE_TABLE_WRITES]
 
 
 @part
@@ -58,7 +73,7 @@ def beat_spacing(m: Machine, gap: int) -> int:
 
 @part
 def load_facts(m: Machine, rows: Ints, r: int, facts: MutableInts, f: int) -> int:
-    """Facts at `f` of the LOAD whose row begins at `r`."""
+    """Facts at `f` of the LOAD whose row begins at `r`; those of a coded one that its stream decides are left out."""
     target = rows[r + ROW.target]
     facts[f + FIRST_BEAT] = rows[r + ROW.dram_addr] // m.beat_bytes
     facts[f + ROW_BEATS] = rows[r + ROW.row_beats]
@@ -66,6 +81,7 @@ def load_facts(m: Machine, rows: Ints, r: int, facts: MutableInts, f: int) -> in
     facts[f + PITCH_BEATS] = rows[r + ROW.dram_pitch] // m.beat_bytes
     facts[f + GAP] = unpack_cycles(m, target, rows[r + ROW.window])
     facts[f + FETCH_BEATS] = m.beats_per_word[target] if target == PROGRAM else 0
+    facts[f + GAPS], facts[f + RUNS], facts[f + VALUES] = 0, 0, 0
     return 0
 
 
@@ -93,20 +109,29 @@ def load_events(m: Machine, rows: Ints, r: int, facts: Ints, f: int, events: Mut
         events[e + WEIGHT_WRITES] += entry_rows(words, rows[r + ROW.run], rows[r + ROW.step])
         events[e + POINTER_WRITES] += m.cols * rows[r + ROW.row_words]
     elif target == WEIGHT:
+        if rows[r + ROW.coded]:
+            words = packed_words(rows[r + ROW.dst_pitch], rows[r + ROW.code_bits])
         events[e + WEIGHT_WRITES] += count * words
+        events[e + RUN_READS] += facts[f + RUNS]
+        events[e + VALUE_READS] += facts[f + VALUES]
     elif target == PARAMETER:
         events[e + PARAM_WRITES] += count * words
     elif target == CODEBOOK:
         events[e + CODEBOOK_WRITES] += count * words
+    elif target == RUN_TABLE:
+        events[e + RUN_TABLE_WRITES] += count * words
+    elif target == VALUE_TABLE:
+        events[e + VALUE_TABLE_WRITES] += count * words
     return 0
 
 
 @part
 def load_step(
-    m: Machine, state: MutableInts, facts: Ints, f: int, pushed: int, ready: int, written: MutableInts,
+    m: Machine, state: MutableInts, facts: Ints, f: int, gaps: Ints, pushed: int, ready: int, written: MutableInts,
     out: MutableInts, o: int,
 ) -> int:  # fmt: skip
     """Time one LOAD: `pushed` into the queue, waits hold from `ready` on. What is said of it begins at `o`."""
+    coded = facts[f + GAPS]
     gap, row_beats, fetch_beats = facts[f + GAP], facts[f + ROW_BEATS], facts[f + FETCH_BEATS]
     spacing = beat_spacing(m, gap)
     pop = max(pushed + 1, ready, state[FRONT])
@@ -128,6 +153,8 @@ def load_step(
             address = max(address + 1, state[ring] + 1)
             first = max(address + m.latency, next_beat)
             last = first + (length - 1) * spacing
+            if coded:
+                last = first + gaps[coded + length - 1] - gaps[coded]
             state[ring] = last
             bursts += 1
             if fetch_beats:
@@ -139,6 +166,9 @@ def load_step(
                             at += 1
             next_beat = last + spacing
             left -= length
+            if coded and left > 0:
+                next_beat = first + gaps[coded + length] - gaps[coded]
+                coded += length
         row += facts[f + PITCH_BEATS]
     state[BURST_COUNT], state[WRITTEN] = bursts, at
     state[FRONT], state[NEXT_BEAT], state[BACK] = address + 1, last + m.interval, last + gap

@@ -5,14 +5,18 @@
     LOAD       FIRST_BEAT, ROW_BEATS, ROWS, PITCH_BEATS   where its beats lie, so where its bursts end
                GAP                                        cycles in which a beat is unpacked
                FETCH_BEATS                                beats of a command if it fetches commands, else 0
+               GAPS                                       coded: where its gaps begin in the table of gaps, else 0
+               RUNS, VALUES                               coded: symbols decoded
     COMPUTE    TILES, PIXELS                              weight tiles, and pixels that stream through each
     POST       ELEMENTS                                   window elements, and cycles of operands that need one
                of a sparse engine: DURATION, ENTRIES, BROADCASTS, SKIPPED, PRODUCTS   see `accel.timing.sparse`
     STORE      BEATS, BURSTS
     others     nothing
 
-Today `accel.timing.facts.facts_of` makes them of a command and the configuration in force. A format whose decoding
-takes as long as its data asks for needs facts from execution: whoever has them hands them to `time_commands`.
+`accel.timing.facts.facts_of` makes them of a command and the configuration in force. What a coded LOAD takes depends on
+the bits of its stream: the compiler knows it when it has encoded them, the simulator when it has decoded them, and both
+put it beside the others (`accel.timing.coded`). The *table of gaps* is one flat sequence: from place GAPS of a LOAD on,
+for each of its beats the cycles from its first beat to that one, when the memory has every beat ready. Place 0 is 0.
 """
 
 from __future__ import annotations
@@ -36,8 +40,8 @@ from accel.latency import (
 )
 from accel.layout import beats_per_word, words_per_beat
 
-FACTS = 7
-FIRST_BEAT, ROW_BEATS, ROWS, PITCH_BEATS, GAP, FETCH_BEATS = 1, 2, 3, 4, 5, 6
+FACTS = 10
+FIRST_BEAT, ROW_BEATS, ROWS, PITCH_BEATS, GAP, FETCH_BEATS, GAPS, RUNS, VALUES = range(1, 10)
 TILES, PIXELS = 1, 2
 DURATION, ENTRIES, BROADCASTS, SKIPPED, PRODUCTS = 1, 2, 3, 4, 5
 ELEMENTS = 1

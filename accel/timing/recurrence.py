@@ -7,7 +7,7 @@ cost is per command (and per burst inside loads), never per cycle. The compiler'
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from accel.commands import Command, Load, Opcode, Target
 from accel.design import Design
+from accel.entropy.program import coded_loads
 from accel.events import COLUMN, DATA_EVENTS, Event
 from accel.layout import beats
 from accel.legal import check_rows
 from accel.program import Program
 from accel.rows import OPCODE, Rows, command_of, in_force, rows_of, waits_of
+from accel.timing.coded import Stream, with_streams
 from accel.timing.facts import EVENTS, events_of, facts_of
 from accel.timing.kernel import call
 from accel.timing.machine import FACTS, FETCH_BEATS, GAP, ROW_BEATS, Machine
@@ -110,13 +112,16 @@ class DeadlockError(Exception):
 def time_program(program: Program) -> Timing:
     """Time every command of the program; where time depends on activations, as if none of them were zero.
 
-    Raises DeadlockError where the hardware would end in TIMEOUT, IllegalCommandError where it would end in FIELD.
+    Raises DeadlockError where the hardware would end in TIMEOUT, IllegalCommandError where it would end in FIELD,
+    DamagedStream where it would end in STREAM.
     """
     fetch = first_fetch(program.design, program.program_offset, program.first_fetch)
     rows = rows_of([fetch, *program.commands])
+    streams = [(1 + index, made) for index, made in coded_loads(program)]
     if program.facts is None:
-        return time_rows(program.design, rows)
-    return time_rows(program.design, rows, np.concatenate([known_facts(program.design, rows[:1]), program.facts]))
+        return time_rows(program.design, rows, streams=streams)
+    facts = np.concatenate([known_facts(program.design, rows[:1]), program.facts])
+    return time_rows(program.design, rows, facts, streams)
 
 
 def first_fetch(design: Design, program_offset: int, count: int) -> Load:
@@ -129,10 +134,13 @@ def time_commands(design: Design, commands: Sequence[Command], program_offset: i
     return time_rows(design, rows_of([first_fetch(design, program_offset, fetch_count), *commands]))
 
 
-def time_rows(design: Design, rows: Rows, facts: NDArray[np.int64] | None = None) -> Timing:
+def time_rows(
+    design: Design, rows: Rows, facts: NDArray[np.int64] | None = None, streams: Iterable[tuple[int, Stream]] = ()
+) -> Timing:
     """As `time_program`, of rows, the first of which is the hardware's own fetch.
 
-    `facts` (n, FACTS): what the commands' durations depend on, by default `known_facts`.
+    `facts` (n, FACTS): what the commands' durations depend on, by default `known_facts`. `streams`: those of the coded
+    LOADs, by number of the row.
     """
     check_rows(design, rows[1:])
     ends = np.flatnonzero(rows[:, OPCODE] == Opcode.END)
@@ -141,12 +149,13 @@ def time_rows(design: Design, rows: Rows, facts: NDArray[np.int64] | None = None
     flat = np.ascontiguousarray(rows[:count]).ravel()
     if facts is None:
         facts = known_facts(design, rows[:count])
-    flat_facts = np.ascontiguousarray(facts[:count]).ravel()
+    flat_facts = np.array(facts[:count]).ravel()
+    gaps = with_streams(machine, flat_facts, streams)
     events, out = np.zeros((len(rows), EVENTS), np.int64), np.zeros((len(rows), OUT), np.int64)
     call(events_of, count, (machine, flat, configs, flat_facts), (events.ravel(),))
     waits, result = waits_of(rows[:count]), np.zeros(2, np.int64)
     clock = Clock.of(count, fetched(facts))
-    failed = call(run, count, (machine, flat_facts, waits.ravel()), (clock, out.ravel(), result))
+    failed = call(run, count, (machine, flat_facts, gaps, waits.ravel()), (clock, out.ravel(), result))
     if failed:
         raise DeadlockError(_reason(rows, waits, clock.state, failed, int(result[1])))
     return timing_of(rows[:, OPCODE], out, events, int(result[0]))

@@ -55,18 +55,20 @@ def unit_of(opcode: int) -> int:
 
 
 @part
-def begin(m: Machine, clock: Clock, facts: Ints, f: int, out: MutableInts) -> int:
+def begin(m: Machine, clock: Clock, facts: Ints, f: int, gaps: Ints, out: MutableInts) -> int:
     """Begin with the fetch that the hardware makes by itself: its facts at `f`, what is said of it first in `out`."""
     reset(m, clock.state)
     out[PUSHED], out[READY], out[AWAITED] = 1, 0, -1
-    popped(m, clock.state, LOAD, load_step(m, clock.state, facts, f, 1, 0, clock.written, out, 0))
+    popped(m, clock.state, LOAD, load_step(m, clock.state, facts, f, gaps, 1, 0, clock.written, out, 0))
     clock.done[LOAD * (len(clock.done) // UNITS)] = out[COMPLETE]
     clock.state[COUNTS + LOAD] = FIRST_FETCH
     return 0
 
 
 @part
-def take(m: Machine, clock: Clock, facts: Ints, f: int, waits: Ints, w: int, out: MutableInts, o: int) -> int:
+def take(
+    m: Machine, clock: Clock, facts: Ints, f: int, gaps: Ints, waits: Ints, w: int, out: MutableInts, o: int
+) -> int:
     """Dispatch the next command: its facts begin at `f`, its waits by unit at `w`, what is said of it at `o`.
 
     Gives 0, NEVER_FETCHED or NEVER_READY.
@@ -102,7 +104,7 @@ def take(m: Machine, clock: Clock, facts: Ints, f: int, waits: Ints, w: int, out
         popped(m, state, unit, config_post_step(m, state, dispatch, out, o))
         return 0
     if opcode == OP_LOAD:
-        load_step(m, state, facts, f, dispatch, ready, clock.written, out, o)
+        load_step(m, state, facts, f, gaps, dispatch, ready, clock.written, out, o)
     elif opcode == OP_COMPUTE and m.sparse:
         sparse_step(m, state, facts, f, dispatch, ready, out, o)
     elif opcode == OP_COMPUTE:
@@ -129,17 +131,17 @@ def cycles(m: Machine, clock: Clock) -> int:
 
 
 @part
-def run(m: Machine, facts: Ints, waits: Ints, clock: Clock, out: MutableInts, result: MutableInts) -> int:
+def run(m: Machine, facts: Ints, gaps: Ints, waits: Ints, clock: Clock, out: MutableInts, result: MutableInts) -> int:
     """Time a program: the first facts are those of the hardware's own fetch.
 
-    `waits`: `UNITS` a command; `out`: `OUT` a command, the fetch first. `result` gets the cycles from start to done
-    and, if it is not 0, what `take` gave for the command whose number is returned.
+    `gaps`: the table of gaps; `waits`: `UNITS` a command; `out`: `OUT` a command, the fetch first. `result` gets the
+    cycles from start to done and, if it is not 0, what `take` gave for the command whose number is returned.
     """
-    begin(m, clock, facts, 0, out)
+    begin(m, clock, facts, 0, gaps, out)
     for k in range(1, len(facts) // FACTS):
         if clock.state[ENDED]:  # what fills the last beat behind END is never read
             break
-        error = take(m, clock, facts, k * FACTS, waits, k * UNITS, out, k * OUT)
+        error = take(m, clock, facts, k * FACTS, gaps, waits, k * UNITS, out, k * OUT)
         if error:
             result[1] = error
             return k

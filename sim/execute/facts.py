@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from accel.entropy.program import coded_loads
 from accel.program import Program
 from accel.rows import Rows, rows_of
 from accel.sim.execute.run import Facts, run
@@ -23,7 +24,8 @@ def time_executed(program: Program, codes: NDArray[np.int8]) -> Timing:
     fetch = first_fetch(program.design, program.program_offset, program.first_fetch)
     rows = rows_of([fetch, *program.commands])
     _, found = run(program, codes[None], timed=True)
-    return time_rows(program.design, rows, with_found(program, rows, [None, *found]))
+    streams = [(1 + index, made) for index, made in coded_loads(program)]
+    return time_rows(program.design, rows, with_found(program, rows, [None, *found]), streams)
 
 
 def with_found(program: Program, rows: Rows, found: Sequence[Facts | None]) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from accel import layout
 from accel.commands import Load, Target
+from accel.entropy.program import TABLES
 from accel.memories import ACTIVATION, BY_TARGET, WEIGHT
 from accel.sim.execute.machine import Machine, check
 from accel.sim.execute.sparse import load_entries
@@ -14,6 +15,9 @@ from accel.sim.execute.sparse import load_entries
 def load(machine: Machine, c: Load, config: None) -> None:
     """Write what the rows of a LOAD bring. A fetch of commands changes nothing here."""
     if c.target == Target.PROGRAM:
+        return
+    if c.coded or c.target in TABLES:
+        _decode(machine, c)
         return
     design, memory = machine.program.design, BY_TARGET[c.target]
     beat, depth = design.beat_bytes, memory.words(design)
@@ -39,3 +43,19 @@ def load(machine: Machine, c: Load, config: None) -> None:
             continue
         check(at + len(words) <= depth, f"{memory.name} range", c)
         machine.constants[memory][at : at + len(words)] = words.view(np.uint8)
+
+
+def _decode(machine: Machine, c: Load) -> None:
+    """Write a code table, or what the decoder makes of a stream. Raises DamagedStream."""
+    design, memory = machine.program.design, BY_TARGET[c.target]
+    for row in range(c.rows):
+        data = machine.read_dram(c.dram_addr + row * c.dram_pitch, c.row_beats * design.beat_bytes, c)
+        check(data.shape[0] == 1, "constants must lie in the constant part of DRAM", c)
+        at = c.dst_addr + row * (0 if c.coded else c.dst_pitch)
+        made = machine.decoder.load(c, at, data[0])
+        if made is None:
+            check(at + data.shape[1] <= memory.words(design), f"{memory.name} range", c)
+            continue
+        words = layout.pack_weight_columns(made.codes, c.code_bits)
+        check(at + len(words) <= memory.words(design), f"{memory.name} range", c)
+        machine.constants[memory][at : at + len(words)] = words

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from accel.commands import Store
 from accel.entries import Entries
+from accel.entropy.program import Decoder
 from accel.memories import ACCUMULATOR, ACTIVATION, CODEBOOK, PARAMETER, POINTER, WEIGHT, Memory
 from accel.program import Program
 
@@ -44,6 +45,7 @@ class Machine:
     entries: Entries
     pointers: NDArray[np.int64]
     decoded: dict[Any, Any]
+    decoder: Decoder
     zero_macs: list[int] | None = None
     timed: bool = False
 
@@ -106,6 +108,7 @@ def make(program: Program, codes: NDArray[np.int8], count: bool = False, timed: 
         Entries(*(_zeros(np.dtype(np.uint8), WEIGHT.words(design) * design.is_sparse, design.cols) for _ in range(3))),
         _zeros(np.dtype(np.int64), POINTER.words(design), design.cols),
         {},
+        Decoder(design),
         [] if count else None,
         timed,
     )

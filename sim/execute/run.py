@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.commands import Command, Compute, Load, Post, Store
+from accel.entropy.program import layer_name
 from accel.legal import check
 from accel.program import Program, bound
 from accel.sim.execute.compute import compute
@@ -82,7 +83,8 @@ def run(
     """
     machine, facts = make(program, codes, count, timed), []
     actions = ACTIONS | ENGINES[program.design.engine.kind]
-    for command, config in bound(program.commands):
+    for index, (command, config) in enumerate(bound(program.commands)):
+        machine.decoder.layer = layer_name(program, index)
         action = actions.get(type(command))
         facts.append(action(machine, command, config) if action else None)
     return machine, facts

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.compile import compile_network
+from accel.compiler.choose import Formats
 from accel.design import Design
 from accel.events import Event
 from accel.models.integers.network import IntegerNetwork
@@ -36,6 +37,7 @@ class Trial:
     network: IntegerNetwork
     codes: NDArray[np.int8]
     stall_seed: int
+    formats: Formats = "auto"
 
     def save(self) -> Path:
         """Keep the trial for `python -m tests.benches.cross`."""
@@ -87,7 +89,7 @@ def main() -> None:
     for layer in trial.network.layers:
         print(layer)
     with tempfile.TemporaryDirectory() as folder:
-        program = compile_network(trial.network, trial.design)
+        program = compile_network(trial.network, trial.design, trial.formats)
         check(Built(trial.design, Path(folder)), trial, program)
     print("equal")
 

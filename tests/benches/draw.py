@@ -9,7 +9,9 @@ from math import gcd
 from random import Random
 
 import numpy as np
+from numpy.typing import NDArray
 
+from accel.compiler.choose import Formats
 from accel.design import Design, OnChip
 from accel.models.integers.network import (
     IntegerNetwork,
@@ -44,6 +46,7 @@ def draw_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
             },
             "widths": {"accumulator": rng.choice([32, 32, 28, 24, 22])},
             "post_lanes": lanes,
+            "decoder_lanes": rng.choice([0, 1, *(d for d in range(1, 17) if not cols * weight_rows % d)]),
             "memory": {
                 "axi_bits": rng.choice([32, 64, 128, 256, 512]),
                 "latency_cycles": 20,
@@ -81,6 +84,7 @@ def draw_sparse_design(rng: Random, name: str = "random", largest: int = 8) -> D
         "pointers": rng.choice([150, 700, 1024]),
         "multiplier_stages": values["engine"]["multiplier_stages"],
     }
+    values["decoder_lanes"] = 0
     values["post_lanes"] = rng.choice([d for d in range(1, common + 1) if common % d == 0])
     buffers["activation_bytes"] = max(64, 2 * rng.choice([192, 500, 2048]) * lanes)
     buffers["weight_bytes"] = max(64, rng.choice([400, 1800]) * cols)
@@ -93,6 +97,14 @@ def with_memory(design: Design, latency_cycles: int, beat_interval_cycles: int) 
     """The same hardware in front of another DRAM."""
     update = {"latency_cycles": latency_cycles, "beat_interval_cycles": beat_interval_cycles}
     return design.model_copy(update={"memory": design.memory.model_copy(update=update)})
+
+
+def draw_formats(rng: Random, design: Design, network: IntegerNetwork) -> Formats:
+    """What of the weights is coded: whatever costs least, everything, or some layers."""
+    names = [layer.name for layer in network.layers if isinstance(layer, MatrixLayer)]
+    if not design.decoder_lanes or rng.random() < 0.2:
+        return "auto"
+    return {name: "coded" for name in names if rng.random() < 0.8}
 
 
 def draw_memory(rng: Random) -> tuple[int, int]:
@@ -136,6 +148,18 @@ def _window(rng: Random, height: int, width: int, most: int, conv: bool) -> Wind
     return Window(kernel, stride, pads, dilation)  # type: ignore[arg-type]
 
 
+def _thinned(rng: Random, codes: NDArray[np.int64], zero: int) -> NDArray[np.uint8]:
+    """Codes of any density, now and then skewed or all of a kind; the others are `zero`."""
+    generator = np.random.default_rng(rng.getrandbits(32))
+    kind = rng.random()
+    if kind < 0.2:
+        codes = codes.reshape(-1)[np.minimum(generator.geometric(0.4, codes.shape), codes.size) - 1]
+    elif kind < 0.3:
+        codes = np.full_like(codes, codes.flat[0])
+    density = rng.choice([1, 1, 1, 0.5, 0.2, 0.05, 0])
+    return np.where(generator.random(codes.shape) < density, codes, zero).astype(np.uint8)
+
+
 def _matrix(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tuple[MatrixLayer, TensorSpec]:
     channels, height, width = source.shape
     groups = 1
@@ -154,11 +178,10 @@ def _matrix(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tupl
         codebook = np.sort(generator.integers(rng.choice([-128, -128, 1]), 128, 1 << bits)).astype(np.int8)
         if rng.random() < 0.5:  # without a 0, layers that need one are written dense
             codebook[0] = 0
-        indices = generator.integers(0, 1 << bits, shape).astype(np.uint8)
-        indices[generator.random(shape) < rng.choice([0, 0.5, 0.9])] = 0  # often 0
+        indices = _thinned(rng, generator.integers(0, 1 << bits, shape), int(np.abs(codebook.astype(int)).argmin()))
         shared, weights = Shared(bits, codebook, indices), codebook[indices]
     else:
-        weights = generator.integers(-128, 128, shape).astype(np.int8)
+        weights = _thinned(rng, generator.integers(-128, 128, shape), 0).view(np.int8)
     if rng.random() < 0.5:  # pruned; a codebook without a 0 cannot be
         weights, shared = _pruned(rng, weights, shared)
     terms = int(np.prod(shape[1:]))

@@ -9,10 +9,15 @@ from accel.commands import Command, Compute, ConfigCompute, ConfigPost, Load, Po
 
 CONFIGURATION: list[Command] = [ConfigCompute(), ConfigPost()]  # what COMPUTE and POST need before them
 WINDOW = Load(window=1, run=5, lane=7, step=1, row_words=1)
+CODED = Load(target=1, coded=1, dst_pitch=1, code_bits=1)
 BAD = [
     *((Load(), {name: 0}) for name in ("row_beats", "rows")),
-    (Load(), {"target": 5}),
     (Load(), {"target": 7}),
+    (CODED, {"target": 2}),
+    (CODED, {"rows": 2}),
+    (CODED, {"dst_pitch": 0}),
+    (CODED, {"code_bits": 0}),
+    (CODED, {"code_bits": 9}),
     (Load(), {"dram_addr": 4}),
     (Load(), {"dram_pitch": 12}),
     *((WINDOW, {name: 0}) for name in ("run", "step", "row_words")),
@@ -50,7 +55,10 @@ def draw_legal(rng: Random, kind: type[Command]) -> Command:
         values[f.name] = rng.randint(low, (1 << bits - signed) - 1)
     if kind is Load:
         run = rng.randint(1, 12)
-        values |= {"target": rng.randint(0, 4), "window": 0, "run": run, "lane": rng.randint(0, 12 - run)}
+        values |= {"target": rng.randint(0, 6), "window": 0, "run": run, "lane": rng.randint(0, 12 - run)}
+        values["coded"] = rng.randint(0, 1) if values["target"] == 1 else 0
+        if values["coded"]:
+            values |= {"rows": 1, "code_bits": rng.randint(1, 8)}
         values["window"] = rng.randint(0, 1) if values["target"] == 0 else 0
     if kind in (Load, Store):
         values["dram_addr"] &= ~63

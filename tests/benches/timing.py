@@ -39,7 +39,7 @@ class UnitTiming:
             case Load():
                 state[WRITTEN] = 0
                 self.written = [0] * 4096
-                load_step(m, state, facts, 0, pushed, ready, self.written, out, 0)
+                load_step(m, state, facts, 0, [0], pushed, ready, self.written, out, 0)
             case Compute():
                 compute_step(m, state, facts, 0, pushed, ready, out, 0)
             case ConfigCompute():

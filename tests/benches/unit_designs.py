@@ -78,6 +78,7 @@ def sequencer_design(bits: int = 64) -> Design:
                 "program_commands": 8,
             },
             "post_lanes": 3,
+            "decoder_lanes": 2,
             "memory": {"axi_bits": bits, "latency_cycles": 20},
             "clock_mhz": 100,
         }

@@ -20,6 +20,7 @@ class Dense:
     bits: int = 8
     pad_code: int = 0
     has_zero: bool = True
+    coded: bool = False
 
     @property
     def name(self) -> str:

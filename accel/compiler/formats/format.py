@@ -14,8 +14,13 @@ class WeightFormat(Protocol):
     """The weights of one layer in one format.
 
     `bits` of a code; `codebook`, int8, what codes are looked up in (empty: they are the weights); `pad_code`, the code
-    nearest to 0, which fills unused rows and columns; `has_zero`, whether that is a weight of 0.
+    nearest to 0, which fills unused rows and columns; `has_zero`, whether that is a weight of 0. `coded`: in DRAM lies
+    a stream that the decoder makes the words of.
     """
+
+    @property
+    def coded(self) -> bool:
+        """Whether the words come out of the decoder."""
 
     @property
     def name(self) -> str:
@@ -41,7 +46,7 @@ class WeightFormat(Protocol):
         """The layer's codes, in the shape of its weights."""
 
     def words(self, rows: int) -> int:
-        """Words of the weight buffer, and of DRAM, that `rows` rows of weights take."""
+        """Words of the weight buffer (and, unless it is coded, of DRAM) that `rows` rows of weights take."""
 
     def pack(self, rows: Codes) -> Codes:
         """(n, C) codes, a weight row each, to the (words(n), C) words of the weight buffer."""

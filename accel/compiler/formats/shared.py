@@ -18,6 +18,7 @@ class Shared:
     """The indices of a layer into its codebook."""
 
     sharing: Sharing
+    coded: bool = False
 
     @property
     def name(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from copy import deepcopy
 from functools import partial
 
 import numpy as np
@@ -9,10 +11,10 @@ import numpy as np
 from accel.commands import Target
 from accel.compiler.estimate import Machine
 from accel.compiler.geometry import Range
-from accel.compiler.lower.taper import Chunk
+from accel.compiler.lower.coded_chunks import CodedChunks
 from accel.compiler.ops import Stream
 from accel.compiler.transfers import load_words, words_of
-from accel.compiler.weights import LayerWeights, parameter_words
+from accel.compiler.weights import Chunk, LayerWeights, parameter_words
 from accel.memories import CODEBOOK_ENTRIES, CODEBOOKS
 from accel.models.integers.network import Requantise
 
@@ -27,20 +29,36 @@ class Constants:
         self.weight_words = words_of(stream.design, Target.WEIGHT)
         self.parameter_words = words_of(stream.design, Target.PARAMETER)
         self.codebook, self.codebook_item = 0, -1  # bank, item
+        self.coded: CodedChunks | None = None
         self.offsets: dict[object, int] = {}  # in the image
 
-    def begin(self, chunks: list[Chunk]) -> None:
-        """Load the codebook; if the weights of all chunks fit together, let them lie together."""
+    def begin(self, chunks: list[Chunk], visits: Iterable[Chunk] | None = None) -> None:
+        """Load codebook and code tables; if the weights of all chunks fit together, let them lie together.
+
+        `visits`: the chunks in the order in which COMPUTEs use them, if that is another.
+        """
         self.stream.weights.reserve(sum(map(self.chunk_words, chunks)))
         entries = self.weights.format.codebook
-        if not len(entries):
-            return
-        self.codebook = self.stream.codebooks % CODEBOOKS
-        self.stream.codebooks += 1
-        offset = self.stream.words(Target.CODEBOOK, len(entries), lambda: entries.view(np.uint8).reshape(-1, 1))
-        address = CODEBOOK_ENTRIES * self.codebook
-        loads = load_words(words_of(self.stream.design, Target.CODEBOOK), offset, address, len(entries))
-        self.codebook_item = self.stream.item(loads, False)
+        if len(entries):
+            self.codebook = self.stream.codebooks % CODEBOOKS
+            self.stream.codebooks += 1
+            offset = self.stream.words(Target.CODEBOOK, len(entries), lambda: entries.view(np.uint8).reshape(-1, 1))
+            address = CODEBOOK_ENTRIES * self.codebook
+            loads = load_words(words_of(self.stream.design, Target.CODEBOOK), offset, address, len(entries))
+            self.codebook_item = self.stream.item(loads, False)
+        if self.weights.format.coded:
+            self.coded = CodedChunks(self.stream, self.weights, self._once(chunks if visits is None else visits))
+
+    def _once(self, visits: Iterable[Chunk]) -> list[list[Chunk]]:
+        """The chunks in the order in which they are loaded first, in one stream; each in its own if one comes again."""
+        ring, first = deepcopy(self.stream.weights), dict[Chunk, None]()
+        once = True
+        for chunk in visits:
+            if not ring.find((self.key, chunk)):
+                once = once and chunk not in first
+                first[chunk] = None
+                ring.take(self.chunk_words(chunk), (self.key, chunk), 0)
+        return [list(first)] if once else [[chunk] for chunk in first]
 
     def chunk_words(self, chunk: Chunk) -> int:
         """Words of a chunk's weights in the buffer, whole beats."""
@@ -54,6 +72,9 @@ class Constants:
         found = self.stream.weights.find(key)
         if found:
             return found
+        if self.coded:
+            address = self.stream.weights.take(self.chunk_words(chunk), key, self.stream.item_count)
+            return address, self.coded.item(chunk, address)
         (n0, n1), (g0, g1) = chunk
         if key not in self.offsets:
             make = partial(self.weights.block, *chunk)

@@ -16,6 +16,7 @@ from accel.compiler.step import Step
 from accel.compiler.tensors import InputLoader, OutputStorer
 from accel.compiler.weights import LayerWeights
 from accel.design import Design
+from accel.entropy.encode import Encoded
 from accel.models.integers.network import IntegerNetwork, Layer, TensorSpec, VectorLayer
 from accel.models.window import Window
 from accel.program import Compulsory, LayerInfo
@@ -96,4 +97,4 @@ class Lowering:
     task: Callable[[Setting], Any]
     choose: Callable[[Machine, Any], Any]
     write: Callable[[Writing], None]
-    info: Callable[[Step, LayerWeights | None, Compulsory], LayerInfo]
+    info: Callable[[Step, LayerWeights | None, Encoded | None, Compulsory], LayerInfo]

@@ -15,6 +15,7 @@ from accel.compiler.lower.window import check_window
 from accel.compiler.step import Step
 from accel.compiler.weights import LayerWeights, layer_weights
 from accel.design import Design
+from accel.entropy.encode import Encoded
 from accel.memories import RECORD_BYTES
 from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork, Layer, MatrixLayer, Requantise, VectorLayer
@@ -95,13 +96,17 @@ def task(s: Setting) -> Task:
     )  # fmt: skip
 
 
-def info(step: Step, weights: LayerWeights | None, must: Compulsory) -> LayerInfo:
-    """Weights and parameter records in DRAM."""
+def info(step: Step, weights: LayerWeights | None, encoded: Encoded | None, must: Compulsory) -> LayerInfo:
+    """Weights and parameter records in DRAM; `encoded` if the weights are coded."""
     assert weights
     pixels = step.geometry.out_h * step.geometry.out_w
     kind = ("fc" if pixels == 1 else "conv") + ("+maxpool" if step.pool else "")
     records = 0 if len(step.requantise.bias) == 1 else RECORD_BYTES * weights.outputs
-    return LayerInfo(step.name, kind, must, weights.stored_bytes + records, weights.name)
+    stored, name = weights.stored_bytes, weights.name
+    if encoded:
+        stored = encoded.bytes + len(weights.format.codebook)
+        name = name if encoded.literal else name.replace("dense", "sparse").replace("shared", "sparse")
+    return LayerInfo(step.name, kind, must, stored + records, name)
 
 
 MATRIX = Lowering(operator, check, fused, matrix_geometry, readings, weights, task, choose, write, info)

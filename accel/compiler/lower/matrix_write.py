@@ -79,14 +79,15 @@ class MatrixWriter:
         ]
         last = self.storer is not None and self.in_ring is None and self.residual is None
         made = rounds(self.machine, self.task, self.tiling, self.weights, self.stream.taper, last)
-        self.constants.begin([chunk for _, chunks in made for chunk in chunks])
-        for _, chunks in made:
-            for chunk in chunks:
-                self.templates[chunk] = compute_template(self.weights, chunk, self.constants.codebook)
         if self.tiling.strips_outside:
             order = [(strip, tiles, chunks) for strip in strips for tiles, chunks in made]
         else:
             order = [(strip, tiles, chunks) for tiles, chunks in made for strip in strips]
+        visits = (chunk for strip, _, chunks in order for _ in self._blocks(strip) for chunk in chunks)
+        self.constants.begin([chunk for _, chunks in made for chunk in chunks], visits)
+        for _, chunks in made:
+            for chunk in chunks:
+                self.templates[chunk] = compute_template(self.weights, chunk, self.constants.codebook)
         for strip, tiles, chunks in order:
             if self.storer and tiles[1] - tiles[0] == 1:
                 self.storer.flush()  # so that little is left to store at the end

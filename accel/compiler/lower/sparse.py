@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 
 from accel.commands import Load, Target, most
@@ -119,12 +119,12 @@ class SparseConstants(Constants):
 
     weights: SparseWeights
 
-    def begin(self, chunks: list[Chunk]) -> None:
+    def begin(self, chunks: list[Chunk], visits: Iterable[Chunk] | None = None) -> None:
         """As for every engine; pointers lie together as weights do."""
         self.placed: dict[Chunk, int] = {}
         self.serial: dict[Chunk, int] = {}
         self.stream.pointers.reserve(sum(sum(self.weights.columns(groups)) for _, groups in chunks))
-        super().begin(chunks)
+        super().begin(chunks, visits)
 
     def chunk_words(self, chunk: Chunk) -> int:
         """Rows of a chunk's entries in the weight memory, with what the last beat may add."""

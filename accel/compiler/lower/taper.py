@@ -10,9 +10,8 @@ chunk backwards, with l the cycles of a chunk's load, r those of its computation
 
 from __future__ import annotations
 
-from accel.compiler.geometry import Range
+from accel.compiler.weights import Chunk
 
-Chunk = tuple[Range, Range]  # output tiles, channel groups
 LARGEST_BAND = 6  # output tiles that are cut together
 MOST_PARTS = 8  # pieces of the channel groups
 

@@ -12,6 +12,7 @@ from accel.compiler.lower.window import check_window
 from accel.compiler.step import Step
 from accel.compiler.weights import LayerWeights
 from accel.design import Design
+from accel.entropy.encode import Encoded
 from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork, Layer, VectorLayer
 from accel.program import Compulsory, LayerInfo
@@ -61,7 +62,7 @@ def task(s: Setting) -> VectorTask:
     )  # fmt: skip
 
 
-def info(step: Step, weights: LayerWeights | None, must: Compulsory) -> LayerInfo:
+def info(step: Step, weights: LayerWeights | None, encoded: Encoded | None, must: Compulsory) -> LayerInfo:
     """No weights."""
     assert isinstance(step.layer, VectorLayer)
     kind = "add" if step.residual else {"max": "maxpool", "sum": "avgpool"}[step.layer.reduce]

@@ -1,0 +1,75 @@
+"""Which layers' weights the decoder makes: the program with fewest cycles, and of those the one with fewest bytes.
+
+A program is known exactly once it is ordered, so candidates are compared by what they cost and not by an estimate:
+every layer plain, every layer coded, and from the better of both, layer by layer, the other way (not in networks of
+many layers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Literal, NamedTuple
+
+from accel.design import Design
+from accel.models.errors import InputError
+from accel.models.integers.network import IntegerNetwork, MatrixLayer
+
+Formats = Literal["auto", "plain", "coded"] | Mapping[str, Literal["plain", "coded"]]
+"""What a user may ask for: of all layers, or of layers by name; those that are not named are chosen."""
+
+CHOICES = ("auto", "plain", "coded")
+TRIED_LAYERS = 12  # a network of more is not tried layer by layer
+
+
+class Cost(NamedTuple):
+    """What a program takes: fewer cycles are better, then fewer beats read."""
+
+    cycles: int
+    beats: int
+
+
+def fixed(network: IntegerNetwork, design: Design, formats: Formats) -> dict[str, bool]:
+    """By name of layer, whether it must be coded. Raises InputError for a name or a format that there is not."""
+    names = [layer.name for layer in network.layers if isinstance(layer, MatrixLayer)]
+    if isinstance(formats, str):
+        if formats not in CHOICES:
+            raise InputError(f"formats must be one of {', '.join(CHOICES)}, not {formats!r}")
+        found = {} if formats == "auto" else dict.fromkeys(names, formats == "coded")
+    else:
+        for name, wanted in formats.items():
+            if name not in names:
+                raise InputError(f"formats must name layers with weights ({', '.join(names)}), not {name!r}")
+            if wanted not in CHOICES:
+                raise InputError(f"the format of {name} must be one of {', '.join(CHOICES)}, not {wanted!r}")
+        found = {name: wanted == "coded" for name, wanted in formats.items() if wanted != "auto"}
+    if any(found.values()) and not design.decoder_lanes:
+        raise InputError(f"coded weights need decoder_lanes in design {design.name}")
+    return found
+
+
+def coded_layers(
+    network: IntegerNetwork, design: Design, formats: Formats, cost: Callable[[Collection[str]], Cost]
+) -> frozenset[str]:
+    """The layers to be coded. `cost` of a program in which some are; it raises InputError where one cannot be."""
+    must = fixed(network, design, formats)
+    names = [layer.name for layer in network.layers if isinstance(layer, MatrixLayer)]
+    forced = frozenset(name for name, coded in must.items() if coded)
+    free = [name for name in names if name not in must]
+    if not design.decoder_lanes or not free:
+        return forced
+    best, best_cost = forced, cost(forced)
+
+    def consider(candidate: frozenset[str]) -> None:
+        nonlocal best, best_cost
+        try:
+            found = cost(candidate)
+        except InputError:
+            return
+        if found < best_cost:
+            best, best_cost = candidate, found
+
+    consider(forced | frozenset(free))
+    if len(free) <= TRIED_LAYERS:
+        for name in free:
+            consider(best ^ {name})
+    return best

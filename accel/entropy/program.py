@@ -1,0 +1,73 @@
+"""The coded LOADs of a program: their streams decoded from the DRAM image, in the order of the program."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.commands import Load, Target
+from accel.design import Design
+from accel.entropy.decode import Coded, Decoded, Position, decode
+from accel.memories import BY_TARGET
+from accel.program import Program
+
+TABLES = (Target.RUN_TABLE, Target.VALUE_TABLE)
+REMEMBERED = 512  # LOADs: a program is timed and executed more often than once
+
+
+class Decoder:
+    """The decoder's state between LOADs: code tables, and where its stream stands. `layer`: of the LOAD, for errors."""
+
+    def __init__(self, design: Design) -> None:
+        self.design = design
+        self.tables = {target: np.zeros(BY_TARGET[target].words(design), np.uint8) for target in TABLES}
+        self.position = Position.start(design.decoder_lanes)
+        self.layer = ""
+
+    def load(self, c: Load, at: int, data: NDArray[np.uint8]) -> Decoded | None:
+        """Take the bytes of a row of a LOAD of a table, to address `at`, or of a coded LOAD; what the latter becomes.
+
+        Raises DamagedStream.
+        """
+        if c.target in TABLES:
+            self.tables[Target(c.target)][at : at + len(data)] = data
+            return None
+        design, runs, values = self.design, *(self.tables[target].tobytes() for target in TABLES)
+        coded = Coded(
+            design.decoder_lanes, design.weight_codes, design.beat_bytes, c.dst_pitch, not c.continues,
+            bool(c.literal), c.zero_code, c.code_bits, (runs, values),
+        )  # fmt: skip
+        begin = self.position if c.continues else Position.start(design.decoder_lanes)
+        found = _decode(coded, data.tobytes(), begin, self.layer)
+        self.position = found.position
+        return found
+
+
+_decode = lru_cache(REMEMBERED)(decode)
+
+
+def coded_loads(program: Program) -> list[tuple[int, Decoded]]:
+    """By number of the command, what each coded LOAD of a program becomes. Raises DamagedStream."""
+    decoder, found = Decoder(program.design), []
+    for index, c in enumerate(program.commands):
+        if not isinstance(c, Load) or not (c.coded or c.target in TABLES):
+            continue
+        decoder.layer = layer_name(program, index)
+        size = c.row_beats * program.design.beat_bytes
+        for row in range(c.rows):
+            at = c.dram_addr + row * c.dram_pitch
+            data = np.zeros(size, np.uint8)
+            brought = program.image[at : at + size]
+            data[: len(brought)] = brought
+            made = decoder.load(c, c.dst_addr + row * c.dst_pitch, data)
+            if made:
+                found.append((index, made))
+    return found
+
+
+def layer_name(program: Program, index: int) -> str:
+    """The layer of a command."""
+    layer = program.layer_of[index]
+    return program.layers[layer].name if layer >= 0 else ""

@@ -1,0 +1,114 @@
+"""Codes of a lane as entries: a run byte each, which stands for zeros and for how many values follow.
+
+    sparse    n (0..127): n zeros, then a value            128 + n: n zeros and no value
+    literal   n (1..127): n values                         128 + n: n zeros and no value
+
+Which lengths are used is the encoder's choice: few different ones make a small table, and a run that is longer is cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.entropy.decode import MOST_RUN, NO_VALUE
+from accel.entropy.tables import RUN_SYMBOLS
+
+LONGEST_RUNS = (7, 15, 23, 31, RUN_SYMBOLS - 3)  # of the zeros before a value: those that are tried
+PIECES = (64, 32, 16, 8, 4, 2, 1)  # of literal entries
+LEAST_ZEROS = 4  # in a row, that are worth an entry of their own among literals
+
+
+@dataclass(frozen=True)
+class Entries:
+    """The entries of L lanes of n codes, lane by lane.
+
+    Of each entry its `bytes`, its `lanes`, the place in its lane where it begins (`starts`), and how many values come
+    before it in all lanes (`before`). An entry at place n is what stands behind a lane that ends with an entry.
+    `values` are the codes that are no run, `places` where they are, lane * n + place.
+    """
+
+    bytes: NDArray[np.int64]
+    lanes: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    before: NDArray[np.int64]
+    values: NDArray[np.int64]
+    places: NDArray[np.int64]
+
+
+def sparse_entries(codes: NDArray[np.uint8], zero: int, longest: int) -> Entries:
+    """(L, n) codes as runs of zeros of at most `longest` before a value, longer ones with entries without a value."""
+    lanes, count = codes.shape
+    flat = codes.reshape(-1)
+    places = np.flatnonzero(flat != zero)
+    # The end of each lane is treated as a value that is never reached.
+    ends = np.arange(1, lanes + 1) * (count + 1) - 1
+    items = np.sort(np.concatenate([places + places // count, ends]))
+    gaps = np.diff(items, prepend=-1) - 1
+    tail = items % (count + 1) == count
+    far, rest = gaps // MOST_RUN, gaps % MOST_RUN
+    near, run = rest // (longest + 1), rest % (longest + 1)
+    number = far + near + 1
+    item = np.repeat(np.arange(len(items)), number)
+    within = np.arange(len(item)) - np.repeat(np.cumsum(number) - number, number)
+    filler = NO_VALUE + longest + 1
+    bytes_ = np.where(tail, filler, run)[item]
+    bytes_[within < (far + near)[item]] = filler
+    bytes_[within < far[item]] = NO_VALUE + MOST_RUN
+    owner = (items // (count + 1))[item]
+    more = (bytes_ < NO_VALUE).astype(np.int64)
+    return _laid_out(bytes_, bytes_ & MOST_RUN, more, owner, flat, places, count)
+
+
+def literal_entries(codes: NDArray[np.uint8], zero: int) -> Entries:
+    """(L, n) codes as runs of values, zeros among them, and runs of zeros."""
+    lanes, count = codes.shape
+    flat = codes.reshape(-1)
+    starts, kinds, lengths = _segments(flat == zero, count)
+    # Short runs of zeros are values.
+    kinds = kinds & (lengths >= LEAST_ZEROS)
+    zeroed = np.repeat(kinds, lengths)
+    starts, kinds, lengths = _segments(zeroed, count)
+    keys, sizes = [], []
+    wholes, rest = lengths // PIECES[0], lengths % PIECES[0]
+    segments = np.arange(len(lengths))
+    keys.append(np.repeat(segments, wholes) * 8)
+    sizes.append(np.full(int(wholes.sum()), PIECES[0]))
+    for order, piece in enumerate(PIECES[1:], 1):
+        having = segments[(rest & piece) > 0]
+        keys.append(having * 8 + order)
+        sizes.append(np.full(len(having), piece))
+    last = np.flatnonzero(np.append(starts[1:] % count == 0, True))
+    keys.append(segments[last] * 8 + 7)  # behind the end of each lane
+    sizes.append(np.full(lanes, PIECES[0]))
+    key, size = np.concatenate(keys), np.concatenate(sizes)
+    order_of = np.argsort(key, kind="stable")
+    key, size = key[order_of], size[order_of]
+    zeros = kinds[key // 8] & (key % 8 != 7)
+    bytes_, lane_of, places = size + NO_VALUE * zeros, starts[key // 8] // count, np.flatnonzero(~zeroed)
+    return _laid_out(bytes_, size * zeros, size * ~zeros, lane_of, flat, places, count)
+
+
+def _segments(flags: NDArray[np.bool_], count: int) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
+    """First place, flag and length of each run of equal flags; none leaves its lane of `count` flags."""
+    change = np.ones(len(flags), bool)
+    change[1:] = flags[1:] != flags[:-1]
+    change[::count] = True
+    starts = np.flatnonzero(change)
+    return starts, flags[starts], np.diff(starts, append=len(flags))
+
+
+def _laid_out(
+    bytes_: NDArray[np.int64], zeros: NDArray[np.int64], more: NDArray[np.int64], lanes: NDArray[np.int64],
+    flat: NDArray[np.uint8], places: NDArray[np.int64], count: int,
+) -> Entries:  # fmt: skip
+    """Entries of `zeros` and then `more` values; those that begin behind the end of their lane are left out."""
+    lengths = zeros + more
+    begins = np.cumsum(lengths) - lengths
+    starts = begins - begins[np.flatnonzero(np.diff(lanes, prepend=-1))][lanes]
+    kept = starts <= count
+    bytes_, lanes, starts = bytes_[kept], lanes[kept], starts[kept]
+    before = np.searchsorted(places, lanes * count + starts)
+    return Entries(bytes_, lanes, starts, before, flat[places].astype(np.int64), places)

@@ -1,0 +1,134 @@
+"""The decoder against the software decoder: words, cycles and counts, whatever the streams and the beats' delays."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from accel.commands import Load, Target
+from accel.design import Design
+from accel.entropy.decode import Coded, Position, decode
+from accel.entropy.encode import encode
+from accel.latency import DECODE_CYCLES
+from accel.layout import pack_weight_columns
+from accel.rtl.decoder.decoder import Decoder
+from tests.benches.coded import draw_codes, tables_of
+from tests.benches.simulator import simulate
+
+WORDS = 4096
+
+
+def design_of(cols: int, weight_rows: int, lanes: int, axi_bits: int) -> Design:
+    return Design.model_validate(
+        {
+            "name": "decoder",
+            "array": {"rows": weight_rows, "cols": cols, "weight_rows": weight_rows},
+            "buffers": {
+                "activation_bytes": 64 * weight_rows,
+                "weight_bytes": WORDS * cols * weight_rows,
+                "accumulator_bytes": 64 * cols,
+                "parameter_bytes": 64,
+            },
+            "post_lanes": 1,
+            "decoder_lanes": lanes,
+            "memory": {"axi_bits": axi_bits, "latency_cycles": 1},
+            "clock_mhz": 100,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("cols", "weight_rows", "lanes", "axi_bits"),
+    [(1, 1, 1, 32), (3, 2, 3, 64), (4, 2, 8, 32), (4, 1, 2, 128), (5, 1, 5, 512)],
+)
+def test_streams(cols: int, weight_rows: int, lanes: int, axi_bits: int) -> None:
+    design = design_of(cols, weight_rows, lanes, axi_bits)
+    dut = Decoder(design)
+    rng = Random(cols * 1000 + lanes)
+
+    async def bench(ctx):
+        ctx.set(dut.enable, 1)
+        await ctx.tick()
+        for _ in range(12):
+            await one(ctx)
+
+    async def one(ctx) -> None:
+        bits = rng.randint(1, 8)
+        zero = rng.randrange(1 << bits)
+        blocks = [
+            draw_codes(rng, rng.choice([1, 2, rng.randint(1, 80)]), design.weight_codes, bits, zero)
+            for _ in range(rng.randint(1, 3))
+        ]
+        together = rng.random() < 0.6
+        encoded = encode([blocks], lanes, design.beat_bytes, zero) if together else None
+        together = encoded is not None
+        encoded = encoded or encode([[b] for b in blocks], lanes, design.beat_bytes, zero)
+        assert encoded
+        for port, table in zip((dut.w_run, dut.w_value), tables_of(encoded), strict=True):
+            ctx.set(port.en, 1)
+            for address, byte in enumerate(table):
+                ctx.set(port.addr, address)
+                ctx.set(port.data, byte)
+                await ctx.tick()
+            ctx.set(port.en, 0)
+        position = Position.start(lanes)
+        made = [block for stream in encoded.streams for block in stream]
+        for number, (codes, block) in enumerate(zip(blocks, made, strict=True)):
+            continues = together and number > 0
+            coded = Coded(
+                lanes, design.weight_codes, design.beat_bytes, len(codes), not continues, encoded.literal, zero, bits,
+                tables_of(encoded),
+            )  # fmt: skip
+            expected = decode(coded, block.data.tobytes(), position if continues else Position.start(lanes))
+            position = expected.position
+            address = rng.randrange(100)
+            load = Load(
+                target=Target.WEIGHT, dst_addr=address, dst_pitch=len(codes),
+                row_beats=len(block.data) // design.beat_bytes, coded=1,
+                continues=int(continues), literal=int(encoded.literal), zero_code=zero, code_bits=bits,
+            )  # fmt: skip
+            words, cycles, runs, values = await play(ctx, load, block.data, expected.gaps.tolist())
+            wanted = pack_weight_columns(codes, bits)
+            assert sorted(words) == list(range(address, address + len(wanted)))
+            for k, word in enumerate(wanted):
+                assert words[address + k] == int.from_bytes(word.tobytes(), "little"), (number, k)
+            assert cycles == expected.tail + DECODE_CYCLES
+            assert (runs, values) == (expected.runs, expected.values)
+
+    async def play(ctx, load: Load, data: NDArray[np.uint8], gaps: list[int]) -> tuple[dict[int, int], int, int, int]:
+        """Words by address, cycles from the last beat to done, symbols decoded. Beats may be taken when `gaps` say."""
+        ctx.set(dut.command, int.from_bytes(load.encode(), "little"))
+        ctx.set(dut.take, 1)
+        await ctx.tick()
+        ctx.set(dut.take, 0)
+        beats = data.reshape(-1, design.beat_bytes)
+        words: dict[int, int] = {}
+        at = runs = values = cycle = accepted = 0
+        delay = rng.choice([0, 0, 0.5, 0.9])
+        while True:
+            ctx.set(dut.left, at < len(beats))
+            offered = at < len(beats) and rng.random() >= delay
+            ctx.set(dut.data, int.from_bytes(beats[at].tobytes(), "little") if offered else 0)
+            want = ctx.get(dut.want)
+            if at and at < len(beats):
+                assert want == (cycle >= accepted + gaps[at - 1]), (cycle, accepted, gaps[at - 1])
+            taken = bool(offered and want)
+            ctx.set(dut.beat, taken)
+            assert not ctx.get(dut.damaged)
+            if ctx.get(dut.w_weight.en):
+                words[ctx.get(dut.w_weight.addr)] = ctx.get(dut.w_weight.data)
+            runs, values = runs + ctx.get(dut.event_run_reads), values + ctx.get(dut.event_value_reads)
+            if ctx.get(dut.done):
+                ctx.set(dut.beat, 0)
+                await ctx.tick()
+                return words, cycle - accepted, runs, values
+            if taken:
+                at, accepted = at + 1, cycle
+            await ctx.tick()
+            cycle += 1
+            assert cycle < 20_000
+
+    simulate(dut, bench)
