@@ -8,9 +8,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accel.commands import Load, Target
 from accel.compile import compile_network
 from accel.compiler.compulsory import Axis, axis, read
+from accel.design import Array, Sparse, load
+from accel.models import zoo
 from accel.models.integers.network import IntegerNetwork, MatrixLayer, VectorLayer
+from accel.models.quantisation.shared import quantise_compressed
+from accel.sim.result import _owner
 from tests.benches.counted import accepted, counted
 from tests.benches.draw import draw_design, draw_network
 
@@ -70,6 +75,26 @@ def test_equals_counting(rng: Random) -> None:
         assert (info.must.macs, info.must.read_bytes) == (macs, expected), info
         out = int(np.prod(network.tensors[network.output].shape)) if made == network.output else 0
         assert info.must.write_bytes == out
+
+
+def test_a_sparse_engine_must_read_what_is_not_zero() -> None:
+    """An entry for each weight that is not zero, as wide as the LOADs say, and the codebook."""
+    network = quantise_compressed(zoo.load("lenet-5-deep"), zoo.preprocess(zoo.mnist_calibration()))
+    program = compile_network(
+        network, load("edge").model_copy(update={"array": Array(rows=16, cols=16), "engine": Sparse()})
+    )
+    owners = _owner(program)
+    matrices = [layer for layer in network.layers if isinstance(layer, MatrixLayer)]
+    for index, (info, layer) in enumerate(zip(program.layers, matrices, strict=True)):
+        assert layer.shared
+        (bits,) = {
+            1 + command.run + command.step
+            for owner, command in zip(owners, program.commands, strict=True)
+            if owner == index and isinstance(command, Load) and command.target == Target.WEIGHT
+        }
+        weights = -(-int((layer.weights != 0).sum()) * max(8, bits) // 8) + (1 << layer.shared.bits)
+        pixels = 28 * 28 if index == 0 else 0
+        assert info.must.read_bytes == weights + 8 * len(layer.weights) + pixels
 
 
 def test_an_axis_by_hand() -> None:

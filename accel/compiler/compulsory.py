@@ -5,13 +5,15 @@ This is the floor under every program, so nothing counts that some program could
     MACs       products of a weight and an activation of the layer, for the positions that a fused pooling reads. The
                array does more: with the padding of images, of channels to whole groups, of tiles across groups
     weights    each once, in the format that is read, without the filling to whole tiles, and the codebook; a kernel
-               position that meets nothing but padding is not needed. Coded weights: their streams and tables
+               position that meets nothing but padding is not needed. Coded weights: their streams and tables. Sparse
+               engine: an entry for each weight that is not zero
     records    8 bytes an output channel, unless the configuration's one record serves all channels
     input      the pixels that some window of the first reader of the network's input reaches, all channels
     output     each byte of the network's output
 
-Activations between layers count nothing: with buffers that are large enough they stay on chip. Weights of 0 count,
-because this engine reads and multiplies them.
+Activations between layers count nothing: with buffers that are large enough they stay on chip. Weights of 0 count as
+products, because the systolic array multiplies them; a sparse engine's bound takes what it has multiplied instead
+(`accel.sim.result`).
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ from math import prod
 import numpy as np
 
 from accel.compiler.prepare import Prepared
+from accel.compiler.sparse_weights import SparseWeights
 from accel.compiler.step import Step
+from accel.compiler.weights import LayerWeights
+from accel.entries import stored_bits
 from accel.entropy.encode import Encoded
 from accel.memories import RECORD_BYTES
 from accel.models.integers.network import IntegerNetwork
@@ -52,9 +57,7 @@ def compulsory(prepared: Prepared, encoded: Mapping[int, Encoded]) -> list[Compu
         if weights:
             channels, form = prod(weights.layer.weights.shape[:2]), weights.format
             macs = channels * y.pairs * x.pairs
-            stream = encoded.get(step.index)
-            read = stream.bytes if stream else -(-channels * y.taps * x.taps * form.bits // 8)
-            read += len(form.codebook)
+            read = _weight_bits(weights, encoded.get(step.index), channels * y.taps * x.taps) // 8 + len(form.codebook)
             read += RECORD_BYTES * len(step.requantise.bias) if len(step.requantise.bias) > 1 else 0
         if step is first:
             shape = network.tensors[network.input].shape
@@ -62,6 +65,16 @@ def compulsory(prepared: Prepared, encoded: Mapping[int, Encoded]) -> list[Compu
         write = prod(network.tensors[network.output].shape) if step.output == network.output else 0
         found.append(Compulsory(macs, read, write))
     return found
+
+
+def _weight_bits(weights: LayerWeights, stream: Encoded | None, needed: int) -> int:
+    """What the `needed` weights of a layer, or all that are not zero, take in their format, rounded up to bytes."""
+    if stream:
+        return 8 * stream.bytes
+    bits = needed * weights.format.bits
+    if isinstance(weights, SparseWeights):
+        bits = int(np.count_nonzero(weights.layer.weights)) * stored_bits(weights.run_bits, weights.format.bits)
+    return -(-bits // 8) * 8
 
 
 def _axes(step: Step, network: IntegerNetwork) -> list[Axis]:
