@@ -21,6 +21,7 @@ from accel.sections import Section, by_kind, field_at, legal_set, look_over
 
 __all__ = ["Array", "Buffers", "Design", "Memory", "OnChip", "Technology", "Widths", "load", "names", "parse"]
 
+LARGEST_SIDE = 64  # of an array, and lanes of an activation word
 DESIGNS_FOLDER = Path(__file__).parent / "designs"
 
 
@@ -68,6 +69,9 @@ class Sparse(Section):
     index_bits: int = Field(default=4, ge=1, le=8, description="bits of the longest run of zeros before a weight")
     pointers: int = Field(
         default=4096, ge=2, le=1 << 14, description="columns of weights on chip: each PE has a pointer to each"
+    )
+    word_factor: Literal[1, 2, 4] = Field(
+        default=1, description="channels of an activation word: so many times the larger of R and C, but at most 64"
     )
     multiplier_stages: int = Field(default=1, ge=1, le=3, description="registers of each multiplier of a PE")
 
@@ -188,9 +192,11 @@ class Design(Section):
     def word_lanes(self) -> int:
         """Lanes of an activation word, which the engine takes in a cycle: channels, and bytes.
 
-        A block of R words brings a sparse engine `word_lanes` broadcasts: they are balanced at R = C.
+        R words bring a sparse engine `word_lanes` broadcasts at most: fewer if channels are few or columns are zero.
         """
-        return max(self.rows, self.cols) if self.is_sparse else self.rows
+        if self.engine.kind == "sparse":
+            return min(LARGEST_SIDE, self.engine.word_factor * max(self.rows, self.cols))
+        return self.rows
 
     @property
     def cols(self) -> int:

@@ -70,7 +70,7 @@ class SparseWeights(LayerWeights):
         there = present.reshape(self.tiles, self.cols, -1)
         sums = np.cumsum(np.pad(there, ((1, 0), (0, 0), (0, 0))), axis=0, dtype=np.int32)
         weights = sums[tiles:] - sums[: len(sums) - tiles]  # (first tile, C, columns)
-        entries = np.maximum(1, weights + ((tiles - weights) >> self.run_bits))
+        entries = np.where(weights == 0, 1, weights + ((tiles - weights) >> self.run_bits))
         ends = np.cumsum(self.columns((0, self.groups))).reshape(self.groups, -1)[:, -1]
         return np.add.reduceat(entries, np.concatenate([[0], ends[:-1]]), axis=2).transpose(0, 2, 1).astype(np.int64)
 

@@ -74,7 +74,8 @@ def draw_sparse_design(rng: Random, name: str = "random", largest: int = 8) -> D
     """A small design with a sparse engine: as `draw_design`, R a power of two, short queues, few pointers."""
     values = draw_design(rng, name, largest).model_dump()
     rows, cols = 1 << rng.randrange(largest.bit_length()), values["array"]["cols"]
-    lanes, buffers = max(rows, cols), values["buffers"]
+    factor = rng.choice([1, 1, 2, 4])
+    lanes, buffers = factor * max(rows, cols), values["buffers"]
     common = gcd(lanes, cols)
     values["array"] |= {"rows": rows, "weight_rows": 1}
     values["engine"] = {
@@ -82,6 +83,7 @@ def draw_sparse_design(rng: Random, name: str = "random", largest: int = 8) -> D
         "queue_depth": rng.choice([1, 2, 3, 4, 8]),
         "index_bits": rng.choice([1, 2, 3, 4, 8]),
         "pointers": rng.choice([150, 700, 1024]),
+        "word_factor": factor,
         "multiplier_stages": values["engine"]["multiplier_stages"],
     }
     values["decoder_lanes"] = 0

@@ -17,6 +17,9 @@ from accel.compiler.formats.format import Codes
 from accel.entries import Entries, entry_rows, pack_entries, stored_bits
 
 
+CYCLE_BITS = 4
+
+
 @dataclass(frozen=True)
 class SparseBlock:
     """The entries of a block: `lengths` (columns, C) of them in each column of each PE; `entries` (rows, C)."""
@@ -86,7 +89,10 @@ def encode(
 
 
 def best_run_bits(codes: Codes, present: NDArray[np.bool_], cols: int, value_bits: int, most: int) -> int:
-    """The bits of a run with which all columns take fewest bits; of equal ones, the most."""
+    """The bits of a run with which all columns cost least; of equal ones, the most.
+
+    An entry costs its bits, and CYCLE_BITS for the cycle that it takes, in the PE and from the memory alike.
+    """
     _, there = by_pe(codes, present, cols)
     columns = there.shape[1]
     pe, column, tile = np.nonzero(there)
@@ -94,7 +100,7 @@ def best_run_bits(codes: Codes, present: NDArray[np.bool_], cols: int, value_bit
     empty = int((~there.any(axis=2)).sum())
 
     def size(bits: int) -> int:
-        return (int((gaps >> bits).sum()) + len(gaps) + empty) * stored_bits(bits, value_bits)
+        return (int((gaps >> bits).sum()) + len(gaps) + empty) * (stored_bits(bits, value_bits) + CYCLE_BITS)
 
     return min(range(most, 0, -1), key=size)
 

@@ -49,7 +49,7 @@ class SparseTask(Task):
     def words(self, machine: Machine, tiles: int, groups: int) -> int:
         """Rows of entries for one COMPUTE; more, if pointers are what is short."""
         rows = self.rows_of(tiles, groups) + machine.weight_align
-        columns = groups * self.lanes * self.geometry.taps
+        columns = min(self.columns, groups * self.lanes * self.geometry.taps)
         largest = min(self.pointers, LARGEST_COLUMNS)
         if columns > largest or rows > self.largest_rows:
             return max(rows, machine.weights + 1)
