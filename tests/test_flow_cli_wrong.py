@@ -48,7 +48,10 @@ WRONG: list[tuple[list[str], str]] = [
         "lenet-5: layer 'conv1' (Conv or Gemm): one tile needs 400 bytes of activation_bytes, the design has 64: "
         "short by 336",
     ),
-    (["lenet-5", "--design", "huge"], "huge: design must be one of edge, large, nano or a YAML file: No such file"),
+    (
+        ["lenet-5", "--design", "huge"],
+        "huge: design must be one of edge, edge-sparse, large, nano or a YAML file: No such file",
+    ),
     (["lenet-5", "--design", "wrong.yaml"], "array.rows must be an integer in 1..64, not 0 (wrong.yaml:"),
     (["lenet-5", "--design", "text.onnx"], "text.onnx: a design must be a YAML mapping, not str"),
     (["lenet-5", "--design", "date.yaml"], "date.yaml: not valid YAML: month must be in 1..12"),

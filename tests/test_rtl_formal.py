@@ -14,6 +14,7 @@ from accel.design import Design
 from accel.latency import LOADER_AHEAD, STORE_FIFO_BEATS
 from accel.layout import Target, beats_per_word, words_per_beat
 from accel.rtl.loader import Loader
+from accel.rtl.sparse.queue import Queue
 from accel.rtl.storer import Storer
 from tests.benches.formal import proved
 
@@ -109,3 +110,18 @@ def test_a_loader_that_is_broken_is_found(old: str, new: str, tmp_path: Path) ->
         return text.replace(old, new)
 
     assert not proved(unit, "loader", parameters, tmp_path, damage)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 8])
+def test_queue_of_a_pe(depth: int, tmp_path: Path) -> None:
+    assert proved(Queue(2, depth), "queue", {"DEPTH": depth}, tmp_path)
+
+
+def test_a_queue_that_is_broken_is_found(tmp_path: Path) -> None:
+    """Room that forgets what is pushed in the same cycle: a queue that overflows."""
+
+    def damage(text: str) -> str:
+        assert text.count(" = level + push;") == 2  # for room, and for the level itself
+        return text.replace(" = level + push;", " = level;", 1)
+
+    assert not proved(Queue(2, 3), "queue", {"DEPTH": 3}, tmp_path, damage)

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from accel.compiler.formats.format import Codes
 from accel.entries import Entries, entry_rows, pack_entries, stored_bits
 
-
 CYCLE_BITS = 4
 
 
