@@ -155,7 +155,7 @@ class _Coder:
         self.state = [0, MASK, start, 4 if reading else 0, len(data), int(reading)]
 
     def run(
-        self, numbers: NDArray[np.int64], tree_bits: int, raw_bits: int, least: int, most: int, data: bytes,
+        self, numbers: NDArray[Any], tree_bits: int, raw_bits: int, least: int, most: int, data: bytes,
         collect: Callable[[Any], None],
     ) -> tuple[NDArray[np.int64], int]:  # fmt: skip
         """The matrix (rows, columns) with all numbers, and the place of a wrong one or -1."""
@@ -190,7 +190,7 @@ class _Coder:
             if wrong >= 0:
                 break
         self.state = [int(word) for word in state]
-        return np.array(flat, np.int64).reshape(rows, columns), wrong
+        return np.asarray(flat, np.int64).reshape(rows, columns), wrong
 
     def tail(self) -> bytes:
         """The fewest bytes that say which numbers the last interval was of, zeros behind them."""
@@ -217,7 +217,7 @@ class Encoder:
         `tree_bits` is LENGTH_TREE_BITS.
         """
         collect = lambda part: self._parts.append(np.array(part, np.uint8).tobytes())  # noqa: E731
-        self._coder.run(numbers.astype(np.int64), tree_bits, raw_bits, 0, 0, b"", collect)
+        self._coder.run(numbers, tree_bits, raw_bits, 0, 0, b"", collect)
 
     def finish(self) -> bytes:
         """The stream."""
@@ -236,7 +236,7 @@ class Decoder:
         self, shape: tuple[int, int], tree_bits: int, raw_bits: int = 0, least: int = -MASK, most: int = MASK
     ) -> NDArray[np.int64]:
         """The next matrix; its numbers must lie in `least`..`most`. Raises DamagedStream."""
-        empty = np.zeros(shape, np.int64)
+        empty = np.zeros(shape, np.int8)
         numbers, wrong = self._coder.run(empty, tree_bits, raw_bits, least, most, self._data, lambda _: None)
         if wrong >= 0:
             if self._coder.state[POSITION] > len(self._data) + 4:

@@ -25,10 +25,10 @@ LARGEST_COUNT = 2**16 - 1  # steps that a header can count
 
 @dataclass(frozen=True, eq=False)
 class Whole:
-    """`numbers` (rows, columns) int64, their `table` (codebook, steps or nothing), and `bits`: of magnitudes, or, of
+    """`numbers` (rows, columns), their `table` (codebook, steps or nothing), and `bits`: of magnitudes, or, of
     floats, of mantissas."""
 
-    numbers: NDArray[np.int64]
+    numbers: NDArray[Any]
     table: Float
     bits: int
 
@@ -38,17 +38,17 @@ def of_codebook(matrix: Float, codebook: Float) -> Whole:
     ascending = np.sort(codebook)
     numbers = np.searchsorted(ascending, matrix.reshape(-1)).reshape(matrix.shape) - int((ascending < 0).sum())
     numbers = numbers + (numbers >= 0) * (0 not in codebook)
-    return Whole(numbers.astype(np.int64), codebook, tree_bits_of(numbers))
+    return Whole(numbers.astype(np.int16), codebook, tree_bits_of(numbers))
 
 
 def of_numbers(matrix: Float, number_bits: int) -> Whole:
     """Multiples of a step if there is one, int8 codes, or the bits of floats."""
     nothing = np.empty(0, np.float32)
     if number_bits < MANTISSA_BITS:
-        return Whole(matrix.astype(np.int64), nothing, tree_bits_of(matrix))
+        return Whole(matrix.astype(np.int16), nothing, tree_bits_of(matrix))
     grid = grid_of(matrix)
     if grid is not None and len(grid.steps) <= LARGEST_COUNT:
-        return Whole(grid.codes.astype(np.int64), grid.steps, tree_bits_of(grid.codes))
+        return Whole(grid.codes.astype(np.int16), grid.steps, tree_bits_of(grid.codes))
     patterns, bits = _patterns(matrix)
     return Whole(patterns, nothing, bits)
 
