@@ -221,10 +221,10 @@ class Compute(Command):
     A sum is there for the next command REUSE_CYCLES after its pixel: one that accumulates must not read it earlier.
 
     A sparse engine adds up the same products but those with a weight that is not there, in another order: for each
-    block of R pixels (in row-major order), g, ky, kx and lane one broadcast, unless all R activations are 0; each PE
-    multiplies it by the entries of that column. `weight_addr` and `entries` say where those are, `pointer_addr` where
-    the pointers to columns begin, in the order of (g, ky, kx, lane). Sums of an output tile begin R * 2**acc_shift
-    words after those of the tile before, and so many are cleared for each tile unless `accumulate`.
+    block of R pixels (in row-major order), g, ky, kx and lane one broadcast of the activations less `pad_value`, unless
+    all R are 0; each PE multiplies it by the entries of that column. `weight_addr` and `entries` say where those are,
+    `pointer_addr` where the pointers to columns begin, in the order of (g, ky, kx, lane). Sums of an output tile begin
+    R * 2**acc_shift words after those of the tile before, and so many are cleared for each tile unless `accumulate`.
     """
 
     OPCODE: ClassVar[Opcode] = Opcode.COMPUTE

@@ -10,6 +10,7 @@ from accel.design import Design
 from accel.memories import CODE_BITS
 
 PRODUCT_BITS = 2 * CODE_BITS
+OFFSET_BITS = CODE_BITS + 1  # of an activation in a sparse engine: its code less the zero point
 SUM_BITS = 32  # of what the post-process reduces and adds a bias to
 BIASED_BITS = SUM_BITS + 1
 RESIDUAL_BITS = CODE_BITS + 1  # an operand minus its zero point
@@ -29,8 +30,8 @@ def pe_registers(design: Design) -> dict[str, int]:
     operands = {"product_left": CODE_BITS, "product_right": CODE_BITS, "product_used": 1} if stages > 1 else {}
     if design.is_sparse:
         return {
-            "acts": CODE_BITS, "acts_1": CODE_BITS, **operands,
-            **{f"product{k or ''}": PRODUCT_BITS for k in range(max(1, stages - 1))},
+            "acts": OFFSET_BITS, "acts_1": OFFSET_BITS, **operands,
+            **{f"product{k or ''}": PRODUCT_BITS + 1 for k in range(max(1, stages - 1))},
             "total": design.widths.accumulator, "earlier": design.widths.accumulator,
         }  # fmt: skip
     return {

@@ -92,7 +92,7 @@ def mutated(program: Program, index: int, **values: int) -> Program:
 
 def test_commands_that_do_not_fit_their_entries(built: Built) -> None:
     program, codes = programs(built, 1)[0]
-    codes = np.ones_like(codes)  # columns of zeros would not be looked up
+    codes = np.full_like(codes, 100)  # columns of zeros would not be looked up
     sound = case_of(program, codes)
     loads = [k for k, c in enumerate(program.commands) if isinstance(c, Load) and c.target == Target.WEIGHT]
     computes = [k for k, c in enumerate(program.commands) if isinstance(c, Compute)]

@@ -150,6 +150,7 @@ class Planner:
             stored=stored,
             residual_loads=residual_loads,
             in_cycles=unfolded.word_cycles if unfolded else self.machine.activation_cycles,
+            zero_point=self.network.tensors[step.input].zero_point,
         )
         row = lowering(step.layer, self.design)
         task = row.task(setting)

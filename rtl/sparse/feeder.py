@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.commands import COMMAND_BYTES, Compute, ConfigCompute
+from accel.datapath import OFFSET_BITS
 from accel.design import Design
 from accel.latency import TRANSPOSE_CYCLES, TRANSPOSERS
 from accel.memories import ACTIVATION, CODE_BITS
@@ -24,8 +25,9 @@ class Feeder(wiring.Component):
 
     A unit, the pixels of a block under (group, ky, kx), is begun when a slot is free (`freed` says that one has become
     so) and not interrupted. `write`, `row`, `word`, `complete` and `unit` are for the transposer, a cycle after a
-    word's address. `head` is the command at `begin`, `command` it from then on; `config` holds while it runs.
-    `outside`: a word beyond the bank was read in the cycle before.
+    word's address; the word has the codes less `pad_value`, the zero point: padding is 0. `head` is the command at
+    `begin`, `command` it from then on; `config` holds while it runs. `outside`: a word beyond the bank was read in the
+    cycle before.
     """
 
     def __init__(self, design: Design) -> None:
@@ -36,7 +38,7 @@ class Feeder(wiring.Component):
                 "config": In(8 * COMMAND_BYTES), "command": In(8 * COMMAND_BYTES), "freed": In(1),
                 "halt": In(1), "flush": In(1),
                 "r_act": Out(read_port(ACTIVATION, design)),
-                "write": Out(1), "row": Out(range(max(2, design.rows))), "word": Out(CODE_BITS * design.word_lanes),
+                "write": Out(1), "row": Out(range(max(2, design.rows))), "word": Out(OFFSET_BITS * design.word_lanes),
                 "complete": Out(1), "unit": Out(unit_layout(design)),
                 "outside": Out(1), "event_act_reads": Out(1), "event_stream_cycles": Out(1),
             }
@@ -140,12 +142,14 @@ class Feeder(wiring.Component):
             self.write.eq(later(m, go, read, "write")), self.row.eq(later(m, row, read, "row")),
             self.complete.eq(later(m, end_unit, read, "complete")),
             self.unit.eq(later(m, now.as_value(), read, "unit")),
-            self.word.eq(
-                Mux(
-                    later(m, inside, read, "inside"), self.r_act.data,
-                    Cat(config.pad_value for _ in range(design.word_lanes)),
-                )
-            ),
         ]  # fmt: skip
+        inside_then = later(m, inside, read, "inside")
+        for k in range(design.word_lanes):
+            code, offset = Signal(signed(CODE_BITS), name=f"code_{k}"), Signal(signed(OFFSET_BITS), name=f"offset_{k}")
+            m.d.comb += [
+                code.eq(self.r_act.data.word_select(k, CODE_BITS)),
+                offset.eq(Mux(inside_then, code - config.pad_value, 0)),
+                self.word.word_select(k, OFFSET_BITS).eq(offset),
+            ]
         m.d.sync += self.outside.eq(self.r_act.en & (address >= design.activation_words))
         return m

@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.commands import Compute, field_bits
-from accel.datapath import PRODUCT_BITS
+from accel.datapath import OFFSET_BITS, PRODUCT_BITS
 from accel.design import Design
 from accel.memories import CODE_BITS, WEIGHT
 from accel.rtl.pipeline import later, multiplier
@@ -118,11 +118,11 @@ class PE(wiring.Component):
         used = weight != 0
         products = []
         for r in range(design.rows):
-            act = Signal(signed(CODE_BITS), name=f"act_{r}")
-            m.d.comb += act.eq(acts.word_select(r, CODE_BITS))
+            act = Signal(signed(OFFSET_BITS), name=f"act_{r}")
+            m.d.comb += act.eq(acts.word_select(r, OFFSET_BITS))
             enable = Signal(name=f"enable_{r}")
             m.d.comb += enable.eq(valid & used & (act != 0))
-            products.append(multiplier(m, act, weight, signed(PRODUCT_BITS), stages, f"product_{r}", enable))
+            products.append(multiplier(m, act, weight, signed(PRODUCT_BITS + 1), stages, f"product_{r}", enable))
         m.d.comb += [
             self.r_sum_en.eq(later(m, valid, stages - 1, "multiplied")),
             self.r_sum_addr.eq(later(m, word, stages - 1, "word", True)),

@@ -6,6 +6,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Out, Signature
 
 from accel.commands import Compute, Load, field_bits
+from accel.datapath import OFFSET_BITS
 from accel.design import Design
 from accel.memories import ACCUMULATOR, CODE_BITS, WEIGHT, run_bits
 
@@ -51,7 +52,7 @@ def broadcast_layout(design: Design) -> data.StructLayout:
     count = design.rows.bit_length()
     return data.StructLayout(
         {
-            "start": entry_address_bits(design), "acts": CODE_BITS * design.rows, "block": sum_bits(design),
+            "start": entry_address_bits(design), "acts": OFFSET_BITS * design.rows, "block": sum_bits(design),
             "pixels": count, "zeros": count,
         }
     )  # fmt: skip

@@ -6,9 +6,9 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from accel.datapath import OFFSET_BITS
 from accel.design import Design
 from accel.latency import TRANSPOSERS
-from accel.memories import CODE_BITS
 
 
 def unit_layout(design: Design) -> data.StructLayout:
@@ -35,10 +35,10 @@ class Transposer(wiring.Component):
         super().__init__(
             {
                 "flush": In(1),
-                "write": In(1), "row": In(range(max(2, design.rows))), "word": In(CODE_BITS * design.word_lanes),
+                "write": In(1), "row": In(range(max(2, design.rows))), "word": In(OFFSET_BITS * design.word_lanes),
                 "complete": In(1), "unit_i": In(unit_layout(design)),
                 "full": Out(1), "some": Out(1), "only": Out(1), "lane": Out(range(max(2, design.word_lanes))),
-                "acts": Out(CODE_BITS * design.rows), "unit": Out(unit_layout(design)), "next": In(1), "leave": In(1),
+                "acts": Out(OFFSET_BITS * design.rows), "unit": Out(unit_layout(design)), "next": In(1), "leave": In(1),
             }
         )  # fmt: skip
 
@@ -46,11 +46,11 @@ class Transposer(wiring.Component):
         """The hardware."""
         m = Module()
         design = self.design
-        rows, lanes, width = design.rows, design.word_lanes, CODE_BITS * design.word_lanes
+        rows, lanes, width = design.rows, design.word_lanes, OFFSET_BITS * design.word_lanes
         fill, use = Signal(range(TRANSPOSERS), name="fill"), Signal(range(TRANSPOSERS), name="use")
         present = Signal(lanes, name="present")  # lanes of the word that are not zero and exist
         exist = Cat(self.unit_i.lanes > k for k in range(lanes))
-        m.d.comb += present.eq(Cat(self.word.word_select(k, CODE_BITS).any() for k in range(lanes)) & exist)
+        m.d.comb += present.eq(Cat(self.word.word_select(k, OFFSET_BITS).any() for k in range(lanes)) & exist)
         fulls, masks, units, slots = [], [], [], []
         for s in range(TRANSPOSERS):
             full, mask = Signal(name=f"full_{s}"), Signal(lanes, name=f"mask_{s}")
@@ -93,10 +93,10 @@ class Transposer(wiring.Component):
                 m.d.comb += self.lane.eq(k)
         acts = []
         for r in range(rows):
-            word, act = Signal(width, name=f"word_{r}"), Signal(CODE_BITS, name=f"act_{r}")
+            word, act = Signal(width, name=f"word_{r}"), Signal(OFFSET_BITS, name=f"act_{r}")
             m.d.comb += [
                 word.eq(Array([words[r] for words in slots])[use]),
-                act.eq(Mux(self.unit.pixels > r, word.word_select(self.lane, CODE_BITS), Const(0, CODE_BITS))),
+                act.eq(Mux(self.unit.pixels > r, word.word_select(self.lane, OFFSET_BITS), Const(0, OFFSET_BITS))),
             ]
             acts.append(act)
         m.d.comb += self.acts.eq(Cat(*acts))

@@ -9,6 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from accel.commands import COMMAND_BYTES, Compute, ErrorCode, Opcode
+from accel.datapath import OFFSET_BITS
 from accel.design import Design
 from accel.latency import BROADCAST, cycles, entry_pipeline, until
 from accel.memories import ACCUMULATOR, ACTIVATION, CODE_BITS, CODEBOOK, POINTER, WEIGHT
@@ -200,7 +201,9 @@ class ComputeUnit(wiring.Component):
         m.d.sync += word.eq((word_of(ACCUMULATOR, command.acc_addr) >> lanes) + number)
         zeros = Signal(range(design.rows + 1), name="zeros")
         m.d.comb += zeros.eq(
-            sum((((~acts.word_select(r, CODE_BITS).any()) & (pixels > r)) for r in range(design.rows)), start=Const(0))
+            sum(
+                (((~acts.word_select(r, OFFSET_BITS).any()) & (pixels > r)) for r in range(design.rows)), start=Const(0)
+            )
         )
         layout_ = broadcast_layout(design)
         made = data.View(layout_, Signal(layout_.size, name="broadcast"))

@@ -51,10 +51,11 @@ def compute(machine: Machine, c: Compute, config: ConfigCompute) -> dict[int, in
     lanes = [design.word_lanes] * (c.groups - 1) + [c.rows_last]
     found = _decoded(machine, c, sum(lanes) * taps)
     taken = taken_words(machine, c, config)  # (batch, pixels, groups, taps, lanes)
-    columns = np.concatenate(
+    codes = np.concatenate(
         [taken[:, :, g, :, :count].reshape(machine.batch, pixels, -1) for g, count in enumerate(lanes)], axis=2
     )
-    sums = exact_product(columns.reshape(machine.batch * pixels, -1), found.weights)
+    columns = codes.astype(np.int16) - config.pad_value
+    sums = exact_product(columns.reshape(machine.batch * pixels, -1), found.weights, factor=2)
     sums = sums.reshape(machine.batch, pixels, c.n_tiles, design.cols).transpose(0, 2, 1, 3)
     bank, first = machine.bank(ACCUMULATOR, c.acc_addr)
     plane, clear = design.rows << c.acc_shift, clear_words(c.n_tiles, c.acc_shift)
@@ -78,7 +79,7 @@ def compute(machine: Machine, c: Compute, config: ConfigCompute) -> dict[int, in
     return facts_of_play(design, pixels, 0 if c.accumulate else clear, units, found.lengths, zero)
 
 
-def _zero_products(taken: NDArray[np.int8], rows: int, found: Decoded) -> int:
+def _zero_products(taken: NDArray[np.int16], rows: int, found: Decoded) -> int:
     """Products of entries that are read with an activation (batch, pixels, columns) or a value of 0."""
     total, entries = 0, found.lengths.sum(axis=1)
     for first in range(0, taken.shape[1], rows):

@@ -248,8 +248,9 @@ def draw_network(rng: Random, layers: int = 3, size: int = 9, channels: int = 12
 
 
 def draw_input(rng: Random, network: IntegerNetwork, batch: int = 1) -> np.ndarray:
-    """int8 codes (batch, C, H, W), some or all of them 0."""
+    """int8 codes (batch, C, H, W), some or all of them 0, or the zero point."""
     generator = np.random.default_rng(rng.getrandbits(32))
     codes = generator.integers(-128, 128, (batch, *network.tensors[network.input].shape)).astype(np.int8)
-    codes[generator.random(codes.shape) < rng.choice([0, 0.5, 1])] = 0
+    zero = rng.choice([0, network.tensors[network.input].zero_point])
+    codes[generator.random(codes.shape) < rng.choice([0, 0.5, 1])] = zero
     return codes

@@ -37,7 +37,7 @@ class Setting:
     Rings are words for streamed pieces, None if the tensor is on chip as a whole. `loaded`: the resident input comes
     from DRAM in this step; `stored`: the output leaves in it; `residual_loads`: the residual operand comes in it.
     Pitches are words from row to row; `in_align`, `out_align` are columns that start a beat (1 if nothing crosses).
-    `in_cycles` of loading a word of the input.
+    `in_cycles` of loading a word of the input, whose codes have the `zero_point`.
     """
 
     machine: Machine
@@ -55,6 +55,7 @@ class Setting:
     stored: bool
     residual_loads: bool
     in_cycles: float
+    zero_point: int = 0
 
 
 @dataclass(frozen=True)

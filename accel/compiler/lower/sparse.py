@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
-from accel.commands import Load, Target, most
+import numpy as np
+
+from accel.commands import ConfigCompute, Load, Target, most
 from accel.compiler.estimate import Machine, acc_shift
 from accel.compiler.first_layer import Reading
 from accel.compiler.geometry import matrix_geometry
 from accel.compiler.lower.constants import Constants
 from accel.compiler.lower.lowering import Lowering, Setting, Shortage, Writing
-from accel.compiler.lower.matrix import check, fused, info, operator, readings
+from accel.compiler.lower.matrix import fused, info, operator, readings
 from accel.compiler.lower.matrix import task as matrix_task
 from accel.compiler.lower.matrix_commands import Block
 from accel.compiler.lower.matrix_task import Task, Tiling
 from accel.compiler.lower.matrix_tiling import cheapest
 from accel.compiler.lower.matrix_write import MatrixWriter
 from accel.compiler.lower.taper import Chunk
+from accel.compiler.lower.window import check_window
 from accel.compiler.ops import Facts
 from accel.compiler.sparse_weights import SparseWeights, sparse_weights
 from accel.compiler.step import Step
 from accel.compiler.transfers import Row, load_words
 from accel.design import Design
 from accel.entries import stored_bits
-from accel.models.integers.network import MatrixLayer
+from accel.models.errors import InputError
+from accel.models.integers.layers import CODES
+from accel.models.integers.network import IntegerNetwork, MatrixLayer, Requantise
 from accel.rows import COMPUTE, LOAD
 from accel.timing.sparse import clear_words, facts_of_play
 
@@ -78,6 +83,30 @@ class SparseTask(Task):
         return -(-words * machine.cols * self.entry_bits // 8)
 
 
+def without_zero_point(r: Requantise, layer: MatrixLayer, zero_point: int) -> Requantise:
+    """Records for sums of weights times (code - zero point) instead of weights times codes."""
+    if zero_point == 0:
+        return r
+    sums = layer.weights.reshape(len(layer.weights), -1).sum(axis=1, dtype=np.int64)
+    bias = r.bias.astype(np.int64) + zero_point * sums
+    shape = bias.shape
+    return replace(
+        r, bias=bias.astype(np.int32), multiplier=np.broadcast_to(r.multiplier, shape),
+        shift=np.broadcast_to(r.shift, shape),
+    )  # fmt: skip
+
+
+def check(layer: MatrixLayer, network: IntegerNetwork, design: Design) -> None:
+    """Raise InputError for what COMPUTE cannot express: sums are of activations less the zero point."""
+    check_window(layer, network, most(ConfigCompute, "stride_y"))
+    zero_point, limit = network.tensors[layer.input].zero_point, 1 << design.widths.accumulator - 1
+    largest = layer.largest_sum // -CODES[0] * max(zero_point - CODES[0], CODES[1] - zero_point)
+    if largest >= limit:
+        raise InputError(
+            f"sums can reach {largest:,}, accumulators of {design.widths.accumulator} bits hold {limit - 1:,}"
+        )
+
+
 def weights(step: Step, design: Design, reading: Reading) -> SparseWeights:
     """The weights as the engine sees them."""
     assert isinstance(step.layer, MatrixLayer)
@@ -92,8 +121,10 @@ def task(s: Setting) -> SparseTask:
     common, contract, found = matrix_task(s), s.machine.contract, s.weights
     bits = stored_bits(found.run_bits, found.format.bits)
     beats = most(Load, "row_beats") // contract.beats_per_word[Target.WEIGHT] * contract.words_per_beat[Target.WEIGHT]
+    values = {f.name: getattr(common, f.name) for f in fields(common)}
+    values["uniform"] = common.uniform and s.zero_point == 0  # else biases differ
     return SparseTask(
-        **{f.name: getattr(common, f.name) for f in fields(common)},
+        **values,
         rows_of=found.rows_of,
         pointers=contract.pointers,
         lanes=found.rows,
@@ -160,6 +191,7 @@ class SparseWriter(MatrixWriter):
     def constants_of(self, key: int) -> Constants:
         """What brings the layer's constants on chip."""
         self.played: dict[tuple[Chunk, int, int], Facts] = {}
+        self.requantise = without_zero_point(self.requantise, self.weights.layer, self.w.input.zero_point)
         return SparseConstants(self.stream, self.machine, self.weights, self.requantise, key)
 
     def finish(self, made: Row, chunk: Chunk, block: Block) -> Facts:
