@@ -14,6 +14,7 @@ from accel.models.compress.share import share
 from accel.models.exchange import onnx_read
 from accel.models.integers.network import IntegerNetwork
 from accel.models.quantisation.quantise import quantise
+from accel.models.quantisation.shared import quantise_compressed
 from accel.models.reference.int8 import quantise_input, run
 from accel.sim.execute import execute
 from tests.benches.cross import Trial, check
@@ -58,6 +59,39 @@ def test_a_digit_through_the_verilog(name: str, built: Built, integer: dict) -> 
     codes = quantise_input(network, image)[0]
     program = compile_network(network, built.design)
     check(built, Trial(built.design, network, codes, 3), program)
+
+
+@pytest.fixture(scope="module")
+def coding(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    design = load("nano")
+    return Built(design.model_copy(update={"decoder_lanes": 8}), tmp_path_factory.mktemp("coding"))
+
+
+CODED = [
+    ("lenet-5", "dense+huffman"),
+    ("lenet-5 shared", "shared4+huffman"),
+    ("lenet-5-pruned", "sparse+huffman"),
+    ("lenet-5-deep", "sparse5+huffman"),
+    ("lenet-300-100", "dense+huffman"),
+    ("lenet-300-100 shared", "shared4+huffman"),
+    ("lenet-300-100-deep int8", "sparse+huffman"),
+    ("lenet-300-100-deep", "sparse5+huffman"),
+]
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize(("name", "weight_format"), CODED, ids=[name for name, _ in CODED])
+def test_a_digit_through_coded_weights(name: str, weight_format: str, coding: Built, integer: dict) -> None:
+    source, _, kind = name.partition(" ")
+    ranges = zoo.preprocess(zoo.mnist_calibration())
+    if name in integer:
+        network = integer[name][0]
+    else:
+        network = (quantise if kind else quantise_compressed)(zoo.load(source), ranges)
+    codes = quantise_input(network, zoo.preprocess(zoo.mnist_test()[0][1:2]))[0]
+    program = compile_network(network, coding.design, "coded")
+    assert weight_format in {layer.weight_format for layer in program.layers}
+    check(coding, Trial(coding.design, network, codes, 3, "coded"), program)
 
 
 def test_the_foreign_network_keeps_its_accuracy(integer: dict) -> None:

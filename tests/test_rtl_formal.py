@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from accel.design import Design
+from accel.entropy.decode import CHUNK_BITS
 from accel.latency import LOADER_AHEAD, STORE_FIFO_BEATS
 from accel.layout import Target, beats_per_word, words_per_beat
+from accel.rtl.decoder.lane import Lane
 from accel.rtl.loader import Loader
 from accel.rtl.sparse.queue import Queue
 from accel.rtl.storer import Storer
@@ -125,3 +127,25 @@ def test_a_queue_that_is_broken_is_found(tmp_path: Path) -> None:
         return text.replace(" = level + push;", " = level;", 1)
 
     assert not proved(Queue(2, 3), "queue", {"DEPTH": 3}, tmp_path, damage)
+
+
+def test_decoder_lane(tmp_path: Path) -> None:
+    """For every stream and every code."""
+    assert proved(Lane(), "decoder_lane", {"CHUNK": CHUNK_BITS}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ("{ longest, 1'h0 }", "{ 1'h0, longest }"),
+        ("left == 2'h2", "left == 2'h3"),
+        ("zeros_now == 1'h1", "zeros_now == 2'h2"),
+    ],
+    ids=["one chunk is thought to be enough", "a run's last code but one is missed", "a value's is missed"],
+)
+def test_a_lane_that_asks_too_late_is_not_proved(good: str, bad: str, tmp_path: Path) -> None:
+    def damage(text: str) -> str:
+        assert good in text
+        return text.replace(good, bad)
+
+    assert not proved(Lane(), "decoder_lane", {"CHUNK": CHUNK_BITS}, tmp_path, damage)

@@ -7,8 +7,8 @@ many layers).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Literal, NamedTuple, cast
 
 from accel.design import Design
 from accel.models.errors import InputError
@@ -26,6 +26,21 @@ class Cost(NamedTuple):
 
     cycles: int
     beats: int
+
+
+def parse(values: Sequence[str]) -> Formats:
+    """Formats as a command line has them: one of CHOICES, or LAYER=CHOICE for some layers. Raises InputError."""
+    if not values:
+        return "auto"
+    if len(values) == 1 and values[0] in CHOICES:
+        return cast(Formats, values[0])
+    found: dict[str, str] = {}
+    for value in values:
+        name, equals, choice = value.rpartition("=")
+        if not equals:
+            raise InputError(f"formats must be one of {', '.join(CHOICES)}, or LAYER=FORMAT, not {value!r}")
+        found[name] = choice
+    return cast(Formats, found)
 
 
 def fixed(network: IntegerNetwork, design: Design, formats: Formats) -> dict[str, bool]:

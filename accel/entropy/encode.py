@@ -13,10 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.entropy.decode import CHUNK_BITS, DISPATCHED_BEATS
-from accel.entropy.runs import LONGEST_RUNS, Entries, literal_entries, sparse_entries
+from accel.entropy.runs import LEAST_ZEROS, LONGEST_RUNS, Entries, literal_entries, sparse_entries
 from accel.entropy.tables import RUN_SYMBOLS, VALUE_SYMBOLS, Code, make_code
-
-LITERAL = 0  # instead of the longest run of zeros before a value
 
 
 @dataclass(frozen=True)
@@ -61,8 +59,11 @@ def encode(streams: Sequence[Sequence[Codes]], lanes: int, beat_bytes: int, zero
     sequences = [lanes_of(blocks, lanes) for blocks in streams]
     best: tuple[int, int, list[Entries], Code, Code] | None = None
     share = sum(int((s == zero).sum()) for s in sequences) / sum(s.size for s in sequences)
-    for longest in (LITERAL, *LONGEST_RUNS) if share < 0.6 else LONGEST_RUNS:
-        entries = [sparse_entries(s, zero, longest) if longest else literal_entries(s, zero) for s in sequences]
+    ways = [*(-least for least in LEAST_ZEROS if share < 0.6), *(longest for longest in LONGEST_RUNS if share > 0.1)]
+    for longest in ways:
+        entries = [
+            sparse_entries(s, zero, longest) if longest > 0 else literal_entries(s, zero, -longest) for s in sequences
+        ]
         run_counts = _counts([e.bytes for e in entries])
         value_counts = _counts([e.values for e in entries])
         if (run_counts > 0).sum() > RUN_SYMBOLS or (value_counts > 0).sum() > VALUE_SYMBOLS:
@@ -81,7 +82,7 @@ def encode(streams: Sequence[Sequence[Codes]], lanes: int, beat_bytes: int, zero
         if stream is None:
             return None
         made.append(stream)
-    return Encoded(made, (runs.table, values.table), longest == LITERAL)
+    return Encoded(made, (runs.table, values.table), longest < 0)
 
 
 def _stream(

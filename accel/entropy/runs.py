@@ -18,7 +18,8 @@ from accel.entropy.tables import RUN_SYMBOLS
 
 LONGEST_RUNS = (7, 15, 23, 31, RUN_SYMBOLS - 3)  # of the zeros before a value: those that are tried
 PIECES = (64, 32, 16, 8, 4, 2, 1)  # of literal entries
-LEAST_ZEROS = 4  # in a row, that are worth an entry of their own among literals
+FREQUENT = 16  # lengths of each kind that have a symbol of their own
+LEAST_ZEROS = (2, 4)  # in a row, that are worth an entry of their own among literals
 
 
 @dataclass(frozen=True)
@@ -62,18 +63,21 @@ def sparse_entries(codes: NDArray[np.uint8], zero: int, longest: int) -> Entries
     return _laid_out(bytes_, bytes_ & MOST_RUN, more, owner, flat, places, count)
 
 
-def literal_entries(codes: NDArray[np.uint8], zero: int) -> Entries:
-    """(L, n) codes as runs of values, zeros among them, and runs of zeros."""
+def literal_entries(codes: NDArray[np.uint8], zero: int, least: int) -> Entries:
+    """(L, n) codes as runs of values, zeros among them, and runs of at least so many zeros."""
     lanes, count = codes.shape
     flat = codes.reshape(-1)
     starts, kinds, lengths = _segments(flat == zero, count)
     # Short runs of zeros are values.
-    kinds = kinds & (lengths >= LEAST_ZEROS)
+    kinds = kinds & (lengths >= least)
     zeroed = np.repeat(kinds, lengths)
     starts, kinds, lengths = _segments(zeroed, count)
     keys, sizes = [], []
-    wholes, rest = lengths // PIECES[0], lengths % PIECES[0]
-    segments = np.arange(len(lengths))
+    segments, exact = np.arange(len(lengths)), _frequent(kinds, lengths)
+    keys.append(segments[exact] * 8)
+    sizes.append(lengths[exact])
+    cut = np.where(exact, 0, lengths)
+    wholes, rest = cut // PIECES[0], cut % PIECES[0]
     keys.append(np.repeat(segments, wholes) * 8)
     sizes.append(np.full(int(wholes.sum()), PIECES[0]))
     for order, piece in enumerate(PIECES[1:], 1):
@@ -89,6 +93,17 @@ def literal_entries(codes: NDArray[np.uint8], zero: int) -> Entries:
     zeros = kinds[key // 8] & (key % 8 != 7)
     bytes_, lane_of, places = size + NO_VALUE * zeros, starts[key // 8] // count, np.flatnonzero(~zeroed)
     return _laid_out(bytes_, size * zeros, size * ~zeros, lane_of, flat, places, count)
+
+
+def _frequent(kinds: NDArray[np.bool_], lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Segments of the lengths that occur most often, and that an entry can have: these are worth symbols."""
+    found = np.zeros(len(lengths), bool)
+    for kind in (False, True):
+        mine = (kinds == kind) & (lengths <= MOST_RUN)
+        counts = np.bincount(lengths[mine], minlength=MOST_RUN + 1)
+        often = np.argsort(-counts, kind="stable")[:FREQUENT]
+        found |= mine & np.isin(lengths, often[counts[often] > 1])
+    return found
 
 
 def _segments(flags: NDArray[np.bool_], count: int) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:

@@ -54,6 +54,14 @@ Validation = Annotated[
     bool,
     typer.Option("--validation", help="Hold out a sixth of the training images to judge on, instead of the test set."),
 ]
+WeightFormats = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--formats",
+        metavar="FORMAT",
+        help="Weights coded, plain, or auto (fewest cycles, then bytes); LAYER=FORMAT for some layers. Repeatable.",
+    ),
+]
 OneTechnique = Annotated[
     str,
     typer.Option(

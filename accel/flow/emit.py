@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.compile import compile_network
+from accel.compiler.choose import Formats
 from accel.design import Design, OnChip
 from accel.flow import emit_core, register_map
 from accel.flow.design_fields import commented
@@ -44,25 +45,30 @@ def check(folder: Path) -> None:
         raise InputError(f"output folder {folder} must not hold a {others[0]} that accel did not write, and does")
 
 
-def emit(network: IntegerNetwork, design: Design, folder: Path, inputs: NDArray[Any]) -> None:
-    """Write the folder; the test bench runs the first of the float `inputs` (n, C, H, W).
+def emit(
+    network: IntegerNetwork, design: Design, folder: Path, inputs: NDArray[Any], formats: Formats = "auto"
+) -> None:
+    """Write the folder; the test bench runs the first of the float `inputs` (n, C, H, W). `formats` as
+    `compile_network` takes them.
 
     Raises InputError for what the design cannot hold, and for a folder that cannot be written or in which a file of
     somebody else would be replaced.
     """
     check(folder)
-    files_by_name = contents(network, design, inputs)
+    files_by_name = contents(network, design, inputs, formats)
     assert set(files_by_name) == set(emit_core.FILES if isinstance(design.memory, OnChip) else FILES)
     write(folder, files_by_name, check=lambda: check(folder))
 
 
-def contents(network: IntegerNetwork, design: Design, inputs: NDArray[Any]) -> dict[str, bytes]:
+def contents(
+    network: IntegerNetwork, design: Design, inputs: NDArray[Any], formats: Formats = "auto"
+) -> dict[str, bytes]:
     """The files by name."""
     if isinstance(design.memory, OnChip):
-        return emit_core.contents(network, design, inputs)
+        return emit_core.contents(network, design, inputs, formats)
     if not len(inputs):
         raise InputError(f"{network.name}: the test bench needs at least one input")
-    program = compile_network(network, design)
+    program = compile_network(network, design, formats)
     codes = int8.quantise_input(network, inputs[:1])
     output = int8.run(network, codes)[network.output]
     memory = execute_memory(program, codes[0])

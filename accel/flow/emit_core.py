@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.compile import compile_network
+from accel.compiler.choose import Formats
 from accel.design import Design
 from accel.events import Event
 from accel.flow import register_map
@@ -32,11 +33,13 @@ FILES = (
 )  # fmt: skip
 
 
-def contents(network: IntegerNetwork, design: Design, inputs: NDArray[Any]) -> dict[str, bytes]:
+def contents(
+    network: IntegerNetwork, design: Design, inputs: NDArray[Any], formats: Formats = "auto"
+) -> dict[str, bytes]:
     """The files by name."""
     if not len(inputs):
         raise InputError(f"{network.name}: the test bench needs at least one input")
-    program = compile_network(network, design)
+    program = compile_network(network, design, formats)
     codes = int8.quantise_input(network, inputs[:IMAGES])
     outputs = int8.run(network, codes)[network.output]
     memory = np.stack([execute_memory(program, image) for image in codes])

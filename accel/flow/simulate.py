@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.compile import compile_network
+from accel.compiler.choose import Formats
 from accel.design import Design
 from accel.events import Event
 from accel.models.integers.network import HostLayer, IntegerNetwork
@@ -48,13 +49,16 @@ class Simulation:
     host_layers: tuple[HostLayer, ...]
 
 
-def run(network: IntegerNetwork, design: Design, inputs: NDArray[np.float32] | None = None) -> Simulation:
+def run(
+    network: IntegerNetwork, design: Design, inputs: NDArray[np.float32] | None = None, formats: Formats = "auto"
+) -> Simulation:
     """Compile, time and price `network` on `design`. Raises InputError for what does not fit.
 
-    `inputs` (n, *input shape): the first EXECUTED of them are executed, for the events that depend on data.
+    `inputs` (n, *input shape): the first EXECUTED of them are executed, for the events that depend on data. `formats`
+    as `compile_network` takes them.
     """
     codes = None if inputs is None else int8.quantise_input(network, inputs[:EXECUTED])
-    result = simulate(compile_network(network, design), codes)
+    result = simulate(compile_network(network, design, formats), codes)
     total, *layers = (Part(work, energy(work.events, design)) for work in (result.total, *result.layers))
     return Simulation(result, total, tuple(layers), network.host_layers)
 

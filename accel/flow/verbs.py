@@ -22,6 +22,7 @@ from accel.flow.arguments import (
     RunNetwork,
     Test,
     Validation,
+    WeightFormats,
     techniques,
 )
 from accel.flow.said import say
@@ -124,10 +125,12 @@ def simulate(
     network: RunNetwork,
     design: OneDesign = "edge",
     technique: OneTechnique = "",
+    formats: WeightFormats = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     calibration: Calibration = "",
 ) -> None:
     """Show where one network's cycles, bytes and energy go on one design, layer by layer."""
+    from accel.compiler.choose import parse
     from accel.flow import int8, tables
     from accel.flow import simulate as job
     from accel.flow.progress import progress
@@ -138,7 +141,7 @@ def simulate(
         advance(f"{chosen.title}: compressing")
         integer = chosen.make(data)
         advance(f"simulating on {on.name}")
-        found = job.run(integer, on, data.calibration)
+        found = job.run(integer, on, data.calibration, parse(formats or ()))
     if as_json:
         notes = [data.warning] if data.warning else []
         typer.echo(
@@ -155,15 +158,17 @@ def program(
     network: RunNetwork,
     design: OneDesign = "edge",
     technique: OneTechnique = "",
+    formats: WeightFormats = None,
     calibration: Calibration = "",
 ) -> None:
     """Print the commands that run one network on one design, one a line."""
     from accel.compile import compile_network
+    from accel.compiler.choose import parse
     from accel.flow import int8
 
     chosen, on = int8.source(network, technique), designs_module.load(design)
     data = chosen.data(calibration)
-    typer.echo(compile_network(chosen.make(data), on).text(), nl=False)
+    typer.echo(compile_network(chosen.make(data), on, parse(formats or ())).text(), nl=False)
     if data.warning:
         say(f"accel: warning: {data.warning}")
 
@@ -174,9 +179,11 @@ def emit(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the files.")],
     design: OneDesign = "edge",
     technique: OneTechnique = "",
+    formats: WeightFormats = None,
     calibration: Calibration = "",
 ) -> None:
     """Write the accelerator as Verilog, with DRAM image, register map and a self-checking test bench."""
+    from accel.compiler.choose import parse
     from accel.flow import emit as job
     from accel.flow import int8, outputs, report
     from accel.flow.progress import progress
@@ -190,7 +197,7 @@ def emit(
         advance(f"{chosen.title}: compressing")
         integer = chosen.make(data)
         advance("writing Verilog")
-        job.emit(integer, on, out, data.calibration)
+        job.emit(integer, on, out, data.calibration, parse(formats or ()))
     if data.warning:
         say(f"accel: warning: {data.warning}")
     typer.echo(f"wrote {out}")

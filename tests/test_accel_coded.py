@@ -1,0 +1,123 @@
+"""Coded weights in programs: what the compiler says of them is what their bits say, and what it chooses pays."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accel.commands import Load, Target
+from accel.compile import compile_network, time_network
+from accel.design import Design, load
+from accel.models import zoo
+from accel.models.encode.bitstream import DamagedStream
+from accel.models.errors import InputError
+from accel.models.quantisation.shared import quantise_compressed
+from accel.program import Program
+from accel.sim.execute import execute
+from accel.sim.result import simulate
+from accel.timing.recurrence import time_program
+from tests.benches.counted import accepted, counted
+from tests.benches.draw import draw_design, draw_formats, draw_input, draw_memory, draw_network, with_memory
+from tests.benches.unit_designs import divisor
+
+
+def coding(rng: Random) -> Design:
+    """A design with a decoder."""
+    design = with_memory(draw_design(rng), *draw_memory(rng))
+    return design.model_copy(update={"decoder_lanes": divisor(rng, design.weight_codes)})
+
+
+@counted(25)
+@settings(max_examples=35, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_the_compiler_knows_what_the_decoder_finds(rng: Random) -> None:
+    """Cycles and counts from encoding are those from decoding the image; weights are those of the plain formats."""
+    design, network = coding(rng), draw_network(rng)
+    program = accepted(compile_network, network, design, "coded")
+    known, found = time_network(network, design, "coded"), time_program(program)
+    assert known.cycles == found.cycles
+    assert known.events == found.events
+    codes = draw_input(rng, network)
+    np.testing.assert_array_equal(execute(program, codes), execute(compile_network(network, design, "plain"), codes))
+    result = simulate(program)
+    assert sum(result.total.limits.values()) == result.cycles
+    assert all(layer.bound_cycles <= layer.work_cycles <= result.cycles for layer in result.layers)
+    assert sum(layer.cycles for layer in result.layers) == result.cycles
+
+
+@counted(15)
+@settings(max_examples=20, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_the_choice_is_no_slower_than_plain_or_coded(rng: Random) -> None:
+    design, network = coding(rng), draw_network(rng)
+    chosen = accepted(time_network, network, design)
+    for formats in ("plain", "coded", draw_formats(rng, design, network)):
+        try:
+            other = time_network(network, design, formats)
+        except InputError:
+            continue
+        assert chosen.cycles <= other.cycles or isinstance(formats, dict)
+
+
+def coded_loads_of(program: Program) -> list[int]:
+    return [k for k, c in enumerate(program.commands) if isinstance(c, Load) and c.coded]
+
+
+def test_a_user_fixes_formats() -> None:
+    network = quantise_compressed(zoo.load("lenet-300-100-deep"), zoo.preprocess(zoo.mnist_calibration()))
+    nano = load("nano").model_copy(update={"decoder_lanes": 16})
+    names = [layer.name for layer in network.layers]
+    for formats, wanted in (
+        ("plain", []),
+        ("coded", names),
+        ({"ip2": "coded", "ip1": "plain", "ip3": "plain"}, ["ip2"]),
+    ):
+        program = compile_network(network, nano, formats)
+        layers = {names[program.layer_of[k]] for k in coded_loads_of(program)}
+        assert layers == set(wanted)
+        assert [layer.weight_format.endswith("+huffman") for layer in program.layers] == [n in wanted for n in names]
+    for formats, message in (
+        ("packed", "formats must be one of auto, plain, coded, not 'packed'"),
+        ({"ip9": "coded"}, "formats must name layers with weights"),
+        ({"ip1": "dense"}, "the format of ip1 must be one of auto, plain, coded, not 'dense'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            compile_network(network, nano, formats)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="coded weights need decoder_lanes in design nano"):
+        compile_network(network, load("nano").model_copy(update={"decoder_lanes": 0}), "coded")
+
+
+def test_damage_is_found_with_its_layer() -> None:
+    network = quantise_compressed(zoo.load("lenet-300-100-deep"), zoo.preprocess(zoo.mnist_calibration()))
+    program = compile_network(network, load("nano").model_copy(update={"decoder_lanes": 16}), "coded")
+    tables = [c for c in program.commands if isinstance(c, Load) and c.target == Target.VALUE_TABLE]
+    image = program.image.copy()
+    image[tables[1].dram_addr + 1] += 1  # a code word too many
+    for work in (time_program, lambda p: execute(p, np.zeros((1, 1, 28, 28), np.int8))):
+        with pytest.raises(
+            DamagedStream, match="layer 'ip2', lane 0, bit 0: the code table of values must be complete"
+        ):
+            work(replace(program, image=image))
+
+
+# Weight bytes that LOADs read: streams, tables and codebooks. Lower is better; docs/architecture.md has the entropies.
+LIMITS = {
+    "lenet-5-deep": 34_000,
+    "lenet-5-pruned": 42_500,
+    "lenet-5-tucker-deep": 17_500,
+    "lenet-300-100-deep": 20_500,
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_weight_bytes_of_our_networks(name: str) -> None:
+    network = quantise_compressed(zoo.load(name), zoo.preprocess(zoo.mnist_calibration()))
+    program = compile_network(network, load("nano").model_copy(update={"decoder_lanes": 16}), "coded")
+    targets = (Target.WEIGHT, Target.CODEBOOK, Target.RUN_TABLE, Target.VALUE_TABLE)
+    loads = [c for c in program.commands if isinstance(c, Load) and c.target in targets]
+    assert sum(c.row_beats * c.rows for c in loads) * program.design.beat_bytes <= LIMITS[name]
