@@ -18,6 +18,7 @@ from accel.design import Design, load, names, parse
 from accel.flow import report
 from accel.flow.cli import run as accel
 from accel.flow.emit import FILES as FILES_OF_EMIT
+from accel.flow.simulate import EXECUTED
 from accel.flow.techniques import techniques_for
 from accel.models import zoo
 from accel.models.compress.share import share
@@ -73,7 +74,8 @@ def test_compare_without_arguments(
         (rows[0], quantise(zoo.load("lenet-5"), calibration())),
         (rows[3], share(zoo.load("lenet-5"), calibration(), 4)),
     ):
-        result = simulate(compile_network(network, load("edge")))
+        codes = int8.quantise_input(network, calibration()[:EXECUTED])
+        result = simulate(compile_network(network, load("edge")), codes)
         energy = cost.energy(result.events, load("edge"))
         assert row["cycles"] == result.cycles
         assert row["total_high_uj"] == pytest.approx(energy.total_high_pj / 1e6)
@@ -119,7 +121,7 @@ def test_a_row_for_a_compressed_network_of_ones_own(own: dict[str, str], tmp_pat
     assert (first["technique"], second["technique"], second["title"]) == ("dense", "few", "few")
     network = quantise_compressed(onnx_read.read(own["few.onnx"]), np.load(own["ranges.npy"]))
     assert second["cycles"] == simulate(compile_network(network, load("edge"))).cycles
-    assert second["weights_format"] == "dense+shared3"
+    assert second["weights_format"] == "dense, shared3"
     assert second["weights_bytes"] < first["weights_bytes"]
     codes = int8.quantise_input(network, np.load(own["images.npy"]))
     answers = int8.run(network, codes)[network.output][:, :, 0, 0].argmax(1)
@@ -200,7 +202,7 @@ def process(*arguments: str, **variables: str) -> subprocess.CompletedProcess[st
     [
         ("accel com", "compare compress"),
         ("accel simulate lenet-3", "lenet-300-100"),
-        ("accel compare --design ", "edge edge-sparse large nano"),
+        ("accel compare --design ", "edge edge-coded edge-sparse large nano"),
         ("accel simulate lenet-5 --technique shared-", "shared-8 shared-6 shared-4 shared-3 shared-2"),
         ("accel emit mine", ""),  # the shell itself goes on with files
     ],
