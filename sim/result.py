@@ -124,11 +124,15 @@ class LayerResult:
 
 @dataclass(frozen=True)
 class Result:
-    """A program's cost in time and events. The memory is the design's own."""
+    """A program's cost in time and events. The memory is the design's own.
+
+    `cycles_range`: fewest and most of the inputs that were executed, where time depends on them.
+    """
 
     network: str
     total: LayerResult
     layers: tuple[LayerResult, ...]
+    cycles_range: tuple[int, int]
 
     @property
     def design(self) -> Design:
@@ -155,11 +159,14 @@ def simulate(program: Program, codes: NDArray[np.int8] | None = None) -> Result:
     """Time a program and account for every cycle. Raises DeadlockError for a program that cannot end.
 
     With input codes (N, C, H, W) the program is executed as well, and the events that depend on data (`DATA_EVENTS`)
-    are those of an input, of several their mean in whole numbers; without, `events` have none of these. The time of a
-    sparse engine is that of the first input; without one, as if no activation were zero.
+    are those of an input, of several their mean in whole numbers; without, `events` have none of these. The time and all
+    events of a sparse engine are those of the first input; without one, as if no activation were zero.
     """
-    by_data = codes is not None and program.facts is not None
-    timing = time_executed(program, codes[0]) if codes is not None and by_data else time_program(program)
+    runs = [time_program(program)]
+    if codes is not None and program.design.is_sparse:
+        runs = [time_executed(program, each) for each in codes]
+        codes = codes[:1]
+    timing, cycles = runs[0], [run.cycles for run in runs]
     design, owners = program.design, _owner(program)
     fetch = first_fetch(design, program.program_offset, program.first_fetch)
     first = owners[0] if owners else 0
@@ -189,7 +196,7 @@ def simulate(program: Program, codes: NDArray[np.int8] | None = None) -> Result:
         layers.append(LayerResult(info, design, counted[Event.CYCLES], busy, limits, known | found))
     whole = timing.events | ({e: sum(layer[e] for layer in of_data) for e in DATA_EVENTS} if codes is not None else {})
     total = LayerResult(_sum(program.layers), design, timing.cycles, timing.cycles, by_cause(path), whole)
-    return Result(program.name, total, tuple(layers))
+    return Result(program.name, total, tuple(layers), (min(cycles), max(cycles)))
 
 
 def _data_events(program: Program, owners: list[int], codes: NDArray[np.int8] | None) -> list[dict[Event, int]]:

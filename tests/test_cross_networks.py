@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from accel.compile import compile_network
-from accel.design import load
+from accel.design import Design, load
 from accel.models import zoo
 from accel.models.compress.share import share
 from accel.models.exchange import onnx_read
@@ -17,6 +17,8 @@ from accel.models.quantisation.quantise import quantise
 from accel.models.quantisation.shared import quantise_compressed
 from accel.models.reference.int8 import quantise_input, run
 from accel.sim.execute import execute
+from accel.sim.execute.facts import time_executed
+from accel.timing.recurrence import time_program
 from tests.benches.cross import Trial, check
 from tests.benches.verilator import Built
 
@@ -92,6 +94,27 @@ def test_a_digit_through_coded_weights(name: str, weight_format: str, coding: Bu
     program = compile_network(network, coding.design, "coded")
     assert weight_format in {layer.weight_format for layer in program.layers}
     check(coding, Trial(coding.design, network, codes, 3, "coded"), program)
+
+
+@pytest.fixture(scope="module")
+def sparse(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """nano's multipliers and memories with a sparse engine."""
+    values = load("nano").model_dump() | {"name": "nano-sparse", "engine": load("edge-sparse").engine.model_dump()}
+    values["array"] |= {"weight_rows": 1}
+    return Built(Design.model_validate(values), tmp_path_factory.mktemp("sparse"))
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize(
+    "name", ["lenet-5", "lenet-5-pruned", "lenet-5-deep", "lenet-5-tucker-deep", "lenet-300-100-deep"]
+)
+def test_a_digit_through_the_sparse_engine(name: str, sparse: Built) -> None:
+    """Trained weights, dense, pruned and shared, and a digit most of whose pixels are black."""
+    network = quantise_compressed(zoo.load(name), zoo.preprocess(zoo.mnist_calibration()))
+    codes = quantise_input(network, zoo.preprocess(zoo.mnist_test()[0][:1]))[0]
+    program = compile_network(network, sparse.design)
+    check(sparse, Trial(sparse.design, network, codes, 3), program)
+    assert time_executed(program, codes).cycles < time_program(program).cycles
 
 
 def test_the_foreign_network_keeps_its_accuracy(integer: dict) -> None:

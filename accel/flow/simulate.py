@@ -123,6 +123,7 @@ def record(simulation: Simulation) -> dict[str, Any]:
         "network": result.network,
         "design": result.design.model_dump(),
         "cycles": result.cycles,
+        "cycles_range": list(result.cycles_range),
         "latency_us": result.latency_us,
         "events": {event.name: count for event, count in result.events.items()},
         "total": part_record(simulation.total),

@@ -292,7 +292,9 @@ def show_simulation(where: Console, simulation: Simulation) -> None:
     parts = [*simulation.layers, simulation.total]
     for title, columns in part_columns(simulation).items():
         show(where, title, columns, parts, last_apart=True)
+    least, most = result.cycles_range
     lines = [
+        *([f"on other inputs {least:,} to {most:,} cycles: columns that are zero are skipped"] if least < most else []),
         *LAYER_REMARKS,
         *cause_legend([simulation]),
         *_host(simulation.host_layers),
