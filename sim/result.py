@@ -159,8 +159,8 @@ def simulate(program: Program, codes: NDArray[np.int8] | None = None) -> Result:
     """Time a program and account for every cycle. Raises DeadlockError for a program that cannot end.
 
     With input codes (N, C, H, W) the program is executed as well, and the events that depend on data (`DATA_EVENTS`)
-    are those of an input, of several their mean in whole numbers; without, `events` have none of these. The time and all
-    events of a sparse engine are those of the first input; without one, as if no activation were zero.
+    are those of an input, of several their mean in whole numbers; without, `events` have none of these. The time and
+    all events of a sparse engine are those of the first input; without one, as if no activation were zero.
     """
     runs = [time_program(program)]
     if codes is not None and program.design.is_sparse:
