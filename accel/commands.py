@@ -210,7 +210,8 @@ class ConfigCompute(Command):
 class Compute(Command):
     """Stream a block of `out_h` x `out_w` output pixels through `n_tiles` x `groups` x kernel weight tiles.
 
-    for n in n_tiles, g in groups, ky in kernel_h, kx in kernel_w:           (one weight tile of R x C each)
+    for n in n_tiles, g in groups, ky in kernel_h, kx in kernel_w:    (a weight tile of R x C each; two halves on
+                                                                       2:4 designs unless `structured`)
         for oy in out_h, ox in out_w:                                        (T = out_h * out_w cycles)
             iy = iy0 + ky * dilation_y + oy * stride_y;  ix likewise
             word = act_addr + g * plane + ky * tap_row_step + kx * dilation_x + oy * row_step + ox * stride_x
@@ -249,6 +250,7 @@ class Compute(Command):
     entries: int = _bits(18, "sparse: words of entries from weight_addr on")
     pointer_addr: int = _bits(14, "sparse: word of the first column's pointers")
     acc_shift: int = _bits(4, "sparse: log2 of blocks of R sums from one n tile to the next")
+    structured: int = _bits(1, "weights are 2:4: their codes have an index of 2 bits above, and a group is one tile")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from accel.commands import ConfigPost, field_bits
 from accel.design import Design
 from accel.memories import CODE_BITS
+from accel.structured import INDEX_BITS, QUAD
 
 PRODUCT_BITS = 2 * CODE_BITS
 OFFSET_BITS = CODE_BITS + 1  # of an activation in a sparse engine: its code less the zero point
@@ -24,9 +25,19 @@ REQUANTISE_ADDERS = {"bias": BIASED_BITS, "round": 51, "zero_point": 53}
 RESIDUAL_ADDERS = {"round": 27, "add": 53}
 
 
+def flag_bits(design: Design) -> int:
+    """Bits that a weight has beside it in the array: whether it is 0, and with 2:4 the index of its activation."""
+    return 1 + (INDEX_BITS if design.two_of_four else 0)
+
+
+def pe_lanes(design: Design) -> int:
+    """Activations that a row of the array is given, one of which each PE multiplies with."""
+    return QUAD if design.two_of_four else 1
+
+
 def pe_registers(design: Design) -> dict[str, int]:
     """Bits of each register of a processing element; of a sparse engine's PE, those of each multiplier and its sum."""
-    stages = design.engine.multiplier_stages
+    stages, flags, lanes = design.engine.multiplier_stages, flag_bits(design), pe_lanes(design)
     operands = {"product_left": CODE_BITS, "product_right": CODE_BITS, "product_used": 1} if stages > 1 else {}
     if design.is_sparse:
         return {
@@ -35,8 +46,9 @@ def pe_registers(design: Design) -> dict[str, int]:
             "total": design.widths.accumulator, "earlier": design.widths.accumulator,
         }  # fmt: skip
     return {
-        "act": CODE_BITS, "valid": 1, "swap": 1, "passing": CODE_BITS, "half_way": 1, "capture": 1,
-        "weight": CODE_BITS, "shadow": CODE_BITS, "passing_zero": 1, "weight_zero": 1, "shadow_zero": 1,
+        "act": CODE_BITS * lanes, "valid": lanes, "swap": 1, "passing": CODE_BITS, "half_way": 1, "capture": 1,
+        "weight": CODE_BITS, "shadow": CODE_BITS,
+        "passing_flags": flags, "weight_flags": flags, "shadow_flags": flags,
         **operands,
         **{f"product{k or ''}": PRODUCT_BITS for k in range(max(1, stages - 1))},
         "total": design.widths.accumulator,

@@ -39,7 +39,7 @@ class Array(Section):
         default=1,
         ge=1,
         le=64,
-        description="weight rows w that enter in a cycle, a divisor of R; a weight word has w * C bytes",
+        description="weight rows w that enter in a cycle, a divisor of R; a weight word has w * C lanes",
     )
 
 
@@ -48,11 +48,17 @@ class Systolic(Section):
 
     `multiplier_stages`: registers of each multiplier. One is its product; with two the operands have registers of
     their own, with three the product another one: a faster clock, and as many cycles more until a sum is there.
+
+    `sparsity` 2:4 makes activation words twice as wide as the array has rows, which must be an even number of at most
+    32: where at most two of four weights along the input channels are not 0, two rows do the work of four.
     """
 
     kind: Literal["systolic"] = Field(default="systolic", description="what multiplies")
     dataflow: Literal["ws"] = Field(default="ws", description="what stays in the array: weights (ws)")
     multiplier_stages: int = Field(default=1, ge=1, le=3, description="registers of each multiplier of the array")
+    sparsity: Literal["none", "2:4"] = Field(
+        default="none", description="weights that the array skips: two zeros of each four input channels (2:4), or none"
+    )
 
 
 class Sparse(Section):
@@ -87,9 +93,13 @@ class Widths(Section):
 class Buffers(Section):
     """On-chip memories. Activations and accumulators are each two equal banks; sizes are totals in bytes."""
 
-    activation_bytes: int = Field(ge=64, le=1 << 24, description="both activation banks, in words of R bytes")
+    activation_bytes: int = Field(
+        ge=64, le=1 << 24, description="both activation banks, in words of R bytes (2:4: of 2R)"
+    )
     weight_bytes: int = Field(
-        ge=64, le=1 << 24, description="weights on chip, in words of w * C bytes (sparse: of C entries)"
+        ge=64,
+        le=1 << 24,
+        description="weights on chip, in words of w * C bytes (2:4: of w * C times 10 bits; sparse: of C entries)",
     )
     accumulator_bytes: int = Field(
         ge=64, le=1 << 22, description="both accumulator banks, in words of C sums that count 4 bytes each"
@@ -119,7 +129,7 @@ class Design(Section):
     `post_lanes` channels are requantised each cycle; it must divide `array.cols` and the channels of an activation
     word, which are `array.rows`, with a sparse engine the larger of both (default: the greatest common divisor). Each
     multiplier has `post_multiplier_stages` registers. `decoder_lanes` must divide the codes of a weight word,
-    `array.weight_rows` times `array.cols`; a sparse engine has no decoder.
+    `array.weight_rows` times `array.cols`; a sparse engine has no decoder, nor has 2:4.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="what tables and reports call it")
@@ -156,12 +166,19 @@ class Design(Section):
             raise ValueError(
                 f"post_lanes must divide {word} {self.word_lanes} and array.cols {self.array.cols}, not {lanes}"
             )
+        if self.two_of_four and (self.array.rows % 2 or self.word_lanes > LARGEST_SIDE):
+            raise ValueError(
+                f"array.rows must be even and at most {LARGEST_SIDE // 2} where engine.sparsity is 2:4, "
+                f"not {self.array.rows}"
+            )
         if self.array.rows % self.array.weight_rows:
             raise ValueError(
                 f"array.weight_rows must divide array.rows {self.array.rows}, not {self.array.weight_rows}"
             )
         if self.decoder_lanes and self.is_sparse:
             raise ValueError(f"decoder_lanes must be 0 with a sparse engine, not {self.decoder_lanes}")
+        if self.decoder_lanes and self.two_of_four:
+            raise ValueError(f"decoder_lanes must be 0 where engine.sparsity is 2:4, not {self.decoder_lanes}")
         codes = self.weight_codes
         if self.decoder_lanes and codes % self.decoder_lanes:
             raise ValueError(
@@ -196,7 +213,7 @@ class Design(Section):
         """
         if self.engine.kind == "sparse":
             return min(LARGEST_SIDE, self.engine.word_factor * max(self.rows, self.cols))
-        return self.rows
+        return self.rows * (2 if self.two_of_four else 1)
 
     @property
     def cols(self) -> int:
@@ -217,6 +234,11 @@ class Design(Section):
     def fill_cycles(self) -> int:
         """Cycles R / w in which the weights of a tile enter the array, and the rows of a segment."""
         return self.array.rows // self.array.weight_rows
+
+    @property
+    def two_of_four(self) -> bool:
+        """Whether two rows of the array can do the work of four (`accel.structured`)."""
+        return isinstance(self.engine, Systolic) and self.engine.sparsity == "2:4"
 
     @property
     def lanes(self) -> int:

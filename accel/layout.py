@@ -7,6 +7,7 @@ a whole number of words or a word takes a whole number of beats; the rest of the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,28 +149,43 @@ def dram_to_words(data: NDArray[np.int8], word_bytes: int, beat_bytes: int) -> N
     return data.reshape(*data.shape[:-1], -1, stride)[..., :word_bytes]
 
 
-def packed_words(rows: int, bits: int) -> int:
-    """Weight-buffer words of `rows` rows of `bits`-bit codes: each lane is a bit stream, a byte a word."""
-    return -(-rows * bits // 8)
+def packed_words(rows: int, bits: int, lane_bits: int) -> int:
+    """Weight-buffer words of `rows` rows of `bits`-bit codes: each lane is a bit stream, `lane_bits` a word."""
+    return -(-rows * bits // lane_bits)
 
 
-def pack_weight_columns(indices: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
-    """Rows (n, w * C) of `bits`-bit codes (two's complement when 8 and dense) to (words, w * C) weight-buffer words.
+def pack_weight_columns(indices: NDArray[np.unsignedinteger[Any]], bits: int, lane_bits: int = 8) -> NDArray[np.uint8]:
+    """Rows (n, lanes) of `bits`-bit codes (two's complement when 8 and dense) to (words, bytes) weight-buffer words.
 
-    Each lane is a bit stream: its codes in row order, lowest bit first. Word k holds bits 8k..8k+7 of every lane's
-    stream, lane c in byte c. The last word is filled with zero bits.
+    Each lane is a bit stream: its codes in row order, lowest bit first. With B = `lane_bits`, word k holds bits kB ..
+    kB + B - 1 of every lane's stream, lane c in its bits cB .. cB + B - 1. The last word is filled with zero bits.
     """
     n, lanes = indices.shape
-    if bits == 8:
+    if bits == lane_bits == 8:
         return indices.astype(np.uint8)
-    planes = (indices[:, None, :] >> np.arange(bits, dtype=np.uint8)[:, None]) & 1
+    planes = ((indices[:, None, :] >> np.arange(bits, dtype=indices.dtype)[:, None]) & 1).astype(np.uint8)
     stream = planes.reshape(n * bits, lanes)
-    return np.packbits(stream, axis=0, bitorder="little")
+    if lane_bits == 8:
+        return np.packbits(stream, axis=0, bitorder="little")
+    words = np.zeros((packed_words(n, bits, lane_bits), lane_bits, lanes), np.uint8)
+    words.reshape(-1, lanes)[: len(stream)] = stream
+    return np.packbits(words.transpose(0, 2, 1).reshape(len(words), -1), axis=1, bitorder="little")
 
 
-def unpack_weight_columns(words: NDArray[np.uint8], bits: int, n: int) -> NDArray[np.uint8]:
-    """The inverse of `pack_weight_columns`: (words, w * C) to the first `n` rows (n, w * C) of codes."""
-    if bits == 8:
+def unpack_weight_columns(
+    words: NDArray[np.uint8], bits: int, n: int, lane_bits: int = 8, lanes: int = 0
+) -> NDArray[np.unsignedinteger[Any]]:
+    """The inverse of `pack_weight_columns`: (words, bytes) to the first `n` rows (n, lanes) of codes.
+
+    `lanes` is needed where a lane is no byte.
+    """
+    if bits == lane_bits == 8:
         return words[:n]
-    stream = np.unpackbits(words, axis=0, bitorder="little")[: n * bits].reshape(n, bits, -1)
-    return (stream << np.arange(bits, dtype=np.uint8)[:, None]).sum(axis=1).astype(np.uint8)
+    if lane_bits == 8:
+        stream = np.unpackbits(words, axis=0, bitorder="little")[: n * bits].reshape(n, bits, -1)
+    else:
+        found = np.unpackbits(words, axis=1, bitorder="little")[:, : lanes * lane_bits]
+        found = found.reshape(-1, lanes, lane_bits).transpose(0, 2, 1).reshape(-1, lanes)
+        stream = found[: n * bits].reshape(n, bits, lanes)
+    codes = (stream.astype(np.uint16) << np.arange(bits, dtype=np.uint16)[:, None]).sum(axis=1)
+    return codes.astype(np.uint8 if bits <= 8 else np.uint16)

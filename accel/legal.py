@@ -116,6 +116,7 @@ RULES: dict[type[Command], list[Rule]] = {
         Rule("cols_last", "0; above C", lambda c, d: (c.cols_last == 0) | (c.cols_last > d.cols)),
         _sparse("acc_addr", "not a multiple of R", lambda c, d: (c.acc_addr & (d.rows - 1)) != 0),
         _sparse("entries", "0", lambda c, d: c.entries == 0),
+        Rule("structured", "1 without 2:4", lambda c, d: (c.structured == 1) & int(not d.two_of_four)),
     ],
     ConfigPost: _not_zero("win_h", "win_w", "stride_y", "stride_x", "in_h", "in_w"),
     Post: [

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from accel.commands import COMMAND_BYTES, Compute, Post, Store, Target, field_bits
 from accel.events import Event
+from accel.structured import INDEX_BITS
 
 if TYPE_CHECKING:
     from accel.design import Design
@@ -98,7 +99,12 @@ class Memory:
 
     def word_bytes(self, design: Design) -> int:
         """Bytes of a word that a LOAD brings."""
-        return self.width_bits(design) // 8
+        return -(-self.width_bits(design) // 8)
+
+
+def weight_lane_bits(design: Design) -> int:
+    """Bits of a lane of a weight word: of the largest code that a row may have, its index included."""
+    return CODE_BITS + (INDEX_BITS if design.two_of_four else 0)
 
 
 def run_bits(design: Design) -> int:
@@ -113,7 +119,7 @@ def entry_bits(design: Design) -> int:
 
 def _weight_bits(design: Design) -> int:
     """Bits of a word of the weight buffer: of C entries, or of the codes of w rows."""
-    return design.cols * (entry_bits(design) if design.is_sparse else CODE_BITS * design.weight_rows)
+    return design.cols * (entry_bits(design) if design.is_sparse else weight_lane_bits(design) * design.weight_rows)
 
 
 def _sums(design: Design) -> int:
@@ -137,7 +143,7 @@ WEIGHT = Memory(
     "weight", "weight_bytes", Target.WEIGHT,
     words=lambda d: 8 * d.buffers.weight_bytes // _weight_bits(d),
     lanes=lambda d: d.weight_rows * d.cols,
-    lane_bits=lambda d: CODE_BITS,
+    lane_bits=lambda d: weight_lane_bits(d),
     address_bits=field_bits(Compute, "weight_addr"),
     reads=Event.WEIGHT_READS,
     writes=Event.WEIGHT_WRITES,

@@ -47,11 +47,11 @@ def draw_cramped(rng: Random, fractions: tuple[float, ...]) -> tuple[Design, Int
     """A network whose largest tensor takes one of `fractions` of an activation bank."""
     design = draw_design(rng, largest=rng.choice([4, 8, 12]))
     network = draw_network(rng, layers=5, size=rng.choice([8, 14]), channels=rng.choice([12, 30]))
-    words = max(int(np.prod(t.shape[1:])) * -(-t.shape[0] // design.rows) for t in network.tensors.values())
+    words = max(int(np.prod(t.shape[1:])) * -(-t.shape[0] // design.word_lanes) for t in network.tensors.values())
     bank = max(2, int(words * rng.choice(fractions)))
     return resized(
         design.model_copy(update={"widths": Widths()}),  # so that it is always a buffer that is too small
-        activation_bytes=max(64, 2 * design.rows * bank),
+        activation_bytes=max(64, 2 * design.word_lanes * bank),
         parameter_bytes=8 * design.buffers.parameter_bytes,
     ), network
 
@@ -333,10 +333,10 @@ def test_fully_connected_first_layers_read_contiguous_words() -> None:
             program = assert_exact(network, design)
             loads = [c for c in program.commands if isinstance(c, Load) and c.target == Target.ACTIVATION]
             size = sum(c.rows * c.row_beats for c in loads) * design.beat_bytes
-            assert size <= int(np.prod(shape)) + design.rows + design.beat_bytes
-            groups = -(-int(np.prod(shape)) // design.rows)
+            assert size <= int(np.prod(shape)) + design.word_lanes + design.beat_bytes
+            groups = -(-int(np.prod(shape)) // design.word_lanes)
             stored = program.layers[0].weight_bytes
-            assert stored == groups * design.rows * -(-30 // design.cols) * design.cols + 8 * 30
+            assert stored == groups * design.word_lanes * -(-30 // design.cols) * design.cols + 8 * 30
 
 
 def test_grouped_layers_take_only_their_own_channels() -> None:

@@ -11,7 +11,7 @@ from accel.design import Design, load, names, parse
 from accel.models.errors import InputError
 
 GOOD = load("edge").to_yaml()
-ENGINE = "engine:\n  kind: systolic\n  dataflow: ws\n  multiplier_stages: 1"
+ENGINE = "engine:\n  kind: systolic\n  dataflow: ws\n  multiplier_stages: 1\n  sparsity: none"
 
 
 @pytest.mark.parametrize("name", ["nano", "edge", "edge-coded", "edge-sparse", "large"])
@@ -31,16 +31,16 @@ def test_derived() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("rows: 16", "rows: 0", r"array\.rows must be an integer in 1\.\.64, not 0 \(x\.yaml:7\)"),
-        ("cols: 16", "cols: 65", r"array\.cols must be an integer in 1\.\.64, not 65 \(x\.yaml:8\)"),
-        ("rows: 16", "rows: big", r"array\.rows must be an integer in 1\.\.64, not 'big' \(x\.yaml:7\)"),
+        ("rows: 16", "rows: 0", r"array\.rows must be an integer in 1\.\.64, not 0 \(x\.yaml:8\)"),
+        ("cols: 16", "cols: 65", r"array\.cols must be an integer in 1\.\.64, not 65 \(x\.yaml:9\)"),
+        ("rows: 16", "rows: big", r"array\.rows must be an integer in 1\.\.64, not 'big' \(x\.yaml:8\)"),
         ("axi_bits: 128", "axi_bits: 48", r"memory\.axi_bits must be 32, 64, 128, 256 or 512, not 48 \(x\.yaml:\d+\)"),
         (
             "axi_bits: 128",
             "axi_bit: 128",
-            r"memory\.axi_bit is not a field of memory of kind axi, which has kind, axi_bits, .* \(x\.yaml:25\)",
+            r"memory\.axi_bit is not a field of memory of kind axi, which has kind, axi_bits, .* \(x\.yaml:26\)",
         ),
-        ("  axi_bits: 128\n", "", r"memory\.axi_bits must be given, and is missing \(x\.yaml:23\)"),
+        ("  axi_bits: 128\n", "", r"memory\.axi_bits must be given, and is missing \(x\.yaml:24\)"),
         ("name: edge", "nome: edge", r"nome is not a field of a design, which has name, engine, .* \(x\.yaml:1\)"),
         ("name: edge\n", "", r"^name must be given, and is missing"),
         ("name: edge", "name: my edge", r"name must be a text of letters, digits, '_', '\.' and '-', not 'my edge'"),
@@ -49,7 +49,7 @@ def test_derived() -> None:
         (
             "  rows: 16\n  cols: 16\n  weight_rows: 4\n",
             "  16\n",
-            r"array must be a mapping of rows, cols and weight_rows, not 16 \(x\.yaml:6\)",
+            r"array must be a mapping of rows, cols and weight_rows, not 16 \(x\.yaml:7\)",
         ),
         ("post_lanes: null", "post_lanes: x", r"post_lanes must be a divisor of array\.rows .*, or null, not 'x'"),
         ("clock_mhz: 400.0", "clock_mhz: true", r"clock_mhz must be 0\.001\.\.5000.*, not True"),
@@ -65,11 +65,11 @@ def test_derived() -> None:
         (
             ENGINE,
             "engine: systolic",
-            r"engine must be a mapping of kind, dataflow and multiplier_stages, not 'systolic' \(x\.yaml:2\)",
+            r"engine must be a mapping of kind, dataflow, multiplier_stages and sparsity, not 'systolic' \(x\.yaml:2\)",
         ),
         (
-            "multiplier_stages: 1\narray",
-            "multiplier_stages: 4\narray",
+            "multiplier_stages: 1\n  sparsity",
+            "multiplier_stages: 4\n  sparsity",
             r"engine\.multiplier_stages must be an integer in 1..3, not 4 \(x\.yaml:5\)",
         ),
         (
@@ -77,7 +77,17 @@ def test_derived() -> None:
             "decoder_lanes: 5",
             r"decoder_lanes must divide array\.weight_rows \* array\.cols 64, not 5 \(x\.yaml:\d+\)",
         ),
-        ("weight_rows: 4", "weight_rows: 3", r"array\.weight_rows must divide array\.rows 16, not 3 \(x\.yaml:9\)"),
+        ("weight_rows: 4", "weight_rows: 3", r"array\.weight_rows must divide array\.rows 16, not 3 \(x\.yaml:10\)"),
+        (
+            "sparsity: none\narray:\n  rows: 16\n  cols: 16\n  weight_rows: 4",
+            "sparsity: '2:4'\narray:\n  rows: 34\n  cols: 16\n  weight_rows: 2",
+            r"array\.rows must be even and at most 32 where engine\.sparsity is 2:4, not 34 \(x\.yaml:8\)",
+        ),
+        (
+            "sparsity: none\narray:\n  rows: 16\n  cols: 16\n  weight_rows: 4",
+            "sparsity: '2:4'\narray:\n  rows: 9\n  cols: 16\n  weight_rows: 3",
+            r"array\.rows must be even and at most 32 where engine\.sparsity is 2:4, not 9 \(x\.yaml:8\)",
+        ),
         ("post_lanes: null", "post_lanes: 3", r"post_lanes must divide array\.rows 16 and array\.cols 16, not 3"),
         ("accumulator_bytes: 65536", "accumulator_bytes: 64", r"accumulator_bytes must hold 2\.\.16384 words"),
         ("clock_mhz: 400.0", "clock_mhz: 0", r"clock_mhz must be 0\.001\.\.5000.*, not 0"),
@@ -120,7 +130,7 @@ def test_bad_sparse(old: str, new: str, message: str) -> None:
 
 
 def test_a_field_that_is_given_twice() -> None:
-    with pytest.raises(InputError, match=r"x\.yaml:8: 'rows' is given twice"):
+    with pytest.raises(InputError, match=r"x\.yaml:9: 'rows' is given twice"):
         parse(GOOD.replace("rows: 16", "rows: 16\n  rows: 8"), "x.yaml")
 
 

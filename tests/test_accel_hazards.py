@@ -80,7 +80,9 @@ def touched(
                         word += oy * cfg.row_step + ox * cfg.stride_x
                         reads |= {(f"act{bank}", (word + g * cfg.plane) % ACTIVATION_BANK) for g in range(c.groups)}
         rows = c.n_tiles * c.groups * cfg.kernel_h * cfg.kernel_w * design.fill_cycles
-        reads |= {("WEIGHT", c.weight_addr + k) for k in range(-(-rows * c.weight_bits // 8))}
+        rows *= 2 if design.two_of_four and not c.structured else 1
+        bits = rows * (c.weight_bits + 2 * c.structured)
+        reads |= {("WEIGHT", c.weight_addr + k) for k in range(-(-bits // (10 if design.two_of_four else 8)))}
         if c.use_codebook:
             reads |= {("CODEBOOK", 256 * c.codebook_bank + k) for k in range(1 << c.weight_bits)}
         ports = {f"act{bank} read", f"acc{c.acc_addr // ACCUMULATOR_BANK}"}
@@ -98,7 +100,7 @@ def touched(
 
 
 def touched_by_post(design: Design, c: Post, cfg: ConfigPost) -> tuple[Words, Words, set[str]]:
-    reads, writes, per = set(), set(), design.rows // design.lanes
+    reads, writes, per = set(), set(), design.word_lanes // design.lanes
     for q in range(c.chunks):
         for oy in range(c.out_h):
             for ox in range(c.out_w):

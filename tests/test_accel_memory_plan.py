@@ -108,7 +108,7 @@ def check(prepared: Prepared) -> None:
             assert layout.row_pitch >= layout.width
             assert layout.plane == layout.height * layout.row_pitch
         if place.region:
-            assert layout.words(design.rows) <= place.region.words
+            assert layout.words(design.word_lanes) <= place.region.words
             assert place.region.word >= 0
             assert place.region.word + place.region.words <= design.activation_words
     for a, b in combinations(places, 2):
@@ -124,12 +124,12 @@ def check(prepared: Prepared) -> None:
         for name, place in places.items():
             if place.region and max(born[name], 0) <= step.step.index <= last[name]:
                 assert not any(overlap(ring, place.region) for ring in rings)
-    stride = stride_bytes(design.rows, design.beat_bytes)
+    stride = stride_bytes(design.word_lanes, design.beat_bytes)
     spans = []
     for name, place in places.items():
         if place.dram is not None:
             unfolded = prepared.reading.unfolded if name == network.input else None
-            size = unfolded.layout.bytes if unfolded else place.layout.words(design.rows) * stride
+            size = unfolded.layout.bytes if unfolded else place.layout.words(design.word_lanes) * stride
             spans.append((place.dram, place.dram + size))
     assert all(a[1] <= b[0] or b[1] <= a[0] for a, b in combinations(spans, 2))
     assert all(0 <= first <= last <= plan.data_bytes for first, last in spans)
@@ -141,7 +141,7 @@ def check(prepared: Prepared) -> None:
 def test_nothing_alive_is_overwritten(rng: Random) -> None:
     design = draw_design(rng, largest=8)
     words = rng.choice([30, 60, 120, 400])
-    sizes = design.buffers.model_copy(update={"activation_bytes": max(64, 2 * words * design.rows)})
+    sizes = design.buffers.model_copy(update={"activation_bytes": max(64, 2 * words * design.word_lanes)})
     network = draw_network(rng, layers=6, size=9, channels=14)
     check(accepted(prepare, network, design.model_copy(update={"buffers": sizes})))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import product
 from random import Random
 
 import numpy as np
@@ -10,11 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.compiler.formats import FORMATS, choose
-from accel.compiler.formats.dense import dense
-from accel.compiler.formats.shared import shared
 from accel.compiler.geometry import matrix_geometry
 from accel.compiler.weights import LayerWeights, layer_weights, parameter_words
-from accel.layout import unpack_weight_columns
+from accel.layout import pack_weight_columns, packed_words, unpack_weight_columns
 from accel.models.integers.network import MatrixLayer, Requantise, TensorSpec
 from accel.models.window import Window
 from tests.benches.layers import matrix
@@ -30,9 +30,13 @@ def layer(
     return made
 
 
-def weights_of(made: MatrixLayer, rows: int, cols: int, weight_rows: int = 1) -> LayerWeights:
+def weights_of(
+    made: MatrixLayer, rows: int, cols: int, weight_rows: int = 1, two_of_four: bool = False
+) -> LayerWeights:
     channels = made.weights.shape[1] * made.groups
-    return layer_weights(made, matrix_geometry(made, (channels, 9, 9), None), rows, cols, weight_rows)
+    return layer_weights(
+        made, matrix_geometry(made, (channels, 9, 9), None), rows, cols, weight_rows, None, False, two_of_four
+    )
 
 
 def values(weights: LayerWeights, words: np.ndarray, rows: int) -> np.ndarray:
@@ -78,6 +82,74 @@ def test_blocks_hold_every_weight_once(rng: Random) -> None:
                 assert np.abs(found.astype(int)).sum() == np.abs(channels.astype(int)).sum()
 
 
+def pruned(made: MatrixLayer, rng: Random) -> MatrixLayer:
+    """With two weights at most that are not 0 in each four channels."""
+    weights = made.weights.copy()
+    for output, tap in np.ndindex(len(weights), weights[0, 0].size):
+        for first in range(0, weights.shape[1], 4):
+            quad = weights[output, first : first + 4].reshape(-1, weights[0, 0].size)[:, tap]
+            quad[rng.sample(range(len(quad)), max(0, len(quad) - rng.choice([0, 1, 2, 2])))] = 0
+    if made.shared is None:
+        return replace(made, weights=weights)
+    place = int(np.flatnonzero(made.shared.codebook == 0)[0])
+    indices = np.where(weights == made.weights, made.shared.indices, place).astype(np.uint8)
+    return replace(made, weights=weights, shared=replace(made.shared, indices=indices))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_2_of_4_blocks_hold_every_weight_once(rng: Random) -> None:
+    """Row 2j + i of a tile has a weight of channels 4j .. 4j + 3, and its index says which; or, half by half, of
+    channel 4j + 2h + i, where the weights are not 2:4."""
+    pairs, cols = rng.randint(1, 3), rng.randint(1, 4)
+    codebook = rng.choice([None, [0, 7, 9, -3], list(range(-8, 8))])
+    made = layer(rng.randint(1, 6), rng.randint(1, 14), (rng.randint(1, 2), rng.randint(1, 2)), codebook)
+    wanted = rng.random() < 0.7
+    made = pruned(made, rng) if wanted else made
+    rows, w = 2 * pairs, divisor(rng, 2 * pairs)
+    weights = weights_of(made, 2 * rows, cols, w, True)
+    expected = np.zeros((weights.tiles * cols, weights.groups * 2 * rows, *made.weights.shape[2:]), np.int8)
+    expected[: len(made.weights), : made.weights.shape[1]] = made.weights
+    kept = np.count_nonzero(expected.reshape(len(expected), -1, 4, *expected.shape[2:]), axis=2)
+    assert weights.structured == (kept.max() <= 2)
+    assert weights.structured or not wanted
+    bits, taps = weights.format.bits, made.weights[0, 0].size
+    whole = (0, weights.tiles), (0, weights.groups)
+    words = weights.block(*whole)
+    assert len(words) == weights.words(weights.tiles, weights.groups)
+    stream = np.unpackbits(words, axis=1, bitorder="little")[:, : 10 * w * cols].reshape(len(words), w * cols, 10)
+    lanes = stream.transpose(1, 0, 2).reshape(w * cols, -1)  # lane l: its bits, one after the other
+    size, at, found = bits + 2 * weights.structured, 0, np.zeros_like(expected)
+    for tile, group, tap in np.ndindex(weights.tiles, weights.groups, taps):
+        ky, kx = divmod(tap, made.weights.shape[3])
+        for half, i in np.ndindex(weights.halves, rows // w):
+            code = (lanes[:, at : at + size].astype(int) << np.arange(size)).sum(axis=1)
+            at += size
+            for lane in range(w * cols):
+                row, column = lane // cols * (rows // w) + i, lane % cols
+                low = code[lane] & (1 << bits) - 1
+                value = weights.format.codebook[low] if codebook else np.int8(np.uint8(low))
+                index = code[lane] >> bits if weights.structured else 2 * half + row % 2
+                found[tile * cols + column, group * 2 * rows + 4 * (row // 2) + index, ky, kx] += value
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_2_of_4_by_hand() -> None:
+    """Four channels, weights 0 5 0 -7: rows 5 at index 1 and -7 at index 3, ten bits each in a lane."""
+    made = replace(layer(1, 4), weights=np.array([0, 5, 0, -7], np.int8).reshape(1, 4, 1, 1))
+    weights = weights_of(made, 4, 1, 1, True)
+    assert (weights.structured, weights.name, weights.code_bits) == (True, "dense-2:4", 10)
+    assert weights.block((0, 1), (0, 1)).tolist() == [[5, 1], [249, 3]]
+    assert weights.stored_bytes == 3
+    other = replace(made, weights=np.array([1, 5, 0, -7], np.int8).reshape(1, 4, 1, 1))
+    weights = weights_of(other, 4, 1, 1, True)  # two tiles of two rows, eight bits each
+    assert (weights.structured, weights.name, weights.halves) == (False, "dense", 2)
+    bits = int.from_bytes(bytes([1, 5, 0, 249]), "little")  # words of ten bits: 1 and the first two of 5, and so on
+    assert [int.from_bytes(bytes(w), "little") for w in weights.block((0, 1), (0, 1))] == [
+        bits >> 10 * k & 1023 for k in range(4)
+    ]
+
+
 def test_a_block_is_its_tiles_and_groups_in_the_order_of_the_array() -> None:
     """Tile, channel group, kernel row and column, channel: a word each, one output a column."""
     made = layer(3, 4, (1, 2))
@@ -119,16 +191,16 @@ def test_the_format_of_a_layer(
     assert (made.name, made.bits, made.pad_code, made.has_zero) == (name, bits, pad, zero)
 
 
-def test_every_format_takes_the_words_that_it_says() -> None:
-    for bits in range(1, 9):
-        made = layer(4, 8, codebook=[k - 128 for k in range(1 << bits)])
-        for form in (shared(made), dense(made)):
-            assert form
-            for rows in (1, 3, 8, 9):
-                codes = np.random.default_rng(rows).integers(0, 1 << form.bits, (rows, 4)).astype(np.uint8)
-                packed = form.pack(codes)
-                assert packed.shape == (form.words(rows), 4)
-                np.testing.assert_array_equal(unpack_weight_columns(packed, form.bits, rows), codes)
+@pytest.mark.parametrize("lane_bits", [8, 10])
+def test_rows_take_the_words_that_are_said(lane_bits: int) -> None:
+    for bits, rows in product(range(1, lane_bits + 1), (1, 3, 8, 9)):
+        codes = np.random.default_rng(rows).integers(0, 1 << bits, (rows, 4)).astype(np.uint16)
+        packed = pack_weight_columns(codes, bits, lane_bits)
+        assert packed.shape == (packed_words(rows, bits, lane_bits), 4 * lane_bits // 8)
+        np.testing.assert_array_equal(unpack_weight_columns(packed, bits, rows, lane_bits, 4), codes)
+
+
+def test_every_layer_has_a_format() -> None:
     assert [form(layer(4, 4)) is None for form in FORMATS] == [True, False]
 
 

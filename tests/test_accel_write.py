@@ -120,7 +120,7 @@ def test_operations(network: IntegerNetwork, buffers: dict[str, int], expected: 
 
 def written_words(prepared: Prepared, log: Log) -> dict[int, dict[int, int]]:
     """Layer -> chunk of an activation word -> how often POSTs of the layer write it, from the docstring of POST."""
-    per = prepared.design.rows // prepared.design.lanes
+    per = prepared.design.word_lanes // prepared.design.lanes
     config = ConfigPost()
     found: dict[int, dict[int, int]] = {}
     for row, layer in zip(log.rows, log.layers, strict=True):
@@ -148,7 +148,7 @@ def test_tiles_cover_every_output_of_a_resident_tensor_exactly_once(rng: Random)
     prepared = accepted(prepare, draw_network(rng, layers=3, size=9, channels=12), design)
     log = write(prepared).finish()
     found = written_words(prepared, log)
-    per = design.rows // design.lanes
+    per = design.word_lanes // design.lanes
     for plan in prepared.plan.steps:
         place = prepared.plan.places[plan.step.output]
         if place.region is None:
@@ -206,11 +206,11 @@ def test_sums_are_complete_when_they_are_taken(rng: Random) -> None:
 def test_every_byte_of_the_output_is_stored_once(rng: Random) -> None:
     design = draw_design(rng, largest=6)
     words = rng.choice([40, 100, 2000])
-    sizes = design.buffers.model_copy(update={"activation_bytes": max(64, 2 * words * design.rows)})
+    sizes = design.buffers.model_copy(update={"activation_bytes": max(64, 2 * words * design.word_lanes)})
     design = design.model_copy(update={"buffers": sizes})
     prepared = accepted(prepare, draw_network(rng, layers=3, size=9, channels=12), design)
     log = write(prepared).finish()
-    stride = stride_bytes(design.rows, design.beat_bytes)
+    stride = stride_bytes(design.word_lanes, design.beat_bytes)
     stored: dict[int, int] = {}
     for row, segment in zip(log.rows, log.segments, strict=True):
         command = command_of(row)
@@ -225,7 +225,7 @@ def test_every_byte_of_the_output_is_stored_once(rng: Random) -> None:
         if place.dram is None:
             continue
         layout = place.layout
-        for g in range(layout.groups(design.rows)):
+        for g in range(layout.groups(design.word_lanes)):
             for y in range(layout.height):
                 for x in range(layout.width):
                     at = place.dram + (g * layout.plane + y * layout.row_pitch + x) * stride

@@ -52,9 +52,9 @@ def test_tiles(rng: Random) -> None:
             entering = [weight_in.get((cycle, s), nothing) for s in range(segments)]
             row, capture = np.concatenate([w for w, _ in entering]), sum(c << s for s, (_, c) in enumerate(entering))
             pixel, valid, swap = pixel_in.get(cycle, (generator.integers(-128, 128, rows), 0, 0))
-            zeros = sum(int(value == 0) << lane for lane, value in enumerate(row))
+            flags = sum(int(value == 0) << lane for lane, value in enumerate(row))
             values = {
-                "weights": from_lanes(row), "zeros": zeros, "capture": capture,
+                "weights": from_lanes(row), "flags": flags, "capture": capture,
                 "acts": from_lanes(pixel), "valid": valid, "swap": swap
             }  # fmt: skip
             for name, value in values.items():

@@ -16,6 +16,7 @@ from accel.commands import Compute, ConfigCompute, ErrorCode
 from accel.design import Design
 from accel.events import Event
 from accel.latency import MIN_TILE_CYCLES
+from accel.memories import WEIGHT
 from accel.rtl.buffers import ActivationBanks
 from accel.rtl.systolic.unit import ComputeUnit
 from tests.benches.simulator import from_lanes, read_all, simulate, to_lanes, write_all
@@ -36,8 +37,8 @@ from tests.benches.unit_designs import (
 class Contents:
     """What the memories hold before the first command."""
 
-    activations: np.ndarray  # (2, words, R) int8
-    weights: np.ndarray  # (words, w * C) uint8
+    activations: np.ndarray  # (2, words, lanes) int8
+    weights: np.ndarray  # (words, w * C) lanes
     codebook: np.ndarray  # (512,) int8
 
 
@@ -50,8 +51,8 @@ def draw_contents(rng: Random, design: Design) -> Contents:
 
     density = rng.choice([0.0, 0.3, 0.7, 1.0])
     return Contents(
-        some(generator.integers(-128, 128, (2, ACTIVATION_WORDS, design.rows))).astype(np.int8),
-        some(generator.integers(0, 256, (WEIGHT_WORDS, design.weight_rows * design.cols))).astype(np.uint8),
+        some(generator.integers(-128, 128, (2, ACTIVATION_WORDS, design.word_lanes))).astype(np.int8),
+        some(generator.integers(0, 1 << WEIGHT.lane_bits(design), (WEIGHT_WORDS, WEIGHT.lanes(design)))),
         some(generator.integers(-128, 128, 512)).astype(np.int8),
     )
 
@@ -67,33 +68,44 @@ def expected(design: Design, contents: Contents, commands: Sequence[Compute | Co
             config = c
             continue
         activations = contents.activations[c.act_addr // ACTIVATION_BANK].astype(np.int64)
-        stream = np.unpackbits(contents.weights[c.weight_addr :], axis=0, bitorder="little")
-        at = 0
+        words = contents.weights[c.weight_addr :]
+        stream = np.concatenate([words[:, None] >> k & 1 for k in range(WEIGHT.lane_bits(design))], axis=1)
+        stream = stream.reshape(-1, words.shape[1])
+        at, bits_of_code = 0, c.weight_bits + 2 * c.structured
+        halves = range(2 if design.two_of_four and not c.structured else 1)
         for n in range(c.n_tiles):
-            for g, ky, kx in np.ndindex(c.groups, config.kernel_h, config.kernel_w):
-                tile = np.zeros((rows, design.cols), np.int64)
+            for g, ky, kx, half in np.ndindex(c.groups, config.kernel_h, config.kernel_w, len(halves)):
+                tile, place = np.zeros((2, rows, design.cols), np.int64)  # weights, and the lanes that they multiply
                 for i in range(rows // design.weight_rows):
-                    code = sum(stream[at + k].astype(np.int64) << k for k in range(c.weight_bits))
-                    at += c.weight_bits
+                    code = sum(stream[at + k].astype(np.int64) << k for k in range(bits_of_code))
+                    index, code = code >> c.weight_bits, code & (1 << c.weight_bits) - 1
+                    at += bits_of_code
                     row = contents.codebook[256 * c.codebook_bank + code] if c.use_codebook else code.astype(np.int8)
-                    for segment, part in enumerate(np.split(row, design.weight_rows)):
-                        tile[segment * rows // design.weight_rows + i] = part
-                if g == c.groups - 1:
-                    tile[c.rows_last :] = 0
+                    for segment in range(design.weight_rows):
+                        r = segment * rows // design.weight_rows + i
+                        lanes = slice(segment * design.cols, (segment + 1) * design.cols)
+                        tile[r], place[r] = row[lanes], r
+                        if design.two_of_four:
+                            place[r] = 4 * (r // 2) + (index[lanes] if c.structured else 2 * half + r % 2)
+                last = c.rows_last if g == c.groups - 1 else design.word_lanes
+                first = [4 * (r // 2) + 2 * half + r % 2 if design.two_of_four else r for r in range(rows)]
+                exist = np.array([[lane < last] * design.cols for lane in first])
+                exist[:, c.cols_last if n == c.n_tiles - 1 else design.cols :] = False
                 for oy, ox in np.ndindex(c.out_h, c.out_w):
                     iy = c.iy0 + ky * config.dilation_y + oy * config.stride_y
                     ix = c.ix0 + kx * config.dilation_x + ox * config.stride_x
                     word = c.act_addr + g * config.plane + ky * config.tap_row_step + kx * config.dilation_x
                     word += oy * config.row_step + ox * config.stride_x
-                    pixel = np.full(rows, config.pad_value)
+                    pixel = np.full(design.word_lanes, config.pad_value)
                     if 0 <= iy < config.in_h and 0 <= ix < config.in_w:
-                        pixel = activations[word % ACTIVATION_BANK]
+                        pixel = activations[word % ACTIVATION_BANK].copy()
+                    pixel[last:] = 0
                     target = sums[c.acc_addr // ACCUMULATOR_BANK]
                     where = c.acc_addr % ACCUMULATOR_BANK + n * c.out_h * c.out_w + oy * c.out_w + ox
-                    old = 0 if (g, ky, kx) == (0, 0, 0) and not c.accumulate else target[where]
-                    target[where] = old + pixel @ tile
-                    exist = c.rows_last if g == c.groups - 1 else rows, c.cols_last if n == c.n_tiles - 1 else None
-                    zeros += int((pixel[:, None] * tile == 0)[: exist[0], : exist[1]].sum())
+                    old = 0 if (g, ky, kx, half) == (0, 0, 0, 0) and not c.accumulate else target[where]
+                    products = pixel[place] * tile
+                    target[where] = old + products.sum(axis=0)
+                    zeros += int((products == 0)[exist].sum())
     return (sums + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1), zeros
 
 
@@ -144,10 +156,12 @@ def _draw_command(rng: Random, design: Design, config: ConfigCompute, pitch: int
     command = Compute(
         act_addr=rng.randint(0, 1) * ACTIVATION_BANK + base % ACTIVATION_BANK, iy0=iy0, ix0=ix0,
         out_h=out_h, out_w=out_w, groups=rng.randint(1, 2), n_tiles=n_tiles, weight_bits=bits, use_codebook=codebook,
-        codebook_bank=rng.randint(0, 1), accumulate=int(rng.random() < 0.3), rows_last=rng.randint(1, design.rows),
-        cols_last=rng.randint(1, design.cols),
+        codebook_bank=rng.randint(0, 1), accumulate=int(rng.random() < 0.3),
+        rows_last=rng.randint(1, design.word_lanes), cols_last=rng.randint(1, design.cols),
         acc_addr=rng.randint(0, 1) * ACCUMULATOR_BANK + rng.randint(0, ACCUMULATOR_WORDS - n_tiles * out_h * out_w),
     )  # fmt: skip
+    if design.two_of_four:
+        command = replace(command, structured=rng.randint(0, 1))
     if _words(design, config, command) > WEIGHT_WORDS:
         command = replace(command, n_tiles=1, groups=1, weight_bits=1, use_codebook=1)
     return replace(command, weight_addr=rng.randint(0, WEIGHT_WORDS - _words(design, config, command)))
@@ -155,7 +169,9 @@ def _draw_command(rng: Random, design: Design, config: ConfigCompute, pitch: int
 
 def _words(design: Design, config: ConfigCompute, c: Compute) -> int:
     tiles = c.n_tiles * c.groups * config.kernel_h * config.kernel_w
-    return -(-tiles * design.rows // design.weight_rows * c.weight_bits // 8)
+    tiles *= 2 if design.two_of_four and not c.structured else 1
+    rows = tiles * design.rows // design.weight_rows
+    return -(-rows * (c.weight_bits + 2 * c.structured) // WEIGHT.lane_bits(design))
 
 
 def _too_early(before: Compute, after: Compute) -> bool:
@@ -178,7 +194,7 @@ def run(design: Design, contents: Contents, offers: Sequence[Offer]) -> tuple[Lo
         for bank in range(2):
             words = [from_lanes(word) for word in contents.activations[bank]]
             await write_all(ctx, banks.w_load, words, bank * ACTIVATION_BANK)
-        await write_all(ctx, unit.w_weight, [from_lanes(word) for word in contents.weights])
+        await write_all(ctx, unit.w_weight, [from_lanes(word, WEIGHT.lane_bits(design)) for word in contents.weights])
         if any(getattr(offer.command, "use_codebook", 0) for offer in offers):
             most = 1 << max(getattr(offer.command, "weight_bits", 0) for offer in offers)
             for bank in range(2):
@@ -209,8 +225,10 @@ def timed(design: Design, offers: Sequence[Offer]) -> Log:
 @settings(max_examples=40, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_values_cycles_and_events(rng: Random) -> None:
-    rows = rng.randint(1, 6)
-    design = compute_design(rows, rng.randint(1, 6), rng.choice([20, 25, 32]), rng.randint(1, 3), divisor(rng, rows))
+    pairs = rng.random() < 0.5
+    rows, cols = 2 * rng.randint(1, 3) if pairs else rng.randint(1, 6), rng.randint(1, 6)
+    bits, stages = rng.choice([20, 25, 32]), rng.randint(1, 3)
+    design = compute_design(rows, cols, bits, stages, divisor(rng, rows), pairs)
     contents = draw_contents(rng, design)
     offers = draw_offers(rng, draw_commands(rng, design))
     log, sums = run(design, contents, offers)
@@ -288,7 +306,7 @@ def test_halt_starts_nothing_and_writes_nothing() -> None:
 
     async def testbench(ctx: Any) -> None:
         await write_all(ctx, banks.w_load, [from_lanes(word) for word in contents.activations[0]])
-        await write_all(ctx, unit.w_weight, [from_lanes(word) for word in contents.weights])
+        await write_all(ctx, unit.w_weight, [from_lanes(word, WEIGHT.lane_bits(design)) for word in contents.weights])
         done = timed(design, offers).dones[0]
         log = await run_commands(ctx, bench, offers, halt_at=done - 3)
         assert log.pops == timed(design, offers).pops[:2]

@@ -15,6 +15,7 @@ from accel.entries import entry_rows
 from accel.layout import packed_words
 from accel.memories import ACCUMULATOR, ACTIVATION, BY_TARGET, CODEBOOK, CODEBOOK_ENTRIES, PARAMETER, POINTER, WEIGHT
 from accel.rows import COMPUTE, CONFIG_COMPUTE, CONFIG_POST, LOAD, OPCODE, POST, STORE
+from accel.timing.compute import code_bits, tiles_of_tap
 from accel.timing.kernel import Ints, MutableInts, part
 from accel.timing.machine import Machine
 from accel.units import SHARED_READ_PORTS, SHARED_WRITE_PORTS
@@ -96,7 +97,7 @@ def _load(m: Machine, rows: Ints, r: int, data: int, table: MutableInts, t: int)
         put(table, a, WEIGHTS, 1, word, words, 1, 0)
         return 0
     if rows[r + LOAD.coded]:
-        words = packed_words(rows[r + LOAD.dst_pitch], rows[r + LOAD.code_bits])
+        words = packed_words(rows[r + LOAD.dst_pitch], rows[r + LOAD.code_bits], m.weight_lane_bits)
     a = put(table, t, PLACE_OF[target] + bank, 1, word, words, count, rows[r + LOAD.dst_pitch])
     if data:
         first, pitch = rows[r + LOAD.dram_addr] // m.beat_bytes, rows[r + LOAD.dram_pitch] // m.beat_bytes
@@ -125,7 +126,9 @@ def _compute(m: Machine, rows: Ints, r: int, c: int, table: MutableInts, t: int)
         first = (word + (y0 - iy0) * pitch + x0 - ix0) % ACT_BANK
         a = put(table, a, ACT + bank, 0, first, (y1 - 1 - y0) * pitch + x1 - x0, groups, rows[c + CONFIG_COMPUTE.plane])
     weights = rows[r + COMPUTE.n_tiles] * groups * kernel_h * kernel_w * m.fill_cycles
-    words = packed_words(weights, rows[r + COMPUTE.weight_bits])
+    structured = rows[r + COMPUTE.structured]
+    bits = code_bits(rows[r + COMPUTE.weight_bits], structured)
+    words = packed_words(weights * tiles_of_tap(m, structured), bits, m.weight_lane_bits)
     if m.sparse:
         words = rows[r + COMPUTE.entries]
         columns = ((groups - 1) * m.word_lanes + rows[r + COMPUTE.rows_last]) * kernel_h * kernel_w

@@ -105,7 +105,10 @@ class Machine:
 
     def chunk_words(self, taps: int, bits: int, tiles: int, groups: int) -> int:
         """Words of the weight buffer for one COMPUTE, whole beats."""
-        return up(packed_words(tiles * groups * taps * self.contract.fill_cycles, bits), self.weight_align)
+        return up(
+            packed_words(tiles * groups * taps * self.contract.fill_cycles, bits, self.contract.weight_lane_bits),
+            self.weight_align,
+        )
 
     def out_groups(self, tiles: int, outputs: int) -> int:
         """Channel groups that `tiles` output tiles touch when the first of them starts a group."""

@@ -116,7 +116,8 @@ def _compute(machine: Machine, geometry: Geometry, groups: int, tiles: int) -> f
     pixels = geometry.out_h * geometry.out_w
     if machine.sparse:  # reading words and broadcasting columns, if the PEs keep up
         return -(-pixels // machine.rows) * geometry.taps * max(groups * machine.rows, geometry.channels)
-    return tiles * groups * geometry.taps * machine.tile_cycles(pixels)
+    halves = 1 + machine.contract.two_of_four  # of weights that are not 2:4
+    return tiles * groups * geometry.taps * halves * machine.tile_cycles(pixels)
 
 
 def _rows(

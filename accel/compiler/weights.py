@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 
 from accel.compiler.formats import choose
 from accel.compiler.formats.dense import Dense
-from accel.compiler.formats.format import Codes, WeightFormat
+from accel.compiler.formats.format import Codes, Rows, WeightFormat
 from accel.compiler.geometry import Geometry, Range
 from accel.entropy.encode import Encoded, encode
-from accel.memories import RECORD_BYTES
+from accel.layout import pack_weight_columns, packed_words
+from accel.memories import CODE_BITS, RECORD_BYTES
 from accel.models.integers.network import MatrixLayer, Requantise
 from accel.records import pack_records
+from accel.structured import HALVES, INDEX_BITS, compress, fits
+from accel.structured import halves as by_half
 
 Chunk = tuple[Range, Range]  # output tiles, channel groups
 Arrange = Callable[[Codes, int], Codes]  # codes and the code of 0 to codes
@@ -28,11 +31,12 @@ Arrange = Callable[[Codes, int], Codes]  # codes and the code of 0 to codes
 
 @dataclass(frozen=True)
 class LayerWeights:
-    """A layer's weights as an array of `rows` x `cols` takes them, `weight_rows` rows in a cycle.
+    """A layer's weights as an array of `cols` columns takes them, in channel groups of `rows`, a word of activations.
 
     `geometry` is what the array sees. A layer with `groups` is read like a dense one whose other weights are zero, but
     for the channel groups that a tile's outputs do not reach. `arrange`: from the layer's channels and kernel to those
-    of the geometry, if the input is unfolded.
+    of the geometry, if the input is unfolded. `weight_rows` rows of the array enter in a cycle. With `two_of_four` the
+    array has half as many rows as a group has channels (`accel.structured`).
     """
 
     layer: MatrixLayer
@@ -42,11 +46,38 @@ class LayerWeights:
     cols: int
     weight_rows: int = 1
     arrange: Arrange | None = None
+    two_of_four: bool = False
+
+    @cached_property
+    def structured(self) -> bool:
+        """Whether a channel group is one tile of an array that has half its rows.
+
+        An index costs two bits, as much as what it saves with codes of two: below, weights are taken as they are.
+        """
+        if not self.two_of_four or self.format.bits < INDEX_BITS or not self.format.has_zero:
+            return False
+        return fits(self._values(self._arranged(0, self.outputs, (0, self.groups))))
+
+    @property
+    def halves(self) -> int:
+        """Tiles of a channel group and kernel position."""
+        return HALVES if self.two_of_four and not self.structured else 1
+
+    @property
+    def code_bits(self) -> int:
+        """Bits of a weight's code, with its index."""
+        return self.format.bits + (INDEX_BITS if self.structured else 0)
+
+    @property
+    def lane_bits(self) -> int:
+        """Bits of a lane of a weight word."""
+        return CODE_BITS + (INDEX_BITS if self.two_of_four else 0)
 
     @property
     def name(self) -> str:
         """The format's, for reports."""
-        return self.format.name
+        first, *rest = self.format.name.split(" ")
+        return " ".join([f"{first}-2:4" if self.structured else first, *rest])
 
     @cached_property
     def outputs(self) -> int:
@@ -78,22 +109,27 @@ class LayerWeights:
 
     def words(self, tiles: int, groups: int) -> int:
         """Words of a block of so many output tiles and channel groups."""
-        return self.format.words(self.code_rows(tiles, groups))
+        return packed_words(self.code_rows(tiles, groups), self.code_bits, self.lane_bits)
+
+    @property
+    def tile_rows(self) -> int:
+        """Rows of the array."""
+        return self.rows // (2 if self.two_of_four else 1)
+
+    def code_rows(self, tiles: int, groups: int) -> int:
+        """Rows of codes of a block of so many output tiles and channel groups."""
+        return tiles * groups * self.geometry.taps * self.halves * self.tile_rows // self.weight_rows
 
     @property
     def stored_bytes(self) -> int:
         """What lies in DRAM: codes in whole tiles, without the alignment of blocks, and the codebook."""
         tiles = sum(high - low for low, high in self.reach)
-        codes = tiles * self.geometry.taps * self.rows * self.cols
-        return -(-codes * self.format.bits // 8) + len(self.format.codebook)
+        codes = tiles * self.geometry.taps * self.halves * self.tile_rows * self.cols
+        return -(-codes * self.code_bits // 8) + len(self.format.codebook)
 
     def block(self, tiles: Range, groups: Range) -> NDArray[np.uint8]:
-        """Weight-buffer words (n, w * C) of one COMPUTE."""
-        return self.format.pack(self.ordered(tiles, groups))
-
-    def code_rows(self, tiles: int, groups: int) -> int:
-        """Rows of codes of a block of so many output tiles and channel groups."""
-        return tiles * groups * self.geometry.taps * self.rows // self.weight_rows
+        """Weight-buffer words (n, bytes) of one COMPUTE."""
+        return pack_weight_columns(self.ordered(tiles, groups), self.code_bits, self.lane_bits)
 
     def encoded(self, streams: tuple[tuple[Chunk, ...], ...], lanes: int, beat_bytes: int) -> Encoded | None:
         """Streams of blocks, each the codes of one COMPUTE, as the decoder reads them; None if that cannot be."""
@@ -107,26 +143,36 @@ class LayerWeights:
     def _encoded(self) -> dict[object, Encoded | None]:
         return {}
 
-    def ordered(self, tiles: Range, groups: Range) -> Codes:
+    def ordered(self, tiles: Range, groups: Range) -> Rows:
         """Codes (n, w * C) of one COMPUTE: a row has those that enter in one cycle."""
-        rows, cols, w = self.rows, self.cols, self.weight_rows
-        full = self.codes(tiles, groups)
-        shaped = full.reshape(tiles[1] - tiles[0], cols, groups[1] - groups[0], w, rows // w, *full.shape[2:])
-        return np.ascontiguousarray(shaped.transpose(0, 2, 5, 6, 4, 3, 1).reshape(-1, w * cols))
+        rows, cols, w, count = self.tile_rows, self.cols, self.weight_rows, groups[1] - groups[0]
+        codes = self.codes(tiles, groups)
+        full: Rows = compress(codes, self._values(codes) != 0, self.format.bits) if self.structured else codes
+        if self.halves > 1:
+            full = np.ascontiguousarray(by_half(codes.reshape(len(codes) * count, -1, *codes.shape[2:])))
+        shaped = full.reshape(tiles[1] - tiles[0], cols, count, self.halves, w, rows // w, *full.shape[-2:])
+        return np.ascontiguousarray(shaped.transpose(0, 2, 6, 7, 3, 5, 4, 1).reshape(-1, w * cols))
 
     def codes(self, tiles: Range, groups: Range) -> Codes:
         """(outputs of whole tiles, lanes of whole groups, kernel) the codes of a block."""
-        rows, cols, pad = self.rows, self.cols, self.format.pad_code
+        cols = self.cols
         first, last = tiles[0] * cols, min(self.outputs, tiles[1] * cols)
-        if self.layer.groups > 1:
-            codes = self._grouped(first, last, groups)
-        else:
-            whole = self.format.codes()[first:last]
-            arranged = self.arrange(whole, pad) if self.arrange else self._pad(whole)
-            codes = arranged[:, groups[0] * rows : groups[1] * rows]
-        full = np.full(((tiles[1] - tiles[0]) * cols, *codes.shape[1:]), pad, np.uint8)
+        codes = self._arranged(first, last, groups)
+        full = np.full(((tiles[1] - tiles[0]) * cols, *codes.shape[1:]), self.format.pad_code, np.uint8)
         full[: len(codes)] = codes
         return full
+
+    def _values(self, codes: Codes) -> NDArray[np.int8]:
+        """The weights that codes stand for."""
+        return self.format.codebook[codes] if len(self.format.codebook) else codes.view(np.int8)
+
+    def _arranged(self, first: int, last: int, groups: Range) -> Codes:
+        """Codes of outputs first..last over the channels of `groups`: (outputs, channels, kernel)."""
+        if self.layer.groups > 1:
+            return self._grouped(first, last, groups)
+        whole = self.format.codes()[first:last]
+        arranged = self.arrange(whole, self.format.pad_code) if self.arrange else self._pad(whole)
+        return arranged[:, groups[0] * self.rows : groups[1] * self.rows]
 
     def _pad(self, codes: Codes) -> Codes:
         """(o, C, kh, kw) with the channels filled up to whole groups."""
@@ -150,14 +196,14 @@ class LayerWeights:
 
 def layer_weights(
     layer: MatrixLayer, geometry: Geometry, rows: int, cols: int, weight_rows: int = 1, arrange: Arrange | None = None,
-    as_dense: bool = False,
+    as_dense: bool = False, two_of_four: bool = False,
 ) -> LayerWeights:  # fmt: skip
     """The weights in the format that takes fewest bytes; `as_dense`: as int8 whatever they are.
 
     A layer with groups needs weights of 0.
     """
     made = Dense(layer) if as_dense else choose(layer, needs_zero=layer.groups > 1)
-    return LayerWeights(layer, made, geometry, rows, cols, weight_rows, arrange)
+    return LayerWeights(layer, made, geometry, rows, cols, weight_rows, arrange, two_of_four)
 
 
 def parameter_words(requantise: Requantise, channels: Range, lanes: int) -> NDArray[np.uint8]:

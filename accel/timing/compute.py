@@ -18,6 +18,7 @@ from accel.events import COLUMN, Event
 from accel.layout import packed_words
 from accel.rows import COMPUTE as ROW
 from accel.rows import CONFIG_COMPUTE as CONFIG
+from accel.structured import existing_rows
 from accel.timing.kernel import Ints, MutableInts, part
 from accel.timing.machine import PIXELS, TILES, Machine
 from accel.timing.state import BUSY, COMPLETE, FINISHED, ISSUED, POPPED, SLOT, TILE, WEIGHTS
@@ -29,6 +30,7 @@ MACS, MACS_GATED = COLUMN[Event.MACS], COLUMN[Event.MACS_GATED]
 
 
 part(packed_words)
+part(existing_rows)
 
 
 @part
@@ -50,10 +52,23 @@ def inside_pairs(start: int, dilation: int, taps: int, stride: int, count: int, 
 
 
 @part
+def tiles_of_tap(m: Machine, structured: int) -> int:
+    """Weight tiles of a channel group and kernel position: two halves of weights that are not 2:4 on 2:4 hardware."""
+    return 2 if m.two_of_four and not structured else 1
+
+
+@part
+def code_bits(weight_bits: int, structured: int) -> int:
+    """Bits of a weight's code, with its index."""
+    return weight_bits + 2 * structured
+
+
+@part
 def compute_facts(m: Machine, rows: Ints, r: int, c: int, facts: MutableInts, f: int) -> int:
     """Facts at `f` of the COMPUTE whose row begins at `r`, its configuration's at `c`."""
     taps = rows[c + CONFIG.kernel_h] * rows[c + CONFIG.kernel_w]
-    facts[f + TILES] = rows[r + ROW.n_tiles] * rows[r + ROW.groups] * taps
+    halves = tiles_of_tap(m, rows[r + ROW.structured])
+    facts[f + TILES] = rows[r + ROW.n_tiles] * rows[r + ROW.groups] * taps * halves
     facts[f + PIXELS] = rows[r + ROW.out_h] * rows[r + ROW.out_w]
     return 0
 
@@ -62,7 +77,7 @@ def compute_facts(m: Machine, rows: Ints, r: int, c: int, facts: MutableInts, f:
 def compute_events(m: Machine, rows: Ints, r: int, c: int, facts: Ints, f: int, events: MutableInts, e: int) -> int:
     """Add what a COMPUTE counts to the counters that begin at `e`."""
     tiles, pixels = facts[f + TILES], facts[f + PIXELS]
-    n_tiles, groups = rows[r + ROW.n_tiles], rows[r + ROW.groups]
+    n_tiles, groups, structured = rows[r + ROW.n_tiles], rows[r + ROW.groups], rows[r + ROW.structured]
     streamed, taps = tiles * pixels, rows[c + CONFIG.kernel_h] * rows[c + CONFIG.kernel_w]
     inside = inside_pairs(
         rows[r + ROW.iy0], rows[c + CONFIG.dilation_y], rows[c + CONFIG.kernel_h], rows[c + CONFIG.stride_y],
@@ -71,10 +86,14 @@ def compute_events(m: Machine, rows: Ints, r: int, c: int, facts: Ints, f: int, 
         rows[r + ROW.ix0], rows[c + CONFIG.dilation_x], rows[c + CONFIG.kernel_w], rows[c + CONFIG.stride_x],
         rows[r + ROW.out_w], rows[c + CONFIG.in_w],
     )  # fmt: skip
-    valid_rows = (groups - 1) * m.rows + rows[r + ROW.rows_last]
+    if structured:
+        valid_rows = (groups - 1) * m.rows + existing_rows(rows[r + ROW.rows_last])
+    else:  # of both halves, if there are any
+        valid_rows = (groups - 1) * m.word_lanes + rows[r + ROW.rows_last]
     macs = taps * pixels * valid_rows * ((n_tiles - 1) * m.cols + rows[r + ROW.cols_last])
-    events[e + ACT_READS] += inside * n_tiles * groups
-    events[e + WEIGHT_READS] += packed_words(tiles * m.fill_cycles, rows[r + ROW.weight_bits])
+    events[e + ACT_READS] += inside * n_tiles * groups * tiles_of_tap(m, structured)
+    bits = code_bits(rows[r + ROW.weight_bits], structured)
+    events[e + WEIGHT_READS] += packed_words(tiles * m.fill_cycles, bits, m.weight_lane_bits)
     events[e + CODEBOOK_READS] += tiles * m.rows * m.cols if rows[r + ROW.use_codebook] else 0
     events[e + ACC_READS] += streamed - (0 if rows[r + ROW.accumulate] else n_tiles * pixels)
     events[e + ACC_WRITES] += streamed

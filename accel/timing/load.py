@@ -110,7 +110,7 @@ def load_events(m: Machine, rows: Ints, r: int, facts: Ints, f: int, events: Mut
         events[e + POINTER_WRITES] += m.cols * rows[r + ROW.row_words]
     elif target == WEIGHT:
         if rows[r + ROW.coded]:
-            words = packed_words(rows[r + ROW.dst_pitch], rows[r + ROW.code_bits])
+            words = packed_words(rows[r + ROW.dst_pitch], rows[r + ROW.code_bits], m.weight_lane_bits)
         events[e + WEIGHT_WRITES] += count * words
         events[e + RUN_READS] += facts[f + RUNS]
         events[e + VALUE_READS] += facts[f + VALUES]

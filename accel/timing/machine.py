@@ -39,6 +39,7 @@ from accel.latency import (
     post_cycles,
 )
 from accel.layout import beats_per_word, words_per_beat
+from accel.memories import WEIGHT
 
 FACTS = 10
 FIRST_BEAT, ROW_BEATS, ROWS, PITCH_BEATS, GAP, FETCH_BEATS, GAPS, RUNS, VALUES = range(1, 10)
@@ -56,6 +57,8 @@ class Machine(NamedTuple):
     cols: int
     weight_rows: int
     fill_cycles: int
+    weight_lane_bits: int
+    two_of_four: int
     lanes: int
     beat_bytes: int
     words_per_beat: tuple[int, ...]
@@ -89,6 +92,8 @@ class Machine(NamedTuple):
             cols=design.cols,
             weight_rows=design.weight_rows,
             fill_cycles=design.fill_cycles,
+            weight_lane_bits=WEIGHT.lane_bits(design),
+            two_of_four=int(design.two_of_four),
             lanes=design.lanes,
             beat_bytes=design.beat_bytes,
             words_per_beat=tuple(words_per_beat(design, target) for target in Target),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -52,7 +52,7 @@ class Feeder(wiring.Component):
                 "halt": In(1),
                 "r_act": Out(read_port(ACTIVATION, design)),
                 "acts": Out(8 * design.word_lanes),
-                "exist": Out(design.word_lanes),
+                "exist": Out(rows),
                 "valid": Out(design.word_lanes),
                 "existing_cols": Out(range(cols + 1)),
                 "swap": Out(1),
@@ -125,7 +125,10 @@ class Feeder(wiring.Component):
         end_kx = kx == config.kernel_w - 1
         end_ky = ky == config.kernel_h - 1
         end_group = group == command.groups - 1
-        end_all = end_kx & end_ky & end_group & (tile == command.n_tiles - 1)
+        # With 2:4, weights that are not take a tile for each half of the lanes.
+        pairs, half = self.design.two_of_four, Signal(name="half")
+        last_half: Value = half | command.structured if pairs else Const(1)
+        end_all = last_half & end_kx & end_ky & end_group & (tile == command.n_tiles - 1)
         m.d.comb += finishing.eq(go & end_tile & end_all)
         next_tap, next_iy, next_ix = (
             Signal(word_bits, name="next_tap"),
@@ -141,14 +144,16 @@ class Feeder(wiring.Component):
                 m.d.sync += [
                     ox.eq(0), oy.eq(0), pixel.eq(next_tap), line.eq(next_tap), at_tap.eq(next_tap),
                     iy.eq(next_iy), iy_ky.eq(next_iy), ix.eq(next_ix), ix_kx.eq(next_ix),
-                    acc.eq(acc_tile), kx.eq(kx + 1),
+                    acc.eq(acc_tile), kx.eq(kx + last_half),
                 ]  # fmt: skip
                 m.d.comb += [
-                    next_tap.eq(at_tap + config.dilation_x),
+                    next_tap.eq(at_tap + Mux(last_half, config.dilation_x, 0)),
                     next_iy.eq(iy_ky),
-                    next_ix.eq(ix_kx + config.dilation_x),
+                    next_ix.eq(ix_kx + Mux(last_half, config.dilation_x, 0)),
                 ]
-                with m.If(end_kx):
+                if pairs:
+                    m.d.sync += half.eq(~last_half)
+                with m.If(last_half & end_kx):
                     m.d.sync += [kx.eq(0), ky.eq(ky + 1), at_ky.eq(next_tap)]
                     m.d.comb += [
                         next_tap.eq(at_ky + config.tap_row_step),
@@ -170,13 +175,13 @@ class Feeder(wiring.Component):
         with m.If(begin):
             m.d.sync += [signal.eq(head.act_addr) for signal in (pixel, line, at_group, at_ky, at_tap)]
             m.d.sync += [
-                ox.eq(0), oy.eq(0), kx.eq(0), ky.eq(0), group.eq(0), tile.eq(0), in_tile.eq(0),
+                ox.eq(0), oy.eq(0), kx.eq(0), ky.eq(0), group.eq(0), tile.eq(0), in_tile.eq(0), half.eq(0),
                 iy.eq(head.iy0), iy_ky.eq(head.iy0), ix.eq(head.ix0), ix_kx.eq(head.ix0),
                 acc.eq(word_of(ACCUMULATOR, head.acc_addr)), acc_tile.eq(word_of(ACCUMULATOR, head.acc_addr)),
             ]  # fmt: skip
         inside = (iy >= 0) & (iy < config.in_h) & (ix >= 0) & (ix < config.in_w)
-        first = (group == 0) & (ky == 0) & (kx == 0)
-        self._stream(m, config, command, go, inside, pixel, acc, first, finishing, end_group, tile)
+        first = (group == 0) & (ky == 0) & (kx == 0) & ~half
+        self._stream(m, config, command, go, inside, pixel, acc, first, finishing, end_group, tile, half)
 
     def _stream(
         self,
@@ -191,6 +196,7 @@ class Feeder(wiring.Component):
         finishing: Signal,
         last_group: Value,
         tile: Signal,
+        half: Signal,
     ) -> None:
         """The pipeline `accel.latency.FEED`: read, pad, and the register at the array's edge."""
         rows, cols, lanes = self.design.rows, self.design.cols, self.design.word_lanes
@@ -200,10 +206,14 @@ class Feeder(wiring.Component):
             self.event_act_reads.eq(self.r_act.en),
             self.event_stream_cycles.eq(go),
         ]
-        rows_valid = Signal(range(lanes + 1), name="rows_valid")
+        lanes_valid, rows_valid = (
+            Signal(range(lanes + 1), name="lanes_valid"),
+            Signal(range(rows + 1), name="rows_valid"),
+        )
         cols_valid = Signal(range(cols + 1), name="cols_valid")
         m.d.comb += [
-            rows_valid.eq(Mux(last_group, command.rows_last, lanes)),
+            lanes_valid.eq(Mux(last_group, command.rows_last, lanes)),
+            rows_valid.eq(self._rows(lanes_valid, half)),
             cols_valid.eq(Mux(tile == command.n_tiles - 1, command.cols_last, cols)),
         ]
         with m.If(go):
@@ -213,20 +223,25 @@ class Feeder(wiring.Component):
             ]
         # Every port is the last of the registers.
         read, edge = until(FEED, "read"), cycles(FEED) - 1
-        gated, tag = Signal(lanes, name="gated"), Signal(TAG, name="tag_now")
+        there, gated, tag = Signal(lanes, name="there"), Signal(rows, name="gated"), Signal(TAG, name="tag_now")
+        if self.design.two_of_four:  # row 2j + i has lane 4j + 2h + i
+            places = [Mux(half, there[4 * (r // 2) + 2 + r % 2], there[4 * (r // 2) + r % 2]) for r in range(rows)]
+        else:
+            places = list(there)
         word = Signal(8 * lanes, reset_less=True, name="word")
         m.d.comb += [
-            gated.eq(Mux(go, Cat(rows_valid > r for r in range(lanes)), 0)),
+            there.eq(Mux(go, Cat(lanes_valid > r for r in range(lanes)), 0)),
+            gated.eq(Cat(*places)),
             tag.valid.eq(go),
             tag.address.eq(Cat(word_of(ACCUMULATOR, acc), bank_of(ACCUMULATOR, command.acc_addr))),
             tag.overwrite.eq(first & ~command.accumulate),
             tag.last.eq(finishing),
         ]
         inside_then, pad = later(m, inside, read, "inside"), later(m, config.pad_value, read, "pad")
-        last, exist = later(m, word, edge - until(FEED, "pad"), "word"), later(m, gated, edge, "exist")
+        last, exist = later(m, word, edge - until(FEED, "pad"), "word"), later(m, there, edge, "there")
         m.d.sync += [
             word.eq(Mux(inside_then, self.r_act.data, Cat(pad for _ in range(lanes)))),
-            self.exist.eq(exist),
+            self.exist.eq(later(m, gated, edge, "exist")),
             self.existing_cols.eq(later(m, cols_valid, edge, "cols")),
             self.swap.eq(later(m, self.tile_start, edge, "swap")),
             self.tag.eq(later(m, Value.cast(tag), edge, "tag")),
@@ -238,3 +253,10 @@ class Feeder(wiring.Component):
             m.d.sync += self.valid[r].eq(valid)
             with m.If(valid):
                 m.d.sync += self.acts.word_select(r, 8).eq(lane)
+
+    def _rows(self, lanes: Signal, half: Signal) -> Value:
+        """How many rows of the array have an existing input, if so many lanes exist."""
+        if not self.design.two_of_four:
+            return lanes
+        pairs, rest = lanes[2:], lanes[:2]
+        return Cat(Const(0, 1), pairs) + Mux(half, rest == 3, Mux(rest[1], 2, rest[0]))

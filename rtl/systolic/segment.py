@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.commands import Compute, field_bits
+from accel.datapath import flag_bits, pe_lanes
 from accel.design import Design
 from accel.latency import WEIGHT_FEED, cycles, until
 from accel.memories import CODE_BITS, CODEBOOK, WEIGHT
@@ -14,39 +15,47 @@ from accel.rtl.buffers import Codebook
 from accel.rtl.pipeline import later
 from accel.rtl.ports import write_port
 from accel.rtl.ram import Ram
+from accel.structured import INDEX_BITS
 
-ISSUE = data.StructLayout(
-    {
-        "go": 1, "first": 1, "read": 1, "address": WEIGHT.address_bits, "left": 4,
-        "bits": field_bits(Compute, "weight_bits"), "look_up": 1, "bank": 1, "cols": field_bits(Compute, "cols_last"),
-    }
-)  # fmt: skip
-"""What is issued in a cycle: a weight row (`go`), the `first` of a tile, of codes of `bits` bits, and whether and in
-which codebook they are looked up; `cols` of its columns exist. It takes what `left` bits a column hold and, if `read`,
-the word at `address`."""
+
+def issue_layout(design: Design) -> data.StructLayout:
+    """What is issued in a cycle: a weight row (`go`), the `first` of a tile, and whether and where it is looked up.
+
+    Its codes have `bits` bits, and `cols` of its columns exist. It takes what `left` bits a column hold and, if `read`,
+    the word at `address`. 2:4: the index is the two highest bits of a `structured` code, else `half` and whether the
+    row is `odd`.
+    """
+    pairs = {"structured": 1, "half": 1, "odd": 1} if design.two_of_four else {}
+    return data.StructLayout(
+        {
+            "go": 1, "first": 1, "read": 1, "address": WEIGHT.address_bits, "left": 4, "bits": 4, "look_up": 1,
+            "bank": 1, "cols": field_bits(Compute, "cols_last"), **pairs,
+        }
+    )  # fmt: skip
 
 
 class WeightSegment(wiring.Component):
     """C columns of weights, a row a cycle, at the array's edge FEED_CYCLES after their `issue`, with `capture`.
 
-    `zeros`: which of them are 0. `row`: a row is at the edge, with `others` weights of existing columns that are not.
+    `flags`: whether each is 0, and with 2:4 its index. `row`: a row is at the edge, with `others` weights of existing
+    columns that are not 0, with 2:4 of each index. `number` of the segment.
     """
 
-    def __init__(self, design: Design) -> None:
-        self.design = design
+    def __init__(self, design: Design, number: int) -> None:
+        self.design, self.number = design, number
         self.width = WEIGHT.width_bits(design) // WEIGHT.parts(design)
         super().__init__(
             {
-                "issue": In(ISSUE),
+                "issue": In(issue_layout(design)),
                 "w_en": In(1),
                 "w_addr": In(WEIGHT.address_bits),
                 "w_data": In(self.width),
                 "w_codebook": In(write_port(CODEBOOK, design)),
                 "weights": Out(CODE_BITS * design.cols),
-                "zeros": Out(design.cols),
+                "flags": Out(flag_bits(design) * design.cols),
                 "capture": Out(1),
                 "row": Out(1),
-                "others": Out(range(design.cols + 1)),
+                "others": Out(range(design.cols + 1)).array(pe_lanes(design)),
             }
         )
 
@@ -76,16 +85,27 @@ class WeightSegment(wiring.Component):
             after("read", issue.left, "left"),
         )
         bits1 = after("read", issue.bits, "bits")
+        lane, pairs = WEIGHT.lane_bits(self.design), self.design.two_of_four
         codes = Signal(8 * cols, name="codes")
-        mask = Signal(8, name="mask")
-        m.d.comb += mask.eq((1 << bits1) - 1)
+        indices = Signal(INDEX_BITS * cols, name="indices") if pairs else None
+        mask, value_bits = Signal(8, name="mask"), Signal(4, name="value_bits")
+        m.d.comb += [value_bits.eq(bits1), mask.eq((1 << value_bits) - 1)]
+        if pairs:
+            structured1, half1 = after("read", issue.structured, "structured"), after("read", issue.half, "half")
+            odd1 = after("read", issue.odd, "odd") ^ (self.number * self.design.fill_cycles % 2)
+            with m.If(structured1):
+                m.d.comb += value_bits.eq(bits1 - INDEX_BITS)
         for c in range(cols):
-            rest = Signal(8, name=f"rest_{c}", reset_less=True)
-            joined = Signal(16, name=f"joined_{c}")
+            rest = Signal(lane, name=f"rest_{c}", reset_less=True)
+            joined = Signal(2 * lane, name=f"joined_{c}")
             # Bits above `left1` in `rest` are zero: every shift leaves exactly the unused ones.
-            m.d.comb += joined.eq(Mux(left1 == 0, 0, rest) | (Mux(needs1, cells.r_data.word_select(c, 8), 0) << left1))
+            fresh = Mux(needs1, cells.r_data.word_select(c, lane), 0)
+            m.d.comb += joined.eq(Mux(left1 == 0, 0, rest) | (fresh << left1))
             with m.If(at1):
                 m.d.sync += [rest.eq(joined >> bits1), codes.word_select(c, 8).eq(joined & mask)]
+                if indices is not None:
+                    index = Mux(structured1, (joined >> value_bits)[:INDEX_BITS], Cat(odd1, half1))
+                    m.d.sync += indices.word_select(c, INDEX_BITS).eq(index)
         # "unpack": the codes are there, and looked up.
         m.d.comb += [
             codebook.en.eq(after("unpack", issue.look_up, "look_up")),
@@ -102,10 +122,15 @@ class WeightSegment(wiring.Component):
         weights = Mux(decoded, codebook.entries, plain)
         exist = after("decode", issue.cols, "exist")
         others = [weights.word_select(c, 8).any() & (exist > c) for c in range(cols)]
-        m.d.comb += [
-            self.weights.eq(weights),
-            self.zeros.eq(Cat(~weights.word_select(c, 8).any() for c in range(cols))),
-            self.row.eq(after("decode", issue.go, "row")),
-            self.others.eq(sum(others)),
-        ]
+        m.d.comb += [self.weights.eq(weights), self.row.eq(after("decode", issue.go, "row"))]
+        zeros = [~weights.word_select(c, 8).any() for c in range(cols)]
+        if indices is None:
+            m.d.comb += [self.flags.eq(Cat(*zeros)), self.others[0].eq(sum(others))]
+        else:
+            index = Signal.like(indices, name="index", reset_less=True)
+            m.d.sync += index.eq(indices)
+            places = [index.word_select(c, INDEX_BITS) for c in range(cols)]
+            m.d.comb += self.flags.eq(Cat(Cat(zero, place) for zero, place in zip(zeros, places, strict=True)))
+            for k, count in enumerate(self.others):
+                m.d.comb += count.eq(sum(other & (place == k) for other, place in zip(others, places, strict=True)))
         return m

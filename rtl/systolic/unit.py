@@ -71,7 +71,8 @@ class ComputeUnit(wiring.Component):
             getattr(zeros, name).eq(getattr(feeder, name)) for name in ("exist", "valid", "swap", "existing_cols")
         ]
         m.d.comb += [zeros.row.eq(weights.row), self.event_macs_zero.eq(zeros.count)]
-        m.d.comb += [theirs.eq(ours) for theirs, ours in zip(zeros.others, weights.others, strict=True)]
+        for there, here in zip(zeros.others, weights.others, strict=True):
+            m.d.comb += [theirs.eq(ours) for theirs, ours in zip(there, here, strict=True)]
         slot, slot_valid = Signal(8 * COMMAND_BYTES, reset_less=True, name="slot"), Signal(name="slot_valid")
         head = data.View(layout(Compute), self.i.payload)
         is_compute = head.opcode == Opcode.COMPUTE
@@ -100,7 +101,7 @@ class ComputeUnit(wiring.Component):
             array.valid.eq(feeder.valid),
             array.swap.eq(feeder.swap),
             array.weights.eq(weights.weights),
-            array.zeros.eq(weights.zeros),
+            array.flags.eq(weights.flags),
             array.capture.eq(weights.capture),
             accumulators.sums.eq(array.sums),
             accumulators.halt.eq(self.halt),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.commands import COMMAND_BYTES, Compute, ConfigCompute
+from accel.datapath import flag_bits, pe_lanes
 from accel.design import Design
-from accel.memories import CODEBOOK, WEIGHT
+from accel.memories import CODE_BITS, CODEBOOK, WEIGHT
 from accel.rtl.layouts import field_signal, layout
 from accel.rtl.pipeline import later
 from accel.rtl.ports import write_port
-from accel.rtl.systolic.segment import ISSUE, WeightSegment
+from accel.rtl.systolic.segment import WeightSegment, issue_layout
+from accel.structured import INDEX_BITS
 
 
 class WeightIssue(wiring.Component):
@@ -42,10 +44,10 @@ class WeightIssue(wiring.Component):
                 "w_weight": In(write_port(WEIGHT, design)),
                 "w_codebook": In(write_port(CODEBOOK, design)),
                 "weights": Out(8 * WEIGHT.lanes(design)),
-                "zeros": Out(WEIGHT.lanes(design)),
+                "flags": Out(flag_bits(design) * WEIGHT.lanes(design)),
                 "capture": Out(design.weight_rows),
                 "row": Out(design.weight_rows),
-                "others": Out(range(design.cols + 1)).array(design.weight_rows),
+                "others": Out(range(design.cols + 1)).array(pe_lanes(design)).array(design.weight_rows),
                 "outside": Out(1),
                 "event_weight_reads": Out(1),
                 "event_codebook_reads": Out(range(WEIGHT.lanes(design) + 1)),
@@ -62,6 +64,8 @@ class WeightIssue(wiring.Component):
         row = Signal(range(max(2, rows)), name="row")
         kx, ky = field_signal(ConfigCompute, "kernel_w", "kx"), field_signal(ConfigCompute, "kernel_h", "ky")
         group, tile = field_signal(Compute, "groups", "group"), field_signal(Compute, "n_tiles", "tile")
+        half = Signal(name="half")  # of a tile of weights that are not 2:4, on a design that is
+        last_half: Value = half | command.structured if self.design.two_of_four else Const(1)
         go, last_row, end = Signal(name="go"), Signal(name="last_row"), Signal(name="end")
         m.d.comb += [
             self.free.eq(~busy | end),
@@ -73,7 +77,12 @@ class WeightIssue(wiring.Component):
         with m.If(go):
             m.d.sync += [row.eq(Mux(last_row, 0, row + 1)), pending.eq(1)]
             with m.If(last_row):
-                m.d.sync += [self.loaded.eq(1), kx.eq(kx + 1)]
+                m.d.sync += self.loaded.eq(1)
+            if self.design.two_of_four:
+                with m.If(last_row):
+                    m.d.sync += half.eq(~last_half)
+            with m.If(last_row & last_half):
+                m.d.sync += kx.eq(kx + 1)
                 with m.If(kx == config.kernel_w - 1):
                     m.d.sync += [kx.eq(0), ky.eq(ky + 1)]
                     with m.If(ky == config.kernel_h - 1):
@@ -88,15 +97,23 @@ class WeightIssue(wiring.Component):
         address = Signal(
             WEIGHT.address_bits + 1, name="address"
         )  # one bit more than an address has: it does not wrap around
-        needs = available < command.weight_bits
-        issue = data.View(ISSUE, Signal(ISSUE, name="issue"))
+        code_bits = Signal(4, name="code_bits")
+        m.d.comb += code_bits.eq(command.weight_bits)
+        if self.design.two_of_four:
+            with m.If(command.structured):
+                m.d.comb += code_bits.eq(command.weight_bits + INDEX_BITS)
+        needs = available < code_bits
+        kind = issue_layout(self.design)
+        issue = data.View(kind, Signal(kind, name="issue"))
+        if self.design.two_of_four:
+            m.d.comb += [issue.structured.eq(command.structured), issue.half.eq(half), issue.odd.eq(row[0])]
         m.d.comb += [
             issue.go.eq(go),
             issue.first.eq(go & (row == 0)),
             issue.read.eq(go & needs),
             issue.address.eq(address),
             issue.left.eq(available),
-            issue.bits.eq(command.weight_bits),
+            issue.bits.eq(code_bits),
             issue.look_up.eq(go & command.use_codebook),
             issue.bank.eq(command.codebook_bank),
             issue.cols.eq(Mux(tile == command.n_tiles - 1, command.cols_last, self.design.cols)),
@@ -105,7 +122,7 @@ class WeightIssue(wiring.Component):
         ]
         m.d.sync += self.outside.eq(issue.read & (address >= self.design.weight_words))
         with m.If(go):
-            m.d.sync += available.eq(available + Mux(needs, 8, 0) - command.weight_bits)
+            m.d.sync += available.eq(available + Mux(needs, WEIGHT.lane_bits(self.design), 0) - code_bits)
             with m.If(needs):
                 m.d.sync += address.eq(address + 1)
         with m.If(self.take):
@@ -118,19 +135,20 @@ class WeightIssue(wiring.Component):
 
     def _segments(self, m: Module, issued: Value) -> None:
         """The segments, each R/w cycles after the one before; a write goes to all."""
-        cols, bits = self.design.cols, len(self.w_weight.data) // self.design.weight_rows
+        part, cols = len(self.w_weight.data) // self.design.weight_rows, self.design.cols
+        flags, bits = flag_bits(self.design) * cols, CODE_BITS * cols
         for s in range(self.design.weight_rows):
-            m.submodules[f"segment{s}"] = segment = WeightSegment(self.design)
+            m.submodules[f"segment{s}"] = segment = WeightSegment(self.design, s)
             m.d.comb += [
                 segment.issue.eq(issued),
                 segment.w_en.eq(self.w_weight.en),
                 segment.w_addr.eq(self.w_weight.addr),
-                segment.w_data.eq(self.w_weight.data.word_select(s, bits)),
+                segment.w_data.eq(self.w_weight.data.word_select(s, part)),
                 self.weights.word_select(s, bits).eq(segment.weights),
-                self.zeros[s * cols : (s + 1) * cols].eq(segment.zeros),
+                self.flags.word_select(s, flags).eq(segment.flags),
                 self.capture[s].eq(segment.capture),
                 self.row[s].eq(segment.row),
-                self.others[s].eq(segment.others),
             ]
+            m.d.comb += [ours.eq(theirs) for ours, theirs in zip(self.others[s], segment.others, strict=True)]
             wiring.connect(m, wiring.flipped(self.w_codebook), segment.w_codebook)
             issued = later(m, issued, self.design.fill_cycles, f"issue_{s}")

@@ -6,8 +6,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from accel.datapath import pe_lanes
 from accel.design import Design
 from accel.rtl.pipeline import later
+from accel.structured import QUAD
 
 
 class ZeroProducts(wiring.Component):
@@ -16,7 +18,8 @@ class ZeroProducts(wiring.Component):
     What comes in is at the array's edge: `exist` and `valid` of the rows, `swap` and `existing_cols` of a pixel
     (`accel.rtl.systolic.feeder`); `row` and `others` of each segment (`accel.rtl.systolic.segment`). The weights of a
     segment come R/w cycles after those of the one above, so a pixel's rows there are looked at as much later. A row has
-    as many weights that are not 0 in its `held` register as it multiplies with, those of the next tile wait in `next`.
+    as many weights that are not 0 in its `held` register as it multiplies with, those of the next tile wait in `next`;
+    with 2:4 a number for each of the four activations that they may name.
 
     `count` grows by the products of a pixel at most R - R/w + 2 cycles after its swap could be, before its sums leave.
     """
@@ -26,8 +29,8 @@ class ZeroProducts(wiring.Component):
         w, places = design.weight_rows, range(design.cols + 1)
         super().__init__(
             {
-                "exist": In(design.rows), "valid": In(design.rows), "swap": In(1), "existing_cols": In(places),
-                "row": In(w), "others": In(places).array(w),
+                "exist": In(design.rows), "valid": In(design.word_lanes), "swap": In(1), "existing_cols": In(places),
+                "row": In(w), "others": In(places).array(pe_lanes(design)).array(w),
                 "count": Out(range(design.rows * design.cols + 1)),
             }
         )  # fmt: skip
@@ -39,16 +42,24 @@ class ZeroProducts(wiring.Component):
         pixel: Value = Cat(self.swap, self.existing_cols)
         sums = []
         for s in range(self.design.weight_rows):
-            rows = Cat(self.exist[s * size : (s + 1) * size], self.valid[s * size : (s + 1) * size])
-            rows = later(m, rows, s * size, f"rows_{s}")
+            lanes = Cat(self._lanes(r) for r in range(s * size, (s + 1) * size))
+            rows = later(m, Cat(self.exist[s * size : (s + 1) * size], lanes), s * size, f"rows_{s}")
             sums.append(self._segment(m, s, pixel[0], pixel[1:], rows[:size], rows[size:]))
             pixel = later(m, pixel, size, f"pixel_{s}")
         m.d.sync += self.count.eq(sum(sums))
         return m
 
+    def _lanes(self, row: int) -> Value:
+        """The valid bits of the activations that a row is given."""
+        if self.design.two_of_four:
+            return self.valid.word_select(row // 2, QUAD)
+        return self.valid[row]
+
     def _segment(self, m: Module, s: int, swap: Value, cols: Value, exist: Value, valid: Value) -> Signal:
         """The products of a segment's rows in the cycle before."""
-        size, width = self.design.fill_cycles, len(self.others[s])
+        lanes, places = pe_lanes(self.design), Cat(*self.others[s])
+        size, each = self.design.fill_cycles, len(self.others[s][0])
+        width = lanes * each
         waiting = Signal(size * width, name=f"next_{s}", reset_less=True)
         held = Signal(size * width, name=f"held_{s}", reset_less=True)
         used = Signal(size * width, name=f"used_{s}")
@@ -56,7 +67,10 @@ class ZeroProducts(wiring.Component):
         m.d.comb += used.eq(Mux(swap, waiting, held))
         m.d.sync += held.eq(used)
         with m.If(self.row[s]):  # the first row moves to the lowest place
-            m.d.sync += waiting.eq(Cat(waiting, self.others[s])[width:])
-        products = [Mux(exist[r], cols - Mux(valid[r], used.word_select(r, width), 0), 0)[:width] for r in range(size)]
+            m.d.sync += waiting.eq(Cat(waiting, places)[width:])
+        products = []
+        for r in range(size):
+            others = [Mux(valid[r * lanes + k], used.word_select(r * lanes + k, each), 0) for k in range(lanes)]
+            products.append(Mux(exist[r], cols - sum(others), 0)[:each])
         m.d.sync += total.eq(sum(products))
         return total

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from accel.entries import Entries
 from accel.entropy.program import Decoder
 from accel.memories import ACCUMULATOR, ACTIVATION, CODEBOOK, PARAMETER, POINTER, WEIGHT, Memory
 from accel.program import Program
+from accel.timing.machine import Machine as Contract
 
 # What every input of a batch finds alike, and what each has of its own.
 CONSTANTS = (WEIGHT, PARAMETER, CODEBOOK)
@@ -48,6 +50,11 @@ class Machine:
     decoder: Decoder
     zero_macs: list[int] | None = None
     timed: bool = False
+
+    @cached_property
+    def contract(self) -> Contract:
+        """The design as timing sees it."""
+        return Contract.of(self.program.design)
 
     def read_dram(self, address: int, size: int, command: object) -> NDArray[np.uint8]:
         """(batch or 1, size) bytes; (1, size) when they are constant. Raises ExecutionError outside of DRAM."""

@@ -19,7 +19,7 @@ from accel.sim.execute.machine import Machine, check
 FLOAT32_TERMS = 1 << 10
 
 
-def exact_product(left: NDArray[np.integer], right: NDArray[np.int8], factor: int = 1) -> NDArray[np.int64]:
+def exact_product(left: NDArray[np.integer], right: NDArray[np.integer], factor: int = 1) -> NDArray[np.int64]:
     """(n, K) codes, or numbers up to `factor` times as large, times (K, m) codes: (n, m) sums."""
     real: type[np.floating[Any]] = np.float32 if len(right) * factor <= FLOAT32_TERMS else np.float64
     return (left.astype(real) @ right.astype(real)).astype(np.int64)

@@ -30,7 +30,9 @@ def draw_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
     """A small design: any rows and columns, odd ones included, and small buffers."""
     rows, cols = rng.randint(1, largest), rng.randint(1, largest)
     weight_rows = rng.choice([1, *(d for d in range(1, rows + 1) if rows % d == 0)])
-    common = gcd(rows, cols)
+    sparsity = rng.choice(["none", "2:4"]) if rows % 2 == 0 and rows <= 32 else "none"
+    word_lanes = 2 * rows if sparsity == "2:4" else rows
+    common = gcd(word_lanes, cols)
     lanes = rng.choice([d for d in range(1, common + 1) if common % d == 0])
     bank_words, accumulators = rng.choice([192, 500, 2048]), rng.choice([16, 33, 128])
     return Design.model_validate(
@@ -38,7 +40,7 @@ def draw_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
             "name": name,
             "array": {"rows": rows, "cols": cols, "weight_rows": weight_rows},
             "buffers": {
-                "activation_bytes": max(64, 2 * bank_words * rows),
+                "activation_bytes": max(64, 2 * bank_words * word_lanes),
                 "weight_bytes": max(64, rng.choice([200, 999]) * cols * weight_rows),
                 "accumulator_bytes": max(64, 8 * cols * accumulators),
                 "parameter_bytes": max(64, rng.choice([16, 64]) * 8 * lanes),
@@ -46,7 +48,8 @@ def draw_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
             },
             "widths": {"accumulator": rng.choice([32, 32, 28, 24, 22])},
             "post_lanes": lanes,
-            "decoder_lanes": rng.choice([0, 1, *(d for d in range(1, 17) if not cols * weight_rows % d)]),
+            "decoder_lanes": rng.choice([0, 1, *(d for d in range(1, 17) if not cols * weight_rows % d)])
+            * (sparsity == "none"),
             "memory": {
                 "axi_bits": rng.choice([32, 64, 128, 256, 512]),
                 "latency_cycles": 20,
@@ -54,7 +57,7 @@ def draw_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
                 "outstanding_bursts": rng.choice([1, 2, 8, 64]),
             },
             "clock_mhz": 100,
-            "engine": {"multiplier_stages": rng.choice([1, 1, 2, 3])},
+            "engine": {"multiplier_stages": rng.choice([1, 1, 2, 3]), "sparsity": sparsity},
             "post_multiplier_stages": rng.choice([1, 1, 2, 3]),
         }
     )
@@ -174,7 +177,7 @@ def _matrix(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tupl
             out = groups * rng.randint(1, max(1, 12 // groups))
     generator = np.random.default_rng(rng.getrandbits(32))
     shape = (out, channels // groups, *window.kernel)
-    shared = None
+    shared, structured = None, rng.random() < 0.4
     if rng.random() < 0.5:
         bits = rng.randint(1, 8)
         codebook = np.sort(generator.integers(rng.choice([-128, -128, 1]), 128, 1 << bits)).astype(np.int8)
@@ -186,6 +189,8 @@ def _matrix(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tupl
         weights = _thinned(rng, generator.integers(-128, 128, shape), 0).view(np.int8)
     if rng.random() < 0.5:  # pruned; a codebook without a 0 cannot be
         weights, shared = _pruned(rng, weights, shared)
+    if structured:
+        weights, shared = _dropped(rng, weights, shared)
     terms = int(np.prod(shape[1:]))
     uniform = rng.random() < 0.3
     layer = MatrixLayer(
@@ -199,6 +204,19 @@ def _pruned(rng: Random, weights: np.ndarray, shared: Shared | None) -> tuple[np
     """Weights of which few, most or all are zero."""
     density = rng.choice([0.0, 0.05, 0.2, 0.5, 0.9, rng.random()])
     kept = np.random.default_rng(rng.getrandbits(32)).random(weights.shape) < density
+    return _where(kept, weights, shared)
+
+
+def _dropped(rng: Random, weights: np.ndarray, shared: Shared | None) -> tuple[np.ndarray, Shared | None]:
+    """Weights of which all but two at most, at random, of each four input channels are zero."""
+    shape = weights.shape
+    order = np.random.default_rng(rng.getrandbits(32)).random((shape[0], -(-shape[1] // 4), 4, *shape[2:]))
+    kept = (order.argsort(axis=2) < 2).reshape(shape[0], -1, *shape[2:])[:, : shape[1]]
+    return _where(kept, weights, shared)
+
+
+def _where(kept: np.ndarray, weights: np.ndarray, shared: Shared | None) -> tuple[np.ndarray, Shared | None]:
+    """Weights that are zero but where they are kept, if there is a zero in their codebook."""
     if shared is None:
         return np.where(kept, weights, 0).astype(np.int8), None
     zeros = np.flatnonzero(shared.codebook == 0)

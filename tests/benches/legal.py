@@ -33,6 +33,7 @@ BAD = [
     (Compute(), {"weight_bits": 9}),
     *((Compute(), {"rows_last": value}) for value in (0, 13)),
     *((Compute(), {"cols_last": value}) for value in (0, 7)),
+    (Compute(), {"structured": 1}),
     *((ConfigPost(), {name: 0}) for name in ("win_h", "win_w", "stride_y", "stride_x", "in_h", "in_w")),
     *((Post(), {name: 0}) for name in ("out_h", "out_w", "chunks")),
     (Post(), {"src_chunk": 4}),
@@ -67,6 +68,7 @@ def draw_legal(rng: Random, kind: type[Command]) -> Command:
         values |= {"unused_lanes": rng.randint(0, 11), "line_at": rng.randint(0, values["line_words"] - 1)}
     if kind is Compute:
         values |= {"weight_bits": rng.randint(1, 8), "rows_last": rng.randint(1, 12), "cols_last": rng.randint(1, 6)}
+        values["structured"] = 0
     if kind is Post:
         values |= {"src_chunk": rng.randint(0, 3), "dst_chunk": rng.randint(0, 3)}
     return kind(**values)

@@ -56,11 +56,3 @@ class Coded:
     def codes(self) -> Codes:
         """The layer's codes."""
         return self._codes
-
-    def words(self, rows: int) -> int:
-        """Words of the weight buffer."""
-        return self.plain.words(rows)
-
-    def pack(self, rows: Codes) -> Codes:
-        """The words that the decoder makes."""
-        return self.plain.pack(rows)

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.compiler.formats.format import Codes
-from accel.layout import pack_weight_columns
 from accel.models.integers.network import MatrixLayer
 
 
@@ -35,14 +34,6 @@ class Dense:
     def codes(self) -> Codes:
         """The weights' own bytes."""
         return self.layer.weights.view(np.uint8)
-
-    def words(self, rows: int) -> int:
-        """A word a row."""
-        return rows
-
-    def pack(self, rows: Codes) -> Codes:
-        """The rows."""
-        return pack_weight_columns(rows, self.bits)
 
 
 def dense(layer: MatrixLayer) -> Dense:

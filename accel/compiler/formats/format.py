@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Codes = NDArray[np.uint8]
+Rows = NDArray[np.unsignedinteger[Any]]
 
 
 class WeightFormat(Protocol):
@@ -44,9 +45,3 @@ class WeightFormat(Protocol):
 
     def codes(self) -> Codes:
         """The layer's codes, in the shape of its weights."""
-
-    def words(self, rows: int) -> int:
-        """Words of the weight buffer (and, unless it is coded, of DRAM) that `rows` rows of weights take."""
-
-    def pack(self, rows: Codes) -> Codes:
-        """(n, C) codes, a weight row each, to the (words(n), C) words of the weight buffer."""

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.compiler.formats.format import Codes
-from accel.layout import pack_weight_columns, packed_words
 from accel.models.integers.network import MatrixLayer
 from accel.models.integers.network import Shared as Sharing
 
@@ -48,14 +47,6 @@ class Shared:
     def codes(self) -> Codes:
         """The indices."""
         return self.sharing.indices
-
-    def words(self, rows: int) -> int:
-        """The bits of a column in whole bytes."""
-        return packed_words(rows, self.bits)
-
-    def pack(self, rows: Codes) -> Codes:
-        """Each column as a bit stream."""
-        return pack_weight_columns(rows, self.bits)
 
 
 def shared(layer: MatrixLayer) -> Shared | None:

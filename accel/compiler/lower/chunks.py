@@ -26,14 +26,14 @@ def rounds(
 
 def _load(machine: Machine, weights: LayerWeights) -> float:
     """Cycles in which the weights of one tile and channel group arrive."""
-    taps = weights.geometry.taps
-    return taps * machine.contract.fill_cycles * weights.format.bits / 8 * machine.weight_cycles
+    rows = weights.geometry.taps * weights.halves * machine.contract.fill_cycles
+    return rows * weights.code_bits / machine.contract.weight_lane_bits * machine.weight_cycles
 
 
 def _compute(machine: Machine, task: Task) -> float:
     """Cycles in which the array uses them."""
     g = task.geometry
-    return g.taps * machine.tile_cycles(g.out_h * g.out_w)
+    return g.taps * task.halves * machine.tile_cycles(g.out_h * g.out_w)
 
 
 def _waits_for_weights(machine: Machine, task: Task, tiling: Tiling, weights: LayerWeights) -> bool:

@@ -81,8 +81,9 @@ def weights(step: Step, design: Design, reading: Reading) -> LayerWeights:
     unfolded = reading.unfolded
     geometry, arrange = (unfolded.geometry, unfolded.arrange) if unfolded else (step.geometry, None)
     return layer_weights(
-        step.layer, geometry, design.word_lanes, design.cols, design.weight_rows, arrange, reading.as_dense
-    )
+        step.layer, geometry, design.word_lanes, design.cols, design.weight_rows, arrange, reading.as_dense,
+        design.two_of_four,
+    )  # fmt: skip
 
 
 def task(s: Setting) -> Task:
@@ -90,7 +91,7 @@ def task(s: Setting) -> Task:
     assert s.weights
     reach = tuple(high - low for low, high in s.weights.reach)
     return Task(
-        s.geometry, reach, s.weights.outputs, s.weights.format.bits, len(s.step.requantise.bias) == 1,
+        s.geometry, reach, s.weights.outputs, s.weights.code_bits, s.weights.halves, len(s.step.requantise.bias) == 1,
         s.in_ring, s.out_ring, s.in_pitch, s.out_pitch, s.in_align, s.out_align,
         s.loaded, s.stored, s.weights.layer.groups > 1, s.residual_loads, s.in_cycles,
     )  # fmt: skip

@@ -75,6 +75,7 @@ def compute_template(weights: LayerWeights, chunk: Chunk, codebook: int) -> Row:
         accumulate=int(g0 > weights.reach[n0][0]),
         rows_last=weights.geometry.channels - (weights.groups - 1) * rows if last_group else rows,
         cols_last=weights.outputs - (weights.tiles - 1) * cols if last_tile else cols,
+        structured=int(weights.structured),
     )
 
 

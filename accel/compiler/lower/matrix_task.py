@@ -26,13 +26,14 @@ class Task:
     """What tiling must know; fields as in `accel.compiler.lower.lowering.Setting`.
 
     `reach`: how many channel groups each output tile needs. `uniform`: one requantisation record for all channels.
-    `grouped`: the layer has groups.
+    `grouped`: the layer has groups. `bits` of a weight's code; `halves`: tiles of a channel group and kernel position.
     """
 
     geometry: Geometry
     reach: tuple[int, ...]
     outputs: int
     bits: int
+    halves: int
     uniform: bool
     in_ring: int | None
     out_ring: int | None
@@ -48,15 +49,15 @@ class Task:
 
     def words(self, machine: Machine, tiles: int, groups: int) -> int:
         """Words of the weight buffer for one COMPUTE."""
-        return machine.chunk_words(self.geometry.taps, self.bits, tiles, groups)
+        return machine.chunk_words(self.geometry.taps * self.halves, self.bits, tiles, groups)
 
     def stream_cycles(self, machine: Machine, pixels: int, tiles: int) -> float:
         """Cycles in which the engine computes a block of so many pixels, for all output tiles, `tiles` a COMPUTE."""
-        return sum(self.reach) * self.geometry.taps * machine.tile_cycles(pixels)
+        return sum(self.reach) * self.geometry.taps * self.halves * machine.tile_cycles(pixels)
 
     def weight_bytes(self, machine: Machine, words: int) -> int:
         """Bytes of a weight buffer of so many words."""
-        return words * machine.contract.weight_rows * machine.cols
+        return -(-words * machine.contract.weight_lane_bits * machine.contract.weight_rows * machine.cols // 8)
 
     def total_words(self, machine: Machine) -> int:
         """Words of the weight buffer for the whole layer."""
