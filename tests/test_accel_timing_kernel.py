@@ -18,7 +18,7 @@ from accel.design import Design, Memory, load
 from accel.layout import beats_per_word, words_per_beat
 from accel.rows import LOAD, rows_of
 from accel.timing import kernel
-from accel.timing.machine import FACTS, FETCH_BEATS, PIXELS, TILES, Machine
+from accel.timing.machine import FACTS, FETCH_BEATS, GAP, PIXELS, ROW_BEATS, ROWS, TILES, Machine
 from accel.timing.recurrence import DeadlockError, first_fetch, time_commands, time_rows
 from accel.timing.state import (
     COUNTS,
@@ -70,7 +70,7 @@ def draw_program(rng: Random, design: Design) -> tuple[list[Command], int]:
             counts["load"], fetched = counts["load"] + 1, fetched + size
         kind = rng.choice(["load", "window", "compute", "post", "store", "config", "config"])
         if kind == "load":
-            target = rng.choice([t for t in Target if t is not Target.PROGRAM])
+            target = rng.choice([t for t in Target if t < Target.PROGRAM])
             commands.append(Load(target=target, row_beats=rng.randint(1, 80), **rows(), **waits("load")))
         elif kind == "window":
             commands.append(
@@ -143,8 +143,8 @@ def test_time_depends_on_facts_that_are_handed_in_and_on_nothing_else_of_a_comma
     rows, plain = (rows_of([first_fetch(design, 0, 8), *c]) for c in (tall, ones))
     facts = np.zeros((len(rows), FACTS), np.int64)
     facts[:, 0] = rows[:, 0]
-    facts[0] = [Opcode.LOAD, 0, rows[0, LOAD.row_beats], 1, 0, words_per_beat(design, Target.PROGRAM), 0]
-    facts[0, FETCH_BEATS] = beats_per_word(design, Target.PROGRAM)
+    facts[0, [0, ROW_BEATS, ROWS]] = Opcode.LOAD, rows[0, LOAD.row_beats], 1
+    facts[0, [GAP, FETCH_BEATS]] = words_per_beat(design, Target.PROGRAM), beats_per_word(design, Target.PROGRAM)
     facts[2:-1, TILES], facts[2:-1, PIXELS] = zip(*sizes, strict=True)
     facts[2:-1, TILES] *= 2 if design.two_of_four else 1  # halves
     expected, found = time_rows(design, rows), time_rows(design, plain, facts)
