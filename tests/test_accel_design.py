@@ -141,7 +141,9 @@ def test_not_a_design(text: str) -> None:
 
 
 def test_unknown_name(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="must be one of edge, edge-2of4, edge-coded, edge-sparse, large, nano or a YAML file"):
+    with pytest.raises(
+        InputError, match="must be one of edge, edge-2of4, edge-coded, edge-sparse, large, nano or a YAML file"
+    ):
         load("enormous")
     with pytest.raises(InputError, match="must be one of"):
         load(tmp_path)
