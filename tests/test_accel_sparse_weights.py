@@ -56,6 +56,8 @@ def test_bits_by_hand() -> None:
     one = Entries(*(np.array([[value]], np.uint8) for value in (1, 2, 5)))
     assert pack_entries(one, 3, 4).tolist() == [[1 | 2 << 1 | 5 << 4]]
     assert pack_entries(one, 4, 4).tolist() == [[1 | 2 << 1 | (5 << 5) & 255], [5 >> 3]]
+    two = Entries(*(np.array([[value], [value]], np.uint8) for value in (1, 1, 2)))
+    assert pack_entries(two, 1, 2).tolist() == [[0b1011], [0b1011]]
     assert unpack_entries(np.array([[0b0000_1011]], np.uint8), 1, 2) == (1, 1, 2)
 
 
