@@ -22,10 +22,10 @@ from accel.compiler.ops import Log, Stream
 from accel.compiler.prepare import Prepared, prepare
 from accel.compiler.schedule import Ordered, Scheduler
 from accel.compiler.write import refused, write
-from accel.design import Design
+from accel.design import Design, OnChip
 from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork
-from accel.on_chip import check_room, regions
+from accel.on_chip import Regions, check_room, regions, shortage
 from accel.program import Placement, Program
 from accel.rows import FieldRangeError, command_of
 from accel.timing.recurrence import Timing
@@ -79,8 +79,9 @@ def _chosen(network: IntegerNetwork, design: Design, formats: Formats) -> tuple[
         return made[key]
 
     def cost(coded: Collection[str]) -> Cost:
-        _, _, ordered = of(coded)
-        return Cost(ordered.cycles, ordered.log.beats)
+        prepared, _, ordered = of(coded)
+        found = _regions(prepared, ordered, _place(prepared, ordered))
+        return Cost(shortage(design, found), ordered.cycles, ordered.log.beats)
 
     return of(coded_layers(network, design, formats, cost))
 
@@ -118,7 +119,21 @@ class Placed(NamedTuple):
 
 def _placed(prepared: Prepared, ordered: Ordered) -> Placed:
     """Addresses, if the memory has room for what lies there."""
-    network, design, plan = prepared.network, prepared.design, prepared.plan
+    placed = _place(prepared, ordered)
+    check_room(prepared.design, _regions(prepared, ordered, placed))
+    return placed
+
+
+def _regions(prepared: Prepared, ordered: Ordered, placed: Placed) -> Regions | None:
+    """What lies where in a core without DRAM; None with DRAM."""
+    if not isinstance(prepared.design.memory, OnChip):
+        return None
+    return regions(prepared.design, ordered.rows(), ordered.program_offset, placed.input, placed.output)
+
+
+def _place(prepared: Prepared, ordered: Ordered) -> Placed:
+    """Addresses."""
+    network, plan = prepared.network, prepared.plan
     data, size = ordered.data_offset, plan.data_bytes
     if data + size > DRAM_LIMIT:
         raise InputError(f"DRAM must hold {data + size:,} bytes, addresses reach {DRAM_LIMIT:,}")
@@ -128,13 +143,11 @@ def _placed(prepared: Prepared, ordered: Ordered) -> Placed:
     assert leave.dram is not None
     unfolded = prepared.reading.unfolded
     layout = unfolded.layout if unfolded else entry.layout
-    placed = Placed(
+    return Placed(
         data,
         Placement(source.name, data + entry.dram, layout, source.scale, source.zero_point),
         Placement(target.name, data + leave.dram, leave.layout, target.scale, target.zero_point),
     )
-    check_room(design, lambda: regions(design, ordered.rows(), ordered.program_offset, placed.input, placed.output))
-    return placed
 
 
 def _program(prepared: Prepared, stream: Stream, ordered: Ordered) -> Program:

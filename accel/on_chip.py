@@ -8,7 +8,6 @@ spilled.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,13 +81,16 @@ def regions_of(program: Program) -> Regions:
     return regions(program.design, rows_of(program.commands), program.program_offset, program.input, program.output)
 
 
-def check_room(design: Design, find: Callable[[], Regions]) -> None:
-    """Raise InputError if what `find` gives does not fit the memory of a core without DRAM; DRAM has room."""
+def shortage(design: Design, found: Regions | None) -> int:
+    """Bytes by which the memory of a core without DRAM is too small; 0 with DRAM (None)."""
+    assert (found is not None) == isinstance(design.memory, OnChip)
+    return max(0, found.bytes - design.memory.bytes) if found and isinstance(design.memory, OnChip) else 0
+
+
+def check_room(design: Design, found: Regions | None) -> None:
+    """Raise InputError if the memory of a core without DRAM has no room for all; DRAM (None) has."""
     memory = design.memory
-    if not isinstance(memory, OnChip):
-        return
-    found = find()
-    if found.bytes > memory.bytes:
+    if found and isinstance(memory, OnChip) and shortage(design, found):
         beat = found.beat_bytes
         parts = [
             f"program and constants {found.constants.beats * beat:,}",
@@ -98,7 +100,7 @@ def check_room(design: Design, find: Callable[[], Regions]) -> None:
         ]
         raise InputError(
             f"memory.bytes must hold {found.bytes:,} bytes ({', '.join(parts)}), the design has {memory.bytes:,}: "
-            f"short by {found.bytes - memory.bytes:,}"
+            f"short by {shortage(design, found):,}"
         )
 
 

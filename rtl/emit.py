@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from amaranth.lib import wiring
+
 from accel.design import Design
 from accel.on_chip import constant_words
 from accel.program import Program
@@ -33,18 +35,19 @@ def verilog_text(design: Design) -> str:
 
     Of a design with DRAM: a core without is made of its program, by `core_text`.
     """
-    return plain_identifiers("\n".join([*convert(Accelerator(design), TOP).values(), *_cells(design)]))
+    return text_of(Accelerator(design), design)
 
 
-def _cells(design: Design) -> list[str]:
-    """The memories that all others are made of."""
-    return [RAM_VERILOG, STORE_VERILOG] if design.is_sparse else [RAM_VERILOG]
+def text_of(component: wiring.Component, design: Design) -> str:
+    """A component of a design's hardware as Verilog, module `TOP`, with the memories that all others are made of."""
+    memories = [RAM_VERILOG, STORE_VERILOG] if design.is_sparse else [RAM_VERILOG]
+    return plain_identifiers("\n".join([*convert(component, TOP).values(), *memories]))
 
 
 def core_text(program: Program) -> str:
     """A core without DRAM as Verilog, its program and weights included, top module `TOP`."""
     rom = rom_verilog(program.design.memory.axi_bits, constant_words(program))
-    return plain_identifiers("\n".join([*convert(Core(program), TOP).values(), *_cells(program.design)])) + rom
+    return text_of(Core(program), program.design) + rom
 
 
 def waivers_text() -> str:

@@ -1,5 +1,7 @@
 """Which layers' weights the decoder makes: the program with fewest cycles, and of those the one with fewest bytes.
 
+Where program and weights lie in block RAM, what does not fit comes last, however fast it is.
+
 A program is known exactly once it is ordered, so candidates are compared by what they cost and not by an estimate:
 every layer plain, every layer coded, and from the better of both, layer by layer, the other way (not in networks of
 many layers).
@@ -22,8 +24,12 @@ TRIED_LAYERS = 12  # a network of more is not tried layer by layer
 
 
 class Cost(NamedTuple):
-    """What a program takes: fewer cycles are better, then fewer beats read."""
+    """What a program takes: fewer cycles are better, then fewer beats read.
 
+    Before both, a program for a core without DRAM must fit its memory: `short` is by how many bytes it does not.
+    """
+
+    short: int
     cycles: int
     beats: int
 

@@ -24,6 +24,7 @@ from accel.program import Program
 from accel.registers import OFFSETS, VERSION, registers
 from accel.rtl.emit import core_text, waivers_text
 from accel.sim.execute import execute_memory, written
+from accel.sim.execute.facts import time_executed
 from accel.sim.result import Result, simulate
 
 IMAGES = 4  # that the bench streams, if so many are given
@@ -53,7 +54,7 @@ def contents(
         "design.yaml": commented(design).encode(),
         "images.bin": image_beats(program, codes).tobytes(),
         "expected.bin": results.tobytes(),
-        "expected.json": (json.dumps(_expected(program, result, outputs), indent=1) + "\n").encode(),
+        "expected.json": (json.dumps(_expected(program, result, codes, outputs), indent=1) + "\n").encode(),
         "registers.md": register_map.markdown(design).encode(),
         "accelerator.h": register_map.core_header(program).encode(),
         "README.md": _readme(network, program, result).encode(),
@@ -62,8 +63,10 @@ def contents(
     }
 
 
-def _expected(program: Program, result: Result, outputs: NDArray[np.int8]) -> dict[str, Any]:
-    """What the test bench reads."""
+def _expected(
+    program: Program, result: Result, codes: NDArray[np.int8], outputs: NDArray[np.int8]
+) -> dict[str, Any]:  # fmt: skip
+    """What the test bench reads: counters of the first image, cycles of all of them."""
     design, found = program.design, regions_of(program)
     return {
         "network": program.name,
@@ -75,6 +78,7 @@ def _expected(program: Program, result: Result, outputs: NDArray[np.int8]) -> di
         "array": next(register.reset for register in registers(design) if register.name == "ARRAY"),
         "registers": OFFSETS,
         "events": {event.name: count for event, count in result.events.items()},
+        "cycles": [time_executed(program, image).cycles for image in codes],
         "output_codes": outputs.reshape(len(outputs), -1).tolist(),
         "output_scale": program.output.scale,
         "output_zero_point": program.output.zero_point,

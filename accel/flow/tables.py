@@ -176,8 +176,8 @@ DESIGN_COLUMNS: tuple[Column[Design], ...] = (
     Column("activations", "bytes", lambda d: f"{d.buffers.activation_bytes:,}"),
     Column("weights", "bytes", lambda d: f"{d.buffers.weight_bytes:,}"),
     Column("accumulators", "bytes", lambda d: f"{d.buffers.accumulator_bytes:,}"),
-    Column("DRAM", "bytes a cycle", lambda d: f"{d.bytes_per_cycle:g}"),
-    Column("DRAM latency", "cycles", lambda d: f"{d.memory.latency_cycles}"),
+    Column("DRAM", "bytes a cycle", lambda d: "none" if isinstance(d.memory, OnChip) else f"{d.bytes_per_cycle:g}"),
+    Column("DRAM latency", "cycles", lambda d: "" if isinstance(d.memory, OnChip) else f"{d.memory.latency_cycles}"),
 )
 
 

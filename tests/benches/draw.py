@@ -65,7 +65,7 @@ def draw_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
 
 def draw_core(rng: Random, name: str = "core", largest: int = 8) -> Design:
     """A design as `draw_design` draws it, without DRAM; some so small that networks spill tensors."""
-    design = draw_design(rng, name, largest)
+    design = (draw_sparse_design if rng.random() < 0.3 else draw_design)(rng, name, largest)
     words = rng.choice([20, 30, 45, 200])
     buffers = design.buffers.model_copy(update={"activation_bytes": max(64, 2 * words * design.word_lanes)})
     design = design.model_copy(update={"buffers": buffers})

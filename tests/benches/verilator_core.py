@@ -16,11 +16,8 @@ from accel.events import Event
 from accel.on_chip import constant_words, image_beats, regions_of
 from accel.program import Program
 from accel.rtl.core import Engine
-from accel.rtl.emit import TOP
-from accel.rtl.identifiers import plain_identifiers
-from accel.rtl.modules import convert
+from accel.rtl.emit import text_of
 from accel.rtl.on_chip import Depths
-from accel.rtl.ram import RAM_VERILOG
 from tests.benches.verilator import build
 
 BENCH = Path(__file__).parent / "verilator_core.cpp"
@@ -66,8 +63,7 @@ class BuiltCore:
         bits, last = design.memory.axi_bits, depths.constants - 1
         engine = Engine(design, [0] * depths.constants, depths)
         rom = ROM.format(address=last.bit_length() - 1, top=bits - 1, last=last)
-        text = plain_identifiers("\n".join([*convert(engine, TOP).values(), RAM_VERILOG])) + rom
-        build(text, design, BENCH, folder)
+        build(text_of(engine, design) + rom, design, BENCH, folder)
 
     def fits(self, program: Program) -> bool:
         """Whether the program has room in what was built."""
