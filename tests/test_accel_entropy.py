@@ -20,12 +20,13 @@ from tests.benches.unit_designs import divisor
 
 def draw(rng: Random) -> tuple[Encoded, list[NDArray[np.uint8]], Coded, bool]:
     """One stream of several blocks, or a stream a block; the blocks; the first LOAD; whether it is one stream."""
-    columns, bits, beat = rng.randint(1, 8), rng.randint(1, 8), rng.choice([4, 8, 16, 32, 64])
+    columns, bits, beat = rng.randint(1, 8), rng.randint(1, 8), rng.choice([4, 4, 4, 8, 16, 32, 64])
     lanes, zero = divisor(rng, columns), rng.randrange(1 << bits)
-    blocks = [
-        draw_codes(rng, rng.choice([1, 3, rng.randint(1, 300)]), columns, bits, zero) for _ in range(rng.randint(1, 4))
-    ]
-    encoded = encode([blocks], lanes, beat, zero) if rng.random() < 0.5 else None
+    sizes = [rng.choice([1, 3, rng.randint(1, 300)]) for _ in range(rng.randint(1, 4))]
+    if rng.random() < 0.6:  # many boundaries, where readers want nothing
+        sizes = [rng.randint(20, 60) for _ in range(25)]
+    blocks = [draw_codes(rng, size, columns, bits, zero) for size in sizes]
+    encoded = encode([blocks], lanes, beat, zero) if rng.random() < 0.7 else None
     together = encoded is not None
     encoded = encoded or encode([[block] for block in blocks], lanes, beat, zero)
     assert encoded
@@ -49,9 +50,9 @@ def played(encoded: Encoded, blocks: list[NDArray[np.uint8]], first: Coded, toge
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.randoms(use_true_random=False))
-def test_what_is_encoded_is_decoded_in_the_cycles_that_the_encoder_says(rng: Random) -> None:
-    encoded, blocks, first, together = draw(rng)
+@given(st.integers(0, 1 << 32))  # a seed: what matters are codes as random as can be
+def test_what_is_encoded_is_decoded_in_the_cycles_that_the_encoder_says(seed: int) -> None:
+    encoded, blocks, first, together = draw(Random(seed))
     made = [block for blocks in encoded.streams for block in blocks]
     for codes, block, found in zip(blocks, made, played(encoded, blocks, first, together), strict=True):
         np.testing.assert_array_equal(found.codes, codes)

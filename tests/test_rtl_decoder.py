@@ -58,10 +58,10 @@ def test_streams(cols: int, weight_rows: int, lanes: int, axi_bits: int) -> None
     async def one(ctx) -> None:
         bits = rng.randint(1, 8)
         zero = rng.randrange(1 << bits)
-        blocks = [
-            draw_codes(rng, rng.choice([1, 2, rng.randint(1, 80)]), design.weight_codes, bits, zero)
-            for _ in range(rng.randint(1, 3))
-        ]
+        sizes = [rng.choice([1, 2, rng.randint(1, 80)]) for _ in range(rng.randint(1, 3))]
+        if rng.random() < 0.4:  # many boundaries, where readers want nothing
+            sizes = [rng.randint(15, 40) for _ in range(10)]
+        blocks = [draw_codes(rng, size, design.weight_codes, bits, zero) for size in sizes]
         together = rng.random() < 0.6
         encoded = encode([blocks], lanes, design.beat_bytes, zero) if together else None
         together = encoded is not None

@@ -23,6 +23,7 @@ class Decoder:
     def __init__(self, design: Design) -> None:
         self.design = design
         self.tables = {target: np.zeros(BY_TARGET[target].words(design), np.uint8) for target in TABLES}
+        self.sizes = dict.fromkeys(TABLES, 0)  # bytes up to the last one that was written
         self.position = Position.start(design.decoder_lanes)
         self.layer = ""
 
@@ -33,8 +34,9 @@ class Decoder:
         """
         if c.target in TABLES:
             self.tables[Target(c.target)][at : at + len(data)] = data
+            self.sizes[Target(c.target)] = at + len(data)
             return None
-        design, runs, values = self.design, *(self.tables[target].tobytes() for target in TABLES)
+        design, runs, values = self.design, *(self.tables[target][: self.sizes[target]].tobytes() for target in TABLES)
         coded = Coded(
             design.decoder_lanes, design.weight_codes, design.beat_bytes, c.dst_pitch, not c.continues,
             bool(c.literal), c.zero_code, c.code_bits, (runs, values),

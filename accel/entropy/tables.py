@@ -72,10 +72,10 @@ def lookup(table: bytes, places: int) -> Lookup | None:
     counts = header[1:]
     total = int(counts.sum())
     space = int((counts << (LONGEST_BITS - np.arange(1, LONGEST_BITS + 1))).sum())
-    if space != 1 << LONGEST_BITS or total > places:
+    if space != 1 << LONGEST_BITS or total > places or len(table) < HEADER_BYTES + total:
         return None
     lengths = np.repeat(np.arange(1, LONGEST_BITS + 1), counts)
-    symbols = np.frombuffer(table[HEADER_BYTES : HEADER_BYTES + total].ljust(total, b"\0"), np.uint8).astype(np.int64)
+    symbols = np.frombuffer(table[HEADER_BYTES : HEADER_BYTES + total], np.uint8).astype(np.int64)
     bits = int(lengths.max())
     in_order = np.repeat(16 * symbols + lengths, 1 << (bits - lengths))
     return Lookup(bits, in_order[_backwards(bits)])

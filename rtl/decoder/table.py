@@ -19,7 +19,8 @@ class CodeTable(wiring.Component):
 
     `en`, `addr`, `data`: a byte of the table is written; byte 0 begins a new table, 1..15 follow in order. Of each
     length k, `limits`: the first code word behind those of k bits and fewer, extended to 15 bits; `bases`: index of a
-    symbol minus its code word. `longest`: bits. `good`: the code words are complete, and at most `places`.
+    symbol minus its code word. `longest`: bits. `good`: the code words are complete and at most `places`,
+    and the symbols of all of them were written.
     """
 
     def __init__(self, places: int) -> None:
@@ -42,8 +43,12 @@ class CodeTable(wiring.Component):
         limits = [Signal(LIMIT_BITS, name=f"limit_{k}") for k in range(1, LONGEST_BITS + 1)]
         bases = [Signal(INDEX_BITS, name=f"base_{k}") for k in range(1, LONGEST_BITS + 1)]
         m.d.comb += [self.limits.eq(Cat(limits)), self.bases.eq(Cat(bases))]
+        fits, written = Signal(name="fits"), Signal(INDEX_BITS, name="written")
+        m.d.comb += self.good.eq(fits & (written >= total + (HEADER_BYTES - 1)))
+        with m.If(self.en):
+            m.d.sync += written.eq(self.addr)
         with m.If(self.en & (self.addr < HEADER_BYTES)):
-            m.d.sync += self.good.eq(0)
+            m.d.sync += fits.eq(0)
             with m.If(self.addr == 0):
                 m.d.sync += [word.eq(0), total.eq(0), over.eq(0), self.longest.eq(0)]
             with m.Else():
@@ -56,5 +61,5 @@ class CodeTable(wiring.Component):
                         limit.eq(behind << (LONGEST_BITS - k)), base.eq(total - word), over.eq(over | (behind > 1 << k))
                     ]  # fmt: skip
             with m.If(self.addr == LONGEST_BITS):
-                m.d.sync += self.good.eq(~over & (behind == 1 << LONGEST_BITS) & (sum_ <= self.places))
+                m.d.sync += fits.eq(~over & (behind == 1 << LONGEST_BITS) & (sum_ <= self.places))
         return m
