@@ -100,7 +100,6 @@ def test_all_designs_stand_in_one_table() -> None:
         for row in rows:
             time = row.work.cycles / row.run.result.design.clock_mhz
             ratios += [
-                row.work.info.weight_format,
                 f"{time / (base.work.cycles / base.run.result.design.clock_mhz):.2f}",
                 f"{row.energy.total_high_pj / base.energy.total_high_pj:.2f}",
             ]

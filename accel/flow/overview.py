@@ -46,8 +46,7 @@ def columns(comparison: Comparison) -> list[Column[Across]]:
         shown.append(Column("accuracy", "%", lambda a: _accuracy(a.rows[0])))
     shown.append(Column("stored", "bytes", lambda a: f"{a.rows[0].stored_bytes:,}"))
     for index, design in enumerate(comparison.designs):
-        shown.append(Column(design.name, "runs as", _format(index), left=True))
-        shown.append(Column("", "latency", _ratio(Across.latency_ratio, index)))
+        shown.append(Column(design.name, "latency", _ratio(Across.latency_ratio, index)))
         shown.append(Column("", "energy", _ratio(Across.energy_ratio, index)))
     return shown
 
@@ -60,10 +59,6 @@ def show(where: Console, comparison: Comparison) -> None:
 
 def _accuracy(row: Row) -> str:
     return "" if row.accuracy_percent is None else f"{row.accuracy_percent:.2f}"
-
-
-def _format(design: int) -> Callable[[Across], str]:
-    return lambda line: line.rows[design].work.info.weight_format
 
 
 def _ratio(ratio: Callable[[Across, int], float], design: int) -> Callable[[Across], str]:
