@@ -78,7 +78,7 @@ def damaged(rng: Random, program: Program) -> Program:
 
 def words(program: Program) -> int:
     """Words of the weight buffer that coded LOADs may write."""
-    return sum(packed_words(c.dst_pitch, c.code_bits) for c in program.commands if isinstance(c, Load) and c.coded)
+    return sum(packed_words(c.dst_pitch, c.code_bits, 8) for c in program.commands if isinstance(c, Load) and c.coded)
 
 
 def run_many(built: Built, count: int, seed: int) -> Counter[str]:
