@@ -65,11 +65,13 @@ class PE(wiring.Component):
         acts = Signal.like(head.acts, name="acts", reset_less=True)
         block = Signal.like(head.block, name="block")
         pixels, zeros = Signal.like(head.pixels, name="pixels"), Signal.like(head.zeros, name="zeros")
-        more = Signal(name="more")
+        more, stopped = Signal(name="more"), Signal(name="stopped")
         m.d.comb += [
+            # A start ends the halt in the cycle in which the queue still has what an aborted run has left.
+            stopped.eq(self.halt | self.flush),
             queue.flush.eq(self.flush), queue.push.eq(self.push), queue.i.eq(self.broadcast), self.room.eq(queue.room),
-            more.eq(reading & ~entry.last & ~self.halt),
-            queue.take.eq(queue.valid & ~more & ~self.halt),
+            more.eq(reading & ~entry.last & ~stopped),
+            queue.take.eq(queue.valid & ~more & ~stopped),
             self.r_entry_en.eq(more | queue.take),
             self.r_entry_addr.eq(Mux(more, address + 1, head.start)),
             self.quiet.eq(~queue.valid & ~self.r_entry_en),
