@@ -21,27 +21,31 @@ rngs = st.randoms(use_true_random=False)
 @settings(max_examples=20, deadline=None)
 @given(rngs)
 def test_processing_element(rng: Random) -> None:
-    """All inputs at random: outputs as the docstring says, one or more cycles later."""
+    """All inputs at random: outputs as the docstring says, one or more cycles later.
+
+    Whoever feeds it holds the activation that is not valid, and says of each weight whether it is 0.
+    """
     rng = Random(rng.getrandbits(32))
     stages = rng.randint(1, 3)
     dut = PE(compute_design(1, 1, 24, stages))
 
     async def testbench(ctx: Any) -> None:
-        weight = shadow = before = 0
+        weight = shadow = before = act = 0
         products = [0] * stages  # the oldest first
         for _ in range(60):
-            act, passing, total = rng.randint(-128, 127), rng.randint(-128, 127), rng.randint(-(1 << 20), 1 << 20)
+            passing, total = rng.choice([0, rng.randint(-128, 127)]), rng.randint(-(1 << 20), 1 << 20)
             valid, swap, capture = (int(rng.random() < chance) for chance in (0.7, 0.2, 0.3))
+            act = rng.randint(-128, 127) if valid else act
             values = {
-                "act_i": act, "valid_i": valid, "swap_i": swap, "weight_i": passing, "capture_i": capture,
-                "sum_i": total,
+                "act_i": act & 255, "valid_i": valid, "swap_i": swap, "weight_i": passing, "flags_i": int(passing == 0),
+                "capture_i": capture, "sum_i": total,
             }  # fmt: skip
             for name, value in values.items():
                 ctx.set(getattr(dut, name), value)
             weight = shadow if swap else weight  # for this activation already
             shadow = passing if capture else shadow
             await ctx.tick()
-            assert (ctx.get(dut.act_o), ctx.get(dut.valid_o), ctx.get(dut.swap_o)) == (act, valid, swap)
+            assert (ctx.get(dut.act_o), ctx.get(dut.valid_o), ctx.get(dut.swap_o)) == (act & 255, valid, swap)
             assert (ctx.get(dut.weight_o), ctx.get(dut.capture_o)) == (passing, before)
             assert ctx.get(dut.sum_o) == total + products[0]
             products, before = [*products[1:], act * weight * valid], capture
