@@ -126,16 +126,16 @@ def code_columns(
 
 @cache
 def _compiled() -> Callable[..., int]:
-    """`code_columns` by numba, kept on disk where that can be written."""
+    """`code_columns` by numba.
+
+    Not kept on disk: files beside an installed package outlive it, and hide an editable one that follows.
+    """
     import numba
     from numba.extending import register_jitable
 
     register_jitable(code_bit)
     register_jitable(fullness)
-    try:
-        return numba.njit(cache=True)(code_columns)
-    except RuntimeError:  # no folder can be written
-        return numba.njit(code_columns)
+    return numba.njit(code_columns)
 
 
 def _pays(bits: int) -> bool:
