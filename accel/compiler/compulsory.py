@@ -5,8 +5,8 @@ This is the floor under every program, so nothing counts that some program could
     MACs       products of a weight and an activation of the layer, for the positions that a fused pooling reads. The
                array does more: with the padding of images, of channels to whole groups, of tiles across groups
     weights    each once, in the format that is read, without the filling to whole tiles, and the codebook; a kernel
-               position that meets nothing but padding is not needed. Coded weights: their streams and tables. Sparse
-               engine: an entry for each weight that is not zero
+               position that meets nothing but padding is not needed. Coded weights: their streams and tables. 2:4: two
+               of four. Sparse engine: an entry for each weight that is not zero
     records    8 bytes an output channel, unless the configuration's one record serves all channels
     input      the pixels that some window of the first reader of the network's input reaches, all channels
     output     each byte of the network's output
@@ -26,10 +26,7 @@ from math import prod
 import numpy as np
 
 from accel.compiler.prepare import Prepared
-from accel.compiler.sparse_weights import SparseWeights
 from accel.compiler.step import Step
-from accel.compiler.weights import LayerWeights
-from accel.entries import stored_bits
 from accel.entropy.encode import Encoded
 from accel.memories import RECORD_BYTES
 from accel.models.integers.network import IntegerNetwork
@@ -55,9 +52,11 @@ def compulsory(prepared: Prepared, encoded: Mapping[int, Encoded]) -> list[Compu
         macs = read = 0
         weights = prepared.weights[step.name]
         if weights:
-            channels, form = prod(weights.layer.weights.shape[:2]), weights.format
+            channels = prod(weights.layer.weights.shape[:2])
             macs = channels * y.pairs * x.pairs
-            read = _weight_bits(weights, encoded.get(step.index), channels * y.taps * x.taps) // 8 + len(form.codebook)
+            stream = encoded.get(step.index)
+            read = stream.bytes if stream else -(-weights.least_bits(channels * y.taps * x.taps) // 8)
+            read += len(weights.format.codebook)
             read += RECORD_BYTES * len(step.requantise.bias) if len(step.requantise.bias) > 1 else 0
         if step is first:
             shape = network.tensors[network.input].shape
@@ -65,16 +64,6 @@ def compulsory(prepared: Prepared, encoded: Mapping[int, Encoded]) -> list[Compu
         write = prod(network.tensors[network.output].shape) if step.output == network.output else 0
         found.append(Compulsory(macs, read, write))
     return found
-
-
-def _weight_bits(weights: LayerWeights, stream: Encoded | None, needed: int) -> int:
-    """What the `needed` weights of a layer, or all that are not zero, take in their format, rounded up to bytes."""
-    if stream:
-        return 8 * stream.bytes
-    bits = needed * weights.format.bits
-    if isinstance(weights, SparseWeights):
-        bits = int(np.count_nonzero(weights.layer.weights)) * stored_bits(weights.run_bits, weights.format.bits)
-    return -(-bits // 8) * 8
 
 
 def _axes(step: Step, network: IntegerNetwork) -> list[Axis]:

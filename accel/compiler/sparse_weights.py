@@ -83,6 +83,10 @@ class SparseWeights(LayerWeights):
             rows += self.entries((first, last), (low, high)).rows
         return rows * self.cols * stored_bits(self.run_bits, self.format.bits) // 8 + len(self.format.codebook)
 
+    def least_bits(self, needed: int) -> int:
+        """An entry for each weight of the layer that is not zero."""
+        return int(np.count_nonzero(self.layer.weights)) * stored_bits(self.run_bits, self.format.bits)
+
     def _matrix(self, tiles: Range, groups: Range) -> tuple[Codes, NDArray[np.bool_]]:
         """(outputs of whole tiles, columns) codes, and which are weights that are not zero."""
         codes = self.codes(tiles, groups)

@@ -127,6 +127,10 @@ class LayerWeights:
         codes = tiles * self.geometry.taps * self.halves * self.tile_rows * self.cols
         return -(-codes * self.code_bits // 8) + len(self.format.codebook)
 
+    def least_bits(self, needed: int) -> int:
+        """What `needed` of the layer's weights take in their format, without any filling: of 2:4, two of four."""
+        return needed * self.code_bits // (2 if self.structured else 1)
+
     def block(self, tiles: Range, groups: Range) -> NDArray[np.uint8]:
         """Weight-buffer words (n, bytes) of one COMPUTE."""
         return pack_weight_columns(self.ordered(tiles, groups), self.code_bits, self.lane_bits)
