@@ -15,7 +15,7 @@ from accel.rtl.axi import INCREMENTING, byte_address, read_master
 from accel.rtl.decoder.decoder import Decoder
 from accel.rtl.fifo import CommandQueue
 from accel.rtl.layouts import field_signal, layout
-from accel.rtl.ports import bank_of, unit_members, word_of, write_port
+from accel.rtl.ports import bank_of, unit_members, waits_hold, word_of, write_port
 
 LOADED_BLOCK = {"block": Out(1), "block_command": Out(8 * COMMAND_BYTES), "block_end": Out(1)}
 """For a sparse engine: a LOAD of weights is taken, the command itself, and its last word is written."""
@@ -81,11 +81,7 @@ class Loader(wiring.Component):
         beat_shift = (design.beat_bytes - 1).bit_length()
         burst = design.memory.burst_beats
         head = data.View(layout(Load), self.i.payload)
-        waits = (
-            (self.completed_compute >= head.wait_compute)
-            & (self.completed_post >= head.wait_post)
-            & (self.completed_store >= head.wait_store)
-        )
+        waits = waits_hold(self, head)
         active = Signal(name="front_active")
         # One bit more than an address has: what a pitch leads to beyond 2**32 is seen to be outside.
         beat_bits = field_bits(Load, "dram_addr") + 1 - beat_shift

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import and_
+
 from amaranth.hdl import Value
-from amaranth.lib import stream
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out, Signature
 
 from accel.commands import COMMAND_BYTES, WAIT_BITS
@@ -34,6 +37,13 @@ def word_of(memory: Memory, address: Value) -> Value:
 def bank_of(memory: Memory, address: Value) -> Value:
     """Which of two banks an address is in: its highest bit."""
     return address[memory.word_bits]
+
+
+def waits_hold(unit: object, command: data.View) -> Value:
+    """Whether the other units have completed what a command of the unit (with `unit_members`) waits for."""
+    others = [name for name in UNIT_NAMES if f"wait_{name}" in dict(command.shape())]
+    holds = [getattr(unit, f"completed_{name}") >= getattr(command, f"wait_{name}") for name in others]
+    return reduce(and_, holds)
 
 
 def unit_members() -> dict:

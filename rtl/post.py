@@ -16,7 +16,7 @@ from accel.records import BIAS, MULTIPLIER, SHIFT
 from accel.rtl.layouts import field_signal, layout
 from accel.rtl.modules import shared
 from accel.rtl.pipeline import later
-from accel.rtl.ports import bank_of, read_port, unit_members, word_of, write_port
+from accel.rtl.ports import bank_of, read_port, unit_members, waits_hold, word_of, write_port
 from accel.rtl.requantise import Requantise
 
 # A source row or column as far as any command reaches: it may be taken modulo, but not come back to the tensor.
@@ -69,11 +69,7 @@ class PostUnit(wiring.Component):
         is_post = head.opcode == Opcode.POST
         active, finishing, take = Signal(name="active"), Signal(name="finishing"), Signal(name="take")
         draining = Signal(range(post_cycles(self.design) + 1), name="draining")
-        waits = (
-            (self.completed_load >= head.wait_load)
-            & (self.completed_compute >= head.wait_compute)
-            & (self.completed_store >= head.wait_store)
-        )
+        waits = waits_hold(self, head)
         m.d.comb += [
             take.eq(self.i.valid & ~self.halt & Mux(is_post, waits & (~active | finishing), ~active & (draining == 0))),
             self.i.ready.eq(take),

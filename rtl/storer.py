@@ -14,7 +14,7 @@ from accel.memories import ACTIVATION
 from accel.rtl.axi import INCREMENTING, byte_address, write_master
 from accel.rtl.layouts import field_signal, layout
 from accel.rtl.pipeline import later
-from accel.rtl.ports import bank_of, read_port, unit_members, word_of
+from accel.rtl.ports import bank_of, read_port, unit_members, waits_hold, word_of
 
 SEQUENCE_BITS = 16  # bursts are numbered modulo 2**16
 
@@ -57,11 +57,7 @@ class Storer(wiring.Component):
             Signal(name="abandon"),
             Signal(name="crowded"),
         )
-        waits = (
-            (self.completed_load >= head.wait_load)
-            & (self.completed_compute >= head.wait_compute)
-            & (self.completed_post >= head.wait_post)
-        )
+        waits = waits_hold(self, head)
         m.d.comb += self.i.ready.eq(~active & ~full & waits & ~self.halt)
         pop = self.i.valid & self.i.ready
         with m.If(pop):

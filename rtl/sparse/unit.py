@@ -17,7 +17,7 @@ from accel.rtl.buffers import Codebook
 from accel.rtl.layouts import layout
 from accel.rtl.modules import shared
 from accel.rtl.pipeline import later
-from accel.rtl.ports import bank_of, read_port, unit_members, word_of, write_port
+from accel.rtl.ports import bank_of, read_port, unit_members, waits_hold, word_of, write_port
 from accel.rtl.sparse.accumulators import Accumulators
 from accel.rtl.sparse.feeder import Feeder
 from accel.rtl.sparse.pe import PE
@@ -90,11 +90,7 @@ class ComputeUnit(wiring.Component):
         command, head = data.View(layout(Compute), raw), data.View(layout(Compute), self.i.payload)
         is_compute = head.opcode == Opcode.COMPUTE
         active, take = Signal(name="active"), Signal(name="take")
-        waits = (
-            (self.completed_load >= head.wait_load)
-            & (self.completed_post >= head.wait_post)
-            & (self.completed_store >= head.wait_store)
-        )
+        waits = waits_hold(self, head)
         begin = Signal(name="begin")
         m.d.comb += [
             take.eq(self.i.valid & ~active & ~self.halt & (~is_compute | waits)), self.i.ready.eq(take),

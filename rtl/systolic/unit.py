@@ -11,7 +11,7 @@ from accel.design import Design
 from accel.latency import array_pipeline, cycles
 from accel.memories import ACCUMULATOR, ACTIVATION, CODEBOOK, WEIGHT
 from accel.rtl.layouts import layout
-from accel.rtl.ports import read_port, unit_members, write_port
+from accel.rtl.ports import read_port, unit_members, waits_hold, write_port
 from accel.rtl.systolic.accumulators import Accumulators
 from accel.rtl.systolic.array import SystolicArray
 from accel.rtl.systolic.feeder import Feeder
@@ -76,11 +76,7 @@ class ComputeUnit(wiring.Component):
         slot, slot_valid = Signal(8 * COMMAND_BYTES, reset_less=True, name="slot"), Signal(name="slot_valid")
         head = data.View(layout(Compute), self.i.payload)
         is_compute = head.opcode == Opcode.COMPUTE
-        waits = (
-            (self.completed_load >= head.wait_load)
-            & (self.completed_post >= head.wait_post)
-            & (self.completed_store >= head.wait_store)
-        )
+        waits = waits_hold(self, head)
         pop, begun = Signal(name="pop"), Signal(name="begun")
         under_way = Signal(8, name="under_way")  # COMPUTE commands popped and not done
         m.d.comb += [
