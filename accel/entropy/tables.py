@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.models.encode.huffman import LONGEST_BITS, code_lengths
+from accel.models.encode.huffman import LONGEST_BITS, bits_reversed, code_lengths, code_words
 
 HEADER_BYTES = 16  # before the symbols
 RUN_SYMBOLS, VALUE_SYMBOLS = 48, 256  # places of a table
@@ -56,12 +56,7 @@ def make_code(counts: NDArray[np.int64]) -> Code:
     if len(order) < 2:
         symbols = np.repeat(order if len(order) else np.zeros(1, np.int64), 2)
         header[1] = 2
-    words, word, length = np.zeros(256, np.int64), 0, 0
-    for symbol in order.tolist():
-        word <<= int(lengths[symbol]) - length
-        length = int(lengths[symbol])
-        words[symbol] = int(f"{word:0{length}b}"[::-1], 2)
-        word += 1
+    words = bits_reversed(code_words(lengths), lengths)
     return Code(lengths, words, bytes(header.astype(np.uint8)) + bytes(symbols.astype(np.uint8)))
 
 

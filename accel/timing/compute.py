@@ -64,6 +64,18 @@ def code_bits(weight_bits: int, structured: int) -> int:
 
 
 @part
+def words_inside(rows: Ints, r: int, c: int) -> int:
+    """Words that a COMPUTE reads of a channel group: (kernel position, pixel) pairs that are no padding."""
+    return inside_pairs(
+        rows[r + ROW.iy0], rows[c + CONFIG.dilation_y], rows[c + CONFIG.kernel_h], rows[c + CONFIG.stride_y],
+        rows[r + ROW.out_h], rows[c + CONFIG.in_h],
+    ) * inside_pairs(
+        rows[r + ROW.ix0], rows[c + CONFIG.dilation_x], rows[c + CONFIG.kernel_w], rows[c + CONFIG.stride_x],
+        rows[r + ROW.out_w], rows[c + CONFIG.in_w],
+    )  # fmt: skip
+
+
+@part
 def compute_facts(m: Machine, rows: Ints, r: int, c: int, facts: MutableInts, f: int) -> int:
     """Facts at `f` of the COMPUTE whose row begins at `r`, its configuration's at `c`."""
     taps = rows[c + CONFIG.kernel_h] * rows[c + CONFIG.kernel_w]
@@ -79,13 +91,7 @@ def compute_events(m: Machine, rows: Ints, r: int, c: int, facts: Ints, f: int, 
     tiles, pixels = facts[f + TILES], facts[f + PIXELS]
     n_tiles, groups, structured = rows[r + ROW.n_tiles], rows[r + ROW.groups], rows[r + ROW.structured]
     streamed, taps = tiles * pixels, rows[c + CONFIG.kernel_h] * rows[c + CONFIG.kernel_w]
-    inside = inside_pairs(
-        rows[r + ROW.iy0], rows[c + CONFIG.dilation_y], rows[c + CONFIG.kernel_h], rows[c + CONFIG.stride_y],
-        rows[r + ROW.out_h], rows[c + CONFIG.in_h],
-    ) * inside_pairs(
-        rows[r + ROW.ix0], rows[c + CONFIG.dilation_x], rows[c + CONFIG.kernel_w], rows[c + CONFIG.stride_x],
-        rows[r + ROW.out_w], rows[c + CONFIG.in_w],
-    )  # fmt: skip
+    inside = words_inside(rows, r, c)
     if structured:
         valid_rows = (groups - 1) * m.rows + existing_rows(rows[r + ROW.rows_last])
     else:  # of both halves, if there are any

@@ -28,7 +28,7 @@ from accel.events import COLUMN, Event
 from accel.latency import BROADCAST_CYCLES, TRANSPOSE_CYCLES, TRANSPOSERS, compute_cycles
 from accel.rows import COMPUTE as ROW
 from accel.rows import CONFIG_COMPUTE as CONFIG
-from accel.timing.compute import inside_pairs
+from accel.timing.compute import words_inside
 from accel.timing.kernel import Ints, MutableInts, call, part
 from accel.timing.machine import BROADCASTS, DURATION, ENTRIES, PRODUCTS, SKIPPED, Machine
 from accel.timing.state import BUSY, COMPLETE, ISSUED, POPPED, SLOT
@@ -214,13 +214,7 @@ def sparse_events(m: Machine, rows: Ints, r: int, c: int, facts: Ints, f: int, e
     """Add what a COMPUTE counts to the counters that begin at `e`."""
     taps, entries = rows[c + CONFIG.kernel_h] * rows[c + CONFIG.kernel_w], facts[f + ENTRIES]
     pixels = rows[r + ROW.out_h] * rows[r + ROW.out_w]
-    inside = inside_pairs(
-        rows[r + ROW.iy0], rows[c + CONFIG.dilation_y], rows[c + CONFIG.kernel_h], rows[c + CONFIG.stride_y],
-        rows[r + ROW.out_h], rows[c + CONFIG.in_h],
-    ) * inside_pairs(
-        rows[r + ROW.ix0], rows[c + CONFIG.dilation_x], rows[c + CONFIG.kernel_w], rows[c + CONFIG.stride_x],
-        rows[r + ROW.out_w], rows[c + CONFIG.in_w],
-    )  # fmt: skip
+    inside = words_inside(rows, r, c)
     words = clear_words(rows[r + ROW.n_tiles], rows[r + ROW.acc_shift])
     events[e + ACT_READS] += inside * rows[r + ROW.groups]
     events[e + STREAM_CYCLES] += pixels * taps * rows[r + ROW.groups]

@@ -62,7 +62,7 @@ def code_lengths(counts: NDArray[Any], limit_bits: int = LONGEST_BITS) -> NDArra
     return lengths
 
 
-def code_words(lengths: NDArray[np.uint8]) -> NDArray[np.uint16]:
+def code_words(lengths: NDArray[Any]) -> NDArray[np.uint16]:
     """Canonical code word of each symbol, most significant bit first; 0 where the length is 0."""
     words = np.zeros(len(lengths), np.uint16)
     word = 0
@@ -81,7 +81,7 @@ def encode(lanes: Sequence[NDArray[Any]], lengths: NDArray[np.uint8]) -> Stream:
 
     Raises InputError for a symbol that has no code word.
     """
-    words = _reversed(code_words(lengths), lengths)
+    words = bits_reversed(code_words(lengths), lengths)
     packed = []
     for lane in lanes:
         taken = lengths[lane] if len(lane) else np.empty(0, np.uint8)
@@ -151,7 +151,7 @@ class _Table:
         order = order[lengths[order] > 0]
         spans = 1 << (self.bits - lengths[order].astype(np.int64))
         fill = (1 << self.bits) - int(spans.sum())
-        backwards = _reversed(np.arange(1 << self.bits), np.full(1 << self.bits, self.bits, np.uint8))
+        backwards = bits_reversed(np.arange(1 << self.bits), np.full(1 << self.bits, self.bits, np.uint8))
         self.symbols = np.append(np.repeat(order, spans), np.zeros(fill, np.int64)).astype(np.uint16)[backwards]
         self.lengths = np.append(np.repeat(lengths[order], spans), np.zeros(fill, np.uint8)).astype(np.uint8)[backwards]
 
@@ -238,7 +238,7 @@ def _walk(position: NDArray[np.int64], valid: NDArray[np.int64], lengths: NDArra
         position = position + np.maximum(lengths.reshape(-1).take(at), 1)
 
 
-def _reversed(words: NDArray[Any], lengths: NDArray[np.uint8]) -> NDArray[np.int64]:
+def bits_reversed(words: NDArray[Any], lengths: NDArray[Any]) -> NDArray[np.int64]:
     """The low `lengths` bits of each word in the opposite order."""
     out = np.zeros(len(words), np.int64)
     for bit in range(LONGEST_BITS):
