@@ -162,10 +162,11 @@ def simulate(program: Program, codes: NDArray[np.int8] | None = None) -> Result:
     are those of an input, of several their mean in whole numbers; without, `events` have none of these. The time and
     all events of a sparse engine are those of the first input; without one, as if no activation were zero.
     """
-    runs = [time_program(program)]
     if codes is not None and program.design.is_sparse:
         runs = [time_executed(program, each) for each in codes]
         codes = codes[:1]
+    else:
+        runs = [time_program(program)]
     timing, cycles = runs[0], [run.cycles for run in runs]
     design, owners = program.design, _owner(program)
     fetch = first_fetch(design, program.program_offset, program.first_fetch)
