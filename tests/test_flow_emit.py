@@ -31,6 +31,7 @@ from accel.registers import COUNTERS, REGISTERS, registers
 from accel.rtl.emit import verilog_text
 from accel.sim.execute import execute
 from tests.benches.draw import draw_network
+from tests.benches.emitted import bench
 
 NETWORKS = ("lenet-5", "lenet-300-100")
 TECHNIQUES = ("dense", "shared-4")
@@ -50,15 +51,6 @@ def emitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str
                 folders[network, technique] = folder
     yield folders
     shutil.rmtree(top)
-
-
-def bench(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """`run.py` in the folder, as a user calls it, with one build for all folders."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("COCOTB", "PYTEST"))}
-    command = [sys.executable, "run.py", "--build", str(folder.parent / "build"), *options]
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=900
-    )
 
 
 @pytest.mark.rtl

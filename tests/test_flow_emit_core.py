@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -25,6 +22,7 @@ from accel.models.reference import int8
 from accel.on_chip import regions_of
 from accel.registers import OUTSIDE
 from tests.benches.draw import draw_network
+from tests.benches.emitted import bench
 from tests.benches.unit_designs import CORE
 
 SMALL = CORE.model_copy(
@@ -42,15 +40,6 @@ def emitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     emit(network, SMALL, folder, np.random.default_rng(0).normal(0, 30, (INPUTS, *shape)))
     yield folder
     shutil.rmtree(folder.parent)
-
-
-def bench(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """`run.py` in the folder, as a user calls it."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("COCOTB", "PYTEST"))}
-    command = [sys.executable, "run.py", "--build", str(folder.parent / "build"), *options]
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=900
-    )
 
 
 @pytest.mark.rtl

@@ -16,14 +16,13 @@ from accel.compiler.choose import Formats
 from accel.design import Design, OnChip
 from accel.flow import emit_core, register_map
 from accel.flow.design_fields import commented
-from accel.flow.emit_text import layout_text, origin, requirements, template
+from accel.flow.emit_text import expected, origin, readme_words, template
 from accel.flow.report import write
 from accel.layout import WordTensor, stride_bytes
 from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork
 from accel.models.reference import int8
 from accel.program import Program
-from accel.registers import OFFSETS, VERSION, registers
 from accel.rtl.emit import verilog_text, waivers_text
 from accel.sim.execute import execute_memory, written
 from accel.sim.result import Result, simulate
@@ -113,44 +112,23 @@ def _output_place(program: Program) -> slice:
 def _expected(program: Program, result: Result, output: NDArray[np.int8]) -> dict[str, Any]:
     """What the test bench reads."""
     design = program.design
-    return {
-        "network": program.name,
+    return expected(program, result) | {
         "dram_bytes": program.dram_bytes,
         "program_offset": program.program_offset,
         "program_count": program.first_fetch,
         "output_offset": program.output.offset,
         "latency_cycles": design.memory.latency_cycles,
         "beat_interval_cycles": design.memory.beat_interval_cycles,
-        "version": VERSION,
-        "array": next(register.reset for register in registers(design) if register.name == "ARRAY"),
         "address_bits": design.memory.axi_address_bits,
-        "registers": OFFSETS,
-        "events": {event.name: count for event, count in result.events.items()},
         "output_codes": output.ravel().tolist(),
-        "output_scale": program.output.scale,
-        "output_zero_point": program.output.zero_point,
     }
 
 
 def _readme(network: IntegerNetwork, program: Program, result: Result) -> str:
-    hosted = ", ".join(f"{layer.name} ({layer.kind})" for layer in network.host_layers)
-    place = program.input
     return Template(template("emitted.md")).substitute(
-        network=program.name,
-        design=program.design.name,
-        requirements=requirements(),
-        clock=f"{program.design.clock_mhz:g}",
-        cycles=f"{result.cycles:,}",
-        latency=f"{result.latency_us:,.1f}",
+        readme_words(network, program, result),
         image_bytes=f"{_image_bytes(program):,}",
         dram_bytes=f"{program.dram_bytes:,}",
-        input_layout=layout_text(program, place.layout),
-        input_offset=place.offset,
-        input_scale=f"{place.scale:.9g}",
-        input_zero=place.zero_point,
-        output_layout=layout_text(program, program.output.layout),
+        input_offset=program.input.offset,
         output_offset=program.output.offset,
-        output_scale=f"{program.output.scale:.9g}",
-        output_zero=program.output.zero_point,
-        host=f"Left to the host after it: {hosted}." if hosted else "Nothing is left to the host.",
     )

@@ -12,16 +12,14 @@ from numpy.typing import NDArray
 from accel.compile import compile_network
 from accel.compiler.choose import Formats
 from accel.design import Design
-from accel.events import Event
 from accel.flow import register_map
 from accel.flow.design_fields import commented
-from accel.flow.emit_text import layout_text, origin, requirements, template
+from accel.flow.emit_text import expected, origin, readme_words, template
 from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork
 from accel.models.reference import int8
 from accel.on_chip import codes_of_result, image_beats, regions_of, result_beats
 from accel.program import Program
-from accel.registers import OFFSETS, VERSION, registers
 from accel.rtl.emit import core_text, waivers_text
 from accel.sim.execute import execute_memory, written
 from accel.sim.execute.facts import time_executed
@@ -67,46 +65,25 @@ def _expected(
     program: Program, result: Result, codes: NDArray[np.int8], outputs: NDArray[np.int8]
 ) -> dict[str, Any]:  # fmt: skip
     """What the test bench reads: counters of the first image, cycles of all of them."""
-    design, found = program.design, regions_of(program)
-    return {
-        "network": program.name,
-        "beat_bytes": design.beat_bytes,
+    found = regions_of(program)
+    return expected(program, result) | {
+        "beat_bytes": program.design.beat_bytes,
         "images": len(outputs),
         "image_beats": found.image.beats,
         "result_beats": found.result.beats,
-        "version": VERSION,
-        "array": next(register.reset for register in registers(design) if register.name == "ARRAY"),
-        "registers": OFFSETS,
-        "events": {event.name: count for event, count in result.events.items()},
         "cycles": [time_executed(program, image).cycles for image in codes],
         "output_codes": outputs.reshape(len(outputs), -1).tolist(),
-        "output_scale": program.output.scale,
-        "output_zero_point": program.output.zero_point,
     }
 
 
 def _readme(network: IntegerNetwork, program: Program, result: Result) -> str:
-    hosted = ", ".join(f"{layer.name} ({layer.kind})" for layer in network.host_layers)
-    found, source, target = regions_of(program), program.input, program.output
-    cycles = result.events[Event.CYCLES]
+    found = regions_of(program)
     return Template(template("emitted_core.md")).substitute(
-        network=program.name,
-        design=program.design.name,
-        requirements=requirements(),
-        clock=f"{program.design.clock_mhz:g}",
-        cycles=f"{cycles:,}",
-        interval=f"{cycles + 1:,}",
-        latency=f"{result.latency_us:,.1f}",
+        readme_words(network, program, result),
+        interval=f"{result.cycles + 1:,}",
         memory_bytes=f"{found.bytes:,}",
         constant_bytes=f"{found.constants.beats * found.beat_bytes:,}",
         beat_bytes=found.beat_bytes,
         image_beats=f"{found.image.beats:,}",
         result_beats=f"{found.result.beats:,}",
-        input_layout=layout_text(program, source.layout),
-        input_scale=f"{source.scale:.9g}",
-        input_zero=source.zero_point,
-        output_layout=layout_text(program, target.layout),
-        output_scale=f"{target.scale:.9g}",
-        output_zero=target.zero_point,
-        host=f"Left to the host after it: {hosted}." if hosted else "Nothing is left to the host.",
     )
