@@ -12,17 +12,10 @@
 // nothing for `freeze_cycles`. In cycle `disturb_cycle` all registers that a run has latched are written. Broken
 // protocol (a burst that crosses 4 KiB or leaves the memory, an offer that changes) ends the program with status 1.
 #include <algorithm>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <deque>
 #include <random>
-#include <vector>
 
-#include "Vaccelerator.h"
-#include "registers.h"  // accel.flow.register_map.definitions()
-#include "verilated.h"
+#include "bench.h"
 
 struct Case {
     uint64_t dram_base, dram_size, program_offset, program_count, latency, interval, stall_seed, max_cycles, watchdog,
@@ -32,20 +25,7 @@ struct Outcome {
     uint64_t done, cycles, error, status, read_beats, write_beats, run_cycles;
 };
 static const uint64_t NEVER = ~0ull;
-static const uint32_t BEAT = BEAT_BYTES, BEAT_SIZE = __builtin_ctz(BEAT_BYTES);
-
-static void fail(const char* what) {
-    fprintf(stderr, "bench: %s\n", what);
-    exit(1);
-}
-
-template <class T> static void put(T& port, const uint8_t* bytes) {
-    port = 0;
-    memcpy(&port, bytes, BEAT);
-}
-template <class T> static void get(const T& port, uint8_t* bytes) { memcpy(bytes, &port, BEAT); }
-template <size_t N> static void put(VlWide<N>& port, const uint8_t* bytes) { memcpy(port.data(), bytes, BEAT); }
-template <size_t N> static void get(const VlWide<N>& port, uint8_t* bytes) { memcpy(bytes, port.data(), BEAT); }
+static const uint32_t BEAT_SIZE = __builtin_ctz(BEAT_BYTES);
 
 struct Burst {
     uint64_t due, offset, beats;
@@ -55,19 +35,12 @@ struct Beat {
     uint64_t strobes;
 };
 
-class Machine {
+class Machine : public Driver {
   public:
-    Vaccelerator top;
-    uint64_t cycle = 0;
 
-    void step() {
+    void step() override {
         drive();
-        top.clk = 0;
-        top.eval();
-        observe();
-        top.clk = 1;
-        top.eval();
-        cycle++;
+        clock();
     }
 
     void reset() {
@@ -87,27 +60,6 @@ class Machine {
         read_earliest = write_earliest = 0;
         read_beats = write_beats = 0;
         started = NEVER;
-    }
-
-    void write(uint32_t address, uint32_t value) {
-        top.s_axil_awaddr = address;
-        top.s_axil_wdata = value;
-        top.s_axil_wstrb = 15;
-        top.s_axil_awvalid = top.s_axil_wvalid = 1;
-        do step();
-        while (!lite_written);
-        top.s_axil_awvalid = top.s_axil_wvalid = 0;
-    }
-
-    uint32_t read(uint32_t address) {
-        top.s_axil_araddr = address;
-        top.s_axil_arvalid = 1;
-        do step();
-        while (!lite_addressed);
-        top.s_axil_arvalid = 0;
-        do step();
-        while (!lite_read);
-        return lite_value;
     }
 
     uint64_t read_beats = 0, write_beats = 0, started = NEVER;
@@ -130,8 +82,6 @@ class Machine {
     uint64_t ar_offer[2] = {}, aw_offer[2] = {};
     Beat w_offer = {};
     bool w_offer_last = false;
-    bool lite_written = false, lite_addressed = false, lite_read = false;
-    uint32_t lite_value = 0;
 
     bool luck() { return settings.stall_seed == 0 || random() % 10 < 6; }
 
@@ -183,11 +133,7 @@ class Machine {
         return {cycle + settings.latency, offset, len + 1};
     }
 
-    void observe() {
-        lite_written = top.s_axil_awvalid && top.s_axil_awready && top.s_axil_wready;
-        lite_addressed = top.s_axil_arvalid && top.s_axil_arready;
-        lite_read = top.s_axil_rvalid;
-        lite_value = top.s_axil_rdata;
+    void observe() override {
         irq = top.irq;
         if (r_shown && top.m_axi_rready) {
             reads[0].offset += BEAT;
@@ -238,16 +184,6 @@ class Machine {
         offer[1] = length;
     }
 };
-
-static std::vector<uint8_t> content(const char* path) {
-    FILE* file = fopen(path, "rb");
-    if (!file) fail("a case cannot be read");
-    std::vector<uint8_t> bytes;
-    uint8_t part[1 << 16];
-    for (size_t n; (n = fread(part, 1, sizeof part, file)) > 0;) bytes.insert(bytes.end(), part, part + n);
-    fclose(file);
-    return bytes;
-}
 
 // A driver that writes to the registers of a run that is under way.
 static void disturb(Machine& machine) {
@@ -301,7 +237,7 @@ static void run(Machine& machine, const char* case_path, const char* out_path) {
     if (machine.irq && machine.busy_bus()) recover(machine, outcome.status, start + now.max_cycles);
     uint64_t counters[ACCEL_COUNTERS];
     for (uint32_t k = 0; k < ACCEL_COUNTERS; k++)
-        counters[k] = machine.read(ACCEL_COUNTER_BASE + 8 * k) | uint64_t(machine.read(ACCEL_COUNTER_BASE + 8 * k + 4)) << 32;
+        counters[k] = machine.counter(k);
     machine.write(ACCEL_STATUS, 2);
     outcome.read_beats = machine.read_beats;
     outcome.write_beats = machine.write_beats;

@@ -9,16 +9,9 @@
 // A job streams its images in order. With `in_seed` the sender pauses at random, with `out_seed` the receiver; with `bad_seed` packets
 // that are too short or too long come between them, and must be dropped. A job that reads counters sends an image when the
 // result of the one before is in. An offer that changes, or a packet of another length, ends the program with status 1.
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <random>
-#include <vector>
 
-#include "Vaccelerator.h"
-#include "registers.h"  // accel.flow.register_map.definitions()
-#include "verilated.h"
+#include "bench.h"
 
 struct Case {
     uint64_t program_offset, program_count, dram_size, image_first, image_beats, result_first, result_beats, spill_first,
@@ -27,31 +20,15 @@ struct Case {
 struct Job {
     uint64_t images, in_seed, out_seed, bad_seed, counters, abort_after;
 };
-static const uint32_t BEAT = BEAT_BYTES;
-
-static void fail(const char* what) {
-    fprintf(stderr, "bench: %s\n", what);
-    exit(1);
-}
-
-template <class T> static void put(T& port, const uint8_t* bytes) {
-    port = 0;
-    memcpy(&port, bytes, BEAT);
-}
-template <class T> static void get(const T& port, uint8_t* bytes) { memcpy(bytes, &port, BEAT); }
-template <size_t N> static void put(VlWide<N>& port, const uint8_t* bytes) { memcpy(port.data(), bytes, BEAT); }
-template <size_t N> static void get(const VlWide<N>& port, uint8_t* bytes) { memcpy(bytes, port.data(), BEAT); }
 
 struct Packet {
     std::vector<uint8_t> bytes;  // whole beats
     bool good;
 };
 
-class Bench {
+class Bench : public Driver {
   public:
-    Vaccelerator top;
     Case now;
-    uint64_t cycle = 0;
     std::vector<uint64_t> done;                   // cycles of done
     std::vector<std::vector<uint8_t>> results;    // packets that came
     std::vector<Packet> queue;                    // packets to be sent
@@ -76,7 +53,7 @@ class Bench {
         top.rst = 0;
     }
 
-    void step() {
+    void step() override {
         offering = next < queue.size() && (offering || !in_pauses || in_random() % 10 < 6);
         top.s_axis_tvalid = offering;
         if (offering) {
@@ -85,45 +62,14 @@ class Bench {
             top.s_axis_tlast = (sent_beats + 1) * BEAT == packet.bytes.size();
         }
         top.m_axis_tready = !out_pauses || out_random() % 10 < 4;
-        top.clk = 0;
-        top.eval();
-        observe();
-        top.clk = 1;
-        top.eval();
-        cycle++;
-    }
-
-    void write(uint32_t address, uint32_t value) {
-        top.s_axil_awaddr = address;
-        top.s_axil_wdata = value;
-        top.s_axil_awvalid = top.s_axil_wvalid = 1;
-        do step();
-        while (!lite_written);
-        top.s_axil_awvalid = top.s_axil_wvalid = 0;
-    }
-
-    uint32_t read(uint32_t address) {
-        top.s_axil_araddr = address;
-        top.s_axil_arvalid = 1;
-        do step();
-        while (!lite_addressed);
-        top.s_axil_arvalid = 0;
-        do step();
-        while (!lite_read);
-        return lite_value;
+        clock();
     }
 
   private:
     bool offering = false, held = false, held_last = false, irq = false;
-    bool lite_written = false, lite_addressed = false, lite_read = false;
-    uint32_t lite_value = 0;
     std::vector<uint8_t> packet, offer = std::vector<uint8_t>(BEAT);
 
-    void observe() {
-        lite_written = top.s_axil_awvalid && top.s_axil_awready && top.s_axil_wready;
-        lite_addressed = top.s_axil_arvalid && top.s_axil_arready;
-        lite_read = top.s_axil_rvalid;
-        lite_value = top.s_axil_rdata;
+    void observe() override {
         if (top.irq && !irq) done.push_back(cycle - 1);  // irq is seen one cycle after done
         irq = top.irq;
         dropped += top.dropped;
@@ -152,16 +98,6 @@ class Bench {
         }
     }
 };
-
-static std::vector<uint8_t> content(const char* path) {
-    FILE* file = fopen(path, "rb");
-    if (!file) fail("a case cannot be read");
-    std::vector<uint8_t> bytes;
-    uint8_t part[1 << 16];
-    for (size_t n; (n = fread(part, 1, sizeof part, file)) > 0;) bytes.insert(bytes.end(), part, part + n);
-    fclose(file);
-    return bytes;
-}
 
 // A packet of another length than an image: shorter, or longer.
 static Packet wrong(std::mt19937_64& random, uint64_t beats) {
@@ -221,7 +157,7 @@ static void run(Bench& bench, const Job& job, const uint8_t* images, std::vector
         for (uint32_t c = 0; c < ACCEL_COUNTERS; c++) {
             uint64_t value = 0;
             if (job.counters)
-                value = bench.read(ACCEL_COUNTER_BASE + 8 * c) | uint64_t(bench.read(ACCEL_COUNTER_BASE + 8 * c + 4)) << 32;
+                value = bench.counter(c);
             counters.push_back(value);
         }
     }
