@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["InputError"]
+from dataclasses import dataclass
+
+__all__ = ["Blocked", "Blocker", "InputError"]
 
 
 class InputError(ValueError):
@@ -10,6 +12,36 @@ class InputError(ValueError):
 
     The command line prints the message and ends with status 2; anything else that escapes is a defect.
     """
+
+
+@dataclass(frozen=True)
+class Blocker:
+    """What keeps one node or layer of a network from running: its name, its operator and the reason."""
+
+    node: str
+    operator: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.node!r} ({self.operator}): {self.reason}"
+
+
+class Blocked(InputError):
+    """A network that cannot run, with everything that keeps it from running: a line each if there are several."""
+
+    def __init__(self, what: str, blockers: tuple[Blocker, ...]) -> None:
+        self.blockers = blockers
+        if len(blockers) == 1:
+            text = f"{what} {blockers[0]}"
+        else:
+            lines = [f"  {blocker}" for blocker in blockers[:MOST_LINES]]
+            more = len(blockers) - MOST_LINES
+            lines += [f"  and {more} more"] if more > 0 else []
+            text = "\n".join((f"{what}s that cannot run, {len(blockers)}:", *lines))
+        super().__init__(text)
+
+
+MOST_LINES = 50  # of a list of blockers in a message
 
 
 def printable(text: str) -> str:

@@ -1,6 +1,7 @@
 """Scale and offset per channel: BatchNormalization, and Add, Sub, Mul, Div with a constant.
 
-They fold into the Conv or Linear that they follow, or become a depthwise 1 x 1 Conv where there is none.
+They fold into the Conv or Linear that they follow; where there is none they become a depthwise 1 x 1 Conv, of a vector
+too, or for a matrix a Linear with a diagonal of weights.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import numpy as np
 import onnx
 
 from accel.models.exchange.onnx_reading import Array, Given, Reading
-from accel.models.graph import Add, Conv, Linear, Shape
+from accel.models.graph import Add, Conv, Linear, Reshape, Shape
 from accel.models.window import Window
+
+LARGEST_DIAGONAL = 1024  # features of a matrix that are scaled by a product with a diagonal
 
 
 def batch_norm(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
@@ -20,7 +23,10 @@ def batch_norm(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     for name, wanted in (("training_mode", 0), ("spatial", 1)):
         if given[name] != wanted:
             raise reading.error(node, f"{name} must be {wanted}, not {given[name]}")
-    channels = _channels(reading.shape(node, node.input[0]))
+    shape = reading.shape(node, node.input[0])
+    if len(shape) == 2:
+        raise reading.error(node, f"channels are the rows of a matrix {shape}, and must be features or those of a map")
+    channels = _channels(shape)
     gain, bias, mean, variance = (
         reading.constant(node, i + 1, what, rank=1, length=channels).astype(np.float64)
         for i, what in enumerate(("scale", "bias", "mean", "variance"))
@@ -36,8 +42,11 @@ def arithmetic(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     """Add, Sub, Mul, Div: of two activations only Add; with a constant per channel, scale and offset."""
     operands = list(node.input)
     constant = [name in reading.constants for name in operands]
-    if len(operands) != 2 or not any(constant):
-        if node.op_type not in ("Add", "Sum") or len(operands) != 2:
+    if node.op_type == "Sum" and len(operands) != 2:
+        _sum(reading, node)
+        return
+    if not any(constant):
+        if node.op_type not in ("Add", "Sum"):
             raise reading.error(node, f"{node.op_type} of {len(operands)} activations is not supported")
         first, second = (reading.resolve(t) for t in operands)
         reading.append(node, Add(reading.name(node), (first, second), node.output[0]))
@@ -68,17 +77,35 @@ def arithmetic(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     _affine(reading, node, tensor, scale, offset)
 
 
+def _sum(reading: Reading, node: onnx.NodeProto) -> None:
+    """Sum of one activation, which is a copy, or of more than two, added one after the other."""
+    terms = [reading.resolve(name) for name in node.input]
+    for term in terms:
+        if term in reading.constants:
+            raise reading.error(node, f"of {len(terms)} terms none must be a constant, and {term!r} is one")
+    if len(terms) == 1:
+        reading.copy(node, terms[0])
+        return
+    total = terms[0]
+    for index, term in enumerate(terms[1:], 1):
+        last = index == len(terms) - 1
+        output = node.output[0] if last else f"{node.output[0]}.{index}"
+        name = reading.name(node) if last else f"{reading.name(node)}.{index}"
+        reading.append(node, Add(name, (total, term), output))
+        total = output
+
+
 def _channels(shape: Shape) -> int:
     return shape[0] if len(shape) == 3 else shape[-1]
 
 
 def _per_channel(reading: Reading, node: onnx.NodeProto, value: Array, shape: Shape) -> Array:
     """`value` broadcast to an activation of `shape`, as one number a channel (float64)."""
-    full = (reading.batch, *shape)
+    full = reading.full(shape)
     aligned = value.astype(np.float64).reshape((1,) * (len(full) - value.ndim) + value.shape)
     if aligned.ndim != len(full) or any(n not in (1, size) for n, size in zip(aligned.shape, full, strict=True)):
         raise reading.error(node, f"constant of shape {value.shape} does not fit an input of {full}")
-    axis = 1 if len(shape) == 3 else len(shape)
+    axis = 1 if len(shape) == 3 else len(full) - 1
     first = aligned[tuple(slice(None) if i == axis else slice(1) for i in range(len(full)))]
     if not np.array_equal(aligned, np.broadcast_to(first, aligned.shape)):
         raise reading.error(node, "constant must be one value a channel, and differs inside a channel")
@@ -95,9 +122,25 @@ def _affine(reading: Reading, node: onnx.NodeProto, tensor: str, scale: Array, o
         weights, bias = before.weights * column, before.bias * scale + offset
         folded = replace(before, weights=weights.astype(np.float32), bias=bias.astype(np.float32))
         reading.append(node, replace(folded, output=node.output[0]))
-    elif len(shape) == 3:
-        weights, bias = scale.reshape(-1, 1, 1, 1).astype(np.float32), offset.astype(np.float32)
-        layer = Conv(reading.name(node), (tensor,), node.output[0], weights, bias, Window((1, 1)), shape[0])
-        reading.append(node, layer)
+    elif len(shape) == 2:
+        _diagonal(reading, node, tensor, scale, offset)
+    elif len(shape) == 1:
+        # A vector is held as a map of one pixel: only the names differ.
+        name, output = reading.name(node), node.output[0]
+        reading.append(node, Reshape(f"{name}.map", (tensor,), f"{output}.map", (*shape, 1, 1)))
+        _depthwise(reading, node, f"{output}.map", f"{output}.scaled", scale, offset)
+        reading.append(node, Reshape(f"{name}.vector", (f"{output}.scaled",), output, shape))
     else:
-        raise reading.error(node, "scale and offset of a vector must follow a Gemm or MatMul")
+        _depthwise(reading, node, tensor, node.output[0], scale, offset)
+
+
+def _depthwise(reading: Reading, node: onnx.NodeProto, tensor: str, output: str, scale: Array, offset: Array) -> None:
+    weights, bias = scale.reshape(-1, 1, 1, 1).astype(np.float32), offset.astype(np.float32)
+    reading.append(node, Conv(reading.name(node), (tensor,), output, weights, bias, Window((1, 1)), len(scale)))
+
+
+def _diagonal(reading: Reading, node: onnx.NodeProto, tensor: str, scale: Array, offset: Array) -> None:
+    if len(scale) > LARGEST_DIAGONAL:
+        raise reading.error(node, f"scale and offset of {len(scale)} features must follow a Gemm or MatMul")
+    weights, bias = np.diag(scale).astype(np.float32), offset.astype(np.float32)
+    reading.append(node, Linear(reading.name(node), (tensor,), node.output[0], weights, bias))

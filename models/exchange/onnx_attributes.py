@@ -35,19 +35,20 @@ class Integer:
 
 @dataclass(frozen=True)
 class Integers:
-    """`length` integers (None: any number) in `low`..`high`."""
+    """Integers in `low`..`high`, as many as one of `length` (None: any number)."""
 
-    length: int | None
+    length: tuple[int, ...] | None
     default: tuple[int, ...] | None
     low: int = 0
     high: int = LARGEST
 
     def __str__(self) -> str:
-        return f"{self.length or 'a list of'} integers in {self.low}..{self.high}"
+        count = " or ".join(map(str, self.length)) if self.length else "a list of"
+        return f"{count} integers in {self.low}..{self.high}"
 
     def value(self, given: AttributeProto) -> tuple[int, ...] | None:
         """What `given` holds, None if it is no such thing."""
-        right = given.type == AttributeProto.INTS and self.length in (None, len(given.ints))
+        right = given.type == AttributeProto.INTS and (self.length is None or len(given.ints) in self.length)
         return tuple(given.ints) if right and all(self.low <= n <= self.high for n in given.ints) else None
 
 
@@ -84,26 +85,30 @@ class Word:
 
 
 Rule = Integer | Integers | Number | Word
-FLAG = Integer(0, 0, 1)
+FLAG, FLAG_ON = Integer(0, 0, 1), Integer(1, 0, 1)
 ANY = -LARGEST
 _SLIDING: dict[str, Rule] = {
     "auto_pad": Word("NOTSET", ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")),
-    "pads": Integers(4, None),
-    "strides": Integers(2, (1, 1), low=1),
-    "dilations": Integers(2, (1, 1), low=1),
+    "pads": Integers((2, 4), None),
+    "strides": Integers((1, 2), None, low=1),
+    "dilations": Integers((1, 2), None, low=1),
 }
-_POOLING = _SLIDING | {"kernel_shape": Integers(2, None, low=1), "ceil_mode": FLAG}
+_POOLING = _SLIDING | {"kernel_shape": Integers((1, 2), None, low=1), "ceil_mode": FLAG}
 # Before opset 7 a second operand was only broadcast if `broadcast` said so, from dimension `axis` on.
 _ARITHMETIC: dict[str, Rule] = {"broadcast": FLAG, "axis": Integer(None, ANY), "consumed_inputs": Integers(None, None)}
 _LEGACY: dict[str, Rule] = {"consumed_inputs": Integers(None, None)}  # of opset 1, a hint about memory
+_REDUCE: dict[str, Rule] = {
+    "axes": Integers(None, None, low=ANY), "keepdims": Integer(1, 0, 1), "noop_with_empty_axes": FLAG
+}  # fmt: skip
 ATTRIBUTES: dict[str, dict[str, Rule]] = {
     "Add": _ARITHMETIC,
     "AveragePool": _POOLING | {"count_include_pad": FLAG},
     "BatchNormalization": _LEGACY
     | {"epsilon": Number(1e-5, 0), "momentum": Number(0.9), "training_mode": FLAG}
     | {"spatial": Integer(1, 0, 1), "is_test": FLAG},
+    "Cast": {"to": Integer(None, 1, 2**16), "saturate": FLAG_ON, "round_mode": Word("up", ("up", "down", "nearest"))},
     "Clip": _LEGACY | {"min": Number(-math.inf), "max": Number(math.inf)},
-    "Conv": _SLIDING | {"kernel_shape": Integers(2, None, low=1), "group": Integer(1, 1)},
+    "Conv": _SLIDING | {"kernel_shape": Integers((1, 2), None, low=1), "group": Integer(1, 1)},
     "Div": _ARITHMETIC,
     "Dropout": _LEGACY | {"ratio": Number(0.5), "is_test": FLAG, "seed": Integer(None, -(2**63), 2**63 - 1)},
     "Flatten": {"axis": Integer(1, ANY)},
@@ -114,9 +119,12 @@ ATTRIBUTES: dict[str, dict[str, Rule]] = {
     "MatMul": {},
     "MaxPool": _POOLING | {"storage_order": FLAG},  # the order of Indices, an output that is not read
     "Mul": _ARITHMETIC,
-    "ReduceMean": {
-        "axes": Integers(None, None, low=ANY), "keepdims": Integer(1, 0, 1), "noop_with_empty_axes": FLAG
+    "Pad": {
+        "mode": Word("constant", ("constant", "reflect", "edge", "wrap")), "value": Number(0),
+        "pads": Integers(None, None, low=ANY), "paddings": Integers(None, None, low=ANY),
     },
+    "ReduceMax": _REDUCE,
+    "ReduceMean": _REDUCE,
     "Relu": _LEGACY,
     "Reshape": _LEGACY | {"shape": Integers(None, None, low=ANY), "allowzero": FLAG},
     "Softmax": {"axis": Integer(None, ANY)},

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import onnx
 
 from accel.models.exchange.onnx_affine import arithmetic, batch_norm
+from accel.models.exchange.onnx_pad import pad, unpadded
+from accel.models.exchange.onnx_prepare import REAL
 from accel.models.exchange.onnx_reading import Given, Reading, names
 from accel.models.exchange.onnx_reshape import reshape
-from accel.models.graph import Activation, Conv, GlobalPool, Linear, Pool, Reshape, Softmax
+from accel.models.graph import Activation, Conv, GlobalPool, Linear, Pool, Softmax
 from accel.models.window import Window
 
 
@@ -27,14 +30,14 @@ def _copy(reading: Reading, node: onnx.NodeProto, _: Given) -> None:
         raise reading.error(node, "the mask must not be used, and is")
     if reading.given(node, 2) and reading.constants.get(node.input[2], np.array(True)).any():
         raise reading.error(node, "training_mode must be a constant that is false, and is not")
-    name, output = node.input[0], node.output[0]
-    if name in reading.constants:
-        reading.constants[output] = reading.constants[name]
-        return
-    reading.shape(node, name)
-    reading.alias[output] = reading.resolve(name)
-    # The readers of the copy are readers of what is copied, instead of this node.
-    reading.uses[reading.resolve(name)] += reading.uses[output] - 1
+    reading.copy(node, node.input[0])
+
+
+def _cast(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
+    """From one floating-point type to another: all are float32 here."""
+    if given["to"] not in REAL:
+        raise reading.error(node, f"type of an activation must be {REAL[0]} or {REAL[1]}, a float, not {given['to']}")
+    reading.copy(node, node.input[0])
 
 
 def _window(reading: Reading, node: onnx.NodeProto, given: Given, kernel: tuple[int, int]) -> Window:
@@ -42,7 +45,8 @@ def _window(reading: Reading, node: onnx.NodeProto, given: Given, kernel: tuple[
     shape = reading.shape(node, node.input[0])
     if len(shape) != 3:
         raise reading.error(node, f"must be two-dimensional: kernel {kernel}, input {shape}")
-    stride, dilation, pads = given["strides"], given["dilations"], list(given["pads"] or (0, 0, 0, 0))
+    stride, dilation = _pair(reading, node, given, "strides"), _pair(reading, node, given, "dilations")
+    pads = list(_pads(reading, node, given) or (0, 0, 0, 0))
     auto = given["auto_pad"]
     if auto != "NOTSET" and given["pads"] is not None:
         raise reading.error(node, f"pads must not be given together with auto_pad {auto}")
@@ -69,16 +73,37 @@ def _window(reading: Reading, node: onnx.NodeProto, given: Given, kernel: tuple[
     return Window(kernel, stride, (top, left, bottom, right), dilation)
 
 
+def _pair(reading: Reading, node: onnx.NodeProto, given: Given, name: str) -> tuple[int, int]:
+    """An attribute for height and width, which a one-dimensional network has for the width alone."""
+    values = given[name] if given[name] is not None else (1,) * (1 if reading.one_dimensional else 2)
+    if len(values) != (1 if reading.one_dimensional else 2):
+        raise reading.error(node, f"{name} must be {1 if reading.one_dimensional else 2} integers, not {len(values)}")
+    return (1, values[0]) if reading.one_dimensional else (values[0], values[1])
+
+
+def _pads(reading: Reading, node: onnx.NodeProto, given: Given) -> tuple[int, int, int, int] | None:
+    """The attribute pads as (top, left, bottom, right), None if it is not given."""
+    pads = given["pads"]
+    if pads is None:
+        return None
+    if len(pads) != (2 if reading.one_dimensional else 4):
+        raise reading.error(node, f"pads must be {2 if reading.one_dimensional else 4} integers, not {len(pads)}")
+    return (0, pads[0], 0, pads[1]) if reading.one_dimensional else (pads[0], pads[1], pads[2], pads[3])
+
+
 def _conv(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
-    weights = reading.constant(node, 1, "weight", rank=4)
+    weights = reading.constant(node, 1, "weight", rank=3 if reading.one_dimensional else 4)
+    weights = weights[:, :, None] if reading.one_dimensional else weights
     kernel = weights.shape[2], weights.shape[3]
-    if given["kernel_shape"] not in (None, kernel):
+    if given["kernel_shape"] is not None and _pair(reading, node, given, "kernel_shape") != kernel:
         raise reading.error(node, f"kernel_shape must be the weight's, {kernel}, not {given['kernel_shape']}")
     bias = np.zeros(len(weights), np.float32)
     if reading.given(node, 2):
         bias = reading.constant(node, 2, "bias", rank=1, length=len(weights))
     window = _window(reading, node, given, kernel)
-    reading.append(node, Conv(*names(reading, node), weights, bias, window, given["group"]))
+    name, inputs, output = names(reading, node)
+    tensor, window = unpadded(reading, node, inputs[0], window)
+    reading.append(node, Conv(name, (tensor,), output, weights, bias, window, given["group"]))
 
 
 def _gemm(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
@@ -123,16 +148,20 @@ def _pool(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
         raise reading.error(node, "output Indices is not supported")
     if given["kernel_shape"] is None:
         raise reading.error(node, "kernel_shape must be given, and is missing")
-    window = _window(reading, node, given, given["kernel_shape"])
+    window = _window(reading, node, given, _pair(reading, node, given, "kernel_shape"))
     where = names(reading, node)
     if node.op_type == "MaxPool":
         reading.append(node, Pool(*where, "max", window))
         return
     include = bool(given["count_include_pad"])
     # Pads that were added only to round the size up never count, whatever count_include_pad says.
-    if include and given["ceil_mode"] and window.pads != (given["pads"] or (0, 0, 0, 0)):
+    if include and given["ceil_mode"] and window.pads != (_pads(reading, node, given) or (0, 0, 0, 0)):
         raise reading.error(node, "ceil_mode with count_include_pad is not supported for this size")
-    reading.append(node, Pool(*where, "average", window, include))
+    name, inputs, output = where
+    if include or not any(window.pads):  # zeros that a Pad put there count, and so must these
+        tensor, padded = unpadded(reading, node, inputs[0], window)
+        inputs, include, window = (tensor,), include or padded != window, padded
+    reading.append(node, Pool(name, inputs, output, "average", window, include))
 
 
 def _global_pool(reading: Reading, node: onnx.NodeProto, _: Given) -> None:
@@ -140,23 +169,44 @@ def _global_pool(reading: Reading, node: onnx.NodeProto, _: Given) -> None:
     reading.append(node, GlobalPool(*names(reading, node), kind))
 
 
-def _reduce_mean(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
+def _reduce(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
+    """ReduceMean and ReduceMax over height and width of a map, or over one of them, as a pooling."""
     axes = given["axes"]
     if axes is None and reading.given(node, 1):
         axes = reading.integers(node, 1, "axes")
-    if axes is None or sorted(axes) not in ([2, 3], [-2, -1], [-2, 3], [-1, 2]):
+    shape = reading.shape(node, node.input[0])
+    full = reading.full(shape)
+    places = {axis % len(full) for axis in axes} if axes and all(-len(full) <= a < len(full) for a in axes) else set()
+    # Of a matrix with features in one place only, which a reduction without keepdims left, the last axis is a map's.
+    channels, height, width = shape if len(shape) == 3 else (shape[0], shape[-1], 1)
+    last = {len(full) - 1} if reading.one_dimensional or len(full) == 3 else {2, 3}
+    if len(full) < 3 or not places or not places <= last or len(places) != len(axes):
         raise reading.error(node, f"axes must be height and width (2, 3), not {axes and list(axes)}")
-    name, inputs, output = names(reading, node)
-    pooled = output if given["keepdims"] else f"{output}.pooled"
-    reading.append(node, GlobalPool(name, inputs, pooled, "average"))
-    if not given["keepdims"]:
-        channels = reading.shapes[pooled][0]
-        reading.append(node, Reshape(f"{name}.flatten", (pooled,), output, (channels,)))
+    name, output, kind = reading.name(node), node.output[0], _POOLED[node.op_type]
+    source = node.input[0]
+    if len(shape) == 2:
+        reading.reshape(node, f"{name}.map", source, f"{output}.map", (channels, height, width))
+        source = f"{output}.map"
+    reduced = reading.full(shape)
+    kept = tuple(1 if place in places else size for place, size in enumerate(reduced))
+    wanted = kept if given["keepdims"] else tuple(n for place, n in enumerate(kept) if place not in places)
+    pooled = f"{output}.pooled"
+    tensor = reading.resolve(source)
+    if len(places) == len(last):
+        reading.append(node, GlobalPool(name, (tensor,), pooled, kind))
+    else:
+        kernel = (height, 1) if places == {2} else (1, width)
+        reading.append(node, Pool(name, (tensor,), pooled, kind, Window(kernel)))
+    reading.uses[pooled] += 1
+    reading.reshape(node, f"{name}.flatten", pooled, output, reading.inner(wanted))
+
+
+_POOLED: dict[str, Literal["max", "average"]] = {"ReduceMax": "max", "ReduceMean": "average"}
 
 
 def _softmax(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     shape = reading.shape(node, node.input[0])
-    axis, rank = given["axis"], len(shape) + 1
+    axis, rank = given["axis"], len(reading.full(shape))
     if axis is None:
         axis = -1 if reading.opset >= 13 else 1
     axis = axis + rank if axis < 0 else axis
@@ -167,28 +217,42 @@ def _softmax(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     reading.append(node, Softmax(*names(reading, node)))
 
 
-OPERATORS: dict[str, Callable[[Reading, onnx.NodeProto, Given], None]] = {
-    "Add": arithmetic,
-    "AveragePool": _pool,
-    "BatchNormalization": batch_norm,
-    "Clip": _clip,
-    "Conv": _conv,
-    "Div": arithmetic,
-    "Dropout": _copy,
-    "Flatten": reshape,
-    "Gemm": _gemm,
-    "GlobalAveragePool": _global_pool,
-    "GlobalMaxPool": _global_pool,
-    "Identity": _copy,
-    "MatMul": _matmul,
-    "MaxPool": _pool,
-    "Mul": arithmetic,
-    "ReduceMean": _reduce_mean,
-    "Relu": _relu,
-    "Reshape": reshape,
-    "Softmax": _softmax,
-    "Squeeze": reshape,
-    "Sub": arithmetic,
-    "Sum": arithmetic,
-    "Unsqueeze": reshape,
+@dataclass(frozen=True)
+class Operator:
+    """How an operator is read, and what it becomes, in the words of docs/operators.md."""
+
+    read: Callable[[Reading, onnx.NodeProto, Given], None]
+    becomes: str
+
+
+_AFFINE = "with a constant per channel: folded into the convolution or Gemm before it, else a depthwise 1 x 1"
+_SHAPE = "the same values in the same order; the batch stays in front"
+_WINDOW = "one or two dimensions, strides, dilations, pads, auto_pad"
+OPERATORS: dict[str, Operator] = {
+    "Add": Operator(arithmetic, f"of two activations of one shape, or {_AFFINE}"),
+    "AveragePool": Operator(_pool, f"average over a window: {_WINDOW}, ceil_mode; with pads only count_include_pad 1"),
+    "BatchNormalization": Operator(batch_norm, _AFFINE.replace("with a constant per channel: ", "")),
+    "Cast": Operator(_cast, "between float32 and float16, which are one here"),
+    "Clip": Operator(_clip, "limits that are constants, in the post-process of the layer before"),
+    "Conv": Operator(_conv, f"on the array: constant weights, groups, {_WINDOW}"),
+    "Div": Operator(arithmetic, f"by a constant, {_AFFINE}"),
+    "Dropout": Operator(_copy, "nothing, outside of training"),
+    "Flatten": Operator(reshape, _SHAPE),
+    "Gemm": Operator(_gemm, "on the array: of a vector, constant matrix and bias, transA 0"),
+    "GlobalAveragePool": Operator(_global_pool, "average over a whole map"),
+    "GlobalMaxPool": Operator(_global_pool, "maximum over a whole map"),
+    "Identity": Operator(_copy, "nothing"),
+    "MatMul": Operator(_matmul, "on the array: of a vector, or the rows of a matrix, with a constant matrix"),
+    "MaxPool": Operator(_pool, f"maximum over a window: {_WINDOW}, ceil_mode; output Indices is not supported"),
+    "Mul": Operator(arithmetic, _AFFINE),
+    "Pad": Operator(pad, "zeros around height and width: pads of the convolution or average behind it, else a layer"),
+    "ReduceMax": Operator(_reduce, "over height and width, or one of them: a maximum over a window"),
+    "ReduceMean": Operator(_reduce, "over height and width, or one of them: an average over a window"),
+    "Relu": Operator(_relu, "in the post-process of the layer before"),
+    "Reshape": Operator(reshape, _SHAPE),
+    "Softmax": Operator(_softmax, "on the host, as the last layer"),
+    "Squeeze": Operator(reshape, _SHAPE),
+    "Sub": Operator(arithmetic, _AFFINE),
+    "Sum": Operator(arithmetic, "of any number of activations of one shape, or as Add"),
+    "Unsqueeze": Operator(reshape, _SHAPE),
 }

@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from accel.models.errors import InputError, printable
-from accel.models.graph import Conv, Layer, Linear, Shape, output_shape
+from accel.models.errors import Blocked, Blocker, InputError, printable
+from accel.models.graph import Conv, Layer, Linear, Reshape, Shape, output_shape
 
 Array = NDArray[Any]
 Given = Mapping[str, Any]  # attributes by name, checked, with defaults
@@ -25,7 +25,9 @@ class Reading:
     `constants` by name; `alias` from a tensor to the one it is a copy of; `shapes` of activations without
     the batch of `batch` inputs; `uses` counts the readers of every name (of a copied tensor, those of its copies);
     `layers` by their output, in order; `taken` are their names. `stored` and `folded` count the values of the constants
-    in the file and of those that were made of them.
+    in the file and of those that were made of them. `unknown` are the tensors behind a node that cannot run, of which
+    not even the shape is known; `pads` the zeros that a Pad put around a tensor. In a `one_dimensional` network what
+    ONNX calls (channels, length) is a feature map (channels, 1, length). `squeezed`: a Squeeze chose sizes to drop.
     """
 
     file: str
@@ -37,12 +39,17 @@ class Reading:
     uses: Counter[str] = field(default_factory=Counter)
     layers: dict[str, Layer] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
+    pads: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)
     stored: int = 0
     folded: int = 0
+    one_dimensional: bool = False
+    squeezed: bool = False
 
-    def error(self, node: onnx.NodeProto, message: str) -> InputError:
+    def error(self, node: onnx.NodeProto, message: str) -> Blocked:
         """The exception for `node`, naming file, node and operator."""
-        return InputError(f"{self.file}: node {self.name(node)!r} ({node.op_type}): {message}")
+        blocker = Blocker(self.name(node), node.op_type, message)
+        return Blocked(f"{self.file}: node", (blocker,))
 
     def name(self, node: onnx.NodeProto) -> str:
         """The node's name if it has one of its own, else that of its output: ONNX asks for neither.
@@ -65,6 +72,29 @@ class Reading:
             raise self.error(node, f"input {tensor!r} must be an activation, and is a constant or does not exist")
         return self.shapes[tensor]
 
+    def full(self, shape: Shape) -> Shape:
+        """What ONNX calls an activation of `shape`: with the batch in front."""
+        if self.one_dimensional and len(shape) == 3:
+            return self.batch, shape[0], shape[2]
+        return self.batch, *shape
+
+    def inner(self, full: Shape) -> Shape:
+        """The shape of an activation that ONNX calls `full`. Raises InputError."""
+        if not self.one_dimensional or len(full) < 3:
+            return full[1:]
+        if len(full) > 3:
+            raise InputError(
+                f"{self.file}: a one-dimensional network's tensors must have 2 or 3 dimensions, not {full}"
+            )
+        return full[1], 1, full[2]
+
+    def enter_unread(self, name: str, full: Shape) -> None:
+        """Enter what a node that cannot run would make: of shape `full`, or () if that is not known."""
+        if 2 <= len(full) <= (3 if self.one_dimensional else 4) and full[0] == self.batch:
+            self.shapes[name] = self.inner(full)
+        elif name:
+            self.unknown.add(name)
+
     def given(self, node: onnx.NodeProto, index: int) -> bool:
         """Whether `node` has an input `index`: an optional one may be left out, or be the empty name."""
         return len(node.input) > index and bool(node.input[index])
@@ -72,13 +102,13 @@ class Reading:
     def constant(
         self, node: onnx.NodeProto, index: int, what: str, rank: int | None = None, length: int | None = None
     ) -> Array:
-        """Input `index` of `node`: a constant float32 tensor of finite values, of `rank` dimensions, `length` values.
+        """Input `index` of `node`: constant floats of 16 or 32 bits, finite, of `rank` dimensions, `length` values.
 
         None for either is any. Raises InputError for what is something else.
         """
         array = self._constant(node, index, what)
         name = node.input[index]
-        if array.dtype.kind != "f" or array.dtype.itemsize != 4:
+        if array.dtype.kind != "f" or array.dtype.itemsize not in (2, 4):
             raise self.error(node, f"{what} {name!r} must be float32, not {array.dtype}")
         if rank is not None and array.ndim != rank:
             raise self.error(node, f"{what} {name!r} must have {rank} dimensions, not {array.ndim}: {array.shape}")
@@ -108,6 +138,30 @@ class Reading:
         if name not in self.constants:
             raise self.error(node, f"{what} {name!r} must be a constant, and depends on the input")
         return self.constants[name]
+
+    def copy(self, node: onnx.NodeProto, name: str) -> None:
+        """Enter the output of `node` as a copy of `name`, an activation or a constant."""
+        output = node.output[0]
+        if name in self.constants:
+            self.constants[output] = self.constants[name]
+            return
+        self.shape(node, name)
+        self.alias[output] = self.resolve(name)
+        # The readers of the copy are readers of what is copied, instead of this node.
+        self.uses[self.resolve(name)] += self.uses[output] - 1
+
+    def reshape(self, node: onnx.NodeProto, name: str, tensor: str, output: str, shape: Shape) -> None:
+        """Add a Reshape, of what was reshaped before if that was; a copy where the shapes cancel each other out."""
+        self.shape(node, tensor)
+        tensor = self.resolve(tensor)
+        while isinstance(before := self.layers.get(tensor), Reshape):
+            tensor = before.inputs[0]
+            self.uses[tensor] += 1
+        if self.shapes[tensor] == shape:
+            self.alias[output] = tensor
+            self.uses[tensor] += self.uses[output]
+            return
+        self.append(node, Reshape(name, (tensor,), output, shape))
 
     def append(self, node: onnx.NodeProto, layer: Layer) -> None:
         """Add `layer` and the shape of its output."""

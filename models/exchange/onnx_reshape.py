@@ -6,15 +6,14 @@ import math
 
 import onnx
 
-from accel.models.exchange.onnx_reading import Given, Reading, names
-from accel.models.graph import Reshape
+from accel.models.exchange.onnx_reading import Given, Reading
 
 Full = tuple[int, ...]  # a shape with the batch in front
 
 
 def reshape(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     """Append the Reshape that `node` is, if it leaves the batch where it is."""
-    before = (reading.batch, *reading.shape(node, node.input[0]))
+    before = reading.full(reading.shape(node, node.input[0]))
     match node.op_type:
         case "Flatten":
             shape = _flattened(reading, node, before, given["axis"])
@@ -24,9 +23,12 @@ def reshape(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
             shape = _squeezed(reading, node, before, _axes(reading, node, given, len(before)))
         case _:
             shape = _unsqueezed(reading, node, before, given)
-    if not 2 <= len(shape) <= 4 or shape[0] != reading.batch:
-        raise reading.error(node, f"shape must keep the batch of {reading.batch} in front, not {shape}")
-    reading.append(node, Reshape(*names(reading, node), shape[1:]))
+    most = 3 if reading.one_dimensional else 4
+    if not 2 <= len(shape) <= most or shape[0] != reading.batch:
+        raise reading.error(
+            node, f"shape must keep the batch of {reading.batch} in front, and 2 to {most} dimensions, not {shape}"
+        )
+    reading.reshape(node, reading.name(node), node.input[0], node.output[0], reading.inner(shape))
 
 
 def _flattened(reading: Reading, node: onnx.NodeProto, before: Full, axis: int) -> Full:
@@ -50,7 +52,9 @@ def _reshaped(reading: Reading, node: onnx.NodeProto, before: Full, given: Given
 
 
 def _squeezed(reading: Reading, node: onnx.NodeProto, before: Full, axes: list[int] | None) -> Full:
-    axes = [i for i, n in enumerate(before) if n == 1] if axes is None else axes
+    if axes is None:  # the batch stays, although it may be 1
+        axes = [i for i, n in enumerate(before) if n == 1 and i > 0]
+        reading.squeezed = True
     if any(before[axis] != 1 for axis in axes):
         raise reading.error(node, f"axes must be dimensions of size 1 of {before}, not {axes}")
     return tuple(n for i, n in enumerate(before) if i not in axes)

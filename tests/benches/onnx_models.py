@@ -110,6 +110,66 @@ CASES: dict[str, tuple[list[tuple[str, str, str, dict[str, Any]]], dict[str, Any
         [("ReduceMean", "x", "m", {"axes": [2, 3], "keepdims": 0}), ("MatMul", "m,w", "y", {})],
         {"w": floats(4, 5)},
     ),
+    "mean over the width, then over the height": (
+        [("ReduceMean", "x", "m", {"axes": [3]}), ("ReduceMean", "m", "n", {"axes": [-2], "keepdims": 0})],
+        {},
+    ),
+    "mean without its axis": (
+        [("ReduceMean", "x", "m", {"axes": [2], "keepdims": 0}), ("ReduceMax", "m", "n", {"axes": [2], "keepdims": 0})],
+        {},
+    ),
+    "maximum over a map": (
+        [("ReduceMax", "x", "m", {"axes": [-1, -2]}), ("Conv", "m,w", "y", {})],
+        {"w": W[:, :, :1, :1]},
+    ),
+    "squeeze without axes": (
+        [("GlobalMaxPool", "x", "g", {}), ("Squeeze", "g,a", "s", {}), ("Unsqueeze", "s,a", "u", {})],
+        {"a": np.array([2, 3])},
+    ),
+    "scale and offset of a vector": (
+        [("Flatten", "x", "f", {}), ("Mul", "f,k", "a", {}), ("Sub", "o,a", "y", {})],
+        {"k": floats(144), "o": floats(1, 144)},
+    ),
+    "scale of a matrix": (
+        [("Reshape", "x,s", "m", {}), ("Mul", "m,k", "y", {})],
+        {"s": np.array([0, 24, 6]), "k": floats(6)},
+    ),
+    "sum of three and of one": (
+        [("Conv", "x,w", "a", {}), ("Sum", "x,a,x", "s", {}), ("Sum", "s", "t", {}), ("Relu", "t", "y", {})],
+        {"w": floats(4, 4, 1, 1)},
+    ),
+    "pad in front of a convolution": (
+        [("Pad", "x,p", "a", {}), ("Conv", "a,w", "y", {"pads": [1, 0, 0, 1], "strides": [2, 1]})],
+        {"w": W, "p": np.array([0, 0, 1, 0, 0, 0, 2, 3])},
+    ),
+    "pad in front of an average": (
+        [("Pad", "x,p", "a", {}), ("AveragePool", "a", "y", {"kernel_shape": [3, 3]})],
+        {"p": np.array([0, 0, 1, 0, 0, 0, 2, 1])},
+    ),
+    "pad in front of an average with pads": (
+        [("Pad", "x,p", "a", {}), ("AveragePool", "a", "y", {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]})],
+        {"p": np.array([0, 0, 1, 0, 0, 0, 2, 1])},
+    ),
+    "pad in front of a maximum, and one of nothing": (
+        [("Pad", "x,p", "a", {}), ("Pad", "a,z", "b", {}), ("MaxPool", "b", "y", {"kernel_shape": [3, 3]})],
+        {"p": np.array([0, 0, 1, 1, 0, 0, 1, 1]), "z": np.zeros(8, np.int64)},
+    ),
+    "pad with two readers": (
+        [("Pad", "x,p", "a", {}), ("Conv", "a,w", "b", {}), ("Conv", "a,w", "c", {}), ("Add", "b,c", "y", {})],
+        {"w": W, "p": np.array([0, 0, 1, 1, 0, 0, 1, 1])},
+    ),
+    "weights that other operators make": (
+        [
+            ("Tile", "k,r", "t", {}),
+            ("Abs", "t", "a", {}),
+            ("Sign", "a", "g", {}),
+            ("Max", "a,g", "w", {}),
+            ("Conv", "x,w", "y", {}),
+        ],
+        {"k": floats(5, 1, 2, 2), "r": np.array([1, 4, 2, 1])},
+    ),
+    "casts between floats": ([("Cast", "x", "c", {"to": 1}), ("Relu", "c", "y", {})], {}),
+    "a dead branch of what is not supported": ([("LRN", "x", "l", {"size": 3}), ("Relu", "x", "y", {})], {}),
     "squeeze": (
         [("GlobalMaxPool", "x", "g", {}), ("Squeeze", "g,a", "s", {}), ("Softmax", "s", "y", {"axis": 1})],
         {"a": np.array([2, 3])},
