@@ -187,8 +187,8 @@ def test_one_dimension_is_a_map_of_one_row(tmp_path):
     np.testing.assert_allclose(ours, onnxruntime_output(model, inputs), rtol=1e-4, atol=1e-4)
     with pytest.raises(InputError, match="pads must be 2 integers, not 4"):
         read(tmp_path, model_of([("Conv", "x,w", "y", {"pads": [1, 1, 1, 1]})], {"w": floats(5, 4, 3)}, ("n", 4, 30)))
+    nodes = [("Conv", "x,w", "c", {}), ("Unsqueeze", "c,a", "y", {})]
     with pytest.raises(InputError, match="and 2 to 3 dimensions, not"):
-        nodes = [("Conv", "x,w", "c", {}), ("Unsqueeze", "c,a", "y", {})]
         read(tmp_path, model_of(nodes, {"w": floats(5, 4, 3), "a": np.array([3])}, ("n", 4, 30)))
 
 

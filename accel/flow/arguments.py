@@ -9,6 +9,17 @@ import typer
 
 from accel import design as designs_module
 from accel.models import zoo
+from accel.models.errors import InputError
+
+
+def input_shape(text: str) -> tuple[int, ...] | None:
+    """The sizes in C,H,W; None if there are none. Raises InputError."""
+    if not text:
+        return None
+    sizes = text.replace("x", ",").split(",")
+    if not all(size.isascii() and size.isdigit() and len(size) < 10 for size in sizes):
+        raise InputError(f"--input-shape must be whole numbers with commas between them, not {text!r}")
+    return tuple(int(size) for size in sizes)
 
 
 def networks() -> list[str]:
@@ -38,6 +49,12 @@ RunNetwork = Annotated[
         help=f"An ONNX file, or one of {', '.join(zoo.NAMES)}; also encoded weights (.weights) and what quantise "
         "writes (.int8).",
         autocompletion=networks,
+    ),
+]
+InputShape = Annotated[
+    str,
+    typer.Option(
+        "--input-shape", metavar="C,H,W", help="Sizes of the input that the ONNX file leaves open, without the batch."
     ),
 ]
 LARGEST_SEED = 2**32 - 1

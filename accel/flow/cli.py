@@ -15,7 +15,7 @@ import typer
 from accel.flow.options import check_once
 from accel.flow.said import drop, say
 from accel.flow.verbs import app
-from accel.models.errors import InputError
+from accel.models.errors import Blocked, InputError
 
 # typer carries its own copy of click, under different names in different versions: take the class from its children.
 UsageError: type[BaseException] = typer.BadParameter.__mro__[1]
@@ -29,6 +29,12 @@ def run(arguments: list[str]) -> int:
     try:
         check_once(app, arguments)
         status = app(arguments or ["--help"], prog_name="accel", standalone_mode=False)
+    except Blocked as error:  # a list, a line each
+        first, *rest = str(error).splitlines()
+        status = _fail(first)
+        for line in rest:
+            say(line)
+        return status
     except InputError as error:
         return _fail(str(error))
     except UsageError as error:

@@ -104,6 +104,9 @@ def inputs_of(path: str) -> Array:
 def _inputs(network: Network, path: str) -> Array:
     """Finite float inputs of `network` from a .npy file. Raises InputError."""
     found = _floats(path)
+    channels, *size = network.shapes[network.input]
+    if found.ndim == 3 and size and found.shape[1:] == (channels, size[-1]) and size[:-1] == [1]:
+        found = found[:, :, None]  # a one-dimensional network's, as its file has them
     try:
         float32.check_inputs(network, found)
     except InputError as error:

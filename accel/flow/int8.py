@@ -15,6 +15,7 @@ from accel.models import zoo
 from accel.models.encode import integer_file
 from accel.models.encode.encoded_layer import FORMATS
 from accel.models.errors import InputError, printable
+from accel.models.graph import Shape
 from accel.models.integers.network import IntegerNetwork
 
 SUFFIX = ".int8"
@@ -31,8 +32,10 @@ class Source:
     make: Callable[[Data], IntegerNetwork]
 
 
-def source(network: str, technique: str) -> Source:
+def source(network: str, technique: str, input_shape: Shape | None = None) -> Source:
     """The network as `technique` ("" is dense) makes it int8, or as it stands in a file NAME.int8.
+
+    `input_shape`: see `zoo.resolve`.
 
     Raises InputError for what `find` and `zoo.resolve` refuse, and for a technique with an int8 file.
     """
@@ -42,7 +45,7 @@ def source(network: str, technique: str) -> Source:
         found = integer_file.load(network)
         return Source("as-is", "int8 from a file", FORMATS, lambda given: _inputs(found, given), lambda _: found)
     chosen = find(technique or "dense", network)
-    float_network, from_zoo = zoo.resolve(network), zoo.trained_on_mnist(network)
+    float_network, from_zoo = zoo.resolve(network, input_shape=input_shape), zoo.trained_on_mnist(network)
     return Source(
         chosen.name, chosen.title, chosen.formats,
         lambda given: data.resolve(float_network, from_zoo, given),

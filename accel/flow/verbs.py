@@ -15,6 +15,7 @@ from accel.flow.arguments import (
     Calibration,
     DesignHelp,
     Images,
+    InputShape,
     Labels,
     NetworkArgument,
     OneDesign,
@@ -23,6 +24,7 @@ from accel.flow.arguments import (
     Test,
     Validation,
     WeightFormats,
+    input_shape,
     techniques,
 )
 from accel.flow.said import say
@@ -41,9 +43,9 @@ app = typer.Typer(
 )
 
 
-def _network(name: str) -> tuple[Network, bool]:
+def _network(name: str, shape: str = "") -> tuple[Network, bool]:
     """The network, and whether it is the zoo's."""
-    return zoo.resolve(name), zoo.trained_on_mnist(name)
+    return zoo.resolve(name, input_shape=input_shape(shape)), zoo.trained_on_mnist(name)
 
 
 def _check_seed(seed: int) -> None:
@@ -87,6 +89,7 @@ def compare(
         typer.Option(metavar="FILE", help="A row for a network compressed elsewhere: ONNX or .weights. Repeatable."),
     ] = None,
     images: Images = None,
+    shape: InputShape = "",
 ) -> None:
     """Compare compression techniques: accuracy, bytes, cycles, energy; a table, charts, JSON, CSV and HTML.
 
@@ -101,7 +104,7 @@ def compare(
 
     rows = tuple(find(name, network) for name in technique) if technique else techniques_for(network)
     chosen = [designs_module.load(name) for name in design or ["edge"]]
-    float_network, from_zoo = _network(network)
+    float_network, from_zoo = _network(network, shape)
     folder = out or Path("accel-out") / float_network.name
     states = folder / "recipes"
     read: list[str | Path] = [network, *(design or ()), calibration, test, labels, *(recipe or ()), *(also or ())]
@@ -121,6 +124,24 @@ def compare(
 
 
 @app.command()
+def check(
+    network: NetworkArgument,
+    shape: InputShape = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
+) -> None:
+    """Say whether a network runs, and list every node that keeps it from running; needs no data.
+
+    Ends with status 2 if it does not run.
+    """
+    from accel.flow import check as job
+
+    found = job.findings(network, input_shape(shape))
+    typer.echo(json.dumps(found.record(), indent=2) if as_json else job.text(found))
+    if found.blockers:
+        raise typer.Exit(2)
+
+
+@app.command()
 def simulate(
     network: RunNetwork,
     design: OneDesign = "edge",
@@ -128,6 +149,7 @@ def simulate(
     formats: WeightFormats = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     calibration: Calibration = "",
+    shape: InputShape = "",
 ) -> None:
     """Show where one network's cycles, bytes and energy go on one design, layer by layer."""
     from accel.compiler.choose import parse
@@ -135,7 +157,7 @@ def simulate(
     from accel.flow import simulate as job
     from accel.flow.progress import progress
 
-    chosen, on = int8.source(network, technique), designs_module.load(design)
+    chosen, on = int8.source(network, technique, input_shape(shape)), designs_module.load(design)
     data = chosen.data(calibration)
     with progress(2) as advance:
         advance(f"{chosen.title}: compressing")
@@ -160,13 +182,14 @@ def program(
     technique: OneTechnique = "",
     formats: WeightFormats = None,
     calibration: Calibration = "",
+    shape: InputShape = "",
 ) -> None:
     """Print the commands that run one network on one design, one a line."""
     from accel.compile import compile_network
     from accel.compiler.choose import parse
     from accel.flow import int8
 
-    chosen, on = int8.source(network, technique), designs_module.load(design)
+    chosen, on = int8.source(network, technique, input_shape(shape)), designs_module.load(design)
     data = chosen.data(calibration)
     typer.echo(compile_network(chosen.make(data), on, parse(formats or ())).text(), nl=False)
     if data.warning:
@@ -181,6 +204,7 @@ def emit(
     technique: OneTechnique = "",
     formats: WeightFormats = None,
     calibration: Calibration = "",
+    shape: InputShape = "",
 ) -> None:
     """Write the accelerator as Verilog, with DRAM image, register map and a self-checking test bench."""
     from accel.compiler.choose import parse
@@ -188,7 +212,7 @@ def emit(
     from accel.flow import int8, outputs, report
     from accel.flow.progress import progress
 
-    chosen, on = int8.source(network, technique), designs_module.load(design)
+    chosen, on = int8.source(network, technique, input_shape(shape)), designs_module.load(design)
     outputs.check(out, (out / name for name in job.FILES), (network, design, calibration))
     report.check_folder(out)
     job.check(out)
@@ -209,6 +233,7 @@ def quantise(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The file to write, NAME.int8.")],
     technique: OneTechnique = "",
     calibration: Calibration = "",
+    shape: InputShape = "",
 ) -> None:
     """Write the int8 network of a technique: the file whose length is in the column `stored` of compare.
 
@@ -218,7 +243,7 @@ def quantise(
 
     if out.suffix != int8.SUFFIX or out.is_dir():
         raise InputError(f"--out must be the name of a file that ends in {int8.SUFFIX}, not {out}")
-    chosen = int8.source(network, technique)
+    chosen = int8.source(network, technique, input_shape(shape))
     outputs.check(out, (out,), (network, calibration))
     report.check_folder(out.parent)
     data = chosen.data(calibration)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.models.errors import InputError
+from accel.models.errors import Blocked, Blocker, InputError
 from accel.models.graph import (
     Activation,
     Add,
@@ -45,7 +45,7 @@ from accel.models.quantisation.ranges import ranges_of
 from accel.models.quantisation.requantise import activation_spec, clip_codes, multiplier_and_shift
 from accel.models.quantisation.weights import WeightQuantiser, per_channel_weights, per_layer_weights
 
-__all__ = ["quantise"]
+__all__ = ["blockers", "quantise"]
 
 # The bias keeps two bits below int32, so that the sum of the products has room beside it.
 LARGEST_BIAS = 2**29
@@ -64,6 +64,12 @@ def quantise(network: Network, calibration: NDArray[Any], per_channel: bool = Tr
     without an integer form, and for a sum that could overflow 32 bits.
     """
     return quantise_with(network, calibration, per_channel_weights if per_channel else per_layer_weights)
+
+
+def blockers(network: Network) -> tuple[Blocker, ...]:
+    """Every layer of `network` that has no integer form, and why, without calibration."""
+    ranges = dict.fromkeys(network.shapes, (-1.0, 1.0))
+    return _convert_all(_State(network, ranges, readers(network), per_channel_weights))
 
 
 @dataclass
@@ -86,17 +92,9 @@ class _State:
 
 def quantise_with(network: Network, calibration: NDArray[Any], weight_quantiser: WeightQuantiser) -> IntegerNetwork:
     """`quantise` with the codes and scales of the weights chosen by `weight_quantiser`."""
-    ranges = ranges_of(network, calibration)
-    state = _State(network, ranges, readers(network), weight_quantiser)
-    _declare(state, network.input, _integer_shape(network.shapes[network.input]))
-    fused: set[str] = set()
-    for layer in network.layers:
-        if layer.name in fused:
-            continue
-        try:
-            fused.update(_convert(state, layer))
-        except InputError as error:
-            raise InputError(f"{network.name}: layer {layer.name!r} ({operator_of(layer)}): {error}") from None
+    state = _State(network, ranges_of(network, calibration), readers(network), weight_quantiser)
+    if found := _convert_all(state):
+        raise Blocked(f"{network.name}: layer", found)
     if not state.layers:
         raise InputError(f"{network.name}: network must have a layer that the accelerator runs, and has none")
     output = state.host_layers[-1].input if state.host_layers else state.alias[network.output]
@@ -108,6 +106,22 @@ def quantise_with(network: Network, calibration: NDArray[Any], weight_quantiser:
         tuple(state.layers),
         tuple(state.host_layers),
     )
+
+
+def _convert_all(state: _State) -> tuple[Blocker, ...]:
+    """Append the integer form of every layer; those without one are returned, and what they write stands for them."""
+    network, found = state.network, list[Blocker]()
+    _declare(state, network.input, _integer_shape(network.shapes[network.input]))
+    fused: set[str] = set()
+    for layer in network.layers:
+        if layer.name in fused:
+            continue
+        try:
+            fused.update(_convert(state, layer))
+        except InputError as error:
+            found.append(Blocker(layer.name, operator_of(layer), str(error)))
+            _declare(state, layer.output, _integer_shape(network.shapes[layer.output]))
+    return tuple(found)
 
 
 def _integer_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:

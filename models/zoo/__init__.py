@@ -19,7 +19,7 @@ from accel.models.encode import encoded_file
 from accel.models.encode.encoded import decode
 from accel.models.errors import InputError, printable
 from accel.models.exchange import onnx_read
-from accel.models.graph import Network
+from accel.models.graph import Network, Shape
 from accel.models.integers.network import IntegerNetwork
 from accel.models.quantisation.quantise import quantise
 from accel.models.training.idx import read_idx
@@ -90,11 +90,11 @@ def trained_on_mnist(name: str) -> bool:
     return name in (*NAMES, *_compressed_names())
 
 
-def resolve(name_or_path: str | Path, other_names: Collection[str] = ()) -> Network:
+def resolve(name_or_path: str | Path, other_names: Collection[str] = (), input_shape: Shape | None = None) -> Network:
     """The zoo's network of that name, else the ONNX file, or file of compressed weights (.weights), of that path.
 
-    `other_names`: those that the caller has looked for already, for the message. Raises InputError if it is neither, or
-    the file is not a supported network.
+    `other_names`: those that the caller has looked for already, for the message. `input_shape`, without the batch: what
+    an ONNX file leaves open. Raises InputError if it is neither, or the file is not a supported network.
     """
     if trained_on_mnist(str(name_or_path)):
         return load(str(name_or_path))
@@ -107,7 +107,7 @@ def resolve(name_or_path: str | Path, other_names: Collection[str] = ()) -> Netw
         )
     if Path(name_or_path).suffix == ".weights":
         return replace(decode(encoded_file.load(name_or_path)), name=printable(Path(name_or_path).stem))
-    return onnx_read.read(name_or_path)
+    return onnx_read.read(name_or_path, input_shape)
 
 
 def integer_network(name: str) -> IntegerNetwork:
