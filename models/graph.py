@@ -168,10 +168,7 @@ def build(name: str, input: str, input_shape: Shape, layers: tuple[Layer, ...], 
     Raises InputError when a layer reads a tensor that does not exist yet, writes one that does, has
     the name of another layer, does not fit the shape of what it reads, or has weights that are not finite.
     """
-    if not input_shape or min(input_shape) < 1:
-        raise InputError(f"{name}: input {input!r} must have a shape of positive sizes, not {input_shape}")
-    if math.prod(input_shape) > LARGEST_TENSOR:
-        raise InputError(f"{name}: input {input!r} must have at most {LARGEST_TENSOR} values, not {input_shape}")
+    check_input(name, input, input_shape)
     shapes: dict[str, Shape] = {input: tuple(input_shape)}
     names: set[str] = set()
     for layer in layers:
@@ -196,6 +193,14 @@ def build(name: str, input: str, input_shape: Shape, layers: tuple[Layer, ...], 
     if output not in shapes:
         raise InputError(f"{name}: output {output!r} is written by no layer")
     return Network(name, input, output, tuple(layers), shapes)
+
+
+def check_input(name: str, input: str, shape: Shape) -> None:
+    """Raise InputError unless the input of network `name` can have this shape."""
+    if not shape or min(shape) < 1:
+        raise InputError(f"{name}: input {input!r} must have a shape of positive sizes, not {shape}")
+    if math.prod(shape) > LARGEST_TENSOR:
+        raise InputError(f"{name}: input {input!r} must have at most {LARGEST_TENSOR} values, not {shape}")
 
 
 def readers(network: Network) -> dict[str, list[Layer]]:

@@ -10,7 +10,7 @@ import onnx
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_load
 from accel.models.exchange.onnx_reading import Reading
-from accel.models.graph import Shape
+from accel.models.graph import Shape, check_input
 
 LARGEST_BATCH = 2**16  # of a file that has a fixed one
 WINDOWED = ("AveragePool", "Conv", "MaxPool")  # operators whose attributes count the dimensions
@@ -80,6 +80,7 @@ def input_of(model: onnx.ModelProto, reading: Reading, given: Shape | None) -> s
         raise InputError(
             f"{reading.file}: batch of input {value.name!r} must be 1..{LARGEST_BATCH}, or free, not {reading.batch}"
         )
+    check_input(reading.file, value.name, shape)
     reading.shapes[value.name] = reading.inner((reading.batch, *shape))
     return value.name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 
 from accel.models.errors import Blocked, Blocker, InputError, printable
-from accel.models.graph import Conv, Layer, Linear, Reshape, Shape, output_shape
+from accel.models.graph import LARGEST_TENSOR, Conv, Layer, Linear, Reshape, Shape, output_shape
 
 Array = NDArray[Any]
 Given = Mapping[str, Any]  # attributes by name, checked, with defaults
@@ -90,7 +91,8 @@ class Reading:
 
     def enter_unread(self, name: str, full: Shape) -> None:
         """Enter what a node that cannot run would make: of shape `full`, or () if that is not known."""
-        if 2 <= len(full) <= (3 if self.one_dimensional else 4) and full[0] == self.batch:
+        fits = math.prod(full) <= LARGEST_TENSOR * self.batch
+        if fits and 2 <= len(full) <= (3 if self.one_dimensional else 4) and full[0] == self.batch:
             self.shapes[name] = self.inner(full)
         elif name:
             self.unknown.add(name)
