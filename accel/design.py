@@ -280,7 +280,7 @@ class Design(Section):
         return yaml.safe_dump(self.model_dump(), sort_keys=False)
 
 
-def _message(error: ValidationError) -> tuple[str, str]:
+def problem(error: ValidationError) -> tuple[str, str]:
     """The dotted name of the first field that is wrong, and what is wrong with it, in our words."""
     first = error.errors()[0]
     if first["type"] == "value_error":
@@ -303,7 +303,7 @@ def parse(text: str, where: str = "design") -> Design:
         try:
             return Design.model_validate(values)
         except ValidationError as error:
-            wrong = _message(error)
+            wrong = problem(error)
     name, message = wrong
     parts = name.split(".")
     while parts and ".".join(parts) not in lines:

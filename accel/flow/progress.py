@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 Advance = Callable[[str], None]
 SECONDS_BETWEEN_LINES = 10.0
@@ -55,3 +55,48 @@ def _lines(total: int, clock: Callable[[], float]) -> Advance:
             last = now
 
     return advance
+
+
+Rate = Callable[[int], None]
+"""Call it with how many more are done."""
+
+
+@contextmanager
+def rated(total: int, what: str, clock: Callable[[], float] = time.monotonic) -> Iterator[Rate]:
+    """Progress through very many steps of one kind (`what`, "points"): how many a second, and the time left."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _rate_lines(total, what, clock)
+        return
+    columns = (
+        TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=total, rate="")
+        start, done = clock(), 0
+
+        def step(more: int) -> None:
+            nonlocal done
+            done += more
+            bar.update(task, completed=done, rate=f"{done / max(clock() - start, 1e-3):,.0f} a second")
+
+        yield step
+
+
+def _rate_lines(total: int, what: str, clock: Callable[[], float]) -> Rate:
+    """A Rate that writes a line if the last one is long enough ago."""
+    start = last = clock()
+    done = 0
+
+    def step(more: int) -> None:
+        nonlocal done, last
+        done += more
+        now = clock()
+        if now - last >= SECONDS_BETWEEN_LINES:
+            rate = done / (now - start)
+            left = max(0, total - done) / rate
+            line = f"{done:,} of {total:,} {what}, {rate:,.0f} a second, {left:,.0f} s left"
+            print(f"accel: {line}", file=sys.stderr, flush=True)
+            last = now
+
+    return step

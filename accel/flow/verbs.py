@@ -200,11 +200,15 @@ def program(
 def emit(
     network: RunNetwork,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the files.")],
-    design: OneDesign = "edge",
+    design: OneDesign = "",
     technique: OneTechnique = "",
     formats: WeightFormats = None,
     calibration: Calibration = "",
     shape: InputShape = "",
+    point: Annotated[int | None, typer.Option(metavar="N", help="A point that accel explore found.")] = None,
+    storage: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where it is. [default: accel-out/NETWORK/explore/explore.db]")
+    ] = None,
 ) -> None:
     """Write the accelerator as Verilog, with DRAM image, register map and a self-checking test bench."""
     from accel.compiler.choose import parse
@@ -212,6 +216,12 @@ def emit(
     from accel.flow import int8, outputs, report
     from accel.flow.progress import progress
 
+    if point is not None or storage:
+        if point is None or design or technique or formats:
+            raise InputError("--point N [--storage FILE] says design, technique and formats: leave those options out")
+        _emit_point(network, out, point, storage, calibration, shape)
+        return
+    design = design or "edge"
     chosen, on = int8.source(network, technique, input_shape(shape)), designs_module.load(design)
     outputs.check(out, (out / name for name in job.FILES), (network, design, calibration))
     report.check_folder(out)
@@ -224,6 +234,28 @@ def emit(
         job.emit(integer, on, out, data.calibration, parse(formats or ()))
     if data.warning:
         say(f"accel: warning: {data.warning}")
+    typer.echo(f"wrote {out}")
+
+
+def _emit_point(network: str, out: Path, number: int, storage: Path | None, calibration: str, shape: str) -> None:
+    """`accel emit --point`."""
+    from accel.flow import emit as job
+    from accel.flow import outputs, report
+    from accel.flow.explore import candidates, stored_point
+    from accel.flow.progress import progress
+
+    source = candidates.source(network, calibration, shape=input_shape(shape))
+    kept = storage or Path("accel-out") / source.name / "explore" / "explore.db"
+    outputs.check(out, (out / name for name in job.FILES), (network, calibration, kept))
+    report.check_folder(out)
+    job.check(out)
+    with progress(2) as advance:
+        advance(f"point {number}: compressing")
+        found = stored_point.load(kept, source, number)
+        advance("writing Verilog")
+        job.emit(found.network, found.design, out, source.data.calibration, found.formats)
+    if source.data.warning:
+        say(f"accel: warning: {source.data.warning}")
     typer.echo(f"wrote {out}")
 
 
@@ -312,6 +344,89 @@ def compress(
         forget(states)
     job.show(tables.console(), outcome)
     say(f"wrote {out}, {weights.name} and {page.name}")
+
+
+@app.command()
+def explore(
+    network: RunNetwork,
+    space: Annotated[Path, typer.Option(metavar="FILE", help="A YAML file: what varies, objectives, constraints.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for the files.")] = None,
+    storage: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="SQLite file of all points. [default: DIR/explore.db]")
+    ] = None,
+    sampler: Annotated[str, typer.Option(help="exhaustive, nsga2, tpe, or auto. [default: of the space]")] = "",
+    points: Annotated[int | None, typer.Option(help="Points of a search. [default: of the space]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of a search. [default: of the space]")] = None,
+    workers: Annotated[int, typer.Option(help="Processes; 0: as many as processors.")] = 0,
+    dask: Annotated[str, typer.Option(metavar="ADDRESS", help="A Dask scheduler, tcp://HOST:8786, to work.")] = "",
+    verify: Annotated[int, typer.Option(metavar="K", help="Run the Verilog of the first K points of the front.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    calibration: Calibration = "",
+    test: Test = "",
+    labels: Labels = "",
+    images: Images = None,
+    shape: InputShape = "",
+) -> None:
+    """Find the best designs, techniques and formats for a network, out of a space of them.
+
+    A run that was cut short goes on where it was. Files go to accel-out/NETWORK/explore; docs/explore.md says what a
+    space may hold.
+    """
+    from accel.flow import outputs, report, tables
+    from accel.flow.explore import candidates, show
+    from accel.flow.explore import explore as job
+    from accel.flow.explore import space as spaces
+    from accel.flow.explore import verify as checks
+    from accel.flow.explore.storage import opened
+    from accel.flow.progress import progress, rated
+
+    chosen = spaces.load(space).searched(sampler or None, points, seed)
+    if workers < 0 or verify < 0:
+        raise InputError(f"--workers and --verify must be 0 or more, not {min(workers, verify)}")
+    if verify:
+        checks.check()
+    source = candidates.source(network, calibration, test, labels, input_shape(shape))
+    folder = out or Path("accel-out") / source.name / "explore"
+    kept = storage or folder / "explore.db"
+    read: list[str | Path] = [
+        network,
+        space,
+        calibration,
+        test,
+        labels,
+        *candidates.names(chosen),
+        *outputs.images(images),
+    ]
+    outputs.check(folder, (*(folder / name for name in show.FILES), kept), (*read, *outputs.images(images)))
+    report.check_folder(folder)
+    report.check_folder(kept.parent)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with opened(kept) as points_of:
+        with progress(job.steps(chosen)) as advance:
+            study = job.prepare(source, chosen, points_of, images, advance, say)
+        try:
+            explored = job.explore(study, job.workers_of(workers, dask), rated)
+        except KeyboardInterrupt:
+            say(f"accel: interrupted; what was explored is in {kept}, and the same command goes on from there")
+            raise
+    report.write(folder, show.files(explored))
+    if as_json:
+        typer.echo(json.dumps(show.record(explored)))
+    else:
+        show.show(tables.console(), explored)
+    for one in explored.defects[:1]:
+        say(f"accel: warning: {len(explored.defects)} points met a defect of accel; point {one.number}: {one.reason}")
+    if source.data.warning:
+        say(f"accel: warning: {source.data.warning}")
+    say(f"files: {folder} (front.csv, front.json, points.csv, front.png); points: {kept}")
+    failed = 0
+    for number in explored.front[:verify]:
+        cycles = explored.outcomes[number].metrics["cycles"]
+        found = checks.verify(study, number, cycles)
+        failed += bool(found)
+        say(f"point {number}: {found or f'{cycles:,.0f} cycles, bytes and counters in Verilog, as explored'}")
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""`accel explore`: the best designs, techniques and formats for a network, out of a space of them."""

@@ -1,0 +1,111 @@
+"""What a point costs: its program is compiled and timed, nothing is stored, and its outputs are not computed.
+
+Time and events are those of `accel simulate`: with a sparse engine, whose time depends on the data, the first input is
+executed. Points that differ in nothing that cycles depend on share a program.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from accel.compile import compile_network, time_network
+from accel.compiler.choose import Formats
+from accel.design import Design, Technology
+from accel.events import Event
+from accel.flow.explore.candidates import AXES, DENSE, Candidate
+from accel.flow.explore.space import Point, Space
+from accel.models.errors import InputError
+from accel.sim.cost import energy
+from accel.sim.result import simulate
+
+REMEMBERED = 512  # programs whose counts a process keeps
+
+
+class Outcome(NamedTuple):
+    """What became of a point: its metrics, or the `reason` why there are none.
+
+    `defect`: the reason is not the user's design but an error of this program.
+    """
+
+    number: int
+    metrics: dict[str, float]
+    reason: str = ""
+    defect: bool = False
+
+
+Counts = Mapping[Event, int]
+
+
+@dataclass
+class Job:
+    """All that a process needs to evaluate points of a space."""
+
+    space: Space
+    candidates: Mapping[str, Candidate]
+    known: OrderedDict[tuple[str, str, Design], Counts | str] = field(default_factory=OrderedDict, repr=False)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Another process remembers programs of its own."""
+        return self.__dict__ | {"known": OrderedDict()}
+
+    def candidate(self, number: int) -> Candidate:
+        """The network of a point."""
+        values = self.space.values(number)
+        return self.candidates[next((values[name] for name in AXES if name in values), DENSE)]
+
+    def evaluate(self, numbers: Iterable[int]) -> list[Outcome]:
+        """What becomes of points."""
+        return [self._outcome(number) for number in numbers]
+
+    def _outcome(self, number: int) -> Outcome:
+        try:
+            point = self.space.point(number)
+            counts = self._counts(self.candidate(number), point)
+            return Outcome(number, metrics(counts, point.design))
+        except InputError as error:
+            return Outcome(number, {}, str(error))
+        except Exception as error:  # a defect must not cost the other points, and must be seen
+            return Outcome(number, {}, f"{type(error).__name__}: {error}", defect=True)
+
+    def _counts(self, candidate: Candidate, point: Point) -> Counts:
+        """Events of a point. Raises InputError, also for what was refused before."""
+        neutral = {"name": point.design.name.rpartition("-")[0], "clock_mhz": 1.0, "technology": Technology()}
+        key = (candidate.name, point.formats, point.design.model_copy(update=neutral))
+        if key not in self.known:
+            try:
+                self.known[key] = count(candidate, key[2], point.formats)
+            except InputError as error:
+                self.known[key] = str(error)
+            if len(self.known) > REMEMBERED:
+                self.known.popitem(last=False)
+        found = self.known[key]
+        if isinstance(found, str):
+            raise InputError(found)
+        return found
+
+
+def count(candidate: Candidate, design: Design, formats: Formats) -> Counts:
+    """Cycles and events of a network on a design. Raises InputError as `compile_network` does."""
+    if design.is_sparse:
+        program = compile_network(candidate.network, design, formats)
+        return simulate(program, candidate.codes[:1]).events
+    events = time_network(candidate.network, design, formats).events
+    if candidate.products is None:
+        return events
+    return events | {Event.MACS_ZERO: events[Event.MACS] - candidate.products}
+
+
+def metrics(counts: Counts, design: Design) -> dict[str, float]:
+    """The metrics of `accel.flow.explore.metrics` that are a point's own."""
+    cycles = counts[Event.CYCLES]
+    latency_us = cycles / design.clock_mhz
+    return {
+        "latency_us": latency_us,
+        "cycles": cycles,
+        "fps": 1e6 / latency_us,
+        "energy_uj": energy(counts, design).total_high_pj / 1e6,
+        "dram_bytes": (counts[Event.READ_BEATS] + counts[Event.WRITE_BEATS]) * design.beat_bytes,
+    }
