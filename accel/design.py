@@ -121,6 +121,10 @@ class Technology(Section):
     sram_cell: Literal["itrs-lstp", "itrs-lop", "itrs-hp"] = Field(
         default="itrs-lop", description="CACTI's cell: low standby power, low operating power, high performance"
     )
+    target: Literal["asic", "ecp5-25f", "ecp5-85f", "up5k", "xc7"] = Field(
+        default="asic",
+        description="what it is built in; an FPGA must reach clock_mhz (docs/synthesis.md)",
+    )
 
 
 class Design(Section):

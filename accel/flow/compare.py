@@ -139,7 +139,7 @@ def compare(
                     energy_ratio=row.energy.total_high_pj / base.energy.total_high_pj,
                 )
             )
-    notes = dict.fromkeys(note for row in rows for note in row.energy.notes)
+    notes = dict.fromkeys(note for row in rows for note in row.run.notes)
     return Comparison(
         network.name, network.parameters, exact, tuple(designs), tuple(rows), integer[0].host_layers,
         data.source, ((data.warning,) if data.warning else ()) + tuple(notes),

@@ -14,6 +14,7 @@ from accel.design import Design
 from accel.events import Event
 from accel.models.integers.network import HostLayer, IntegerNetwork
 from accel.models.reference import int8
+from accel.resources.clock import clock_notes
 from accel.sim.cost import Energy, energy, memories
 from accel.sim.result import LayerResult, Result, simulate
 
@@ -47,6 +48,11 @@ class Simulation:
     total: Part
     layers: tuple[Part, ...]
     host_layers: tuple[HostLayer, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know about times and energies."""
+        return (*clock_notes(self.result.design), *self.total.energy.notes)
 
 
 def run(
@@ -129,5 +135,5 @@ def record(simulation: Simulation) -> dict[str, Any]:
         "total": part_record(simulation.total),
         "layers": [part_record(layer) for layer in simulation.layers],
         "host_layers": [asdict(layer) for layer in simulation.host_layers],
-        "notes": list(simulation.total.energy.notes),
+        "notes": list(simulation.notes),
     }

@@ -298,7 +298,7 @@ def show_simulation(where: Console, simulation: Simulation) -> None:
         *LAYER_REMARKS,
         *cause_legend([simulation]),
         *_host(simulation.host_layers),
-        *(f"note: {note}" for note in simulation.total.energy.notes),
+        *(f"note: {note}" for note in simulation.notes),
     ]
     where.print()
     for line in lines:

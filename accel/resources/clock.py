@@ -1,0 +1,26 @@
+"""Whether a design's clock is one that its target reaches."""
+
+from __future__ import annotations
+
+from accel.design import Design
+from accel.resources.parts import PARTS
+from accel.resources.predict import FAMILY, fmax_mhz
+
+ASIC = "asic"  # a target whose clock nothing is predicted of
+
+
+def clock_notes(design: Design) -> tuple[str, ...]:
+    """A warning if `clock_mhz` is more than the design's target is predicted to reach, else nothing.
+
+    Only for parts that the predictor knows: times of an ASIC, and of other FPGAs, are taken as they are given.
+    """
+    target = design.technology.target
+    if target == ASIC or PARTS[target].family != FAMILY:
+        return ()
+    reached = fmax_mhz(design)
+    if design.clock_mhz <= reached:
+        return ()
+    return (
+        f"warning: {design.name} says {design.clock_mhz:g} MHz, and {target} is predicted to reach {reached:.0f}: "
+        f"times here are {design.clock_mhz / reached:.1f} times too short (measured by: accel synth {design.name})",
+    )

@@ -1,0 +1,190 @@
+"""What the size of each piece of the hardware follows from: a few numbers of the Design, as its structure has them.
+
+A piece is a kind of module at a place of the hierarchy (`accel.synthesis.components.piece`), all instances together.
+What a piece takes is the sum of its features times coefficients that are fitted on synthesis runs
+(`python -m tests.benchmarks.resources`); a piece that is not named here has the features of OTHER.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from accel.datapath import flag_bits, pe_lanes
+from accel.design import Design
+from accel.memories import ACCUMULATOR, ACTIVATION, WEIGHT, Memory, of
+
+Numbers = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Numbers of a design that features are made of."""
+
+    design: Design
+
+    @cached_property
+    def rows(self) -> int:
+        """Rows R of the array, or multipliers of a sparse PE."""
+        return self.design.rows
+
+    @cached_property
+    def cols(self) -> int:
+        """Columns C, or sparse PEs."""
+        return self.design.cols
+
+    @cached_property
+    def places(self) -> int:
+        """Multipliers of the array."""
+        return self.rows * self.cols
+
+    @cached_property
+    def codes(self) -> int:
+        """Codes of a weight word."""
+        return self.design.weight_codes
+
+    @cached_property
+    def word(self) -> int:
+        """Bits of an activation word."""
+        return 8 * self.design.word_lanes
+
+    @cached_property
+    def beat(self) -> int:
+        """Bits of a beat."""
+        return self.design.memory.axi_bits
+
+    @cached_property
+    def lanes(self) -> int:
+        """Lanes P of the post-process."""
+        return self.design.lanes
+
+    @cached_property
+    def sums(self) -> int:
+        """Bits of the sums of all columns."""
+        return self.cols * self.design.widths.accumulator
+
+    @cached_property
+    def decoders(self) -> int:
+        """Lanes of the decoder."""
+        return self.design.decoder_lanes
+
+    @cached_property
+    def decodes(self) -> int:
+        """1 with a decoder."""
+        return int(self.decoders > 0)
+
+    @cached_property
+    def wide(self) -> int:
+        """1 with addresses of 64 bits."""
+        return int(self.design.memory.axi_address_bits > 32)
+
+    @cached_property
+    def stages(self) -> int:
+        """Registers of a multiplier of the array."""
+        return self.design.engine.multiplier_stages
+
+    @cached_property
+    def post_stages(self) -> int:
+        """Registers of a multiplier of the post-process."""
+        return self.design.post_multiplier_stages
+
+    @cached_property
+    def pairs(self) -> int:
+        """1 with 2:4."""
+        return int(self.design.two_of_four)
+
+    @cached_property
+    def skew(self) -> int:
+        """Register bits of the array's skew of activations and weights, and of the deskew of its sums."""
+        rows, cols, flags = self.rows, self.cols, flag_bits(self.design)
+        triangle = cols * (cols - 1) // 2
+        activations = (9 * pe_lanes(self.design) + 1) * rows * (rows - 1) // 2
+        weights = self.design.weight_rows * (9 + flags) * triangle
+        return activations + weights + self.design.widths.accumulator * triangle
+
+    @cached_property
+    def pipeline(self) -> int:
+        """Cycles that a pixel is in the array."""
+        return self.rows + self.cols + self.stages
+
+    def address(self, memory: Memory) -> int:
+        """Bits of the address of a word in a bank of a memory of this size."""
+        return (memory.words(self.design) - 1).bit_length()
+
+
+Features = Callable[[Sizes], Numbers]
+
+
+def _log(number: int) -> int:
+    return number.bit_length()
+
+
+def OTHER(s: Sizes) -> Numbers:
+    """Of a piece that nothing is known of."""
+    return 1, s.rows, s.cols, s.places, s.codes, s.word, s.beat, s.lanes
+
+
+FEATURES: Mapping[str, Features] = {
+    "glue": lambda s: (1, _log(s.places), s.wide),
+    "control": lambda s: (1,),
+    "csr": lambda s: (1, _log(s.places), s.decodes * _log(s.decoders), s.wide),
+    "queue": lambda s: (1,),
+    "sequencer": lambda s: (1, _log(s.design.buffers.program_commands), s.decodes),
+    "load": lambda s: (1, s.beat, s.word, 8 * s.codes, s.lanes, s.wide, s.decodes, s.word * _log(s.beat)),
+    "load/ahead": lambda s: (1,),
+    "load/decoder": lambda s: (1, s.decoders),
+    "load/decoder/lane": lambda s: (s.decoders,),
+    "load/decoder/window": lambda s: (1, s.decoders, s.beat, s.beat * _log(s.beat)),
+    "load/decoder/packer": lambda s: (1, s.decoders, s.codes, s.codes * (s.codes // max(1, s.decoders) > 1)),
+    "banks": lambda s: (1, s.word, s.address(ACTIVATION)),
+    "post": lambda s: (1, s.lanes, s.sums, s.word, s.lanes * _log(s.word // 8 // s.lanes), s.lanes * s.post_stages),
+    "post/requantise": lambda s: (s.lanes, s.lanes * (s.post_stages > 1), s.lanes * (s.post_stages > 2)),
+    "store": lambda s: (1, s.beat, s.word, s.wide, max(0, s.beat - s.word), max(0, s.word - s.beat)),
+    "ws compute": lambda s: (1, s.pipeline),
+    "ws compute/array": lambda s: (s.skew,),
+    "ws compute/array/row/pe": lambda s: (
+        s.places, s.places * s.design.widths.accumulator, s.places * (s.stages > 1), s.places * (s.stages > 2),
+        s.places * s.pairs,
+    ),
+    "ws compute/feeder": lambda s: (1, s.word, s.rows, s.cols, s.pairs, s.address(ACTIVATION)),
+    "ws compute/weights": lambda s: (1, s.codes, s.design.weight_rows, s.rows, s.address(WEIGHT), s.pairs),
+    "ws compute/weights/segment": lambda s: (s.design.weight_rows, s.codes, s.pairs * s.codes, s.codes * _log(s.cols)),
+    "ws compute/zeros": lambda s: (1, s.rows, s.rows * _log(s.cols), s.design.weight_rows, s.pairs * s.rows, s.cols),
+    "ws compute/accumulators": lambda s: (1, s.sums, s.cols, s.address(ACCUMULATOR)),
+    "sparse compute": lambda s: (1, s.cols, s.rows, s.places, s.word),
+    "sparse compute/pe": lambda s: (
+        s.cols, s.places, s.places * s.design.widths.accumulator, s.places * (s.stages > 1), s.places * (s.stages > 2),
+    ),
+    "sparse compute/pe/queue": lambda s: (s.cols, s.places, s.cols * _log(s.design.engine.queue_depth)),  # type: ignore[union-attr]
+    "sparse compute/pe/queue/cells": lambda s: (s.cols, s.places, s.cols * _log(s.rows)),
+    "sparse compute/feeder": lambda s: (1, s.word, s.rows, s.word * s.rows),
+    "sparse compute/transposer": lambda s: (1, s.word, s.rows, s.word * s.rows),
+    "sparse compute/unpack": lambda s: (1, s.cols),
+    "sparse compute/weights": lambda s: (1, s.cols, s.cols * s.address(WEIGHT)),
+    "sparse compute/accumulators": lambda s: (1, s.cols, s.places, s.sums * s.rows),
+}  # fmt: skip
+"""By piece. Those of the compute unit have the engine in front: "sparse", or the dataflow."""
+
+
+def engine_of(design: Design) -> str:
+    """What the pieces of the compute unit have in front."""
+    return "sparse" if design.engine.kind == "sparse" else design.engine.dataflow
+
+
+def label(design: Design, piece: str) -> str:
+    """A piece's name in FEATURES."""
+    if not piece:
+        return "glue"
+    if piece.split("/")[0] != "compute":
+        return "queue" if piece.startswith("queue_") else piece
+    return f"{engine_of(design)} {piece}"
+
+
+def rams(design: Design) -> list[tuple[int, int, int, int]]:
+    """The design's memories of the module `ram`: how many, bits of a word, words, lanes with masks."""
+    found = []
+    for memory in of(design):
+        count, words, bits = memory.cells(design)
+        found.append((count, bits, words, memory.lanes(design) if memory.masked else 1))
+    return found

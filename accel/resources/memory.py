@@ -1,0 +1,46 @@
+"""What an on-chip memory takes on an ECP5, as Yosys maps the emitted module `ram`: exact in blocks and registers.
+
+tests/test_resources.py asks Yosys itself.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+# Words of a block of 18 Kb at each width; memories are cut into columns of a width and rows of as many words.
+SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
+BYTE_BITS = 9  # that a block writes apart
+BLOCK_COST, SMALL_COST = 128, 4  # of a block, and of 16 words of 4 bits in LUTs, to Yosys' memory_libmap
+SMALL_BITS, SMALL_WORDS = 4, 16
+
+
+@lru_cache(maxsize=4096)
+def blocks_and_registers(width: int, depth: int, lanes: int = 1) -> tuple[int, int, int]:
+    """Blocks, registers and LUTs used as memory of `depth` words of `width` bits in `lanes` lanes with masks.
+
+    A block gives what it likes if a word is read while it is written, and the memory must give the old word: so address
+    and masks of a write are compared with those of the read, and the old word held.
+    """
+    lane = width // lanes
+    blocks, rows = min((_columns(shape, lane, lanes) * -(-depth // words), -(-depth // words))
+                       for shape, words in SHAPES)  # fmt: skip
+    small = lanes * -(-lane // SMALL_BITS) * -(-depth // SMALL_WORDS)
+    if small * SMALL_COST < blocks * BLOCK_COST:
+        return 0, width, small * 4
+    select = (rows - 1).bit_length()  # which of the rows was read
+    return blocks, 2 * width + (depth - 1).bit_length() + 2 * lanes + select, 0
+
+
+def _columns(shape: int, lane: int, lanes: int) -> int:
+    """Blocks side by side."""
+    if lanes == 1:
+        return -(-lane // shape)
+    if shape < BYTE_BITS or lane > shape:
+        return lanes * -(-lane // shape)
+    return -(-lanes // (shape // (BYTE_BITS * -(-lane // BYTE_BITS))))
+
+
+def rows_of(width: int, depth: int, lanes: int = 1) -> int:
+    """Rows of blocks that a word is chosen from."""
+    lane = width // lanes
+    return min((_columns(shape, lane, lanes) * -(-depth // words), -(-depth // words)) for shape, words in SHAPES)[1]
