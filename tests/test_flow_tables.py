@@ -17,7 +17,7 @@ from accel.design import load, names
 from accel.flow import html, overview, report, tables
 from accel.flow.simulate import Simulation, run
 from accel.flow.tables import Column, figure
-from accel.flow.verdict import verdict
+from accel.flow.verdict import headline, judge, verdict
 from accel.models import zoo
 from accel.models.exchange import onnx_read
 from accel.models.quantisation.quantise import quantise
@@ -28,7 +28,7 @@ from tests.benches.flow_networks import comparison, inputs, write_network
 NASTY = ("block[/conv]:smile:", "a[bold]b")
 
 
-def printed(show: object, *arguments: object, width: int = 200) -> str:
+def printed(show: object, *arguments: object, width: int = tables.PLAIN_WIDTH) -> str:
     """What a function of `tables` prints on a console of that width."""
     where = Console(file=io.StringIO(), width=width)
     show(where, *arguments)  # type: ignore[operator]
@@ -76,15 +76,17 @@ def test_comparison_shows_every_number_of_each_row() -> None:
     for row in comparison().rows:
         work, energy = row.work, row.energy
         share = 100 * max(work.limits.values()) / work.cycles
+        (judged,) = [j for j in judge([r for r in comparison().rows if r.design == row.design]) if j.row is row]
         expected = [
-            f"{row.accuracy_percent:.2f}", f"{row.stored_bytes:,}", work.info.weight_format, f"{work.dram_bytes:,}",
-            f"{work.dram_bytes / work.compulsory_bytes:.2f}", f"{work.cycles:,}", f"{work.limited_by} {share:.0f}%",
-            f"{100 * work.bound_cycles / work.cycles:.1f}", figure(row.run.result.latency_us),
+            *([judged.word] if judged.word else []), f"{row.latency_ratio:.2f}", f"{row.energy_ratio:.2f}",
+            f"{row.accuracy_percent:.2f}", f"{row.stored_bytes:,}", judged.why, figure(row.run.result.latency_us),
+            f"{figure(energy.total_low_pj / 1e6)} .. {figure(energy.total_high_pj / 1e6)}",
+            f"{work.limited_by} {share:.0f}%", f"{100 * work.bound_cycles / work.cycles:.1f}",
+            work.info.weight_format, f"{work.cycles:,}", f"{work.dram_bytes:,}",
+            f"{work.dram_bytes / work.compulsory_bytes:.2f}",
             figure(energy.dram_pj / 1e6), figure(energy.sram_total_pj / 1e6),
             f"{figure(energy.compute_low_pj / 1e6)} .. {figure(energy.compute_high_pj / 1e6)}",
             figure(energy.static_pj / 1e6),
-            f"{figure(energy.total_low_pj / 1e6)} .. {figure(energy.total_high_pj / 1e6)}",
-            f"{row.latency_ratio:.2f}", f"{row.energy_ratio:.2f}",
         ]  # fmt: skip
         assert expected in shown[row.title]
 
@@ -96,17 +98,14 @@ def test_all_designs_stand_in_one_table() -> None:
     base = found.rows[0]
     for technique in {row.technique for row in found.rows}:
         rows = [row for row in found.rows if row.technique == technique]
-        ratios = []
-        for row in rows:
-            time = row.work.cycles / row.run.result.design.clock_mhz
-            ratios += [
-                f"{time / (base.work.cycles / base.run.result.design.clock_mhz):.2f}",
-                f"{row.energy.total_high_pj / base.energy.total_high_pj:.2f}",
-            ]
-        expected = [f"{rows[0].accuracy_percent:.2f}", f"{rows[0].stored_bytes:,}", *ratios]
+        times = [row.work.cycles / row.run.result.design.clock_mhz for row in (*rows, base)]
+        latencies = [f"{time / times[-1]:.2f}" for time in times[:-1]]
+        energies = [f"{row.energy.total_high_pj / base.energy.total_high_pj:.2f}" for row in rows]
+        expected = [*latencies, *energies, f"{rows[0].accuracy_percent:.2f}", f"{rows[0].stored_bytes:,}"]
         assert shown[rows[0].title] == [expected]
     one = replace(found, designs=found.designs[:1], rows=tuple(r for r in found.rows if r.design == "edge"))
     assert printed(overview.show, one) == ""
+    assert printed(overview.show, found, width=400).startswith(headline(found)[:90])
     assert overview.TITLE in html.page(found, {})
     assert overview.TITLE not in html.page(one, {})
 
@@ -115,7 +114,7 @@ def test_headings_name_what_ratios_are_to() -> None:
     found = replace(comparison(), rows=tuple(replace(row, accuracy_percent=None) for row in comparison().rows[1:]))
     columns = tables.row_columns(found)
     assert [column.unit for column in columns if column.name in ("latency", "energy")] == [
-        "us", "/ shared-8", "/ shared-8"
+        "/ shared-8", "/ shared-8", "us"
     ]  # fmt: skip
     assert "accuracy" not in [column.name for column in columns]
     assert "accuracy" in [column.name for column in tables.row_columns(comparison())]
@@ -133,7 +132,7 @@ def test_a_narrow_table_is_continued_and_never_cut(width: int) -> None:
     first, second = [len(cells(text)["dense int8"]) for text in (wide, narrow)]
     assert second > first == 2
     rows = [line for line in narrow.splitlines() if line.startswith(("dense", "shared"))]
-    assert max(map(len, rows)) <= max(width, 32)  # a name and one column are never parted
+    assert max(map(len, rows)) <= max(width, 41)  # a name and one column are never parted
 
 
 def test_remarks_of_a_comparison() -> None:
@@ -189,7 +188,7 @@ def test_the_verdict_stands_above_each_table(width: int) -> None:
         sentence = verdict([row for row in comparison().rows if row.design == design])
         above = text[: text.index(f"\n{design}: ")].split("\n\n")[-1]
         assert " ".join(above.split()) == sentence
-        assert max(map(len, above.splitlines())) <= width
+        assert max(map(len, above.splitlines())) <= min(width, 120)
 
 
 def test_a_layer_that_adds_nothing_is_limited_by_nothing(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_fewer_bytes_pay_where_dram_is_the_limit() -> None:
 
     With four rows a cycle the memory is slower than the array at 3 bits still, so that fewer bits save time as well.
     """
-    first, *_, three, _ = found = rows()
+    first, _, six, four, three, _ = found = rows()
     assert [row.work.limited_by for row in found] == ["DRAM read"] * 6
     assert verdict(found) == (
         f"On edge dense int8 is limited by DRAM read ({100 * first.work.limits['DRAM read'] / first.work.cycles:.0f} % "
@@ -46,7 +46,8 @@ def test_fewer_bytes_pay_where_dram_is_the_limit() -> None:
         f"{three.work.cycles / first.work.cycles:.2f} of the latency and "
         f"{three.energy.total_high_pj / first.energy.total_high_pj:.2f} of the energy, with 1.00 of the products and "
         f"{three.work.dram_bytes / first.work.dram_bytes:.2f} of the bytes; "
-        '"shared, 6 bits" and "shared, 4 bits" pay too, but less; '
+        f'"shared, 6 bits" ({six.latency_ratio:.2f}, {six.energy_ratio:.2f}) and '
+        f'"shared, 4 bits" ({four.latency_ratio:.2f}, {four.energy_ratio:.2f}) pay too, but less; '
         '"shared, 8 bits" saves neither time nor energy, because the bytes and the products stay; '
         '"shared, 2 bits" costs more than 1 point of accuracy.'
     )
@@ -73,7 +74,7 @@ FILL = {"weight fill": 60, "DRAM read": 40}
         (1.0, 1.0, {"stored_bytes": 1}, '"it" saves storage only, because the hardware reads it as dense'),
         (1.0, 1.0, {}, '"it" saves neither time nor energy, because the bytes and the products stay'),
         (1.0, 1.0, {"macs": 10, "limits": FILL}, '"it" saves neither time nor energy, because weight fill limits it'),
-        (0.5, 0.9, {}, '"it" pays too, but less'),
+        (0.5, 0.9, {}, '"it" (0.50, 0.90) pays too, but less'),
         (0.1, 0.1, {"macs": 26_620, "beats": 0.25}, '"it" pays most: 0.10 of the latency and 0.10 of the energy, with '
          "0.10 of the products and 0.25 of the bytes"),
     ],

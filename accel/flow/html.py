@@ -10,17 +10,29 @@ from string import Template
 from typing import TypeVar
 
 from accel.flow import overview
-from accel.flow.compare import Comparison
-from accel.flow.tables import LAYER_REMARKS, Column, cause_legend, part_columns, remarks, row_columns
-from accel.flow.verdict import verdict
+from accel.flow.compare import Comparison, Row
+from accel.flow.tables import (
+    LAYER_REMARKS,
+    Column,
+    cause_legend,
+    deciding_columns,
+    other_columns,
+    part_columns,
+    remarks,
+)
+from accel.flow.verdict import headline, verdict
 from accel.sim.cost_table import CONSTANTS, SRAM_SOURCE, Constant
 
 T = TypeVar("T")
 
+ANSWER, NARROW = "answer.svg", "answer-narrow.svg"
 CAPTIONS = {
-    "latency.svg": "Latency of one inference, with the roofline bound of the same design.",
-    "energy.svg": "Energy of one inference by part. Compute is drawn low; the line reaches to its high figure.",
-    "accuracy.svg": "Accuracy against the bytes in which the weights are stored.",
+    ANSWER: "Left: latency and energy over those of the first row on the first design. Right: accuracy against energy; "
+    "nothing beats the dark marks in both.",
+    "time.svg": "Latency of one inference, by what limits it, on one axis for all designs.",
+    "energy.svg": "Energy of one inference by part, on one axis. Compute is drawn low; the line reaches to its high.",
+    "layers.svg": "The layers of the first row, and of what pays most, by what limits them.",
+    "roofline.svg": "Products a second against products for each byte of DRAM. Dark: the front of accuracy and energy.",
 }
 CONSTANT_COLUMNS: tuple[Column[Constant], ...] = (
     Column("constant", "", lambda c: c.what, left=True),
@@ -43,10 +55,13 @@ def page(comparison: Comparison, pictures: Mapping[str, bytes]) -> str:
         title=escape(f"{comparison.network}: techniques compared"),
         facts=escape(", ".join(facts) + "."),
         notes="".join(
-            f"<p{' class=note' if line.startswith('note:') else ''}>{escape(line)}</p>" for line in remarks(comparison)
+            f"<p class={'note' if line.startswith('note:') else 'how'}>{escape(line)}</p>"
+            for line in remarks(comparison)
         ),
-        tables="".join(_design_table(comparison, design.name) for design in comparison.designs) + _all(comparison),
-        charts="".join(_picture(name, data) for name, data in pictures.items()),
+        verdict=_verdict(comparison),
+        answer="".join(_answer(data, pictures[NARROW]) for name, data in pictures.items() if name == ANSWER),
+        tables=_all(comparison) + "".join(_design_table(comparison, design.name) for design in comparison.designs),
+        charts="".join(_picture(name, pictures[name]) for name in CAPTIONS if name in pictures and name != ANSWER),
         layers="".join(_layers(comparison)),
         designs="".join(
             f"<details><summary>{escape(d.name)}</summary><pre>{escape(d.to_yaml())}</pre></details>"
@@ -58,17 +73,16 @@ def page(comparison: Comparison, pictures: Mapping[str, bytes]) -> str:
 
 
 def table(columns: Sequence[Column[T]], rows: Sequence[T], total: bool = False) -> str:
-    """An HTML table; `total` sets the last row apart."""
+    """An HTML table that a click on a heading sorts; `total` sets the last row apart."""
     head = "".join(
-        f"<th{_left(c)}>{escape(c.name)}{f'<br><small>{escape(c.unit)}</small>' if c.unit else ''}</th>"
+        f"<th{_left(c)} scope=col aria-sort=none><button type=button>{escape(c.name)}"
+        f"{f'<br><small>{escape(c.unit)}</small>' if c.unit else ''}</button></th>"
         for c in columns
     )
-    lines = []
-    for index, row in enumerate(rows):
-        cells = "".join(f"<td{_left(c)}>{escape(c.cell(row))}</td>" for c in columns)
-        lines.append(f"<tr{' class=total' if total and index == len(rows) - 1 else ''}>{cells}</tr>")
+    lines = [f"<tr>{''.join(f'<td{_left(c)}>{escape(c.cell(row))}</td>' for c in columns)}</tr>" for row in rows]
+    foot = f"<tfoot>{lines.pop()}</tfoot>" if total else ""
     body = "\n".join(lines)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody>{foot}</table></div>'
 
 
 def _left(column: Column[T]) -> str:
@@ -77,7 +91,18 @@ def _left(column: Column[T]) -> str:
 
 def _design_table(comparison: Comparison, design: str) -> str:
     rows = [row for row in comparison.rows if row.design == design]
-    return f"<h2>On {escape(design)}</h2><p>{escape(verdict(rows))}</p>{table(row_columns(comparison), rows)}"
+    sentence = f"<p>{escape(verdict(rows))}</p>" if len(comparison.designs) > 1 else ""
+    name, rest = escape(design), table(other_columns(), rows)
+    return (
+        f"<h2>On {name}</h2>{sentence}{table(deciding_columns(comparison), rows)}"
+        f"<details><summary>Cycles, bytes and energy on {name}</summary>{rest}</details>"
+    )
+
+
+def _verdict(comparison: Comparison) -> str:
+    """What stands first: over all designs, or of the only one."""
+    line = headline(comparison) or verdict(comparison.rows)
+    return f"<p class=headline>{escape(line)}</p>"
 
 
 def _all(comparison: Comparison) -> str:
@@ -87,20 +112,38 @@ def _all(comparison: Comparison) -> str:
     return f"<h2>On all designs</h2><p>{escape(overview.TITLE)}.</p>{lines}"
 
 
-def _picture(name: str, svg: bytes) -> str:
+def _data(svg: bytes) -> str:
     """As an image with its data inside: the ids of several SVG files in one page would collide."""
+    return f"data:image/svg+xml;base64,{b64encode(svg).decode()}"
+
+
+def _answer(wide: bytes, narrow: bytes) -> str:
+    """The picture in the form that the window has room for."""
+    caption = escape(CAPTIONS[ANSWER])
+    return (
+        f'<figure><picture><source media="(max-width: 700px)" srcset="{_data(narrow)}">'
+        f'<img alt="{caption}" src="{_data(wide)}"></picture><figcaption>{caption}</figcaption></figure>'
+    )
+
+
+def _picture(name: str, svg: bytes) -> str:
     caption = escape(CAPTIONS[name])
-    source = f"data:image/svg+xml;base64,{b64encode(svg).decode()}"
-    return f'<figure><img alt="{caption}" src="{source}"><figcaption>{caption}</figcaption></figure>'
+    image = f'<div class="scroll"><img alt="{caption}" src="{_data(svg)}"></div>'
+    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
 
 
 def _layers(comparison: Comparison) -> list[str]:
-    runs = [row.run for row in comparison.rows]
-    parts = [f"<p>{escape(line)}</p>" for line in (*LAYER_REMARKS, *cause_legend(runs))]
-    for row, run in zip(comparison.rows, runs, strict=True):
-        tables = "".join(
-            f"<h3>{escape(title)}</h3>{table(columns, [*run.layers, run.total], total=True)}"
-            for title, columns in part_columns(run).items()
-        )
-        parts.append(f"<details><summary>{escape(f'{row.title} on {row.design}')}</summary>{tables}</details>")
+    legend = cause_legend(row.run for row in comparison.rows)
+    parts = [f"<p>{escape(line)}</p>" for line in (*LAYER_REMARKS, *legend)]
+    for design in comparison.designs:
+        rows = "".join(_of_row(row) for row in comparison.rows if row.design == design.name)
+        parts.append(f"<details><summary>On {escape(design.name)}</summary>{rows}</details>")
     return parts
+
+
+def _of_row(row: Row) -> str:
+    tables = "".join(
+        f"<h3>{escape(title)}</h3>{table(columns, [*row.run.layers, row.run.total], total=True)}"
+        for title, columns in part_columns(row.run).items()
+    )
+    return f"<details><summary>{escape(f'{row.title} on {row.design}')}</summary>{tables}</details>"

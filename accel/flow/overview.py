@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.text import Text
 
 from accel.flow import tables
 from accel.flow.compare import Comparison, Row
 from accel.flow.tables import Column
+from accel.flow.verdict import energy_to, headline, latency_to
 
 TITLE = "All designs: latency and energy of each technique over those of the first row on the first design"
 
@@ -23,11 +25,11 @@ class Across:
 
     def latency_ratio(self, design: int) -> float:
         """Of times, since clocks may differ."""
-        return self.rows[design].run.result.latency_us / self.base.run.result.latency_us
+        return latency_to(self.base, self.rows[design])
 
     def energy_ratio(self, design: int) -> float:
         """Of the high totals, as in the tables of each design."""
-        return self.rows[design].energy.total_high_pj / self.base.energy.total_high_pj
+        return energy_to(self.base, self.rows[design])
 
 
 def across(comparison: Comparison) -> list[Across]:
@@ -40,20 +42,20 @@ def across(comparison: Comparison) -> list[Across]:
 
 
 def columns(comparison: Comparison) -> list[Column[Across]]:
-    """Technique, what it costs in accuracy and bytes, and two ratios for each design."""
+    """Technique, its latency and its energy on each design, and what it costs in accuracy and bytes."""
     shown: list[Column[Across]] = [Column("technique", "", lambda a: a.rows[0].title, left=True)]
+    for unit, ratio in (("latency", Across.latency_ratio), ("energy", Across.energy_ratio)):
+        shown += [Column(d.name, unit, _ratio(ratio, index)) for index, d in enumerate(comparison.designs)]
     if any(row.accuracy_percent is not None for row in comparison.rows):
         shown.append(Column("accuracy", "%", lambda a: _accuracy(a.rows[0])))
     shown.append(Column("stored", "bytes", lambda a: f"{a.rows[0].stored_bytes:,}"))
-    for index, design in enumerate(comparison.designs):
-        shown.append(Column(design.name, "latency", _ratio(Across.latency_ratio, index)))
-        shown.append(Column("", "energy", _ratio(Across.energy_ratio, index)))
     return shown
 
 
 def show(where: Console, comparison: Comparison) -> None:
-    """Print the table, if there is more than one design."""
+    """Print the sentence over all designs and the table, if there is more than one."""
     if len(comparison.designs) > 1:
+        where.print(Text(headline(comparison)), width=min(where.width, tables.TEXT_WIDTH))
         tables.show(where, TITLE, columns(comparison), across(comparison))
 
 

@@ -22,9 +22,9 @@ from accel.sim.cost_table import CONSTANTS, SRAM_SOURCE
 
 FORMAT = 2
 LOCK_TRIES, LOCK_SECONDS = 200, 0.1  # another process moves its files within milliseconds
-PICTURES = tuple(f"{name}.{kind}" for name in ("latency", "energy", "accuracy") for kind in ("png", "svg"))
-FILES = ("compare.json", "compare.csv", "report.html", *PICTURES)
-OPTIONAL = ("accuracy.png", "accuracy.svg")  # only with test data: one of an earlier comparison is removed
+FILES = ("compare.json", "compare.csv", "report.html", *charts.FILES)
+# Those of an earlier comparison, or of version 0.1, are removed.
+OPTIONAL = tuple(f"{name}.{kind}" for name in (*charts.OPTIONAL, "latency", "accuracy") for kind in charts.KINDS)
 
 
 def record(comparison: Comparison) -> dict[str, Any]:

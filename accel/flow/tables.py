@@ -14,7 +14,7 @@ from rich.text import Text
 from accel.design import Design, OnChip
 from accel.flow.compare import Comparison, Row
 from accel.flow.simulate import Part, Simulation
-from accel.flow.verdict import verdict
+from accel.flow.verdict import judge, verdict
 from accel.models.integers.network import HostLayer
 from accel.sim.causes import CAUSES
 from accel.sim.cost import Energy
@@ -22,8 +22,10 @@ from accel.sim.result import LayerResult
 
 T = TypeVar("T")
 
-PLAIN_WIDTH = 200  # of tables that go to a file or a pipe
+PLAIN_WIDTH = 320  # of tables that go to a file or a pipe
+TEXT_WIDTH = 120  # of sentences, however wide the tables are
 UNLIMITED = 1 << 20
+NARROW, NARROW_NAME = 100, 28  # on fewer columns a long name takes two lines, so that the verdict stands beside it
 
 
 @dataclass(frozen=True)
@@ -52,24 +54,26 @@ def _span(low: float, high: float) -> str:
 
 RATIO = "/ first"  # in ROW_COLUMNS, for the name of the first technique
 
-ROW_COLUMNS: tuple[Column[Row], ...] = (
-    Column("technique", "", lambda r: r.title, left=True),
+# What a reader decides by, behind the technique and its verdict; and all else.
+DECIDING_COLUMNS: tuple[Column[Row], ...] = (
+    Column("latency", RATIO, lambda r: f"{r.latency_ratio:.2f}"),
+    Column("energy", RATIO, lambda r: f"{r.energy_ratio:.2f}"),
     Column("accuracy", "%", lambda r: "" if r.accuracy_percent is None else f"{r.accuracy_percent:.2f}"),
     Column("stored", "bytes", lambda r: f"{r.stored_bytes:,}"),
-    Column("runs as", "", lambda r: r.work.info.weight_format, left=True),
-    Column("DRAM", "bytes", lambda r: f"{r.work.dram_bytes:,}"),
-    Column("moved", "/ must", lambda r: _ratio(r.work.moved_ratio)),
-    Column("cycles", "", lambda r: f"{r.work.cycles:,}"),
+    Column("latency", "us", lambda r: figure(r.run.result.latency_us)),
+    Column("total", "uJ", lambda r: _span(r.energy.total_low_pj / 1e6, r.energy.total_high_pj / 1e6)),
     Column("limited by", "", lambda r: limit(r.work), left=True),
     Column("effic.", "%", lambda r: _percent(r.work.efficiency)),
-    Column("latency", "us", lambda r: figure(r.run.result.latency_us)),
+)
+OTHER_COLUMNS: tuple[Column[Row], ...] = (
+    Column("runs as", "", lambda r: r.work.info.weight_format, left=True),
+    Column("cycles", "", lambda r: f"{r.work.cycles:,}"),
+    Column("DRAM", "bytes", lambda r: f"{r.work.dram_bytes:,}"),
+    Column("moved", "/ must", lambda r: _ratio(r.work.moved_ratio)),
     Column("DRAM", "uJ", lambda r: figure(r.energy.dram_pj / 1e6)),
     Column("SRAM", "uJ", lambda r: figure(r.energy.sram_total_pj / 1e6)),
     Column("compute", "uJ", lambda r: _span(r.energy.compute_low_pj / 1e6, r.energy.compute_high_pj / 1e6)),
     Column("static", "uJ", lambda r: figure(r.energy.static_pj / 1e6)),
-    Column("total", "uJ", lambda r: _span(r.energy.total_low_pj / 1e6, r.energy.total_high_pj / 1e6)),
-    Column("latency", RATIO, lambda r: f"{r.latency_ratio:.2f}"),
-    Column("energy", RATIO, lambda r: f"{r.energy_ratio:.2f}"),
 )
 
 
@@ -88,13 +92,32 @@ def limit(work: LayerResult) -> str:
 
 
 def row_columns(comparison: Comparison) -> list[Column[Row]]:
-    """The columns that say something (no accuracy without test data), ratios with the name of what they are to."""
+    """Every column: the verdict, and what is behind it."""
+    return [*deciding_columns(comparison), *OTHER_COLUMNS]
+
+
+def deciding_columns(comparison: Comparison) -> list[Column[Row]]:
+    """Technique, verdict, ratios with the name of what they are to, accuracy if it was measured, and why."""
+    by_design = [[row for row in comparison.rows if row.design == design.name] for design in comparison.designs]
+    judged = {id(j.row): j for rows in by_design for j in judge(rows)}
     measured = any(row.accuracy_percent is not None for row in comparison.rows)
     ratio = f"/ {comparison.rows[0].technique}"
-    columns = [c for c in ROW_COLUMNS if measured or c.name != "accuracy"]
-    return [replace(c, unit=ratio) if c.unit == RATIO else c for c in columns]
+    columns = [c for c in DECIDING_COLUMNS if measured or c.name != "accuracy"]
+    return [
+        _TECHNIQUE,
+        Column("verdict", "", lambda r: judged[id(r)].word, left=True),
+        *(replace(c, unit=ratio) if c.unit == RATIO else c for c in columns[: 3 + measured]),
+        Column("because", "", lambda r: judged[id(r)].why, left=True),
+        *columns[3 + measured :],
+    ]
 
 
+def other_columns() -> list[Column[Row]]:
+    """Technique, and all that `deciding_columns` leaves out."""
+    return [_TECHNIQUE, *OTHER_COLUMNS]
+
+
+_TECHNIQUE: Column[Row] = Column("technique", "", lambda r: r.title, left=True)
 _NAME: Column[Part] = Column("layer", "", lambda p: p.name, left=True)
 
 
@@ -189,8 +212,9 @@ def console() -> Console:
 
 def show(where: Console, title: str, columns: Sequence[Column[T]], rows: Sequence[T], last_apart: bool = False) -> None:
     """Print a table; one that is too wide is continued below with its first column again, never cut."""
-    for part in _fitting(where, list(columns), rows):
-        table = _table(part, rows, last_apart)
+    longest = NARROW_NAME if where.width < NARROW else UNLIMITED
+    for part in _fitting(where, list(columns), rows, longest):
+        table = _table(part, rows, last_apart, longest)
         table.title = title
         table.width = _width(where, table)
         where.print()
@@ -198,13 +222,20 @@ def show(where: Console, title: str, columns: Sequence[Column[T]], rows: Sequenc
         title = ""
 
 
-def _table(columns: Sequence[Column[T]], rows: Sequence[T], last_apart: bool = False) -> Table:
+def _table(
+    columns: Sequence[Column[T]], rows: Sequence[T], last_apart: bool = False, longest: int = UNLIMITED
+) -> Table:
+    """`longest`: letters of the first column before it goes on in the next line."""
     table = Table(
         box=SIMPLE_HEAD, show_edge=False, title_justify="left", title_style="bold", padding=(0, 1, 0, 0), pad_edge=False
     )
-    for column in columns:
+    for index, column in enumerate(columns):
         heading = f"{column.name}\n{column.unit}" if any(c.unit for c in columns) else column.name
-        table.add_column(heading, justify="left" if column.left else "right", no_wrap=True)
+        fold = index == 0 and longest < UNLIMITED
+        table.add_column(
+            heading, justify="left" if column.left else "right", no_wrap=not fold, overflow="fold",
+            max_width=longest if fold else None,
+        )  # fmt: skip
     for index, row in enumerate(rows):
         apart = last_apart and index == len(rows) - 2
         # As Text, because a layer's name may hold what rich reads as markup.
@@ -217,12 +248,12 @@ def _width(where: Console, table: Table) -> int:
     return where.measure(table, options=where.options.update(max_width=UNLIMITED)).maximum
 
 
-def _fitting(where: Console, columns: list[Column[T]], rows: Sequence[T]) -> list[list[Column[T]]]:
+def _fitting(where: Console, columns: list[Column[T]], rows: Sequence[T], longest: int) -> list[list[Column[T]]]:
     """The columns in as many tables as the width asks for."""
     first, rest = columns[0], columns[1:]
     parts: list[list[Column[T]]] = [[first]]
     for column in rest:
-        wide = _width(where, _table([*parts[-1], column], rows)) > where.width
+        wide = _width(where, _table([*parts[-1], column], rows, longest=longest)) > where.width
         if wide and len(parts[-1]) > 1:
             parts.append([first])
         parts[-1].append(column)
@@ -248,7 +279,7 @@ def show_comparison(where: Console, comparison: Comparison) -> None:
         )
         rows = [row for row in comparison.rows if row.design == design.name]
         where.print()
-        where.print(Text(verdict(rows)))
+        where.print(Text(verdict(rows)), width=min(where.width, TEXT_WIDTH))
         show(where, title, row_columns(comparison), rows)
     where.print()
     for line in remarks(comparison):

@@ -116,8 +116,8 @@ def compare(
     with progress(job.steps(chosen, rows)) as advance:
         comparison = job.compare(float_network, data, chosen, rows, advance)
     report.write(folder, report.files(comparison), report.OPTIONAL)
-    tables.show_comparison(tables.console(), comparison)
     overview.show(tables.console(), comparison)
+    tables.show_comparison(tables.console(), comparison)
     if data.warning:
         say(f"accel: warning: {data.warning}")
     say(f"report: {folder / 'report.html'} (and JSON, CSV and charts beside it)")

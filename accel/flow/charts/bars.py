@@ -1,0 +1,127 @@
+"""Stacked bars: where energy and time go. Every panel of a chart has the same axis, so that lengths compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from accel.flow.charts.style import COLOURS, heading, short
+from accel.flow.compare import Comparison, Row
+from accel.flow.tables import figure as digits
+from accel.flow.verdict import MOST, judge
+from accel.sim.causes import CAUSES
+
+PER_ROW = 4  # panels side by side
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A name, its parts in order, what stands behind it, and the end of its line of uncertainty, if it has one."""
+
+    name: str
+    parts: Mapping[str, float]
+    text: str
+    most: float | None = None
+
+
+def energy(comparison: Comparison) -> Figure:
+    """Energy of every technique on every design by part. Compute is drawn low; the line reaches to the high figure."""
+    panels = {heading(d): [_energy(row) for row in _of(comparison, d.name)] for d in comparison.designs}
+    return stacked(
+        f"{short(comparison.network)}: energy of one inference (line: compute from its low figure to its high)",
+        "uJ",
+        panels,
+    )
+
+
+def time(comparison: Comparison) -> Figure:
+    """Latency of every technique on every design, by what limits it."""
+    panels = {heading(d): [_time(row) for row in _of(comparison, d.name)] for d in comparison.designs}
+    return stacked(f"{short(comparison.network)}: latency of one inference, by what limits it", "us", panels)
+
+
+def layers(comparison: Comparison) -> Figure:
+    """Layers by what limits them: of the row that all are compared to, and of what pays most on each design."""
+    panels = {}
+    for design in comparison.designs:
+        rows = _of(comparison, design.name)
+        first, best = rows[0], min(judge(rows), key=lambda j: j.word != MOST).row
+        for row in (first,) if best is first else (first, best):
+            clock = design.clock_mhz
+            panels[f"{design.name}\n{short(row.title)}"] = [
+                Bar(short(p.name), {c: n / clock for c, n in p.work.limits.items()}, digits(p.work.cycles / clock))
+                for p in row.run.layers
+            ]
+    return stacked(f"{short(comparison.network)}: layers, by what limits them", "us", panels, 2)
+
+
+def stacked(title: str, unit: str, panels: Mapping[str, Sequence[Bar]], per_row: int = PER_ROW) -> Figure:
+    """A panel for each list of bars, the first bar on top, all on one axis; one legend for all."""
+    across = min(per_row, len(panels))
+    down = -(-len(panels) // across)
+    names = [[bar.name for bar in bars] for bars in panels.values()]
+    same = all(each == names[0] for each in names)
+    count, letters = max(map(len, names)), max(len(name) for each in names for name in each)
+    size = (0.07 * letters * (1 if same else across) + max(2.6 * across, 5.2), (0.25 * count + 0.75) * down + 1.2)
+    chart = Figure(figsize=size, layout="constrained")
+    chart.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
+    grid = chart.subplots(down, across, sharex=True, sharey=same, squeeze=False)
+    longest = max(bar.most or sum(bar.parts.values()) for bars in panels.values() for bar in bars)
+    order = [part for part in COLOURS if any(bar.parts.get(part) for bars in panels.values() for bar in bars)]
+    for panel, (head, bars) in zip(grid.flat, panels.items(), strict=False):
+        _fill(panel, bars, order)
+        panel.set_title(head, fontsize=9, fontweight="normal")
+        panel.set_xlim(0, 1.25 * longest)
+    for panel in grid.flat[len(panels) :]:
+        panel.set_axis_off()
+    for panel in grid[-1]:
+        panel.set_xlabel(unit)
+    handles = {label: h for p in grid.flat for h, label in zip(*p.get_legend_handles_labels(), strict=True)}
+    chart.legend([handles[part] for part in order], order, loc="outside lower left", ncols=5, frameon=False)
+    return chart
+
+
+def _fill(panel: Any, bars: Sequence[Bar], order: Sequence[str]) -> None:
+    left = [0.0] * len(bars)
+    for part in order:
+        lengths = [bar.parts.get(part, 0.0) for bar in bars]
+        panel.barh(range(len(bars)), lengths, left=left, color=COLOURS[part], height=0.68, label=part)
+        left = [a + b for a, b in zip(left, lengths, strict=True)]
+    ends = [end if bar.most is None else bar.most for end, bar in zip(left, bars, strict=True)]
+    if any(bar.most is not None for bar in bars):
+        spread = [end - start for start, end in zip(left, ends, strict=True)]
+        panel.errorbar(left, range(len(bars)), xerr=[[0.0] * len(bars), spread], fmt="none", color="black", capsize=2.5,
+                       linewidth=1)  # fmt: skip
+    for index, (bar, end) in enumerate(zip(bars, ends, strict=True)):
+        panel.annotate(bar.text, (end, index), (4, 0), textcoords="offset points", va="center_baseline", fontsize=7.5)
+    panel.set_yticks(range(len(bars)), [bar.name for bar in bars])
+    panel.set_ylim(len(bars) - 0.4, -0.6)
+    panel.tick_params(axis="y", length=0)
+    panel.grid(axis="x")
+
+
+def _of(comparison: Comparison, design: str) -> list[Row]:
+    return [row for row in comparison.rows if row.design == design]
+
+
+def _energy(row: Row) -> Bar:
+    spent = row.energy
+    parts = {
+        "DRAM": spent.dram_pj,
+        "SRAM": spent.sram_total_pj,
+        "static": spent.static_pj,
+        "compute": spent.compute_low_pj,
+    }
+    low, high = spent.total_low_pj / 1e6, spent.total_high_pj / 1e6
+    return Bar(
+        short(row.title), {name: pj / 1e6 for name, pj in parts.items()}, f"{digits(low)} .. {digits(high)}", high
+    )
+
+
+def _time(row: Row) -> Bar:
+    clock = row.run.result.design.clock_mhz
+    parts = {cause: row.work.limits[cause] / clock for cause in CAUSES if cause in row.work.limits}
+    return Bar(short(row.title), parts, digits(row.run.result.latency_us))

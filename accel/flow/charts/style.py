@@ -1,0 +1,95 @@
+"""How every chart looks: one colour for one thing, one mark for one design, and the same bytes in every run."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from accel.design import Design
+from accel.sim import causes
+
+INK, SOFT, FAINT, GRID = "#1a1a1a", "#5b6168", "#a8adb3", "#e3e6e9"
+# Told apart by readers with any colour vision (after Okabe and Ito, and Tol); what is read from DRAM, multiplied, or
+# lost has one colour, as energy and as time.
+COLOURS = {
+    "DRAM": "#0072B2",
+    "SRAM": "#E69F00",
+    "compute": "#009E73",
+    "static": "#7F7F7F",
+    causes.ARRAY: "#009E73",
+    causes.FILL: "#A6D96A",
+    causes.READ: "#0072B2",
+    causes.UNPACK: "#8DC6EE",
+    causes.DECODE: "#882255",
+    causes.ELEMENTS: "#F0E442",
+    causes.WRITE: "#332288",
+    causes.PACK: "#AA99DD",
+    causes.PROGRAM: "#D55E00",
+    causes.LATENCY: "#D9D9D9",
+}
+# The forms of marks, one a design; from the second round on they are hollow in the middle of a ring.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h", "<", ">", "p", "*")
+LONGEST_NAME = 40
+KINDS = ("png", "svg")
+STYLE: Any = {
+    "svg.hashsalt": "accel",
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
+    "font.size": 9,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": "#6b7178",
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "xtick.color": "#4a4f55",
+    "ytick.color": "#4a4f55",
+    "text.parse_math": False,  # a $ in the name of a file is a $
+}
+
+
+def saved(make: Callable[[], Figure | None], kinds: Sequence[str] = KINDS) -> dict[str, bytes]:
+    """What `make` draws, by kind; nothing if it draws nothing."""
+    found = {}
+    with rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands for it in the title
+        if (chart := make()) is None:
+            return {}
+        FigureCanvasAgg(chart)
+        for kind in kinds:
+            file = io.BytesIO()
+            options: Any = {"dpi": 150} if kind == "png" else {"metadata": {"Date": None}}
+            chart.savefig(file, format=kind, **options)
+            chart.set_layout_engine("none")  # once is enough, and it takes most of the time
+            found[kind] = file.getvalue()
+    return found
+
+
+def short(name: str) -> str:
+    """A name that leaves room for the chart beside it; those of files may be long."""
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 3] + "..."
+
+
+def marks(designs: Sequence[Design]) -> dict[str, dict[str, Any]]:
+    """The form of each design's mark by its name, as arguments of `plot`."""
+    sizes = {"D": 6.5, "*": 10.0, "P": 8.5, "X": 8.5}
+    found = {}
+    for number, design in enumerate(designs):
+        form = MARKERS[number % len(MARKERS)]
+        style = "none" if number >= len(MARKERS) else "full"
+        found[design.name] = {"marker": form, "markersize": sizes.get(form, 7.5), "fillstyle": style}
+    return found
+
+
+def heading(design: Design) -> str:
+    """A design in a line."""
+    return f"{design.name}\n{design.rows} x {design.cols}, {design.clock_mhz:g} MHz"
