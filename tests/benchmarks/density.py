@@ -8,18 +8,15 @@ trained weights. Writes docs/density.svg.
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from accel.design import load
-from accel.flow.charts import PALETTE, STYLE
+from accel.flow.charts.style import COLOURS, INK, saved
 from accel.flow.simulate import run
 from accel.models import zoo
 from accel.models.compress.prune import matrix_layers, n_of_m, to_density
@@ -30,6 +27,7 @@ DENSITIES = (1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
 DESIGNS = ("edge", "edge-coded", "edge-sparse")
 STRUCTURED = "edge-2of4"
 CHART = Path(__file__).parents[2] / "docs" / "density.svg"
+LINES = (INK, *(COLOURS[part] for part in ("DRAM", "SRAM", "compute")))  # one a design
 Ratios = tuple[float, float]
 
 
@@ -69,22 +67,22 @@ def measured(name: str) -> dict[str, dict[float, Ratios]]:
 
 def draw(found: Mapping[str, Mapping[float, Ratios]], title: str) -> bytes:
     """The chart as SVG."""
-    with rc_context(STYLE):
+
+    def chart() -> Figure:
         chart = Figure(figsize=(9, 4), layout="constrained")
         chart.suptitle(title)
         for which, (panel, label) in enumerate(
             zip(chart.subplots(1, 2), ("times faster than dense on edge", "times less energy"), strict=True)
         ):
-            for (name, row), colour in zip(found.items(), PALETTE, strict=False):
+            for (name, row), colour in zip(found.items(), LINES, strict=False):
                 panel.plot(list(row), [1 / ratios[which] for ratios in row.values()], "o-", color=colour, label=name)
             panel.axhline(1, color="#999999", linewidth=0.8)
             panel.set(xlabel="density of the weights", ylabel=label, ylim=(0, None))
             panel.grid(alpha=0.3)
         panel.legend(fontsize=8)
-        FigureCanvasAgg(chart)
-        file = io.BytesIO()
-        chart.savefig(file, format="svg", metadata={"Date": None})
-        return file.getvalue()
+        return chart
+
+    return saved(chart, ("svg",))["svg"]
 
 
 def main() -> int:

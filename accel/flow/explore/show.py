@@ -8,12 +8,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.text import Text
 
 from accel.flow import tables
+from accel.flow.charts.style import FAINT, INK, saved
 from accel.flow.explore.evaluate import Outcome
 from accel.flow.explore.explore import Explored
 from accel.flow.explore.metrics import METRICS, Metric
@@ -120,46 +120,34 @@ def files(explored: Explored) -> dict[str, bytes]:
 
 def chart(explored: Explored) -> dict[str, bytes]:
     """The first two objectives of all points that keep the constraints, and of the front, as PNG and SVG."""
-    from matplotlib import rc_context
+    return {f"front.{kind}": data for kind, data in saved(lambda: _front(explored)).items()}
 
-    from accel.flow.charts import PALETTE, STYLE
 
+def _front(explored: Explored) -> Figure:
     objectives = explored.space.objectives
     x = METRICS[objectives[0]]
     y = METRICS[objectives[1] if len(objectives) > 1 else objectives[0]]
     done = [one.metrics for one in explored.outcomes.values() if one.metrics]
     best = [explored.outcomes[number] for number in explored.front]
-    found = {}
-    with rc_context(STYLE):
-        picture = Figure(figsize=(8, 5), layout="constrained")
-        panel = picture.subplots()
-        panel.scatter(
-            [m[x.name] for m in done],
-            [m[y.name] for m in done],
-            s=6,
-            color="#cccccc",
-            label="all points",
-            rasterized=True,
-        )
-        panel.plot(
-            [one.metrics[x.name] for one in best], [one.metrics[y.name] for one in best], "o", markersize=5,
-            color=PALETTE[1], label="front",
-        )  # fmt: skip
-        for one in spread(best, 10):
-            at = (one.metrics[x.name], one.metrics[y.name])
-            panel.annotate(str(one.number), at, xytext=(4, 4), textcoords="offset points", fontsize=8)
-        for axis, of in ((panel.xaxis, x), (panel.yaxis, y)):
-            axis.set_label_text(", ".join(word for word in of.heading if word))
-        if all(m[x.name] > 0 for m in done):
-            panel.set_xscale("log")
-        if y.least and all(m[y.name] > 0 for m in done):
-            panel.set_yscale("log")
-        panel.set_title(f"{explored.network}: {len(done):,} points; numbers are those of points")
-        panel.legend(frameon=False)
-        panel.grid(alpha=0.3)
-        FigureCanvasAgg(picture)
-        for kind, options in (("png", {"dpi": 150}), ("svg", {"dpi": 100, "metadata": {"Date": None}})):
-            file = io.BytesIO()
-            picture.savefig(file, format=kind, **options)
-            found[f"front.{kind}"] = file.getvalue()
-    return found
+    picture = Figure(figsize=(8, 5), layout="constrained")
+    panel = picture.subplots()
+    panel.scatter(
+        [m[x.name] for m in done], [m[y.name] for m in done], s=6, color=FAINT, label="all points", rasterized=True
+    )
+    panel.plot(
+        [one.metrics[x.name] for one in best], [one.metrics[y.name] for one in best], "o", markersize=5, color=INK,
+        label="front",
+    )  # fmt: skip
+    for one in spread(best, 10):
+        at = (one.metrics[x.name], one.metrics[y.name])
+        panel.annotate(str(one.number), at, xytext=(4, 4), textcoords="offset points", fontsize=8)
+    for axis, of in ((panel.xaxis, x), (panel.yaxis, y)):
+        axis.set_label_text(", ".join(word for word in of.heading if word))
+    if all(m[x.name] > 0 for m in done):
+        panel.set_xscale("log")
+    if y.least and all(m[y.name] > 0 for m in done):
+        panel.set_yscale("log")
+    panel.set_title(f"{explored.network}: {len(done):,} points; numbers are those of points")
+    panel.legend(frameon=False)
+    panel.grid(alpha=0.7)
+    return picture
