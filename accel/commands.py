@@ -158,7 +158,8 @@ class Load(Command):
     from `dst_addr` on; where an entry begins a column of its PE, its word is written to that PE's pointers, from
     `dst_pitch` on. A PE has `row_words` columns; what follows them fills up.
     Coded (`coded` = 1, weights only): the row is a stream that the decoder makes `dst_pitch` rows of codes of
-    ("Coded weights" in docs/formats.md), which are written as the words that they would be without the code.
+    ("Coded weights" in docs/formats.md), which are written as the words that they would be without the code. On a
+    sparse engine it makes entries ("Coded entries"), of columns of `step` tiles, and no PE gets more than `dram_pitch`.
     """
 
     OPCODE: ClassVar[Opcode] = Opcode.LOAD
@@ -170,13 +171,17 @@ class Load(Command):
     dst_addr: int = _bits(20, "word of the first row")
     row_beats: int = _bits(16, "beats of a row", default=1)
     rows: int = _bits(12, "rows", default=1)
-    dram_pitch: int = _bits(28, "bytes from one row to the next in DRAM")
+    dram_pitch: int = _bits(28, "bytes from one row to the next in DRAM; coded entries: entries of a PE at most")
     dst_pitch: int = _bits(
-        20, "words from one row to the next in the target; entries: the first pointer; coded: rows of codes"
+        20, "words from one row to the next in the target; entries: the first pointer; other coded: rows of codes"
     )
     window: int = _bits(1, "window mode")
     run: int = _bits(7, "window: bytes of a word; entries: bits of a run")
-    step: int = _bits(9, "window: bytes from the first byte of a word to that of the next; entries: bits of a value")
+    step: int = _bits(
+        9,
+        "window: bytes from the first byte of a word to that of the next; entries: bits of a value; "
+        "coded entries: tiles, so weights of a PE in a column",
+    )
     lane: int = _bits(6, "window: first lane that is written")
     row_words: int = _bits(14, "window: words of a row; entries: columns of a PE")
     skip_bytes: int = _bits(6, "window: bytes of each row that are dropped first")

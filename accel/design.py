@@ -133,7 +133,7 @@ class Design(Section):
     `post_lanes` channels are requantised each cycle; it must divide `array.cols` and the channels of an activation
     word, which are `array.rows`, with a sparse engine the larger of both (default: the greatest common divisor). Each
     multiplier has `post_multiplier_stages` registers. `decoder_lanes` must divide the codes of a weight word,
-    `array.weight_rows` times `array.cols`; a sparse engine has no decoder, nor has 2:4.
+    `array.weight_rows` times `array.cols`, and of a sparse engine its PEs, `array.cols`; 2:4 has no decoder.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="what tables and reports call it")
@@ -179,8 +179,6 @@ class Design(Section):
             raise ValueError(
                 f"array.weight_rows must divide array.rows {self.array.rows}, not {self.array.weight_rows}"
             )
-        if self.decoder_lanes and self.is_sparse:
-            raise ValueError(f"decoder_lanes must be 0 with a sparse engine, not {self.decoder_lanes}")
         if self.decoder_lanes and self.two_of_four:
             raise ValueError(f"decoder_lanes must be 0 where engine.sparsity is 2:4, not {self.decoder_lanes}")
         codes = self.weight_codes

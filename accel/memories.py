@@ -149,6 +149,7 @@ WEIGHT = Memory(
     writes=Event.WEIGHT_WRITES,
     parts=lambda d: d.weight_rows,
     split=lambda d: (d.cols, entry_bits(d)) if d.is_sparse else None,
+    writes_all=lambda d: not d.is_sparse,
 )  # fmt: skip
 ACCUMULATOR = Memory(
     "accumulator", "accumulator_bytes", None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -12,13 +14,19 @@ from accel.latency import LOADER_AHEAD
 from accel.layout import beats_per_word, stride_bytes, word_bytes, words_per_beat
 from accel.memories import ACTIVATION, BY_TARGET, CODEBOOK, PARAMETER, WEIGHT
 from accel.rtl.axi import INCREMENTING, byte_address, read_master
-from accel.rtl.decoder.decoder import Decoder
+from accel.rtl.decoder.decoder import Decoder, ListDecoder, Turns
 from accel.rtl.fifo import CommandQueue
 from accel.rtl.layouts import field_signal, layout
 from accel.rtl.ports import bank_of, unit_members, waits_hold, word_of, write_port
+from accel.rtl.sparse.ports import entry_layout
 
 LOADED_BLOCK = {"block": Out(1), "block_command": Out(8 * COMMAND_BYTES), "block_end": Out(1)}
 """For a sparse engine: a LOAD of weights is taken, the command itself, and its last word is written."""
+
+
+def loaded_lists(design: Design) -> dict:
+    """For a sparse engine, if there is a decoder: PEs that get an entry, and the entries (see `ListDecoder`)."""
+    return {"listed": Out(design.cols), "entries": Out(design.cols * entry_layout(design).size)}
 
 
 class Loader(wiring.Component):
@@ -54,6 +62,7 @@ class Loader(wiring.Component):
                 "program_write": Out(1),
                 "program_data": Out(8 * COMMAND_BYTES),
                 **(LOADED_BLOCK if design.is_sparse else {}),
+                **(loaded_lists(design) if design.is_sparse and design.decoder_lanes else {}),
             }
         )
 
@@ -223,15 +232,15 @@ class Loader(wiring.Component):
         error: Signal,
     ) -> tuple[Value, Value, Value]:  # fmt: skip
         """Whether the command is coded, is done by the decoder in this cycle, and wants a beat."""
-        self.decoder: Decoder | None = None
+        self.decoder: Turns | None = None
         if not self.design.decoder_lanes:
             return Const(0), Const(0), Const(0)
-        m.submodules.decoder = self.decoder = decoder = Decoder(self.design)
+        decoder: Any = ListDecoder(self.design) if self.design.is_sparse else Decoder(self.design)
+        m.submodules.decoder = self.decoder = decoder
         coded = active & command.coded
         m.d.comb += [
             decoder.take.eq(ahead.o.valid & ahead.o.ready & following.coded),
             decoder.command.eq(ahead.o.payload),
-            decoder.enable.eq(~self.halt),
             decoder.left.eq(left),
             decoder.beat.eq(self.axi.rvalid & self.axi.rready & ~self.halt & coded),
             decoder.data.eq(self.axi.rdata),
@@ -239,8 +248,12 @@ class Loader(wiring.Component):
             self.event_run_reads.eq(decoder.event_run_reads),
             self.event_value_reads.eq(decoder.event_value_reads),
         ]
-        with m.If(coded & decoder.outside):
-            m.d.comb += error.eq(ErrorCode.BUFFER_RANGE)
+        if self.design.is_sparse:
+            m.d.comb += [self.listed.eq(decoder.en), self.entries.eq(decoder.entries)]
+        else:
+            m.d.comb += decoder.enable.eq(~self.halt)
+            with m.If(coded & decoder.outside):
+                m.d.comb += error.eq(ErrorCode.BUFFER_RANGE)
         with m.If(coded & decoder.damaged):
             m.d.comb += error.eq(ErrorCode.STREAM)
         return coded, coded & decoder.done, decoder.want
@@ -333,9 +346,10 @@ class Loader(wiring.Component):
         for kind, port in ports.items():
             m.d.comb += [port.addr.eq(addr), port.data.eq(words[kind]), port.mask.eq(-1)]
         if self.decoder:
-            decoded = self.decoder.w_weight
             m.d.comb += [self.event_run_table_writes.eq(self.decoder.w_run.en)]
             m.d.comb += [self.event_value_table_writes.eq(self.decoder.w_value.en)]
+        if isinstance(self.decoder, Decoder):
+            decoded = self.decoder.w_weight
             with m.If(decoded.en):
                 m.d.comb += [self.w_weight.en.eq(1), self.w_weight.addr.eq(decoded.addr)]
                 m.d.comb += self.w_weight.data.eq(decoded.data)

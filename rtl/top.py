@@ -20,7 +20,7 @@ from accel.rtl.control import Control
 from accel.rtl.csr import Csr
 from accel.rtl.engines import compute_unit
 from accel.rtl.fifo import CommandQueue
-from accel.rtl.loader import LOADED_BLOCK, Loader
+from accel.rtl.loader import LOADED_BLOCK, Loader, loaded_lists
 from accel.rtl.post import PostUnit
 from accel.rtl.sequencer import Sequencer
 from accel.rtl.storer import Storer
@@ -120,7 +120,7 @@ class Accelerator(wiring.Component):
         ):
             connect(m, ours, theirs)
         if design.is_sparse:
-            for name in LOADED_BLOCK:
+            for name in (*LOADED_BLOCK, *(loaded_lists(design) if design.decoder_lanes else ())):
                 m.d.comb += getattr(compute, name).eq(getattr(loader, name))
         base = Const(0) if self.inside else csr.dram_base
         if design.memory.axi_address_bits > 32:

@@ -93,6 +93,8 @@ def _load(m: Machine, rows: Ints, r: int, data: int, table: MutableInts, t: int)
         table[t + PORTS] = 1 << ACT_WRITE + bank
     if target == TO_WEIGHT and m.sparse:
         words = entry_rows(words, rows[r + LOAD.run], rows[r + LOAD.step])
+        if rows[r + LOAD.coded]:
+            words = rows[r + LOAD.dram_pitch]
         a = put(table, t, POINTERS, 1, rows[r + LOAD.dst_pitch], rows[r + LOAD.row_words], 1, 0)
         put(table, a, WEIGHTS, 1, word, words, 1, 0)
         return 0

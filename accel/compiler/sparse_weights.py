@@ -11,13 +11,18 @@ from numpy.typing import NDArray
 from accel.compiler.formats import choose
 from accel.compiler.formats.dense import Dense
 from accel.compiler.formats.format import Codes
-from accel.compiler.formats.sparse import SparseBlock, best_run_bits, encode
+from accel.compiler.formats.sparse import SparseBlock, best_run_bits, by_pe, encode
 from accel.compiler.geometry import Geometry, Range
-from accel.compiler.weights import Arrange, LayerWeights
+from accel.compiler.weights import Arrange, Chunk, LayerWeights
 from accel.design import Design
 from accel.entries import stored_bits
+from accel.entropy.encode import Encoded
+from accel.entropy.encode_lists import Lists, encode_lists
+from accel.entropy.lists import CodedLists
 from accel.memories import run_bits
 from accel.models.integers.network import MatrixLayer
+
+LITERAL_DENSITY = 0.9  # of coded weights, from which on runs say values, zeros among them
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,8 @@ class SparseWeights(LayerWeights):
     @property
     def name(self) -> str:
         """For reports."""
-        return f"sparse{self.format.bits}" if len(self.format.codebook) else "sparse"
+        plain = f"sparse{self.format.bits}" if len(self.format.codebook) else "sparse"
+        return f"{plain}+huffman" if self.format.coded else plain
 
     @property
     def lanes_last(self) -> int:
@@ -45,7 +51,9 @@ class SparseWeights(LayerWeights):
 
     @cached_property
     def run_bits(self) -> int:
-        """Bits of a run in DRAM."""
+        """Bits of a run in DRAM; of coded weights on chip, where they cost nothing."""
+        if self.format.coded:
+            return self.most_run_bits
         codes, present = self._matrix((0, self.tiles), (0, self.groups))
         return best_run_bits(codes, present, self.cols, self.format.bits, self.most_run_bits)
 
@@ -56,6 +64,34 @@ class SparseWeights(LayerWeights):
             codes, present = self._matrix(tiles, groups)
             self._blocks[key] = encode(codes, present, self.cols, self.run_bits, self.format.bits, self.format.pad_code)
         return self._blocks[key]
+
+    @cached_property
+    def literal(self) -> bool:
+        """Whether runs of coded weights say values: then zeros have entries as well."""
+        dense = np.count_nonzero(self.layer.weights) > LITERAL_DENSITY * self.layer.weights.size
+        return self.format.coded and self.layer.groups == 1 and bool(dense)
+
+    def encoded(self, streams: tuple[tuple[Chunk, ...], ...], lanes: int, beat_bytes: int) -> Encoded | None:
+        """Streams of blocks, each the entries of one COMPUTE, as the decoder reads them; None if that cannot be."""
+        key = streams, lanes, beat_bytes
+        if key not in self._encoded:
+            first = CodedLists(
+                lanes, self.cols, beat_bytes, 1, 1, self.run_bits, 1, self.literal, self.format.pad_code,
+                self.format.bits, (b"", b""),
+            )  # fmt: skip
+            lists = [[self._lists(*chunk) for chunk in chunks] for chunks in streams]
+            self._encoded[key] = encode_lists(lists, first)
+        return self._encoded[key]
+
+    def coded_fields(self, tiles: Range, groups: Range) -> dict[str, int]:
+        """Fields of a coded LOAD of a block, but for where its pointers lie."""
+        return {
+            "run": self.run_bits, "step": tiles[1] - tiles[0], "row_words": sum(self.columns(groups)),
+            "dram_pitch": self.entries(tiles, groups).rows,
+        }  # fmt: skip
+
+    def _lists(self, tiles: Range, groups: Range) -> Lists:
+        return Lists(*by_pe(*self._matrix(tiles, groups), self.cols), self.entries(tiles, groups).rows)
 
     def rows_of(self, tiles: int, groups: int) -> int:
         """Rows of entries of any block of so many tiles and groups, at most."""
@@ -88,7 +124,7 @@ class SparseWeights(LayerWeights):
         return int(np.count_nonzero(self.layer.weights)) * stored_bits(self.run_bits, self.format.bits)
 
     def _matrix(self, tiles: Range, groups: Range) -> tuple[Codes, NDArray[np.bool_]]:
-        """(outputs of whole tiles, columns) codes, and which are weights that are not zero."""
+        """(outputs of whole tiles, columns) codes, and which are weights that need an entry."""
         codes = self.codes(tiles, groups)
         shaped = codes.reshape(len(codes), groups[1] - groups[0], self.rows, -1).transpose(0, 1, 3, 2)
         if groups[1] == self.groups:
@@ -98,6 +134,7 @@ class SparseWeights(LayerWeights):
             flat = shaped.reshape(len(codes), -1)
         book = self.format.codebook
         present = (book != 0)[flat] if len(book) else flat != 0
+        present |= self.literal
         present[max(0, self.outputs - tiles[0] * self.cols) :] = False
         return np.ascontiguousarray(flat), present
 

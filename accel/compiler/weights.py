@@ -120,6 +120,10 @@ class LayerWeights:
         """Rows of codes of a block of so many output tiles and channel groups."""
         return tiles * groups * self.geometry.taps * self.halves * self.tile_rows // self.weight_rows
 
+    def coded_fields(self, tiles: Range, groups: Range) -> dict[str, int]:
+        """Fields of a coded LOAD of a block that the engine asks for."""
+        return {"dst_pitch": self.code_rows(tiles[1] - tiles[0], groups[1] - groups[0])}
+
     @property
     def stored_bytes(self) -> int:
         """What lies in DRAM: codes in whole tiles, without the alignment of blocks, and the codebook."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.entropy.tables import RUN_SYMBOLS, VALUE_SYMBOLS, lookup
+from accel.entropy.tables import RUN_SYMBOLS, VALUE_SYMBOLS, Lookup, lookup
 from accel.models.encode.bitstream import DamagedStream
 from accel.timing.kernel import Ints, MutableInts, call, part
 
@@ -160,9 +160,9 @@ class Position:
     chunks: tuple[int, ...]
 
     @classmethod
-    def start(cls, lanes: int) -> Position:
-        """Before the first bit: as if a zero were to come, which is dropped."""
-        return cls((0,) * (6 * lanes) + (1,) * lanes + (0,) * lanes, ())
+    def start(cls, lanes: int, zeros: int = 1) -> Position:
+        """Before the first bit: as if a zero were to come, which is dropped; of lists of entries none."""
+        return cls((0,) * (6 * lanes) + (zeros,) * lanes + (0,) * lanes, ())
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,7 @@ class Decoded:
     runs: int
     values: int
     position: Position
+    entries: int = 0
 
 
 class Coded(NamedTuple):
@@ -195,14 +196,20 @@ class Coded(NamedTuple):
     tables: tuple[bytes, bytes]
 
 
+def tables_of(tables: tuple[bytes, bytes], layer: str) -> tuple[Lookup, Lookup]:
+    """The run and the value table as the decoder sees them. Raises DamagedStream if one is not good."""
+    runs, values = lookup(tables[0], RUN_SYMBOLS), lookup(tables[1], VALUE_SYMBOLS)
+    if runs is None or values is None:
+        raise DamagedStream(layer, 0, 0, f"the code table of {'runs' if runs is None else 'values'} must be complete")
+    return runs, values
+
+
 def decode(coded: Coded, data: bytes, position: Position, layer: str = "") -> Decoded:
     """Decode the beats `data` of a LOAD that begins at `position` (a fresh one: `Position.start`).
 
     Raises DamagedStream with lane and bit (of the lane's runs or values) where the hardware raises ErrorCode.STREAM.
     """
-    runs, values = lookup(coded.tables[0], RUN_SYMBOLS), lookup(coded.tables[1], VALUE_SYMBOLS)
-    if runs is None or values is None:
-        raise DamagedStream(layer, 0, 0, f"the code table of {'runs' if runs is None else 'values'} must be complete")
+    runs, values = tables_of(coded.tables, layer)
     lanes, steps = coded.lanes, coded.rows * coded.row_codes // coded.lanes
     per_beat, beats = coded.beat_bytes * 8 // CHUNK_BITS, len(data) // coded.beat_bytes
     setup = Setup(

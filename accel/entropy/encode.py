@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +20,14 @@ from accel.entropy.tables import RUN_SYMBOLS, VALUE_SYMBOLS, Code, make_code
 
 @dataclass(frozen=True)
 class Block:
-    """One LOAD: `data` in whole beats; `gaps`, `tail`, `runs` and `values` as in `accel.entropy.decode.Decoded`."""
+    """One LOAD: `data` in whole beats; the others as in `accel.entropy.decode.Decoded`."""
 
     data: NDArray[np.uint8]
     gaps: NDArray[np.int64]
     tail: int
     runs: int
     values: int
+    entries: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,40 @@ def encode(streams: Sequence[Sequence[Codes]], lanes: int, beat_bytes: int, zero
     beats of the one before bring it as well.
     """
     sequences = [lanes_of(blocks, lanes) for blocks in streams]
-    best: tuple[int, int, list[Entries], Code, Code] | None = None
     share = sum(int((s == zero).sum()) for s in sequences) / sum(s.size for s in sequences)
     ways = [*(-least for least in LEAST_ZEROS if share < 0.6), *(longest for longest in LONGEST_RUNS if share > 0.1)]
+    best = best_of([(s, s == zero) for s in sequences], ways)
+    if best is None:
+        return None
+    longest, entries, runs, values = best
+    made = []
+    for e, s, blocks in zip(entries, sequences, streams, strict=True):
+        stream = _stream(e, s.shape, [len(b) * b.shape[1] // lanes for b in blocks], runs, values, beat_bytes)
+        if stream is None:
+            return None
+        made.append(stream)
+    return Encoded(made, (runs.table, values.table), longest < 0)
+
+
+class Way(NamedTuple):
+    """Entries of each sequence and their codes; `longest` as in `best_of`."""
+
+    longest: int
+    entries: list[Entries]
+    runs: Code
+    values: Code
+
+
+def best_of(sequences: Sequence[tuple[Codes, NDArray[np.bool_]]], ways: Sequence[int]) -> Way | None:
+    """The shortest way to write (L, n) codes, of which some are zeros; None if the tables have too few places.
+
+    A way is the longest run of zeros before a value, or less than 0: values in runs, and how many zeros are one.
+    """
+    best: tuple[int, Way] | None = None
     for longest in ways:
         entries = [
-            sparse_entries(s, zero, longest) if longest > 0 else literal_entries(s, zero, -longest) for s in sequences
+            sparse_entries(s, zero, longest) if longest > 0 else literal_entries(s, zero, -longest)
+            for s, zero in sequences
         ]
         run_counts = _counts([e.bytes for e in entries])
         value_counts = _counts([e.values for e in entries])
@@ -72,17 +102,8 @@ def encode(streams: Sequence[Sequence[Codes]], lanes: int, beat_bytes: int, zero
         bits = int((runs.lengths * run_counts).sum() + (values.lengths * value_counts).sum())
         bits += 8 * (len(runs.table) + len(values.table))
         if best is None or bits < best[0]:
-            best = bits, longest, entries, runs, values
-    if best is None:
-        return None
-    _, longest, entries, runs, values = best
-    made = []
-    for e, s, blocks in zip(entries, sequences, streams, strict=True):
-        stream = _stream(e, s.shape, [len(b) * b.shape[1] // lanes for b in blocks], runs, values, beat_bytes)
-        if stream is None:
-            return None
-        made.append(stream)
-    return Encoded(made, (runs.table, values.table), longest < 0)
+            best = bits, Way(longest, entries, runs, values)
+    return best[1] if best else None
 
 
 def _stream(
@@ -108,8 +129,8 @@ def _stream(
 
     run_lengths, value_lengths = runs.lengths[e.bytes], values.lengths[e.values]
     value_lanes, value_steps = e.places // count, e.places % count + 1
-    run_used = _before(run_lengths, e.lanes, lanes)
-    value_used = _before(value_lengths, value_lanes, lanes)
+    run_used = bits_before(run_lengths, e.lanes, lanes)
+    value_used = bits_before(value_lengths, value_lanes, lanes)
     base = np.append(np.cumsum(value_lengths) - value_lengths, value_lengths.sum())
     lane_base = base[np.searchsorted(value_lanes, np.arange(lanes))]
     used_by_entry = base[e.before] - lane_base[e.lanes]  # bits of values before each entry
@@ -153,7 +174,7 @@ def _stream(
     taker, when, number = readers[takes], at[takes], before[takes]
     totals = np.bincount(taker, minlength=2 * lanes)
     offsets = np.cumsum(totals) - totals
-    words = _packed(
+    words = packed(
         np.concatenate([runs.words[e.bytes], values.words[e.values]]),
         np.concatenate([run_lengths, value_lengths]),
         np.concatenate(
@@ -197,14 +218,14 @@ def _counts(symbols: list[NDArray[np.int64]]) -> NDArray[np.int64]:
     return np.bincount(np.concatenate(symbols), minlength=256)
 
 
-def _before(lengths: NDArray[np.int64], owners: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+def bits_before(lengths: NDArray[np.int64], owners: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """The sum of the lengths before each, of the same owner; `owners` ascend."""
     sums = np.append(0, np.cumsum(lengths))
     first = np.searchsorted(owners, np.arange(count))
     return sums[:-1] - sums[first][owners]
 
 
-def _packed(
+def packed(
     words: NDArray[np.int64], lengths: NDArray[np.int64], starts: NDArray[np.int64], chunks: int
 ) -> NDArray[np.uint16]:
     """Words of so many bits at their bit of a string of chunks."""

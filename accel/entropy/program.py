@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from accel.commands import Load, Target
 from accel.design import Design
 from accel.entropy.decode import Coded, Decoded, Position, decode
+from accel.entropy.lists import CodedLists, DecodedLists, decode_lists
 from accel.memories import BY_TARGET
 from accel.program import Program
 
@@ -24,10 +25,10 @@ class Decoder:
         self.design = design
         self.tables = {target: np.zeros(BY_TARGET[target].words(design), np.uint8) for target in TABLES}
         self.sizes = dict.fromkeys(TABLES, 0)  # bytes up to the last one that was written
-        self.position = Position.start(design.decoder_lanes)
+        self.position = Position.start(design.decoder_lanes, 1 - design.is_sparse)
         self.layer = ""
 
-    def load(self, c: Load, at: int, data: NDArray[np.uint8]) -> Decoded | None:
+    def load(self, c: Load, at: int, data: NDArray[np.uint8]) -> Decoded | DecodedLists | None:
         """Take the bytes of a row of a LOAD of a table, to address `at`, or of a coded LOAD; what the latter becomes.
 
         Raises DamagedStream.
@@ -36,23 +37,32 @@ class Decoder:
             self.tables[Target(c.target)][at : at + len(data)] = data
             self.sizes[Target(c.target)] = at + len(data)
             return None
-        design, runs, values = self.design, *(self.tables[target][: self.sizes[target]].tobytes() for target in TABLES)
-        coded = Coded(
-            design.decoder_lanes, design.weight_codes, design.beat_bytes, c.dst_pitch, not c.continues,
-            bool(c.literal), c.zero_code, c.code_bits, (runs, values),
-        )  # fmt: skip
-        begin = self.position if c.continues else Position.start(design.decoder_lanes)
-        found = _decode(coded, data.tobytes(), begin, self.layer)
+        design = self.design
+        runs, values = (self.tables[target][: self.sizes[target]].tobytes() for target in TABLES)
+        begin = self.position if c.continues else Position.start(design.decoder_lanes, 1 - design.is_sparse)
+        found: Decoded | DecodedLists
+        if design.is_sparse:
+            lists = CodedLists(
+                design.decoder_lanes, design.cols, design.beat_bytes, c.row_words, c.step, c.run, c.dram_pitch,
+                bool(c.literal), c.zero_code, c.code_bits, (runs, values),
+            )  # fmt: skip
+            found = _decode_lists(lists, data.tobytes(), begin, self.layer)
+        else:
+            coded = Coded(
+                design.decoder_lanes, design.weight_codes, design.beat_bytes, c.dst_pitch, not c.continues,
+                bool(c.literal), c.zero_code, c.code_bits, (runs, values),
+            )  # fmt: skip
+            found = _decode(coded, data.tobytes(), begin, self.layer)
         self.position = found.position
         return found
 
 
-_decode = lru_cache(REMEMBERED)(decode)
+_decode, _decode_lists = lru_cache(REMEMBERED)(decode), lru_cache(REMEMBERED)(decode_lists)
 
 
-def coded_loads(program: Program) -> list[tuple[int, Decoded]]:
+def coded_loads(program: Program) -> list[tuple[int, Decoded | DecodedLists]]:
     """By number of the command, what each coded LOAD of a program becomes. Raises DamagedStream."""
-    decoder, found = Decoder(program.design), []
+    decoder, found = Decoder(program.design), list[tuple[int, Decoded | DecodedLists]]()
     for index, c in enumerate(program.commands):
         if not isinstance(c, Load) or not (c.coded or c.target in TABLES):
             continue

@@ -39,11 +39,14 @@ class Entries:
     places: NDArray[np.int64]
 
 
-def sparse_entries(codes: NDArray[np.uint8], zero: int, longest: int) -> Entries:
-    """(L, n) codes as runs of zeros of at most `longest` before a value, longer ones with entries without a value."""
+def sparse_entries(codes: NDArray[np.uint8], zero: NDArray[np.bool_], longest: int) -> Entries:
+    """(L, n) codes as runs of zeros of at most `longest` before a value, longer ones with entries without a value.
+
+    `zero` (L, n): which codes are zeros.
+    """
     lanes, count = codes.shape
     flat = codes.reshape(-1)
-    places = np.flatnonzero(flat != zero)
+    places = np.flatnonzero(~zero)
     # The end of each lane is treated as a value that is never reached.
     ends = np.arange(1, lanes + 1) * (count + 1) - 1
     items = np.sort(np.concatenate([places + places // count, ends]))
@@ -63,11 +66,11 @@ def sparse_entries(codes: NDArray[np.uint8], zero: int, longest: int) -> Entries
     return _laid_out(bytes_, bytes_ & MOST_RUN, more, owner, flat, places, count)
 
 
-def literal_entries(codes: NDArray[np.uint8], zero: int, least: int) -> Entries:
+def literal_entries(codes: NDArray[np.uint8], zero: NDArray[np.bool_], least: int) -> Entries:
     """(L, n) codes as runs of values, zeros among them, and runs of at least so many zeros."""
     lanes, count = codes.shape
     flat = codes.reshape(-1)
-    starts, kinds, lengths = _segments(flat == zero, count)
+    starts, kinds, lengths = _segments(zero.reshape(-1), count)
     # Short runs of zeros are values.
     kinds = kinds & (lengths >= least)
     zeroed = np.repeat(kinds, lengths)

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.latency import DECODE_CYCLES
-from accel.timing.machine import FACTS, GAP, GAPS, RUNS, VALUES, Machine
+from accel.timing.machine import FACTS, GAP, GAPS, RUNS, VALUES, WRITTEN, Machine
 
 
 class Stream(Protocol):
     """What the time and the counts of a coded LOAD depend on: an encoded block, or a decoded one.
 
     `gaps`: cycles from each of its beats to the next that can be taken; `tail`: from the last one to the last step;
-    `runs`, `values`: symbols.
+    `runs`, `values`: symbols; `entries`: of all PEs of a sparse engine.
     """
 
     @property
@@ -35,6 +35,10 @@ class Stream(Protocol):
     def values(self) -> int:
         """Values decoded."""
 
+    @property
+    def entries(self) -> int:
+        """Entries written, 0 if the engine is not sparse."""
+
 
 def with_streams(
     machine: Machine, facts: NDArray[np.int64], streams: Iterable[tuple[int, Stream]]
@@ -44,7 +48,7 @@ def with_streams(
     for index, stream in streams:
         f = index * FACTS
         facts[f + GAPS], facts[f + GAP] = size, stream.tail + DECODE_CYCLES
-        facts[f + RUNS], facts[f + VALUES] = stream.runs, stream.values
+        facts[f + RUNS], facts[f + VALUES], facts[f + WRITTEN] = stream.runs, stream.values, stream.entries
         found = np.append(0, np.cumsum(np.maximum(stream.gaps, machine.interval)))
         tables.append(found)
         size += len(found)

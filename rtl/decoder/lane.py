@@ -1,6 +1,8 @@
-"""A lane: a code in each step, a zero as long as a run of them lasts, else a value."""
+"""A lane: a code in each step, a zero as long as a run of them lasts, else a value. And what all lanes have."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
@@ -18,63 +20,74 @@ COUNT_BITS = 7
 TABLE_PORTS = {"limits": LIMIT_BITS * LONGEST_BITS, "bases": INDEX_BITS * LONGEST_BITS, "longest": LENGTH_BITS}
 
 
-class Lane(wiring.Component):
-    """Two readers and the zeros and values to come; the tables' memories are outside.
+def lane_ports() -> dict:
+    """Ports of every lane.
 
-    `clear`: a stream begins. `step`: one code; in the cycle after it `is_value` says whether it is `value_data`, which
-    was read at `value_addr`, or a zero. `fill`: the turn before the first step. `run_want`, `value_want`: the reader is
-    to have a chunk before the next step. `empty`: the run that was read stands for nothing.
+    `clear`: a stream begins. `step`: one step of the lane; in the cycle after it `is_value` says whether it has read a
+    value at `value_addr`. `fill`: the turn before the first step. `run_want`, `value_want`: the reader is to have a
+    chunk before the next step. `empty`: the run that was read stands for nothing.
     """
+    ports = {f"{kind}_{name}": In(bits) for kind in KINDS for name, bits in TABLE_PORTS.items()}
+    for kind in KINDS:
+        ports |= {
+            f"{kind}_take": In(1), f"{kind}_chunk": In(CHUNK_BITS), f"{kind}_want": Out(1),
+            f"{kind}_read": Out(1), f"{kind}_addr": Out(INDEX_BITS),
+        }  # fmt: skip
+    return ports | {
+        "run_data": In(8), "clear": In(1), "step": In(1), "fill": In(1), "literal": In(1), "is_value": Out(1),
+        "empty": Out(1),
+    }  # fmt: skip
+
+
+def readers(m: Module, lane: Any) -> tuple[Reader, Reader]:
+    """The readers of a lane's runs and values, which use up a code word when it is read."""
+    found = {kind: shared(m, Reader, kind, "decoder_reader") for kind in KINDS}
+    for kind, reader in found.items():
+        m.d.comb += [
+            reader.clear.eq(lane.clear), reader.take.eq(getattr(lane, f"{kind}_take")),
+            reader.chunk.eq(getattr(lane, f"{kind}_chunk")), reader.use.eq(getattr(lane, f"{kind}_read")),
+            getattr(lane, f"{kind}_addr").eq(reader.index + HEADER_BYTES),
+            *(getattr(reader, name).eq(getattr(lane, f"{kind}_{name}")) for name in TABLE_PORTS),
+        ]  # fmt: skip
+    m.d.sync += lane.is_value.eq(lane.value_read)
+    return found["run"], found["value"]
+
+
+def coming(m: Module, lane: Any, zeros: Signal, more: Signal) -> tuple[Signal, Signal]:
+    """The zeros and values to come in this cycle: those that are left, or those of the run that was just read."""
+    fresh = Signal(name="fresh")  # a run was read: it is in `run_data`
+    count, alone = lane.run_data[:COUNT_BITS], lane.run_data[COUNT_BITS]  # `alone`: without values
+    zeros_now, more_now = Signal(COUNT_BITS, name="zeros_now"), Signal(COUNT_BITS, name="more_now")
+    m.d.comb += [
+        zeros_now.eq(zeros),
+        more_now.eq(more),
+        lane.empty.eq(fresh & (count == 0) & (alone | lane.literal)),
+    ]
+    with m.If(fresh):
+        m.d.comb += [
+            zeros_now.eq(Mux(lane.literal & ~alone, 0, count)),
+            more_now.eq(Mux(alone, 0, Mux(lane.literal, count, 1))),
+        ]
+    m.d.sync += fresh.eq(lane.run_read & ~lane.clear)
+    return zeros_now, more_now
+
+
+class Lane(wiring.Component):
+    """Two readers and the zeros and values to come; the tables' memories are outside. A step says one code."""
 
     def __init__(self) -> None:
-        ports = {f"{kind}_{name}": In(bits) for kind in KINDS for name, bits in TABLE_PORTS.items()}
-        for kind in KINDS:
-            ports |= {
-                f"{kind}_take": In(1), f"{kind}_chunk": In(CHUNK_BITS), f"{kind}_want": Out(1),
-                f"{kind}_read": Out(1), f"{kind}_addr": Out(INDEX_BITS),
-            }  # fmt: skip
-        super().__init__(
-            ports
-            | {
-                "run_data": In(8), "clear": In(1), "step": In(1), "fill": In(1), "literal": In(1), "is_value": Out(1),
-                "empty": Out(1),
-            }
-        )  # fmt: skip
+        super().__init__(lane_ports())
 
     def elaborate(self, platform: object) -> Module:
         """The hardware."""
         m = Module()
         zeros, more = Signal(COUNT_BITS, name="zeros", init=1), Signal(COUNT_BITS, name="more")
-        fresh = Signal(name="fresh")  # a run was read: it is in `run_data`
-        count, alone = self.run_data[:COUNT_BITS], self.run_data[COUNT_BITS]  # `alone`: without values
-        zeros_now, more_now = Signal(COUNT_BITS, name="zeros_now"), Signal(COUNT_BITS, name="more_now")
-        m.d.comb += [
-            zeros_now.eq(zeros),
-            more_now.eq(more),
-            self.empty.eq(fresh & (count == 0) & (alone | self.literal)),
-        ]
-        with m.If(fresh):
-            m.d.comb += [
-                zeros_now.eq(Mux(self.literal & ~alone, 0, count)),
-                more_now.eq(Mux(alone, 0, Mux(self.literal, count, 1))),
-            ]
+        zeros_now, more_now = coming(m, self, zeros, more)
         left = Signal(COUNT_BITS + 1, name="left")
         is_zero, ends = Signal(name="is_zero"), Signal(name="ends")
         m.d.comb += [left.eq(zeros_now + more_now), is_zero.eq(zeros_now != 0), ends.eq(left == 1)]
-        m.d.sync += [
-            zeros.eq(zeros_now - (self.step & is_zero)), more.eq(more_now - (self.step & ~is_zero)),
-            fresh.eq(self.run_read)
-        ]  # fmt: skip
-        readers = {kind: shared(m, Reader, kind, "decoder_reader") for kind in KINDS}
-        for kind, reader in readers.items():
-            read, addr = getattr(self, f"{kind}_read"), getattr(self, f"{kind}_addr")
-            m.d.comb += [
-                reader.clear.eq(self.clear), reader.take.eq(getattr(self, f"{kind}_take")),
-                reader.chunk.eq(getattr(self, f"{kind}_chunk")), reader.use.eq(read),
-                addr.eq(reader.index + HEADER_BYTES),
-                *(getattr(reader, name).eq(getattr(self, f"{kind}_{name}")) for name in TABLE_PORTS),
-            ]  # fmt: skip
-        run, value = readers["run"], readers["value"]
+        m.d.sync += [zeros.eq(zeros_now - (self.step & is_zero)), more.eq(more_now - (self.step & ~is_zero))]
+        run, value = readers(m, self)
         m.d.comb += [
             self.run_read.eq(self.step & ends),
             self.value_read.eq(self.step & ~is_zero),
@@ -83,7 +96,6 @@ class Lane(wiring.Component):
                 Mux(self.fill, ~is_zero & value.short, (~is_zero & value.low) | ((zeros_now == 1) & value.short))
             ),
         ]
-        m.d.sync += self.is_value.eq(self.value_read)
         with m.If(self.clear):
-            m.d.sync += [Cat(zeros, more).eq(1), fresh.eq(0)]
+            m.d.sync += Cat(zeros, more).eq(1)
         return m

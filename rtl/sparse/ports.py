@@ -29,16 +29,20 @@ def entry_layout(design: Design) -> data.StructLayout:
     return data.StructLayout({"last": 1, "run": run_bits(design), "value": CODE_BITS})
 
 
-def entry_rows_port(design: Design) -> Signature:
-    """Rows of entries on their way into the weight memory.
+LIMIT_BITS = field_bits(Load, "dram_pitch")
 
-    `en`: a row is there, one entry a PE; `first`: it begins a block, whose first pointer is `pointer` and which has
-    `columns` of each PE. `addr`: the word that it is written to. `end`: the block has ended before this cycle.
+
+def entry_lists_port(design: Design) -> Signature:
+    """Entries on their way into the weight memory.
+
+    `start`: a block begins, `columns` of each PE, whose first entries go to word `addr` and first pointers to
+    `pointer`; a PE gets `limit` entries at most. Later `en`: of each PE, an entry is there, which goes to the next word
+    of its memory. `end`: the block has ended before this cycle; another may start in it.
     """
     return Signature(
         {
-            "en": Out(1), "first": Out(1), "end": Out(1), "addr": Out(field_bits(Load, "dst_addr")),
-            "pointer": Out(field_bits(Load, "dst_pitch")), "columns": Out(COLUMN_BITS),
+            "start": Out(1), "addr": Out(field_bits(Load, "dst_addr")), "pointer": Out(field_bits(Load, "dst_pitch")),
+            "columns": Out(COLUMN_BITS), "limit": Out(LIMIT_BITS), "end": Out(1), "en": Out(design.cols),
             "entries": Out(design.cols * entry_layout(design).size),
         }
     )  # fmt: skip

@@ -35,12 +35,13 @@ class ComputeUnit(wiring.Component):
     everything is broadcast and every PE has come to rest, the last sums are written; `done` comes with them.
     `accel.timing.sparse` has the cycles.
 
-    Ports beside those of the systolic unit: `block`, `block_command`, `block_end` of LOADs of entries (`Unpack`).
+    Ports beside those of the systolic unit: `block`, `block_command`, `block_end` of LOADs of entries (`Unpack`), and
+    `listed`, `entries` of the decoder if there is one (`en` and `entries` of `ListDecoder`).
     """
 
     def __init__(self, design: Design) -> None:
         self.design = design
-        rows, cols = design.rows, design.cols
+        rows, cols, coded = design.rows, design.cols, design.decoder_lanes > 0
         super().__init__(
             {
                 **unit_members(),
@@ -51,9 +52,10 @@ class ComputeUnit(wiring.Component):
                 "block": In(1),
                 "block_command": In(8 * COMMAND_BYTES),
                 "block_end": In(1),
+                **({"listed": In(cols), "entries": In(cols * entry_layout(design).size)} if coded else {}),
                 "event_act_reads": Out(1),
                 "event_weight_reads": Out(range(cols + 1)),
-                "event_weight_writes": Out(1),
+                "event_weight_writes": Out(range(cols + 1)),
                 "event_pointer_writes": Out(range(cols + 1)),
                 "event_codebook_reads": Out(range(cols + 1)),
                 "event_acc_reads": Out(range(cols + 1)),
@@ -84,7 +86,7 @@ class ComputeUnit(wiring.Component):
             (self.r_acc, accumulators.r_post),
         ):
             connect(m, flipped(ours), theirs)
-        connect(m, unpack.o, weights.w)
+        connect(m, unpack.o, weights.w) if not design.decoder_lanes else self._both(m, unpack, weights)
         config = Signal(8 * COMMAND_BYTES, reset_less=True, name="config")
         raw = Signal(8 * COMMAND_BYTES, reset_less=True, name="running")
         command, head = data.View(layout(Compute), raw), data.View(layout(Compute), self.i.payload)
@@ -131,6 +133,16 @@ class ComputeUnit(wiring.Component):
             self.event_pointer_writes.eq(weights.event_pointer_writes),
         ]
         return m
+
+    def _both(self, m: Module, unpack: Unpack, weights: Weights) -> None:
+        """Entries from words, or from the decoder: a LOAD is of one kind."""
+        for name in unpack.o.signature.members:
+            if name not in ("en", "entries"):
+                m.d.comb += getattr(weights.w, name).eq(getattr(unpack.o, name))
+        m.d.comb += [
+            weights.w.en.eq(unpack.o.en | self.listed),
+            weights.w.entries.eq(Mux(unpack.o.en.any(), unpack.o.entries, self.entries)),
+        ]
 
     def _clear(
         self, m: Module, accumulators: Accumulators, head: data.View, command: data.View, begin: Signal, active: Signal

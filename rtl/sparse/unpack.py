@@ -13,14 +13,14 @@ from accel.memories import CODE_BITS, WEIGHT, run_bits
 from accel.rtl.layouts import layout
 from accel.rtl.pipeline import later
 from accel.rtl.ports import write_port
-from accel.rtl.sparse.ports import entry_rows_port
+from accel.rtl.sparse.ports import LIMIT_BITS, entry_lists_port
 
 
 class Unpack(wiring.Component):
     """Each PE's byte of a word goes on its bit stream; where that has a whole entry, a row leaves a cycle later.
 
     `block`: the loader begins `command`, a LOAD of entries; `block_end`: it has written the last word. An entry has 8
-    bits at least, so a word gives one row at most.
+    bits at least, so a word gives one row at most. Of a coded LOAD no words come, but blocks begin and end as well.
     """
 
     def __init__(self, design: Design) -> None:
@@ -28,7 +28,7 @@ class Unpack(wiring.Component):
         super().__init__(
             {
                 "block": In(1), "command": In(8 * COMMAND_BYTES), "block_end": In(1),
-                "w_weight": In(write_port(WEIGHT, design)), "o": Out(entry_rows_port(design)),
+                "w_weight": In(write_port(WEIGHT, design)), "o": Out(entry_lists_port(design)),
             }
         )  # fmt: skip
 
@@ -41,22 +41,26 @@ class Unpack(wiring.Component):
         size = Signal(range(1 + most_bits + CODE_BITS + 1), name="entry_bits")
         rest_bits = most_bits + CODE_BITS  # of a row: an entry has one more
         left = Signal(range(rest_bits + 1), name="left")
-        address, fresh = Signal(field_bits(Load, "dst_addr"), name="address"), Signal(name="fresh")
+        address, limit = Signal(field_bits(Load, "dst_addr"), name="address"), Signal(LIMIT_BITS, name="limit")
         pointer, columns = Signal.like(self.o.pointer, name="pointer"), Signal.like(self.o.columns, name="columns")
         whole = Signal(name="whole")
         together = 1 + command.run + command.step
         m.d.comb += whole.eq(self.w_weight.en & (left + 8 >= size))
-        m.d.sync += [self.o.en.eq(whole), self.o.first.eq(fresh), self.o.addr.eq(address)]
-        m.d.sync += [self.o.pointer.eq(pointer), self.o.columns.eq(columns)]
-        m.d.comb += self.o.end.eq(later(m, self.block_end, 2, "end"))  # behind the row that the last word brought
+        m.d.sync += self.o.en.eq(whole.replicate(self.design.cols))
+        # Behind the row that the last word of the block before brought.
+        m.d.comb += [
+            self.o.start.eq(later(m, self.block, 2, "start")),
+            self.o.end.eq(later(m, self.block_end, 2, "end")),
+        ]
+        m.d.comb += [
+            self.o.addr.eq(address), self.o.pointer.eq(pointer), self.o.columns.eq(columns), self.o.limit.eq(limit)
+        ]  # fmt: skip
         with m.If(self.w_weight.en):
             m.d.sync += left.eq(left + 8 - Mux(whole, size, 0))
-        with m.If(whole):
-            m.d.sync += [address.eq(address + 1), fresh.eq(0)]
         with m.If(self.block):
             m.d.sync += [
                 run.eq(command.run), value.eq(command.step), size.eq(Mux(together < LEAST_BITS, LEAST_BITS, together)),
-                left.eq(0), fresh.eq(1), address.eq(command.dst_addr),
+                left.eq(0), address.eq(command.dst_addr), limit.eq(Mux(command.coded, command.dram_pitch, -1)),
                 pointer.eq(command.dst_pitch), columns.eq(command.row_words),
             ]  # fmt: skip
         run_mask, value_mask = Signal(most_bits, name="run_mask"), Signal(CODE_BITS, name="value_mask")

@@ -6,10 +6,11 @@ import numpy as np
 
 from accel import layout
 from accel.commands import Load, Target
+from accel.entropy.lists import DecodedLists
 from accel.entropy.program import TABLES
 from accel.memories import ACTIVATION, BY_TARGET, WEIGHT
 from accel.sim.execute.machine import Machine, check
-from accel.sim.execute.sparse import load_entries
+from accel.sim.execute.sparse import load_entries, load_lists
 
 
 def load(machine: Machine, c: Load, config: None) -> None:
@@ -55,6 +56,9 @@ def _decode(machine: Machine, c: Load) -> None:
         made = machine.decoder.load(c, at, data[0])
         if made is None:
             check(at + data.shape[1] <= memory.words(design), f"{memory.name} range", c)
+            continue
+        if isinstance(made, DecodedLists):
+            load_lists(machine, c, made)
             continue
         words = layout.pack_weight_columns(made.codes, c.code_bits)
         check(at + len(words) <= memory.words(design), f"{memory.name} range", c)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from accel.commands import Compute, ConfigCompute, Load
 from accel.entries import unpack_entries
-from accel.memories import ACCUMULATOR, CODEBOOK, CODEBOOK_ENTRIES, POINTER
+from accel.entropy.lists import RUN_AT, VALUE_AT, DecodedLists
+from accel.memories import ACCUMULATOR, CODEBOOK, CODEBOOK_ENTRIES, POINTER, run_bits
 from accel.sim.execute.machine import Machine, check
 from accel.sim.execute.sums import exact_product, taken_words
 from accel.timing.sparse import clear_words, facts_of_play
@@ -41,6 +42,23 @@ def load_entries(machine: Machine, c: Load, words: NDArray[np.uint8]) -> None:
     row, pe = np.nonzero(begins & (np.cumsum(begins, axis=0) <= c.row_words))
     column = np.cumsum(begins, axis=0)[row, pe] - 1
     machine.pointers[c.dst_pitch + column, pe] = c.dst_addr + row
+    machine.decoded.clear()
+
+
+def load_lists(machine: Machine, c: Load, made: DecodedLists) -> None:
+    """Write the entries that the decoder makes, of each PE as many as it has, and the pointers to its columns."""
+    entries, bits = machine.entries, run_bits(machine.program.design)
+    check(c.dst_addr + int(made.sizes.max()) <= len(entries.last), "weight range", c)
+    check(c.dst_pitch + c.row_words <= len(machine.pointers), "pointer range", c)
+    pe, place = np.nonzero(np.arange(made.numbers.shape[1]) < made.sizes[:, None])
+    numbers = made.numbers[pe, place]
+    last, row = numbers & 1, c.dst_addr + place
+    runs = (numbers >> RUN_AT) & (1 << bits) - 1
+    for memory, values in zip(entries, (last, runs, numbers >> VALUE_AT), strict=True):
+        memory[row, pe] = values
+    begins = np.append(True, last[:-1] == 1)  # each PE's list begins behind the last column of the one before
+    column = (np.cumsum(begins) - 1) % c.row_words
+    machine.pointers[c.dst_pitch + column[begins], pe[begins]] = row[begins]
     machine.decoded.clear()
 
 

@@ -89,7 +89,7 @@ def draw_sparse_design(rng: Random, name: str = "random", largest: int = 8) -> D
         "word_factor": factor,
         "multiplier_stages": values["engine"]["multiplier_stages"],
     }
-    values["decoder_lanes"] = 0
+    values["decoder_lanes"] = rng.choice([0, *(d for d in range(1, cols + 1) if cols % d == 0)])
     values["post_lanes"] = rng.choice([d for d in range(1, common + 1) if common % d == 0])
     buffers["activation_bytes"] = max(64, 2 * rng.choice([192, 500, 2048]) * lanes)
     buffers["weight_bytes"] = max(64, rng.choice([400, 1800]) * cols)

@@ -46,24 +46,21 @@ class CodedChunks:
             sizes = [len(block.data) for block in blocks]
             offset = stream.constant(sum(sizes), partial(_joined, blocks))
             for number, (chunk, block) in enumerate(zip(chunks, blocks, strict=True)):
-                if sizes[number] // design.beat_bytes > most(Load, "row_beats") or self._rows(chunk) > most(
-                    Load, "dst_pitch"
+                fields = weights.coded_fields(*chunk)
+                if sizes[number] // design.beat_bytes > most(Load, "row_beats") or any(
+                    value > most(Load, name) for name, value in fields.items()
                 ):
                     raise NotCodableError(f"a coded LOAD must have fewer than {sizes[number]:,} bytes")
                 self.placed[chunk] = block, offset + sum(sizes[:number]), number > 0
 
-    def _rows(self, chunk: Chunk) -> int:
-        (n0, n1), (g0, g1) = chunk
-        return self.weights.code_rows(n1 - n0, g1 - g0)
-
-    def item(self, chunk: Chunk, address: int) -> int:
-        """Declare the LOAD of a chunk to an address of the weight buffer."""
+    def item(self, chunk: Chunk, address: int, **more: int) -> int:
+        """Declare the LOAD of a chunk to an address of the weight buffer; `more` of its fields."""
         block, offset, continues = self.placed[chunk]
         load = row_of(
             Load, dram_addr=offset, target=Target.WEIGHT, dst_addr=address,
-            row_beats=len(block.data) // self.stream.design.beat_bytes, dst_pitch=self._rows(chunk), coded=1,
-            continues=int(continues), literal=int(self.literal), zero_code=self.weights.format.pad_code,
-            code_bits=self.weights.format.bits,
+            row_beats=len(block.data) // self.stream.design.beat_bytes, coded=1, continues=int(continues),
+            literal=int(self.literal), zero_code=self.weights.format.pad_code, code_bits=self.weights.format.bits,
+            **self.weights.coded_fields(*chunk), **more,
         )  # fmt: skip
         return self.stream.coded_item(load, block)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
@@ -157,9 +158,23 @@ class SparseConstants(Constants):
         self.stream.pointers.reserve(sum(sum(self.weights.columns(groups)) for _, groups in chunks))
         super().begin(chunks, visits)
 
+    def _once(self, visits: Iterable[Chunk]) -> list[list[Chunk]]:
+        """As for every engine; a chunk comes again where its entries or its pointers are gone."""
+        weights, pointers, first = deepcopy(self.stream.weights), deepcopy(self.stream.pointers), dict[Chunk, int]()
+        for chunk in visits:
+            key = (self.key, chunk, first.get(chunk, 0))
+            if not (weights.find(key) and pointers.find(key)):
+                first[chunk] = key[2] + 1
+                key = (self.key, chunk, key[2] + 1)
+                weights.take(self.chunk_words(chunk), key, 0)
+                pointers.take(sum(self.weights.columns(chunk[1])), key, 0)
+        return [list(first)] if max(first.values()) == 1 else [[chunk] for chunk in first]
+
     def chunk_words(self, chunk: Chunk) -> int:
         """Rows of a chunk's entries in the weight memory, with what the last beat may add."""
         block, words = self.weights.entries(*chunk), self.weight_words
+        if self.weights.format.coded:
+            return block.rows
         return max(block.rows, block.written(-(-block.words // words.per_beat) * words.per_beat))
 
     def chunk(self, chunk: Chunk) -> tuple[int, int]:
@@ -171,11 +186,13 @@ class SparseConstants(Constants):
         self.serial[chunk] = key[2] + 1
         key = (self.key, chunk, key[2] + 1)
         block, columns = self.weights.entries(*chunk), sum(self.weights.columns(chunk[1]))
-        if chunk not in self.offsets:
-            self.offsets[chunk] = self.stream.words(Target.WEIGHT, block.words, block.pack)
         item = self.stream.item_count
         address = self.stream.weights.take(self.chunk_words(chunk), key, item)
         self.placed[chunk] = pointer = self.stream.pointers.take(columns, key, item)
+        if self.coded:
+            return address, self.coded.item(chunk, address, dst_pitch=pointer)
+        if chunk not in self.offsets:
+            self.offsets[chunk] = self.stream.words(Target.WEIGHT, block.words, block.pack)
         (load,) = load_words(self.weight_words, self.offsets[chunk], address, block.words)
         load[LOAD.dst_pitch], load[LOAD.row_words] = pointer, columns
         load[LOAD.run], load[LOAD.step] = block.run_bits, block.value_bits
