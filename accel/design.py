@@ -147,7 +147,10 @@ class Design(Section):
         default=None, description="channels P requantised in a cycle; null: as many as can be"
     )
     decoder_lanes: int = Field(
-        default=0, ge=0, le=256, description="codes of weights that are decoded in a cycle; 0: no decoder"
+        default=0,
+        ge=0,
+        le=256,
+        description="codes of weights (sparse: entries) that are decoded in a cycle; 0: no decoder",
     )
     post_multiplier_stages: int = Field(
         default=1, ge=1, le=3, description="registers of each multiplier of the post-process"

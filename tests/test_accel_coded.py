@@ -22,13 +22,22 @@ from accel.sim.execute import execute
 from accel.sim.result import simulate
 from accel.timing.recurrence import time_program
 from tests.benches.counted import accepted, counted
-from tests.benches.draw import draw_design, draw_formats, draw_input, draw_memory, draw_network, with_memory
+from tests.benches.draw import (
+    draw_design,
+    draw_formats,
+    draw_input,
+    draw_memory,
+    draw_network,
+    draw_sparse_design,
+    with_memory,
+)
 from tests.benches.unit_designs import divisor
 
 
 def coding(rng: Random) -> Design:
     """A design with a decoder."""
-    design = with_memory(draw_design(rng), *draw_memory(rng))
+    draw = rng.choice([draw_design, draw_design, draw_sparse_design])
+    design = with_memory(draw(rng), *draw_memory(rng))
     if design.two_of_four:
         reject()  # no decoder there
     return design.model_copy(update={"decoder_lanes": divisor(rng, design.weight_codes)})

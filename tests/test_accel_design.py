@@ -14,7 +14,9 @@ GOOD = load("edge").to_yaml()
 ENGINE = "engine:\n  kind: systolic\n  dataflow: ws\n  multiplier_stages: 1\n  sparsity: none"
 
 
-@pytest.mark.parametrize("name", ["nano", "edge", "edge-2of4", "edge-coded", "edge-sparse", "large", "core"])
+@pytest.mark.parametrize(
+    "name", ["nano", "edge", "edge-2of4", "edge-coded", "edge-sparse", "edge-sparse-coded", "large", "core"]
+)
 def test_shipped(name: str) -> None:
     design = load(name)
     assert design.name == name
@@ -141,9 +143,8 @@ def test_not_a_design(text: str) -> None:
 
 
 def test_unknown_name(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match="must be one of core, edge, edge-2of4, edge-coded, edge-sparse, large, nano or a YAML file"
-    ):
+    known = "core, edge, edge-2of4, edge-coded, edge-sparse, edge-sparse-coded, large, nano"
+    with pytest.raises(InputError, match=f"must be one of {known} or a YAML file"):
         load("enormous")
     with pytest.raises(InputError, match="must be one of"):
         load(tmp_path)
