@@ -16,11 +16,15 @@ class InputError(ValueError):
 
 @dataclass(frozen=True)
 class Blocker:
-    """What keeps one node or layer of a network from running: its name, its operator and the reason."""
+    """What keeps one node or layer of a network from running: its name, its operator and the reason.
+
+    A `fault` keeps it from running anywhere; all others the host may run.
+    """
 
     node: str
     operator: str
     reason: str
+    fault: bool = False
 
     def __str__(self) -> str:
         return f"{self.node!r} ({self.operator}): {self.reason}"

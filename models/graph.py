@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.models.errors import InputError
+from accel.models.host import Host
 from accel.models.window import Window
 
 __all__ = [
@@ -147,7 +148,8 @@ def operator_of(layer: Layer) -> str:
 class Network:
     """A float network with one input and one output; make it with `build`, which checks it.
 
-    `layers` stand in an order in which they can run; `shapes` holds the shape of every tensor by name.
+    `layers` stand in an order in which they can run; `shapes` holds the shape of every tensor by name; `host` is what
+    stands before and behind it in the file that it came from, and the accelerator does not run.
     """
 
     name: str
@@ -155,6 +157,7 @@ class Network:
     output: str
     layers: tuple[Layer, ...]
     shapes: dict[str, Shape]
+    host: Host | None = None
 
     @property
     def parameters(self) -> int:

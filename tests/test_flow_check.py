@@ -37,18 +37,26 @@ def test_a_network_that_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_everything_that_blocks_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = written(tmp_path, TWO, {"w": W})
-    assert run(["check", path]) == 2
+    assert run(["check", path]) == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[0] == "mine.onnx does not run: 2 nodes or layers"
-    assert [line.split(":")[0] for line in out[1:]] == [
-        "  'the_a' (Sigmoid)", "  'the_y' (Cos)", "supported of Cos", "supported of Sigmoid"
+    assert out[0] == "mine runs: 1 Conv (2,880 multiplications)"
+    assert out[1] == "on the host: the_a (Sigmoid), the_y (Cos) (0 multiplications)"
+    assert [line.split(":")[0] for line in out[2:]] == [
+        "what the accelerator does not run, 2", "  'the_a' (Sigmoid)", "  'the_y' (Cos)", "supported of Cos",
+        "supported of Sigmoid",
     ]  # fmt: skip
-    assert run(["check", path, "--json"]) == 2
+    assert run(["check", path, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert not found["runs"]
+    assert found["runs"]
     assert [(x["node"], x["operator"], x["supported"]) for x in found["blockers"]] == [
         ("the_a", "Sigmoid", ""), ("the_y", "Cos", "")
     ]  # fmt: skip
+
+
+def test_a_network_of_which_nothing_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, [("Sigmoid", "x", "a", {}), ("Cos", "a", "y", {})])
+    assert run(["check", path]) == 2
+    assert capsys.readouterr().out.startswith("mine.onnx does not run\nwhat the accelerator does not run, 2:\n")
     assert run(["simulate", path]) == 2
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "accel: mine.onnx: nodes that cannot run, 2:"
@@ -57,8 +65,8 @@ def test_everything_that_blocks_is_listed(tmp_path: Path, capsys: pytest.Capture
 
 def test_layers_without_an_integer_form_are_listed_too(tmp_path: Path) -> None:
     pool = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
-    nodes = [("AveragePool", "x", "a", pool), ("Softmax", "a", "s", {"axis": 1}), ("AveragePool", "s", "y", pool)]
-    path = written(tmp_path, nodes)
+    nodes = [("Relu", "x", "r", {}), ("AveragePool", "r", "a", pool), ("Softmax", "a", "s", {"axis": 1})]
+    path = written(tmp_path, [*nodes, ("AveragePool", "s", "y", pool)])
     found = check.findings(path)
     assert [blocker.node for blocker in found.blockers] == ["the_a", "the_s", "the_y"]
     assert found.blockers == blockers(onnx_read.read(path))

@@ -39,7 +39,7 @@ WRONG: list[tuple[list[str], str]] = [
     ),
     (["factor.onnx"], "factor.onnx: node 'fc' (Gemm): weights and bias with what is folded into them must be finite"),
     (["overflow.onnx"], "overflow: layer 'next' (Conv): output must be finite as float32, and holds NaN or Inf"),
-    (["average.onnx"], "average: layer 'pool' (AveragePool): average pooling with pads (1, 1, 1, 1) must have"),
+    (["average.onnx"], "average.onnx: node 'pool' (AveragePool): average pooling with pads (1, 1, 1, 1) must have"),
     (["stride.onnx"], "stride: layer 'pool' (MaxPool): stride must be at most 31, not 32"),
     (["dilated.onnx"], "dilated: layer 'pool' (MaxPool): pooling must have dilation 1, not (2, 2)"),
     (["parts.onnx"], "parts.onnx: weights that are kept in another file cannot be read: "),

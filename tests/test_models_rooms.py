@@ -48,7 +48,7 @@ def test_the_rooms_have_an_order() -> None:
     assert {"exchange", "integers", "reference", "training", "encode", "compress", "zoo", "experiments"} < set(graph)
     order = list(TopologicalSorter(graph).static_order())
     assert order[0] == BASE
-    assert order[-1] == "experiments"
+    assert set(order[-2:]) == {"experiments", "zoo"}
     # Nobody builds on a network that was trained, or on an experiment.
     assert [own for own, others in graph.items() if "zoo" in others] in ([], ["experiments"])
     assert not [own for own, others in graph.items() if "experiments" in others]

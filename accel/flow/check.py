@@ -13,27 +13,29 @@ from accel.models.errors import Blocked, Blocker, printable
 from accel.models.exchange.onnx_ops import OPERATORS
 from accel.models.graph import Reshape, Shape, Softmax, operator_of
 from accel.models.macs import macs
-from accel.models.quantisation.quantise import blockers
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What runs where, or what does not run at all."""
+    """What of a network runs where: layers of the accelerator by operator, nodes of the host, and why those."""
 
     network: str
-    layers: Mapping[str, int]  # that the accelerator runs, by operator
-    host: tuple[str, ...]  # names of layers that the host runs
-    multiplications: int
+    runs: bool
+    layers: Mapping[str, int]
+    host: tuple[str, ...]
+    macs: int
+    host_macs: int
     blockers: tuple[Blocker, ...]
 
     def record(self) -> dict[str, Any]:
         """All of it as JSON."""
         return {
             "network": self.network,
-            "runs": not self.blockers,
+            "runs": self.runs,
             "layers": dict(self.layers),
             "host": list(self.host),
-            "macs": self.multiplications,
+            "macs": self.macs,
+            "host_macs": self.host_macs,
             "blockers": [
                 {"node": x.node, "operator": x.operator, "reason": x.reason, "supported": supported(x.operator)}
                 for x in self.blockers
@@ -42,14 +44,19 @@ class Findings:
 
 
 def findings(name_or_path: str, input_shape: Shape | None = None) -> Findings:
-    """What of a network, by name or file, runs. Raises InputError for what is no network at all."""
+    """What of a network, by name or file, runs where. Raises InputError for what is no network at all."""
     try:
         network = zoo.resolve(name_or_path, input_shape=input_shape)
     except Blocked as error:
-        return Findings(printable(Path(name_or_path).name), {}, (), 0, error.blockers)
-    on_host = tuple(layer.name for layer in network.layers if isinstance(layer, Softmax))
+        return Findings(printable(Path(name_or_path).name), False, {}, (), 0, 0, error.blockers)
+    parts = network.host.parts if network.host else ()
+    on_host = [name for _, part in parts for name in part.nodes]
+    on_host += [f"{layer.name} (Softmax)" for layer in network.layers if isinstance(layer, Softmax)]
     counts = Counter(operator_of(x) for x in network.layers if not isinstance(x, Softmax | Reshape))
-    return Findings(network.name, dict(sorted(counts.items())), on_host, sum(macs(network).values()), blockers(network))
+    reasons = network.host.reasons if network.host else ()
+    host_macs = sum(part.macs for _, part in parts)
+    own = sum(macs(network).values())
+    return Findings(network.name, True, dict(sorted(counts.items())), tuple(on_host), own, host_macs, reasons)
 
 
 def supported(operator: str) -> str:
@@ -59,11 +66,14 @@ def supported(operator: str) -> str:
 
 def text(found: Findings) -> str:
     """The findings for a terminal."""
-    if not found.blockers:
-        layers = ", ".join(f"{count} {operator}" for operator, count in found.layers.items())
-        host = f"; on the host: {', '.join(found.host)}" if found.host else ""
-        return f"{found.network} runs: {layers} ({found.multiplications:,} multiplications){host}"
-    lines = [f"{found.network} does not run: {len(found.blockers)} nodes or layers"]
+    layers = ", ".join(f"{count} {operator}" for operator, count in found.layers.items())
+    lines = [f"{found.network} runs: {layers} ({found.macs:,} multiplications)"]
+    if not found.runs:
+        lines = [f"{found.network} does not run"]
+    if found.host:
+        lines.append(f"on the host: {', '.join(found.host)} ({found.host_macs:,} multiplications)")
+    if found.blockers:
+        lines.append(f"what the accelerator does not run, {len(found.blockers)}:")
     lines += [f"  {blocker}" for blocker in found.blockers]
     lines += [
         f"supported of {operator}: {supported(operator) or 'nothing'}"

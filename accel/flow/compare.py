@@ -142,5 +142,5 @@ def compare(
     notes = dict.fromkeys(note for row in rows for note in row.run.notes)
     return Comparison(
         network.name, network.parameters, exact, tuple(designs), tuple(rows), integer[0].host_layers,
-        data.source, ((data.warning,) if data.warning else ()) + tuple(notes),
+        data.source, data.notes + tuple(notes),
     )  # fmt: skip

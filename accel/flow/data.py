@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from accel.models import zoo
 from accel.models.errors import InputError, printable
 from accel.models.files import open_regular
 from accel.models.graph import Network
+from accel.models.host import Host
 from accel.models.integers.network import IntegerNetwork
 from accel.models.reference import float32, int8
 
@@ -23,17 +26,43 @@ Array = NDArray[Any]
 RANDOM_INPUTS = 16
 MOST_RANDOM = 2**24  # values of a tensor for all random inputs
 MNIST = "mnist"
+MOST_NAMES = 4  # of nodes in a line about the host
 
 
 @dataclass(frozen=True)
 class Data:
-    """Float inputs (n, *input shape) for calibration and test, labels of the test inputs, and where they come from."""
+    """Float inputs (n, *input shape) for calibration and test, labels of the test inputs, and where they come from.
+
+    The inputs are the accelerator's: what the host runs before it has been run. `host` is what it runs behind it.
+    """
 
     calibration: Array
     test: Array | None
     labels: Array | None
     source: str
     warning: str = ""
+    host: Host | None = None
+    output_shape: tuple[int, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of any result must know."""
+        return ((self.warning,) if self.warning else ()) + host_notes(self.host)
+
+
+def host_notes(host: Host | None) -> tuple[str, ...]:
+    """A line for each part of a network that the host runs: what it is, its share of the MACs and what crosses."""
+    return tuple(
+        f"the host runs {_few(part.nodes)} {where} the accelerator: "
+        f"{100 * part.macs / max(host.macs, 1):.1f} % of the network's MACs, {part.values:,} bytes cross"
+        for where, part in (host.parts if host else ())
+        if host
+    )
+
+
+def _few(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more nodes" if more > 0 else "")
 
 
 def resolve(network: Network, from_zoo: bool, calibration: str = "", test: str = "", labels: str = "") -> Data:
@@ -60,15 +89,16 @@ def resolve(network: Network, from_zoo: bool, calibration: str = "", test: str =
     else:
         # Fewer of a network that is large: they are computed together.
         largest = max(math.prod(shape) for shape in network.shapes.values())
-        shape = (max(1, min(RANDOM_INPUTS, MOST_RANDOM // largest)), *network.shapes[network.input])
-        ranges = np.random.default_rng(0).standard_normal(shape, np.float32)
+        shape = (max(1, min(RANDOM_INPUTS, MOST_RANDOM // largest)), *_entry(network))
+        ranges = _entered(network, np.random.default_rng(0).standard_normal(shape, np.float32))
         sources.append(f"calibrated on {RANDOM_INPUTS} random inputs")
         warning = (
             f"{network.name} is calibrated on random inputs: cycles and bytes are right, its outputs mean nothing "
             "(give --calibration)"
         )
+    made = partial(Data, ranges, host=network.host, output_shape=network.shapes[network.output], warning=warning)
     if not test:
-        return Data(ranges, None, None, sources[0], warning)
+        return made(None, None, sources[0])
     if test == MNIST:
         images, classes = zoo.mnist_test()
         inputs = zoo.preprocess(images)
@@ -77,8 +107,9 @@ def resolve(network: Network, from_zoo: bool, calibration: str = "", test: str =
         inputs, classes = _inputs(network, test), _array(labels)
         sources.append(f"accuracy on {len(inputs):,} inputs of {printable(Path(test).name)}")
     float32.check_inputs(network, inputs)
-    _check_labels(network, len(inputs), classes, labels or MNIST)
-    return Data(ranges, inputs, classes, ", ".join(sources), warning)
+    found = made(inputs, classes, ", ".join(sources))
+    _check_labels(network, found, labels or MNIST)
+    return found
 
 
 def _array(path: str) -> Array:
@@ -104,14 +135,24 @@ def inputs_of(path: str) -> Array:
 def _inputs(network: Network, path: str) -> Array:
     """Finite float inputs of `network` from a .npy file. Raises InputError."""
     found = _floats(path)
-    channels, *size = network.shapes[network.input]
-    if found.ndim == 3 and size and found.shape[1:] == (channels, size[-1]) and size[:-1] == [1]:
+    entry = _entry(network)
+    if len(entry) == 3 and entry[1] == 1 and found.shape[1:] == entry[::2]:
         found = found[:, :, None]  # a one-dimensional network's, as its file has them
     try:
-        float32.check_inputs(network, found)
+        float32.check_batch(network.name, entry, found)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    return _finite(path, found)
+    return _entered(network, _finite(path, found))
+
+
+def _entry(network: Network) -> tuple[int, ...]:
+    """The shape of an input of the whole network, what the host runs before the accelerator included."""
+    return network.host.input_shape if network.host and network.host.head else network.shapes[network.input]
+
+
+def _entered(network: Network, inputs: Array) -> Array:
+    """Inputs as the accelerator takes them."""
+    return network.host.head.run(inputs)[0] if network.host and network.host.head else inputs
 
 
 def _floats(path: str) -> Array:
@@ -129,9 +170,16 @@ def _finite(path: str, found: Array) -> Array:
     return single
 
 
-def _check_labels(network: Network, count: int, labels: Array, what: str) -> None:
-    """Raise InputError unless `labels` are classes of `network`, one for each prediction on `count` inputs."""
+def _check_labels(network: Network, data: Data, what: str) -> None:
+    """Raise InputError unless the labels are classes of `network`, one for each prediction on the test inputs."""
+    assert data.test is not None
+    assert data.labels is not None
+    labels, count = data.labels, len(data.test)
     shape = network.shapes[network.output]
+    if data.host and data.host.tail:
+        outputs = _behind(data, np.zeros((1, *shape), np.float32))
+        own = (np.iinfo(outputs.dtype).max,) if outputs.dtype.kind in "iu" else ()  # the host says the class itself
+        shape = (*own, *outputs.shape[1:])
     classes, places = (shape[1], shape[:1]) if len(shape) == 2 else (shape[0], shape[1:])
     expected = (count, *places)
     if labels.dtype.kind not in "iu" or labels.shape != expected:
@@ -146,11 +194,16 @@ def _check_labels(network: Network, count: int, labels: Array, what: str) -> Non
 def accuracy_percent(network: IntegerNetwork, data: Data) -> float | None:
     """Accuracy of the integer reference on the test inputs, None without any. Raises InputError.
 
-    The largest code is the largest value, before softmax as after it.
+    The largest code is the largest value, before softmax as after it; what the host runs behind it is run.
     """
     if data.test is None or data.labels is None:
         return None
     codes = int8.run(network, int8.quantise_input(network, data.test))[network.output]
+    if data.host and data.host.tail:
+        values = int8.dequantise_output(network, codes)
+        if len(data.output_shape) == 2:  # rows of a matrix lie along the width
+            values = values[:, :, 0].swapaxes(1, 2)
+        return _right_percent(_chosen(_behind(data, values)), data.labels)
     # (n, channels, height, width): channels are the classes, except that a flattened tensor is held as it was.
     return _right_percent(codes.reshape(len(codes), -1, *data.labels.shape[1:]).argmax(1), data.labels)
 
@@ -159,8 +212,17 @@ def float_accuracy_percent(network: Network, data: Data) -> float | None:
     """As `accuracy_percent`, of the float network."""
     if data.test is None or data.labels is None:
         return None
-    outputs = float32.run(network, data.test)
-    return _right_percent(outputs.argmax(2 if outputs.ndim == 3 else 1), data.labels)
+    return _right_percent(_chosen(_behind(data, float32.run(network, data.test))), data.labels)
+
+
+def _behind(data: Data, outputs: Array) -> Array:
+    """The first output of the whole network, of what the accelerator gives: (n, ...) both."""
+    return data.host.tail.run(outputs)[0] if data.host and data.host.tail else outputs
+
+
+def _chosen(outputs: Array) -> Array:
+    """The classes that outputs (n, ...) say: those of the largest values, or integers as they are."""
+    return outputs if outputs.dtype.kind in "iu" else outputs.argmax(2 if outputs.ndim == 3 else 1)
 
 
 def _right_percent(chosen: Array, labels: Array) -> float:

@@ -27,6 +27,7 @@ from accel.flow.arguments import (
     input_shape,
     techniques,
 )
+from accel.flow.data import Data
 from accel.flow.said import say
 from accel.models import zoo
 from accel.models.errors import InputError
@@ -46,6 +47,18 @@ app = typer.Typer(
 def _network(name: str, shape: str = "") -> tuple[Network, bool]:
     """The network, and whether it is the zoo's."""
     return zoo.resolve(name, input_shape=input_shape(shape)), zoo.trained_on_mnist(name)
+
+
+def _say_notes(data: Data) -> None:
+    """What a reader must know of a result, on standard error."""
+    for note in data.notes:
+        say(f"accel: {'warning: ' if note == data.warning else ''}{note}")
+
+
+def _check_trainable(network: Network, images: Path | None) -> None:
+    """Raise InputError for training images of a network behind nodes that only the host runs: it sees others."""
+    if network.host and network.host.head and images:
+        raise InputError(f"{network.name}: --data must be left out: the host runs nodes before what is trained")
 
 
 def _check_seed(seed: int) -> None:
@@ -105,6 +118,7 @@ def compare(
     rows = tuple(find(name, network) for name in technique) if technique else techniques_for(network)
     chosen = [designs_module.load(name) for name in design or ["edge"]]
     float_network, from_zoo = _network(network, shape)
+    _check_trainable(float_network, images)
     folder = out or Path("accel-out") / float_network.name
     states = folder / "recipes"
     read: list[str | Path] = [network, *(design or ()), calibration, test, labels, *(recipe or ()), *(also or ())]
@@ -129,15 +143,15 @@ def check(
     shape: InputShape = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
 ) -> None:
-    """Say whether a network runs, and list every node that keeps it from running; needs no data.
+    """Say what of a network the accelerator runs, and list every node that it does not run; needs no data.
 
-    Ends with status 2 if it does not run.
+    Ends with status 2 if nothing is left for the accelerator.
     """
     from accel.flow import check as job
 
     found = job.findings(network, input_shape(shape))
     typer.echo(json.dumps(found.record(), indent=2) if as_json else job.text(found))
-    if found.blockers:
+    if not found.runs:
         raise typer.Exit(2)
 
 
@@ -165,14 +179,13 @@ def simulate(
         advance(f"simulating on {on.name}")
         found = job.run(integer, on, data.calibration, parse(formats or ()))
     if as_json:
-        notes = [data.warning] if data.warning else []
+        notes = list(data.notes)
         typer.echo(
             json.dumps(job.record(found) | {"technique": chosen.technique, "data": data.source, "warnings": notes})
         )
     else:
         tables.show_simulation(tables.console(), found)
-    if data.warning:
-        say(f"accel: warning: {data.warning}")
+    _say_notes(data)
 
 
 @app.command()
@@ -192,8 +205,7 @@ def program(
     chosen, on = int8.source(network, technique, input_shape(shape)), designs_module.load(design)
     data = chosen.data(calibration)
     typer.echo(compile_network(chosen.make(data), on, parse(formats or ())).text(), nl=False)
-    if data.warning:
-        say(f"accel: warning: {data.warning}")
+    _say_notes(data)
 
 
 @app.command()
@@ -232,8 +244,7 @@ def emit(
         integer = chosen.make(data)
         advance("writing Verilog")
         job.emit(integer, on, out, data.calibration, parse(formats or ()))
-    if data.warning:
-        say(f"accel: warning: {data.warning}")
+    _say_notes(data)
     typer.echo(f"wrote {out}")
 
 
@@ -281,8 +292,7 @@ def quantise(
     data = chosen.data(calibration)
     with report.made(out.parent):
         size_bytes = int8.save(chosen, data, out)
-    if data.warning:
-        say(f"accel: warning: {data.warning}")
+    _say_notes(data)
     typer.echo(f"wrote {out}: {size_bytes:,} bytes")
 
 
@@ -324,6 +334,7 @@ def compress(
     if out is None:
         raise InputError("compress must have an output: give --out FILE (or --storage-only)")
     float_network, from_zoo = _network(network)
+    _check_trainable(float_network, images)
     if validation and (images is None or test or labels):
         raise InputError("--validation must come with --data DIR, and without --test and --labels: DIR's images judge")
     if validation and from_zoo:
@@ -344,6 +355,8 @@ def compress(
         forget(states)
     job.show(tables.console(), outcome)
     say(f"wrote {out}, {weights.name} and {page.name}")
+    if float_network.host:
+        say(f"accel: warning: {out.name} is what the accelerator runs; nodes before and behind it are not in it")
 
 
 @app.command()

@@ -25,7 +25,9 @@ def batch_norm(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
             raise reading.error(node, f"{name} must be {wanted}, not {given[name]}")
     shape = reading.shape(node, node.input[0])
     if len(shape) == 2:
-        raise reading.error(node, f"channels are the rows of a matrix {shape}, and must be features or those of a map")
+        raise reading.unsupported(
+            node, f"channels are the rows of a matrix {shape}, and must be features or those of a map"
+        )
     channels = _channels(shape)
     gain, bias, mean, variance = (
         reading.constant(node, i + 1, what, rank=1, length=channels).astype(np.float64)
@@ -47,7 +49,7 @@ def arithmetic(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
         return
     if not any(constant):
         if node.op_type not in ("Add", "Sum"):
-            raise reading.error(node, f"{node.op_type} of {len(operands)} activations is not supported")
+            raise reading.unsupported(node, f"{node.op_type} of {len(operands)} activations is not supported")
         first, second = (reading.resolve(t) for t in operands)
         reading.append(node, Add(reading.name(node), (first, second), node.output[0]))
         return
@@ -72,8 +74,10 @@ def arithmetic(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
             scale, offset = -one, value
         case "Div", 1 if np.all(value != 0):
             scale, offset = 1 / value, zero
+        case "Div", 0:
+            raise reading.unsupported(node, "division by an activation is not supported")
         case _:
-            raise reading.error(node, "division by zero or by an activation is not supported")
+            raise reading.error(node, "division must not be by zero, and is")
     _affine(reading, node, tensor, scale, offset)
 
 
@@ -82,7 +86,7 @@ def _sum(reading: Reading, node: onnx.NodeProto) -> None:
     terms = [reading.resolve(name) for name in node.input]
     for term in terms:
         if term in reading.constants:
-            raise reading.error(node, f"of {len(terms)} terms none must be a constant, and {term!r} is one")
+            raise reading.unsupported(node, f"of {len(terms)} terms none must be a constant, and {term!r} is one")
     if len(terms) == 1:
         reading.copy(node, terms[0])
         return
@@ -108,7 +112,7 @@ def _per_channel(reading: Reading, node: onnx.NodeProto, value: Array, shape: Sh
     axis = 1 if len(shape) == 3 else len(full) - 1
     first = aligned[tuple(slice(None) if i == axis else slice(1) for i in range(len(full)))]
     if not np.array_equal(aligned, np.broadcast_to(first, aligned.shape)):
-        raise reading.error(node, "constant must be one value a channel, and differs inside a channel")
+        raise reading.unsupported(node, "constant must be one value a channel, and differs inside a channel")
     return np.broadcast_to(first.reshape(-1), _channels(shape))
 
 
@@ -141,6 +145,6 @@ def _depthwise(reading: Reading, node: onnx.NodeProto, tensor: str, output: str,
 
 def _diagonal(reading: Reading, node: onnx.NodeProto, tensor: str, scale: Array, offset: Array) -> None:
     if len(scale) > LARGEST_DIAGONAL:
-        raise reading.error(node, f"scale and offset of {len(scale)} features must follow a Gemm or MatMul")
+        raise reading.unsupported(node, f"scale and offset of {len(scale)} features must follow a Gemm or MatMul")
     weights, bias = np.diag(scale).astype(np.float32), offset.astype(np.float32)
     reading.append(node, Linear(reading.name(node), (tensor,), node.output[0], weights, bias))

@@ -145,7 +145,7 @@ def attributes(reading: Reading, node: onnx.NodeProto) -> Given:
     for given in node.attribute:
         if given.name not in rules:
             known = ", ".join(rules) or "none"
-            raise reading.error(node, f"attribute {given.name!r} is not supported (supported: {known})")
+            raise reading.unsupported(node, f"attribute {given.name!r} is not supported (supported: {known})")
         rule = rules[given.name]
         value = None if given.ref_attr_name else rule.value(given)
         if value is None:

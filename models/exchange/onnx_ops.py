@@ -27,7 +27,7 @@ from accel.models.window import Window
 def _copy(reading: Reading, node: onnx.NodeProto, _: Given) -> None:
     """Identity, and Dropout, which does nothing outside of training."""
     if any(reading.uses[name] for name in node.output[1:]):
-        raise reading.error(node, "the mask must not be used, and is")
+        raise reading.unsupported(node, "the mask must not be used, and is")
     if reading.given(node, 2) and reading.constants.get(node.input[2], np.array(True)).any():
         raise reading.error(node, "training_mode must be a constant that is false, and is not")
     reading.copy(node, node.input[0])
@@ -36,7 +36,9 @@ def _copy(reading: Reading, node: onnx.NodeProto, _: Given) -> None:
 def _cast(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     """From one floating-point type to another: all are float32 here."""
     if given["to"] not in REAL:
-        raise reading.error(node, f"type of an activation must be {REAL[0]} or {REAL[1]}, a float, not {given['to']}")
+        raise reading.unsupported(
+            node, f"type of an activation must be {REAL[0]} or {REAL[1]}, a float, not {given['to']}"
+        )
     reading.copy(node, node.input[0])
 
 
@@ -44,7 +46,7 @@ def _window(reading: Reading, node: onnx.NodeProto, given: Given, kernel: tuple[
     """The window of a Conv or pooling node; "same" padding and a rounded-up size become explicit pads."""
     shape = reading.shape(node, node.input[0])
     if len(shape) != 3:
-        raise reading.error(node, f"must be two-dimensional: kernel {kernel}, input {shape}")
+        raise reading.unsupported(node, f"must be two-dimensional: kernel {kernel}, input {shape}")
     stride, dilation = _pair(reading, node, given, "strides"), _pair(reading, node, given, "dilations")
     pads = list(_pads(reading, node, given) or (0, 0, 0, 0))
     auto = given["auto_pad"]
@@ -108,16 +110,16 @@ def _conv(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
 
 def _gemm(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     if given["transA"]:
-        raise reading.error(node, "transA must be 0, not 1")
+        raise reading.unsupported(node, "transA must be 0, not 1")
     if len(shape := reading.shape(node, node.input[0])) != 1:
-        raise reading.error(node, f"input must be a vector, not of shape {shape}")
+        raise reading.unsupported(node, f"input must be a vector, not of shape {shape}")
     weights = reading.constant(node, 1, "matrix", rank=2)
     weights = weights if given["transB"] else weights.T
     bias = np.zeros(len(weights), np.float32)
     if reading.given(node, 2):
         c = reading.constant(node, 2, "bias")
         if c.ndim > 2 or c.size not in (1, len(weights)) or (c.ndim and c.shape[-1] != c.size):
-            raise reading.error(node, f"bias must be a row of {len(weights)} values, not {c.shape}")
+            raise reading.unsupported(node, f"bias must be a row of {len(weights)} values, not {c.shape}")
         bias = np.broadcast_to(c.reshape(-1), len(weights)) * np.float32(given["beta"])
     weights = np.ascontiguousarray(weights * np.float32(given["alpha"]))
     reading.append(node, Linear(*names(reading, node), weights, bias))
@@ -145,7 +147,7 @@ def _clip(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
 
 def _pool(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     if len(node.output) > 1 and node.output[1]:
-        raise reading.error(node, "output Indices is not supported")
+        raise reading.unsupported(node, "output Indices is not supported")
     if given["kernel_shape"] is None:
         raise reading.error(node, "kernel_shape must be given, and is missing")
     window = _window(reading, node, given, _pair(reading, node, given, "kernel_shape"))
@@ -156,7 +158,7 @@ def _pool(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     include = bool(given["count_include_pad"])
     # Pads that were added only to round the size up never count, whatever count_include_pad says.
     if include and given["ceil_mode"] and window.pads != (_pads(reading, node, given) or (0, 0, 0, 0)):
-        raise reading.error(node, "ceil_mode with count_include_pad is not supported for this size")
+        raise reading.unsupported(node, "ceil_mode with count_include_pad is not supported for this size")
     name, inputs, output = where
     if include or not any(window.pads):  # zeros that a Pad put there count, and so must these
         tensor, padded = unpadded(reading, node, inputs[0], window)
@@ -181,7 +183,7 @@ def _reduce(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     channels, height, width = shape if len(shape) == 3 else (shape[0], shape[-1], 1)
     last = {len(full) - 1} if reading.one_dimensional or len(full) == 3 else {2, 3}
     if len(full) < 3 or not places or not places <= last or len(places) != len(axes):
-        raise reading.error(node, f"axes must be height and width (2, 3), not {axes and list(axes)}")
+        raise reading.unsupported(node, f"axes must be height and width (2, 3), not {axes and list(axes)}")
     name, output, kind = reading.name(node), node.output[0], _POOLED[node.op_type]
     source = node.input[0]
     if len(shape) == 2:
@@ -213,7 +215,7 @@ def _softmax(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     # Before opset 13 softmax runs over all the dimensions from its axis on.
     flattens = reading.opset < 13 and math.prod(shape[axis:]) > 1
     if axis != (1 if len(shape) == 3 else len(shape)) or flattens:
-        raise reading.error(node, f"axis must be the features of an input of shape {shape}, not {given['axis']}")
+        raise reading.unsupported(node, f"axis must be the features of an input of shape {shape}, not {given['axis']}")
     reading.append(node, Softmax(*names(reading, node)))
 
 

@@ -20,12 +20,12 @@ def pad(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     shape = reading.shape(node, node.input[0])
     full = reading.full(shape)
     if given["mode"] != "constant":
-        raise reading.error(node, f"mode must be constant, not {given['mode']}")
+        raise reading.unsupported(node, f"mode must be constant, not {given['mode']}")
     value = given["value"]
     if reading.given(node, 2):
         value = float(reading.constant(node, 2, "constant_value", length=1).reshape(()))
     if value != 0:
-        raise reading.error(node, f"value must be 0, not {value:g}")
+        raise reading.unsupported(node, f"value must be 0, not {value:g}")
     amounts = given["pads"] if given["pads"] is not None else given["paddings"]
     amounts = list(amounts) if amounts is not None else reading.integers(node, 1, "pads")
     axes = reading.integers(node, 3, "axes") if reading.given(node, 3) else list(range(len(full)))
@@ -35,14 +35,14 @@ def pad(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     begins = {axis: amounts[place] for place, axis in enumerate(axes)}
     ends = {axis: amounts[place + len(axes)] for place, axis in enumerate(axes)}
     if min(amounts, default=0) < 0:
-        raise reading.error(node, f"pads must be at least 0, not {amounts}")
+        raise reading.unsupported(node, f"pads must be at least 0, not {amounts}")
     if not any(amounts):
         reading.copy(node, node.input[0])
         return
     width = len(full) - 1
     height = width - 1 if not reading.one_dimensional else -1
     if len(shape) != 3 or any(begins[axis] or ends[axis] for axis in begins if axis not in (height, width)):
-        raise reading.error(node, f"pads must be of height and width, not {amounts} of {full}")
+        raise reading.unsupported(node, f"pads must be of height and width, not {amounts} of {full}")
     pads = (begins.get(height, 0), begins.get(width, 0), ends.get(height, 0), ends.get(width, 0))
     ones, zeros = np.ones((shape[0], 1, 1, 1), np.float32), np.zeros(shape[0], np.float32)
     tensor = reading.resolve(node.input[0])

@@ -28,8 +28,8 @@ def reads(node: onnx.NodeProto) -> Iterator[str]:
 
 
 def live(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """The nodes that the output depends on: exporters leave dead branches behind."""
-    wanted = {model.graph.output[0].name}
+    """The nodes that the outputs depend on: exporters leave dead branches behind."""
+    wanted = {output.name for output in model.graph.output}
     kept: list[onnx.NodeProto] = []
     for node in reversed(model.graph.node):
         if wanted.intersection(name for name in node.output if name):
@@ -110,7 +110,7 @@ def chosen_branch(reading: Reading, node: onnx.NodeProto) -> list[onnx.NodeProto
     """
     condition = reading.constants.get(node.input[0]) if node.input else None
     if condition is None or condition.size != 1:
-        raise reading.error(node, "condition must be a constant, and depends on the input")
+        raise reading.unsupported(node, "condition must be a constant, and depends on the input")
     wanted = "then_branch" if bool(np.asarray(condition).reshape(-1)[0]) else "else_branch"
     graph = next(a.g for a in node.attribute if a.name == wanted)
     for tensor in graph.initializer:

@@ -8,6 +8,7 @@ inference runs beside ours, and both must agree.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,40 +37,71 @@ def read(path: str | Path, input_shape: Shape | None = None) -> Network:
     """
     path = Path(path)
     model, stored = onnx_load.load(path)
-    file = printable(path.name)
+    found = survey(model, stored, printable(path.name), input_shape)
+    if len(model.graph.output) != 1:
+        raise InputError(f"{found.reading.file}: model must have one output, not {len(model.graph.output)}")
+    if found.blockers:
+        raise Blocked(f"{found.reading.file}: node", tuple(found.blockers.values()))
+    return network_of(found)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A model whose nodes have been read, as far as they can be.
+
+    `nodes` are those that the outputs depend on; `blockers` what keeps some from running, by their place in `nodes`;
+    `unread` the places of those and of all whose inputs are not known for that reason.
+    """
+
+    model: onnx.ModelProto
+    reading: Reading
+    nodes: tuple[onnx.NodeProto, ...]
+    input: str
+    blockers: dict[int, Blocker]
+    unread: frozenset[int]
+
+
+def survey(model: onnx.ModelProto, stored: int, file: str, input_shape: Shape | None = None) -> Survey:
+    """Read the nodes of a checked model with `stored` constant values. Raises InputError for what is no node's fault.
+
+    The model is changed: nodes without effect are dropped.
+    """
     reading = Reading(file, onnx_load.opset(model, file), stored=stored)
     for tensor in model.graph.initializer:
         reading.constants[tensor.name] = onnx_load.array(tensor, file)
     if model.graph.sparse_initializer:
         raise InputError(f"{file}: sparse initialisers are not supported")
-    if len(model.graph.output) != 1:
-        raise InputError(f"{file}: model must have one output, not {len(model.graph.output)}")
     nodes = onnx_prepare.live(model)
     del model.graph.node[:]  # of dead branches ONNX's inference need not know either
     model.graph.node.extend(nodes)
     reading.one_dimensional = onnx_prepare.one_dimensional(model, reading)
     input_name = onnx_prepare.input_of(model, reading, input_shape)
     reading.uses = Counter(name for node in nodes for name in onnx_prepare.reads(node))
-    output_name = model.graph.output[0].name
-    reading.uses[output_name] += 1
-    if blockers := _walk(reading, model, nodes, input_name):
-        raise Blocked(f"{file}: node", blockers)
-    output = reading.resolve(output_name)
+    reading.uses.update(output.name for output in model.graph.output)
+    blockers, unread = _walk(reading, model, nodes, input_name)
+    return Survey(model, reading, tuple(nodes), input_name, blockers, unread)
+
+
+def network_of(found: Survey) -> Network:
+    """The network of a model with one output, all of whose nodes could be read. Raises InputError."""
+    reading = found.reading
+    output = reading.resolve(found.model.graph.output[0].name)
     if output not in reading.shapes:
-        raise InputError(f"{file}: output {output!r} must depend on the input, and is constant")
+        raise InputError(f"{reading.file}: output {output!r} must depend on the input, and is constant")
     layers = _needed(reading.layers, output)
-    network = build(Path(file).stem, input_name, reading.shapes[input_name], layers, output)
-    onnx_shapes.compare(model, network, reading)
+    network = build(Path(reading.file).stem, found.input, reading.shapes[found.input], layers, output)
+    onnx_shapes.compare(found.model, network, reading)
     return network
 
 
 def _walk(
     reading: Reading, model: onnx.ModelProto, nodes: list[onnx.NodeProto], input_name: str
-) -> tuple[Blocker, ...]:
-    """Read all nodes; what keeps some of them from running. Behind one of those, shapes are ONNX's own."""
-    blockers: list[Blocker] = []
+) -> tuple[dict[int, Blocker], frozenset[int]]:
+    """Read all nodes; blockers and places as in Survey. Behind a node that cannot run, shapes are ONNX's own."""
+    blockers: dict[int, Blocker] = {}
+    unread: set[int] = set()
     inferred: dict[str, tuple[int, ...]] | None = None
-    for node in nodes:
+    for place, node in enumerate(nodes):
         behind = any(reading.resolve(name) in reading.unknown for name in node.input)
         try:
             if behind:
@@ -78,12 +110,13 @@ def _walk(
                 _node(reading, node)
                 continue
         except Blocked as error:
-            blockers += error.blockers
+            (blockers[place],) = error.blockers
+        unread.add(place)
         if inferred is None:
             inferred = onnx_shapes.of_all(model, reading, input_name)
         for name in node.output:
             reading.enter_unread(name, inferred.get(name, ()))
-    return tuple(blockers)
+    return blockers, frozenset(unread)
 
 
 def _check_operator(reading: Reading, node: onnx.NodeProto) -> None:
@@ -92,7 +125,7 @@ def _check_operator(reading: Reading, node: onnx.NodeProto) -> None:
         raise reading.error(node, f"operator of domain {node.domain!r} is not supported")
     if node.op_type not in onnx_ops.OPERATORS and node.op_type not in ("Shape", "If"):
         supported = ", ".join(sorted(onnx_ops.OPERATORS))
-        raise reading.error(node, f"operator is not supported (supported: {supported})")
+        raise reading.unsupported(node, f"operator is not supported (supported: {supported})")
 
 
 def _node(reading: Reading, node: onnx.NodeProto) -> None:

@@ -48,9 +48,12 @@ class Reading:
     squeezed: bool = False
 
     def error(self, node: onnx.NodeProto, message: str) -> Blocked:
-        """The exception for `node`, naming file, node and operator."""
-        blocker = Blocker(self.name(node), node.op_type, message)
-        return Blocked(f"{self.file}: node", (blocker,))
+        """The exception for a fault of `node`, naming file, node and operator: nobody could run it."""
+        return Blocked(f"{self.file}: node", (Blocker(self.name(node), node.op_type, message, fault=True),))
+
+    def unsupported(self, node: onnx.NodeProto, message: str) -> Blocked:
+        """The exception for what `node` asks for and the accelerator does not do, while others may."""
+        return Blocked(f"{self.file}: node", (Blocker(self.name(node), node.op_type, message),))
 
     def name(self, node: onnx.NodeProto) -> str:
         """The node's name if it has one of its own, else that of its output: ONNX asks for neither.
@@ -111,7 +114,7 @@ class Reading:
         array = self._constant(node, index, what)
         name = node.input[index]
         if array.dtype.kind != "f" or array.dtype.itemsize not in (2, 4):
-            raise self.error(node, f"{what} {name!r} must be float32, not {array.dtype}")
+            raise self.unsupported(node, f"{what} {name!r} must be float32, not {array.dtype}")
         if rank is not None and array.ndim != rank:
             raise self.error(node, f"{what} {name!r} must have {rank} dimensions, not {array.ndim}: {array.shape}")
         if length is not None and array.size != length:
@@ -138,7 +141,7 @@ class Reading:
             raise self.error(node, f"{what} must be given as input {index}, and is missing")
         name = node.input[index]
         if name not in self.constants:
-            raise self.error(node, f"{what} {name!r} must be a constant, and depends on the input")
+            raise self.unsupported(node, f"{what} {name!r} must be a constant, and depends on the input")
         return self.constants[name]
 
     def copy(self, node: onnx.NodeProto, name: str) -> None:

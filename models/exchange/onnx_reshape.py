@@ -25,7 +25,7 @@ def reshape(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
             shape = _unsqueezed(reading, node, before, given)
     most = 3 if reading.one_dimensional else 4
     if not 2 <= len(shape) <= most or shape[0] != reading.batch:
-        raise reading.error(
+        raise reading.unsupported(
             node, f"shape must keep the batch of {reading.batch} in front, and 2 to {most} dimensions, not {shape}"
         )
     reading.reshape(node, reading.name(node), node.input[0], node.output[0], reading.inner(shape))

@@ -43,7 +43,7 @@ from accel.models.quantisation import fuse
 from accel.models.quantisation.fuse import Chain
 from accel.models.quantisation.ranges import ranges_of
 from accel.models.quantisation.requantise import activation_spec, clip_codes, multiplier_and_shift
-from accel.models.quantisation.weights import WeightQuantiser, per_channel_weights, per_layer_weights
+from accel.models.quantisation.weights import Quantised, WeightQuantiser, per_channel_weights, per_layer_weights
 
 __all__ = ["blockers", "quantise"]
 
@@ -67,9 +67,18 @@ def quantise(network: Network, calibration: NDArray[Any], per_channel: bool = Tr
 
 
 def blockers(network: Network) -> tuple[Blocker, ...]:
-    """Every layer of `network` that has no integer form, and why, without calibration."""
+    """Every layer of `network` that has no integer form whatever its calibration, and why."""
     ranges = dict.fromkeys(network.shapes, (-1.0, 1.0))
-    return _convert_all(_State(network, ranges, readers(network), per_channel_weights))
+    return _convert_all(_State(network, ranges, readers(network), _no_weights), _NoForm)
+
+
+class _NoForm(InputError):
+    """A layer that has no integer form, whatever its numbers."""
+
+
+def _no_weights(weights: NDArray[np.float32], smallest: NDArray[np.float64]) -> Quantised:
+    """Zeros, for those who want the form of a network and not its numbers."""
+    return np.zeros(weights.shape, np.int8), np.ones(len(weights)), None
 
 
 @dataclass
@@ -108,8 +117,8 @@ def quantise_with(network: Network, calibration: NDArray[Any], weight_quantiser:
     )
 
 
-def _convert_all(state: _State) -> tuple[Blocker, ...]:
-    """Append the integer form of every layer; those without one are returned, and what they write stands for them."""
+def _convert_all(state: _State, what: type[InputError] = InputError) -> tuple[Blocker, ...]:
+    """Append the integer form of every layer; those that raise are returned, if it is a `what`, and left out."""
     network, found = state.network, list[Blocker]()
     _declare(state, network.input, _integer_shape(network.shapes[network.input]))
     fused: set[str] = set()
@@ -119,7 +128,8 @@ def _convert_all(state: _State) -> tuple[Blocker, ...]:
         try:
             fused.update(_convert(state, layer))
         except InputError as error:
-            found.append(Blocker(layer.name, operator_of(layer), str(error)))
+            if isinstance(error, what):
+                found.append(Blocker(layer.name, operator_of(layer), str(error)))
             _declare(state, layer.output, _integer_shape(network.shapes[layer.output]))
     return tuple(found)
 
@@ -133,7 +143,7 @@ def _integer_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
             return features, 1, rows
         case (channels, height, width):
             return channels, height, width
-    raise InputError(f"tensor must have 1 to 3 dimensions, not {shape}")
+    raise _NoForm(f"tensor must have 1 to 3 dimensions, not {shape}")
 
 
 def _declare(state: _State, tensor: str, shape: tuple[int, int, int], like: TensorSpec | None = None) -> TensorSpec:
@@ -252,7 +262,7 @@ def _pool(state: _State, layer: Pool | GlobalPool, chain: Chain) -> None:
         reduce = "max"
     else:
         if isinstance(layer, Pool) and any(window.pads) and not layer.count_include_pad:
-            raise InputError(f"average pooling with pads {window.pads} must have count_include_pad 1, not 0")
+            raise _NoForm(f"average pooling with pads {window.pads} must have count_include_pad 1, not 0")
         spec = _declare(state, chain.output, shape)
         count = math.prod(window.kernel)
         pair = multiplier_and_shift(operand.scale / (count * spec.scale))
@@ -279,7 +289,7 @@ def _elementwise(state: _State, tensor: str, chain: Chain, residual: str | None 
 def _add(state: _State, layer: Add, chain: Chain) -> None:
     first, second = (state.spec(t) for t in layer.inputs)
     if first.shape != second.shape:
-        raise InputError(f"operands must have one layout, not {first.shape} and {second.shape}")
+        raise _NoForm(f"operands must have one layout, not {first.shape} and {second.shape}")
     _elementwise(state, layer.inputs[0], chain, layer.inputs[1])
 
 
@@ -288,18 +298,18 @@ def _reshape(state: _State, layer: Reshape) -> None:
     before = state.network.shapes[layer.inputs[0]]
     # Rows of a matrix lie along the width, so a matrix is not in row-major order.
     if before != layer.shape and any(len(s) == 2 and min(s) > 1 for s in (before, layer.shape)):
-        raise InputError(f"reshape {before} to {layer.shape} must keep the order of the values, and does not")
+        raise _NoForm(f"reshape {before} to {layer.shape} must keep the order of the values, and does not")
     state.alias[layer.output] = state.alias[layer.inputs[0]]
 
 
 def _same_layout(operand: TensorSpec, shape: tuple[int, ...]) -> None:
     if operand.shape != shape:
-        raise InputError(f"input must be held as {shape}, not {operand.shape}: only flattening needs no copy")
+        raise _NoForm(f"input must be held as {shape}, not {operand.shape}: only flattening needs no copy")
 
 
 def _softmax(state: _State, layer: Softmax) -> None:
     if layer.output != state.network.output:
-        raise InputError("softmax runs on the host: it must be the last layer, and is not")
+        raise _NoForm("softmax runs on the host: it must be the last layer, and is not")
     operand = state.spec(layer.inputs[0])
     size_bytes = math.prod(operand.shape)
     flattened = len(state.network.shapes[layer.output]) == 1

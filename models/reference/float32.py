@@ -62,11 +62,15 @@ def run_all(network: Network, inputs: Array) -> dict[str, NDArray[np.float32]]:
 
 def check_inputs(network: Network, inputs: Array) -> None:
     """Raise InputError unless `inputs` is a batch of at least one input of `network`."""
-    expected = network.shapes[network.input]
+    check_batch(network.name, network.shapes[network.input], inputs)
+
+
+def check_batch(name: str, expected: tuple[int, ...], inputs: Array) -> None:
+    """Raise InputError unless `inputs` are (n, *expected) with n > 0."""
     if inputs.ndim != len(expected) + 1 or inputs.shape[1:] != expected:
-        raise InputError(f"{network.name}: inputs must have shape (n, {_text(expected)}), not {inputs.shape}")
+        raise InputError(f"{name}: inputs must have shape (n, {_text(expected)}), not {inputs.shape}")
     if not len(inputs):
-        raise InputError(f"{network.name}: inputs must hold at least one input, not none")
+        raise InputError(f"{name}: inputs must hold at least one input, not none")
 
 
 def _text(shape: tuple[int, ...]) -> str:

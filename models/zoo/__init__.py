@@ -21,6 +21,7 @@ from accel.models.errors import InputError, printable
 from accel.models.exchange import onnx_read
 from accel.models.graph import Network, Shape
 from accel.models.integers.network import IntegerNetwork
+from accel.models.parting import parted
 from accel.models.quantisation.quantise import quantise
 from accel.models.training.idx import read_idx
 from accel.models.zoo.architectures import ARCHITECTURES as ARCHITECTURES
@@ -107,7 +108,7 @@ def resolve(name_or_path: str | Path, other_names: Collection[str] = (), input_s
         )
     if Path(name_or_path).suffix == ".weights":
         return replace(decode(encoded_file.load(name_or_path)), name=printable(Path(name_or_path).stem))
-    return onnx_read.read(name_or_path, input_shape)
+    return parted.read(name_or_path, input_shape)
 
 
 def integer_network(name: str) -> IntegerNetwork:

@@ -1,0 +1,207 @@
+"""Networks that are cut: head, accelerator and tail together give what ONNX Runtime gives."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import ModelProto, TensorProto, helper
+
+from accel.flow import check, data
+from accel.flow.cli import run
+from accel.models.errors import Blocked, InputError
+from accel.models.graph import Network
+from accel.models.parting import parted
+from accel.models.quantisation.quantise import quantise
+from accel.models.reference import float32
+from tests.benches.model_networks import onnxruntime_output
+from tests.benches.onnx_models import W, floats, model_of
+
+Nodes = list[tuple[str, str, str, dict[str, Any]]]
+POOL = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+# Name -> nodes, constants, shape of the input, nodes of head and tail by operator.
+CASES: dict[str, tuple[Nodes, dict[str, Any], tuple[Any, ...], list[str], list[str]]] = {
+    "nothing for the host": ([("Conv", "x,w", "y", {})], {"w": W}, ("n", 4, 6, 6), [], []),
+    "channels last": (
+        [("Transpose", "x", "t", {"perm": [0, 3, 1, 2]}), ("Conv", "t,w", "c", {}), ("Relu", "c", "r", {}),
+         ("Transpose", "r", "y", {"perm": [0, 2, 3, 1]})],
+        {"w": W}, ("n", 6, 6, 4), ["Transpose"], ["Transpose"],
+    ),
+    "PyTorch's MNIST example": (
+        [("Conv", "x,w", "c", {}), ("Relu", "c", "r", {}), ("Flatten", "r", "f", {}), ("Gemm", "f,v", "g", {}),
+         ("LogSoftmax", "g", "y", {"axis": 1})],
+        {"w": W, "v": floats(80, 3)}, ("n", 4, 6, 6), [], ["LogSoftmax"],
+    ),
+    "normalisation that is not affine, and the class": (
+        [("LRN", "x", "l", {"size": 3}), ("Conv", "l,w", "c", {}), ("GlobalMaxPool", "c", "g", {}),
+         ("Flatten", "g", "f", {}), ("Softmax", "f", "s", {}), ("ArgMax", "s", "y", {"axis": 1, "keepdims": 0})],
+        {"w": W}, ("n", 4, 6, 6), ["LRN"], ["ArgMax"],
+    ),
+    "a layer without an integer form in the middle": (
+        [("Conv", "x,w", "c", {}), ("AveragePool", "c", "a", POOL), ("Conv", "a,v", "y", {})],
+        {"w": W, "v": floats(7, 5, 1, 1)}, ("n", 4, 6, 6), [], ["AveragePool", "Conv"],
+    ),
+    "branches around it": (
+        [("Conv", "x,w", "c", {}), ("Sigmoid", "c", "s", {}), ("Relu", "c", "r", {}), ("Add", "s,r", "a", {}),
+         ("Conv", "a,v", "d", {}), ("Conv", "d,u", "y", {})],
+        {"w": floats(5, 4, 1, 1), "v": floats(9, 5, 3, 3), "u": floats(9, 9, 3, 3)}, ("n", 4, 6, 6),
+        ["Conv", "Sigmoid", "Relu", "Add"], [],
+    ),
+    "a shape that the head had": (
+        [("Sin", "x", "s", {}), ("Conv", "s,w", "c", {}), ("Shape", "x", "sh", {}), ("Gather", "sh,zero", "n", {}),
+         ("Concat", "n,minus", "t", {"axis": 0}), ("Reshape", "c,t", "y", {})],
+        {"w": W, "zero": np.array([0]), "minus": np.array([-1])}, (2, 4, 6, 6), ["Sin"], [],
+    ),
+    "one dimension": (
+        [("Sin", "x", "s", {}), ("Conv", "s,w", "c", {}), ("Sin", "c", "y", {})],
+        {"w": floats(5, 4, 3)}, (1, 4, 30), ["Sin"], ["Sin"],
+    ),
+    "a matrix": (
+        [("MatMul", "x,w", "c", {}), ("Sin", "c", "y", {})], {"w": floats(6, 3)}, ("n", 5, 6), [], ["Sin"],
+    ),
+}  # fmt: skip
+
+
+def classified(model: ModelProto) -> ModelProto:
+    """A model whose last node may be an ArgMax, with the type that this has."""
+    if model.graph.node[-1].op_type == "ArgMax":
+        model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
+    return model
+
+
+def parted_of(folder: Path, model: ModelProto, **named: Any) -> Network:
+    path = folder / "mine.onnx"
+    path.write_bytes(model.SerializeToString())
+    return parted.read(path, **named)
+
+
+def whole(network: Network, inputs: np.ndarray) -> np.ndarray:
+    host = network.host
+    entered = host.head.run(inputs)[0] if host and host.head else inputs.reshape(-1, *network.shapes[network.input])
+    outputs = float32.run(network, entered)
+    return host.tail.run(outputs)[0] if host and host.tail else outputs
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("own", [False, True])
+def test_parts_together_are_the_whole(tmp_path: Path, case: str, own: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By ONNX Runtime and by onnx's own evaluator."""
+    nodes, constants, shape, head, tail = CASES[case]
+    model = classified(model_of(nodes, constants, shape))
+    count = 3 if shape[0] == "n" else int(shape[0])
+    inputs = floats(count, *shape[1:])
+    expected = onnxruntime_output(model, inputs)
+    if own:
+        monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    network = parted_of(tmp_path, model)
+    ours = whole(network, inputs)
+    np.testing.assert_allclose(ours.reshape(expected.shape), expected, rtol=1e-4, atol=1e-4)
+    parts = dict(network.host.parts) if network.host else {}
+    found = {where: [name.split("(")[1][:-1] for name in part.nodes] for where, part in parts.items()}
+    assert found == {where: names for where, names in (("before", head), ("after", tail)) if names}
+    quantise(network, floats(4, *network.shapes[network.input]))
+
+
+def test_the_stretch_with_the_most_multiplications_is_taken(tmp_path: Path) -> None:
+    nodes: Nodes = [
+        ("Conv", "x,w", "a", {}), ("Sin", "a", "b", {}), ("Conv", "b,v", "c", {}), ("Sin", "c", "d", {}),
+        ("Conv", "d,u", "y", {}),
+    ]  # fmt: skip
+    sizes = {"w": floats(8, 4, 1, 1), "v": floats(8, 8, 3, 3), "u": floats(2, 8, 1, 1)}
+    network = parted_of(tmp_path, model_of(nodes, sizes))
+    assert [layer.name for layer in network.layers] == ["the_c"]
+    assert network.host is not None
+    assert network.host.head is not None
+    assert network.host.tail is not None
+    assert network.host.head.macs == 8 * 4 * 36
+    assert network.host.tail.macs == 2 * 8 * 16
+    assert network.host.macs == 8 * 4 * 36 + 8 * 8 * 9 * 16 + 2 * 8 * 16
+    assert (network.host.head.values, network.host.tail.values) == (8 * 36, 8 * 16)
+    assert [x.node for x in network.host.reasons] == ["the_b", "the_d"]
+
+
+def test_several_outputs(tmp_path: Path) -> None:
+    nodes: Nodes = [("Conv", "x,w", "c", {}), ("Conv", "c,v", "y", {}), ("Conv", "c,u", "z", {})]
+    model = model_of(nodes, {"w": W, "v": floats(3, 5, 1, 1), "u": floats(2, 5, 1, 1)}, output="y")
+    model.graph.output.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, None))
+    network = parted_of(tmp_path, model)
+    assert network.host is not None
+    assert network.host.tail is not None
+    inputs = floats(3, 4, 6, 6)
+    first, second = network.host.tail.run(float32.run(network, inputs))
+    np.testing.assert_allclose(first, onnxruntime_output(model, inputs), rtol=1e-4, atol=1e-4)
+    assert second.shape == (3, 2, 4, 4)
+
+
+def test_nothing_is_left(tmp_path: Path) -> None:
+    with pytest.raises(Blocked, match=r"the_y' \(Sin\): operator is not supported"):
+        parted_of(tmp_path, model_of([("Sin", "x", "y", {})]))
+    with pytest.raises(Blocked, match="nodes that cannot run, 2"):
+        parted_of(tmp_path, model_of([("Sin", "x", "a", {}), ("Mul", "a,x", "y", {})]))
+
+
+def test_a_fault_is_not_left_to_the_host(tmp_path: Path) -> None:
+    nodes: Nodes = [("Conv", "x,w", "c", {}), ("Sin", "c", "s", {}), ("Conv", "s,v", "y", {})]
+    for wrong, message in ((W * np.nan, "must be finite, not NaN or Inf"), (floats(3, 7, 1, 1), "do not fit 5 input")):
+        with pytest.raises(Blocked, match=message):
+            parted_of(tmp_path, model_of(nodes, {"w": W, "v": wrong}))
+
+
+def test_a_tail_that_loses_the_batch(tmp_path: Path) -> None:
+    nodes: Nodes = [("Conv", "x,w", "c", {}), ("Transpose", "c", "y", {"perm": [1, 0, 2, 3]})]
+    network = parted_of(tmp_path, model_of(nodes, {"w": W}))
+    with pytest.raises(InputError, match="tail: outputs must have the batch of 1 in front"):
+        whole(network, floats(2, 4, 6, 6))
+
+
+def test_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files of the whole network's inputs; accuracy is that of the whole network; what the host runs is said."""
+    nodes, constants, *_ = CASES["channels last"]
+    nodes = [
+        *nodes[:-1], ("GlobalMaxPool", "r", "g", {}), ("Flatten", "g", "f", {}),
+        ("ArgMax", "f", "y", {"axis": 1, "keepdims": 0}),
+    ]  # fmt: skip
+    model = classified(model_of(nodes, constants, ("n", 6, 6, 4)))
+    inputs = floats(40, 6, 6, 4)
+    labels = onnxruntime_output(model, inputs).reshape(-1)
+    path, images, classes = tmp_path / "mine.onnx", tmp_path / "x.npy", tmp_path / "y.npy"
+    path.write_bytes(model.SerializeToString())
+    np.save(images, inputs)
+    np.save(classes, labels)
+    arguments = ["--calibration", str(images), "--test", str(images), "--labels", str(classes)]
+    assert run(["compare", str(path), *arguments, "--technique", "dense", "-o", str(tmp_path / "out")]) == 0
+    row = json.loads((tmp_path / "out" / "compare.json").read_text())
+    assert row["float_accuracy_percent"] == 100
+    assert row["rows"][0]["accuracy_percent"] >= 90
+    note = "the host runs the_t (Transpose) before the accelerator: 0.0 % of the network's MACs, 144 bytes cross"
+    assert any(note in text for text in row["notes"])
+    capsys.readouterr()
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("name: few\nsteps:\n  - prune: {density: 0.5}\n")
+    assert run(["compress", str(path), str(recipe), "-o", str(tmp_path / "o.onnx"), "--data", str(tmp_path)]) == 2
+    assert "--data must be left out: the host runs nodes before what is trained" in capsys.readouterr().err
+    assert run(["compress", str(path), str(recipe), "-o", str(tmp_path / "o.onnx")]) == 0
+    assert "o.onnx is what the accelerator runs; nodes before and behind it are not in it" in capsys.readouterr().err
+    assert run(["check", str(path)]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[1] == "on the host: the_t (Transpose), the_y (ArgMax) (0 multiplications)"
+    np.save(images, inputs[:, :5])
+    assert run(["simulate", str(path), "--calibration", str(images)]) == 2
+    assert "inputs must have shape (n, 6, 6, 4), not (40, 5, 6, 4)" in capsys.readouterr().err
+
+
+def test_findings_of_the_host(tmp_path: Path) -> None:
+    path = tmp_path / "mine.onnx"
+    nodes, constants, shape, *_ = CASES["PyTorch's MNIST example"]
+    path.write_bytes(model_of(nodes, constants, shape).SerializeToString())
+    found = check.findings(str(path))
+    assert found.runs
+    assert [x.operator for x in found.blockers] == ["LogSoftmax"]
+    network = parted.read(path)
+    made = data.resolve(network, False)
+    assert made.calibration.shape[1:] == (4, 6, 6)
+    assert made.host is network.host
