@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -138,15 +139,22 @@ def files(out: Path) -> tuple[Path, Path, Path]:
     return found
 
 
-def save(outcome: Outcome, out: Path) -> None:
-    """Write the three `files`, together. Raises InputError if the folder cannot be written."""
+def save(
+    outcome: Outcome, out: Path, more: Mapping[str, Any] = MappingProxyType({}),
+    beside: Mapping[str, str] = MappingProxyType({}),
+) -> None:  # fmt: skip
+    """Write the three `files`, with `more` in the report, and texts `beside` them by name of file, together.
+
+    Raises InputError if the folder cannot be written.
+    """
     model, weights, report = files(out)
     write(
         out.parent,
         {
             model.name: onnx_write.to_model(outcome.network).SerializeToString(),
             weights.name: encoded_file.to_bytes(outcome.encoded),
-            report.name: (json.dumps(record(outcome), indent=1) + "\n").encode(),
+            report.name: (json.dumps(record(outcome) | more, indent=1) + "\n").encode(),
+            **{name: text.encode() for name, text in beside.items()},
         },
     )
 

@@ -299,7 +299,9 @@ def quantise(
 @app.command()
 def compress(
     network: NetworkArgument,
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A YAML file of compression steps.")],
+    recipe: Annotated[
+        Path | None, typer.Argument(metavar="[RECIPE]", help="A YAML file of compression steps; not with --for.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="The ONNX file to write.")] = None,
     images: Images = None,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
@@ -310,11 +312,31 @@ def compress(
         bool,
         typer.Option("--storage-only", help="Only the paper's book-keeping, from shapes and widths."),
     ] = False,
+    design: Annotated[
+        str, typer.Option("--for", metavar="DESIGN", help="Search the recipe that costs least on this design.")
+    ] = "",
+    objective: Annotated[
+        str, typer.Option(help="With --for: what is to be least, cycles, bytes or energy. [default: cycles]")
+    ] = "",
+    accuracy: Annotated[
+        float | None,
+        typer.Option(help="With --for: percent that the int8 network must have on the images held out of --data."),
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GOAL=N", help="With --for: at most so much, as bytes=12000 or cycles=0.2x (of dense). Repeatable."
+        ),
+    ] = None,
+    trainings: Annotated[
+        int | None, typer.Option(help="With --for: how many recipes are trained at most. [default: 3]")
+    ] = None,
 ) -> None:
     """Apply a recipe (prune, share, channels, tucker, distil, encode, huffman); write the ONNX and its encoded weights.
 
     Beside OUT.onnx stand OUT.weights (what the bytes are counted on) and OUT.json. A run that was cut short goes on
-    from the folder OUT.steps. --storage-only needs no weights: NETWORK may then be alexnet or vgg-16, too.
+    from the folder OUT.steps. --storage-only needs no weights: NETWORK may then be alexnet or vgg-16, too. With --for
+    the recipe is searched (exact cycles, bytes and energy on DESIGN), trained, and written to OUT.yaml.
     """
     from accel.flow import compress as job
     from accel.flow import outputs, report, tables
@@ -323,6 +345,20 @@ def compress(
     from accel.models.compress.training_step import forget
 
     _check_seed(seed)
+    aim = (objective, accuracy, limit, trainings)
+    if design:
+        from accel.flow.tailor.verb import tailored
+
+        wrong = {"RECIPE": recipe, "--test": test, "--labels": labels, "--storage-only": storage_only}
+        for name, given in wrong.items():
+            if given:
+                raise InputError(f"{name} must be left out with --for, which searches and judges on held-out images")
+        tailored(network, design, *aim, images, out, seed)
+        return
+    if any(given is not None and given != "" for given in aim):
+        raise InputError("--objective, --accuracy, --limit and --trainings must come with --for DESIGN")
+    if recipe is None:
+        raise InputError("compress must have a recipe: give RECIPE, or --for DESIGN to search one")
     chosen = load(recipe)
     if storage_only:
         from accel.flow import storage

@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,23 +121,37 @@ def load(path: str | Path) -> Recipe:
 
 def run(recipe: Recipe, network: Network, context: Context) -> Compressed:
     """Apply the steps. Raises InputError for what a step refuses, with the recipe's name and the step's number."""
+    changed, reports = apply(recipe, network, context)
+    number, last = len(recipe.steps), recipe.steps[-1]
+    if not isinstance(last, Written):
+        return Compressed(changed, Encode().encode(changed)[0], Encode.formats, tuple(reports))
+    label = f"{number}-{last.kind}"
+    with _at(recipe, number, last):
+        written, report = last.encode(changed)
+    return Compressed(changed, written, last.formats, (*reports, (label, report)))
+
+
+def apply(recipe: Recipe, network: Network, context: Context) -> tuple[Network, list[tuple[str, Report]]]:
+    """What the steps that change weights make of the network, and their reports. Raises InputError as `run` does."""
     original, reports = network, []
     if not matrix_layers(network):
         raise InputError(f"{network.name}: network must have a layer with weights to compress, and has none")
-    last: Written = Encode()
-    written = None
     for number, step in enumerate(recipe.steps, 1):
-        label = f"{number}-{step.kind}"
-        try:
-            if isinstance(step, Written):
-                last = step
-                written, report = step.encode(network)
-            else:
+        if not isinstance(step, Written):
+            label = f"{number}-{step.kind}"
+            with _at(recipe, number, step):
                 network, report = step.apply(network, original, context, label)
-        except InputError as error:
-            raise InputError(f"{recipe.name}: step {number} ({step.kind}): {error}") from None
-        reports.append((label, report))
-    return Compressed(network, written or last.encode(network)[0], last.formats, tuple(reports))
+            reports.append((label, report))
+    return network, reports
+
+
+@contextmanager
+def _at(recipe: Recipe, number: int, step: Step) -> Iterator[None]:
+    """Errors inside say which step they are about."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{recipe.name}: step {number} ({step.kind}): {error}") from None
 
 
 def as_record(compressed: Compressed) -> list[dict[str, Any]]:

@@ -1,0 +1,96 @@
+"""What a compressed network costs on a design: exact cycles, exact bytes, energy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.compile import time_network
+from accel.design import Design
+from accel.flow import simulate
+from accel.models.encode.stored import FORMATS, stored_bytes
+from accel.models.errors import InputError
+from accel.models.graph import Network
+from accel.models.integers.network import IntegerNetwork
+from accel.models.quantisation.shared import quantise_compressed
+
+Goal = Literal["cycles", "bytes", "energy"]
+GOALS: tuple[Goal, ...] = get_args(Goal)
+Price = Mapping[Goal, float]
+UNITS: dict[Goal, str] = {"cycles": "cycles", "bytes": "bytes", "energy": "uJ"}
+
+
+@dataclass(frozen=True)
+class Pricer:
+    """Prices of networks on `design`, calibrated on `calibration` (n, *input shape): those that are asked for.
+
+    cycles: of an image; bytes: of the int8 file, each layer in that one of `formats` that takes least; energy: in uJ,
+    of an image, with the high figures.
+    """
+
+    design: Design
+    calibration: NDArray[np.float32]
+    goals: frozenset[Goal]
+    formats: tuple[str, ...] = FORMATS
+
+    def __call__(self, network: Network) -> dict[Goal, float]:
+        """The prices of `network` in int8, its weights as they are. Raises InputError if it does not fit the design."""
+        return self.of(quantise_compressed(network, self.calibration))
+
+    def of(self, integer: IntegerNetwork) -> dict[Goal, float]:
+        """The prices of an int8 network."""
+        found: dict[Goal, float] = {}
+        if "energy" in self.goals:
+            run = simulate.run(integer, self.design, self.calibration)
+            found["energy"] = simulate.energy_record(run.total.energy)["total_high_uj"]
+            found["cycles"] = run.result.cycles
+        elif "cycles" in self.goals:
+            found["cycles"] = time_network(integer, self.design).cycles
+        if "bytes" in self.goals:
+            found["bytes"] = stored_bytes(integer, self.formats)
+        return found
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a search is to reach: least of `objective`, and of each goal in `limits` at most so much."""
+
+    objective: Goal
+    limits: Mapping[Goal, float]
+
+    @property
+    def goals(self) -> frozenset[Goal]:
+        """What must be priced."""
+        return frozenset({self.objective, *self.limits})
+
+    def excess(self, price: Price) -> float:
+        """By how much the limits are missed, as a sum of logarithms; 0 if none is."""
+        return sum(max(0.0, math.log(price[goal] / limit)) for goal, limit in self.limits.items())
+
+    def saved(self, before: Price, after: Price) -> float:
+        """What a step towards the limits, or once they are reached of the objective, is worth."""
+        missed = self.excess(before)
+        return missed - self.excess(after) if missed else math.log(before[self.objective] / after[self.objective])
+
+
+def limits(given: Sequence[str], dense: Price) -> dict[Goal, float]:
+    """From texts "cycles=9000" or "bytes=0.2x", a part of what the network takes dense. Raises InputError."""
+    found: dict[Goal, float] = {}
+    for text in given:
+        goal, _, value = text.partition("=")
+        number: Any = value.removesuffix("x")
+        try:
+            number = float(number)
+        except ValueError:
+            number = math.nan
+        if goal not in GOALS or not 0 < number < math.inf:
+            raise InputError(f"--limit must be {', '.join(GOALS)} = a number above 0, or of dense (0.2x), not {text!r}")
+        if goal in found:
+            raise InputError(f"--limit must be given once for {goal}, not twice")
+        found[goal] = number * dense[goal] if value.endswith("x") else number
+    return found

@@ -1,0 +1,197 @@
+"""`accel compress --for`: the walk, then real trainings as far along it as the accuracy allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from accel.design import Design
+from accel.flow import compress
+from accel.flow.data import Data, accuracy_percent
+from accel.flow.tailor.knobs import Training
+from accel.flow.tailor.price import GOALS, UNITS, Goal, Price, Pricer, Wanted, limits
+from accel.flow.tailor.walk import Guide, Place, walk
+from accel.models import zoo
+from accel.models.compress import recipe
+from accel.models.errors import InputError
+from accel.models.graph import Network
+from accel.models.quantisation.quantise import quantise
+from accel.models.quantisation.shared import quantise_compressed
+from accel.models.training.images import read_images
+
+CALIBRATION = 512  # training images that set the ranges, as for the zoo's networks
+WALKED = ("dense+arithmetic",)  # what layers on a grid are written in; the others need not be tried at each step
+# Points of accuracy that a full training adds to a short one, as the first training assumes; those after it know.
+SLACK_POINTS = 0.6
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `--for` asks: the recipe that costs least of `objective` at `accuracy_percent` (int8, held-out images)."""
+
+    design: Design
+    objective: Goal
+    accuracy_percent: float
+    limits: tuple[str, ...] = ()
+    trainings: int = 3
+    training: Training = field(default_factory=Training)
+
+
+@dataclass(frozen=True)
+class Tailored:
+    """A recipe that was trained, what it costs on the design, and the accuracy of its int8 network (held out)."""
+
+    request: Request
+    wanted: Wanted
+    place: Place
+    outcome: compress.Outcome
+    price: Price
+    dense: Price
+    accuracy_percent: float
+    walk: Sequence[Place]
+
+    @property
+    def is_accurate(self) -> bool:
+        """Whether it has the accuracy that was asked for."""
+        return self.accuracy_percent >= self.request.accuracy_percent
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it is within the limits: training changes what is written by a little."""
+        return not self.wanted.excess(self.price)
+
+    def recipe_text(self) -> str:
+        """The recipe as YAML, which `accel compress` repeats."""
+        return recipe_text(self.outcome.recipe, self.place.setting.steps(self.request.training), self._comment())
+
+    def costs(self) -> str:
+        """Its price in words."""
+        return ", ".join(f"{value:,.5g} {UNITS[goal]}" for goal, value in self.price.items())
+
+    def _comment(self) -> str:
+        asked = self.request
+        return (
+            f"Chosen for the design {asked.design.name}: least {asked.objective} at {asked.accuracy_percent:g} %"
+            f"{''.join(f', {text}' for text in asked.limits)}; {self.costs()}."
+        )
+
+    def record(self) -> dict[str, Any]:
+        """As JSON has it, beside what `accel compress` writes of every recipe."""
+        asked = self.request
+        return {
+            "design": asked.design.name,
+            "objective": asked.objective,
+            "limits": list(asked.limits),
+            "accuracy_wanted_percent": asked.accuracy_percent,
+            "accuracy_int8_percent": self.accuracy_percent,
+            **{f"{goal}_{'uj' if goal == 'energy' else 'int8'}": value for goal, value in self.price.items()},
+            "dense": dict(self.dense),
+            "walk": [
+                {
+                    "turned": str(place.turned or ""),
+                    "to": place.setting.value(place.turned) if place.turned else None,
+                    **place.price,
+                    "loss": place.loss,
+                    "accuracy_percent": place.accuracy_percent,
+                }
+                for place in self.walk
+            ],
+        }
+
+
+def recipe_text(name: str, steps: list[dict[str, Any]], comment: str = "") -> str:
+    """A recipe's YAML, which `accel.models.compress.recipe.parse` reads to the same steps."""
+    bodies = [{step["kind"]: {k: v for k, v in step.items() if k != "kind"}} for step in steps]
+    text = f"# {comment}\n" if comment else ""
+    return text + yaml.safe_dump({"name": name, "steps": bodies}, sort_keys=False, default_flow_style=None, width=110)
+
+
+def tailor(
+    network: Network, request: Request, images: Path, name: str, states: Path | None, seed: int,
+    progress: Callable[[str], None],
+) -> Tailored:  # fmt: skip
+    """The trained recipe of least `objective` that is accurate, or the most accurate one if none is.
+
+    A sixth of the training images is held out: all choices are made on it. Raises InputError for limits that the walk
+    does not reach, and for what a step or the design refuses.
+    """
+    data = read_images(images, validation=True)
+    calibration = zoo.preprocess(data.train_images[:CALIBRATION])
+    pricer = Pricer(request.design, calibration, frozenset(GOALS))
+    dense = pricer.of(quantise(network, calibration))
+    wanted = Wanted(request.objective, limits(request.limits, dense))
+    guide = Guide(network, replace(pricer, goals=wanted.goals, formats=WALKED), data, seed)
+    places = walk(guide, wanted, request.accuracy_percent, progress)
+    candidates = [place for place in places[1:] if not wanted.excess(place.price)]
+    if not candidates:
+        raise InputError(_unreached(wanted, places))
+    judged = Data(calibration, zoo.preprocess(data.judged_images), data.judged_labels, "held-out images")
+
+    def trained(place: Place) -> Tailored:
+        text = recipe_text(name, place.setting.steps(request.training))
+        chosen = recipe.parse(text, name)
+        for line in ("training:", *text.splitlines()):
+            progress(line)
+        outcome = compress.run(network, chosen, judged, images, states, seed, progress, validation=True)
+        integer = quantise_compressed(outcome.network, calibration)
+        accuracy = accuracy_percent(integer, judged)
+        assert accuracy is not None
+        found = Tailored(request, wanted, place, outcome, pricer.of(integer), dense, accuracy, places)
+        progress(f"{found._comment()} accuracy held out: {accuracy:.2f} % in int8")
+        return found
+
+    return _bisect(candidates, request, trained)
+
+
+def _bisect(candidates: Sequence[Place], request: Request, trained: Callable[[Place], Tailored]) -> Tailored:
+    """The best of at most `request.trainings` trainings: further along the walk as long as they are accurate."""
+    hopeful = [p for p in candidates if p.accuracy_percent >= request.accuracy_percent - SLACK_POINTS]
+    at = candidates.index(hopeful[-1]) if hopeful else 0
+    least, most, best = 0, len(candidates) - 1, None
+    for _ in range(request.trainings):
+        found = trained(candidates[at])
+        if found.is_accurate:
+            least = at + 1
+        else:
+            most = at - 1
+        if best is None or _rank(found) > _rank(best):
+            best = found
+        if least > most:
+            break
+        at = (least + most + 1) // 2
+    assert best is not None
+    return best
+
+
+def _rank(found: Tailored) -> tuple[bool, bool, float]:
+    """What is within the limits and accurate is best, of those the one that costs least; then what is more accurate."""
+    good = found.is_accurate
+    cost = -found.price[found.request.objective]
+    return good, found.is_small, cost if good else found.accuracy_percent
+
+
+def _unreached(wanted: Wanted, places: Sequence[Place]) -> str:
+    nearest = min(places, key=lambda place: wanted.excess(place.price))
+    misses = [
+        f"{goal} {limit:,.5g} (nearest: {nearest.price[goal]:,.5g})"
+        for goal, limit in wanted.limits.items()
+        if nearest.price[goal] > limit
+    ]
+    return (
+        f"no setting that may keep the accuracy is within the limits {' and '.join(misses)}: "
+        f"a short training leaves {nearest.accuracy_percent:.2f} % there"
+    )
+
+
+def files(out: Path) -> tuple[Path, ...]:
+    """What `save` writes: those of `accel compress`, and the recipe."""
+    return (*compress.files(out), out.with_suffix(".yaml"))
+
+
+def save(found: Tailored, out: Path) -> None:
+    """Write the `files`, together."""
+    compress.save(found.outcome, out, {"for": found.record()}, {out.with_suffix(".yaml").name: found.recipe_text()})

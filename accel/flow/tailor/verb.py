@@ -1,0 +1,57 @@
+"""The verb `accel compress --for`: its options, what it reads and writes, and what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from accel import design as designs
+from accel.flow import compress, outputs, report, tables
+from accel.flow.said import say
+from accel.flow.tailor.price import GOALS, Goal
+from accel.flow.tailor.train import Request, files, save, tailor
+from accel.models import zoo
+from accel.models.compress.training_step import forget
+from accel.models.errors import InputError
+
+MOST_TRAININGS = 20
+
+
+def tailored(
+    network: str, design: str, objective: str, accuracy: float | None, limits: list[str] | None, trainings: int | None,
+    images: Path | None, out: Path | None, seed: int,
+) -> None:  # fmt: skip
+    """Search, train, write. Raises InputError for options that are wrong, and if no recipe has the accuracy."""
+    if objective not in ("", *GOALS):
+        raise InputError(f"--objective must be one of {', '.join(GOALS)}, not {objective!r}")
+    if accuracy is None or not 0 <= accuracy <= 100:
+        raise InputError(f"--for must come with --accuracy, 0..100 percent, not {accuracy}")
+    if trainings is not None and not 1 <= trainings <= MOST_TRAININGS:
+        raise InputError(f"--trainings must be 1..{MOST_TRAININGS}, not {trainings}")
+    if images is None:
+        raise InputError("--for trains and judges: give a folder of images (--data)")
+    if out is None:
+        raise InputError("compress must have an output: give --out FILE")
+    goal = cast(Goal, objective or "cycles")
+    request = Request(designs.load(design), goal, accuracy, tuple(limits or ()), trainings or 3)
+    found, states = zoo.resolve(network), out.with_suffix(".steps")
+    outputs.check(out, (*files(out), states), (network, design, *outputs.images(images)))
+    report.check_folder(out.parent)
+    if zoo.trained_on_mnist(network):
+        say(f"accel: warning: {network} has learnt the images that are held out here, so accuracy on them flatters")
+    with report.made(states):
+        made = tailor(found, request, images, out.stem, states, seed, say)
+        save(made, out)
+        forget(states)
+    compress.show(tables.console(), made.outcome)
+    say(f"wrote {', '.join(path.name for path in files(out))} to {out.parent}")
+    if not made.is_accurate:
+        raise InputError(
+            f"--accuracy must be lower: of {request.trainings} trainings the best has "
+            f"{made.accuracy_percent:.2f} %, not {accuracy:g}; it is what was written"
+        )
+    if not made.is_small:
+        raise InputError(
+            f"--limit must be larger: the recipe that is accurate takes {made.costs()} once it is trained; "
+            "it is what was written"
+        )
