@@ -153,7 +153,7 @@ def save(
         {
             model.name: onnx_write.to_model(outcome.network).SerializeToString(),
             weights.name: encoded_file.to_bytes(outcome.encoded),
-            report.name: (json.dumps(record(outcome) | more, indent=1) + "\n").encode(),
+            report.name: (json.dumps({**record(outcome), **more}, indent=1) + "\n").encode(),
             **{name: text.encode() for name, text in beside.items()},
         },
     )

@@ -111,7 +111,7 @@ def walk(
         while queue:
             worth, when, knob, jump = heapq.heappop(queue)
             if when == len(found):
-                best = measured[knob, jump]
+                best = measured.get((knob, jump))
                 queue.append((worth, when, knob, jump))
                 break
             setting = here.setting.turned(knob, jump)

@@ -1,0 +1,254 @@
+"""Compression chosen for a design: settings are recipes, prices are those of compare, the walk is the greedy one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accel.compile import compile_network
+from accel.design import load
+from accel.flow.cli import run as accel
+from accel.flow.tailor import train
+from accel.flow.tailor.knobs import JUMPS, LADDERS, Knob, Setting, Training, knobs
+from accel.flow.tailor.price import Pricer, Wanted, limits
+from accel.flow.tailor.walk import HOPELESS_POINTS, LEAST_LOSS, Guide, Place, walk
+from accel.models import zoo
+from accel.models.compress import recipe
+from accel.models.compress.channels import drop_channels
+from accel.models.compress.prune import matrix_layers, report
+from accel.models.compress.training_step import Context
+from accel.models.encode import integer_file
+from accel.models.encode.encoded_layer import FORMATS
+from accel.models.errors import InputError
+from accel.models.graph import Activation, Add, Conv, Network, build
+from accel.models.quantisation.shared import quantise_compressed
+from accel.models.training.idx import write_idx
+from accel.models.window import Window
+from accel.timing.recurrence import time_program
+
+UNTRAINED = Training(0, 0, 0)
+SMALL = drop_channels(zoo.load("lenet-300-100"), {"ip1": 0.1})
+LENET = zoo.load("lenet-5")
+
+
+def chosen(network: Network, notches: dict[tuple[str, Any], int]) -> Setting:
+    return Setting(network, {Knob(*knob): notch for knob, notch in notches.items()})
+
+
+def test_knobs_of_a_residual_network() -> None:
+    """Channels that an Add reads stay; a layer with few inputs has no rank."""
+    one = Window((1, 1), (1, 1))
+    rng = np.random.default_rng(0)
+
+    def conv(name: str, source: str, outputs: int, inputs: int) -> Conv:
+        weights = rng.standard_normal((outputs, inputs, 1, 1)).astype(np.float32)
+        return Conv(name, (source,), name, weights, np.zeros(outputs, np.float32), one, 1)
+
+    layers = (
+        conv("a", "x", 8, 3), conv("b", "a", 16, 8), Activation("r", ("b",), "r", 0.0, np.inf), conv("c", "r", 8, 16),
+        Add("d", ("a", "c"), "d"), conv("e", "d", 4, 8),
+    )  # fmt: skip
+    found = {(knob.layer, knob.kind) for knob in knobs(build("n", "x", (3, 4, 4), layers, "e"))}
+    assert {layer for layer, kind in found if kind == "channels"} == {"b"}
+    assert {layer for layer, kind in found if kind == "rank"} == {"b", "c"}
+    assert {layer for layer, kind in found if kind == "density"} == set("abce")
+
+
+def test_a_setting_is_its_recipe() -> None:
+    """Its YAML is read back to the same steps, and they leave the channels, ranks and densities that were set."""
+    ranks = {("conv2", "channels"): 2, ("conv2", "rank"): 1, ("ip1", "rank"): 2}
+    setting = chosen(LENET, {**ranks, ("ip1", "density"): 3, ("ip2", "levels"): 2})
+    full = setting.recipe("s", Training())
+    assert recipe.parse(train.recipe_text("s", setting.steps(Training()), "why"), "text") == full
+    network, _ = recipe.apply(setting.recipe("s", UNTRAINED), LENET, Context())
+    layers = {layer.name: layer for layer in matrix_layers(network)}
+    half = round(0.35 * 50)
+    assert layers["conv2.core"].weights.shape[:2] == (round(0.5 * half), 10)
+    assert layers["conv2.out"].weights.shape[0] == half
+    assert layers["ip1.in"].weights.shape[:2] == (round(0.3 * min(500, 16 * half)), 16 * half)
+    assert set(setting.parts) == set(layers)
+    by_name = {layer.name: layer.density for layer in report(network)}
+    assert by_name["ip1.in"] <= 0.2 + 1e-3
+    assert by_name["conv1"] > 0.7
+    codes = np.unique(layers["ip2"].weights)
+    assert len(codes) <= 2 * LADDERS["levels"][2] + 1
+    trains = [step for step in full.steps if getattr(step, "epochs", 0)]
+    assert [step.kind for step in trains] == ["tucker", "prune", "grid"]
+
+
+def test_each_notch_can_be_applied() -> None:
+    for knob in knobs(SMALL):
+        last = Setting(SMALL, {knob: len(LADDERS[knob.kind]) - 1})
+        recipe.apply(last.recipe("s", UNTRAINED), SMALL, Context())
+        assert last.turned(knob, 1) is None
+
+
+def test_prices_are_those_of_compare() -> None:
+    """Cycles of the program, bytes of the file, energy of the run."""
+    from accel.flow import simulate
+
+    design = load("nano")
+    calibration = zoo.preprocess(zoo.mnist_calibration()[:16])
+    setting = chosen(SMALL, {("ip1", "density"): 4, ("ip2", "channels"): 2})
+    network, _ = recipe.apply(setting.recipe("s", UNTRAINED), SMALL, Context())
+    found = Pricer(design, calibration, frozenset({"cycles", "bytes", "energy"}))(network)
+    integer = quantise_compressed(network, calibration)
+    assert found["cycles"] == time_program(compile_network(integer, design)).cycles
+    assert found["cycles"] == Pricer(design, calibration, frozenset({"cycles"}))(network)["cycles"]
+    assert found["bytes"] == len(integer_file.to_bytes(integer, FORMATS))
+    energy = simulate.record(simulate.run(integer, design, calibration))["total"]["total_high_uj"]
+    assert found["energy"] == pytest.approx(energy)
+
+
+def test_limits() -> None:
+    dense = {"cycles": 1000.0, "bytes": 500.0, "energy": 3.0}
+    assert limits(["cycles=0.2x", "bytes=12000"], dense) == {"cycles": 200, "bytes": 12000}
+    wanted = Wanted("bytes", {"cycles": 200.0})
+    assert wanted.excess({"cycles": 400, "bytes": 1}) == pytest.approx(np.log(2))
+    assert wanted.saved({"cycles": 400, "bytes": 9}, {"cycles": 300, "bytes": 90}) == pytest.approx(np.log(4 / 3))
+    assert wanted.saved({"cycles": 200, "bytes": 9}, {"cycles": 200, "bytes": 3}) == pytest.approx(np.log(3))
+    for wrong in ("cycles", "bytes=", "time=3", "bytes=-1", "cycles=nanx", "bytes=infx"):
+        with pytest.raises(InputError, match="--limit must be cycles, bytes, energy"):
+            limits([wrong], dense)
+    with pytest.raises(InputError, match="once for cycles"):
+        limits(["cycles=1", "cycles=2"], dense)
+
+
+@dataclass(frozen=True)
+class Sums(Guide):
+    """Prices are products and losses sums over the knobs, with losses that grow from notch to notch: no training."""
+
+    saving: dict[Knob, float] = field(default_factory=dict)
+    losing: dict[Knob, float] = field(default_factory=dict)
+
+    def price(self, setting: Setting) -> dict[Any, float]:
+        return {"bytes": float(np.prod([1e6] + [self.saving[k] ** n for k, n in setting.notches.items()]))}
+
+    def place(self, setting: Setting, price: Any, turned: Knob | None = None) -> Place:
+        loss = sum(self.losing[k] * (2**n - 1) for k, n in setting.notches.items())
+        return Place(setting, price, loss, 100 - 10 * loss, turned)
+
+
+@settings(max_examples=25)
+@given(st.data())
+def test_the_walk_takes_the_best_step_each_time(data: st.DataObject) -> None:
+    """Measuring only what may be the best ends where measuring everything at each step does."""
+    turnable = knobs(SMALL)
+    # Distinct ratios, so that no two steps are worth the same.
+    ratios = data.draw(st.lists(st.floats(0.3, 1.0), min_size=len(turnable), max_size=len(turnable)))
+    losses = data.draw(
+        st.lists(st.floats(2 * LEAST_LOSS, 0.02), min_size=len(turnable), max_size=len(turnable), unique=True)
+    )
+    by_knob = [dict(zip(turnable, values, strict=True)) for values in (ratios, losses)]
+    guide = Sums(SMALL, None, None, 0, *by_knob)  # type: ignore[arg-type]
+    wanted = Wanted("bytes", {})
+    places = walk(guide, wanted, 99.0)
+    assert places[0].setting.notches == {}
+    for before, after in pairwise(places):
+        options = []
+        for knob in turnable:
+            for jump in JUMPS[knob.kind]:
+                setting = before.setting.turned(knob, jump)
+                if setting is not None:
+                    price = guide.price(setting)
+                    loss = guide.place(setting, price).loss
+                    saved = np.log(before.price["bytes"] / price["bytes"])
+                    options.append((saved / max(loss - before.loss, LEAST_LOSS), setting.notches))
+        best = max(worth for worth, _ in options)
+        worth = next(w for w, notches in options if notches == after.setting.notches)
+        assert worth == pytest.approx(best)
+    end = places[-1]
+    hopeless = end.accuracy_percent < 99.0 - HOPELESS_POINTS
+    left = [k for k in turnable if end.setting.turned(k, 1) is not None and guide.saving[k] < 1]
+    assert hopeless or not left
+
+
+@given(st.integers(1, 30), st.integers(0, 30), st.integers(0, 30))
+def test_trainings_find_the_last_place_that_is_accurate(count: int, hopeful: int, accurate: int) -> None:
+    """With enough trainings, whatever the proxy says: the furthest place whose training is accurate, else the best."""
+    setting = Setting(SMALL, {})
+    places = [Place(setting, {"bytes": float(100 - i)}, 0.0, 99.0 if i < hopeful else 0.0) for i in range(count)]
+    request = train.Request(load("nano"), "bytes", 99.0, trainings=10)
+
+    def trained(place: Place) -> train.Tailored:
+        index = places.index(place)
+        reached = 99.5 if index < accurate else 98.9 - index / 100
+        wanted = Wanted("bytes", {})
+        return train.Tailored(request, wanted, place, None, place.price, {}, reached, places)  # type: ignore[arg-type]
+
+    found = train._bisect(places, request, trained)
+    assert places.index(found.place) == max(0, min(count, accurate) - 1)
+    assert found.is_accurate == (accurate > 0)
+
+
+def write_images(folder: Path, train_count: int) -> None:
+    images, labels = zoo.mnist_test()
+    for part, many in (("train", slice(0, train_count)), ("t10k", slice(train_count, train_count + 10))):
+        write_idx(folder / f"{part}-images-idx3-ubyte", images[many])
+        write_idx(folder / f"{part}-labels-idx1-ubyte", labels[many])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--for", "edge"], "--for must come with --accuracy, 0..100 percent, not None"),
+        (["--for", "edge", "--accuracy", "101"], "--for must come with --accuracy, 0..100 percent, not 101"),
+        (["--for", "edge", "--accuracy", "99"], "give a folder of images (--data)"),
+        (["--for", "none", "--accuracy", "99", "--data", "."], "none: design must be one of"),
+        (["--for", "edge", "--accuracy", "99", "--objective", "time"], "--objective must be one of cycles, bytes, en"),
+        (["--for", "edge", "--accuracy", "99", "--trainings", "0"], "--trainings must be 1..20, not 0"),
+        (["--for", "edge", "--accuracy", "99", "--test", "mnist"], "--test must be left out with --for"),
+        (["--accuracy", "99"], "must come with --for DESIGN"),
+        ([], "compress must have a recipe: give RECIPE, or --for DESIGN"),
+    ],
+)  # fmt: skip
+def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: Sequence[str], message: str) -> None:
+    out = tmp_path / "out" / "x.onnx"
+    assert accel(["compress", "lenet-300-100", "-o", str(out), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in " ".join(error.split())
+    assert error.count("\n") == 1
+    assert not out.parent.exists()
+
+
+@pytest.mark.train
+def test_a_recipe_is_searched_trained_and_repeated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What `--for` writes: a network within the limits, and a recipe that gives the same bytes again."""
+    pytest.importorskip("torch")
+    data = tmp_path / "data"
+    data.mkdir()
+    write_images(data, 1200)
+    out = tmp_path / "a.onnx"
+    arguments = ["compress", "lenet-300-100", "--data", str(data)]
+    searched = [
+        "--for",
+        "nano",
+        "--accuracy",
+        "90",
+        "--limit",
+        "cycles=0.5x",
+        "--limit",
+        "bytes=0.1x",
+        "--trainings",
+        "1",
+    ]
+    assert accel([*arguments, *searched, "-o", str(out)]) == 0
+    found = json.loads(out.with_suffix(".json").read_text())["for"]
+    assert found["cycles_int8"] <= 0.5 * found["dense"]["cycles"]
+    assert found["bytes_int8"] <= 0.1 * found["dense"]["bytes"]
+    assert found["accuracy_int8_percent"] >= 90
+    assert not out.with_suffix(".steps").exists()
+    again = tmp_path / "b.onnx"
+    assert accel([*arguments, str(out.with_suffix(".yaml")), "-o", str(again)]) == 0
+    capsys.readouterr()
+    assert accel([*arguments, *searched, "--limit", "energy=0.0001x", "-o", str(out)]) == 2
+    assert "no setting that may keep the accuracy is within the limits" in capsys.readouterr().err
