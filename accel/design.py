@@ -115,11 +115,13 @@ class Buffers(Section):
 class Technology(Section):
     """What the cost model prices."""
 
-    node_nm: Literal[22, 32, 45, 65, 90] = Field(
-        default=45, description="nm of the SRAM; compute energies are those of 45 nm whatever it is"
-    )
+    node_nm: Literal[22, 32, 45, 65, 90] = Field(default=45, description="nm of memories and logic")
     sram_cell: Literal["itrs-lstp", "itrs-lop", "itrs-hp"] = Field(
         default="itrs-lop", description="CACTI's cell: low standby power, low operating power, high performance"
+    )
+    dram: Literal["lpddr3", "ddr3", "ddr4", "flat"] = Field(
+        default="lpddr3",
+        description="devices behind the AXI port, as many as it needs; flat: 640 pJ for 32 bits",
     )
     target: Literal["asic", "ecp5-25f", "ecp5-85f", "up5k", "xc7"] = Field(
         default="asic",

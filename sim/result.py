@@ -41,7 +41,8 @@ class LayerResult:
     """One layer, or the whole network.
 
     `limits`: `cycles` by cause (`accel.sim.causes.CAUSES`); they sum to `cycles`. `events` as in `accel.events`. The
-    `cycles`, `limits` and `events` of the layers sum to those of the network, and so do the numbers in `info`.
+    `row_activations`: rows of the DRAM that were opened. `cycles`, `limits`, `events` and `row_activations` of the
+    layers sum to those of the network, and so do the numbers in `info`.
     """
 
     info: LayerInfo
@@ -50,6 +51,7 @@ class LayerResult:
     work_cycles: int
     limits: Mapping[str, int]
     events: Mapping[Event, int]
+    row_activations: int
 
     @property
     def bound_cycles(self) -> int:
@@ -150,6 +152,11 @@ class Result:
         return self.total.events
 
     @property
+    def row_activations(self) -> int:
+        """Rows of the DRAM that were opened."""
+        return self.total.row_activations
+
+    @property
     def latency_us(self) -> float:
         """Time from start to done at the design's clock."""
         return self.cycles / self.design.clock_mhz
@@ -190,13 +197,18 @@ def simulate(program: Program, codes: NDArray[np.int8] | None = None) -> Result:
     work = work_cycles(design, len(program.layers), history, timing.cycles, streams)
     layers = []
     of_data = _data_events(program, owners, codes)
-    for info, share, busy, counted, found in zip(program.layers, shares, work, events, of_data, strict=True):
+    opened = np.bincount([first, *owners], timing.activations, len(program.layers)).astype(int).tolist()
+    for info, share, busy, counted, found, rows in zip(
+        program.layers, shares, work, events, of_data, opened, strict=True
+    ):
         limits = by_cause(share)
         counted[Event.CYCLES] = sum(limits.values())
         known = {event: counted[event] for event in Event if event not in DATA_EVENTS}
-        layers.append(LayerResult(info, design, counted[Event.CYCLES], busy, limits, known | found))
+        layers.append(LayerResult(info, design, counted[Event.CYCLES], busy, limits, known | found, rows))
     whole = timing.events | ({e: sum(layer[e] for layer in of_data) for e in DATA_EVENTS} if codes is not None else {})
-    total = LayerResult(_sum(program.layers), design, timing.cycles, timing.cycles, by_cause(path), whole)
+    total = LayerResult(
+        _sum(program.layers), design, timing.cycles, timing.cycles, by_cause(path), whole, timing.row_activations
+    )
     return Result(program.name, total, tuple(layers), (min(cycles), max(cycles)))
 
 

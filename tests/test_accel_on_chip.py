@@ -107,14 +107,14 @@ def test_timed_as_a_memory_that_answers_at_once() -> None:
 
 def test_no_energy_of_dram_but_of_a_memory() -> None:
     timing = time_program(compile_network(zoo.integer_network("lenet-300-100"), CORE))
-    cost = energy(timing.events, CORE)
-    assert cost.dram_pj == 0
+    cost = energy(timing.events, CORE, timing.row_activations)
+    assert cost.dram_pj.high == timing.row_activations == 0
     shape = next(shape for shape in memories(CORE) if shape.name == STORE)
     assert shape.words * shape.width_bits == 8 << 20
     assert shape.accesses(timing.events) == timing.events[Event.READ_BEATS] + timing.events[Event.WRITE_BEATS]
-    assert cost.sram_pj[STORE] > 0
+    assert cost.parts_pj[STORE].low > 0
     dram = CORE.model_copy(update={"memory": Memory(axi_bits=64, latency_cycles=3)})
-    assert STORE not in energy(timing.events, dram).sram_pj
+    assert STORE not in energy(timing.events, dram, 0).parts_pj
 
 
 def test_constants_are_the_image() -> None:

@@ -17,6 +17,7 @@ from accel.models.errors import InputError
 from tests.benches.cross import Trial, check
 from tests.benches.draw import (
     draw_design,
+    draw_dram,
     draw_formats,
     draw_input,
     draw_memory,
@@ -45,7 +46,7 @@ def test_bytes_cycles_and_events(design_seed: int, tmp_path: Path, request: pyte
     def cases(drawn: Random) -> None:
         nonlocal done
         network = draw_network(drawn)
-        behind = with_memory(design, *draw_memory(drawn))
+        behind = draw_dram(drawn, with_memory(design, *draw_memory(drawn)))
         try:
             formats = draw_formats(drawn, behind, network)
             program = compile_network(network, behind, formats)

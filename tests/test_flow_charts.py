@@ -27,6 +27,7 @@ from accel.flow.compare import Comparison, Row, row_record
 from accel.flow.tables import figure as digits
 from accel.flow.verdict import cheapest
 from accel.sim.causes import CAUSES
+from accel.sim.cost import Range
 from tests.benches.flow_networks import comparison
 
 DESIGNS = ("edge", "nano")
@@ -99,7 +100,7 @@ def test_matrix(picture: Figure) -> None:
             for x, design in enumerate(DESIGNS):
                 (row,) = [row for row in rows_of(design) if row.title == title]
                 at = lambda r: r.work.cycles / r.run.result.design.clock_mhz  # noqa: E731
-                energy = lambda r: r.energy.total_high_pj  # noqa: E731
+                energy = lambda r: r.energy.total_pj.nominal  # noqa: E731
                 expected[y, x] = at(row) / at(base) if what == "Latency" else energy(row) / energy(base)
         assert np.allclose(colours, np.log2(expected))
         numbers = [[matrix.ratio_text(value) for value in row] for row in expected]
@@ -138,7 +139,7 @@ def test_front(picture: Figure) -> None:
     on = []
     for row, line in zip(found.rows, single, strict=True):
         ((x,), (y,)) = values(line)
-        assert x == row.energy.total_high_pj / 1e6
+        assert x == row.energy.total_pj.nominal / 1e6
         sound = found.rows[0].accuracy_percent - row.accuracy_percent <= 1  # type: ignore[operator]
         lowest = min(tick for tick in panel.get_yticks())
         assert (y == row.accuracy_percent) if sound else (y < lowest)
@@ -146,9 +147,9 @@ def test_front(picture: Figure) -> None:
         beaten = [
             other for other in found.rows
             if other.accuracy_percent >= row.accuracy_percent  # type: ignore[operator]
-            and other.energy.total_high_pj <= row.energy.total_high_pj
-            and (other.accuracy_percent, -other.energy.total_high_pj)
-            != (row.accuracy_percent, -row.energy.total_high_pj)
+            and other.energy.total_pj.nominal <= row.energy.total_pj.nominal
+            and (other.accuracy_percent, -other.energy.total_pj.nominal)
+            != (row.accuracy_percent, -row.energy.total_pj.nominal)
         ]  # fmt: skip
         assert line.get_color() == (style.FAINT if beaten else style.INK)
         on += [] if beaten else [row.title]
@@ -190,7 +191,7 @@ def test_pareto(drawn_points: list[tuple[int, int]]) -> None:
 
 
 def _with(row: Row, energy_uj: float, accuracy: float) -> Row:
-    energy = replace(row.energy, dram_pj=1e6 * energy_uj, sram_pj={}, compute_high_pj=0.0, static_pj=0.0)
+    energy = replace(row.energy, parts_pj={"DRAM transfer": Range(0.0, 1e6 * energy_uj, 0.0)})
     run = replace(row.run, total=replace(row.run.total, energy=energy))
     return replace(row, run=run, accuracy_percent=accuracy)
 
@@ -237,8 +238,13 @@ def test_energy_by_part() -> None:
     assert len({panel.get_xlim() for panel in chart.axes}) == 1
     for panel, design in zip(chart.axes, DESIGNS, strict=True):
         records = [row_record(row) for row in rows_of(design)]
-        fields = {"DRAM": "dram_uj", "SRAM": "sram_uj", "compute": "compute_low_uj", "static": "static_uj"}
-        check_stacks(panel, [{name: record[field] for name, field in fields.items()} for record in records])
+        fields = {
+            "DRAM": ["dram_uj"],
+            "SRAM": ["sram_uj"],
+            "compute": ["compute_uj", "clock_uj"],
+            "static": ["static_uj"],
+        }
+        check_stacks(panel, [{name: sum(record[f] for f in of) for name, of in fields.items()} for record in records])
         (spread,) = (collection for collection in panel.collections if hasattr(collection, "get_segments"))
         ends = np.array([segment[:, 0] for segment in spread.get_segments()])
         assert ends == pytest.approx(np.array([(r["total_low_uj"], r["total_high_uj"]) for r in records]))

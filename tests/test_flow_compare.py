@@ -68,20 +68,26 @@ def test_a_row_is_what_simulator_and_cost_model_say(
     assert 0 < row["zero_macs"] == result.events[Event.MACS_ZERO] < WEIGHTS
     events = result.events
     beats = events[Event.READ_BEATS] + events[Event.WRITE_BEATS]
-    energy = cost.energy(events, on)
+    energy, whole = cost.energy(events, on, result.row_activations), cost.cost_of(on, result)
     assert (row["cycles"], row["bound_cycles"]) == (events[Event.CYCLES], result.total.bound_cycles)
     assert row["limited_by"] == result.total.limited_by
     assert row["latency_us"] == pytest.approx(events[Event.CYCLES] / on.clock_mhz)
     assert row["efficiency"] == pytest.approx(row["bound_cycles"] / row["cycles"])
     assert row["dram_bytes"] == beats * on.memory.axi_bits // 8
-    assert row["dram_uj"] == pytest.approx(row["dram_bytes"] * 8 / 32 * 640 / 1e6)
-    assert row["sram_uj"] * 1e6 == pytest.approx(sum(energy.sram_pj.values()))
-    assert row["compute_low_uj"] * 1e6 == pytest.approx(energy.compute_low_pj)
-    assert row["compute_high_uj"] * 1e6 == pytest.approx(energy.compute_high_pj)
-    assert row["static_uj"] * 1e6 == pytest.approx(energy.static_pj)
-    for figure in ("low", "high"):
-        parts = [row[f"{part}_uj"] for part in ("dram", "sram", f"compute_{figure}", "static")]
-        assert row[f"total_{figure}_uj"] == pytest.approx(sum(parts))
+    assert row["dram_flat_uj"] == pytest.approx(row["dram_bytes"] * 8 / 32 * 640 / 1e6)
+    for part in ("dram", "sram", "compute", "clock", "static", "total"):
+        assert row[f"{part}_uj"] * 1e6 == pytest.approx(getattr(energy, f"{part}_pj").nominal)
+    assert sum(row[f"{part}_uj"] for part in ("dram", "sram", "compute", "clock", "static")) == pytest.approx(
+        row["total_uj"]
+    )
+    assert row["total_low_uj"] < row["total_uj"] < row["total_high_uj"]
+    assert row["dram_share"] == pytest.approx(row["dram_uj"] / row["total_uj"])
+    assert row["area_mm2"] == pytest.approx(whole.area.total_mm2.nominal)
+    assert row["average_mw"] == pytest.approx(1e3 * row["total_uj"] / row["latency_us"])
+    assert row["chip_mw"] == pytest.approx(1e3 * (row["total_uj"] - row["dram_uj"]) / row["latency_us"])
+    assert row["chip_mw"] <= row["peak_mw"] == pytest.approx(whole.peak_mw.nominal)
+    assert row["inferences_per_s"] == pytest.approx(1e6 / row["latency_us"])
+    assert row["gops"] == pytest.approx(2 * row["macs"] / (1e3 * row["latency_us"]))
     # Weights of b bits, a record of 8 bytes a channel; the rest is padding to whole tiles, and codebooks.
     least = WEIGHTS * (BITS[technique] or 8) / 8 + 8 * CHANNELS
     assert least <= row["weights_bytes"] <= 1.05 * least + 3 * 256
@@ -94,7 +100,7 @@ def test_ratios_are_to_the_first_row_of_the_same_design(found: Comparison) -> No
     for row in found.rows:
         first = row_of(found, row.design, "dense")
         assert row.latency_ratio == pytest.approx(row.work.cycles / first.work.cycles)
-        assert row.energy_ratio == pytest.approx(row.energy.total_high_pj / first.energy.total_high_pj)
+        assert row.energy_ratio == pytest.approx(row.energy.total_pj.nominal / first.energy.total_pj.nominal)
     assert row_of(found, "nano", "dense").work.cycles > 1.5 * row_of(found, "edge", "dense").work.cycles
     assert {row_of(found, design, "dense").energy_ratio for design in DESIGNS} == {1.0}
     assert row_of(found, "edge", "shared-2").energy_ratio < 0.5
@@ -106,7 +112,7 @@ def test_ratios_of_a_choice_are_to_its_own_first() -> None:
     two = compare(network, ranges, [load("edge")], [find("shared-2"), find("shared-8")])
     first, second = two.rows
     assert (first.technique, first.latency_ratio, first.energy_ratio) == ("shared-2", 1.0, 1.0)
-    assert second.energy_ratio == pytest.approx(second.energy.total_high_pj / first.energy.total_high_pj)
+    assert second.energy_ratio == pytest.approx(second.energy.total_pj.nominal / first.energy.total_pj.nominal)
     assert second.energy_ratio > 2
     assert {row.accuracy_percent for row in two.rows} == {two.float_accuracy_percent} == {None}
 

@@ -21,7 +21,7 @@ from accel.flow.compare import Comparison, row_record
 from accel.flow.tables import figure as digits
 from accel.flow.verdict import headline, verdict
 from accel.models.errors import InputError
-from accel.sim.cost_table import CONSTANTS
+from accel.sim.cost.constants import CONSTANTS
 from tests.benches.flow_networks import comparison, content
 
 LAYERS = ("ip1", "ip2", "ip3")
@@ -51,13 +51,13 @@ def test_csv_is_the_rows(files: dict[str, bytes]) -> None:
 def test_json_is_the_rows_and_what_is_behind_them(files: dict[str, bytes]) -> None:
     found = comparison()
     record = json.loads(files["compare.json"])
-    assert record["format"] == 2
+    assert record["format"] == 3
     assert (record["network"], record["parameters"]) == ("lenet-300-100", 266_610)
     assert record["float_accuracy_percent"] == found.float_accuracy_percent
     assert record["designs"] == {design.name: design.model_dump() for design in found.designs}
     assert record["data"] == "a part of MNIST"
-    assert len(record["constants"]["logic_and_dram"]) == len(CONSTANTS)
-    assert all(constant["source"] for constant in record["constants"]["logic_and_dram"])
+    assert len(record["constants"]["values"]) == len(CONSTANTS)
+    assert all(constant["source"] for constant in record["constants"]["values"])
     for written, row in zip(record["rows"], found.rows, strict=True):
         assert {name: written[name] for name in row_record(row)} == row_record(row)
         assert tuple(layer["name"] for layer in written["layers"]) == LAYERS
@@ -65,7 +65,7 @@ def test_json_is_the_rows_and_what_is_behind_them(files: dict[str, bytes]) -> No
         moved = [layer["dram_read_bytes"] + layer["dram_write_bytes"] for layer in written["layers"]]
         assert sum(moved) == row.work.dram_bytes
         assert sum(layer["total_high_uj"] for layer in written["layers"]) == pytest.approx(
-            row.energy.total_high_pj / 1e6, rel=1e-12
+            row.energy.total_pj.high / 1e6, rel=1e-12
         )
         assert written["total"]["macs"] == sum(layer.info.must.macs for layer in row.run.result.layers) == 266_200
 

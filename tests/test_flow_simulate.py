@@ -69,7 +69,8 @@ def test_layers_sum_to_the_whole(case: Case) -> None:
     for field in ("limit_cycles", "memory_bytes"):
         for key, value in total[field].items():
             assert sum(layer[field].get(key, 0) for layer in layers) == value, (field, key)
-    for field in (*simulate.energy_record(found.total.energy), "sram_at_5_pj_per_32_bits_uj"):
+    fields = simulate.energy_record(found.total.energy).keys() - {"dram_share"}
+    for field in (*fields, "sram_at_5_pj_per_32_bits_uj"):
         assert sum(layer[field] for layer in layers) == pytest.approx(total[field], rel=1e-12), field
 
 
@@ -86,11 +87,11 @@ def test_numbers_are_those_of_simulator_and_cost_model(case: Case) -> None:
     design = load(name)
     result = time_program(compile_network(network, design), int8.quantise_input(network, IMAGES[:4]))
     beat, w = design.memory.axi_bits // 8, design.weight_rows
-    parts = [(found.total, result.events)]
-    parts += [(p, r.events) for p, r in zip(found.layers, result.layers, strict=True)]
-    for part, events in parts:
+    parts = [(found.total, result.events, result.row_activations)]
+    parts += [(p, r.events, r.row_activations) for p, r in zip(found.layers, result.layers, strict=True)]
+    for part, events, opened in parts:
         assert part.work.cycles == events[Event.CYCLES]
-        assert part.energy == cost.energy(events, design)
+        assert part.energy == cost.energy(events, design, opened)
         assert part.work.dram_read_bytes == events[Event.READ_BEATS] * beat
         assert part.work.dram_write_bytes == events[Event.WRITE_BEATS] * beat
         assert part.work.array_macs == events[Event.MACS] + events[Event.MACS_GATED]
@@ -139,18 +140,22 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert record["latency_us"] == pytest.approx(result.cycles / design.clock_mhz)
     assert record["design"] == design.model_dump()
     assert [layer["name"] for layer in record["layers"]] == [layer.name for layer in network.layers]
-    priced = [(record["total"], result.events)]
-    priced += [(layer, r.events) for layer, r in zip(record["layers"], result.layers, strict=True)]
-    for part, events in priced:
-        energy = cost.energy(events, design)
-        assert part["dram_uj"] * 1e6 == pytest.approx(energy.dram_pj)
-        assert part["static_uj"] * 1e6 == pytest.approx(energy.static_pj)
-        assert sum(part["sram_uj_by_memory"].values()) == pytest.approx(part["sram_uj"])
+    whole, ranges = cost.cost_of(design, result, record["total"]["macs"]), record["cost"]
+    assert record["area_mm2"] == ranges["area_mm2"]["nominal"] == whole.area.total_mm2.nominal
+    assert sum(c["high"] for c in ranges["area_mm2_by_component"].values()) == pytest.approx(ranges["area_mm2"]["high"])
+    assert record["gops"] == whole.gops
+    assert [bar["constant"] for bar in ranges["tornado"]] == [s.constant for s in cost.sensitivity(design, result)]
+    priced = [(record["total"], result)]
+    priced += list(zip(record["layers"], result.layers, strict=True))
+    for part, of in priced:
+        energy = cost.energy(of.events, design, of.row_activations)
+        assert part["row_activations"] == of.row_activations
+        for name in ("dram", "sram", "compute", "clock", "static", "total"):
+            assert part[f"{name}_uj"] * 1e6 == pytest.approx(getattr(energy, f"{name}_pj").nominal)
+        for end in ("low", "nominal", "high"):
+            total = part["total_uj" if end == "nominal" else f"total_{end}_uj"]
+            assert sum(found[end] for found in part["energy_uj_by_part"].values()) == pytest.approx(total)
         assert part["sram_at_5_pj_per_32_bits_uj"] == pytest.approx(sum(part["memory_bytes"].values()) / 4 * 5 / 1e6)
-        for figure in ("low", "high"):
-            parts = [part[f"{name}_uj"] for name in ("dram", "sram", f"compute_{figure}", "static")]
-            assert part[f"total_{figure}_uj"] == pytest.approx(sum(parts))
-            assert part[f"compute_{figure}_uj"] * 1e6 == pytest.approx(getattr(energy, f"compute_{figure}_pj"))
 
 
 def test_host_layers_are_listed_with_their_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -80,13 +80,15 @@ def test_comparison_shows_every_number_of_each_row() -> None:
         expected = [
             *([judged.word] if judged.word else []), f"{row.latency_ratio:.2f}", f"{row.energy_ratio:.2f}",
             f"{row.accuracy_percent:.2f}", f"{row.stored_bytes:,}", judged.why, figure(row.run.result.latency_us),
-            f"{figure(energy.total_low_pj / 1e6)} .. {figure(energy.total_high_pj / 1e6)}",
+            figure(energy.total_pj.nominal / 1e6),
             f"{work.limited_by} {share:.0f}%", f"{100 * work.bound_cycles / work.cycles:.1f}",
             work.info.weight_format, f"{work.cycles:,}", f"{work.dram_bytes:,}",
             f"{work.dram_bytes / work.compulsory_bytes:.2f}",
-            figure(energy.dram_pj / 1e6), figure(energy.sram_total_pj / 1e6),
-            f"{figure(energy.compute_low_pj / 1e6)} .. {figure(energy.compute_high_pj / 1e6)}",
-            figure(energy.static_pj / 1e6),
+            *(figure(part.nominal / 1e6) for part in (energy.dram_pj, energy.sram_pj, energy.compute_pj,
+              energy.clock_pj, energy.static_pj)),
+            f"{figure(energy.total_pj.low / 1e6)} .. {figure(energy.total_pj.high / 1e6)}",
+            f"{100 * energy.dram_pj.nominal / energy.total_pj.nominal:.1f}",
+            figure(row.run.cost.area.total_mm2.nominal), figure(row.run.cost.average_mw.nominal),
         ]  # fmt: skip
         assert expected in shown[row.title]
 
@@ -100,7 +102,7 @@ def test_all_designs_stand_in_one_table() -> None:
         rows = [row for row in found.rows if row.technique == technique]
         times = [row.work.cycles / row.run.result.design.clock_mhz for row in (*rows, base)]
         latencies = [f"{time / times[-1]:.2f}" for time in times[:-1]]
-        energies = [f"{row.energy.total_high_pj / base.energy.total_high_pj:.2f}" for row in rows]
+        energies = [f"{row.energy.total_pj.nominal / base.energy.total_pj.nominal:.2f}" for row in rows]
         expected = [*latencies, *energies, f"{rows[0].accuracy_percent:.2f}", f"{rows[0].stored_bytes:,}"]
         assert shown[rows[0].title] == [expected]
     one = replace(found, designs=found.designs[:1], rows=tuple(r for r in found.rows if r.design == "edge"))
@@ -147,9 +149,12 @@ def test_simulation_shows_layers_and_total(tmp_path: Path) -> None:
     text = printed(tables.show_simulation, found)
     assert text.startswith(f"small on edge: {found.result.cycles:,} cycles, {figure(found.result.cycles / 400)} us")
     shown = cells(text)
-    assert [len(shown[name]) for name in ("conv", "fc", "total")] == [4, 4, 4]
+    assert [len(shown[name]) for name in ("conv", "fc", "total")] == [4, 4, 5]
+    area = found.cost.area
+    for name, mm2 in (*area.components_mm2.items(), ("total", area.total_mm2)):
+        assert shown[name][-1] == [figure(mm2.nominal), f"{figure(mm2.low)} .. {figure(mm2.high)}"]
     for part in (*found.layers, found.total):
-        time, efficiency, moved, energy = shown[part.name]
+        time, efficiency, moved, energy = shown[part.name][:4]
         work = part.work
         shares = [f"{work.limits.get(cause, 0):,}" for cause in found.total.work.limits]
         assert time[bool(work.info.kind) :] == [f"{work.cycles:,}", tables.limit(work), *shares]
@@ -162,9 +167,12 @@ def test_simulation_shows_layers_and_total(tmp_path: Path) -> None:
         expected = [f"{number:,}" for number in numbers] + [f"{work.dram_bytes / work.compulsory_bytes:.2f}"]
         memories = [f"{number:,}" for number in part.memory_bytes.values()]
         assert moved == [work.info.weight_format, *expected, *memories]
-        assert energy[0] == figure(part.energy.dram_pj / 1e6)
-        low, high = (figure(pj / 1e6) for pj in (part.energy.total_low_pj, part.energy.total_high_pj))
-        assert energy[-1] == f"{low} .. {high}"
+        total = part.energy.total_pj
+        assert energy == [
+            *(figure(price.nominal / 1e6) for price in (part.energy.dram_pj, *part.energy.sram_parts_pj.values(),
+              part.energy.compute_pj, part.energy.clock_pj, part.energy.static_pj)),
+            figure(total.nominal / 1e6), f"{figure(total.low / 1e6)} .. {figure(total.high / 1e6)}",
+        ]  # fmt: skip
 
 
 def test_every_cause_that_has_a_column_is_explained(tmp_path: Path) -> None:

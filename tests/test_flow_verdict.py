@@ -44,7 +44,8 @@ def test_fewer_bytes_pay_where_dram_is_the_limit() -> None:
         f"On edge dense int8 is limited by DRAM read ({100 * first.work.limits['DRAM read'] / first.work.cycles:.0f} % "
         'of its cycles), and "shared, 3 bits" pays most: '
         f"{three.work.cycles / first.work.cycles:.2f} of the latency and "
-        f"{three.energy.total_high_pj / first.energy.total_high_pj:.2f} of the energy, with 1.00 of the products and "
+        f"{three.energy.total_pj.nominal / first.energy.total_pj.nominal:.2f} of the energy, "
+        "with 1.00 of the products and "
         f"{three.work.dram_bytes / first.work.dram_bytes:.2f} of the bytes; "
         f'"shared, 6 bits" ({six.latency_ratio:.2f}, {six.energy_ratio:.2f}) and '
         f'"shared, 4 bits" ({four.latency_ratio:.2f}, {four.energy_ratio:.2f}) pay too, but less; '

@@ -30,7 +30,7 @@ from accel.timing.recurrence import Step, Timed, time_program
 from tests.benches.counted import accepted, counted
 from tests.benches.draw import draw_design, draw_memory, draw_network, with_memory
 
-ENERGIES = ("dram_pj", "sram_total_pj", "compute_low_pj", "compute_high_pj", "static_pj", "sram_flat_pj")
+FLAT = ("dram_flat_pj", "sram_flat_pj")
 
 
 @counted(75)
@@ -64,10 +64,16 @@ def check(result: Result) -> None:
     for field in ("macs", "read_bytes", "write_bytes"):
         assert sum(getattr(layer.info.must, field) for layer in layers) == getattr(total.info.must, field)
     assert sum(layer.info.weight_bytes for layer in layers) == total.info.weight_bytes
-    prices = [energy(layer.events, layer.design) for layer in layers]
-    whole = energy(total.events, total.design)
-    for field in ENERGIES:
+    assert sum(layer.row_activations for layer in layers) == total.row_activations
+    prices = [energy(layer.events, layer.design, layer.row_activations) for layer in layers]
+    whole = energy(total.events, total.design, total.row_activations)
+    for field in FLAT:
         assert sum(getattr(price, field) for price in prices) == pytest.approx(getattr(whole, field), rel=1e-12), field
+    for part, found in whole.parts_pj.items():
+        for end in ("low", "nominal", "high"):
+            parts = [getattr(price.parts_pj[part], end) for price in prices]
+            assert min(parts) >= 0
+            assert sum(parts) == pytest.approx(getattr(found, end), rel=1e-9), part
 
 
 # What the efficiency was until now, and where it was beaten.

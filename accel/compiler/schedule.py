@@ -165,7 +165,7 @@ class Ordered:
         call(events_of, count, (machine, flat, configs, facts), (events.ravel(),))
         out = np.zeros((len(rows), OUT), np.int64)
         out[:count] = np.asarray(self.order.out[: OUT * count]).reshape(-1, OUT)
-        return timing_of(rows[:, OPCODE], out, events, self.cycles)
+        return timing_of(self.design, rows, out, events, self.cycles)
 
 
 class Scheduler:

@@ -28,8 +28,7 @@ class Row:
 
     `stored_bytes` is what the technique's own encoder writes for the weights; what of them lies in the DRAM of the
     hardware, which may decode less, is the run's. Ratios are to the first technique on the
-    same design. `energy_ratio` is of the totals with the high figure for
-    compute, which flatters compression least. `accuracy_percent` is None without test data.
+    same design; `energy_ratio` is of the nominal totals. `accuracy_percent` is None without test data.
     """
 
     technique: str
@@ -67,6 +66,7 @@ def row_record(row: Row) -> dict[str, Any]:
         **simulate.work_record(row.work),
         "latency_us": row.run.result.latency_us,
         **simulate.energy_record(row.energy),
+        **simulate.cost_record(row.run.cost),
         "latency_ratio": row.latency_ratio,
         "energy_ratio": row.energy_ratio,
     }
@@ -136,7 +136,7 @@ def compare(
                 replace(
                     row,
                     latency_ratio=row.work.cycles / base.work.cycles,
-                    energy_ratio=row.energy.total_high_pj / base.energy.total_high_pj,
+                    energy_ratio=row.energy.total_pj.nominal / base.energy.total_pj.nominal,
                 )
             )
     notes = dict.fromkeys(note for row in rows for note in row.run.notes)

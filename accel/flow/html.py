@@ -21,7 +21,7 @@ from accel.flow.tables import (
     remarks,
 )
 from accel.flow.verdict import headline, verdict
-from accel.sim.cost_table import CONSTANTS, SRAM_SOURCE, Constant
+from accel.sim.cost.constants import CONSTANTS, SRAM_SOURCE, Constant
 
 T = TypeVar("T")
 
@@ -30,14 +30,17 @@ CAPTIONS = {
     ANSWER: "Left: latency and energy over those of the first row on the first design. Right: accuracy against energy; "
     "nothing beats the dark marks in both.",
     "time.svg": "Latency of one inference, by what limits it, on one axis for all designs.",
-    "energy.svg": "Energy of one inference by part, on one axis. Compute is drawn low; the line reaches to its high.",
+    "energy.svg": "Energy of one inference by part, on one axis. The line reaches from the low to the high total.",
     "layers.svg": "The layers of the first row, and of what pays most, by what limits them.",
     "roofline.svg": "Products a second against products for each byte of DRAM. Dark: the front of accuracy and energy.",
 }
 CONSTANT_COLUMNS: tuple[Column[Constant], ...] = (
     Column("constant", "", lambda c: c.what, left=True),
-    Column("energy", "pJ", lambda c: f"{c.value_pj:g}"),
-    Column("node", "nm", lambda c: str(c.node_nm)),
+    Column("low", "", lambda c: f"{c.low:.3g}"),
+    Column("nominal", "", lambda c: f"{c.nominal:.4g}"),
+    Column("high", "", lambda c: f"{c.high:.3g}"),
+    Column("unit", "", lambda c: c.unit, left=True),
+    Column("node", "nm", lambda c: str(c.node_nm) if c.node_nm else ""),
     Column("supply", "V", lambda c: f"{c.voltage:g}" if c.voltage else ""),
     Column("status", "", lambda c: c.status, left=True),
     Column("source", "", lambda c: c.source, left=True),

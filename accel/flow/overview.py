@@ -28,7 +28,7 @@ class Across:
         return latency_to(self.base, self.rows[design])
 
     def energy_ratio(self, design: int) -> float:
-        """Of the high totals, as in the tables of each design."""
+        """Of the nominal totals, as in the tables of each design."""
         return energy_to(self.base, self.rows[design])
 
 

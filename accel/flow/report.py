@@ -18,9 +18,9 @@ from typing import Any
 from accel.flow import charts, html, simulate
 from accel.flow.compare import Comparison, row_record
 from accel.models.errors import InputError
-from accel.sim.cost_table import CONSTANTS, SRAM_SOURCE
+from accel.sim.cost.constants import CONSTANTS, SRAM_SOURCE
 
-FORMAT = 2
+FORMAT = 3
 LOCK_TRIES, LOCK_SECONDS = 200, 0.1  # another process moves its files within milliseconds
 FILES = ("compare.json", "compare.csv", "report.html", *charts.FILES)
 # Those of an earlier comparison, or of version 0.1, are removed.
@@ -37,12 +37,17 @@ def record(comparison: Comparison) -> dict[str, Any]:
         "data": comparison.data_source,
         "designs": {design.name: design.model_dump() for design in comparison.designs},
         "rows": [
-            row_record(row) | {"total": simulate.part_record(row.run.total), "layers": _layers(row.run)}
+            row_record(row)
+            | {
+                "cost": simulate.cost_ranges(row.run),
+                "total": simulate.part_record(row.run.total),
+                "layers": _layers(row.run),
+            }
             for row in comparison.rows
         ],
         "host_layers": [asdict(layer) for layer in comparison.host_layers],
         "notes": list(comparison.notes),
-        "constants": {"sram": SRAM_SOURCE, "logic_and_dram": [asdict(constant) for constant in CONSTANTS]},
+        "constants": {"sram": SRAM_SOURCE, "values": [asdict(constant) for constant in CONSTANTS]},
     }
 
 

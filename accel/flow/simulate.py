@@ -15,7 +15,7 @@ from accel.events import Event
 from accel.models.integers.network import HostLayer, IntegerNetwork
 from accel.models.reference import int8
 from accel.resources.clock import clock_notes
-from accel.sim.cost import Energy, energy, memories
+from accel.sim.cost import Cost, Energy, Range, Swing, cost_of, energy, memories, sensitivity
 from accel.sim.result import LayerResult, Result, simulate
 
 EXECUTED = 4  # inputs whose products with a zero operand are counted
@@ -42,9 +42,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Simulation:
-    """The parts of one run; `host_layers` is what the accelerator leaves to the host."""
+    """The parts of one run, and what all of it costs; `host_layers` is what the accelerator leaves to the host."""
 
     result: Result
+    cost: Cost
     total: Part
     layers: tuple[Part, ...]
     host_layers: tuple[HostLayer, ...]
@@ -65,21 +66,59 @@ def run(
     """
     codes = None if inputs is None else int8.quantise_input(network, inputs[:EXECUTED])
     result = simulate(compile_network(network, design, formats), codes)
-    total, *layers = (Part(work, energy(work.events, design)) for work in (result.total, *result.layers))
-    return Simulation(result, total, tuple(layers), network.host_layers)
+    cost = cost_of(design, result, result.total.info.must.macs)
+    layers = (Part(work, energy(work.events, design, work.row_activations)) for work in result.layers)
+    return Simulation(result, cost, Part(result.total, cost.energy), tuple(layers), network.host_layers)
 
 
 def energy_record(found: Energy) -> dict[str, float]:
     """The parts of an energy in microjoules, as JSON and CSV have them."""
     return {
-        "dram_uj": found.dram_pj / 1e6,
-        "sram_uj": found.sram_total_pj / 1e6,
-        "compute_low_uj": found.compute_low_pj / 1e6,
-        "compute_high_uj": found.compute_high_pj / 1e6,
-        "static_uj": found.static_pj / 1e6,
-        "total_low_uj": found.total_low_pj / 1e6,
-        "total_high_uj": found.total_high_pj / 1e6,
+        "dram_uj": found.dram_pj.nominal / 1e6,
+        "sram_uj": found.sram_pj.nominal / 1e6,
+        "compute_uj": found.compute_pj.nominal / 1e6,
+        "clock_uj": found.clock_pj.nominal / 1e6,
+        "static_uj": found.static_pj.nominal / 1e6,
+        "total_low_uj": found.total_pj.low / 1e6,
+        "total_uj": found.total_pj.nominal / 1e6,
+        "total_high_uj": found.total_pj.high / 1e6,
+        "dram_share": found.dram_share,
+        "dram_flat_uj": found.dram_flat_pj / 1e6,
     }
+
+
+def cost_record(cost: Cost) -> dict[str, float | None]:
+    """Area, power and rates, as JSON and CSV have them: nominal figures."""
+    return {
+        "inferences_per_s": cost.inferences_per_s,
+        "gops": cost.gops,
+        "area_mm2": cost.area.total_mm2.nominal,
+        "average_mw": cost.average_mw.nominal,
+        "chip_mw": cost.chip_mw.nominal,
+        "peak_mw": cost.peak_mw.nominal,
+    }
+
+
+def cost_ranges(simulation: Simulation) -> dict[str, Any]:
+    """The same with low and high, area by component, and what each constant does to the energy: for JSON."""
+    cost = simulation.cost
+    return {
+        "area_mm2": asdict(cost.area.total_mm2),
+        "area_mm2_by_component": {name: asdict(found) for name, found in cost.area.components_mm2.items()},
+        "average_mw": asdict(cost.average_mw),
+        "chip_mw": asdict(cost.chip_mw),
+        "peak_mw": asdict(cost.peak_mw),
+        "tornado": [_bar(swing) for swing in sensitivity(simulation.result.design, simulation.result)],
+    }
+
+
+def _bar(swing: Swing) -> dict[str, Any]:
+    low, high = swing.low_pj / 1e6, swing.high_pj / 1e6
+    return {"constant": swing.constant, "what": swing.what, "low_uj": low, "high_uj": high}
+
+
+def _in_uj(found: Range) -> dict[str, float]:
+    return asdict(found * 1e-6)
 
 
 def work_record(work: LayerResult) -> dict[str, Any]:
@@ -88,6 +127,7 @@ def work_record(work: LayerResult) -> dict[str, Any]:
         "weights_format": work.info.weight_format,
         "weights_bytes": work.info.weight_bytes,
         "dram_bytes": work.dram_bytes,
+        "row_activations": work.row_activations,
         "compulsory_bytes": work.compulsory_bytes,
         "moved_ratio": work.moved_ratio,
         "cycles": work.cycles,
@@ -117,7 +157,7 @@ def part_record(part: Part) -> dict[str, Any]:
         "compulsory_write_bytes": work.info.must.write_bytes,
         "memory_bytes": part.memory_bytes,
         **energy_record(part.energy),
-        "sram_uj_by_memory": {f"{name}_uj": pj / 1e6 for name, pj in part.energy.sram_pj.items()},
+        "energy_uj_by_part": {name: _in_uj(found) for name, found in part.energy.parts_pj.items()},
         "sram_at_5_pj_per_32_bits_uj": part.energy.sram_flat_pj / 1e6,
     }
 
@@ -131,6 +171,8 @@ def record(simulation: Simulation) -> dict[str, Any]:
         "cycles": result.cycles,
         "cycles_range": list(result.cycles_range),
         "latency_us": result.latency_us,
+        **cost_record(simulation.cost),
+        "cost": cost_ranges(simulation),
         "events": {event.name: count for event, count in result.events.items()},
         "total": part_record(simulation.total),
         "layers": [part_record(layer) for layer in simulation.layers],

@@ -17,7 +17,7 @@ from accel.flow.simulate import Part, Simulation
 from accel.flow.verdict import judge, verdict
 from accel.models.integers.network import HostLayer
 from accel.sim.causes import CAUSES
-from accel.sim.cost import Energy
+from accel.sim.cost import Energy, Range
 from accel.sim.result import LayerResult
 
 T = TypeVar("T")
@@ -48,8 +48,12 @@ def figure(value: float) -> str:
     return f"{value:.{1 if size >= 10 else 2 if size >= 1 else 3}f}"
 
 
-def _span(low: float, high: float) -> str:
-    return f"{figure(low)} .. {figure(high)}"
+def _uj(energy_pj: Range) -> str:
+    return figure(energy_pj.nominal / 1e6)
+
+
+def _span(energy_pj: Range) -> str:
+    return f"{figure(energy_pj.low / 1e6)} .. {figure(energy_pj.high / 1e6)}"
 
 
 RATIO = "/ first"  # in ROW_COLUMNS, for the name of the first technique
@@ -61,7 +65,7 @@ DECIDING_COLUMNS: tuple[Column[Row], ...] = (
     Column("accuracy", "%", lambda r: "" if r.accuracy_percent is None else f"{r.accuracy_percent:.2f}"),
     Column("stored", "bytes", lambda r: f"{r.stored_bytes:,}"),
     Column("latency", "us", lambda r: figure(r.run.result.latency_us)),
-    Column("total", "uJ", lambda r: _span(r.energy.total_low_pj / 1e6, r.energy.total_high_pj / 1e6)),
+    Column("total", "uJ", lambda r: _uj(r.energy.total_pj)),
     Column("limited by", "", lambda r: limit(r.work), left=True),
     Column("effic.", "%", lambda r: _percent(r.work.efficiency)),
 )
@@ -70,10 +74,15 @@ OTHER_COLUMNS: tuple[Column[Row], ...] = (
     Column("cycles", "", lambda r: f"{r.work.cycles:,}"),
     Column("DRAM", "bytes", lambda r: f"{r.work.dram_bytes:,}"),
     Column("moved", "/ must", lambda r: _ratio(r.work.moved_ratio)),
-    Column("DRAM", "uJ", lambda r: figure(r.energy.dram_pj / 1e6)),
-    Column("SRAM", "uJ", lambda r: figure(r.energy.sram_total_pj / 1e6)),
-    Column("compute", "uJ", lambda r: _span(r.energy.compute_low_pj / 1e6, r.energy.compute_high_pj / 1e6)),
-    Column("static", "uJ", lambda r: figure(r.energy.static_pj / 1e6)),
+    Column("DRAM", "uJ", lambda r: _uj(r.energy.dram_pj)),
+    Column("SRAM", "uJ", lambda r: _uj(r.energy.sram_pj)),
+    Column("compute", "uJ", lambda r: _uj(r.energy.compute_pj)),
+    Column("clock", "uJ", lambda r: _uj(r.energy.clock_pj)),
+    Column("static", "uJ", lambda r: _uj(r.energy.static_pj)),
+    Column("low to high", "uJ", lambda r: _span(r.energy.total_pj)),
+    Column("DRAM", "%", lambda r: _percent(r.energy.dram_share)),
+    Column("area", "mm2", lambda r: figure(r.run.cost.area.total_mm2.nominal)),
+    Column("power", "mW", lambda r: figure(r.run.cost.average_mw.nominal)),
 )
 
 
@@ -131,7 +140,7 @@ def _bytes_column(memory: str) -> Column[Part]:
 
 
 def _memory_energy_column(memory: str) -> Column[Part]:
-    return Column(memory, "buffer", lambda p: figure(p.energy.sram_pj[memory] / 1e6))
+    return Column(memory, "buffer", lambda p: _uj(p.energy.parts_pj[memory]))
 
 
 def _causes(simulation: Simulation) -> list[str]:
@@ -184,11 +193,13 @@ def part_columns(simulation: Simulation) -> dict[str, list[Column[Part]]]:
 
 def _energy_columns(total: Energy) -> list[Column[Part]]:
     return [
-        Column("DRAM", "", lambda p: figure(p.energy.dram_pj / 1e6)),
-        *(_memory_energy_column(memory) for memory in total.sram_pj),
-        Column("compute", "", lambda p: _span(p.energy.compute_low_pj / 1e6, p.energy.compute_high_pj / 1e6)),
-        Column("static", "", lambda p: figure(p.energy.static_pj / 1e6)),
-        Column("total", "", lambda p: _span(p.energy.total_low_pj / 1e6, p.energy.total_high_pj / 1e6)),
+        Column("DRAM", "", lambda p: _uj(p.energy.dram_pj)),
+        *(_memory_energy_column(memory) for memory in total.sram_parts_pj),
+        Column("compute", "", lambda p: _uj(p.energy.compute_pj)),
+        Column("clock", "", lambda p: _uj(p.energy.clock_pj)),
+        Column("static", "", lambda p: _uj(p.energy.static_pj)),
+        Column("total", "", lambda p: _uj(p.energy.total_pj)),
+        Column("low to high", "", lambda p: _span(p.energy.total_pj)),
     ]
 
 
@@ -281,9 +292,27 @@ def show_comparison(where: Console, comparison: Comparison) -> None:
         where.print()
         where.print(Text(verdict(rows)), width=min(where.width, TEXT_WIDTH))
         show(where, title, row_columns(comparison), rows)
+        where.print(Text(dram_line(rows)), soft_wrap=True)
     where.print()
     for line in remarks(comparison):
         where.print(Text(line), soft_wrap=True)
+
+
+def dram_line(rows: Sequence[Row]) -> str:
+    """The literature's question: what of the energy DRAM takes, priced by device and at the flat price of papers."""
+    shares = [row.energy.dram_share for row in rows]
+    flat = [_flat_share(row.energy) for row in rows]
+    device = rows[0].run.result.design.technology.dram
+    others = f", {100 * min(shares):.0f} to {100 * max(shares):.0f} % of all techniques" if len(rows) > 1 else ""
+    return (
+        f"DRAM ({device}) takes {100 * shares[0]:.0f} % of the energy of {rows[0].title}{others}; "
+        f"at 640 pJ for 32 bits {100 * flat[0]:.0f} %"
+    )
+
+
+def _flat_share(energy: Energy) -> float:
+    whole = energy.chip_pj.nominal + energy.dram_flat_pj
+    return energy.dram_flat_pj / whole if whole else 0.0
 
 
 def remarks(comparison: Comparison) -> list[str]:
@@ -293,7 +322,7 @@ def remarks(comparison: Comparison) -> list[str]:
         "moved / must: DRAM bytes over those that must cross once: weights, records, input and output",
         "limited by: the largest share of the cycles on the critical path",
         "effic.: bound / cycles; the bound is the larger of MACs / array and bytes that must be moved / bandwidth",
-        "compute: the lowest and the highest figure of the literature; the ratio of energies is of the high totals",
+        "energies are nominal; low to high: all constants at the ends of their ranges; DRAM %: its share of the energy",
         *_host(comparison.host_layers),
         *(f"note: {note}" for note in comparison.notes),
     ]
@@ -312,6 +341,29 @@ def _host(layers: Sequence[HostLayer]) -> list[str]:
     return [f"host: {x.kind} {x.name!r} is not priced; {x.bytes:,} bytes cross to the host" for x in layers]
 
 
+AREA_COLUMNS: tuple[Column[tuple[str, Range]], ...] = (
+    Column("component", "", lambda a: a[0], left=True),
+    Column("area", "", lambda a: figure(a[1].nominal)),
+    Column("low to high", "", lambda a: f"{figure(a[1].low)} .. {figure(a[1].high)}"),
+)
+
+
+def area_rows(simulation: Simulation) -> list[tuple[str, Range]]:
+    """Components and their sum."""
+    area = simulation.cost.area
+    return [*area.components_mm2.items(), ("total", area.total_mm2)]
+
+
+def cost_line(simulation: Simulation) -> str:
+    """Area, rates, power and the share of DRAM in one line."""
+    cost, technology = simulation.cost, simulation.result.design.technology
+    rates = f"{figure(cost.inferences_per_s)} inferences a second, {figure(cost.gops or 0)} GOPS"
+    average, chip, peak = (figure(power.nominal) for power in (cost.average_mw, cost.chip_mw, cost.peak_mw))
+    power = f"{average} mW, without DRAM {chip}, at most {peak}"
+    dram = f"DRAM {100 * cost.dram_share:.0f} % of {_uj(cost.energy.total_pj)} uJ"
+    return f"{figure(cost.area.total_mm2.nominal)} mm2 at {technology.node_nm} nm; {rates}; {power}; {dram}"
+
+
 def show_simulation(where: Console, simulation: Simulation) -> None:
     """Everything that `accel simulate` prints."""
     result = simulation.result
@@ -320,9 +372,11 @@ def show_simulation(where: Console, simulation: Simulation) -> None:
         f"efficiency {_percent(result.total.efficiency)} %, limited by {limit(result.total)}"
     )
     where.print(Text.assemble((result.network, "bold"), facts))
+    where.print(Text(cost_line(simulation)), soft_wrap=True)
     parts = [*simulation.layers, simulation.total]
     for title, columns in part_columns(simulation).items():
         show(where, title, columns, parts, last_apart=True)
+    show(where, "Area, mm2", AREA_COLUMNS, area_rows(simulation), last_apart=True)
     least, most = result.cycles_range
     lines = [
         *([f"on other inputs {least:,} to {most:,} cycles: columns that are zero are skipped"] if least < most else []),

@@ -105,8 +105,8 @@ def latency_to(first: Row, row: Row) -> float:
 
 
 def energy_to(first: Row, row: Row) -> float:
-    """Ratio of the high totals, as in the tables of each design."""
-    return row.energy.total_high_pj / first.energy.total_high_pj
+    """Ratio of the nominal totals, as in the tables of each design."""
+    return row.energy.total_pj.nominal / first.energy.total_pj.nominal
 
 
 def is_sound(first: Row, row: Row) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import overload
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from accel.commands import Command, Load, Opcode, Target
 from accel.design import Design
+from accel.dram import row_activations
 from accel.entropy.program import coded_loads
 from accel.events import COLUMN, DATA_EVENTS, Event
 from accel.layout import beats
@@ -97,12 +99,31 @@ class History(Sequence[Timed | None]):
 
 @dataclass(frozen=True)
 class Timing:
-    """Cycles from start to done, the counters, and each command's history (None for NOP and END)."""
+    """Cycles from start to done, the counters, and each command's history (None for NOP and END).
+
+    `rows`: of the hardware's own fetch and of the commands.
+    """
 
     cycles: int
     events: dict[Event, int]
     commands: History
     first_fetch: Timed
+    design: Design = field(repr=False)
+    rows: Rows = field(repr=False)
+
+    @cached_property
+    def activations(self) -> NDArray[np.int64]:
+        """(1 + n,) rows of the DRAM that the fetch and each command open, as `accel.dram` counts them."""
+        pushed = np.flatnonzero(self.commands.out[:, PUSHED]) + 1
+        ran = np.concatenate([[0], pushed])
+        found = np.zeros(len(self.rows), np.int64)
+        found[ran] = row_activations(self.design, self.rows[ran])
+        return found
+
+    @property
+    def row_activations(self) -> int:
+        """Rows of the DRAM that are opened."""
+        return int(self.activations.sum())
 
 
 class DeadlockError(Exception):
@@ -158,7 +179,7 @@ def time_rows(
     failed = call(run, count, (machine, flat_facts, gaps, waits.ravel()), (clock, out.ravel(), result))
     if failed:
         raise DeadlockError(_reason(rows, waits, clock.state, failed, int(result[1])))
-    return timing_of(rows[:, OPCODE], out, events, int(result[0]))
+    return timing_of(design, rows, out, events, int(result[0]))
 
 
 def known_facts(design: Design, rows: Rows) -> NDArray[np.int64]:
@@ -176,16 +197,16 @@ def fetched(facts: NDArray[np.int64]) -> int:
     return int((beats_read // np.maximum(fetches[:, FETCH_BEATS], 1) * fetches[:, GAP]).sum())
 
 
-def timing_of(opcodes: NDArray[np.int64], out: NDArray[np.int64], events: NDArray[np.int64], cycles: int) -> Timing:
+def timing_of(design: Design, rows: Rows, out: NDArray[np.int64], events: NDArray[np.int64], cycles: int) -> Timing:
     """The Timing of what the recurrence said of n commands, the hardware's own fetch first."""
-    history = History(opcodes, out, events)
+    history = History(rows[:, OPCODE], out, events)
     counts = zip(Event, events.sum(axis=0), strict=True)
     total = {event: int(count) for event, count in counts if event not in DATA_EVENTS}
     total[Event.COMMANDS] = int((out[:, PUSHED] > 0).sum())
     total[Event.CYCLES] = cycles
     initial = history[0]
     assert initial is not None
-    return Timing(cycles, total, history[1:], initial)
+    return Timing(cycles, total, history[1:], initial, design, rows)
 
 
 def _reason(rows: Rows, waits: NDArray[np.int64], state: NDArray[np.int64], index: int, error: int) -> str:

@@ -75,6 +75,8 @@ def compare(program: Program, trial: Trial, outcomes: list[Outcome]) -> None:
         found = program.unpack_output(outcome.memory)
         np.testing.assert_array_equal(found.reshape(expected.shape), expected, where)
         np.testing.assert_array_equal(outcome.memory, memory, f"{where}: what DRAM holds")
+        opened = outcome.row_activations, timing.row_activations
+        assert opened[0] == opened[1], f"{where}: rows of DRAM opened (bench, simulator) {opened}"
         if index == 1:
             continue
         assert outcome.cycles == timing.cycles, f"{where}: {outcome.cycles} cycles, simulated {timing.cycles}"

@@ -104,6 +104,12 @@ def with_memory(design: Design, latency_cycles: int, beat_interval_cycles: int) 
     return design.model_copy(update={"memory": design.memory.model_copy(update=update)})
 
 
+def draw_dram(rng: Random, design: Design) -> Design:
+    """The same hardware in front of DRAM of another device."""
+    technology = design.technology.model_copy(update={"dram": rng.choice(["lpddr3", "ddr3", "ddr4", "flat"])})
+    return design.model_copy(update={"technology": technology})
+
+
 def draw_formats(rng: Random, design: Design, network: IntegerNetwork) -> Formats:
     """What of the weights is coded: whatever costs least, everything, or some layers."""
     names = [layer.name for layer in network.layers if isinstance(layer, MatrixLayer)]

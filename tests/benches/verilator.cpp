@@ -11,6 +11,8 @@
 // WREADY (0 nothing, 1 WVALID, 2 the burst's address), bit 4 ARREADY for ARVALID. From cycle `freeze_at` of the run it does
 // nothing for `freeze_cycles`. In cycle `disturb_cycle` all registers that a run has latched are written. Broken
 // protocol (a burst that crosses 4 KiB or leaves the memory, an offer that changes) ends the program with status 1.
+// Row n of `row_bytes` lies in bank n mod `banks`, counted from DRAM_BASE: addresses that are taken open rows, reads and
+// writes each their own, none at the beginning of a run; without `row_bytes` nothing is counted.
 #include <algorithm>
 #include <deque>
 #include <random>
@@ -19,10 +21,10 @@
 
 struct Case {
     uint64_t dram_base, dram_size, program_offset, program_count, latency, interval, stall_seed, max_cycles, watchdog,
-        bad_read_beat, abort_cycle, manner, freeze_at, freeze_cycles, disturb_cycle, memory_bytes;
+        bad_read_beat, abort_cycle, manner, freeze_at, freeze_cycles, disturb_cycle, row_bytes, banks, memory_bytes;
 };
 struct Outcome {
-    uint64_t done, cycles, error, status, read_beats, write_beats, run_cycles;
+    uint64_t done, cycles, error, status, read_beats, write_beats, run_cycles, row_activations;
 };
 static const uint64_t NEVER = ~0ull;
 static const uint32_t BEAT_SIZE = __builtin_ctz(BEAT_BYTES);
@@ -58,11 +60,13 @@ class Machine : public Driver {
         memory = content;
         random.seed(now.stall_seed);
         read_earliest = write_earliest = 0;
-        read_beats = write_beats = 0;
+        read_beats = write_beats = row_activations = 0;
+        read_rows.assign(now.banks, NEVER);
+        write_rows.assign(now.banks, NEVER);
         started = NEVER;
     }
 
-    uint64_t read_beats = 0, write_beats = 0, started = NEVER;
+    uint64_t read_beats = 0, write_beats = 0, row_activations = 0, started = NEVER;
     bool irq = false;
     bool busy_bus() const {
         return !reads.empty() || !writes.empty() || !answers.empty() || data.size() > 1 || !data.back().empty() || ar_held ||
@@ -76,6 +80,7 @@ class Machine : public Driver {
     std::deque<Burst> reads, writes;                            // addresses that were taken
     std::deque<std::vector<Beat>> data{std::vector<Beat>()};  // by burst; the last one is incomplete
     std::deque<uint64_t> answers;
+    std::vector<uint64_t> read_rows, write_rows;  // the open row of each bank
     uint64_t read_earliest = 0, write_earliest = 0;
     bool r_shown = false, b_shown = false;
     bool ar_held = false, aw_held = false, w_held = false;
@@ -123,13 +128,19 @@ class Machine : public Driver {
         top.m_axi_bresp = 0;
     }
 
-    Burst address(uint64_t addr, uint32_t len, uint32_t size, uint32_t burst) {
+    Burst address(uint64_t addr, uint32_t len, uint32_t size, uint32_t burst, std::vector<uint64_t>& open) {
         uint64_t bytes = uint64_t(len + 1) * BEAT, offset = addr - settings.dram_base;
         if (addr < settings.dram_base) fail("a burst below DRAM_BASE");
         if (size != BEAT_SIZE || burst != 1) fail("a burst of another size or kind");
         if (addr / 4096 != (addr + bytes - 1) / 4096) fail("a burst crosses 4 KiB");
         if (offset + bytes > settings.dram_size) fail("a burst leaves DRAM_SIZE");
         if (offset + bytes > settings.memory_bytes) fail("a burst leaves the memory");
+        if (settings.row_bytes)
+            for (uint64_t row = offset / settings.row_bytes; row <= (offset + bytes - 1) / settings.row_bytes; row++)
+                if (uint64_t& now = open[row % settings.banks]; now != row) {
+                    now = row;
+                    row_activations++;
+                }
         return {cycle + settings.latency, offset, len + 1};
     }
 
@@ -148,7 +159,7 @@ class Machine : public Driver {
         }
         hold(top.m_axi_arvalid, top.m_axi_arready, top.m_axi_araddr, top.m_axi_arlen, ar_held, ar_offer);
         if (top.m_axi_arvalid && top.m_axi_arready)
-            reads.push_back(address(top.m_axi_araddr, top.m_axi_arlen, top.m_axi_arsize, top.m_axi_arburst));
+            reads.push_back(address(top.m_axi_araddr, top.m_axi_arlen, top.m_axi_arsize, top.m_axi_arburst, read_rows));
         Beat beat;
         get(top.m_axi_wdata, beat.bytes);
         beat.strobes = top.m_axi_wstrb;
@@ -166,7 +177,7 @@ class Machine : public Driver {
         }
         hold(top.m_axi_awvalid, top.m_axi_awready, top.m_axi_awaddr, top.m_axi_awlen, aw_held, aw_offer);
         if (top.m_axi_awvalid && top.m_axi_awready)
-            writes.push_back(address(top.m_axi_awaddr, top.m_axi_awlen, top.m_axi_awsize, top.m_axi_awburst));
+            writes.push_back(address(top.m_axi_awaddr, top.m_axi_awlen, top.m_axi_awsize, top.m_axi_awburst, write_rows));
         for (; !writes.empty() && data.size() > 1; writes.pop_front(), data.pop_front()) {
             if (data[0].size() != writes[0].beats) fail("wlast is not at the end of the burst");
             uint8_t* at = memory + writes[0].offset;
@@ -241,6 +252,7 @@ static void run(Machine& machine, const char* case_path, const char* out_path) {
     machine.write(ACCEL_STATUS, 2);
     outcome.read_beats = machine.read_beats;
     outcome.write_beats = machine.write_beats;
+    outcome.row_activations = machine.row_activations;
     outcome.run_cycles = machine.cycle - start;
     FILE* file = fopen(out_path, "wb");
     if (!file) fail("an outcome cannot be written");

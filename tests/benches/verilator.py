@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.design import Design
+from accel.dram import Rank, rank_of
 from accel.events import Event
 from accel.flow.register_map import definitions
 from accel.program import Program
@@ -24,7 +25,7 @@ from tests.benches.axi import EAGER, Manner
 BENCH = Path(__file__).parent / "verilator.cpp"
 DRAM_BASE = 0x7654_3000
 NEVER = (1 << 64) - 1
-OUTCOME_FIELDS = 7
+OUTCOME_FIELDS = 8
 # -O1 without the passes that take most of the compiler's time on generated code and gain nothing there.
 OPTIMISE = "-O1 " + " ".join(f"-fno-tree-{name}" for name in ("sink", "fre", "dse", "dominator-opts", "copy-prop"))
 
@@ -49,6 +50,7 @@ class Case:
     freeze_at: int = NEVER
     freeze_cycles: int = 0
     disturb_cycle: int = NEVER
+    rank: Rank | None = None
 
     def encode(self) -> bytes:
         """The file that verilator.cpp reads."""
@@ -56,7 +58,8 @@ class Case:
         header = [
             self.dram_base, size, self.program_offset, self.program_count, self.latency_cycles,
             self.beat_interval_cycles, self.stall_seed, self.max_cycles, self.watchdog, self.bad_read_beat,
-            self.abort_cycle, self._manner(), self.freeze_at, self.freeze_cycles, self.disturb_cycle, len(self.memory),
+            self.abort_cycle, self._manner(), self.freeze_at, self.freeze_cycles, self.disturb_cycle,
+            *((self.rank.row_bytes, self.rank.banks) if self.rank else (0, 0)), len(self.memory),
         ]  # fmt: skip
         return np.array(header, np.uint64).tobytes() + self.memory.tobytes()
 
@@ -76,6 +79,7 @@ class Outcome:
     status: int
     read_beats: int
     write_beats: int
+    row_activations: int
     events: dict[Event, int] = field(repr=False)
     memory: NDArray[np.uint8] = field(repr=False)
 
@@ -90,6 +94,7 @@ def case_of(program: Program, codes: NDArray[np.int8], stall_seed: int = 0, desi
         memory.latency_cycles,
         memory.beat_interval_cycles,
         stall_seed,
+        rank=rank_of(program.design),
     )
 
 
@@ -157,7 +162,7 @@ class Built:
 
 def _outcome(data: bytes) -> Outcome:
     words = np.frombuffer(data, np.uint64, OUTCOME_FIELDS + len(Event)).tolist()
-    done, cycles, error, status, read_beats, write_beats, _ = words[:OUTCOME_FIELDS]
+    done, cycles, error, status, read_beats, write_beats, _, opened = words[:OUTCOME_FIELDS]
     events = dict(zip(Event, words[OUTCOME_FIELDS:], strict=True))
     memory = np.frombuffer(data, np.uint8, offset=8 * len(words))
-    return Outcome(bool(done), cycles, error, status, read_beats, write_beats, events, memory)
+    return Outcome(bool(done), cycles, error, status, read_beats, write_beats, opened, events, memory)

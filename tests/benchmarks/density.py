@@ -48,7 +48,7 @@ def crossing(densities: Sequence[float], ratios: Sequence[float]) -> float | Non
 
 
 def measured(name: str) -> dict[str, dict[float, Ratios]]:
-    """By design and density: cycles and energy (the high figure), over those of the dense network on the first."""
+    """By design and density: cycles and energy, over those of the dense network on the first."""
     network, images = zoo.load(name), zoo.preprocess(zoo.mnist_calibration())
     found: dict[str, dict[float, Ratios]] = {}
     base: Ratios | None = None
@@ -56,12 +56,12 @@ def measured(name: str) -> dict[str, dict[float, Ratios]]:
         row = found[design.name] = {}
         for density in DENSITIES:
             total = run(quantise(pruned(network, density), images), design, images).total
-            cost = (float(total.work.cycles), total.energy.total_high_pj)
+            cost = (float(total.work.cycles), total.energy.total_pj.nominal)
             base = base or cost
             row[density] = (cost[0] / base[0], cost[1] / base[1])
     total = run(quantise(n_of_m(network, 2, 4), images), load(STRUCTURED), images).total
     assert base is not None
-    found[STRUCTURED + ", 2 of 4"] = {0.5: (total.work.cycles / base[0], total.energy.total_high_pj / base[1])}
+    found[STRUCTURED + ", 2 of 4"] = {0.5: (total.work.cycles / base[0], total.energy.total_pj.nominal / base[1])}
     return found
 
 

@@ -19,19 +19,20 @@ PER_ROW = 4  # panels side by side
 
 @dataclass(frozen=True)
 class Bar:
-    """A name, its parts in order, what stands behind it, and the end of its line of uncertainty, if it has one."""
+    """A name, its parts in order, what stands behind it, and the ends of its line of uncertainty, if it has one."""
 
     name: str
     parts: Mapping[str, float]
     text: str
+    least: float | None = None
     most: float | None = None
 
 
 def energy(comparison: Comparison) -> Figure:
-    """Energy of every technique on every design by part. Compute is drawn low; the line reaches to the high figure."""
+    """Energy of every technique on every design by part; the line reaches from the low to the high total."""
     panels = {heading(d): [_energy(row) for row in _of(comparison, d.name)] for d in comparison.designs}
     return stacked(
-        f"{short(comparison.network)}: energy of one inference (line: compute from its low figure to its high)",
+        f"{short(comparison.network)}: energy of one inference (line: from the low total to the high)",
         "uJ",
         panels,
     )
@@ -92,8 +93,9 @@ def _fill(panel: Any, bars: Sequence[Bar], order: Sequence[str]) -> None:
         left = [a + b for a, b in zip(left, lengths, strict=True)]
     ends = [end if bar.most is None else bar.most for end, bar in zip(left, bars, strict=True)]
     if any(bar.most is not None for bar in bars):
-        spread = [end - start for start, end in zip(left, ends, strict=True)]
-        panel.errorbar(left, range(len(bars)), xerr=[[0.0] * len(bars), spread], fmt="none", color="black", capsize=2.5,
+        below = [end - (end if bar.least is None else bar.least) for end, bar in zip(left, bars, strict=True)]
+        above = [end - start for start, end in zip(left, ends, strict=True)]
+        panel.errorbar(left, range(len(bars)), xerr=[below, above], fmt="none", color="black", capsize=2.5,
                        linewidth=1)  # fmt: skip
     for index, (bar, end) in enumerate(zip(bars, ends, strict=True)):
         panel.annotate(bar.text, (end, index), (4, 0), textcoords="offset points", va="center_baseline", fontsize=7.5)
@@ -111,14 +113,16 @@ def _energy(row: Row) -> Bar:
     spent = row.energy
     parts = {
         "DRAM": spent.dram_pj,
-        "SRAM": spent.sram_total_pj,
+        "SRAM": spent.sram_pj,
         "static": spent.static_pj,
-        "compute": spent.compute_low_pj,
+        "compute": spent.compute_pj + spent.clock_pj,
     }
-    low, high = spent.total_low_pj / 1e6, spent.total_high_pj / 1e6
+    whole = spent.total_pj
+    low, high = whole.low / 1e6, whole.high / 1e6
     return Bar(
-        short(row.title), {name: pj / 1e6 for name, pj in parts.items()}, f"{digits(low)} .. {digits(high)}", high
-    )
+        short(row.title), {name: pj.nominal / 1e6 for name, pj in parts.items()},
+        f"{digits(low)} .. {digits(high)}", low, high,
+    )  # fmt: skip
 
 
 def _time(row: Row) -> Bar:

@@ -21,8 +21,8 @@ def measured(comparison: Comparison) -> bool:
 
 
 def energy_uj(row: Row) -> float:
-    """What the axis shows: the high total, which the ratios of the tables are of."""
-    return row.energy.total_high_pj / 1e6
+    """What the axis shows: the nominal total, which the ratios of the tables are of."""
+    return row.energy.total_pj.nominal / 1e6
 
 
 def pareto(rows: Sequence[Row]) -> list[Row]:

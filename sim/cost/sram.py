@@ -1,8 +1,9 @@
-"""Energy and leakage of on-chip memories from CACTI's table, interpolated in logarithms.
+"""Energy, leakage and area of on-chip memories from CACTI's table, interpolated in logarithms.
 
 The table has 1 KiB to 4 MiB and 32 to 256 bits a word, and nothing is extrapolated. What lies outside is composed of
 memories that lie inside: a wider word of several equal macros side by side, a larger memory of several banks of which
-one is accessed; a smaller or narrower memory is priced as the smallest or narrowest macro, which is too high.
+one is accessed, narrower words several to a row of 32 bits, all of which is read or written (too high). A memory
+smaller than the smallest macro is priced as that one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from functools import cache
 from importlib.resources import files
 from math import ceil, exp, log
 
-from accel.sim.cost_table import SRAM_TABLE
+from accel.sim.cost.constants import SRAM_TABLE
 
 WIDEST_BITS, NARROWEST_BITS = 256, 32
 LARGEST_BYTES, SMALLEST_BYTES = 1 << 22, 1 << 10
@@ -22,11 +23,12 @@ LARGEST_BYTES, SMALLEST_BYTES = 1 << 22, 1 << 10
 
 @dataclass(frozen=True)
 class Sram:
-    """One word read, one word written, and the leakage of the whole memory."""
+    """One word read, one word written, and leakage and area of the whole memory."""
 
     read_pj: float
     write_pj: float
     leakage_mw: float
+    area_mm2: float
 
 
 @cache
@@ -35,7 +37,10 @@ def _table(cell: str, node_nm: int) -> dict[tuple[int, int], Sram]:
     text = files("accel.sim").joinpath("data", SRAM_TABLE).read_text(encoding="utf-8")
     return {
         (int(row["size_bytes"]), int(row["width_bits"])): Sram(
-            1000 * float(row["read_energy_nJ"]), 1000 * float(row["write_energy_nJ"]), float(row["leakage_mW"])
+            read_pj=1000 * float(row["read_energy_nJ"]),
+            write_pj=1000 * float(row["write_energy_nJ"]),
+            leakage_mw=float(row["leakage_mW"]),
+            area_mm2=float(row["area_mm2"]),
         )
         for row in csv.DictReader(text.splitlines())
         if row["cell"] == cell and int(row["node_nm"]) == node_nm
@@ -60,7 +65,7 @@ def macro(cell: str, node_nm: int, size_bytes: float, width_bits: float) -> Sram
     def mean(field: str) -> float:
         return exp(sum(weight * log(getattr(corner, field)) for corner, weight in corners))
 
-    return Sram(mean("read_pj"), mean("write_pj"), mean("leakage_mw"))
+    return Sram(mean("read_pj"), mean("write_pj"), mean("leakage_mw"), mean("area_mm2"))
 
 
 def _between(points: list[int], value: float, unit: str) -> tuple[int, int, float]:
@@ -72,11 +77,13 @@ def _between(points: list[int], value: float, unit: str) -> tuple[int, int, floa
     return points[low], points[high], log(value / points[low]) / log(points[high] / points[low])
 
 
+@cache
 def memory(cell: str, node_nm: int, words: int, width_bits: int) -> Sram:
     """A memory of any size: `words` words of `width_bits`, composed of macros as the module says."""
     across = ceil(width_bits / WIDEST_BITS)
     width = max(NARROWEST_BITS, width_bits / across)
-    size = max(float(SMALLEST_BYTES), words * width / 8)
+    size = max(float(SMALLEST_BYTES), words * width_bits / 8 / across)
     banks = ceil(size / LARGEST_BYTES)
     one = macro(cell, node_nm, size / banks, width)
-    return Sram(across * one.read_pj, across * one.write_pj, across * banks * one.leakage_mw)
+    macros = across * banks
+    return Sram(across * one.read_pj, across * one.write_pj, macros * one.leakage_mw, macros * one.area_mm2)
