@@ -64,6 +64,17 @@ def rank_of(design: Design) -> Rank | None:
     return Rank(devices, devices * device.row_bytes, device.banks)
 
 
+def alike(design: Design) -> Design:
+    """The design that stands for all whose programs open as many rows: without technology but the DRAM, and with the
+    highest clock that its rank can serve (1 MHz where there is none)."""
+    rank, clock = rank_of(design), 1.0
+    dram = design.technology.dram
+    if rank is not None:
+        clock = rank.devices * DEVICES[dram].gigabytes_per_s * 1e3 / design.bytes_per_cycle
+    technology = type(design.technology)(dram=dram)
+    return design.model_copy(update={"clock_mhz": clock, "technology": technology})
+
+
 def opened(rank: Rank, first: Ints, size: Ints, rows: Ints, pitch: Ints) -> Ints:
     """(n,) rows of the DRAM that each of n accesses opens, one after the other in one direction.
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from accel.commands import Load, Nop, Store, Target
 from accel.compile import compile_network, time_network
 from accel.design import Design, load
-from accel.dram import DEVICES, Rank, opened, rank_of, row_activations
+from accel.dram import DEVICES, Rank, alike, opened, rank_of, row_activations
 from accel.models import zoo
 from accel.rows import rows_of
 from accel.sim.result import simulate
@@ -65,3 +65,16 @@ def test_layers_sum_and_timings_agree() -> None:
     assert timing.row_activations == time_network(network, edge).row_activations == result.row_activations
     assert result.row_activations == sum(layer.row_activations for layer in result.layers)
     assert result.total.dram_bytes // 4096 <= result.row_activations <= result.total.dram_bytes // 1024
+
+
+@given(st.randoms(use_true_random=False))
+def test_designs_that_are_alike_open_the_same_rows(rng: Random) -> None:
+    """Whatever the clock and the technology, but for the rank that they ask for."""
+    nano = load("nano").model_dump() | {"clock_mhz": rng.choice([1.0, 75.0, 300.0, 799.9, 800.0, 800.1, 5000.0])}
+    nano["memory"] |= {"axi_bits": rng.choice([32, 64, 512]), "beat_interval_cycles": rng.choice([1, 3, 16])}
+    nano["technology"] = {"dram": rng.choice(["lpddr3", "ddr3", "ddr4", "flat"]), "node_nm": 22}
+    design = Design.model_validate(nano)
+    assert rank_of(alike(design)) == rank_of(design)
+    assert alike(alike(design)) == alike(design)
+    rows = rows_of([Load(dram_addr=rng.randrange(1 << 20) * 64, target=Target.WEIGHT, row_beats=900, rows=2)])
+    assert row_activations(alike(design), rows).tolist() == row_activations(design, rows).tolist()

@@ -100,7 +100,7 @@ def brute_force(network: Path, space: dict[str, Any]) -> list[tuple[float, float
             continue
         run = simulate.run(integers[technique], design, data.calibration)
         stored = float(len(zoo_bytes(integers[technique], technique)))
-        found.append((run.result.latency_us, run.total.energy.total_high_pj / 1e6, stored))
+        found.append((run.result.latency_us, run.total.energy.total_pj.nominal / 1e6, stored))
     return found
 
 

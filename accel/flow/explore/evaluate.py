@@ -13,12 +13,13 @@ from typing import NamedTuple
 
 from accel.compile import compile_network, time_network
 from accel.compiler.choose import Formats
-from accel.design import Design, Technology
+from accel.design import Design
+from accel.dram import alike
 from accel.events import Event
 from accel.flow.explore.candidates import AXES, DENSE, Candidate
 from accel.flow.explore.space import Point, Space
 from accel.models.errors import InputError
-from accel.sim.cost import energy
+from accel.sim.cost import cost_of
 from accel.sim.result import simulate
 
 REMEMBERED = 512  # programs whose counts a process keeps
@@ -36,7 +37,12 @@ class Outcome(NamedTuple):
     defect: bool = False
 
 
-Counts = Mapping[Event, int]
+class Counts(NamedTuple):
+    """What is kept of a program's run."""
+
+    cycles: int
+    events: Mapping[Event, int]
+    row_activations: int
 
 
 @dataclass
@@ -71,9 +77,9 @@ class Job:
             return Outcome(number, {}, f"{type(error).__name__}: {error}", defect=True)
 
     def _counts(self, candidate: Candidate, point: Point) -> Counts:
-        """Events of a point. Raises InputError, also for what was refused before."""
-        neutral = {"name": point.design.name.rpartition("-")[0], "clock_mhz": 1.0, "technology": Technology()}
-        key = (candidate.name, point.formats, point.design.model_copy(update=neutral))
+        """Counts of a point. Raises InputError, also for what was refused before."""
+        neutral = {"name": point.design.name.rpartition("-")[0]}
+        key = (candidate.name, point.formats, alike(point.design).model_copy(update=neutral))
         if key not in self.known:
             try:
                 self.known[key] = count(candidate, key[2], point.formats)
@@ -88,24 +94,27 @@ class Job:
 
 
 def count(candidate: Candidate, design: Design, formats: Formats) -> Counts:
-    """Cycles and events of a network on a design. Raises InputError as `compile_network` does."""
+    """Cycles, events and rows opened by a network on a design. Raises InputError as `compile_network` does."""
     if design.is_sparse:
         program = compile_network(candidate.network, design, formats)
-        return simulate(program, candidate.codes[:1]).events
-    events = time_network(candidate.network, design, formats).events
-    if candidate.products is None:
-        return events
-    return events | {Event.MACS_ZERO: events[Event.MACS] - candidate.products}
+        result = simulate(program, candidate.codes[:1])
+        return Counts(result.cycles, result.events, result.row_activations)
+    timing = time_network(candidate.network, design, formats)
+    events = timing.events
+    if candidate.products is not None:
+        events = events | {Event.MACS_ZERO: events[Event.MACS] - candidate.products}
+    return Counts(timing.cycles, events, timing.row_activations)
 
 
 def metrics(counts: Counts, design: Design) -> dict[str, float]:
     """The metrics of `accel.flow.explore.metrics` that are a point's own."""
-    cycles = counts[Event.CYCLES]
-    latency_us = cycles / design.clock_mhz
+    cost, events = cost_of(design, counts), counts.events
     return {
-        "latency_us": latency_us,
-        "cycles": cycles,
-        "fps": 1e6 / latency_us,
-        "energy_uj": energy(counts, design).total_high_pj / 1e6,
-        "dram_bytes": (counts[Event.READ_BEATS] + counts[Event.WRITE_BEATS]) * design.beat_bytes,
+        "latency_us": cost.latency_us,
+        "cycles": counts.cycles,
+        "fps": cost.inferences_per_s,
+        "energy_uj": cost.energy.total_pj.nominal / 1e6,
+        "area_mm2": cost.area.total_mm2.nominal,
+        "power_mw": cost.average_mw.nominal,
+        "dram_bytes": (events[Event.READ_BEATS] + events[Event.WRITE_BEATS]) * design.beat_bytes,
     }

@@ -24,6 +24,8 @@ METRICS = {
         Metric("cycles", ("cycles", ""), digits=0),
         Metric("fps", ("images", "a second"), least=False),
         Metric("energy_uj", ("energy", "uJ")),
+        Metric("area_mm2", ("area", "mm2")),
+        Metric("power_mw", ("power", "mW")),
         Metric("dram_bytes", ("DRAM", "bytes"), digits=0),
         Metric("stored_bytes", ("stored", "bytes"), digits=0),
         Metric("accuracy_percent", ("accuracy", "%"), least=False, digits=2),
