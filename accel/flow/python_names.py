@@ -22,7 +22,7 @@ PUBLIC = (
     "accel.models.quantisation.quantise", "accel.models.quantisation.shared", "accel.models.compress.share",
     "accel.models.integers.network", "accel.models.encode.integer_file",
     "accel.models.reference.float32", "accel.models.reference.int8",
-    "accel.design", "accel.compile", "accel.program",
+    "accel.design", "accel.compile", "accel.program", "accel.resources",
     "accel.sim.result", "accel.sim.execute", "accel.sim.cost",
     "accel.rtl.emit", "accel.flow.emit", "accel.flow.compare", "accel.flow.data", "accel.flow.techniques",
 )  # fmt: skip

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ["CONSTANTS", "HIGH", "LOGIC_NODE_NM", "LOW", "NOMINAL", "Constant"]
-
 HOROWITZ = "Horowitz, Computing's energy problem, ISSCC 2014"
 DEEP_COMPRESSION = "Han et al., Deep Compression and EIE, arXiv 1510.00149 and 1602.01528, table I"
 ALADDIN = "Shao et al., Aladdin, ISCA 2014, power models of a commercial 40 nm library"
