@@ -225,6 +225,8 @@ class Compute(Command):
     The first (g, ky, kx) overwrites the sum unless `accumulate`. Lanes that the last group does not have count as 0,
     whatever their weights. Weights come from the weight buffer as column bit-streams ("Weights" in docs/formats.md).
     A sum is there for the next command REUSE_CYCLES after its pixel: one that accumulates must not read it earlier.
+    Where outputs stay in the array (`dataflow` os) the same sums are made in another order: for each block of R pixels
+    (in row-major order) and n one tile of R x C of them, whose terms g, ky, kx and lane are added up in the array.
 
     A sparse engine adds up the same products but those with a weight that is not there, in another order: for each
     block of R pixels (in row-major order), g, ky, kx and lane one broadcast of the activations less `pad_value`, unless

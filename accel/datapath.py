@@ -45,6 +45,12 @@ def pe_registers(design: Design) -> dict[str, int]:
             **{f"product{k or ''}": PRODUCT_BITS + 1 for k in range(max(1, stages - 1))},
             "total": design.widths.accumulator, "earlier": design.widths.accumulator,
         }  # fmt: skip
+    if design.output_stationary:
+        return {
+            "act": CODE_BITS, "valid": 1, "first": 1, "last": 1, "shift": 1, "weight": CODE_BITS, "flags": flags,
+            **operands, **{f"product{k or ''}": PRODUCT_BITS for k in range(max(1, stages - 1))},
+            "total": design.widths.accumulator, "drained": design.widths.accumulator,
+        }  # fmt: skip
     return {
         "act": CODE_BITS * lanes, "valid": lanes, "swap": 1, "passing": CODE_BITS, "half_way": 1, "capture": 1,
         "weight": CODE_BITS, "shadow": CODE_BITS,

@@ -26,14 +26,15 @@ DESIGNS_FOLDER = Path(__file__).parent / "designs"
 
 
 class Array(Section):
-    """The multipliers. Of a systolic engine, `rows` is the reduction (input channel) side and `cols` the output channel
-    side of the array; of a sparse one, `cols` are its PEs and `rows` the multipliers of each.
+    """The multipliers. Of a systolic engine, `rows` is the reduction (input channel) side (`dataflow` os: output
+    pixels) and `cols` the output channel side of the array; of a sparse one, `cols` are its PEs and `rows` the
+    multipliers of each.
 
     `weight_rows` w must divide `rows`: the array is cut into w segments of R / w rows, each with an entry for weights
-    of its own, so that the weights of a tile enter in R / w cycles. A sparse engine has no such rows: it is 1.
+    of its own, so that the weights of a tile enter in R / w cycles. Where no weights are held (sparse, os) it is 1.
     """
 
-    rows: int = Field(ge=1, le=64, description="rows R: input channels (sparse: output pixels side by side)")
+    rows: int = Field(ge=1, le=64, description="rows R: input channels (sparse, os: output pixels side by side)")
     cols: int = Field(ge=1, le=64, description="columns C of PEs: output channels")
     weight_rows: int = Field(
         default=1,
@@ -44,7 +45,11 @@ class Array(Section):
 
 
 class Systolic(Section):
-    """The engine of `kind` systolic: the `array`, weight-stationary (`dataflow` ws).
+    """The engine of `kind` systolic: the `array`, weight-stationary (`dataflow` ws) or output-stationary (os).
+
+    With os a PE holds a sum: the rows are R output pixels side by side, the columns C output channels, and a tile takes
+    as many cycles as its sums have terms, while the sums of the tile before leave. Weights enter with the activations,
+    one row a cycle: `weight_rows` must be 1, and `sparsity` none.
 
     `multiplier_stages`: registers of each multiplier. One is its product; with two the operands have registers of
     their own, with three the product another one: a faster clock, and as many cycles more until a sum is there.
@@ -54,7 +59,9 @@ class Systolic(Section):
     """
 
     kind: Literal["systolic"] = Field(default="systolic", description="what multiplies")
-    dataflow: Literal["ws"] = Field(default="ws", description="what stays in the array: weights (ws)")
+    dataflow: Literal["ws", "os"] = Field(
+        default="ws", description="what stays in the array: weights (ws) or sums, that is outputs (os)"
+    )
     multiplier_stages: int = Field(default=1, ge=1, le=3, description="registers of each multiplier of the array")
     sparsity: Literal["none", "2:4"] = Field(
         default="none", description="weights that the array skips: two zeros of each four input channels (2:4), or none"
@@ -170,6 +177,10 @@ class Design(Section):
             raise ValueError(f"array.rows must be a power of two if the engine is sparse, not {rows}")
         if self.is_sparse and self.array.weight_rows > 1:
             raise ValueError(f"array.weight_rows must be 1 if the engine is sparse, not {self.array.weight_rows}")
+        if self.output_stationary and self.array.weight_rows > 1:
+            raise ValueError(f"array.weight_rows must be 1 where engine.dataflow is os, not {self.array.weight_rows}")
+        if self.output_stationary and self.two_of_four:
+            raise ValueError("engine.sparsity must be none where engine.dataflow is os, not 2:4")
         if lanes is not None and (lanes < 1 or self.word_lanes % lanes or self.cols % lanes):
             word = "array.rows" if self.word_lanes == rows else "the lanes of an activation word"
             raise ValueError(
@@ -204,13 +215,18 @@ class Design(Section):
 
     @property
     def rows(self) -> int:
-        """Array rows R: input channels of a systolic array, output pixels of a sparse engine."""
+        """Array rows R: input channels of a weight-stationary array, else output pixels."""
         return self.array.rows
 
     @property
     def is_sparse(self) -> bool:
         """Whether the engine is of `kind` sparse."""
         return isinstance(self.engine, Sparse)
+
+    @property
+    def output_stationary(self) -> bool:
+        """Whether sums stay in a systolic array while activations and weights pass."""
+        return isinstance(self.engine, Systolic) and self.engine.dataflow == "os"
 
     @property
     def word_lanes(self) -> int:
@@ -239,7 +255,7 @@ class Design(Section):
 
     @property
     def fill_cycles(self) -> int:
-        """Cycles R / w in which the weights of a tile enter the array, and the rows of a segment."""
+        """Cycles R / w in which the weights of a tile (os: of a channel group and kernel position) enter the array."""
         return self.array.rows // self.array.weight_rows
 
     @property

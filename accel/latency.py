@@ -77,19 +77,36 @@ def array_pipeline(design: Design) -> Pipeline:
     """From a pixel at the array's edge to its sums: the last row's skew, its product and sum, the last column.
 
     A product takes `multiplier_stages` registers in every row, and a sum goes down one row a cycle: so the depth of the
-    multiplier counts once.
+    multiplier counts once. Output-stationary, from the last terms of a tile at the edge to the sums of its first pixel,
+    which is in the last row: when they are complete, the chain takes them.
     """
     return (
         Stage("skew", design.rows - 1),
         Stage("multiply", design.engine.multiplier_stages),
         Stage("add"),
+        *((Stage("drain"),) if design.output_stationary else ()),
         Stage("columns", design.cols - 1),
     )
 
 
 def compute_cycles(design: Design) -> int:
-    """From a pixel's address to the write of its sum; of a sparse engine, from an entry's address."""
-    return cycles(entry_pipeline(design)) if design.is_sparse else cycles((*FEED, *array_pipeline(design), *ACCUMULATE))
+    """From a pixel's address to the write of its sum; of a sparse engine, from an entry's address.
+
+    Output-stationary, from the last cycle of a tile's last unit (`unit_cycles`) to the write of its first pixel.
+    """
+    if design.is_sparse:
+        return cycles(entry_pipeline(design))
+    turn = (Stage("turn", design.rows),) if design.output_stationary else ()
+    return cycles((*FEED, *turn, *array_pipeline(design), *ACCUMULATE))
+
+
+def unit_cycles(design: Design) -> int:
+    """Cycles of a unit, R pixels under one kernel position and channel group, in an output-stationary array.
+
+    In so many its words are read; in the next ones they are turned, and pass the array as columns while those of the
+    unit after it are read. A sum that is written comes no sooner to be read again.
+    """
+    return max(design.rows, MIN_TILE_CYCLES)
 
 
 # The sparse engine

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Shape, Signal, Value
+from amaranth.hdl import Cat, Module, Shape, Signal, Value
 
 
 def later(m: Module, value: Value, cycles: int, name: str, reset_less: bool = False) -> Value:
@@ -12,6 +12,15 @@ def later(m: Module, value: Value, cycles: int, name: str, reset_less: bool = Fa
         m.d.sync += signal.eq(value)
         value = signal
     return value
+
+
+def shifted(m: Module, value: Value, cycles: int, name: str) -> Value:
+    """As `later`, in one register `name` without reset: what comes out first must not be used by anybody."""
+    if not cycles:
+        return value  # a signal without bits would be `wire [-1:0]` in Verilog
+    stages = Signal(len(value) * cycles, name=name, reset_less=True)
+    m.d.sync += stages.eq(Cat(value, stages))
+    return Cat(value, stages)[len(value) * cycles :]
 
 
 def multiplier(

@@ -134,7 +134,7 @@ class _Walk(UnitWalk):
             if isinstance(self.commands[neighbour], Compute):
                 return self._to(i, cycle, LATENCY, Moment(neighbour, "done", pop - 1))
             return self._to(i, cycle, PROGRAM, Moment(neighbour, "pop", near))
-        if previous >= 0 and isinstance(self.commands[i], Compute):
+        if previous >= 0 and isinstance(self.commands[i], Compute) and not self.design.output_stationary:
             _, period, first, last = self.tiles(previous)
             before, taken = self.before(previous), self.timed_at(previous).step.pop
             start = self.tiles(before)[3] if before >= 0 else -1

@@ -86,6 +86,8 @@ class UnitWalk(History):
             before_pixels, _, _, before = self.tiles(previous)
             if before + before_pixels >= start:  # the pixel before is in the cycle before
                 return self._to(i, cycle, LATENCY, Moment(previous, "work", min(cycle, before + before_pixels - 1)))
+            if self.design.output_stationary:  # weights come with the activations
+                return self._to(i, cycle, LATENCY, Moment(i, "pop", pop))
             weights = max(pop + 1, before)
             if weights + self.design.fill_cycles >= start:
                 self._add(i, FILL, cycle - weights + 1)
@@ -94,7 +96,7 @@ class UnitWalk(History):
                 return self._to(i, weights - 1, LATENCY, Moment(i, "pop", pop))
             if before + MIN_TILE_CYCLES >= start:
                 return self._to(i, cycle, LATENCY, Moment(previous, "work", before - 1))
-        elif pop + 1 + self.design.fill_cycles >= start:
+        elif not self.design.output_stationary and pop + 1 + self.design.fill_cycles >= start:
             self._add(i, FILL, cycle - pop)
             return Moment(i, "pop", pop)
         return self._to(i, cycle, LATENCY, Moment(i, "pop", pop))

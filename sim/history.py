@@ -12,6 +12,7 @@ from accel.sim.bursts import bursts, unpacked
 from accel.timing.coded import Stream
 from accel.timing.compute import tile_cycles
 from accel.timing.machine import Machine
+from accel.timing.outputs import blocks_of, drain_cycles
 from accel.timing.recurrence import Timed, Timing, first_fetch
 from accel.units import UNIT_NAMES, UNIT_OF
 
@@ -66,12 +67,18 @@ class History:
         return timed
 
     def tiles(self, i: int) -> tuple[int, int, int, int]:
-        """Pixels of a tile, cycles from one to the next, first cycle of the first and of the last tile."""
+        """Pixels of a tile, cycles from one to the next, first cycle of the first and of the last tile.
+
+        Where outputs stay in the array, units instead of tiles, and their cycles instead of pixels.
+        """
         command = self.commands[i]
         assert isinstance(command, Compute)
         pixels = command.out_h * command.out_w
         tiles = command.n_tiles * command.groups * self.kernel[i]
         period = tile_cycles(self.machine, pixels)
+        if self.design.output_stationary:
+            tiles *= blocks_of(self.machine, pixels)
+            pixels = period = self.machine.unit_cycles
         last = self.timed_at(i).step.complete - tail_cycles(self.machine, command) - pixels + 1
         return pixels, period, last - (tiles - 1) * period, last
 
@@ -97,4 +104,8 @@ def tail_cycles(m: Machine, command: Command, stream: Stream | None = None) -> i
         return stream.tail + DECODE_CYCLES if stream else unpacked(m, command)
     if isinstance(command, Store):
         return m.latency + 1
-    return m.post_cycles if isinstance(command, Post) else m.compute_latency
+    if isinstance(command, Post):
+        return m.post_cycles
+    if m.outputs and isinstance(command, Compute):
+        return drain_cycles(m, command.out_h * command.out_w)
+    return m.compute_latency

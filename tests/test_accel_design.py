@@ -79,6 +79,17 @@ def test_derived() -> None:
             "decoder_lanes: 5",
             r"decoder_lanes must divide array\.weight_rows \* array\.cols 64, not 5 \(x\.yaml:\d+\)",
         ),
+        ("dataflow: ws", "dataflow: is", r"engine\.dataflow must be 'ws' or 'os', not 'is' \(x\.yaml:4\)"),
+        (
+            "dataflow: ws",
+            "dataflow: os",
+            r"array\.weight_rows must be 1 where engine\.dataflow is os, not 4 \(x\.yaml:10\)",
+        ),
+        (
+            f"{ENGINE}\narray:\n  rows: 16\n  cols: 16\n  weight_rows: 4",
+            "engine: {dataflow: os, sparsity: '2:4'}\narray: {rows: 16, cols: 16}",
+            r"engine\.sparsity must be none where engine\.dataflow is os, not 2:4 \(x\.yaml:2\)",
+        ),
         ("weight_rows: 4", "weight_rows: 3", r"array\.weight_rows must divide array\.rows 16, not 3 \(x\.yaml:10\)"),
         (
             "sparsity: none\narray:\n  rows: 16\n  cols: 16\n  weight_rows: 4",
@@ -143,7 +154,7 @@ def test_not_a_design(text: str) -> None:
 
 
 def test_unknown_name(tmp_path: Path) -> None:
-    known = "core, edge, edge-2of4, edge-coded, edge-sparse, edge-sparse-coded, large, nano"
+    known = "core, edge, edge-2of4, edge-coded, edge-os, edge-sparse, edge-sparse-coded, large, nano"
     with pytest.raises(InputError, match=f"must be one of {known} or a YAML file"):
         load("enormous")
     with pytest.raises(InputError, match="must be one of"):

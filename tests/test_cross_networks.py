@@ -117,6 +117,25 @@ def test_a_digit_through_the_sparse_engine(name: str, sparse: Built) -> None:
     assert time_executed(program, codes).cycles < time_program(program).cycles
 
 
+@pytest.fixture(scope="module")
+def outputs_stay(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """A small array whose outputs stay, behind a decoder."""
+    values = load("nano").model_dump() | {"name": "small-os", "engine": {"dataflow": "os"}, "decoder_lanes": 4}
+    values["array"] = {"rows": 4, "cols": 4}
+    return Built(Design.model_validate(values), tmp_path_factory.mktemp("os"))
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize("name", ["lenet-5", "lenet-5-deep"])
+def test_a_digit_where_outputs_stay(name: str, outputs_stay: Built) -> None:
+    network = quantise_compressed(zoo.load(name), zoo.preprocess(zoo.mnist_calibration()))
+    images, labels = zoo.mnist_test()
+    codes = quantise_input(network, zoo.preprocess(images[:1]))[0]
+    program = compile_network(network, outputs_stay.design, "auto" if name == "lenet-5" else "coded")
+    check(outputs_stay, Trial(outputs_stay.design, network, codes, 3), program)
+    assert execute(program, codes[None]).argmax() == labels[0]
+
+
 def test_the_foreign_network_keeps_its_accuracy(integer: dict) -> None:
     """The compiled program on all 10,000 test images."""
     network, factor = integer["mnist-conv"]

@@ -18,7 +18,7 @@ from accel.events import Event
 from accel.latency import MIN_TILE_CYCLES
 from accel.memories import WEIGHT
 from accel.rtl.buffers import ActivationBanks
-from accel.rtl.systolic.unit import ComputeUnit
+from accel.rtl.engines import compute_unit
 from tests.benches.simulator import from_lanes, read_all, simulate, to_lanes, write_all
 from tests.benches.timing import UnitTiming
 from tests.benches.unit import Counted, Log, Offer, draw_offers, run_commands
@@ -186,7 +186,7 @@ def _too_early(before: Compute, after: Compute) -> bool:
 
 def run(design: Design, contents: Contents, offers: Sequence[Offer]) -> tuple[Log, np.ndarray]:
     """Load the memories, run the commands, read the accumulators."""
-    unit, banks = ComputeUnit(design), ActivationBanks(design)
+    unit, banks = compute_unit(design), ActivationBanks(design)
     bench = Counted(unit, {"banks": banks}, [(unit.r_act, banks.r_feed)])
     result: dict[str, Any] = {}
 
@@ -222,13 +222,14 @@ def timed(design: Design, offers: Sequence[Offer]) -> Log:
     return log
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_values_cycles_and_events(rng: Random) -> None:
-    pairs = rng.random() < 0.5
+    dataflow, pairs = rng.choice(["ws", "os"]), rng.random() < 0.5
+    pairs = pairs and dataflow == "ws"
     rows, cols = 2 * rng.randint(1, 3) if pairs else rng.randint(1, 6), rng.randint(1, 6)
     bits, stages = rng.choice([20, 25, 32]), rng.randint(1, 3)
-    design = compute_design(rows, cols, bits, stages, divisor(rng, rows), pairs)
+    design = compute_design(rows, cols, bits, stages, divisor(rng, rows) if dataflow == "ws" else 1, pairs, dataflow)
     contents = draw_contents(rng, design)
     offers = draw_offers(rng, draw_commands(rng, design))
     log, sums = run(design, contents, offers)
@@ -300,7 +301,7 @@ def test_a_write_outside_is_suppressed_and_flagged() -> None:
 def test_halt_starts_nothing_and_writes_nothing() -> None:
     design = compute_design(3, 2)
     contents = draw_contents(Random(4), design)
-    unit, banks = ComputeUnit(design), ActivationBanks(design)
+    unit, banks = compute_unit(design), ActivationBanks(design)
     bench = Counted(unit, {"banks": banks}, [(unit.r_act, banks.r_feed)])
     offers = [Offer(ConfigCompute(in_w=9), -1), Offer(Compute(out_w=8), 0), Offer(Compute(out_w=8), 30)]
 

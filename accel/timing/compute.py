@@ -35,7 +35,9 @@ part(existing_rows)
 
 @part
 def tile_cycles(m: Machine, pixels: int) -> int:
-    """Cycles from the start of one tile to that of the next."""
+    """Cycles from the start of one tile to that of the next; os: of all its pixels in a kernel position and group."""
+    if m.outputs:
+        return -(-pixels // m.rows) * m.unit_cycles
     return max(pixels, m.fill_cycles, m.min_tile)
 
 
@@ -86,17 +88,23 @@ def compute_facts(m: Machine, rows: Ints, r: int, c: int, facts: MutableInts, f:
 
 
 @part
-def compute_events(m: Machine, rows: Ints, r: int, c: int, facts: Ints, f: int, events: MutableInts, e: int) -> int:
-    """Add what a COMPUTE counts to the counters that begin at `e`."""
-    tiles, pixels = facts[f + TILES], facts[f + PIXELS]
-    n_tiles, groups, structured = rows[r + ROW.n_tiles], rows[r + ROW.groups], rows[r + ROW.structured]
-    streamed, taps = tiles * pixels, rows[c + CONFIG.kernel_h] * rows[c + CONFIG.kernel_w]
-    inside = words_inside(rows, r, c)
+def macs_of(m: Machine, rows: Ints, r: int, c: int, pixels: int) -> int:
+    """Products of a COMPUTE's existing input channels and columns, for so many pixels."""
+    groups, structured = rows[r + ROW.groups], rows[r + ROW.structured]
     if structured:
         valid_rows = (groups - 1) * m.rows + existing_rows(rows[r + ROW.rows_last])
     else:  # of both halves, if there are any
         valid_rows = (groups - 1) * m.word_lanes + rows[r + ROW.rows_last]
-    macs = taps * pixels * valid_rows * ((n_tiles - 1) * m.cols + rows[r + ROW.cols_last])
+    taps = rows[c + CONFIG.kernel_h] * rows[c + CONFIG.kernel_w]
+    return taps * pixels * valid_rows * ((rows[r + ROW.n_tiles] - 1) * m.cols + rows[r + ROW.cols_last])
+
+
+@part
+def compute_events(m: Machine, rows: Ints, r: int, c: int, facts: Ints, f: int, events: MutableInts, e: int) -> int:
+    """Add what a COMPUTE counts to the counters that begin at `e`."""
+    tiles, pixels = facts[f + TILES], facts[f + PIXELS]
+    n_tiles, groups, structured = rows[r + ROW.n_tiles], rows[r + ROW.groups], rows[r + ROW.structured]
+    streamed, inside, macs = tiles * pixels, words_inside(rows, r, c), macs_of(m, rows, r, c, pixels)
     events[e + ACT_READS] += inside * n_tiles * groups * tiles_of_tap(m, structured)
     bits = code_bits(rows[r + ROW.weight_bits], structured)
     events[e + WEIGHT_READS] += packed_words(tiles * m.fill_cycles, bits, m.weight_lane_bits)

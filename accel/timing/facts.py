@@ -9,6 +9,7 @@ from accel.timing.compute import compute_events, compute_facts
 from accel.timing.kernel import Ints, MutableInts, part
 from accel.timing.load import load_events, load_facts
 from accel.timing.machine import FACTS, Machine
+from accel.timing.outputs import outputs_events
 from accel.timing.post import post_events, post_facts
 from accel.timing.sparse import sparse_events, sparse_facts
 from accel.timing.store import store_events, store_facts
@@ -51,6 +52,8 @@ def events_of(m: Machine, rows: Ints, configs: Ints, facts: Ints, events: Mutabl
             load_events(m, rows, r, facts, f, events, e)
         elif opcode == COMPUTE and m.sparse:
             sparse_events(m, rows, r, c, facts, f, events, e)
+        elif opcode == COMPUTE and m.outputs:
+            outputs_events(m, rows, r, c, facts, f, events, e)
         elif opcode == COMPUTE:
             compute_events(m, rows, r, c, facts, f, events, e)
         elif opcode == POST:

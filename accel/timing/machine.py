@@ -7,7 +7,7 @@
                FETCH_BEATS                                beats of a command if it fetches commands, else 0
                GAPS                                       coded: where its gaps begin in the table of gaps, else 0
                RUNS, VALUES, WRITTEN                      coded: symbols decoded, and entries if the engine is sparse
-    COMPUTE    TILES, PIXELS                              weight tiles, and pixels that stream through each
+    COMPUTE    TILES, PIXELS                              weight tiles, and pixels that stream through each (os: meet)
     POST       ELEMENTS                                   window elements, and cycles of operands that need one
                of a sparse engine: DURATION, ENTRIES, BROADCASTS, SKIPPED, PRODUCTS   see `accel.timing.sparse`
     STORE      BEATS, BURSTS
@@ -37,6 +37,7 @@ from accel.latency import (
     STORE_READ_CYCLES,
     compute_cycles,
     post_cycles,
+    unit_cycles,
 )
 from accel.layout import beats_per_word, words_per_beat
 from accel.memories import WEIGHT
@@ -77,6 +78,8 @@ class Machine(NamedTuple):
     post_cycles: int
     store_read: int
     store_pending: int
+    outputs: int  # 1 if they are what stays in the array
+    unit_cycles: int
     sparse: int  # 1 if the engine is
     queue: int  # its depth F
     pointers: int
@@ -112,6 +115,8 @@ class Machine(NamedTuple):
             post_cycles=post_cycles(design),
             store_read=STORE_READ_CYCLES,
             store_pending=STORE_PENDING,
+            outputs=int(design.output_stationary),
+            unit_cycles=unit_cycles(design),
             sparse=int(design.is_sparse),
             queue=design.engine.queue_depth if design.engine.kind == "sparse" else 0,
             pointers=memories.POINTER.words(design),

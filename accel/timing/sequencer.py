@@ -7,6 +7,7 @@ from accel.timing.compute import compute_step, config_compute_step
 from accel.timing.kernel import Ints, MutableInts, part
 from accel.timing.load import load_step
 from accel.timing.machine import FACTS, Machine
+from accel.timing.outputs import outputs_step
 from accel.timing.post import config_post_step, post_step
 from accel.timing.sparse import sparse_config_step, sparse_step
 from accel.timing.state import (
@@ -107,6 +108,8 @@ def take(
         load_step(m, state, facts, f, gaps, dispatch, ready, clock.written, out, o)
     elif opcode == OP_COMPUTE and m.sparse:
         sparse_step(m, state, facts, f, dispatch, ready, out, o)
+    elif opcode == OP_COMPUTE and m.outputs:
+        outputs_step(m, state, facts, f, dispatch, ready, out, o)
     elif opcode == OP_COMPUTE:
         compute_step(m, state, facts, f, dispatch, ready, out, o)
     elif opcode == OP_POST:

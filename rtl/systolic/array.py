@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 from accel.datapath import flag_bits, pe_lanes
 from accel.design import Design
 from accel.rtl.modules import shared
+from accel.rtl.pipeline import shifted
 from accel.rtl.systolic.pe import PE
 
 
@@ -89,7 +90,7 @@ class SystolicArray(wiring.Component):
                 passing, flags, capture = self._entry(m, r // self.design.fill_cycles)
             at = r // 2 if lanes > 1 else r  # of a pair, or of a row
             lane = Cat(self.acts.word_select(at, 8 * lanes), self.valid.word_select(at, lanes), self.swap)
-            out = self._delay(m, f"skew_row{r}", lane, r)
+            out = shifted(m, lane, r, f"skew_row{r}")
             row = shared(m, partial(ArrayRow, self.design), f"row_{r}", "array_row")
             m.d.comb += [
                 row.act_i.eq(out[: 8 * lanes]), row.valid_i.eq(out[8 * lanes : 9 * lanes]), row.swap_i.eq(out[-1]),
@@ -97,7 +98,7 @@ class SystolicArray(wiring.Component):
             ]  # fmt: skip
             passing, flags, capture, sums = row.weights_o, row.flags_o, row.capture_o, row.sums_o
         for c in range(cols):
-            deskewed = self._delay(m, f"deskew_{c}", sums.word_select(c, bits), cols - 1 - c)
+            deskewed = shifted(m, sums.word_select(c, bits), cols - 1 - c, f"deskew_{c}")
             m.d.comb += self.sums.word_select(c, bits).eq(deskewed)
         return m
 
@@ -109,17 +110,8 @@ class SystolicArray(wiring.Component):
         for c in range(cols):
             lane = segment * cols + c
             entering = Cat(self.weights.word_select(lane, 8), self.flags.word_select(lane, size), self.capture[segment])
-            out = self._delay(m, f"skew_col{c}{suffix}", entering, c)
+            out = shifted(m, entering, c, f"skew_col{c}{suffix}")
             m.d.comb += [
                 weights.word_select(c, 8).eq(out[:8]), flags.word_select(c, size).eq(out[8:-1]), captures[c].eq(out[-1])
             ]  # fmt: skip
         return weights, flags, captures
-
-    @staticmethod
-    def _delay(m: Module, name: str, value: Value, depth: int) -> Value:
-        """`depth` registers, without reset: what comes out first is not used by anybody."""
-        if not depth:
-            return value  # a signal without bits would be `wire [-1:0]` in Verilog
-        stages = Signal(len(value) * depth, name=name, reset_less=True)
-        m.d.sync += stages.eq(Cat(value, stages))
-        return Cat(value, stages)[len(value) * depth :]

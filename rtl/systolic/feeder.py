@@ -6,23 +6,17 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from accel.commands import COMMAND_BYTES, Compute, ConfigCompute, Opcode, most
+from accel.commands import COMMAND_BYTES, Compute, ConfigCompute, Opcode
 from accel.design import Design
 from accel.latency import FEED, MIN_TILE_CYCLES, cycles, until
 from accel.memories import ACCUMULATOR, ACTIVATION
 from accel.rtl.layouts import field_signal, layout
 from accel.rtl.pipeline import later
 from accel.rtl.ports import bank_of, read_port, word_of
+from accel.rtl.walk import POSITION_BITS
 
 TAG = data.StructLayout({"valid": 1, "address": ACCUMULATOR.address_bits, "overwrite": 1, "last": 1})
 """Travels with a pixel: where its sums go, whether they replace what is there, and whether it ends the command."""
-
-# A row or column of the tensor as far as any command reaches: it may be taken modulo, but not come back to the tensor.
-POSITION_BITS = (
-    most(Compute, "iy0")
-    + (most(Compute, "out_h") - 1) * most(ConfigCompute, "stride_y")
-    + (most(ConfigCompute, "kernel_h") - 1) * most(ConfigCompute, "dilation_y")
-).bit_length()
 
 
 class Feeder(wiring.Component):

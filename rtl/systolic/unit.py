@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib import wiring
+from amaranth.lib.wiring import connect, flipped
 
-from accel.commands import COMMAND_BYTES, Compute, ErrorCode, Opcode
+from accel.commands import ErrorCode
 from accel.design import Design
 from accel.latency import array_pipeline, cycles
-from accel.memories import ACCUMULATOR, ACTIVATION, CODEBOOK, WEIGHT
-from accel.rtl.layouts import layout
-from accel.rtl.ports import read_port, unit_members, waits_hold, write_port
 from accel.rtl.systolic.accumulators import Accumulators
 from accel.rtl.systolic.array import SystolicArray
+from accel.rtl.systolic.dispatch import dispatch, events_of, systolic_members
 from accel.rtl.systolic.feeder import Feeder
 from accel.rtl.systolic.weights import WeightIssue
 from accel.rtl.systolic.zeros import ZeroProducts
@@ -31,25 +29,7 @@ class ComputeUnit(wiring.Component):
 
     def __init__(self, design: Design) -> None:
         self.design = design
-        rows, cols = design.rows, design.cols
-        super().__init__(
-            {
-                **unit_members(),
-                "r_act": Out(read_port(ACTIVATION, design)),
-                "w_weight": In(write_port(WEIGHT, design)),
-                "w_codebook": In(write_port(CODEBOOK, design)),
-                "r_acc": In(read_port(ACCUMULATOR, design)),
-                "event_act_reads": Out(1),
-                "event_weight_reads": Out(1),
-                "event_codebook_reads": Out(range(WEIGHT.lanes(design) + 1)),
-                "event_acc_reads": Out(1),
-                "event_acc_writes": Out(1),
-                "event_macs": Out(range(rows * cols + 1)),
-                "event_macs_gated": Out(range(rows * cols + 1)),
-                "event_macs_zero": Out(range(rows * cols + 1)),
-                "event_stream_cycles": Out(1),
-            }
-        )
+        super().__init__(systolic_members(design))
 
     def elaborate(self, platform: object) -> Module:
         """The hardware."""
@@ -73,26 +53,13 @@ class ComputeUnit(wiring.Component):
         m.d.comb += [zeros.row.eq(weights.row), self.event_macs_zero.eq(zeros.count)]
         for there, here in zip(zeros.others, weights.others, strict=True):
             m.d.comb += [theirs.eq(ours) for theirs, ours in zip(there, here, strict=True)]
-        slot, slot_valid = Signal(8 * COMMAND_BYTES, reset_less=True, name="slot"), Signal(name="slot_valid")
-        head = data.View(layout(Compute), self.i.payload)
-        is_compute = head.opcode == Opcode.COMPUTE
-        waits = waits_hold(self, head)
-        pop, begun = Signal(name="pop"), Signal(name="begun")
-        under_way = Signal(8, name="under_way")  # COMPUTE commands popped and not done
+        begun = dispatch(m, self, feeder, weights.free)
         m.d.comb += [
-            pop.eq(
-                self.i.valid & (~slot_valid | feeder.slot_taken) & ~self.halt & (~is_compute | (waits & weights.free))
-            ),
-            self.i.ready.eq(pop),
-            begun.eq(pop & is_compute),
             weights.take.eq(begun),
             weights.command.eq(self.i.payload),
             weights.config.eq(feeder.config),
             weights.tile_start.eq(feeder.tile_start),
             feeder.loaded.eq(weights.loaded),
-            feeder.slot.eq(slot),
-            feeder.slot_valid.eq(slot_valid),
-            feeder.halt.eq(self.halt),
             array.acts.eq(feeder.acts),
             array.valid.eq(feeder.valid),
             array.swap.eq(feeder.swap),
@@ -102,11 +69,6 @@ class ComputeUnit(wiring.Component):
             accumulators.sums.eq(array.sums),
             accumulators.halt.eq(self.halt),
         ]
-        m.d.sync += under_way.eq(under_way + begun - self.done)
-        with m.If(feeder.slot_taken):
-            m.d.sync += slot_valid.eq(0)
-        with m.If(pop):
-            m.d.sync += [slot.eq(self.i.payload), slot_valid.eq(1)]
         # The tag is as long under way as the sums, less the cycle in which the old word is read.
         bits = len(Value.cast(feeder.tag))
         tags = Signal(bits * (cycles(array_pipeline(design)) - 1), name="tags")
@@ -114,11 +76,7 @@ class ComputeUnit(wiring.Component):
         m.d.comb += [
             accumulators.tag.eq(tags[-bits:]),
             self.done.eq(accumulators.done),
-            self.idle.eq((under_way == 0) & ~slot_valid),
             self.error.eq(Mux(weights.outside | feeder.outside | accumulators.outside, ErrorCode.BUFFER_RANGE, 0)),
         ]
-        for source in (weights, feeder, accumulators):
-            for name in source.signature.members:
-                if name.startswith("event_"):
-                    m.d.comb += getattr(self, name).eq(getattr(source, name))
+        m.d.comb += events_of(self, weights, feeder, accumulators)
         return m

@@ -27,10 +27,13 @@ from accel.models.integers.network import (
 
 
 def draw_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
-    """A small design: any rows and columns, odd ones included, and small buffers."""
+    """A small design: any rows and columns, odd ones included, and small buffers; of four one whose outputs stay."""
     rows, cols = rng.randint(1, largest), rng.randint(1, largest)
     weight_rows = rng.choice([1, *(d for d in range(1, rows + 1) if rows % d == 0)])
     sparsity = rng.choice(["none", "2:4"]) if rows % 2 == 0 and rows <= 32 else "none"
+    dataflow = rng.choice(["ws", "ws", "ws", "os"])
+    if dataflow == "os":
+        weight_rows, sparsity = 1, "none"
     word_lanes = 2 * rows if sparsity == "2:4" else rows
     common = gcd(word_lanes, cols)
     lanes = rng.choice([d for d in range(1, common + 1) if common % d == 0])
@@ -57,7 +60,7 @@ def draw_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
                 "outstanding_bursts": rng.choice([1, 2, 8, 64]),
             },
             "clock_mhz": 100,
-            "engine": {"multiplier_stages": rng.choice([1, 1, 2, 3]), "sparsity": sparsity},
+            "engine": {"dataflow": dataflow, "multiplier_stages": rng.choice([1, 1, 2, 3]), "sparsity": sparsity},
             "post_multiplier_stages": rng.choice([1, 1, 2, 3]),
         }
     )

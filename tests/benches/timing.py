@@ -10,6 +10,7 @@ from accel.timing.compute import compute_step, config_compute_step
 from accel.timing.facts import EVENTS, events_of, facts_of
 from accel.timing.load import load_step
 from accel.timing.machine import FACTS, Machine
+from accel.timing.outputs import outputs_step
 from accel.timing.post import config_post_step, post_step
 from accel.timing.recurrence import Step
 from accel.timing.state import BUSY, COMPLETE, ISSUED, OUT, POPPED, STATE, WRITTEN, reset
@@ -41,7 +42,8 @@ class UnitTiming:
                 self.written = [0] * 4096
                 load_step(m, state, facts, 0, [0], pushed, ready, self.written, out, 0)
             case Compute():
-                compute_step(m, state, facts, 0, pushed, ready, out, 0)
+                step = outputs_step if m.outputs else compute_step
+                step(m, state, facts, 0, pushed, ready, out, 0)
             case ConfigCompute():
                 config_compute_step(m, state, pushed, out, 0)
             case Post():

@@ -19,15 +19,20 @@ RECORDS = 8
 
 
 def compute_design(
-    rows: int, cols: int, bits: int = 32, multiplier_stages: int = 1, weight_rows: int = 1, two_of_four: bool = False
-) -> Design:
+    rows: int, cols: int, bits: int = 32, multiplier_stages: int = 1, weight_rows: int = 1, two_of_four: bool = False,
+    dataflow: str = "ws",
+) -> Design:  # fmt: skip
     lanes, lane_bits = rows * (2 if two_of_four else 1), 10 if two_of_four else 8
     return Design.model_validate(
         {
             "name": "unit",
             "array": {"rows": rows, "cols": cols, "weight_rows": weight_rows},
             "widths": {"accumulator": bits},
-            "engine": {"multiplier_stages": multiplier_stages, "sparsity": "2:4" if two_of_four else "none"},
+            "engine": {
+                "dataflow": dataflow,
+                "multiplier_stages": multiplier_stages,
+                "sparsity": "2:4" if two_of_four else "none",
+            },
             "buffers": {
                 "activation_bytes": max(64, 2 * ACTIVATION_WORDS * lanes),
                 "weight_bytes": max(64, -(-WEIGHT_WORDS * weight_rows * cols * lane_bits // 8)),

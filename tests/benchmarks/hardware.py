@@ -1,8 +1,9 @@
 """How well the hardware works: `python -m tests.benchmarks.hardware`. Cycles are counted in Verilator, start to done.
 
 Matrix products on `nano` (8 x 8, 8 bytes a cycle), a 3 x 3 convolution 64 -> 64 on 56 x 56 on `edge` (16 x 16, 16 bytes
-a cycle), a fully connected 1024 x 1024 layer at batch 1, dense and shared, and the LeNets. Each run is checked: output
-bytes equal the integer reference's, cycles the simulator's. Then how large the Verilog of the largest array is.
+a cycle), that and a matrix product 1024^3 on `edge-os`, a fully connected 1024 x 1024 layer at batch 1, dense and
+shared, and the LeNets. Each run is checked: output bytes equal the integer reference's, cycles the simulator's. Then
+how large the Verilog of the largest array is.
 """
 
 from __future__ import annotations
@@ -90,6 +91,7 @@ def unstructured(network: IntegerNetwork, density: float) -> IntegerNetwork:
 LIMITS = {
     "GEMM 128 x 128 x 128 on nano, cycles": 128**3 / 8**2 / 0.90,
     "GEMM 1 x 128 x 128 on nano, cycles": 2400,
+    "GEMM 1024 x 1024 x 1024 on edge-os, cycles": 1024**3 / 16**2 / 0.95,
     "conv 3x3, 64 -> 64, 56 x 56 on edge, cycles": 64 * 64 * 9 * 56 * 56 / 16**2 / 0.95,
     "fully connected 1024 x 1024 on nano, cycles": 1024 * 1024 / 8 / 0.90,
     "fully connected 1024 x 1024 on edge, cycles": 1024 * 1024 / 16 / 0.90,
@@ -112,10 +114,13 @@ def workloads() -> list[tuple[str, str, IntegerNetwork]]:
         network = zoo.load(name)
         lenets += [(f"{name}, dense", "edge", quantise(network, ranges))]
         lenets += [(f"{name}, shared 4 bits", "edge", share(network, ranges, 4))]
+    lenets += [("lenet-5, dense", "edge-os", quantise(zoo.load("lenet-5"), ranges))]
     deep = quantise_compressed(zoo.load("lenet-5-deep"), ranges)
     return [
         ("GEMM 128 x 128 x 128", "nano", gemm_network(128, 128, 128)),
         ("GEMM 1 x 128 x 128", "nano", gemm_network(1, 128, 128)),
+        ("GEMM 1024 x 1024 x 1024", "edge-os", gemm_network(1024, 1024, 1024)),
+        ("conv 3x3, 64 -> 64, 56 x 56", "edge-os", convolution(64, 64, 56)),
         ("conv 3x3, 64 -> 64, 56 x 56", "edge", convolution(64, 64, 56)),
         ("fully connected 1024 x 1024", "nano", gemm_network(1, 1024, 1024)),
         ("fully connected 1024 x 1024", "edge", gemm_network(1, 1024, 1024)),

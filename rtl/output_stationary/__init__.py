@@ -1,0 +1,1 @@
+"""The systolic engine whose outputs stay in the array (`dataflow` os)."""
