@@ -12,6 +12,7 @@ from accel.datapath import REQUANTISE_ADDERS, REQUANTISE_MULTIPLIERS, RESIDUAL_A
 from accel.design import Design, Sparse, Systolic
 from accel.rtl.engines import ENGINES, compute_unit
 from accel.rtl.modules import convert
+from accel.rtl.output_stationary.pe import PE as OutputPE
 from accel.rtl.requantise import Requantise
 from accel.rtl.systolic.pe import PE
 from accel.rtl.systolic.unit import ComputeUnit
@@ -36,6 +37,13 @@ def test_registers_of_a_processing_element(bits: int, stages: int) -> None:
     (text,) = convert(PE(design), "pe").values()
     assert sorted(registers(text).values()) == sorted(pe_registers(design).values())
     assert sum(pe_registers(design).values()) == bits + [55, 72, 88][stages - 1]
+
+
+@pytest.mark.parametrize("stages", [1, 2, 3])
+def test_registers_of_a_processing_element_that_holds_a_sum(stages: int) -> None:
+    design = compute_design(1, 1, 27, stages, dataflow="os")
+    (text,) = convert(OutputPE(design), "pe").values()
+    assert sorted(registers(text).values()) == sorted(pe_registers(design).values())
 
 
 @pytest.mark.parametrize("stages", [1, 2, 3])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from accel.commands import Compute, ConfigCompute, ErrorCode
 from accel.design import Design
 from accel.events import Event
-from accel.latency import MIN_TILE_CYCLES
+from accel.latency import MIN_TILE_CYCLES, compute_cycles, unit_cycles
 from accel.memories import WEIGHT
 from accel.rtl.buffers import ActivationBanks
 from accel.rtl.engines import compute_unit
@@ -222,7 +222,7 @@ def timed(design: Design, offers: Sequence[Offer]) -> Log:
     return log
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_values_cycles_and_events(rng: Random) -> None:
     dataflow, pairs = rng.choice(["ws", "os"]), rng.random() < 0.5
@@ -253,6 +253,43 @@ def test_commands_follow_without_bubbles(pixels: int, weight_rows: int) -> None:
         period = max(pixels, 10 // weight_rows, MIN_TILE_CYCLES)
         assert np.diff(log.dones).tolist() == [tiles * period] * 5
         assert log.dones == timed(design, offers).dones
+
+
+@pytest.mark.parametrize(("rows", "pixels"), [(1, 1), (2, 3), (4, 4), (5, 4), (6, 13)])
+def test_commands_follow_without_bubbles_where_outputs_stay(rows: int, pixels: int) -> None:
+    """One unit a command, and two: U cycles for each block of R pixels, the sums right though they leave meanwhile."""
+    design = compute_design(rows, 2, dataflow="os")
+    contents = draw_contents(Random(1), design)
+    for groups in (1, 2):
+        offers = [Offer(ConfigCompute(in_w=15), -1)]
+        offers += [
+            Offer(Compute(out_w=pixels, groups=groups, act_addr=k, acc_addr=(k % 2) * ACCUMULATOR_BANK), k)
+            for k in range(6)
+        ]
+        log, sums = run(design, contents, offers)
+        assert np.diff(log.dones).tolist() == [groups * -(-pixels // rows) * unit_cycles(design)] * 5
+        assert log.dones == timed(design, offers).dones
+        np.testing.assert_array_equal(sums, expected(design, contents, [offer.command for offer in offers])[0])
+
+
+def test_a_tile_takes_a_cycle_a_term() -> None:
+    """K terms a sum, K a multiple of R: K cycles for each tile of R x C sums, and one way through the unit."""
+    rows, cols, groups, blocks, tiles = 4, 3, 5, 2, 2
+    design = compute_design(rows, cols, dataflow="os")
+    command = Compute(out_w=rows * blocks, groups=groups, n_tiles=tiles)
+    log, _ = run(design, draw_contents(Random(2), design), [Offer(ConfigCompute(in_w=9), -1), Offer(command, 0)])
+    taken = log.pops[1] + 1
+    assert log.dones[0] - taken - compute_cycles(design) - (rows - 1) == rows * groups * blocks * tiles
+
+
+def test_sums_beyond_the_addresses_of_a_bank_are_flagged_before_they_are_made() -> None:
+    """The second tile's would begin at word 2**14, and come round to the first ones."""
+    design, groups = compute_design(4, 2, dataflow="os"), 3
+    command = Compute(out_w=4, n_tiles=2, groups=groups, acc_addr=ACCUMULATOR_BANK - 4)
+    log, _ = run(design, draw_contents(Random(3), design), [Offer(ConfigCompute(in_w=9), -1), Offer(command, 0)])
+    columns = log.pops[1] + 2 + (groups + 1) * unit_cycles(design)  # its first ones: its first unit has been read
+    assert log.errors[0] == (columns + 1, ErrorCode.BUFFER_RANGE)
+    assert log.errors[0][0] + 8 < log.dones[0] - 4
 
 
 def test_accumulation_in_alternating_banks_without_bubbles() -> None:

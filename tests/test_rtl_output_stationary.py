@@ -6,27 +6,20 @@ from random import Random
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel.commands import Compute, ConfigCompute, ErrorCode
-from accel.datapath import pe_registers
-from accel.latency import array_pipeline, compute_cycles, cycles, unit_cycles
-from accel.memories import ACCUMULATOR
+from accel.design import Design
+from accel.latency import array_pipeline, cycles
 from accel.rtl.modules import convert
 from accel.rtl.output_stationary.array import OutputArray
-from accel.rtl.output_stationary.pe import PE
 from accel.rtl.output_stationary.turner import Turner
 from tests.benches.simulator import from_lanes, simulate, to_lanes
-from tests.benches.unit import Offer
 from tests.benches.unit_designs import compute_design
-from tests.test_accel_datapath import registers
-from tests.test_rtl_compute import draw_contents, expected, run, timed
 
 
-def design_of(rows: int, cols: int, stages: int = 1, bits: int = 32) -> Any:
-    return compute_design(rows, cols, bits, stages, dataflow="os")
+def design_of(rows: int, cols: int, stages: int = 1) -> Design:
+    return compute_design(rows, cols, multiplier_stages=stages, dataflow="os")
 
 
 @settings(max_examples=20, deadline=None)
@@ -107,50 +100,6 @@ def test_tiles(rng: Random) -> None:
                 assert to_lanes(sums, cols, 32) == sums_out[now].tolist(), f"cycle {now}"
 
     simulate(array, testbench)
-
-
-@pytest.mark.parametrize(("rows", "pixels"), [(1, 1), (2, 3), (4, 4), (5, 4), (6, 13)])
-def test_commands_follow_without_bubbles(rows: int, pixels: int) -> None:
-    """One unit a command, and two: U cycles for each block of R pixels, the sums right though they leave meanwhile."""
-    design = design_of(rows, 2)
-    contents = draw_contents(Random(1), design)
-    for groups in (1, 2):
-        offers = [Offer(ConfigCompute(in_w=15), -1)]
-        offers += [
-            Offer(Compute(out_w=pixels, groups=groups, act_addr=k, acc_addr=(k % 2) * ACCUMULATOR.bank_words), k)
-            for k in range(6)
-        ]
-        log, sums = run(design, contents, offers)
-        assert np.diff(log.dones).tolist() == [groups * -(-pixels // rows) * unit_cycles(design)] * 5
-        assert log.dones == timed(design, offers).dones
-        np.testing.assert_array_equal(sums, expected(design, contents, [offer.command for offer in offers])[0])
-
-
-def test_a_tile_takes_a_cycle_a_term() -> None:
-    """K terms a sum, K a multiple of R: K cycles for each tile of R x C sums, and one way through the unit."""
-    rows, cols, groups, blocks, tiles = 4, 3, 5, 2, 2
-    design = design_of(rows, cols)
-    command = Compute(out_w=rows * blocks, groups=groups, n_tiles=tiles)
-    log, _ = run(design, draw_contents(Random(2), design), [Offer(ConfigCompute(in_w=9), -1), Offer(command, 0)])
-    taken = log.pops[1] + 1
-    assert log.dones[0] - taken - compute_cycles(design) - (rows - 1) == rows * groups * blocks * tiles
-
-
-def test_sums_beyond_the_addresses_of_a_bank_are_flagged_before_they_are_made() -> None:
-    """The second tile's would begin at word 2**14, and come round to the first ones."""
-    design, groups = design_of(4, 2), 3
-    command = Compute(out_w=4, n_tiles=2, groups=groups, acc_addr=ACCUMULATOR.bank_words - 4)
-    log, _ = run(design, draw_contents(Random(3), design), [Offer(ConfigCompute(in_w=9), -1), Offer(command, 0)])
-    columns = log.pops[1] + 2 + (groups + 1) * unit_cycles(design)  # its first ones: its first unit has been read
-    assert log.errors[0] == (columns + 1, ErrorCode.BUFFER_RANGE)
-    assert log.errors[0][0] + 8 < log.dones[0] - 4
-
-
-@pytest.mark.parametrize("stages", [1, 2, 3])
-def test_registers_of_a_processing_element(stages: int) -> None:
-    design = design_of(1, 1, stages, bits=27)
-    (text,) = convert(PE(design), "pe").values()
-    assert sorted(registers(text).values()) == sorted(pe_registers(design).values())
 
 
 def test_verilog_has_each_component_once() -> None:
