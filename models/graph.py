@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from accel.models.carried import Carried
 from accel.models.errors import InputError
 from accel.models.host import Host
 from accel.models.window import Window
@@ -149,7 +150,8 @@ class Network:
     """A float network with one input and one output; make it with `build`, which checks it.
 
     `layers` stand in an order in which they can run; `shapes` holds the shape of every tensor by name; `host` is what
-    stands before and behind it in the file that it came from, and the accelerator does not run.
+    stands before and behind it in the file that it came from, and the accelerator does not run; `carried` the numbers
+    of a file that was quantised.
     """
 
     name: str
@@ -158,6 +160,7 @@ class Network:
     layers: tuple[Layer, ...]
     shapes: dict[str, Shape]
     host: Host | None = None
+    carried: Carried | None = None
 
     @property
     def parameters(self) -> int:

@@ -18,6 +18,7 @@ from accel.models.files import open_regular
 from accel.models.graph import Network
 from accel.models.host import Host
 from accel.models.integers.network import IntegerNetwork
+from accel.models.quantisation.quantise import without_scale
 from accel.models.reference import float32, int8
 
 __all__ = ["Data", "resolve"]
@@ -91,11 +92,14 @@ def resolve(network: Network, from_zoo: bool, calibration: str = "", test: str =
         largest = max(math.prod(shape) for shape in network.shapes.values())
         shape = (max(1, min(RANDOM_INPUTS, MOST_RANDOM // largest)), *_entry(network))
         ranges = _entered(network, np.random.default_rng(0).standard_normal(shape, np.float32))
-        sources.append(f"calibrated on {RANDOM_INPUTS} random inputs")
-        warning = (
-            f"{network.name} is calibrated on random inputs: cycles and bytes are right, its outputs mean nothing "
-            "(give --calibration)"
-        )
+        if without_scale(network):
+            sources.append(f"calibrated on {RANDOM_INPUTS} random inputs")
+            warning = (
+                f"{network.name} is calibrated on random inputs: cycles and bytes are right, its outputs mean nothing "
+                "(give --calibration)"
+            )
+        else:
+            sources.append("the scales of the file")
     made = partial(Data, ranges, host=network.host, output_shape=network.shapes[network.output], warning=warning)
     if not test:
         return made(None, None, sources[0])

@@ -123,6 +123,7 @@ def _affine(reading: Reading, node: onnx.NodeProto, tensor: str, scale: Array, o
     if isinstance(before, Conv | Linear) and reading.uses[tensor] == 1:
         column = scale.reshape(-1, *[1] * (before.weights.ndim - 1))
         del reading.layers[tensor]
+        reading.codes.pop(before.name, None)
         weights, bias = before.weights * column, before.bias * scale + offset
         folded = replace(before, weights=weights.astype(np.float32), bias=bias.astype(np.float32))
         reading.append(node, replace(folded, output=node.output[0]))

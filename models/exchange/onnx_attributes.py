@@ -100,6 +100,9 @@ _LEGACY: dict[str, Rule] = {"consumed_inputs": Integers(None, None)}  # of opset
 _REDUCE: dict[str, Rule] = {
     "axes": Integers(None, None, low=ANY), "keepdims": Integer(1, 0, 1), "noop_with_empty_axes": FLAG
 }  # fmt: skip
+_SCALED: dict[str, Rule] = {
+    "axis": Integer(1, ANY), "block_size": Integer(0, 0, 0), "output_dtype": Integer(0)
+}  # fmt: skip
 ATTRIBUTES: dict[str, dict[str, Rule]] = {
     "Add": _ARITHMETIC,
     "AveragePool": _POOLING | {"count_include_pad": FLAG},
@@ -109,6 +112,7 @@ ATTRIBUTES: dict[str, dict[str, Rule]] = {
     "Cast": {"to": Integer(None, 1, 2**16), "saturate": FLAG_ON, "round_mode": Word("up", ("up", "down", "nearest"))},
     "Clip": _LEGACY | {"min": Number(-math.inf), "max": Number(math.inf)},
     "Conv": _SLIDING | {"kernel_shape": Integers((1, 2), None, low=1), "group": Integer(1, 1)},
+    "DequantizeLinear": _SCALED,
     "Div": _ARITHMETIC,
     "Dropout": _LEGACY | {"ratio": Number(0.5), "is_test": FLAG, "seed": Integer(None, -(2**63), 2**63 - 1)},
     "Flatten": {"axis": Integer(1, ANY)},
@@ -123,6 +127,7 @@ ATTRIBUTES: dict[str, dict[str, Rule]] = {
         "mode": Word("constant", ("constant", "reflect", "edge", "wrap")), "value": Number(0),
         "pads": Integers(None, None, low=ANY), "paddings": Integers(None, None, low=ANY),
     },
+    "QuantizeLinear": _SCALED | {"saturate": FLAG_ON, "precision": Integer(0)},
     "ReduceMax": _REDUCE,
     "ReduceMean": _REDUCE,
     "Relu": _LEGACY,

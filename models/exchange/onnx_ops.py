@@ -18,6 +18,7 @@ import onnx
 from accel.models.exchange.onnx_affine import arithmetic, batch_norm
 from accel.models.exchange.onnx_pad import pad, unpadded
 from accel.models.exchange.onnx_prepare import REAL
+from accel.models.exchange.onnx_quantised import dequantise_linear, quantise_linear
 from accel.models.exchange.onnx_reading import Given, Reading, names
 from accel.models.exchange.onnx_reshape import reshape
 from accel.models.graph import Activation, Conv, GlobalPool, Linear, Pool, Softmax
@@ -105,6 +106,8 @@ def _conv(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     window = _window(reading, node, given, kernel)
     name, inputs, output = names(reading, node)
     tensor, window = unpadded(reading, node, inputs[0], window)
+    if found := reading.weights.get(node.input[1]):
+        reading.enter_codes(name, found.of(len(weights), 0))
     reading.append(node, Conv(name, (tensor,), output, weights, bias, window, given["group"]))
 
 
@@ -122,11 +125,20 @@ def _gemm(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
             raise reading.unsupported(node, f"bias must be a row of {len(weights)} values, not {c.shape}")
         bias = np.broadcast_to(c.reshape(-1), len(weights)) * np.float32(given["beta"])
     weights = np.ascontiguousarray(weights * np.float32(given["alpha"]))
+    if given["alpha"] == 1:
+        _matrix_codes(reading, node, len(weights), turned=not given["transB"])
     reading.append(node, Linear(*names(reading, node), weights, bias))
+
+
+def _matrix_codes(reading: Reading, node: onnx.NodeProto, outputs: int, turned: bool) -> None:
+    """Note the codes of a matrix (outputs, inputs), or `turned` (inputs, outputs)."""
+    if found := reading.weights.get(node.input[1]):
+        reading.enter_codes(reading.name(node), found.of(outputs, 1 if turned else 0, turned))
 
 
 def _matmul(reading: Reading, node: onnx.NodeProto, _: Given) -> None:
     weights = np.ascontiguousarray(reading.constant(node, 1, "matrix", rank=2).T)
+    _matrix_codes(reading, node, len(weights), turned=True)
     reading.append(node, Linear(*names(reading, node), weights, np.zeros(len(weights), np.float32)))
 
 
@@ -237,6 +249,7 @@ OPERATORS: dict[str, Operator] = {
     "Cast": Operator(_cast, "between float32 and float16, which are one here"),
     "Clip": Operator(_clip, "limits that are constants, in the post-process of the layer before"),
     "Conv": Operator(_conv, f"on the array: constant weights, groups, {_WINDOW}"),
+    "DequantizeLinear": Operator(dequantise_linear, "of a constant its values, of an activation nothing: see below"),
     "Div": Operator(arithmetic, f"by a constant, {_AFFINE}"),
     "Dropout": Operator(_copy, "nothing, outside of training"),
     "Flatten": Operator(reshape, _SHAPE),
@@ -248,6 +261,7 @@ OPERATORS: dict[str, Operator] = {
     "MaxPool": Operator(_pool, f"maximum over a window: {_WINDOW}, ceil_mode; output Indices is not supported"),
     "Mul": Operator(arithmetic, _AFFINE),
     "Pad": Operator(pad, "zeros around height and width: pads of the convolution or average behind it, else a layer"),
+    "QuantizeLinear": Operator(quantise_linear, "the scale of the int8 tensor: see below"),
     "ReduceMax": Operator(_reduce, "over height and width, or one of them: a maximum over a window"),
     "ReduceMean": Operator(_reduce, "over height and width, or one of them: an average over a window"),
     "Relu": Operator(_relu, "in the post-process of the layer before"),

@@ -8,15 +8,17 @@ inference runs beside ours, and both must agree.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 
+from accel.models.carried import Carried
 from accel.models.errors import Blocked, Blocker, InputError, printable
-from accel.models.exchange import onnx_fold, onnx_load, onnx_ops, onnx_prepare, onnx_shapes
+from accel.models.exchange import onnx_fold, onnx_load, onnx_ops, onnx_prepare, onnx_quantised, onnx_shapes
 from accel.models.exchange.onnx_attributes import attributes
+from accel.models.exchange.onnx_on_codes import write_out
 from accel.models.exchange.onnx_reading import Reading
 from accel.models.graph import Layer, Network, Shape, build
 
@@ -71,6 +73,7 @@ def survey(model: onnx.ModelProto, stored: int, file: str, input_shape: Shape | 
         reading.constants[tensor.name] = onnx_load.array(tensor, file)
     if model.graph.sparse_initializer:
         raise InputError(f"{file}: sparse initialisers are not supported")
+    write_out(reading, model)
     nodes = onnx_prepare.live(model)
     del model.graph.node[:]  # of dead branches ONNX's inference need not know either
     model.graph.node.extend(nodes)
@@ -90,6 +93,8 @@ def network_of(found: Survey) -> Network:
         raise InputError(f"{reading.file}: output {output!r} must depend on the input, and is constant")
     layers = _needed(reading.layers, output)
     network = build(Path(reading.file).stem, found.input, reading.shapes[found.input], layers, output)
+    if reading.specs or reading.codes:
+        network = replace(network, carried=Carried(onnx_quantised.spread(reading.specs, network), dict(reading.codes)))
     onnx_shapes.compare(found.model, network, reading)
     return network
 
@@ -136,6 +141,8 @@ def _node(reading: Reading, node: onnx.NodeProto) -> None:
     elif node.op_type == "If":
         for inner in onnx_prepare.chosen_branch(reading, node):
             _node(reading, inner)
+    elif known and node.op_type == "DequantizeLinear" and node.domain in onnx_load.STANDARD_DOMAINS:
+        onnx_quantised.constant(reading, node, attributes(reading, node))
     elif known and node.domain in onnx_load.STANDARD_DOMAINS and onnx_fold.foldable(node):
         onnx_fold.fold(reading, node)
     else:

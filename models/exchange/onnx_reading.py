@@ -12,11 +12,28 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from accel.models.carried import Codes, Spec
 from accel.models.errors import Blocked, Blocker, InputError, printable
 from accel.models.graph import LARGEST_TENSOR, Conv, Layer, Linear, Reshape, Shape, output_shape
 
 Array = NDArray[Any]
 Given = Mapping[str, Any]  # attributes by name, checked, with defaults
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Codes of a constant, its scale (one, or one for each of `axis`)."""
+
+    codes: Array
+    scale: Array
+    axis: int
+
+    def of(self, outputs: int, axis: int, turned: bool = False) -> Codes | None:
+        """Codes (outputs, ...) and a scale each, if outputs lie along `axis`; `turned`: of the transposed matrix."""
+        if self.scale.ndim and self.axis % self.codes.ndim != axis:
+            return None
+        codes = self.codes.T if turned else self.codes
+        return np.ascontiguousarray(codes), np.broadcast_to(self.scale, (outputs,)).astype(np.float64)
 
 
 @dataclass
@@ -29,6 +46,8 @@ class Reading:
     in the file and of those that were made of them. `unknown` are the tensors behind a node that cannot run, of which
     not even the shape is known; `pads` the zeros that a Pad put around a tensor. In a `one_dimensional` network what
     ONNX calls (channels, length) is a feature map (channels, 1, length). `squeezed`: a Squeeze chose sizes to drop.
+    Of quantised files: `specs` are scale and zero point of activations, `weights` the codes behind constants, `codes`
+    those of layers by the layers' names.
     """
 
     file: str
@@ -44,6 +63,9 @@ class Reading:
     pads: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)
     stored: int = 0
     folded: int = 0
+    specs: dict[str, Spec] = field(default_factory=dict)
+    weights: dict[str, Weights] = field(default_factory=dict)
+    codes: dict[str, Codes] = field(default_factory=dict)
     one_dimensional: bool = False
     squeezed: bool = False
 
@@ -143,6 +165,11 @@ class Reading:
         if name not in self.constants:
             raise self.unsupported(node, f"{what} {name!r} must be a constant, and depends on the input")
         return self.constants[name]
+
+    def enter_codes(self, layer: str, codes: Codes | None) -> None:
+        """Note the codes of a layer's weights, if they have the form that ours have."""
+        if codes is not None:
+            self.codes[layer] = codes
 
     def copy(self, node: onnx.NodeProto, name: str) -> None:
         """Enter the output of `node` as a copy of `name`, an activation or a constant."""

@@ -87,7 +87,7 @@ def runner(model: onnx.ModelProto, where: str, batch: int) -> Callable[[Array], 
         filled = np.concatenate([inputs, np.repeat(inputs[-1:], -count % batch, 0)]) if count % batch else inputs
         groups = []
         for first in range(0, len(filled), batch):
-            with refused(f"{where}: it cannot run"):
+            with refused(f"{where}: it cannot run"), np.errstate(all="ignore"):
                 groups.append([np.asarray(x) for x in session(filled[first : first + batch])])
         for found in groups[0]:
             if found.shape[:1] != (batch,):

@@ -8,12 +8,14 @@ on the way out is fused: bias, ReLU / ReLU6 / clip, and an Add as residual. Flat
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from accel.models.carried import Carried, Codes, Spec
 from accel.models.errors import Blocked, Blocker, InputError
 from accel.models.graph import (
     Activation,
@@ -62,8 +64,19 @@ def quantise(network: Network, calibration: NDArray[Any], per_channel: bool = Tr
 
     Raises InputError for a calibration set that is empty, of the wrong shape or not finite, for a layer
     without an integer form, and for a sum that could overflow 32 bits.
+
+    A network from a file that was quantised (`Network.carried`) keeps its scales, and its weights' codes.
     """
-    return quantise_with(network, calibration, per_channel_weights if per_channel else per_layer_weights)
+    quantiser = per_channel_weights if per_channel else per_layer_weights
+    return _quantise(network, calibration, quantiser, keep_codes=True)
+
+
+def without_scale(network: Network) -> tuple[str, ...]:
+    """The tensors whose scale must come from calibration: all, but those that a quantised file gives."""
+    specs = network.carried.specs if network.carried else {}
+    state = _State(network, dict.fromkeys(network.shapes, (-1.0, 1.0)), readers(network), _no_weights, specs)
+    _convert_all(state)
+    return tuple(state.calibrated)
 
 
 def blockers(network: Network) -> tuple[Blocker, ...]:
@@ -83,16 +96,22 @@ def _no_weights(weights: NDArray[np.float32], smallest: NDArray[np.float64]) -> 
 
 @dataclass
 class _State:
-    """What one quantisation has made so far. `alias` maps a float tensor to the int8 tensor that holds it."""
+    """What one quantisation has made so far. `alias` maps a float tensor to the int8 tensor that holds it.
+
+    `specs` and `codes` are what a quantised file gives, and ranges and the quantiser then do not say.
+    """
 
     network: Network
     ranges: dict[str, tuple[float, float]]
     readers: dict[str, list[Layer]]
     weight_quantiser: WeightQuantiser
+    specs: Mapping[str, Spec] = field(default_factory=dict)
+    codes: Mapping[str, Codes] = field(default_factory=dict)
     tensors: dict[str, TensorSpec] = field(default_factory=dict)
     alias: dict[str, str] = field(default_factory=dict)
     layers: list[MatrixLayer | VectorLayer] = field(default_factory=list)
     host_layers: list[HostLayer] = field(default_factory=list)
+    calibrated: list[str] = field(default_factory=list)
 
     def spec(self, tensor: str) -> TensorSpec:
         """The int8 tensor that holds float tensor `tensor`."""
@@ -101,7 +120,16 @@ class _State:
 
 def quantise_with(network: Network, calibration: NDArray[Any], weight_quantiser: WeightQuantiser) -> IntegerNetwork:
     """`quantise` with the codes and scales of the weights chosen by `weight_quantiser`."""
-    state = _State(network, ranges_of(network, calibration), readers(network), weight_quantiser)
+    return _quantise(network, calibration, weight_quantiser)
+
+
+def _quantise(
+    network: Network, calibration: NDArray[Any], weight_quantiser: WeightQuantiser, keep_codes: bool = False
+) -> IntegerNetwork:
+    carried = network.carried or Carried()
+    ranges = ranges_of(network, calibration)
+    codes = carried.codes if keep_codes else {}
+    state = _State(network, ranges, readers(network), weight_quantiser, carried.specs, codes)
     if found := _convert_all(state):
         raise Blocked(f"{network.name}: layer", found)
     if not state.layers:
@@ -150,8 +178,11 @@ def _declare(state: _State, tensor: str, shape: tuple[int, int, int], like: Tens
     """Add the int8 tensor for float tensor `tensor`, with the calibrated range or the coding of `like`."""
     if like:
         spec = TensorSpec(tensor, shape, like.scale, like.zero_point)
+    elif tensor in state.specs:
+        spec = TensorSpec(tensor, shape, *state.specs[tensor])
     else:
         spec = activation_spec(tensor, shape, *state.ranges[tensor])
+        state.calibrated.append(tensor)
     state.tensors[tensor] = spec
     state.alias[tensor] = tensor
     return spec
@@ -206,7 +237,11 @@ def _matrix(state: _State, layer: Conv | Linear, chain: Chain) -> None:
         window, groups = Window((operand.shape[1], operand.shape[2])), 1
     spec = _declare(state, chain.output, _integer_shape(state.network.shapes[chain.output]))
     bias = layer.bias.astype(np.float64)
-    codes, scale, shared = state.weight_quantiser(weights, np.abs(bias) / (operand.scale * LARGEST_BIAS))
+    if layer.name in state.codes:
+        own, scale = state.codes[layer.name]
+        codes, shared = own.reshape(weights.shape), None
+    else:
+        codes, scale, shared = state.weight_quantiser(weights, np.abs(bias) / (operand.scale * LARGEST_BIAS))
     flat = codes.reshape(len(codes), -1).astype(np.int64)
     bias_codes = np.rint(bias / (scale * operand.scale)).astype(np.int64) - operand.zero_point * flat.sum(1)
     if (np.abs(flat).sum(1) * 128 + np.abs(bias_codes)).max() > INT32_MAX:
