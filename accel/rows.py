@@ -64,6 +64,16 @@ def command_of(values: Iterable[int]) -> Command:
     return kind(*rest[: len(_NAMES[kind])])
 
 
+def _of_unit(commands: Iterable[type[Command]]) -> NDArray[np.bool_]:
+    """By opcode, whether it is one of these commands."""
+    found = np.zeros(max(Opcode) + 1, bool)
+    found[[kind.OPCODE for kind in commands]] = True
+    return found
+
+
+_CONFIGURED = [(unit.configuration.OPCODE, _of_unit(unit.commands)) for unit in UNITS if unit.configuration]
+
+
 def in_force(rows: Rows) -> NDArray[np.int64]:
     """(n,) for each row of a program the number of the row that is its configuration in force.
 
@@ -71,10 +81,9 @@ def in_force(rows: Rows) -> NDArray[np.int64]:
     """
     found = np.zeros(len(rows), np.int64)
     opcodes, numbers = rows[:, OPCODE], np.arange(len(rows))
-    for unit in UNITS:
-        if unit.configuration:
-            last = np.maximum.accumulate(np.where(opcodes == unit.configuration.OPCODE, numbers, -1))
-            found = np.where(np.isin(opcodes, [kind.OPCODE for kind in unit.commands]), last, found)
+    for configuration, configured in _CONFIGURED:
+        last = np.maximum.accumulate(np.where(opcodes == configuration, numbers, -1))
+        found = np.where(configured[opcodes], last, found)
     return found
 
 

@@ -6,6 +6,7 @@ Estimates choose tiles and order loads; nothing depends on their being exact.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from accel.commands import COMMAND_BYTES, Target
 from accel.design import Design
@@ -59,6 +60,7 @@ class Machine:
     latency: int
 
     @classmethod
+    @lru_cache(4)
     def of(cls, design: Design) -> Machine:
         """The machine of a design."""
         contract = Contract.of(design)

@@ -9,7 +9,8 @@ ceil(kernel_h / m) x 1. A fully connected layer on a map sees the bytes of the m
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from accel.layout import RowTensor
 from accel.models.integers.network import MatrixLayer
 
 LARGEST_DILATION = most(ConfigCompute, "dilation_y")
+REMEMBERED = 1 << 10  # ways to unfold, of all networks and designs of a process
 HIDDEN = 0.25  # what loading and computing cost side by side: the longer one, and so much of both
 
 
@@ -61,7 +63,7 @@ def readings(layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: 
     if free is None:
         return found
     more_cycles = layer.weights.size * (8 - stored.bits) / 8 / design.bytes_per_cycle
-    least = usual.cycles if usual else plain_cycles(layer, geometry, Machine.of(design))
+    least = usual.cycles if usual else plain_cycles(len(layer.weights), geometry, Machine.of(design))
     return [Reading(free, as_dense=True), *found] if free.cycles + more_cycles < least else found
 
 
@@ -75,8 +77,19 @@ def unfold(layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: in
     if (geometry.out_h, geometry.out_w) == (1, 1) and not geometry.padded:
         whole = geometry.kernel == (geometry.in_h, geometry.in_w)
         return _flat(geometry, design) if whole and geometry.taps > 1 else None
+    # Without what the way does not depend on: designs of other buffers and latencies share it.
     machine = Machine.of(design)
-    best, least = None, plain_cycles(layer, geometry, machine)
+    contract = machine.contract._replace(latency=0, burst=0, outstanding=0)
+    machine = replace(machine, contract=contract, accumulators=0, weights=0, parameters=0, weight_cycles=0.0, latency=0)
+    return _cheapest(len(layer.weights), layer.window.pads, geometry, machine, pad_value, has_zero)
+
+
+@lru_cache(REMEMBERED)
+def _cheapest(
+    outputs: int, pads: tuple[int, int, int, int], geometry: Geometry, machine: Machine, pad_value: int, has_zero: bool
+) -> Unfolded | None:
+    """The cheapest way to unfold a convolution to `outputs` channels; see `unfold`."""
+    best, least = None, plain_cycles(outputs, geometry, machine)
     (kernel_h, kernel_w), channels = geometry.kernel, geometry.channels
     if geometry.stride[1] * channels > LARGEST_STEP:
         return None
@@ -84,26 +97,26 @@ def unfold(layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: in
         if columns > 1 and geometry.dilation[1] > 1:
             continue
         for rows in range(1, kernel_h + 1):
-            if columns * rows * channels > design.word_lanes:
+            if columns * rows * channels > machine.word_lanes:
                 break
             parts = -(-kernel_w // columns)
-            exact = kernel_h % rows == 0 and (parts == 1 or columns * rows * channels == design.word_lanes)
+            exact = kernel_h % rows == 0 and (parts == 1 or columns * rows * channels == machine.word_lanes)
             exact = exact and (parts == 1 or rows == 1 or kernel_w % columns == 0)
             if not exact and not has_zero:
                 continue
             # Lanes that nothing writes hold anything: a sparse engine would spend time on it.
-            filled = columns * rows * channels == design.word_lanes and (rows == 1 or kernel_w % columns == 0)
-            if design.is_sparse and parts > 1 and not filled:
+            filled = columns * rows * channels == machine.word_lanes and (rows == 1 or kernel_w % columns == 0)
+            if machine.sparse and parts > 1 and not filled:
                 continue
-            option = _rows(layer, geometry, machine, pad_value, columns, rows)
+            option = _rows(outputs, pads, geometry, machine, pad_value, columns, rows)
             if option and option.cycles < least:
                 best, least = option, option.cycles
     return best
 
 
-def plain_cycles(layer: MatrixLayer, geometry: Geometry, machine: Machine) -> float:
-    """The cost of reading the layer's input as words, on the scale of `Unfolded.cycles`."""
-    tiles, groups = -(-len(layer.weights) // machine.cols), -(-geometry.channels // machine.word_lanes)
+def plain_cycles(outputs: int, geometry: Geometry, machine: Machine) -> float:
+    """The cost of reading the input of a layer with so many outputs as words, on the scale of `Unfolded.cycles`."""
+    tiles, groups = -(-outputs // machine.cols), -(-geometry.channels // machine.word_lanes)
     load = groups * geometry.in_h * geometry.in_w * machine.activation_cycles
     return _cost(load, _compute(machine, geometry, groups, tiles))
 
@@ -121,15 +134,16 @@ def _compute(machine: Machine, geometry: Geometry, groups: int, tiles: int) -> f
 
 
 def _rows(
-    layer: MatrixLayer, geometry: Geometry, machine: Machine, pad_value: int, columns: int, rows: int
-) -> Unfolded | None:
+    outputs: int, pads: tuple[int, int, int, int], geometry: Geometry, machine: Machine, pad_value: int,
+    columns: int, rows: int,
+) -> Unfolded | None:  # fmt: skip
     """`columns` x `rows` kernel positions side by side in the lanes of a word."""
     channels, (kernel_h, kernel_w) = geometry.channels, geometry.kernel
     parts, folded = -(-kernel_w // columns), -(-kernel_h // rows)
     stride, dilation = geometry.stride[0], geometry.dilation[0]
     step = stride if folded == 1 or rows * dilation % stride == 0 else 1
     height = (geometry.out_h - 1) * (stride // step) + (folded - 1) * (rows * dilation // step) + 1
-    top, left, bottom, right = layer.window.pads
+    top, left, bottom, right = pads
     bottom += max(0, (height - 1) * step + (rows - 1) * dilation + 1 - (geometry.in_h + top + bottom))
     beat = machine.contract.beat_bytes
     pitch = -(-(geometry.in_w + left + right) * channels // beat) * beat
@@ -164,7 +178,7 @@ def _rows(
 
     byte_cycles = beat_cycles(machine.contract, Target.ACTIVATION, window=True) / beat
     load = height * len(spots) * -(-row_bytes // beat) * beat * byte_cycles
-    tiles = -(-len(layer.weights) // machine.cols)
+    tiles = -(-outputs // machine.cols)
     return Unfolded(
         seen, layout,
         lambda offset: RowSource(beat, offset, pitch, step, step_bytes, tuple(spots)),

@@ -9,7 +9,7 @@ Everything is rows of numbers (`accel.rows`); nothing is checked before `Stream.
 
 from __future__ import annotations
 
-from array import array
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -39,6 +39,9 @@ class Segment(IntEnum):
     CONSTANTS = 1
     DATA = 2
     PROGRAM = 3
+
+
+_NONE, _DATA, _STORE = int(Segment.NONE), int(Segment.DATA), int(Opcode.STORE)  # comparing members is slow
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,11 @@ class Block:
     make: Callable[[], NDArray[np.uint8]]
 
 
+def _numbers(values: list[int]) -> NDArray[np.int64]:
+    """An array of them; numpy takes half as long again to look at each."""
+    return np.frombuffer(bytearray(struct.pack(f"={len(values)}q", *values)), np.int64)
+
+
 class Stream:
     """Collects operations, items and constants of a network. `taper`: how fast the last chunks shrink."""
 
@@ -84,8 +92,13 @@ class Stream:
         self.constant_bytes = 0
         self.layer = 0
         self.item_count = 0
-        self._rows, self._layers, self._segments, self._items = array("q"), array("q"), array("q"), array("q")
+        # Lists, made arrays in the end: appending to them is faster.
+        self._rows: list[int] = []
+        self._layers: list[int] = []
+        self._segments: list[int] = []
+        self._items: list[int] = []
         self._config: dict[int, Row] = {}
+        self._strides: dict[Target, int] = {}
         entries = Ring(0, design.weight_words) if design.is_sparse else None
         self.weights = entries or self._ring(Target.WEIGHT, design.weight_words)
         self.pointers = Ring(0, memories.POINTER.words(design))
@@ -109,9 +122,10 @@ class Stream:
 
     def words(self, target: Target, count: int, make: Callable[[], NDArray[np.uint8]]) -> int:
         """Put `count` buffer words into the image, which `make` gives as (count, Z); their offset."""
-        beat_bytes = self.design.beat_bytes
-        size = count * stride_bytes(word_bytes(self.design, target), beat_bytes)
-        return self.constant(size, lambda: words_to_dram(make().view(np.int8), beat_bytes).view(np.uint8))
+        beat_bytes, stride = self.design.beat_bytes, self._strides.get(target)
+        if stride is None:
+            stride = self._strides[target] = stride_bytes(word_bytes(self.design, target), beat_bytes)
+        return self.constant(count * stride, lambda: words_to_dram(make().view(np.int8), beat_bytes).view(np.uint8))
 
     def next_bank(self) -> int:
         """The accumulator bank for the next block."""
@@ -120,9 +134,9 @@ class Stream:
 
     def item(self, loads: Sequence[Row | Command], data: bool) -> int:
         """Declare what LOADs bring; its number. `data`: their addresses count from the data segment."""
-        number = self.item_count
+        number, segment = self.item_count, int(Segment.DATA if data else Segment.CONSTANTS)
         for load in loads:
-            self._append(load, Segment.DATA if data else Segment.CONSTANTS, number)
+            self._append(load, segment, number)
         self.item_count += 1
         return number
 
@@ -135,12 +149,11 @@ class Stream:
         """Append an operation that needs these items (-1 is none)."""
         if facts:
             self._facts[len(self._layers)] = facts
-        opcode = command.OPCODE if isinstance(command, Command) else command[OPCODE]
-        self._append(command, Segment.DATA if opcode == Opcode.STORE else Segment.NONE, max(needs, default=-1) + 1)
-
-    def _append(self, command: Row | Command, segment: Segment, items: int) -> None:
         values = rows_of([command])[0].tolist() if isinstance(command, Command) else command
-        self._rows.extend(values)
+        self._append(values, _DATA if values[OPCODE] == _STORE else _NONE, max(needs) + 1 if needs else 0)
+
+    def _append(self, command: Row | Command, segment: int, items: int) -> None:
+        self._rows += rows_of([command])[0].tolist() if isinstance(command, Command) else command
         self._layers.append(self.layer)
         self._segments.append(segment)
         self._items.append(items)
@@ -150,10 +163,10 @@ class Stream:
 
         LOADs belong to items `item_count`, `item_count` + 1, ..., `new_items` of them, without gaps.
         """
-        self._rows.frombytes(np.ascontiguousarray(rows, np.int64).tobytes())
-        self._layers.extend([self.layer] * len(rows))
-        self._segments.frombytes(np.ascontiguousarray(segments, np.int64).tobytes())
-        self._items.frombytes(np.ascontiguousarray(items, np.int64).tobytes())
+        self._rows += rows.ravel().tolist()
+        self._layers += [self.layer] * len(rows)
+        self._segments += segments.tolist()
+        self._items += items.tolist()
         self.item_count += new_items
 
     def configure(self, command: Row | Command) -> None:
@@ -175,10 +188,10 @@ class Stream:
     def finish(self) -> Log:
         """What was declared. Raises FieldRangeError for a field that is out of range."""
         log = Log(
-            np.array(self._rows, np.int64).reshape(-1, WIDTH),
-            np.array(self._layers, np.int64),
-            np.array(self._segments, np.int64),
-            np.array(self._items, np.int64),
+            _numbers(self._rows).reshape(-1, WIDTH),
+            _numbers(self._layers),
+            _numbers(self._segments),
+            _numbers(self._items),
             self._facts,
             tuple(self._streams),
         )

@@ -21,6 +21,7 @@ for each of its beats the cycles from its first beat to that one, when the memor
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from accel import memories
@@ -86,6 +87,7 @@ class Machine(NamedTuple):
     entry_bits: int
 
     @classmethod
+    @lru_cache(4)
     def of(cls, design: Design) -> Machine:
         """The numbers of a design."""
         memory = design.memory

@@ -31,6 +31,7 @@ class Constants:
         self.codebook, self.codebook_item = 0, -1  # bank, item
         self.coded: CodedChunks | None = None
         self.offsets: dict[object, int] = {}  # in the image
+        self._words: dict[tuple[int, int], tuple[int, int]] = {}
 
     def begin(self, chunks: list[Chunk], visits: Iterable[Chunk] | None = None) -> None:
         """Load codebook and code tables; if the weights of all chunks fit together, let them lie together.
@@ -62,9 +63,17 @@ class Constants:
 
     def chunk_words(self, chunk: Chunk) -> int:
         """Words of a chunk's weights in the buffer, whole beats."""
+        return self._sizes(chunk)[1]
+
+    def _sizes(self, chunk: Chunk) -> tuple[int, int]:
+        """Words of a chunk's weights, and those that they take in the buffer."""
         (n0, n1), (g0, g1) = chunk
-        align = self.machine.weight_align
-        return -(-self.weights.words(n1 - n0, g1 - g0) // align) * align
+        size = n1 - n0, g1 - g0
+        found = self._words.get(size)
+        if found is None:
+            words, align = self.weights.words(*size), self.machine.weight_align
+            found = self._words[size] = words, -(-words // align) * align
+        return found
 
     def chunk(self, chunk: Chunk) -> tuple[int, int]:
         """Address and item of a chunk's weights."""
@@ -75,11 +84,9 @@ class Constants:
         if self.coded:
             address = self.stream.weights.take(self.chunk_words(chunk), key, self.stream.item_count)
             return address, self.coded.item(chunk, address)
-        (n0, n1), (g0, g1) = chunk
+        words, size = self._sizes(chunk)
         if key not in self.offsets:
-            make = partial(self.weights.block, *chunk)
-            self.offsets[key] = self.stream.words(Target.WEIGHT, self.weights.words(n1 - n0, g1 - g0), make)
-        size = self.chunk_words(chunk)
+            self.offsets[key] = self.stream.words(Target.WEIGHT, words, partial(self.weights.block, *chunk))
         address = self.stream.weights.take(size, key, self.stream.item_count)
         loads = load_words(self.weight_words, self.offsets[key], address, size)
         return address, self.stream.item(loads, False)

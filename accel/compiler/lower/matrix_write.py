@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from accel.commands import Target
@@ -62,6 +61,7 @@ class MatrixWriter:
         tiles, machine = self.tiling.block_tiles, self.machine
         self.aligned = tiles >= self.weights.tiles or tiles * machine.cols % machine.word_lanes == 0
         self.templates: dict[Chunk, Row] = {}
+        self.blocks: dict[Strip, list[Block]] = {}
         self.configured: tuple[int, int] | None = None  # plane and pitch of the input
         self.posted: tuple[int, int, int, int] | None = None  # height and width of the block, plane and pitch
 
@@ -95,11 +95,16 @@ class MatrixWriter:
         if self.storer:
             self.storer.finish()
 
-    def _blocks(self, strip: Strip) -> Iterator[Block]:
-        (y0, y1), (x0, x1) = strip
-        for rows in split(y1 - y0, self.tiling.block[0]):
-            for cols in split(x1 - x0, self.tiling.block[1], self.task.out_align):
-                yield Block.of(self.geometry, (y0 + rows[0], y0 + rows[1]), (x0 + cols[0], x0 + cols[1]))
+    def _blocks(self, strip: Strip) -> list[Block]:
+        found = self.blocks.get(strip)
+        if found is None:
+            (y0, y1), (x0, x1) = strip
+            found = self.blocks[strip] = [
+                Block.of(self.geometry, (y0 + rows[0], y0 + rows[1]), (x0 + cols[0], x0 + cols[1]))
+                for rows in split(y1 - y0, self.tiling.block[0])
+                for cols in split(x1 - x0, self.tiling.block[1], self.task.out_align)
+            ]
+        return found
 
     def _strip(self, strip: Strip, tiles: Range, chunks: list[Chunk]) -> None:
         """All blocks of a strip, for some output tiles."""
