@@ -12,6 +12,10 @@ ACTIVATION_BANK, ACCUMULATOR_BANK = 1 << 19, 1 << 14  # words from one bank to t
 ACTIVATION_WORDS = 70  # of each bank
 WEIGHT_WORDS = 120
 ACCUMULATOR_WORDS = 32  # of each bank; a power of two, so that a write outside would hit another word
+# memories of `sparse_design`
+SPARSE_ENTRIES = 48  # of each PE
+SPARSE_COLUMNS = 20
+SPARSE_SUMS = 8  # words of R sums of each PE and bank
 # memories of `post_design`
 HALF = 32  # words of an activation bank that commands read, before those that they write (swapped by a configuration)
 SUMS = 40  # of each bank
@@ -37,6 +41,32 @@ def compute_design(
                 "activation_bytes": max(64, 2 * ACTIVATION_WORDS * lanes),
                 "weight_bytes": max(64, -(-WEIGHT_WORDS * weight_rows * cols * lane_bits // 8)),
                 "accumulator_bytes": max(64, 8 * ACCUMULATOR_WORDS * cols),
+                "parameter_bytes": 1024,
+            },
+            "memory": {"axi_bits": 32, "latency_cycles": 1},
+            "clock_mhz": 100,
+        }
+    )
+
+
+@cache
+def sparse_design(rows: int, cols: int, stages: int = 1, queue_depth: int = 2, word_factor: int = 1) -> Design:
+    """A sparse engine with `SPARSE_ENTRIES` entries, `SPARSE_COLUMNS` pointers, `SPARSE_SUMS` words of sums a bank."""
+    lanes = word_factor * max(rows, cols)
+    engine = {
+        "kind": "sparse", "queue_depth": queue_depth, "index_bits": 3, "pointers": SPARSE_COLUMNS,
+        "word_factor": word_factor, "multiplier_stages": stages,
+    }  # fmt: skip
+    return Design.model_validate(
+        {
+            "name": "sparse",
+            "array": {"rows": rows, "cols": cols},
+            "widths": {"accumulator": 24},
+            "engine": engine,
+            "buffers": {
+                "activation_bytes": 2 * ACTIVATION_WORDS * lanes,
+                "weight_bytes": -(-SPARSE_ENTRIES * cols * (1 + 3 + 8) // 8),
+                "accumulator_bytes": 8 * SPARSE_SUMS * rows * cols,
                 "parameter_bytes": 1024,
             },
             "memory": {"axi_bits": 32, "latency_cycles": 1},
