@@ -1,9 +1,11 @@
 """What a cycle of a run can be spent on: the causes to which `accel.sim.critical` puts every cycle down."""
 
 ARRAY, FILL, READ, UNPACK, DECODE = "array", "weight fill", "DRAM read", "load unit", "decoder"
-ELEMENTS, WRITE, PACK, PROGRAM, LATENCY = "post-process", "DRAM write", "store unit", "program", "latency"
+BROADCAST, ELEMENTS, WRITE, PACK = "broadcast", "post-process", "DRAM write", "store unit"
+PROGRAM, LATENCY = "program", "latency"
 CAUSES = {
-    ARRAY: "pixels stream into the array (sparse engine: activations are read, broadcast and multiplied)",
+    ARRAY: "pixels stream into the array (sparse engine: the PE that is waited for multiplies)",
+    BROADCAST: "a sparse engine reads activations, a word a cycle, and broadcasts columns, one a cycle",
     FILL: "a tile streams for fewer cycles than its weight rows take to shift in: R / w cycles a tile for one pixel",
     READ: "beats of a LOAD come at the pace of the memory",
     DECODE: "beats of a coded LOAD take longer to decode than to come: a code a lane and cycle, runs of zeros too",

@@ -15,7 +15,7 @@ from accel.commands import Compute, Load, Store, Target
 from accel.events import Event
 from accel.latency import MIN_TILE_CYCLES, STORE_READ_CYCLES
 from accel.program import Program
-from accel.sim.causes import ARRAY, DECODE, ELEMENTS, FILL, LATENCY, PACK, PROGRAM, READ, UNPACK, WRITE
+from accel.sim.causes import ARRAY, BROADCAST, DECODE, ELEMENTS, FILL, LATENCY, PACK, PROGRAM, READ, UNPACK, WRITE
 from accel.sim.history import History, tail_cycles
 from accel.timing.load import beat_spacing
 from accel.timing.recurrence import Timing
@@ -70,8 +70,10 @@ class UnitWalk(History):
 
     def _stream(self, i: int, cycle: int) -> Moment:
         """Back to the first pixel of the first tile, and to what it had to wait for."""
-        if self.design.is_sparse:  # broadcasts and entries from when it is taken on
-            return self._to(i, cycle, ARRAY, Moment(i, "pop", self.timed_at(i).step.pop))
+        if self.design.is_sparse:  # from when it is taken on
+            step = self.timed_at(i).step
+            self._add(i, ARRAY, step.busy)
+            return self._to(i, cycle - step.busy, BROADCAST, Moment(i, "pop", step.pop))
         pixels, period, start, _ = self.tiles(i)
         whole, rest = divmod(max(0, cycle - start + 1), period)
         streamed = whole * pixels + min(rest, pixels)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from accel.design import Design, load
 from accel.latency import compute_cycles
-from accel.timing.machine import DURATION, ENTRIES, PRODUCTS, SKIPPED
+from accel.timing.machine import DURATION, ENTRIES, PRODUCTS, SKIPPED, WORKED
 from accel.timing.sparse import facts_of_play
 
 
@@ -97,6 +97,35 @@ def test_blocks_that_repeat_are_not_played_and_cost_the_same(rng: Random) -> Non
     assert facts_of_play(design, pixels, 3, columns, lengths) == facts_of_play(
         design, pixels, 3, columns, lengths, none
     )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_entries_that_take_twice_as_long_cost_what_they_are_waited_for(rng: Random) -> None:
+    """WORKED is a part of the longest way: it grows by itself if every entry doubles, and no less than that in all.
+
+    With one entry a column nothing of the rest becomes shorter: what is not WORKED stays at least what it is.
+    """
+    design = design_of(rng.choice([1, 2, 4]), rng.randint(1, 4), rng.randint(1, 5))
+    generator = np.random.default_rng(rng.getrandbits(32))
+    columns = [rng.randint(1, 4) for _ in range(rng.randint(1, 4))]
+    lengths = generator.integers(1, rng.choice([2, 9]), (sum(columns), design.cols))
+    pixels, clear = rng.randint(1, 60), rng.randint(0, 30)
+    zero = (generator.random((-(-pixels // design.rows), len(lengths))) < rng.choice([0, 0.5, 1])).astype(np.int64)
+    once, twice, fewest = (
+        facts_of_play(design, pixels, clear, columns, each, zero) for each in (lengths, 2 * lengths, lengths**0)
+    )
+    assert twice[DURATION] >= once[DURATION] + once[WORKED]
+    assert once[DURATION] - fewest[DURATION] <= once[WORKED]
+
+
+@pytest.mark.parametrize(("density", "worked"), [(8, 0.9), (1, 0.1)])
+def test_what_limits_an_engine_is_entries_or_broadcasts(density: int, worked: float) -> None:
+    """Eight entries a column: the PEs are what is waited for; one: the next broadcast is."""
+    design, lengths = design_of(4, 4, 4), np.full((32, 4), density)
+    found = facts_of_play(design, 200, 0, [32], lengths)
+    assert (found[WORKED] > worked * found[DURATION]) == (density == 8)
+    assert found[WORKED] < found[DURATION]
 
 
 @pytest.mark.parametrize(("rows", "cols"), [(1, 64), (16, 16)])

@@ -9,7 +9,7 @@
                RUNS, VALUES, WRITTEN                      coded: symbols decoded, and entries if the engine is sparse
     COMPUTE    TILES, PIXELS                              weight tiles, and pixels that stream through each (os: meet)
     POST       ELEMENTS                                   window elements, and cycles of operands that need one
-               of a sparse engine: DURATION, ENTRIES, BROADCASTS, SKIPPED, PRODUCTS   see `accel.timing.sparse`
+               of a sparse engine: DURATION, ENTRIES, BROADCASTS, SKIPPED, PRODUCTS, WORKED   see `accel.timing.sparse`
     STORE      BEATS, BURSTS
     others     nothing
 
@@ -46,7 +46,7 @@ from accel.memories import WEIGHT
 FACTS = 11
 FIRST_BEAT, ROW_BEATS, ROWS, PITCH_BEATS, GAP, FETCH_BEATS, GAPS, RUNS, VALUES, WRITTEN = range(1, FACTS)
 TILES, PIXELS = 1, 2
-DURATION, ENTRIES, BROADCASTS, SKIPPED, PRODUCTS = 1, 2, 3, 4, 5
+DURATION, ENTRIES, BROADCASTS, SKIPPED, PRODUCTS, WORKED = 1, 2, 3, 4, 5, 6
 ELEMENTS = 1
 BEATS, BURSTS = 1, 2
 

@@ -14,6 +14,10 @@ position and channel group: r words, and as many columns as the group has lanes)
 
 So it is a recurrence with maxima and sums, played for each broadcast and PE: nothing is estimated. Where blocks of
 pixels repeat the same columns (all activations not zero: what the compiler knows) and the state repeats, so does time.
+
+Each moment also carries how many of the cycles that lead to it are no entries of a PE, in the low bits of the same
+number: maxima and sums of such numbers are those of time, and of equally long ways the one with fewest entries. The
+others are WORKED, the part of DURATION in which PEs are waited for; the rest is clearing, reading and broadcasting.
 """
 
 from __future__ import annotations
@@ -26,11 +30,12 @@ from numpy.typing import NDArray
 from accel.design import Design
 from accel.events import COLUMN, Event
 from accel.latency import BROADCAST_CYCLES, TRANSPOSE_CYCLES, TRANSPOSERS, compute_cycles
+from accel.models.errors import InputError
 from accel.rows import COMPUTE as ROW
 from accel.rows import CONFIG_COMPUTE as CONFIG
 from accel.timing.compute import words_inside
 from accel.timing.kernel import Ints, MutableInts, call, part
-from accel.timing.machine import BROADCASTS, DURATION, ENTRIES, PRODUCTS, SKIPPED, Machine
+from accel.timing.machine import BROADCASTS, DURATION, ENTRIES, PRODUCTS, SKIPPED, WORKED, Machine
 from accel.timing.state import BUSY, COMPLETE, ISSUED, POPPED, SLOT
 
 COMMAND_STEPS = 60  # steps of the play that take as long in Python as a command of the recurrence
@@ -63,8 +68,11 @@ class Play(NamedTuple):
     zero: MutableInts
 
 
-# The state, in cycles: of the last broadcast (or what comes in its place), of the feeder's next address, of units freed
-# (a ring), of each PE's next entry, and of the last PE that took each of the last F broadcasts (a ring).
+CYCLE = 1 << 31  # of a moment: one in which a PE reads an entry
+STEP = CYCLE + 1  # any other one
+
+# The state, in moments: of the last broadcast (or what comes in its place), of the feeder's next address, of units
+# freed (a ring), of each PE's next entry, and of the last PE that took each of the last F broadcasts (a ring).
 SENT, FED, FREED = 0, 1, 2
 FREE = FREED + TRANSPOSERS
 
@@ -76,14 +84,14 @@ def state_size(pes: int, queue: int) -> int:
 
 @part
 def play(q: Play, state: MutableInts, result: MutableInts) -> int:
-    """Play a COMPUTE: facts DURATION to PRODUCTS in `result`, at their columns.
+    """Play a COMPUTE: facts DURATION to WORKED in `result`, at their columns.
 
     `state`: `state_size` numbers to work with.
     """
     taken = FREE + q.pes
     for k in range(2 * (taken + q.queue)):
         state[k] = 0
-    state[SENT], state[FED] = q.clear, 1
+    state[SENT], state[FED] = q.clear * STEP, STEP
     unit = sent = entries = products = skipped = block = 0
     blocks, dense = -(-q.pixels // q.rows), len(q.zero) == 0
     while block < blocks:
@@ -91,18 +99,18 @@ def play(q: Play, state: MutableInts, result: MutableInts) -> int:
         column, zeros, unit_before, sent_before, entries_before = 0, block * q.width, unit, sent, entries
         for lanes in q.columns:
             freed = FREED + unit % TRANSPOSERS
-            fed = max(state[FED], state[freed] + 1)
-            state[FED] = fed + pixels
-            ready = max(fed + pixels + TRANSPOSE_CYCLES - 1, state[SENT] + 1)
-            go = ready - 1
+            fed = max(state[FED], state[freed] + STEP)
+            state[FED] = fed + pixels * STEP
+            ready = max(fed + (pixels + TRANSPOSE_CYCLES - 1) * STEP, state[SENT] + STEP)
+            go = ready - STEP
             for _ in range(lanes):
                 if dense or q.zero[zeros + column] == 0:
                     place = taken + sent % q.queue
-                    go = max(go + 1, state[place] + 1)
+                    go = max(go, state[place]) + STEP
                     latest, at = 0, column * q.pes
                     for pe in range(q.pes):
-                        issue = max(go + BROADCAST_CYCLES, state[FREE + pe])
-                        state[FREE + pe] = issue + q.lengths[at + pe]
+                        issue = max(go + BROADCAST_CYCLES * STEP, state[FREE + pe])
+                        state[FREE + pe] = issue + q.lengths[at + pe] * CYCLE
                         latest = max(latest, issue)
                     state[place] = latest
                     sent += 1
@@ -125,15 +133,15 @@ def play(q: Play, state: MutableInts, result: MutableInts) -> int:
                 block += more
     last = state[SENT]
     for pe in range(q.pes):
-        last = max(last, state[FREE + pe] - 1)
-    result[DURATION] = last + q.tail
+        last = max(last, state[FREE + pe] - CYCLE)
+    result[DURATION], result[WORKED] = last // CYCLE + q.tail, last // CYCLE - last % CYCLE
     result[ENTRIES], result[BROADCASTS], result[SKIPPED], result[PRODUCTS] = entries, sent, skipped, products
     return 0
 
 
 @part
 def repeats(q: Play, state: MutableInts, unit: int, sent: int) -> int:
-    """By how many cycles the last block moved all of the state alike; 0 if it did not. Remembers the state."""
+    """By how much the last block moved all of the state alike; 0 if it did not. Remembers the state."""
     size = FREE + q.pes + q.queue
     moved, same = state[SENT] - state[size + SENT], 1
     for k in range(size):
@@ -150,7 +158,7 @@ def repeats(q: Play, state: MutableInts, unit: int, sent: int) -> int:
 
 @part
 def advance(
-    q: Play, state: MutableInts, unit: int, sent: int, units: int, sends: int, more: int, cycles: int
+    q: Play, state: MutableInts, unit: int, sent: int, units: int, sends: int, more: int, moved: int
 ) -> int:  # fmt: skip
     """Move the state, which `repeats` has just remembered, by `more` blocks of so many units and broadcasts."""
     size = FREE + q.pes + q.queue
@@ -160,7 +168,7 @@ def advance(
             at = FREED + (unit + more * units + k - FREED) % TRANSPOSERS
         elif k >= FREE + q.pes:
             at = FREE + q.pes + (sent + more * sends + k - FREE - q.pes) % q.queue
-        state[at] = state[size + k] + cycles
+        state[at] = state[size + k] + moved
     return 0
 
 
@@ -181,19 +189,23 @@ def facts_of_play(
     """The facts of a COMPUTE, by their columns.
 
     `columns`: lanes of each unit of a block. `lengths` (columns, C): entries. `zero` (blocks, columns): whether the
-    activations of a column are all zero; None: no column is.
+    activations of a column are all zero; None: no column is. Raises InputError for a COMPUTE of 2**31 cycles or more.
     """
+    block = int(lengths.max(axis=1).sum()) + len(lengths) + len(columns) * (design.rows + 8)
+    most = -(-pixels // design.rows) * block + clear
+    if most >= CYCLE:
+        raise InputError(f"a COMPUTE of the sparse engine must take fewer than {CYCLE:,} cycles, not up to {most:,}")
     pes, queue = design.cols, design.engine.queue_depth if design.engine.kind == "sparse" else 1
     flags = np.zeros(0, np.int64) if zero is None else np.ascontiguousarray(zero, np.int64).ravel()
     q = Play(
         design.rows, pes, queue, compute_cycles(design), pixels, clear, len(lengths), np.array(columns, np.int64),
         np.ascontiguousarray(lengths, np.int64).ravel(), lengths.sum(axis=1).astype(np.int64), flags,
     )  # fmt: skip
-    result = np.zeros(PRODUCTS + 1, np.int64)
+    result = np.zeros(WORKED + 1, np.int64)
     blocks = min(-(-pixels // design.rows), 8 if zero is None else pixels)
     work = 1 + blocks * len(lengths) * (10 + pes) // COMMAND_STEPS
     call(play, work, (q,), (np.zeros(state_size(pes, queue), np.int64), result))
-    return {k: int(result[k]) for k in (DURATION, ENTRIES, BROADCASTS, SKIPPED, PRODUCTS)}
+    return {k: int(result[k]) for k in (DURATION, ENTRIES, BROADCASTS, SKIPPED, PRODUCTS, WORKED)}
 
 
 # In the recurrence over commands
@@ -247,5 +259,5 @@ def sparse_step(
     done = pop + facts[f + DURATION]
     state[SLOT] = done + 1
     out[o + POPPED], out[o + ISSUED], out[o + COMPLETE] = pop, done + 1, done
-    out[o + BUSY] = facts[f + DURATION]
+    out[o + BUSY] = facts[f + WORKED]
     return pop

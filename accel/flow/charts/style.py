@@ -23,6 +23,7 @@ COLOURS = {
     "compute": "#009E73",
     "static": "#7F7F7F",
     causes.ARRAY: "#009E73",
+    causes.BROADCAST: "#CC6677",
     causes.FILL: "#A6D96A",
     causes.READ: "#0072B2",
     causes.UNPACK: "#8DC6EE",
