@@ -61,8 +61,8 @@ class Target(_Explained):
     PARAMETER = 2, "parameter buffer, words of P records of 8 bytes"
     CODEBOOK = 3, "codebooks, words of one entry: bank 0 at 0..255, bank 1 at 256..511"
     PROGRAM = 4, "program buffer, commands of 32 bytes; it is a FIFO, dst_addr has no meaning"
-    RUN_TABLE = 5, "code table of runs, words of a byte (see Coded weights)"
-    VALUE_TABLE = 6, "code table of values, words of a byte"
+    RUN_TABLE = 5, "code table of runs, words of four bytes (see Coded weights)"
+    VALUE_TABLE = 6, "code table of values, words of four bytes"
 
 
 class ErrorCode(_Explained):

@@ -21,6 +21,7 @@ from accel.compiler.lower.table import lowering
 from accel.compiler.ops import Log, Stream
 from accel.compiler.prepare import Prepared, prepare
 from accel.compiler.schedule import Ordered, Scheduler
+from accel.compiler.weights import LayerWeights
 from accel.compiler.write import refused, write
 from accel.design import Design, OnChip
 from accel.models.errors import InputError
@@ -71,11 +72,12 @@ def _named(network: IntegerNetwork) -> Iterator[None]:
 def _chosen(network: IntegerNetwork, design: Design, formats: Formats) -> tuple[Prepared, Stream, Ordered]:
     """The best choice of layers whose weights are coded, in the fastest order of those that are tried."""
     made: dict[frozenset[str], tuple[Prepared, Stream, Ordered]] = {}
+    kept: dict[object, LayerWeights] = {}
 
     def of(coded: Collection[str]) -> tuple[Prepared, Stream, Ordered]:
         key = frozenset(coded)
         if key not in made:
-            made[key] = _ordered(network, design, key)
+            made[key] = _ordered(network, design, key, kept)
         return made[key]
 
     def cost(coded: Collection[str]) -> Cost:
@@ -86,9 +88,11 @@ def _chosen(network: IntegerNetwork, design: Design, formats: Formats) -> tuple[
     return of(coded_layers(network, design, formats, cost))
 
 
-def _ordered(network: IntegerNetwork, design: Design, coded: frozenset[str]) -> tuple[Prepared, Stream, Ordered]:
+def _ordered(
+    network: IntegerNetwork, design: Design, coded: frozenset[str], kept: dict[object, LayerWeights]
+) -> tuple[Prepared, Stream, Ordered]:
     """The fastest program order of those that are tried."""
-    prepared = prepare(network, design, coded)
+    prepared = prepare(network, design, coded, kept)
     best: tuple[Prepared, Stream, Ordered] | None = None
     for taper in TAPERS:
         stream = write(prepared, taper)

@@ -26,6 +26,7 @@ CODEBOOK_ENTRIES = 1 << CODE_BITS  # of one codebook
 CODEBOOKS = 1 << field_bits(Compute, "codebook_bank")
 RECORD_BYTES = 8  # of a channel's requantisation: bias, multiplier, shift (accel.layout)
 RUN_TABLE_BYTES, VALUE_TABLE_BYTES = 64, 320  # whole beats of every bus: a header of 16, and 48 and 256 symbols
+TABLE_WORD_BYTES = 4  # of a code table, that are written in a cycle
 LARGEST_PROGRAM = 1 << 10  # words of a program buffer, whose places no command names
 
 
@@ -198,10 +199,10 @@ POINTER = Memory(  # of a sparse engine: where each column of weights begins, of
 )  # fmt: skip
 RUN_TABLE = Memory(
     "run table", None, Target.RUN_TABLE,
-    words=lambda d: RUN_TABLE_BYTES,
-    lanes=lambda d: 1,
+    words=lambda d: RUN_TABLE_BYTES // TABLE_WORD_BYTES,
+    lanes=lambda d: TABLE_WORD_BYTES,
     lane_bits=lambda d: CODE_BITS,
-    address_bits=(RUN_TABLE_BYTES - 1).bit_length(),
+    address_bits=(RUN_TABLE_BYTES // TABLE_WORD_BYTES - 1).bit_length(),
     reads=Event.RUN_READS,
     writes=Event.RUN_TABLE_WRITES,
     copies=lambda d: d.decoder_lanes,
@@ -209,10 +210,10 @@ RUN_TABLE = Memory(
 )  # fmt: skip
 VALUE_TABLE = Memory(
     "value table", None, Target.VALUE_TABLE,
-    words=lambda d: VALUE_TABLE_BYTES,
-    lanes=lambda d: 1,
+    words=lambda d: VALUE_TABLE_BYTES // TABLE_WORD_BYTES,
+    lanes=lambda d: TABLE_WORD_BYTES,
     lane_bits=lambda d: CODE_BITS,
-    address_bits=(VALUE_TABLE_BYTES - 1).bit_length(),
+    address_bits=(VALUE_TABLE_BYTES // TABLE_WORD_BYTES - 1).bit_length(),
     reads=Event.VALUE_READS,
     writes=Event.VALUE_TABLE_WRITES,
     copies=lambda d: d.decoder_lanes,

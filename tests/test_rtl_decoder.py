@@ -14,6 +14,7 @@ from accel.entropy.decode import Coded, Position, decode
 from accel.entropy.encode import encode
 from accel.latency import DECODE_CYCLES
 from accel.layout import pack_weight_columns
+from accel.memories import TABLE_WORD_BYTES
 from accel.rtl.decoder.decoder import Decoder
 from tests.benches.coded import draw_codes, tables_of
 from tests.benches.simulator import simulate
@@ -69,9 +70,10 @@ def test_streams(cols: int, weight_rows: int, lanes: int, axi_bits: int) -> None
         assert encoded
         for port, table in zip((dut.w_run, dut.w_value), tables_of(encoded), strict=True):
             ctx.set(port.en, 1)
-            for address, byte in enumerate(table):
+            for address in range(len(table) // TABLE_WORD_BYTES):
                 ctx.set(port.addr, address)
-                ctx.set(port.data, byte)
+                word = table[TABLE_WORD_BYTES * address : TABLE_WORD_BYTES * (address + 1)]
+                ctx.set(port.data, int.from_bytes(word, "little"))
                 await ctx.tick()
             ctx.set(port.en, 0)
         position = Position.start(lanes)

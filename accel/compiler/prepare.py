@@ -30,26 +30,30 @@ class Prepared:
     plan: Plan
 
 
-def prepare(network: IntegerNetwork, design: Design, coded: Collection[str] = ()) -> Prepared:
+def prepare(
+    network: IntegerNetwork, design: Design, coded: Collection[str] = (), kept: dict[object, LayerWeights] | None = None
+) -> Prepared:
     """The fastest way of which every tile fits its buffers.
 
     Faster ways need more room here and there, so the slower ones are tried before a network is refused: the input read
     as words, and poolings apart from the convolutions before them. `coded`: the layers whose weights the decoder is to
-    make. Raises InputError for a layer that no command can
-    express, TooSmallError for one whose smallest tile does not fit.
+    make. `kept`: coded weights of earlier calls, which keep what was encoded; those of this call are added. Raises
+    InputError for a layer that no command can express, TooSmallError for one whose smallest tile does not fit.
     """
     machine = Machine.of(design)
     apart: set[str] = set()
     while True:
         made = steps(network, design, apart)
         refused: TooSmallError | None = None
-        for reading in _readings(network, design, made):
+        for number, reading in enumerate(_readings(network, design, made)):
             weights: dict[str, LayerWeights | None] = {}
             for step in made:
                 first = reading if step.input == network.input else Reading()
                 made_weights = lowering(step.layer, design).weights(step, design, first)
                 if made_weights and step.name in coded:
                     made_weights = replace(made_weights, format=Coded(made_weights.format))
+                    if kept is not None:
+                        made_weights = kept.setdefault((step.name, number, step.pool is None), made_weights)
                 weights[step.name] = made_weights
             planner = Planner(network, design, machine, made, weights, reading.unfolded)
             try:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel.entropy.decode import CHUNK_BITS, DISPATCHED_BEATS
-from accel.entropy.runs import LEAST_ZEROS, LONGEST_RUNS, Entries, literal_entries, sparse_entries
+from accel.entropy.runs import LEAST_ZEROS, LONGEST_RUNS, Entries, gaps_of, literal_entries, sparse_entries
 from accel.entropy.tables import RUN_SYMBOLS, VALUE_SYMBOLS, Code, make_code
 
 
@@ -45,6 +46,7 @@ class Encoded:
 
 
 Codes = NDArray[np.uint8]
+Counts = NDArray[np.int64]
 
 
 def lanes_of(blocks: Sequence[Codes], lanes: int) -> Codes:
@@ -88,22 +90,55 @@ def best_of(sequences: Sequence[tuple[Codes, NDArray[np.bool_]]], ways: Sequence
 
     A way is the longest run of zeros before a value, or less than 0: values in runs, and how many zeros are one.
     """
-    best: tuple[int, Way] | None = None
-    for longest in ways:
-        entries = [
-            sparse_entries(s, zero, longest) if longest > 0 else literal_entries(s, zero, -longest)
-            for s, zero in sequences
-        ]
-        run_counts = _counts([e.bytes for e in entries])
-        value_counts = _counts([e.values for e in entries])
+    shortest: tuple[int, int, Counts, Counts] | None = None
+    gaps = [gaps_of(zero) for _, zero in sequences]
+    literal = {way: [literal_entries(s, zero, -way) for s, zero in sequences] for way in ways if way < 0}
+    sparse_values = _counts([s[~zero] for s, zero in sequences])
+    for way in ways:
+        run_counts = (
+            _counts([e.bytes for e in literal[way]]) if way < 0 else np.sum([g.runs(way) for g in gaps], axis=0)
+        )
+        value_counts = _counts([e.values for e in literal[way]]) if way < 0 else sparse_values
         if (run_counts > 0).sum() > RUN_SYMBOLS or (value_counts > 0).sum() > VALUE_SYMBOLS:
             continue
-        runs, values = make_code(run_counts), make_code(value_counts)
+        runs, values = _code(run_counts), _code(value_counts)
         bits = int((runs.lengths * run_counts).sum() + (values.lengths * value_counts).sum())
         bits += 8 * (len(runs.table) + len(values.table))
-        if best is None or bits < best[0]:
-            best = bits, Way(longest, entries, runs, values)
-    return best[1] if best else None
+        if shortest is None or bits < shortest[0]:
+            shortest = bits, way, run_counts, value_counts
+    if shortest is None:
+        return None
+    _, way, run_counts, value_counts = shortest
+    ends = sum(len(s) for s, _ in sequences)  # of strings of run words, and of value words
+    runs, values = _short(run_counts, ends), _short(value_counts, ends)
+    entries = literal.get(way) or [sparse_entries(s, g, way) for (s, _), g in zip(sequences, gaps, strict=True)]
+    return Way(way, entries, runs, values)
+
+
+def _short(counts: Counts, ends: int) -> Code:
+    """The code with which words and what readers hold at so many ends, about the longest word, are shortest."""
+    best = _code(counts)
+    least = max(1, int((counts > 0).sum() - 1).bit_length())
+
+    def bits(code: Code) -> int:
+        return int((code.lengths * counts).sum()) + ends * code.longest
+
+    for limit in range(best.longest - 1, least - 1, -1):
+        shorter = make_code(counts, limit)
+        if bits(shorter) >= bits(best):
+            break
+        best = shorter
+    return best
+
+
+def _code(counts: Counts) -> Code:
+    return _made_code(counts.tobytes())
+
+
+@lru_cache(64)
+def _made_code(counts: bytes) -> Code:
+    """Values are often the same whatever the runs are."""
+    return make_code(np.frombuffer(counts, np.int64))
 
 
 def _stream(
@@ -213,7 +248,7 @@ def _stream(
     return found
 
 
-def _counts(symbols: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+def _counts(symbols: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
     """How often each byte occurs."""
     return np.bincount(np.concatenate(symbols), minlength=256)
 

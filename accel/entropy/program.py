@@ -11,10 +11,10 @@ from accel.commands import Load, Target
 from accel.design import Design
 from accel.entropy.decode import Coded, Decoded, Position, decode
 from accel.entropy.lists import CodedLists, DecodedLists, decode_lists
-from accel.memories import BY_TARGET
+from accel.memories import RUN_TABLE_BYTES, TABLE_WORD_BYTES, VALUE_TABLE_BYTES
 from accel.program import Program
 
-TABLES = (Target.RUN_TABLE, Target.VALUE_TABLE)
+TABLES, SIZES = (Target.RUN_TABLE, Target.VALUE_TABLE), (RUN_TABLE_BYTES, VALUE_TABLE_BYTES)
 REMEMBERED = 512  # LOADs: a program is timed and executed more often than once
 
 
@@ -23,7 +23,7 @@ class Decoder:
 
     def __init__(self, design: Design) -> None:
         self.design = design
-        self.tables = {target: np.zeros(BY_TARGET[target].words(design), np.uint8) for target in TABLES}
+        self.tables = {target: np.zeros(size, np.uint8) for target, size in zip(TABLES, SIZES, strict=True)}
         self.sizes = dict.fromkeys(TABLES, 0)  # bytes up to the last one that was written
         self.position = Position.start(design.decoder_lanes, 1 - design.is_sparse)
         self.layer = ""
@@ -34,8 +34,9 @@ class Decoder:
         Raises DamagedStream.
         """
         if c.target in TABLES:
-            self.tables[Target(c.target)][at : at + len(data)] = data
-            self.sizes[Target(c.target)] = at + len(data)
+            first = at * TABLE_WORD_BYTES
+            self.tables[Target(c.target)][first : first + len(data)] = data
+            self.sizes[Target(c.target)] = first + len(data)
             return None
         design = self.design
         runs, values = (self.tables[target][: self.sizes[target]].tobytes() for target in TABLES)

@@ -9,6 +9,7 @@ Which lengths are used is the encoder's choice: few different ones make a small 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,31 +40,63 @@ class Entries:
     places: NDArray[np.int64]
 
 
-def sparse_entries(codes: NDArray[np.uint8], zero: NDArray[np.bool_], longest: int) -> Entries:
-    """(L, n) codes as runs of zeros of at most `longest` before a value, longer ones with entries without a value.
+class Gaps(NamedTuple):
+    """The zeros before each value of L lanes of n codes, and behind the last one of each lane (`tail`): `number`.
 
-    `zero` (L, n): which codes are zeros.
+    `lanes` of each; `places` of the values, lane * n + place; `kinds`, `counts`: of each number, twice itself and one
+    more if it is a tail's, how often it occurs.
     """
-    lanes, count = codes.shape
-    flat = codes.reshape(-1)
+
+    number: NDArray[np.int64]
+    tail: NDArray[np.bool_]
+    lanes: NDArray[np.int64]
+    places: NDArray[np.int64]
+    kinds: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+    def runs(self, longest: int) -> NDArray[np.int64]:
+        """How often each run byte occurs (256) if runs before a value have at most so many zeros."""
+        far, near, run = _pieces(self.kinds >> 1, longest)
+        filler = NO_VALUE + longest + 1
+        found = np.bincount(np.where(self.kinds & 1, filler, run), self.counts, 256)
+        found[filler] += (near * self.counts).sum()
+        found[NO_VALUE + MOST_RUN] += (far * self.counts).sum()
+        return found.astype(np.int64)
+
+
+def gaps_of(zero: NDArray[np.bool_]) -> Gaps:
+    """The gaps of (L, n) codes, of which some are zeros."""
+    lanes, count = zero.shape
     places = np.flatnonzero(~zero)
     # The end of each lane is treated as a value that is never reached.
     ends = np.arange(1, lanes + 1) * (count + 1) - 1
     items = np.sort(np.concatenate([places + places // count, ends]))
-    gaps = np.diff(items, prepend=-1) - 1
+    number = np.diff(items, prepend=-1) - 1
     tail = items % (count + 1) == count
+    found = np.bincount(2 * number + tail)
+    kinds = np.flatnonzero(found)
+    return Gaps(number, tail, items // (count + 1), places, kinds, found[kinds])
+
+
+def _pieces(gaps: NDArray[np.int64], longest: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Of each gap: entries of 127 zeros, entries of `longest` + 1 zeros, and the zeros that are left."""
     far, rest = gaps // MOST_RUN, gaps % MOST_RUN
-    near, run = rest // (longest + 1), rest % (longest + 1)
+    return far, rest // (longest + 1), rest % (longest + 1)
+
+
+def sparse_entries(codes: NDArray[np.uint8], gaps: Gaps, longest: int) -> Entries:
+    """(L, n) codes as runs of zeros of at most `longest` before a value, longer ones with entries without a value."""
+    far, near, run = _pieces(gaps.number, longest)
     number = far + near + 1
-    item = np.repeat(np.arange(len(items)), number)
+    item = np.repeat(np.arange(len(number)), number)
     within = np.arange(len(item)) - np.repeat(np.cumsum(number) - number, number)
     filler = NO_VALUE + longest + 1
-    bytes_ = np.where(tail, filler, run)[item]
+    bytes_ = np.where(gaps.tail, filler, run)[item]
     bytes_[within < (far + near)[item]] = filler
     bytes_[within < far[item]] = NO_VALUE + MOST_RUN
-    owner = (items // (count + 1))[item]
     more = (bytes_ < NO_VALUE).astype(np.int64)
-    return _laid_out(bytes_, bytes_ & MOST_RUN, more, owner, flat, places, count)
+    lanes = gaps.lanes[item]
+    return _laid_out(bytes_, bytes_ & MOST_RUN, more, lanes, codes.reshape(-1), gaps.places, codes.shape[1])
 
 
 def literal_entries(codes: NDArray[np.uint8], zero: NDArray[np.bool_], least: int) -> Entries:

@@ -41,12 +41,12 @@ class Lookup(NamedTuple):
     entries: NDArray[np.int64]
 
 
-def make_code(counts: NDArray[np.int64]) -> Code:
-    """The code for bytes that occur so often (256 counts).
+def make_code(counts: NDArray[np.int64], limit_bits: int = LONGEST_BITS) -> Code:
+    """The code for bytes that occur so often (256 counts), of words of at most `limit_bits` bits.
 
     A code of fewer than two words is filled up with a word that nobody uses: the same symbol again, of one bit.
     """
-    lengths = code_lengths(counts).astype(np.int64)
+    lengths = code_lengths(counts, limit_bits).astype(np.int64)
     if (lengths == 8).sum() > MOST_OF_A_LENGTH:  # all 256, equally often
         lengths = code_lengths(counts + (np.arange(256) == counts.argmax()) * int(counts.sum())).astype(np.int64)
     order = np.lexsort((np.arange(256), lengths))

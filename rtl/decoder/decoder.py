@@ -19,7 +19,7 @@ from accel.memories import CODE_BITS, RUN_TABLE, VALUE_TABLE, WEIGHT, Memory
 from accel.rtl.decoder.entry_lane import EntryLane
 from accel.rtl.decoder.lane import TABLE_PORTS, Lane
 from accel.rtl.decoder.packer import Packer
-from accel.rtl.decoder.table import CodeTable
+from accel.rtl.decoder.table import WORD_SHIFT, CodeTable
 from accel.rtl.decoder.window import Window
 from accel.rtl.layouts import layout
 from accel.rtl.modules import shared
@@ -129,15 +129,20 @@ class Turns(wiring.Component):
                 m.submodules[f"{kind}_symbols_{k}"] = cells = Ram(
                     memory.width_bits(self.design), memory.words(self.design)
                 )
+                address, read = getattr(lane, f"{kind}_addr"), getattr(lane, f"{kind}_read")
+                which, symbol = Signal(WORD_SHIFT, name=f"{kind}_byte_{k}"), Signal(8, name=f"{kind}_symbol_{k}")
+                with m.If(read):
+                    m.d.sync += which.eq(address)
                 m.d.comb += [
                     *(getattr(lane, f"{kind}_{name}").eq(getattr(table, name)) for name in TABLE_PORTS),
                     cells.w_en.eq(port.en), cells.w_addr.eq(port.addr), cells.w_data.eq(port.data),
-                    cells.r_en.eq(getattr(lane, f"{kind}_read")), cells.r_addr.eq(getattr(lane, f"{kind}_addr")),
+                    cells.r_en.eq(read), cells.r_addr.eq(address >> WORD_SHIFT),
+                    symbol.eq(cells.r_data.word_select(which, 8)),
                 ]  # fmt: skip
                 if kind == "run":
-                    m.d.comb += lane.run_data.eq(cells.r_data)
+                    m.d.comb += lane.run_data.eq(symbol)
                 else:
-                    self._value_data.append(cells.r_data)
+                    self._value_data.append(symbol)
         assert good is not None
         return good
 

@@ -8,7 +8,7 @@ from accel import layout
 from accel.commands import Load, Target
 from accel.entropy.lists import DecodedLists
 from accel.entropy.program import TABLES
-from accel.memories import ACTIVATION, BY_TARGET, WEIGHT
+from accel.memories import ACTIVATION, BY_TARGET, TABLE_WORD_BYTES, WEIGHT
 from accel.sim.execute.machine import Machine, check
 from accel.sim.execute.sparse import load_entries, load_lists
 
@@ -55,7 +55,7 @@ def _decode(machine: Machine, c: Load) -> None:
         at = c.dst_addr + row * (0 if c.coded else c.dst_pitch)
         made = machine.decoder.load(c, at, data[0])
         if made is None:
-            check(at + data.shape[1] <= memory.words(design), f"{memory.name} range", c)
+            check(at + data.shape[1] // TABLE_WORD_BYTES <= memory.words(design), f"{memory.name} range", c)
             continue
         if isinstance(made, DecodedLists):
             load_lists(machine, c, made)

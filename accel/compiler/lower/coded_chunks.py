@@ -12,6 +12,7 @@ from accel.compiler.ops import Stream
 from accel.compiler.transfers import load_words, words_of
 from accel.compiler.weights import Chunk, LayerWeights
 from accel.entropy.encode import Block
+from accel.memories import TABLE_WORD_BYTES
 from accel.models.errors import InputError
 from accel.rows import row_of
 
@@ -38,8 +39,9 @@ class CodedChunks:
         stream.encoded[stream.layer] = encoded
         for target, table in zip((Target.RUN_TABLE, Target.VALUE_TABLE), encoded.tables, strict=True):
             words = words_of(design, target)
-            offset = stream.words(target, len(table), partial(_column, table))
-            stream.item(load_words(words, offset, 0, len(table)), False)
+            count = -(-len(table) // TABLE_WORD_BYTES)
+            offset = stream.words(target, count, partial(_table_words, table, count))
+            stream.item(load_words(words, offset, 0, count), False)
         self.literal = encoded.literal
         self.placed: dict[Chunk, tuple[Block, int, bool]] = {}  # block, offset in the image, does it continue
         for chunks, blocks in zip(streams, encoded.streams, strict=True):
@@ -65,8 +67,8 @@ class CodedChunks:
         return self.stream.coded_item(load, block)
 
 
-def _column(table: bytes) -> NDArray[np.uint8]:
-    return np.frombuffer(table, np.uint8).reshape(-1, 1)
+def _table_words(table: bytes, count: int) -> NDArray[np.uint8]:
+    return np.frombuffer(table.ljust(count * TABLE_WORD_BYTES, b"\0"), np.uint8).reshape(count, TABLE_WORD_BYTES)
 
 
 def _joined(blocks: list[Block]) -> NDArray[np.uint8]:
