@@ -14,6 +14,7 @@ from accel.design import Design
 from accel.entropy.decode import CHUNK_BITS
 from accel.latency import LOADER_AHEAD, STORE_FIFO_BEATS
 from accel.layout import Target, beats_per_word, words_per_beat
+from accel.rtl.decoder.entry_lane import EntryLane
 from accel.rtl.decoder.lane import Lane
 from accel.rtl.loader import Loader
 from accel.rtl.sparse.queue import Queue
@@ -132,6 +133,26 @@ def test_a_queue_that_is_broken_is_found(tmp_path: Path) -> None:
 def test_decoder_lane(tmp_path: Path) -> None:
     """For every stream and every code."""
     assert proved(Lane(), "decoder_lane", {"CHUNK": CHUNK_BITS}, tmp_path)
+
+
+def entry_lane() -> EntryLane:
+    """A lane with one PE, and runs of three zeros at most."""
+    design = design_of(1, burst_beats=4).model_dump()
+    engine = {"kind": "sparse", "index_bits": 2, "pointers": 16}
+    return EntryLane(Design.model_validate(design | {"engine": engine, "decoder_lanes": 1}))
+
+
+def test_a_lane_of_a_sparse_engine(tmp_path: Path) -> None:
+    assert proved(entry_lane(), "decoder_entry_lane", {"CHUNK": CHUNK_BITS}, tmp_path)
+
+
+def test_a_lane_that_goes_on_behind_its_last_column_is_not_proved(tmp_path: Path) -> None:
+    def damage(text: str) -> str:
+        good = "columns == 1'h1"
+        assert good in text
+        return text.replace(good, "columns == 2'h2")
+
+    assert not proved(entry_lane(), "decoder_entry_lane", {"CHUNK": CHUNK_BITS}, tmp_path, damage)
 
 
 @pytest.mark.parametrize(

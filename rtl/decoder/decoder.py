@@ -213,7 +213,7 @@ class ListDecoder(Turns):
         m.d.comb += last.eq(~fill & Cat(lane.finishes for lane in lanes).all())
         for k, (lane, read) in enumerate(zip(lanes, self._value_data, strict=True)):
             m.d.comb += [
-                lane.begin.eq(self.take), lane.first_tiles.eq(head.step), lane.first_columns.eq(head.row_words),
+                lane.starts.eq(self.take), lane.first_tiles.eq(head.step), lane.first_columns.eq(head.row_words),
                 lane.tiles.eq(command.step), lane.run_bits.eq(command.run), lane.zero_code.eq(command.zero_code),
                 lane.value_data.eq(read),
             ]  # fmt: skip

@@ -22,7 +22,7 @@ TILE_BITS = field_bits(Load, "step")
 class EntryLane(wiring.Component):
     """Two readers, the zeros and values to come, and the place in the columns of the lane's PEs.
 
-    `begin`: a LOAD begins, with columns of `first_tiles` positions, `first_columns` of each PE; later `tiles` says the
+    `starts`: a LOAD begins, with columns of `first_tiles` positions, `first_columns` of each PE; later `tiles` says the
     former. A run has `run_bits` bits. `value_data`: the value that was read last. `en`: `entry` belongs to the lane's
     PE `which`. `finishes`: after a step in this cycle the lane has no column left.
     """
@@ -36,7 +36,7 @@ class EntryLane(wiring.Component):
         super().__init__(
             lane_ports()
             | {
-                "begin": In(1), "first_tiles": In(TILE_BITS), "first_columns": In(COLUMN_BITS), "tiles": In(TILE_BITS),
+                "starts": In(1), "first_tiles": In(TILE_BITS), "first_columns": In(COLUMN_BITS), "tiles": In(TILE_BITS),
                 "run_bits": In(range(self.most_run_bits + 1)), "zero_code": In(CODE_BITS), "value_data": In(CODE_BITS),
                 "en": Out(1), "entry": Out(self.layout.size), "which": Out(range(max(2, self.pes))),
                 "finishes": Out(1),
@@ -58,7 +58,7 @@ class EntryLane(wiring.Component):
         crosses, inside, ends_block = Signal(name="crosses"), Signal(name="inside"), Signal(name="ends_block")
         zeros_here, rest_here = Signal(COUNT_BITS, name="zeros_here"), Signal(TILE_BITS, name="rest_here")
         gap_here, total = Signal(TILE_BITS, name="gap_here"), Signal(TILE_BITS + 1, name="total")
-        last_pe = pe == self.pes - 1
+        last_pe = pe == self.pes - 1 if self.pes > 1 else Const(1)
         m.d.comb += [
             crosses.eq(zeros_now >= rest),
             zeros_here.eq(Mux(crosses, zeros_now - rest, zeros_now)),
@@ -98,7 +98,7 @@ class EntryLane(wiring.Component):
             with m.If(crosses):
                 m.d.sync += [pe.eq(Mux(last_pe, 0, pe + 1)), columns.eq(columns - last_pe), finished.eq(ends_block)]
         self._emit(m, go & (crosses | (waits & place)), crosses, waits, filler_waits, wait_run, pe)
-        with m.If(self.begin):
+        with m.If(self.starts):
             m.d.sync += [
                 finished.eq(0), rest.eq(self.first_tiles), gap.eq(0), waits.eq(0), columns.eq(self.first_columns),
                 pe.eq(0),

@@ -101,6 +101,8 @@ LIMITS = {
     "conv 3x3, 64 -> 64, 56 x 56, 20 % on edge-sparse, cycles": 150_000,
     "lenet-5-deep on edge-sparse, cycles": 10_000,
     "lenet-5-deep on edge-coded, slow, cycles": 60_000,
+    "lenet-5-deep on edge-sparse-coded, cycles": 10_000,
+    "lenet-5-deep on edge-sparse-coded, slow, cycles": 60_000,
     "Verilog of 64 x 64, MB": 10,
     "Verilog of 64 x 64, s": 30,
 }
@@ -132,6 +134,8 @@ def workloads() -> list[tuple[str, str, IntegerNetwork]]:
         ("lenet-5-deep", "edge-sparse", deep),
         ("lenet-5-deep", "edge-coded", deep),
         ("lenet-5-deep", "edge-coded, slow", deep),
+        ("lenet-5-deep", "edge-sparse-coded", deep),
+        ("lenet-5-deep", "edge-sparse-coded, slow", deep),
         *lenets,
     ]
 
