@@ -13,6 +13,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--layer-cases", type=int, default=20, help="networks on each random design")
     group.addoption("--fuzz-cases", type=int, default=400, help="mutated files of every kind (tests/test_fuzz.py)")
     group.addoption("--fuzz-seed", type=int, default=0, help="seed of the mutations")
+    group.addoption(
+        "--mlperf-tiny", help="folder with MLPerf Tiny's models and samples, for tests/test_models_tflite.py"
+    )
     group.addoption("--mnist", help="folder with the IDX files of MNIST, for tests/test_published_results.py")
     group.addoption("--fashion", help="the same of Fashion-MNIST")
     group.addoption("--results", help="folder in which those tests keep what they train")

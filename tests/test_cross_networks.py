@@ -63,6 +63,30 @@ def test_a_digit_through_the_verilog(name: str, built: Built, integer: dict) -> 
     check(built, Trial(built.design, network, codes, 3), program)
 
 
+@pytest.mark.rtl
+@pytest.mark.parametrize("name", zoo.TINY)
+def test_mlperf_tiny_through_the_verilog(name: str, built: Built) -> None:
+    """From .tflite, with the scales of the file."""
+    tiny_through(name, built)
+
+
+@pytest.mark.slow
+@pytest.mark.rtl
+def test_mlperf_tiny_through_the_verilog_of_edge(tmp_path: Path) -> None:
+    edge = Built(load("edge"), tmp_path)
+    for name in zoo.TINY:
+        tiny_through(name, edge)
+
+
+def tiny_through(name: str, built: Built) -> None:
+    network = zoo.resolve(name)
+    inputs = np.random.default_rng(1).uniform(-2, 2, (1, *network.shapes[network.input]))
+    integer = quantise(network, inputs)
+    codes = quantise_input(integer, inputs * integer.tensors[integer.input].scale * 60)[0]
+    assert len(np.unique(codes)) > 50
+    check(built, Trial(built.design, integer, codes, 3), compile_network(integer, built.design))
+
+
 @pytest.fixture(scope="module")
 def coding(tmp_path_factory: pytest.TempPathFactory) -> Built:
     design = load("nano")

@@ -23,7 +23,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 WRONG: list[tuple[list[str], str]] = [
     (["text.onnx"], "text.onnx must be an ONNX file, and is not"),
-    (["missing.onnx"], "must be one of lenet-5, lenet-300-100 or an ONNX file, and 'missing.onnx' does not exist"),
+    (["missing.onnx"], "autoencoder or an ONNX or .tflite file, and 'missing.onnx' does not exist"),
     (["x" * 300], "does not exist"),
     (["."], ". cannot be read: Is a directory"),
     (["lrn.onnx"], "lrn.onnx: node 'norm' (LRN): operator is not supported (supported: "),

@@ -66,7 +66,9 @@ def test_resolve(tmp_path):
     assert zoo.resolve("lenet-5").name == "lenet-5"
     assert zoo.resolve(FOREIGN).input == "Input3"
     assert zoo.names() == ("lenet-5", "lenet-300-100")
-    with pytest.raises(InputError, match="must be one of lenet-5, lenet-300-100 or an ONNX file, and 'lenet' does not"):
+    with pytest.raises(
+        InputError, match=r"lenet-300-100, resnet-8, .* or an ONNX or \.tflite file, and 'lenet' does not"
+    ):
         zoo.resolve("lenet")
     with pytest.raises(InputError, match="network must be one of lenet-5, lenet-300-100, not 'x'"):
         zoo.load("x")

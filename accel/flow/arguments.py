@@ -24,7 +24,7 @@ def input_shape(text: str) -> tuple[int, ...] | None:
 
 def networks() -> list[str]:
     """Names of networks that ship, for the completion."""
-    return list(zoo.NAMES)
+    return [*zoo.NAMES, *zoo.TINY]
 
 
 def techniques() -> list[str]:
@@ -34,11 +34,12 @@ def techniques() -> list[str]:
     return list(names())
 
 
+KNOWN = ", ".join((*zoo.NAMES, *zoo.TINY))
 NetworkArgument = Annotated[
     str,
     typer.Argument(
         metavar="NETWORK",
-        help=f"An ONNX file, or one of {', '.join(zoo.NAMES)}; also encoded weights (.weights).",
+        help=f"An ONNX or .tflite file, or one of {KNOWN}; also encoded weights (.weights).",
         autocompletion=networks,
     ),
 ]
@@ -46,7 +47,7 @@ RunNetwork = Annotated[
     str,
     typer.Argument(
         metavar="NETWORK",
-        help=f"An ONNX file, or one of {', '.join(zoo.NAMES)}; also encoded weights (.weights) and what quantise "
+        help=f"An ONNX or .tflite file, or one of {KNOWN}; also encoded weights (.weights) and what quantise "
         "writes (.int8).",
         autocompletion=networks,
     ),

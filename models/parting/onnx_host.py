@@ -21,14 +21,15 @@ Full = tuple[int, ...]
 def part(found: Survey, start: str, shape: Full, ends: Sequence[str]) -> onnx.ModelProto:
     """The model from tensor `start`, of `shape` with its batch, to the tensors `ends`; constants are values."""
     wanted, nodes = set(ends), list[onnx.NodeProto]()
+    values = found.reading.constants.keys() - found.reading.weights.keys()  # codes of weights stay codes
     constants: dict[str, Array] = {}
     for node in reversed(found.nodes):
         makes = [name for name in node.output if name in wanted and name != start]
-        if all(name in found.reading.constants for name in makes):
+        if all(name in values for name in makes):
             continue
         nodes.append(node)
         wanted.update(name for name in onnx_prepare.reads(node) if name)
-    for name in wanted & found.reading.constants.keys():
+    for name in wanted & values:
         constants[name] = found.reading.constants[name]
     (value,) = (x for x in found.model.graph.input if x.name == found.input)
     kind = value.type.tensor_type.elem_type

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from accel.models.errors import Blocked, Blocker, printable
-from accel.models.exchange import onnx_load, onnx_prepare, onnx_read
+from accel.models.exchange import onnx_load, onnx_prepare, onnx_read, tflite_read
 from accel.models.exchange.onnx_read import Survey
 from accel.models.graph import Conv, Linear, Network, Shape
 from accel.models.host import Host, HostPart
@@ -29,13 +29,13 @@ Cut = tuple[int, str]  # nodes before it, and the one activation that is alive t
 
 
 def read(path: str | Path, input_shape: Shape | None = None) -> Network:
-    """As `accel.models.exchange.onnx_read.read`, of a file with nodes that only the host runs, too.
+    """As `accel.models.exchange.onnx_read.read`, of .tflite files too, and of files with nodes that only the host runs.
 
     Those are the network's `host`; layers without an integer form are among them. A model may have several outputs.
     Raises InputError; a Blocked for nodes with a fault, and if nothing is left for the accelerator.
     """
     path = Path(path)
-    model, stored = onnx_load.load(path)
+    model, stored = (tflite_read if path.suffix == tflite_read.SUFFIX else onnx_load).load(path)
     found = onnx_read.survey(model, stored, printable(path.name), input_shape)
     reasons, unread = dict(found.blockers), found.unread
     if any(blocker.fault for blocker in reasons.values()):

@@ -31,6 +31,7 @@ __all__ = [
     "ARCHITECTURES",
     "COMPRESSED",
     "NAMES",
+    "TINY",
     "architecture",
     "compressed",
     "integer_network",
@@ -45,6 +46,7 @@ __all__ = [
 
 DATA = Path(__file__).parent / "data"
 NAMES = ("lenet-5", "lenet-300-100")
+TINY = ("resnet-8", "ds-cnn", "mobilenet-v1-0.25", "autoencoder")  # MLPerf Tiny's, quantised by their authors
 # What the recipes beside this file made of them, see data/README.md.
 COMPRESSED: dict[str, tuple[str, ...]] = {
     "lenet-5": (
@@ -92,16 +94,20 @@ def trained_on_mnist(name: str) -> bool:
 
 
 def resolve(name_or_path: str | Path, other_names: Collection[str] = (), input_shape: Shape | None = None) -> Network:
-    """The zoo's network of that name, else the ONNX file, or file of compressed weights (.weights), of that path.
+    """The zoo's network of that name, else the file of that path: ONNX, .tflite, or compressed weights (.weights).
 
     `other_names`: those that the caller has looked for already, for the message. `input_shape`, without the batch: what
     an ONNX file leaves open. Raises InputError if it is neither, or the file is not a supported network.
     """
     if trained_on_mnist(str(name_or_path)):
         return load(str(name_or_path))
+    if str(name_or_path) in TINY:
+        return replace(parted.read(DATA / f"{name_or_path}.tflite"), name=str(name_or_path))
     if not os.path.exists(name_or_path):  # unlike Path.exists, false also for what no file can be called
-        known = ", ".join((*NAMES, *other_names))
-        raise InputError(f"network must be one of {known} or an ONNX file, and {str(name_or_path)!r} does not exist")
+        known = ", ".join((*NAMES, *TINY, *other_names))
+        raise InputError(
+            f"network must be one of {known} or an ONNX or .tflite file, and {str(name_or_path)!r} does not exist"
+        )
     if Path(name_or_path).suffix == ".int8":
         raise InputError(
             f"{name_or_path} must be a float network here; accel simulate, program and emit read int8 files"
