@@ -30,7 +30,7 @@ class Pricer:
     """Prices of networks on `design`, calibrated on `calibration` (n, *input shape): those that are asked for.
 
     cycles: of an image; bytes: of the int8 file, each layer in that one of `formats` that takes least; energy: in uJ,
-    of an image, with the high figures.
+    of an image, nominal.
     """
 
     design: Design
@@ -47,7 +47,7 @@ class Pricer:
         found: dict[Goal, float] = {}
         if "energy" in self.goals:
             run = simulate.run(integer, self.design, self.calibration)
-            found["energy"] = simulate.energy_record(run.total.energy)["total_high_uj"]
+            found["energy"] = simulate.energy_record(run.total.energy)["total_uj"]
             found["cycles"] = run.result.cycles
         elif "cycles" in self.goals:
             found["cycles"] = time_network(integer, self.design).cycles
