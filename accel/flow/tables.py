@@ -17,7 +17,7 @@ from accel.flow.simulate import Part, Simulation
 from accel.flow.verdict import judge, verdict
 from accel.models.integers.network import HostLayer
 from accel.sim.causes import CAUSES
-from accel.sim.cost import Energy, Range
+from accel.sim.cost import Energy, Range, sensitivity
 from accel.sim.result import LayerResult
 
 T = TypeVar("T")
@@ -364,6 +364,16 @@ def cost_line(simulation: Simulation) -> str:
     return f"{figure(cost.area.total_mm2.nominal)} mm2 at {technology.node_nm} nm; {rates}; {power}; {dram}"
 
 
+MOVERS = 3  # constants that are named
+
+
+def movers_line(simulation: Simulation) -> str:
+    """What the energy depends on most: constants, and the total with each at the ends of its range."""
+    found = sensitivity(simulation.result.design, simulation.result)[:MOVERS]
+    bars = [f"{s.constant} ({figure(s.low_pj / 1e6)} .. {figure(s.high_pj / 1e6)} uJ)" for s in found]
+    return f"the energy depends most on {', '.join(bars)}: docs/cost.md"
+
+
 def show_simulation(where: Console, simulation: Simulation) -> None:
     """Everything that `accel simulate` prints."""
     result = simulation.result
@@ -373,6 +383,7 @@ def show_simulation(where: Console, simulation: Simulation) -> None:
     )
     where.print(Text.assemble((result.network, "bold"), facts))
     where.print(Text(cost_line(simulation)), soft_wrap=True)
+    where.print(Text(movers_line(simulation)), soft_wrap=True)
     parts = [*simulation.layers, simulation.total]
     for title, columns in part_columns(simulation).items():
         show(where, title, columns, parts, last_apart=True)
