@@ -15,10 +15,10 @@ from accel.models.training.images import FILES
 Read = str | Path | None
 
 
-def check(out: str | Path, written: Iterable[Path], read: Iterable[Read]) -> None:
+def check(out: str | Path, written: Iterable[Path], read: Iterable[Read], option: str = "--out") -> None:
     """Raise InputError if a file that is read is one of those written, or lies in a folder that is.
 
-    `out` is the option's value, for the message. Names that are no files (of the zoo, "mnist") do not matter.
+    `out` is the value of `option`, for the message. Names that are no files (of the zoo, "mnist") do not matter.
     """
     inputs = [path for path in read if path and os.path.exists(path)]
     for path in written:
@@ -26,7 +26,7 @@ def check(out: str | Path, written: Iterable[Path], read: Iterable[Read]) -> Non
         for given in inputs:
             same = os.path.exists(path) and os.path.samefile(path, given)
             if same or os.path.realpath(given).startswith(inside):
-                raise InputError(f"--out {out} must not replace its own input, and {path} is {given}")
+                raise InputError(f"{option} {out} must not replace its own input, and {path} is {given}")
 
 
 def images(folder: Path | None) -> Iterator[Path]:

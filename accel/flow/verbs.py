@@ -162,15 +162,24 @@ def simulate(
     technique: OneTechnique = "",
     formats: WeightFormats = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    trace: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write when every unit does what: .json for Perfetto, .png or .svg."),
+    ] = None,
     calibration: Calibration = "",
     shape: InputShape = "",
 ) -> None:
     """Show where one network's cycles, bytes and energy go on one design, layer by layer."""
     from accel.compiler.choose import parse
-    from accel.flow import int8, tables
+    from accel.flow import int8, outputs, report, tables
     from accel.flow import simulate as job
+    from accel.flow import trace as trace_job
     from accel.flow.progress import progress
 
+    if trace is not None:
+        trace_job.check(trace)
+        outputs.check(trace, (trace,), (network, design, calibration), "--trace")
+        report.check_folder(trace.parent)
     chosen, on = int8.source(network, technique, input_shape(shape)), designs_module.load(design)
     data = chosen.data(calibration)
     with progress(2) as advance:
@@ -178,6 +187,9 @@ def simulate(
         integer = chosen.make(data)
         advance(f"simulating on {on.name}")
         found = job.run(integer, on, data.calibration, parse(formats or ()))
+        if trace is not None:
+            drawn = trace_job.of(integer, on, data.calibration, parse(formats or ()), trace)
+            report.write(trace.parent, {trace.name: drawn})
     if as_json:
         notes = list(data.notes)
         typer.echo(
