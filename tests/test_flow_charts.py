@@ -22,12 +22,12 @@ from matplotlib.patches import Rectangle
 
 from accel.design import load
 from accel.flow import charts
-from accel.flow.charts import bars, front, matrix, roof, style
+from accel.flow.charts import bars, front, matrix, roof, style, swings
 from accel.flow.compare import Comparison, Row, row_record
 from accel.flow.tables import figure as digits
 from accel.flow.verdict import cheapest
 from accel.sim.causes import CAUSES
-from accel.sim.cost import Range
+from accel.sim.cost import Range, sensitivity
 from tests.benches.flow_networks import comparison
 
 DESIGNS = ("edge", "nano")
@@ -66,7 +66,7 @@ def picture() -> Figure:
 
 
 def test_every_chart_as_png_and_svg(pictures: dict[str, bytes]) -> None:
-    names = ("answer", "energy", "time", "layers", "roofline")
+    names = ("answer", "energy", "time", "layers", "roofline", "tornado")
     both = {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
     assert set(pictures) == set(charts.FILES) == both | {"answer-narrow.svg"}
     for name, data in pictures.items():
@@ -283,6 +283,21 @@ def test_one_colour_is_one_thing() -> None:
     assert set(style.COLOURS) >= set(CAUSES)
 
 
+def test_tornado() -> None:
+    """Of the first row and the cheapest: bars from the nominal total, as `sensitivity` has it, the widest on top."""
+    chart = drawn(swings.tornado, comparison())
+    for panel, row in zip(chart.axes, (comparison().rows[0], cheapest(comparison())), strict=True):
+        low, high = ([bar.get_width() for bar in container] for container in panel.containers)
+        moved = sensitivity(row.run.result.design, row.run.result)[: swings.SHOWN]
+        nominal = row.energy.total_pj.nominal
+        assert len(moved) == swings.SHOWN
+        assert low == pytest.approx([100 * (swing.low_pj - nominal) / nominal for swing in moved])
+        assert high == pytest.approx([100 * (swing.high_pj - nominal) / nominal for swing in moved])
+        widths = [most - least for least, most in zip(low, high, strict=True)]
+        assert widths == sorted(widths, reverse=True)
+        assert panel.get_title(loc="left").startswith(f"{row.title} on {row.design}: ")
+
+
 def test_no_point_is_above_its_roof() -> None:
     """Products a second of each row, by hand, and below what its design allows."""
     chart = drawn(roof.roofline, comparison())
@@ -313,7 +328,7 @@ def test_marks_of_many_designs_differ() -> None:
     assert len(looks) == len(designs)
 
 
-@pytest.mark.parametrize("make", [bars.time, bars.energy, bars.layers, roof.roofline, matrix.answer])
+@pytest.mark.parametrize("make", [bars.time, bars.energy, bars.layers, roof.roofline, matrix.answer, swings.tornado])
 def test_texts_and_legend_stay_inside(make: Any) -> None:
     """No number behind a bar leaves the picture, and the legend covers no axis."""
     chart = drawn(make, comparison())

@@ -33,7 +33,7 @@ def files() -> dict[str, bytes]:
 
 
 def test_names(files: dict[str, bytes]) -> None:
-    names = ("answer", "energy", "time", "layers", "roofline")
+    names = ("answer", "energy", "time", "layers", "roofline", "tornado")
     charts = ["answer-narrow.svg", *(f"{name}.{kind}" for name in names for kind in ("png", "svg"))]
     assert set(files) == {"compare.json", "compare.csv", "report.html", *charts}
     assert set(files) == set(report.FILES)
@@ -125,7 +125,7 @@ def test_html_needs_no_other_file(files: dict[str, bytes]) -> None:
     for source in page.fetched:
         assert source.startswith(prefix)
         pictures.append(b64decode(source.removeprefix(prefix)))
-    names = ("answer-narrow", "answer", "time", "energy", "layers", "roofline")
+    names = ("answer-narrow", "answer", "time", "energy", "layers", "tornado", "roofline")
     assert pictures == [files[f"{name}.svg"] for name in names]
     for picture in pictures:
         own = Page(picture.decode())

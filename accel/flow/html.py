@@ -32,6 +32,7 @@ CAPTIONS = {
     "time.svg": "Latency of one inference, by what limits it, on one axis for all designs.",
     "energy.svg": "Energy of one inference by part, on one axis. The line reaches from the low to the high total.",
     "layers.svg": "The layers of the first row, and of what pays most, by what limits them.",
+    "tornado.svg": "What the energy of the first row and of the cheapest depends on: each constant at its two ends.",
     "roofline.svg": "Products a second against products for each byte of DRAM. Dark: the front of accuracy and energy.",
 }
 CONSTANT_COLUMNS: tuple[Column[Constant], ...] = (

@@ -14,6 +14,7 @@ from accel.flow.charts.bars import energy, layers, time
 from accel.flow.charts.matrix import answer
 from accel.flow.charts.roof import roofline
 from accel.flow.charts.style import KINDS, saved
+from accel.flow.charts.swings import tornado
 from accel.flow.compare import Comparison
 
 CHARTS: dict[str, Callable[[Comparison], Figure | None]] = {
@@ -23,6 +24,7 @@ CHARTS: dict[str, Callable[[Comparison], Figure | None]] = {
     "time": time,
     "layers": layers,
     "roofline": roofline,
+    "tornado": tornado,
 }
 OPTIONAL = ("roofline",)  # not for designs without DRAM
 # The form for a narrow window is only for the report.

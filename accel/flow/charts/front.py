@@ -64,7 +64,7 @@ def draw(chart: Any, panel: Any, comparison: Comparison, wrap: int = 99) -> None
         panel.plot(energy_uj(row), height[id(row)], color=INK if on else FAINT, linestyle="none", markeredgewidth=1.1,
                    zorder=4 if on else 3, **forms[row.design])  # fmt: skip
     panel.set_xscale("log")
-    panel.set_xlabel("energy of one inference, uJ (high figure)")
+    panel.set_xlabel("energy of one inference, uJ (nominal)")
     panel.set_title("Accuracy, %, against energy")
     panel.grid(alpha=0.7)
     panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=20))
