@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from accel.commands import ErrorCode, Target
-from accel.flow import command_tables
+from accel.flow import command_tables, resource_table
 from accel.legal import RULES
 
 ROOT = Path(__file__).parent.parent
@@ -54,6 +54,11 @@ def test_imports(path: Path) -> None:
             owner = parts[1] if parts[1] in FOLDERS else "accel"
             assert owner in ALLOWED[folder], f"{relative} must not import {name}"
             assert folder == "accel/flow" or parts[1] != "flow", f"{relative} must not import {name}"
+
+
+def test_table_of_resources_is_current() -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert resource_table.replace(page) == page, "run python -m accel.flow.resource_table README.md"
 
 
 def test_command_tables_are_current() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from accel.design import Design, load, names
+from accel.flow.cli import run as accel
 from accel.models.errors import InputError
 from accel.resources import PARTS, part, predict, shortfalls
 from accel.resources.clock import clock_notes
+from tests.benches.flow_networks import write_network
 
 
 def changed(design: Design, **technology: object) -> Design:
@@ -59,3 +62,25 @@ def test_no_warning_where_nothing_is_predicted(target: str) -> None:
 def test_targets_of_designs_are_parts() -> None:
     legal = Design.model_fields["technology"].annotation.model_fields["target"].annotation.__args__
     assert set(legal) == {"asic", *PARTS}
+
+
+def test_the_warning_is_in_every_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Table, JSON, report and emitted folder of a design that its target is too slow for; not of one for silicon."""
+    network, seen = str(write_network(tmp_path / "net.onnx")), {}
+    for target in ("ecp5-85f", "asic"):
+        design = tmp_path / f"{target}.yaml"
+        design.write_text(changed(load("nano"), target=target).to_yaml())
+        on, said = ["--design", str(design)], []
+        for arguments in (
+            ["simulate", network, *on],
+            ["simulate", network, *on, "--json"],
+            ["compare", network, *on, "--technique", "dense", "-o", str(tmp_path / target)],
+            ["emit", network, *on, "-o", str(tmp_path / f"{target}-emitted")],
+        ):
+            assert accel(arguments) == 0
+            said.append("".join(capsys.readouterr()))
+        pages = [tmp_path / target / name for name in ("report.html", "compare.json")]
+        pages.append(tmp_path / f"{target}-emitted" / "README.md")
+        said += [page.read_text() for page in pages]
+        seen[target] = ["nano says 75 MHz, and ecp5-85f is predicted to reach" in text for text in said]
+    assert seen == {"ecp5-85f": [True] * 7, "asic": [False] * 7}

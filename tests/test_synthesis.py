@@ -15,9 +15,10 @@ from accel.design import load
 from accel.models import zoo
 from accel.models.quantisation.shared import quantise_compressed
 from accel.on_chip import constant_words
+from accel.resources import PARTS
 from accel.rtl.emit import core_text
 from accel.rtl.on_chip import rom_verilog
-from tests.benches.synthesis import ECP5_25F_BLOCKS, ECP5_25F_MULTIPLIERS, synthesise
+from tests.benches.synthesis import synthesise
 
 pytestmark = pytest.mark.synth
 
@@ -43,5 +44,5 @@ def test_lenet_5_fits_the_block_ram_of_an_ecp5_25f(tmp_path: Path) -> None:
     program = compile_network(network, load("core"))
     found = synthesise(core_text(program), "accelerator", tmp_path)
     assert found.block_bits == ones(constant_words(program))
-    assert found.blocks <= ECP5_25F_BLOCKS
-    assert found.multipliers <= ECP5_25F_MULTIPLIERS
+    assert found.blocks <= PARTS["ecp5-25f"].bram
+    assert found.multipliers <= PARTS["ecp5-25f"].dsp

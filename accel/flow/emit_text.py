@@ -11,6 +11,7 @@ from accel.layout import WordTensor, stride_bytes
 from accel.models.integers.network import IntegerNetwork
 from accel.program import Program
 from accel.registers import OFFSETS, VERSION, registers
+from accel.resources.clock import clock_notes
 from accel.sim.result import Result
 
 
@@ -47,6 +48,7 @@ def readme_words(network: IntegerNetwork, program: Program, result: Result) -> d
         "design": program.design.name,
         "requirements": requirements(),
         "clock": f"{program.design.clock_mhz:g}",
+        "clock_note": "".join(f" {note[0].upper()}{note[1:]}." for note in clock_notes(program.design)),
         "cycles": f"{result.cycles:,}",
         "latency": f"{result.latency_us:,.1f}",
         "input_layout": layout_text(program, program.input.layout),

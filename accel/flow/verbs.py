@@ -239,6 +239,7 @@ def emit(
     from accel.flow import emit as job
     from accel.flow import int8, outputs, report
     from accel.flow.progress import progress
+    from accel.resources.clock import clock_notes
 
     if point is not None or storage:
         if point is None or design or technique or formats:
@@ -256,6 +257,8 @@ def emit(
         integer = chosen.make(data)
         advance("writing Verilog")
         job.emit(integer, on, out, data.calibration, parse(formats or ()))
+    for note in clock_notes(on):
+        say(f"accel: {note}")
     _say_notes(data)
     typer.echo(f"wrote {out}")
 
@@ -538,3 +541,35 @@ def designs(
 
     found = [designs_module.load(known) for known in designs_module.names()]
     tables.show(tables.console(), "", tables.DESIGN_COLUMNS, found)
+
+
+@app.command()
+def synth(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="DIR|DESIGN", help="A folder that emit wrote, or a design by name or as a YAML file."),
+    ],
+    target: Annotated[
+        str, typer.Option(metavar="PART", help="ecp5-25f, ecp5-85f, up5k or xc7. [default: the design's, or ecp5-85f]")
+    ] = "",
+    place: Annotated[bool, typer.Option("--place/--no-place", help="Place and route as well, if it fits.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Synthesise the hardware for an FPGA: LUTs, registers, multipliers and block RAM by component, and the clock.
+
+    Needs the extra `fpga` (Yosys and nextpnr from the package index).
+    """
+    from accel.flow import synth as job
+    from accel.flow import tables
+    from accel.flow.progress import progress
+
+    given = job.target(target) if target else None
+    on = given or job.default_target(job.design_of(source))
+    job.check(on, place)
+    of = job.source(source)
+    with progress(job.steps(of, on, place)) as advance:
+        found = job.run(of, on, place, advance)
+    if as_json:
+        typer.echo(json.dumps(job.record(found)))
+    else:
+        job.show(tables.console(), found)

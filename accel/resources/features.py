@@ -96,12 +96,15 @@ class Sizes:
 
     @cached_property
     def skew(self) -> int:
-        """Register bits of the array's skew of activations and weights, and of the deskew of its sums."""
-        rows, cols, flags = self.rows, self.cols, flag_bits(self.design)
+        """Register bits of the array's skew of activations and weights, and of the deskew of its sums.
+
+        Of what all rows or columns are given alike, the longest delay has all others in it.
+        """
+        rows, cols, lanes = self.rows, self.cols, pe_lanes(self.design)
         triangle = cols * (cols - 1) // 2
-        activations = (9 * pe_lanes(self.design) + 1) * rows * (rows - 1) // 2
-        weights = self.design.weight_rows * (9 + flags) * triangle
-        return activations + weights + self.design.widths.accumulator * triangle
+        word = 9 * lanes * (rows * (rows - 1) // 2 if lanes == 1 else rows * rows // 4)
+        weights = self.design.weight_rows * ((8 + flag_bits(self.design)) * triangle + cols - 1)
+        return word + rows - 1 + weights + self.design.widths.accumulator * triangle
 
     @cached_property
     def pipeline(self) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Protocol
 
 from accel.models.errors import InputError
@@ -40,17 +39,15 @@ class Amounts(Protocol):
 
 
 _NEXTPNR = "nextpnr's database"
-PARTS: Mapping[str, Part] = MappingProxyType(
-    {
-        part.name: part
-        for part in (
-            Part("ecp5-25f", "ecp5", 24_288, 24_288, 28, 56, 18, _NEXTPNR),
-            Part("ecp5-85f", "ecp5", 83_640, 83_640, 156, 208, 18, _NEXTPNR),
-            Part("up5k", "ice40", 5_280, 5_280, 8, 30, 4, _NEXTPNR),
-            Part("xc7", "xc7", 63_400, 126_800, 240, 270, 18, "XC7A100T in Xilinx DS180 (unverified)"),
-        )
-    }
-)
+PARTS: Mapping[str, Part] = {
+    part.name: part
+    for part in (
+        Part("ecp5-25f", "ecp5", 24_288, 24_288, 28, 56, 18, _NEXTPNR),
+        Part("ecp5-85f", "ecp5", 83_640, 83_640, 156, 208, 18, _NEXTPNR),
+        Part("up5k", "ice40", 5_280, 5_280, 8, 30, 4, _NEXTPNR),
+        Part("xc7", "xc7", 63_400, 126_800, 240, 270, 18, "XC7A100T in Xilinx DS180 (unverified)"),
+    )
+}
 NAMES = {"lut": "LUTs", "ff": "registers", "dsp": "multipliers", "bram": "block RAMs"}
 
 

@@ -14,13 +14,14 @@ from importlib.resources import files
 from operator import mul
 from typing import Any
 
+from accel.commands import Target
 from accel.design import Design, OnChip
+from accel.layout import beats_per_word
 from accel.resources.features import FEATURES, OTHER, Features, Sizes, engine_of, rams
 from accel.resources.memory import blocks_and_registers, rows_of
 
 FAMILY = "ecp5"
 REQUANTISE_DSP = 3  # of a lane: a product of 33 x 31 bits, and one of 9 x 31
-FEEDER_DSP = 1  # of a systolic engine: an address that is a product
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,14 @@ def predict(design: Design) -> Resources:
 
 
 def dsps(design: Design) -> dict[str, int]:
-    """Multipliers by component."""
-    feeder = {} if design.is_sparse else {"feeder": FEEDER_DSP}
-    return {"array": design.rows * design.cols, "post": REQUANTISE_DSP * design.lanes} | feeder
+    """Multipliers by component: products of one bit, and by a power of two, need none."""
+    found = {"array": design.rows * design.cols, "post": REQUANTISE_DSP * design.lanes}
+    if not design.is_sparse and design.rows > 1 and design.cols > 1:
+        found["feeder"] = 1  # rows times columns of a tile, for the counter of MACs
+    beats = beats_per_word(design, Target.ACTIVATION)
+    if beats & (beats - 1):
+        found["store"] = 1  # words times beats
+    return found
 
 
 def _memories(design: Design, ram: list[float]) -> tuple[int, int, int, int]:

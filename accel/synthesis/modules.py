@@ -19,6 +19,7 @@ _INSTANCE = re.compile(r"^  (\w+)\s+(?:#\(([^;]*?)\)\s*)?(\w+)\s*\(\n([^;]*?)\n?
 _CONNECTION = re.compile(r"(?<![\w.])\.(\w+)\s*\(")
 _VALUE = re.compile(r"\.(\w+)\((?:\d+'s?d)?(\d+)\)")
 _WORD = re.compile(r"\d+'[a-z0-9]+|[A-Za-z_]\w*")
+_SPACE = re.compile(r"\s*([^\w\s])\s*")
 _DECLARATION = re.compile(r"^\s*(?:input|output|wire|reg)\b")
 _COMMENT = re.compile(r"//[^\n]*|\(\*.*?\*\)", re.S)
 _VERILOG = frozenset(
@@ -188,7 +189,7 @@ def _key(part: Part, keys: dict[str, str], parts: dict[str, Part]) -> str:
         return f" @{keys[module]} " + ";".join(f"{place}:{value}" for place, value in wired)
 
     body = _INSTANCE.sub(instance, _COMMENT.sub("", part.text[part.text.index(";") :]))
-    lines = [" ".join(line.split()) for line in body.splitlines()]
+    lines = [_SPACE.sub(r"\1", " ".join(line.split())) for line in body.splitlines()]
     logic = [_WORD.sub(named, line) for line in lines if line and not _DECLARATION.match(line)]
     declared = sorted(_WORD.sub(named, line) for line in lines if line and _DECLARATION.match(line))
     head = " ".join(_COMMENT.sub("", part.text[: part.text.index(";")]).split()[2:])

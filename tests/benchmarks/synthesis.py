@@ -2,11 +2,12 @@
 
 Blocks that multiply stand there twice, their products in DSP blocks and in LUTs. With `--core` also LeNet-5 as a core
 without DRAM (the design `core`), which takes Yosys some minutes; the status is 1 if it needs more block RAM than an
-ECP5-25F has.
+ECP5-25F has. Counted as `accel synth` does: each distinct module by itself.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -16,23 +17,29 @@ from amaranth.lib import wiring
 
 from accel.compile import compile_network
 from accel.design import Array, Design, load
+from accel.flow.progress import silent
 from accel.models import zoo
 from accel.models.quantisation.shared import quantise_compressed
+from accel.resources import PARTS
 from accel.rtl.decoder.decoder import Decoder
 from accel.rtl.decoder.lane import Lane
-from accel.rtl.emit import core_text
+from accel.rtl.emit import TOP, core_text, text_of
 from accel.rtl.requantise import Requantise
 from accel.rtl.sparse.pe import PE as SparsePE
 from accel.rtl.systolic.pe import PE
-from tests.benches.synthesis import ECP5_25F_BLOCKS, Cells, block, synthesise
+from accel.synthesis.modules import parse
+from accel.synthesis.netlist import synthesise
+from accel.synthesis.targets import FAMILIES, Cells
 from tests.benchmarks.limits import report_missed
 
 EDGE = load("edge")
 SPARSE = load("edge-sparse")
 EIE = SPARSE.model_copy(update={"array": Array(rows=1, cols=SPARSE.cols)})
+PAIRS = load("edge-2of4")
 CODED = EDGE.model_copy(update={"decoder_lanes": 16})
 BLOCKS: dict[str, tuple[Design, Callable[[], wiring.Component]]] = {
     "PE of the systolic engine": (EDGE, lambda: PE(EDGE)),
+    "PE of the systolic engine with 2:4": (PAIRS, lambda: PE(PAIRS)),
     f"PE of the sparse engine, {SPARSE.rows} pixels wide": (SPARSE, lambda: SparsePE(SPARSE)),
     "PE of the sparse engine, 1 pixel wide (EIE)": (EIE, lambda: SparsePE(EIE)),
     "lane of the decoder": (CODED, Lane),
@@ -42,10 +49,15 @@ BLOCKS: dict[str, tuple[Design, Callable[[], wiring.Component]]] = {
 CORES = {"LeNet-5 deep": "lenet-5-deep", "LeNet-5 Tucker-2 + deep": "lenet-5-tucker-deep"}
 
 
+def cells(verilog: str, folder: Path, options: str = "") -> Cells:
+    """The cells of the module `TOP` and what is below it."""
+    return synthesise(parse(verilog, TOP), FAMILIES["ecp5"], folder, silent, os.cpu_count() or 1, options=options).total
+
+
 def core(checkpoint: str, folder: Path) -> Cells:
     """A checkpoint of the zoo as a core without DRAM."""
     network = quantise_compressed(zoo.load(checkpoint), zoo.preprocess(zoo.mnist_calibration()))
-    return synthesise(core_text(compile_network(network, load("core"))), "accelerator", folder)
+    return cells(core_text(compile_network(network, load("core"))), folder)
 
 
 def main() -> int:
@@ -56,20 +68,21 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for title, (design, make) in BLOCKS.items():
-            found = block(make(), design, folder)
+            text = text_of(make(), design)
+            found = cells(text, folder)
             _line(title, found)
-            if found.multipliers:
-                _line("  with products in LUTs", block(make(), design, folder, "-nodsp"))
+            if found.dsp:
+                _line("  with products in LUTs", cells(text, folder, "-nodsp"))
         if "--core" in sys.argv[1:]:
             for title, checkpoint in CORES.items():
                 found = core(checkpoint, folder)
                 _line(title, found)
-                found_blocks[title] = found.blocks
-    return report_missed(found_blocks, dict.fromkeys(found_blocks, ECP5_25F_BLOCKS))
+                found_blocks[title] = found.bram
+    return report_missed(found_blocks, dict.fromkeys(found_blocks, PARTS["ecp5-25f"].bram))
 
 
 def _line(title: str, found: Cells) -> None:
-    counts = found.luts, found.registers, found.blocks, found.multipliers
+    counts = found.lut, found.ff, found.bram, found.dsp
     print(f"{title:44}" + "".join(f"{count:>11,}" for count in counts), flush=True)
 
 
