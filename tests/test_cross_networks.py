@@ -122,8 +122,9 @@ def test_a_digit_through_coded_weights(name: str, weight_format: str, coding: Bu
 
 @pytest.fixture(scope="module")
 def sparse(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """nano's multipliers and memories with a sparse engine."""
+    """nano's multipliers and memories with a sparse engine behind a decoder, a lane a PE."""
     values = load("nano").model_dump() | {"name": "nano-sparse", "engine": load("edge-sparse").engine.model_dump()}
+    values |= {"decoder_lanes": 8}
     values["array"] |= {"weight_rows": 1}
     return Built(Design.model_validate(values), tmp_path_factory.mktemp("sparse"))
 
@@ -133,12 +134,15 @@ def sparse(tmp_path_factory: pytest.TempPathFactory) -> Built:
     "name", ["lenet-5", "lenet-5-pruned", "lenet-5-deep", "lenet-5-tucker-deep", "lenet-300-100-deep"]
 )
 def test_a_digit_through_the_sparse_engine(name: str, sparse: Built) -> None:
-    """Trained weights, dense, pruned and shared, and a digit most of whose pixels are black."""
+    """Trained weights, dense, pruned and shared, plain and coded, and a digit most of whose pixels are black."""
     network = quantise_compressed(zoo.load(name), zoo.preprocess(zoo.mnist_calibration()))
     codes = quantise_input(network, zoo.preprocess(zoo.mnist_test()[0][:1]))[0]
-    program = compile_network(network, sparse.design)
-    check(sparse, Trial(sparse.design, network, codes, 3), program)
-    assert time_executed(program, codes).cycles < time_program(program).cycles
+    for formats in ("plain", "coded"):
+        program = compile_network(network, sparse.design, formats)
+        check(sparse, Trial(sparse.design, network, codes, 3, formats), program)
+        assert time_executed(program, codes).cycles < time_program(program).cycles
+        names = {layer.weight_format for layer in program.layers}
+        assert all(name.startswith("sparse") and name.endswith("+huffman") == (formats == "coded") for name in names)
 
 
 @pytest.fixture(scope="module")

@@ -146,6 +146,7 @@ def test_a_lane_of_a_sparse_engine(tmp_path: Path) -> None:
     assert proved(entry_lane(), "decoder_entry_lane", {"CHUNK": CHUNK_BITS}, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_lane_that_goes_on_behind_its_last_column_is_not_proved(tmp_path: Path) -> None:
     def damage(text: str) -> str:
         good = "columns == 1'h1"
