@@ -119,3 +119,18 @@ def test_a_stream_by_hand() -> None:
     assert (found.runs, found.values) == (3, 1)
     # A turn that fills; steps: the first run, its value, the end of the column, a zero more, the last column's end.
     assert found.tail == 5
+
+
+@pytest.mark.slow
+def test_compiled_and_python_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same streams, and in them the same lists and cycles, of random codes."""
+    for seed in range(20):
+        made = []
+        for name in ("ACCEL_PURE_PYTHON", "ACCEL_COMPILED"):
+            monkeypatch.setenv(name, "1")
+            made.append([block for blocks in draw(Random(seed))[0].streams for block in blocks])
+            monkeypatch.delenv(name)
+        for python, compiled in zip(*made, strict=True):
+            np.testing.assert_array_equal(python.data, compiled.data)
+            np.testing.assert_array_equal(python.gaps, compiled.gaps)
+            assert (python.tail, python.entries) == (compiled.tail, compiled.entries)

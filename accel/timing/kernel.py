@@ -15,6 +15,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -157,5 +158,5 @@ def _digest(function: Callable[..., int]) -> int:
     """
     packages = (__package__, function.__module__.rpartition(".")[0])
     modules = sorted({part.__module__ for part in _PARTS if part.__module__.rpartition(".")[0] in packages})
-    text = "".join(inspect.getsource(sys.modules[name]) for name in (*modules, *CONTRACT))
+    text = "".join(inspect.getsource(import_module(name)) for name in (*modules, *CONTRACT))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "little")
