@@ -125,7 +125,7 @@ def draw_commands(rng: Random, design: Design) -> list[Compute | ConfigCompute]:
                 command, out_h=last.out_h, out_w=last.out_w, n_tiles=last.n_tiles, acc_addr=last.acc_addr, accumulate=1
             )
             command = same if _words(design, config, same) <= WEIGHT_WORDS - same.weight_addr else command
-        if last is not None and command.accumulate and _too_early(last, command):
+        if last is not None and command.accumulate and _too_early(design, last, command):
             command = replace(command, accumulate=0)
         commands.append(command)
         last = command
@@ -174,13 +174,21 @@ def _words(design: Design, config: ConfigCompute, c: Compute) -> int:
     return -(-rows * (c.weight_bits + 2 * c.structured) // WEIGHT.lane_bits(design))
 
 
-def _too_early(before: Compute, after: Compute) -> bool:
-    """Would `after` read a sum less than 3 cycles after the pixel that `before` wrote it with? (accumulators.py)"""
+def _too_early(design: Design, before: Compute, after: Compute) -> bool:
+    """Would `after` read a sum less than 3 cycles after the pixel that `before` wrote it with? (accumulators.py)
+
+    Where outputs stay, pixels leave as blocks of R, one unit at least from one to the next.
+    """
     pixels = before.out_h * before.out_w
-    start = max(pixels, MIN_TILE_CYCLES)
-    first = before.acc_addr + (before.n_tiles - 1) * pixels
+    last, start = (
+        pixels,
+        max(pixels, MIN_TILE_CYCLES),
+    )  # pixels that `before` ends with, and cycles until `after` begins
+    if design.output_stationary:
+        last, start = (pixels - 1) % design.rows + 1, unit_cycles(design)
+    first = before.acc_addr + before.n_tiles * pixels - last
     return any(
-        first + k == after.acc_addr + j and start + j - k < 3 for k in range(pixels) for j in range(min(3, pixels))
+        first + k == after.acc_addr + j and start + j - k < 3 for k in range(last) for j in range(min(last, pixels))
     )
 
 

@@ -118,13 +118,16 @@ def draw_lists(random: Random, columns: int) -> list[list[Entry]]:
 @settings(max_examples=12, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_each_pe_has_a_list_and_pointers_to_its_columns(rng: Random) -> None:
-    """Lists come at paces of their own; what follows a PE's columns is written and begins none."""
+    """Lists come at paces of their own; what follows a PE's columns is written and begins none, and may not end."""
     bench, seed = weights_of(), rng.getrandbits(32)
 
     async def body(ctx: Any) -> None:
         random, unit = Random(seed), bench.unit
         columns, address, pointer = random.randint(1, 5), random.randint(0, 9), random.randint(0, 9)
-        lists = [found + [(1, 0, 0)] * random.randint(0, 2) for found in draw_lists(random, columns)]
+        lists = [
+            found + [(random.randint(0, 1), 0, 0) for _ in range(random.randint(0, 2))]
+            for found in draw_lists(random, columns)
+        ]
         put(ctx, unit.w, start=1, addr=address, pointer=pointer, columns=columns, limit=99)
         await ctx.tick()
         put(ctx, unit.w, start=0)
@@ -160,20 +163,21 @@ def test_each_pe_has_a_list_and_pointers_to_its_columns(rng: Random) -> None:
 
 
 @pytest.mark.parametrize(
-    ("block", "entries", "code"),
+    ("block", "code", "written"),
     [
-        ({"columns": 3, "limit": 99}, 2, ErrorCode.WEIGHTS),  # a column is missing
-        ({"columns": 2, "limit": 1}, 2, ErrorCode.STREAM),  # a list is longer than it may be
-        ({"columns": 2, "limit": 99, "addr": SPARSE_ENTRIES - 1}, 2, ErrorCode.BUFFER_RANGE),
-        ({"columns": 2, "limit": 99, "pointer": SPARSE_COLUMNS - 1}, 2, ErrorCode.BUFFER_RANGE),
-        ({"columns": 2, "limit": 99}, 2, ErrorCode.NONE),
+        ({"columns": 3, "limit": 99}, ErrorCode.WEIGHTS, (2, 2)),  # a column is missing
+        ({"columns": 2, "limit": 1}, ErrorCode.STREAM, (1, 1)),  # a list is longer than it may be
+        ({"columns": 2, "limit": 99, "addr": SPARSE_ENTRIES - 1}, ErrorCode.BUFFER_RANGE, (1, 1)),
+        ({"columns": 2, "limit": 99, "pointer": SPARSE_COLUMNS - 1}, ErrorCode.BUFFER_RANGE, (2, 1)),
+        ({"columns": 2, "limit": 99}, ErrorCode.NONE, (2, 2)),
     ],
 )
-def test_lists_that_do_not_fit_are_flagged(block: dict[str, int], entries: int, code: ErrorCode) -> None:
-    bench = weights_of()
+def test_lists_that_do_not_fit_are_flagged(block: dict[str, int], code: ErrorCode, written: tuple[int, int]) -> None:
+    """Two entries a PE, each a column; `written` entries and pointers a PE."""
+    bench, entries = weights_of(), 2
 
     async def body(ctx: Any) -> None:
-        unit, found = bench.unit, set()
+        unit, found, counts = bench.unit, set(), [0, 0]
         put(ctx, unit.w, start=1, addr=0, pointer=0)
         put(ctx, unit.w, **block)
         await ctx.tick()
@@ -182,9 +186,13 @@ def test_lists_that_do_not_fit_are_flagged(block: dict[str, int], entries: int, 
             if cycle == entries:
                 ctx.set(unit.w.en, 0)
             ctx.set(unit.w.end, cycle == entries + 1)
-            _, _, error = await ctx.tick().sample(unit.error)
+            _, _, error, *wrote = await ctx.tick().sample(
+                unit.error, unit.event_weight_writes, unit.event_pointer_writes
+            )
             found.add(error)
+            counts = [total + count for total, count in zip(counts, wrote, strict=True)]
         assert found - {0} == {code} - {0}
+        assert counts == [COLS * count for count in written]
 
     bench.run(body)
 
@@ -205,7 +213,7 @@ def test_pes_use_one_bank_and_the_post_process_the_other(rng: Random, rows: int)
     async def body(ctx: Any) -> None:
         random, unit = Random(seed), bench.unit
         memory = [[[None] * COLS for _ in range(SPARSE_SUMS)] for _ in range(2)]  # [bank][word][PE]
-        outside_before = False
+        outside_before, read_before = False, ([None] * COLS, [None] * COLS, 0)
         for cycle in range(60):
             bank = cycle // 20 % 2
             clear, word = cycle % 20 < SPARSE_SUMS, cycle % 20
@@ -223,14 +231,17 @@ def test_pes_use_one_bank_and_the_post_process_the_other(rng: Random, rows: int)
             old = [memory[bank][reads[pe]][pe] for pe in range(COLS)]
             post = memory[1 - bank][other]
             fits = [go and writes[pe] < SPARSE_SUMS for pe, go in enumerate(en)]
+            # What was read in the cycle before is there, whatever the bank is now.
+            for pe, value in enumerate(slices(ctx.get(unit.r_data), width, COLS)):
+                assert read_before[0][pe] in (None, value)
+            for pe, value in enumerate(slices(ctx.get(unit.r_post.data), 24, COLS)):
+                found = read_before[1][pe]
+                assert found is None or found >> 24 * read_before[2] & (1 << 24) - 1 == value
+            read_before = old, list(post), lane
             assert ctx.get(unit.event_acc_writes) == (COLS if clear else sum(fits))
             _, _, outside = await ctx.tick().sample(unit.outside)
             assert outside == outside_before
             outside_before = any(go and not fit for go, fit in zip(en, fits, strict=True))
-            for pe, value in enumerate(slices(ctx.get(unit.r_data), width, COLS)):
-                assert old[pe] in (None, value)
-            for pe, value in enumerate(slices(ctx.get(unit.r_post.data), 24, COLS)):
-                assert post[pe] is None or post[pe] >> 24 * lane & (1 << 24) - 1 == value
             for pe in range(COLS):
                 if clear:
                     memory[bank][word][pe] = 0

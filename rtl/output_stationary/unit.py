@@ -80,4 +80,4 @@ class ComputeUnit(wiring.Component):
         others = Signal(range(rows + 1), name="others")
         m.d.comb += others.eq(sum(valid[p] for p in range(rows)))
         zero = columns.pixels * columns.cols - others * weights.others[0]
-        m.d.sync += self.event_macs_zero.eq(zero)
+        m.d.sync += self.event_macs_zero.eq(Mux(columns.pixels == 0, 0, zero))  # no weights, no numbers

@@ -28,6 +28,7 @@ from accel.models.reference.int8 import quantise_input, run
 from accel.models.window import Window
 from accel.rtl.emit import verilog_text
 from accel.sim.result import simulate
+from accel.timing.recurrence import time_program
 from tests.benches.verilator import Built, case_of
 from tests.benchmarks.limits import report_missed
 
@@ -148,7 +149,8 @@ def measure(built: Built, title: str, network: IntegerNetwork) -> Figure:
         codes = quantise_input(network, zoo.preprocess(zoo.mnist_calibration()[:1]))[0]
     else:
         codes = np.random.default_rng(1).integers(-128, 128, network.tensors[network.input].shape).astype(np.int8)
-    outcome = built.run([case_of(program, codes)])[0]
+    case = case_of(program, codes)
+    outcome = built.run([replace(case, max_cycles=max(case.max_cycles, 2 * time_program(program).cycles))])[0]
     expected = run(network, codes[None])[network.output][0]
     assert outcome.done
     assert np.array_equal(program.unpack_output(outcome.memory).reshape(expected.shape), expected), title
