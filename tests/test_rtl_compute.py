@@ -183,7 +183,7 @@ def _too_early(design: Design, before: Compute, after: Compute) -> bool:
     last, start = (
         pixels,
         max(pixels, MIN_TILE_CYCLES),
-    )  # pixels that `before` ends with, and cycles until `after` begins
+    )  # pixels at the end of `before`, cycles to `after`
     if design.output_stationary:
         last, start = (pixels - 1) % design.rows + 1, unit_cycles(design)
     first = before.acc_addr + before.n_tiles * pixels - last
