@@ -23,7 +23,7 @@ LANE_REGISTERS = 228  # of a lane of requantisation
 DECODER_LANE_REGISTERS = 158
 SHELL_REGISTERS, SHELL_LANE_REGISTERS = 9440, 216  # loader, storer, queues, CSR, control: fixed, a lane of post-process
 # 4-input LUTs without those of multipliers: `python -m tests.benchmarks.synthesis`, docs/results.md.
-PE_LUTS = 50
+PE_LUTS, OUTPUT_PE_LUTS = 50, 106  # whose weight stays, and whose output does
 SPARSE_PE_LUTS, SPARSE_LANE_LUTS = 290, 190  # of a PE of the sparse engine, and for each of its multipliers
 LANE_LUTS = 1242
 DECODER_LANE_LUTS = 2530
@@ -99,7 +99,8 @@ def blocks(design: Design) -> tuple[Block, ...]:
         array = Block("array", places * OFFSET_BITS * CODE_BITS, luts, registers + beside, kept)
     else:
         beside = EDGE_REGISTERS + places * PLACE_REGISTERS
-        array = Block("array", places * CODE_BITS * CODE_BITS, places * PE_LUTS, registers + beside)
+        luts = places * (OUTPUT_PE_LUTS if design.output_stationary else PE_LUTS)
+        array = Block("array", places * CODE_BITS * CODE_BITS, luts, registers + beside)
     found = [
         array,
         Block("post-process", lanes * (LANE_BITS2 + LANE_RESIDUAL_BITS2), lanes * LANE_LUTS, lanes * LANE_REGISTERS),

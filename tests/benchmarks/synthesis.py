@@ -24,6 +24,8 @@ from accel.resources import PARTS
 from accel.rtl.decoder.decoder import Decoder
 from accel.rtl.decoder.lane import Lane
 from accel.rtl.emit import TOP, core_text, text_of
+from accel.rtl.output_stationary.pe import PE as OutputPE
+from accel.rtl.output_stationary.turner import Turner
 from accel.rtl.requantise import Requantise
 from accel.rtl.sparse.pe import PE as SparsePE
 from accel.rtl.systolic.pe import PE
@@ -34,12 +36,15 @@ from tests.benchmarks.limits import report_missed
 
 EDGE = load("edge")
 SPARSE = load("edge-sparse")
+OUTPUTS = load("edge-os")
 EIE = SPARSE.model_copy(update={"array": Array(rows=1, cols=SPARSE.cols)})
 PAIRS = load("edge-2of4")
 CODED = EDGE.model_copy(update={"decoder_lanes": 16})
 BLOCKS: dict[str, tuple[Design, Callable[[], wiring.Component]]] = {
     "PE of the systolic engine": (EDGE, lambda: PE(EDGE)),
     "PE of the systolic engine with 2:4": (PAIRS, lambda: PE(PAIRS)),
+    "PE whose output stays": (OUTPUTS, lambda: OutputPE(OUTPUTS)),
+    "turner of 16 words in front of these": (OUTPUTS, lambda: Turner(OUTPUTS)),
     f"PE of the sparse engine, {SPARSE.rows} pixels wide": (SPARSE, lambda: SparsePE(SPARSE)),
     "PE of the sparse engine, 1 pixel wide (EIE)": (EIE, lambda: SparsePE(EIE)),
     "lane of the decoder": (CODED, Lane),
