@@ -40,6 +40,15 @@ def test_nano_needs_a_large_fpga() -> None:
     assert not shortfalls(found, PARTS["ecp5-85f"])
 
 
+def test_outputs_that_stay_take_what_their_pe_and_turner_do() -> None:
+    """docs/results.md: 106 LUTs and 101 registers a PE instead of 50 and 87, and 4,322 and 2,048 in front of them."""
+    design = load("edge-os")
+    weights_stay = design.model_copy(update={"engine": design.engine.model_copy(update={"dataflow": "ws"})})
+    found, other = predict(design), predict(weights_stay)
+    assert found.ff - other.ff == 256 * 14 + 2048
+    assert found.lut - other.lut == pytest.approx(256 * 56 + 4322, abs=2)
+
+
 def test_unknown_part() -> None:
     with pytest.raises(InputError, match="part must be one of ecp5-25f, ecp5-85f, up5k, xc7, not spartan"):
         part("spartan")

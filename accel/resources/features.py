@@ -167,12 +167,12 @@ FEATURES: Mapping[str, Features] = {
     "sparse compute/weights": lambda s: (1, s.cols, s.cols * s.address(WEIGHT)),
     "sparse compute/accumulators": lambda s: (1, s.cols, s.places, s.sums * s.rows),
 }  # fmt: skip
-"""By piece. Those of the compute unit have the engine in front: "sparse", or the dataflow."""
+"""By piece. Those of the compute unit have the engine in front: "sparse" or "ws"."""
 
 
 def engine_of(design: Design) -> str:
-    """What the pieces of the compute unit have in front."""
-    return "sparse" if design.engine.kind == "sparse" else design.engine.dataflow
+    """What the pieces of the compute unit have in front: where outputs stay, those of weights that do."""
+    return "sparse" if design.is_sparse else "ws"
 
 
 def label(design: Design, piece: str) -> str:
