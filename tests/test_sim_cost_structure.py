@@ -35,7 +35,7 @@ def registers(text: str) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["nano", "edge", "edge-sparse", "edge-coded"])
+@pytest.mark.parametrize("name", ["nano", "edge", "edge-os", "edge-sparse", "edge-coded", "edge-sparse-coded"])
 def test_registers_are_those_of_the_verilog(name: str) -> None:
     """Within a tenth: what is no PE is a few numbers that were counted in four designs."""
     design = load(name)

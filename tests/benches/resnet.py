@@ -66,21 +66,3 @@ def resnet18(size: int = 224) -> IntegerNetwork:
     at = build.pool("pool5", at, Window((size // 32, size // 32)), average=True)
     at = build.conv("fc", at, 1000, Window((1, 1)))
     return IntegerNetwork("resnet-18", "x", at, build.tensors, tuple(build.layers))
-
-
-def resnet8() -> IntegerNetwork:
-    """The network of MLPerf Tiny's image classification: 12.5 million products on 32 x 32 pixels."""
-    build, same = _Builder(32), (1, 1, 1, 1)
-    at = build.conv("conv1", "x", 16, Window((3, 3), (1, 1), same))
-    for stage, channels in enumerate((16, 32, 64)):
-        stride = 2 if stage else 1
-        name, beside = f"conv{stage + 2}", at
-        if stride > 1:
-            beside = build.conv(f"{name}s", at, channels, Window((1, 1), (stride, stride)))
-        inner = build.conv(
-            f"{name}a", at, channels, Window((3, 3), (stride, stride), same if stride == 1 else (0, 0, 1, 1))
-        )
-        at = build.conv(f"{name}b", inner, channels, Window((3, 3), (1, 1), same), beside)
-    at = build.pool("pool", at, Window((8, 8), (8, 8)), average=True)
-    at = build.conv("fc", at, 10, Window((1, 1)))
-    return IntegerNetwork("resnet-8", "x", at, build.tensors, tuple(build.layers))

@@ -16,17 +16,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from accel.compile import compile_network
 from accel.compiler.formats.sparse import encode
 from accel.design import Design, load
 from accel.events import Event
+from accel.flow.simulate import run
+from accel.models import zoo
+from accel.models.quantisation.quantise import quantise
 from accel.sim.cost import Cost, Range, cost_of
 from accel.sim.cost.constants import HIGH, LOW, NOMINAL
 from accel.sim.cost.sram import memory
-from accel.sim.result import simulate
 from accel.timing.machine import BROADCASTS, DURATION, ENTRIES, PRODUCTS, SKIPPED
 from accel.timing.sparse import facts_of_play
-from tests.benches.resnet import resnet8
 from tests.benchmarks.eie import LAYERS, eie
 
 EIE_PES, EIE_PE_MM2, EIE_PE_MW = 64, 0.638024, 9.157
@@ -96,11 +96,9 @@ def gemmini_design() -> Design:
 
 
 def resnet() -> Cost:
-    """ResNet-8 on `edge`, with random weights and one random image."""
-    network, edge = resnet8(), load("edge")
-    codes = np.random.default_rng(0).integers(-128, 128, (1, 3, 32, 32)).astype(np.int8)
-    result = simulate(compile_network(network, edge), codes)
-    return cost_of(edge, result, result.total.info.must.macs)
+    """The zoo's ResNet-8 on `edge`, with its weights and one random image."""
+    images = np.random.default_rng(0).uniform(0, 255, (1, 3, 32, 32)).astype(np.float32)
+    return run(quantise(zoo.resolve("resnet-8"), images), load("edge"), images).cost
 
 
 def compared() -> list[tuple[str, Range, float]]:
