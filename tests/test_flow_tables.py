@@ -23,6 +23,7 @@ from accel.models.exchange import onnx_read
 from accel.models.quantisation.quantise import quantise
 from accel.program import Compulsory
 from accel.sim.causes import CAUSES
+from accel.sim.cost import sensitivity
 from tests.benches.flow_networks import comparison, inputs, write_network
 
 NASTY = ("block[/conv]:smile:", "a[bold]b")
@@ -263,3 +264,29 @@ def test_every_field_is_defined() -> None:
     row = report.record(comparison())["rows"][0]
     for name in (*row, *row["total"], *row["layers"][0]):
         assert f"`{name}`" in PAGE, name
+
+
+def test_the_share_of_dram_has_a_line_of_its_own() -> None:
+    rows = [row for row in comparison().rows if row.design == "edge"]
+    shares = [100 * row.energy.dram_pj.nominal / row.energy.total_pj.nominal for row in rows]
+    flat = rows[0].energy.dram_flat_pj
+    expected = (
+        f"DRAM (lpddr3) takes {shares[0]:.0f} % of the energy of dense int8, {min(shares):.0f} to {max(shares):.0f} % "
+        f"of all techniques; at 640 pJ for 32 bits {100 * flat / (flat + rows[0].energy.chip_pj.nominal):.0f} %\n"
+    )
+    assert expected in printed(tables.show_comparison, comparison())
+    core = replace(rows[0].run.result.total, design=load("core"))
+    row = replace(rows[0], run=replace(rows[0].run, result=replace(rows[0].run.result, total=core)))
+    assert tables.dram_line([row]).startswith("no DRAM")
+
+
+def test_a_simulation_says_what_it_costs_and_what_that_depends_on() -> None:
+    found = run(zoo.integer_network("lenet-300-100"), load("nano"))
+    text, cost = printed(tables.show_simulation, found), found.cost
+    assert (
+        f"{figure(cost.area.total_mm2.nominal)} mm2 at 45 nm; {figure(cost.inferences_per_s)} inferences a second"
+        in text
+    )
+    assert f"{figure(cost.average_mw.nominal)} mW, without DRAM {figure(cost.chip_mw.nominal)}" in text
+    most = sensitivity(found.result.design, found.result)[0]
+    assert f"the energy depends most on {most.constant} ({figure(most.low_pj / 1e6)} .." in text

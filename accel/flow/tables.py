@@ -302,10 +302,12 @@ def dram_line(rows: Sequence[Row]) -> str:
     """The literature's question: what of the energy DRAM takes, priced by device and at the flat price of papers."""
     shares = [row.energy.dram_share for row in rows]
     flat = [_flat_share(row.energy) for row in rows]
-    device = rows[0].run.result.design.technology.dram
+    design = rows[0].run.result.design
+    if isinstance(design.memory, OnChip):
+        return "no DRAM: everything lies in the core's own memory"
     others = f", {100 * min(shares):.0f} to {100 * max(shares):.0f} % of all techniques" if len(rows) > 1 else ""
     return (
-        f"DRAM ({device}) takes {100 * shares[0]:.0f} % of the energy of {rows[0].title}{others}; "
+        f"DRAM ({design.technology.dram}) takes {100 * shares[0]:.0f} % of the energy of {rows[0].title}{others}; "
         f"at 640 pJ for 32 bits {100 * flat[0]:.0f} %"
     )
 
