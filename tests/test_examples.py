@@ -24,7 +24,7 @@ def printed(name: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 def test_all_are_here() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == {
-        "array_sizes.py", "compressed.py", "my_network.py", "space.yaml"
+        "array_sizes.py", "compressed.py", "my_network.py", "prune.yaml", "space.yaml"
     }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from accel.flow import api
 from accel.flow.python_names import PUBLIC, replace
 from tests.benches.flow_networks import inputs, write_network
 
@@ -53,3 +54,8 @@ def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert lines[0] == lines[1]  # cycles do not depend on the clock
     assert re.fullmatch(r"edge \d+ \{'conv': '[A-Za-z -]+', 'fc': '[A-Za-z -]+'\}", lines[0])
     assert (tmp_path / "out" / "accelerator.v").exists()
+
+
+def test_the_page_of_signatures_is_current() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "api.md").read_text(encoding="utf-8")
+    assert api.replace(page) == page, "run python -m accel.flow.api docs/api.md"

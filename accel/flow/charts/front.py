@@ -8,9 +8,9 @@ from textwrap import fill
 from typing import Any
 
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
-from accel.flow.charts.style import FAINT, INK, SOFT, marks, short
+from accel.flow.charts.style import FAINT, INK, SOFT, marks, plain_numbers, short
 from accel.flow.compare import Comparison, Row
 from accel.flow.verdict import POINTS, is_sound
 
@@ -67,9 +67,7 @@ def draw(chart: Any, panel: Any, comparison: Comparison, wrap: int = 99) -> None
     panel.set_xlabel("energy of one inference, uJ (nominal)")
     panel.set_title("Accuracy, %, against energy")
     panel.grid(alpha=0.7)
-    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=20))
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    panel.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+    plain_numbers(panel.xaxis)
     ticks = MaxNLocator(7, steps=(1, 2, 5, 10)).tick_values(floor, high)
     panel.set_yticks([tick for tick in ticks if floor <= tick <= high + step])
     if len(comparison.designs) > 1:

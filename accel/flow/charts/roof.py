@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from accel.design import Design, OnChip
 from accel.flow.charts.front import pareto
-from accel.flow.charts.style import FAINT, INK, SOFT, marks, short
+from accel.flow.charts.style import FAINT, INK, SOFT, marks, plain_numbers, short
 from accel.flow.compare import Comparison, Row
 from accel.flow.verdict import cheapest
 
@@ -65,7 +64,7 @@ def roofline(comparison: Comparison) -> Figure | None:
     panel.set_title(f"{short(comparison.network)}: how near each row is to its roof")
     panel.grid(alpha=0.7)
     for axis in (panel.xaxis, panel.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        plain_numbers(axis)
     for design in designs:
         panel.plot([], [], color=SOFT, linestyle="none", label=design.name, **forms[design.name])
     chart.legend(loc="outside lower left", ncols=6, frameon=False, handletextpad=0.2, columnspacing=1.2)

@@ -10,6 +10,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from accel.design import Design
 from accel.sim import causes
@@ -73,6 +74,13 @@ def saved(make: Callable[[], Figure | None], kinds: Sequence[str] = KINDS) -> di
             chart.set_layout_engine("none")  # once is enough, and it takes most of the time
             found[kind] = file.getvalue()
     return found
+
+
+def plain_numbers(axis: Any) -> None:
+    """Of a logarithmic axis: 1, 2, 5, 10 as they are written, since formulas are off."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=20))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(FuncFormatter(lambda *_: ""))
 
 
 def short(name: str) -> str:

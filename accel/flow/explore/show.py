@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from accel.flow import tables
-from accel.flow.charts.style import FAINT, INK, saved
+from accel.flow.charts.style import FAINT, INK, plain_numbers, saved
 from accel.flow.explore.evaluate import Outcome
 from accel.flow.explore.explore import Explored
 from accel.flow.explore.metrics import METRICS, Metric
@@ -145,8 +145,10 @@ def _front(explored: Explored) -> Figure:
         axis.set_label_text(", ".join(word for word in of.heading if word))
     if all(m[x.name] > 0 for m in done):
         panel.set_xscale("log")
+        plain_numbers(panel.xaxis)
     if y.least and all(m[y.name] > 0 for m in done):
         panel.set_yscale("log")
+        plain_numbers(panel.yaxis)
     panel.set_title(f"{explored.network}: {len(done):,} points; numbers are those of points")
     panel.legend(frameon=False)
     panel.grid(alpha=0.7)
