@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 
@@ -27,3 +29,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("design_seed", range(first, first + count))
     if "core_seed" in metafunc.fixturenames:
         metafunc.parametrize("core_seed", range(metafunc.config.getoption("--cores")))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _nothing_is_kept() -> Iterator[None]:
+    """Tests compute what they look at: no comparison is read from the user's cache, and none is left there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACCEL_CACHE", "off")
+        yield

@@ -184,6 +184,7 @@ class Fake:
 def fake(monkeypatch: pytest.MonkeyPatch) -> type[Fake]:
     monkeypatch.setattr(kernel, "Compiled", Fake)
     monkeypatch.setattr(kernel, "_compiled", {})
+    monkeypatch.setattr(kernel, "_candidates", {})
     monkeypatch.setattr(kernel, "_spent", 0)
     monkeypatch.setattr(Fake, "made", 0)
     for name in ("ACCEL_PURE_PYTHON", "ACCEL_COMPILED"):
@@ -197,6 +198,7 @@ def test_numba_is_imported_and_used_when_as_much_was_spent_without(fake: type[Fa
     assert _call(1) == [2, 4, 6]
     assert fake.made == 1  # to see that nobody has compiled it
     assert _call(kernel.COMPILE_AFTER - kernel.LOAD_AFTER - 1) == [2, 4, 6]
+    assert fake.made == 1  # which is not done again for each call
     assert _call(1) == [-1, -1, -1]
     assert _call(0) == [-1, -1, -1]
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from accel.design import Design
 from accel.flow import data as data_module
 from accel.flow import simulate
+from accel.flow.cache import NO_CACHE, Cache, digest
 from accel.flow.data import Data
 from accel.flow.progress import Advance, silent
 from accel.flow.techniques import TECHNIQUES, Technique
@@ -97,8 +99,9 @@ def compare(
     designs: Sequence[Design],
     techniques: Sequence[Technique] = TECHNIQUES,
     advance: Advance = silent,
+    cache: Cache = NO_CACHE,
 ) -> Comparison:
-    """Apply each technique to `network` and run it on each design.
+    """Apply each technique to `network` and run it on each design; what `cache` knows is not computed again.
 
     Raises InputError for what a part refuses, two designs or techniques of one name, or nothing to compare.
     """
@@ -107,22 +110,26 @@ def compare(
     for what, names in (("designs", [d.name for d in designs]), ("techniques", [t.name for t in techniques])):
         if len(set(names)) < len(names):
             raise InputError(f"{what} must have different names, not {', '.join(names)}")
+    if network.host:  # what it runs are functions of ONNX, which have no digest
+        cache = NO_CACHE
+    trials = [_Trial(network, data, technique, cache) for technique in techniques]
     # Every design is tried before the slow part, so that one that is too small ends the run at once.
-    integer: list[IntegerNetwork] = []
     runs: dict[tuple[str, str], simulate.Simulation] = {}
-    for technique in techniques:
-        advance(f"{technique.title}: compressing")
-        integer.append(technique.apply(network, data.calibration))
+    for trial in trials:
+        advance(f"{trial.technique.title}: compressing")
         for design in designs:
-            advance(f"{technique.title}: simulating on {design.name}")
-            runs[design.name, technique.name] = simulate.run(integer[-1], design, data.calibration)
+            advance(f"{trial.technique.title}: simulating on {design.name}")
+            runs[design.name, trial.technique.name] = trial.run(design)
     advance("accuracy in float")
-    exact = data_module.float_accuracy_percent(network, data)
+    judged = _digests(cache, data.test, data.labels)
+    exact = cache.value(
+        lambda: data_module.float_accuracy_percent(network, data), "float", *judged, *_digests(cache, network)
+    )
     accuracy, stored = {}, {}
-    for technique, quantised in zip(techniques, integer, strict=True):
-        advance(f"{technique.title}: accuracy")
-        accuracy[technique.name] = data_module.accuracy_percent(quantised, data)
-        stored[technique.name] = stored_bytes(quantised, technique.formats)
+    for trial in trials:
+        advance(f"{trial.technique.title}: accuracy")
+        accuracy[trial.technique.name] = trial.accuracy_percent(judged)
+        stored[trial.technique.name] = trial.stored_bytes()
     rows: list[Row] = []
     for design in designs:
         base: Row | None = None
@@ -141,6 +148,44 @@ def compare(
             )
     notes = dict.fromkeys(note for row in rows for note in row.run.notes)
     return Comparison(
-        network.name, network.parameters, exact, tuple(designs), tuple(rows), integer[0].host_layers,
+        network.name, network.parameters, exact, tuple(designs), tuple(rows), rows[0].run.host_layers,
         data.source, data.notes + tuple(notes),
     )  # fmt: skip
+
+
+class _Trial:
+    """A technique applied to a network: int8 only once something is computed that the cache does not know."""
+
+    def __init__(self, network: Network, data: Data, technique: Technique, cache: Cache) -> None:
+        self.network, self.data, self.technique, self.cache = network, data, technique, cache
+        # The network of a technique that brings its own, else the one that all others have too.
+        compressed = technique.given or network
+        self.key = (technique.name, technique.given is None, *_digests(cache, compressed, data.calibration))
+
+    @cached_property
+    def integer(self) -> IntegerNetwork:
+        """The int8 network."""
+        return self.technique.apply(self.network, self.data.calibration)
+
+    def run(self, design: Design) -> simulate.Simulation:
+        """It on a design. Raises InputError for what does not fit."""
+        return self.cache.value(
+            lambda: simulate.run(self.integer, design, self.data.calibration), "run", *self.key, design
+        )
+
+    def accuracy_percent(self, judged: tuple[str, ...]) -> float | None:
+        """Its accuracy; `judged`: digests of the images and their classes."""
+        return self.cache.value(
+            lambda: data_module.accuracy_percent(self.integer, self.data), "accuracy", *self.key, *judged
+        )
+
+    def stored_bytes(self) -> int:
+        """What its own encoder writes."""
+        return self.cache.value(
+            lambda: stored_bytes(self.integer, self.technique.formats), "stored", *self.key, self.technique.formats
+        )
+
+
+def _digests(cache: Cache, *values: object) -> tuple[str, ...]:
+    """Of each value, where anything is kept: what is large is read once."""
+    return tuple(map(digest, values)) if cache.is_on else ()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from accel.flow import charts, html, simulate
+from accel.flow.cache import NO_CACHE, Cache, digest
 from accel.flow.compare import Comparison, row_record
 from accel.models.errors import InputError
 from accel.sim.cost.constants import CONSTANTS, SRAM_SOURCE
@@ -65,8 +66,12 @@ def csv_text(comparison: Comparison) -> str:
     return text.getvalue()
 
 
-def files(comparison: Comparison) -> dict[str, bytes]:
-    """Every file by name."""
+def files(comparison: Comparison, cache: Cache = NO_CACHE) -> dict[str, bytes]:
+    """Every file by name; of a comparison that `cache` knows, as they were drawn before."""
+    return cache.value(lambda: _files(comparison), "files", *((digest(comparison),) if cache.is_on else ()))
+
+
+def _files(comparison: Comparison) -> dict[str, bytes]:
     pictures = charts.draw(comparison)
     return {
         "compare.json": (json.dumps(record(comparison), indent=1, allow_nan=False) + "\n").encode(),

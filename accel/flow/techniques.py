@@ -30,13 +30,15 @@ class Technique:
     """`apply(network, calibration)` gives the integer network; `calibration` is as `quantise` takes it.
 
     `formats` are those in which the technique's own encoder may write a layer, see `accel.models.encode.stored`; the
-    hardware runs the nearest that it decodes, and a comparison shows both.
+    hardware runs the nearest that it decodes, and a comparison shows both. `given` is the network that `apply` takes
+    whatever it is asked about. A name belongs to one way of applying: results are kept under it.
     """
 
     name: str
     title: str
     apply: Callable[[Network, Calibration], IntegerNetwork]
     formats: tuple[str, ...] = ("dense",)
+    given: Network | None = None
 
 
 def _shared(bits: int) -> Technique:
@@ -72,7 +74,7 @@ TITLES: dict[str, tuple[str, tuple[str, ...]]] = {
 
 def given(name: str, title: str, network: Network, formats: tuple[str, ...] = FORMATS) -> Technique:
     """A row of a network that is compressed already, whatever the comparison is about."""
-    return Technique(name, title, lambda _, calibration: quantise_compressed(network, calibration), formats)
+    return Technique(name, title, lambda _, calibration: quantise_compressed(network, calibration), formats, network)
 
 
 def techniques_for(network: str) -> tuple[Technique, ...]:

@@ -103,6 +103,9 @@ def compare(
     ] = None,
     images: Images = None,
     shape: InputShape = "",
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Compute everything anew, and keep nothing for the next comparison.")
+    ] = False,
 ) -> None:
     """Compare compression techniques: accuracy, bytes, cycles, energy; a table, charts, JSON, CSV and HTML.
 
@@ -110,6 +113,8 @@ def compare(
     """
     from accel.flow import compare as job
     from accel.flow import outputs, overview, report, tables
+    from accel.flow.cache import NO_CACHE, Cache
+    from accel.flow.cache import folder as cache_folder
     from accel.flow.compress import own_rows
     from accel.flow.data import resolve
     from accel.flow.progress import progress
@@ -128,8 +133,9 @@ def compare(
     with report.made(states, keep=False):  # it stays if something was trained
         rows += own_rows(float_network, recipe or [], also or [], images, states, say)
     with progress(job.steps(chosen, rows)) as advance:
-        comparison = job.compare(float_network, data, chosen, rows, advance)
-    report.write(folder, report.files(comparison), report.OPTIONAL)
+        kept = NO_CACHE if no_cache else Cache(cache_folder())
+        comparison = job.compare(float_network, data, chosen, rows, advance, kept)
+    report.write(folder, report.files(comparison, kept), report.OPTIONAL)
     overview.show(tables.console(), comparison)
     tables.show_comparison(tables.console(), comparison)
     if data.warning:

@@ -39,6 +39,7 @@ CONTRACT = tuple(
 
 _PARTS: list[Callable[..., int]] = []
 _compiled: dict[Callable[..., int], Compiled] = {}
+_candidates: dict[Callable[..., int], Compiled] = {}  # to be compiled, or loaded, once that is worth its time
 _registered: set[Callable[..., int]] = set()
 _spent = 0  # commands that have been worked on in Python
 
@@ -95,7 +96,9 @@ def _form(function: Callable[..., int], commands: int) -> Any:
         at_once = _wanted("ACCEL_COMPILED")
         if _spent < LOAD_AFTER and not at_once:
             return None
-        compiled = Compiled(function)
+        if function not in _candidates:
+            _candidates[function] = Compiled(function)
+        compiled = _candidates[function]
         if _spent < COMPILE_AFTER and not at_once and not compiled.left_by_others:
             return None
         _compiled[function] = compiled

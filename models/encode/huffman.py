@@ -30,7 +30,8 @@ CHUNK_BITS = 1 << 22
 def code_lengths(counts: NDArray[Any], limit_bits: int = LONGEST_BITS) -> NDArray[np.uint8]:
     """Lengths of the best prefix code without words longer than `limit_bits`, for symbols that occur `counts` times.
 
-    `counts` (symbols,) integers >= 0; the result has their shape, 0 where a count is 0. A single symbol gets one bit.
+    `counts` (symbols,) integers >= 0, below 2**59 together; the result has their shape, 0 where a count is 0. A single
+    symbol gets one bit.
     Package-merge (Larmore & Hirschberg 1990): a symbol's length is the number of levels in whose cheapest items it is.
 
     Raises InputError if `limit_bits` is not 1..15 or too small for the number of symbols.
@@ -47,16 +48,18 @@ def code_lengths(counts: NDArray[Any], limit_bits: int = LONGEST_BITS) -> NDArra
         lengths[used] = 1
         return lengths
     order = used[np.argsort(counts[used], kind="stable")]
-    leaves = [int(counts[s]) for s in order]
-    levels: list[list[bool]] = []  # of the items of a level in ascending order: is it a symbol, or a package of two
-    packages: list[int] = []
+    leaves = counts[order].astype(np.int64)
+    levels: list[NDArray[np.bool_]] = []  # of a level's items in ascending order: is it a symbol, or a package of two
+    packages = leaves[:0]
     for _ in range(limit_bits):
-        items = sorted([(w, True) for w in leaves] + [(w, False) for w in packages], key=lambda item: item[0])
-        levels.append([leaf for _, leaf in items])
-        packages = [items[i][0] + items[i + 1][0] for i in range(0, len(items) - 1, 2)]
+        items = np.concatenate([leaves, packages])
+        places = np.argsort(items, kind="stable")
+        levels.append(places < len(leaves))
+        pairs = items[places[: len(items) // 2 * 2]]
+        packages = pairs[::2] + pairs[1::2]
     taken = 2 * len(leaves) - 2
     for level in reversed(levels):
-        symbols = sum(level[:taken])
+        symbols = int(level[:taken].sum())
         lengths[order[:symbols]] += 1
         taken = 2 * (taken - symbols)
     return lengths
