@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,6 +104,23 @@ class Program:
     def text(self) -> str:
         """The program as text, one command a line (`accel.listing`)."""
         return listing(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The program as plain values: the commands in order with their layers and fields, and what lies where."""
+        commands = []
+        for layer, command in zip(self.layer_of, self.commands, strict=True):
+            given = {field.name: int(getattr(command, field.name)) for field in fields(command)}
+            name = self.layers[layer].name if layer >= 0 else None
+            commands.append({"command": command.OPCODE.name, "layer": name, "fields": given})
+        return {
+            "network": self.name,
+            "design": self.design.name,
+            "dram_bytes": self.dram_bytes,
+            "image_bytes": len(self.image),
+            "input_offset": self.input.offset,
+            "output_offset": self.output.offset,
+            "commands": commands,
+        }
 
     def pack_input(self, codes: NDArray[np.int8]) -> NDArray[np.uint8]:
         """(..., C, H, W) input codes to the (..., bytes) that the host writes at `input.offset`."""

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from accel.commands import Command, ConfigCompute, ConfigPost, Load, Store
 from accel.design import Design
 from accel.entropy.program import coded_loads
 from accel.events import DATA_EVENTS, Event
+from accel.models.tabular import Tabular
 from accel.program import Compulsory, LayerInfo, Program
 from accel.sim.bound import bound_cycles
 from accel.sim.critical import by_cause, critical_path
@@ -123,9 +125,29 @@ class LayerResult:
         places = self.work_cycles * self.design.rows * self.design.cols
         return macs / places if places else 0.0
 
+    def to_dict(self) -> dict[str, Any]:
+        """Times, products and bytes as plain values; docs/numbers.md says what each is."""
+        return {
+            "weights_format": self.info.weight_format,
+            "weights_bytes": self.info.weight_bytes,
+            "dram_bytes": self.dram_bytes,
+            "row_activations": self.row_activations,
+            "compulsory_bytes": self.compulsory_bytes,
+            "moved_ratio": self.moved_ratio,
+            "cycles": self.cycles,
+            "bound_cycles": self.bound_cycles,
+            "efficiency": self.efficiency,
+            "limited_by": self.limited_by,
+            "macs": self.info.must.macs,
+            "array_macs": self.array_macs,
+            "zero_macs": self.events.get(Event.MACS_ZERO),
+            "utilisation": self.utilisation,
+            "array_utilisation": self.array_utilisation,
+        }
 
-@dataclass(frozen=True)
-class Result:
+
+@dataclass(frozen=True, repr=False)
+class Result(Tabular):
     """A program's cost in time and events. The memory is the design's own.
 
     `cycles_range`: fewest and most of the inputs that were executed, where time depends on them.
@@ -160,6 +182,27 @@ class Result:
     def latency_us(self) -> float:
         """Time from start to done at the design's clock."""
         return self.cycles / self.design.clock_mhz
+
+    def title(self) -> str:
+        """Network, design and time."""
+        return f"{self.network} on {self.design.name}: {self.cycles:,} cycles, {self.latency_us:,.4g} us"
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row for each layer, and the total."""
+        return [{"layer": x.info.name, "kind": x.info.kind, **x.to_dict()} for x in (*self.layers, self.total)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain values."""
+        return {
+            "network": self.network,
+            "design": self.design.model_dump(),
+            "cycles": self.cycles,
+            "cycles_range": list(self.cycles_range),
+            "latency_us": self.latency_us,
+            "events": {event.name: count for event, count in self.events.items()},
+            "total": self.total.to_dict(),
+            "layers": [{"name": layer.info.name, "kind": layer.info.kind, **layer.to_dict()} for layer in self.layers],
+        }
 
 
 def simulate(program: Program, codes: NDArray[np.int8] | None = None) -> Result:

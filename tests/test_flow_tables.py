@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from accel.design import load, names
-from accel.flow import html, overview, report, tables
+from accel.flow import html, overview, tables
 from accel.flow.simulate import Simulation, run
 from accel.flow.tables import Column, figure
 from accel.flow.verdict import headline, judge, verdict
@@ -261,7 +261,7 @@ def test_every_column_is_defined() -> None:
 
 def test_every_field_is_defined() -> None:
     """Of the rows and layers in JSON and CSV; what stands by cause or memory is named as its column is."""
-    row = report.record(comparison())["rows"][0]
+    row = comparison().to_dict()["rows"][0]
     for name in (*row, *row["total"], *row["layers"][0]):
         assert f"`{name}`" in PAGE, name
 

@@ -105,7 +105,7 @@ def test_prices_are_those_of_compare() -> None:
     assert found["cycles"] == time_program(compile_network(integer, design)).cycles
     assert found["cycles"] == Pricer(design, calibration, frozenset({"cycles"}))(network)["cycles"]
     assert found["bytes"] == len(integer_file.to_bytes(integer, FORMATS))
-    energy = simulate.record(simulate.run(integer, design, calibration))["total"]["total_high_uj"]
+    energy = simulate.run(integer, design, calibration).to_dict()["total"]["total_uj"]
     assert found["energy"] == pytest.approx(energy)
 
 

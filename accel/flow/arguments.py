@@ -80,6 +80,9 @@ WeightFormats = Annotated[
         help="Weights coded, plain, or auto (fewest cycles, then bytes); LAYER=FORMAT for some layers. Repeatable.",
     ),
 ]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on standard output, instead of tables and lines.")
+]
 OneTechnique = Annotated[
     str,
     typer.Option(

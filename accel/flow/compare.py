@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,10 +18,14 @@ from accel.models.encode.stored import stored_bytes
 from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.integers.network import HostLayer, IntegerNetwork
+from accel.models.tabular import Tabular
 from accel.sim.cost import Energy
+from accel.sim.cost.constants import CONSTANTS, SRAM_SOURCE
 from accel.sim.result import LayerResult
 
 __all__ = ["Comparison", "Row", "compare"]
+
+FORMAT = 3  # of compare.json
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def row_record(row: Row) -> dict[str, Any]:
         "title": row.title,
         "accuracy_percent": row.accuracy_percent,
         "stored_bytes": row.stored_bytes,
-        **simulate.work_record(row.work),
+        **row.work.to_dict(),
         "latency_us": row.run.result.latency_us,
         **simulate.energy_record(row.energy),
         **simulate.cost_record(row.run.cost),
@@ -74,8 +78,8 @@ def row_record(row: Row) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Tabular):
     """All rows, design by design, and what a reader must know about them."""
 
     network: str
@@ -86,6 +90,38 @@ class Comparison:
     host_layers: tuple[HostLayer, ...]
     data_source: str
     notes: tuple[str, ...]
+
+    def title(self) -> str:
+        """What is compared."""
+        names = ", ".join(design.name for design in self.designs)
+        return f"{self.network}: {len(self.rows) // len(self.designs)} techniques on {names}"
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row for each technique on each design, as in the CSV file."""
+        return [row_record(row) for row in self.rows]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What compare.json holds."""
+        return {
+            "format": FORMAT,
+            "network": self.network,
+            "parameters": self.parameters,
+            "float_accuracy_percent": self.float_accuracy_percent,
+            "data": self.data_source,
+            "designs": {design.name: design.model_dump() for design in self.designs},
+            "rows": [
+                row_record(row)
+                | {
+                    "cost": simulate.cost_ranges(row.run),
+                    "total": simulate.part_record(row.run.total),
+                    "layers": [simulate.part_record(layer) for layer in row.run.layers],
+                }
+                for row in self.rows
+            ],
+            "host_layers": [asdict(layer) for layer in self.host_layers],
+            "notes": list(self.notes),
+            "constants": {"sram": SRAM_SOURCE, "values": [asdict(constant) for constant in CONSTANTS]},
+        }
 
 
 def steps(designs: Sequence[Design], techniques: Sequence[Technique] = TECHNIQUES) -> int:

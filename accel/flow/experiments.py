@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from functools import partial
 from pathlib import Path
@@ -18,11 +19,11 @@ from accel.models.training.fit import Epoch
 EXPERIMENTS = {"hinton": hinton, "ba-caruana": ba_caruana, "urban": urban, "kim": kim}
 
 
-def run(where: Console, name: str, data: Path, out: Path, validation: bool = False) -> None:
+def run(where: Console, name: str, data: Path, out: Path, validation: bool = False) -> dict[str, Any]:
     """Run experiment `name` on the IDX files in folder `data`; networks and table go to folder `out`.
 
     What an earlier run finished is read from there. With `validation` held-out training images judge, not the test
-    set. Raises InputError.
+    set. What is printed as plain values. Raises InputError.
     """
     check_folder(out)
     experiment = EXPERIMENTS[name]
@@ -45,6 +46,8 @@ def run(where: Console, name: str, data: Path, out: Path, validation: bool = Fal
             f"{what.replace('_', ' ')}: {value:g}" if math.isfinite(value) else f"{what}: none", highlight=False
         )
     where.print(f"wrote {out / name}.json and the networks beside it", highlight=False)
+    found: dict[str, Any] = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
+    return found
 
 
 def _cell(row: Any, name: str) -> str:

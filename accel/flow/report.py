@@ -11,49 +11,17 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from accel.flow import charts, html, simulate
+from accel.flow import charts, html
 from accel.flow.cache import NO_CACHE, Cache, digest
 from accel.flow.compare import Comparison, row_record
 from accel.models.errors import InputError
-from accel.sim.cost.constants import CONSTANTS, SRAM_SOURCE
 
-FORMAT = 3
 LOCK_TRIES, LOCK_SECONDS = 200, 0.1  # another process moves its files within milliseconds
 FILES = ("compare.json", "compare.csv", "report.html", *charts.FILES)
 # Those of an earlier comparison, or of version 0.1, are removed.
 OPTIONAL = tuple(f"{name}.{kind}" for name in (*charts.OPTIONAL, "latency", "accuracy") for kind in charts.KINDS)
-
-
-def record(comparison: Comparison) -> dict[str, Any]:
-    """A comparison as plain values: what compare.json holds."""
-    return {
-        "format": FORMAT,
-        "network": comparison.network,
-        "parameters": comparison.parameters,
-        "float_accuracy_percent": comparison.float_accuracy_percent,
-        "data": comparison.data_source,
-        "designs": {design.name: design.model_dump() for design in comparison.designs},
-        "rows": [
-            row_record(row)
-            | {
-                "cost": simulate.cost_ranges(row.run),
-                "total": simulate.part_record(row.run.total),
-                "layers": _layers(row.run),
-            }
-            for row in comparison.rows
-        ],
-        "host_layers": [asdict(layer) for layer in comparison.host_layers],
-        "notes": list(comparison.notes),
-        "constants": {"sram": SRAM_SOURCE, "values": [asdict(constant) for constant in CONSTANTS]},
-    }
-
-
-def _layers(run: simulate.Simulation) -> list[dict[str, Any]]:
-    return [simulate.part_record(layer) for layer in run.layers]
 
 
 def csv_text(comparison: Comparison) -> str:
@@ -74,7 +42,7 @@ def files(comparison: Comparison, cache: Cache = NO_CACHE) -> dict[str, bytes]:
 def _files(comparison: Comparison) -> dict[str, bytes]:
     pictures = charts.draw(comparison)
     return {
-        "compare.json": (json.dumps(record(comparison), indent=1, allow_nan=False) + "\n").encode(),
+        "compare.json": (json.dumps(comparison.to_dict(), indent=1, allow_nan=False) + "\n").encode(),
         "compare.csv": csv_text(comparison).encode(),
         **pictures,
         "report.html": html.page(comparison, {n: b for n, b in pictures.items() if n.endswith(".svg")}).encode(),

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from accel.compile import compile_network
 from accel.compiler.choose import Formats
 from accel.design import Design
-from accel.events import Event
 from accel.models.integers.network import HostLayer, IntegerNetwork
 from accel.models.reference import int8
+from accel.models.tabular import Tabular, flat
 from accel.resources.clock import clock_notes
 from accel.sim.cost import Cost, Energy, Range, Swing, cost_of, energy, memories, sensitivity
 from accel.sim.result import LayerResult, Result, simulate
@@ -40,8 +40,8 @@ class Part:
         return {shape.name: shape.accesses(events) * shape.width_bits // 8 for shape in memories(self.work.design)}
 
 
-@dataclass(frozen=True)
-class Simulation:
+@dataclass(frozen=True, repr=False)
+class Simulation(Tabular):
     """The parts of one run, and what all of it costs; `host_layers` is what the accelerator leaves to the host."""
 
     result: Result
@@ -54,6 +54,26 @@ class Simulation:
     def notes(self) -> tuple[str, ...]:
         """What a reader must know about times and energies."""
         return (*clock_notes(self.result.design), *self.total.energy.notes)
+
+    def title(self) -> str:
+        """Network, design, time and energy."""
+        return f"{self.result.title()}, {self.total.energy.total_pj.nominal / 1e6:,.4g} uJ"
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row for each layer, and the total, with energies."""
+        return [flat(part_record(part)) for part in (*self.layers, self.total)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The simulation as plain values for JSON."""
+        return {
+            **self.result.to_dict(),
+            **cost_record(self.cost),
+            "cost": cost_ranges(self),
+            "total": part_record(self.total),
+            "layers": [part_record(layer) for layer in self.layers],
+            "host_layers": [asdict(layer) for layer in self.host_layers],
+            "notes": list(self.notes),
+        }
 
 
 def run(
@@ -121,34 +141,13 @@ def _in_uj(found: Range) -> dict[str, float]:
     return asdict(found * 1e-6)
 
 
-def work_record(work: LayerResult) -> dict[str, Any]:
-    """Times, products and bytes as plain values: what JSON has of every layer, and JSON and CSV of every row."""
-    return {
-        "weights_format": work.info.weight_format,
-        "weights_bytes": work.info.weight_bytes,
-        "dram_bytes": work.dram_bytes,
-        "row_activations": work.row_activations,
-        "compulsory_bytes": work.compulsory_bytes,
-        "moved_ratio": work.moved_ratio,
-        "cycles": work.cycles,
-        "bound_cycles": work.bound_cycles,
-        "efficiency": work.efficiency,
-        "limited_by": work.limited_by,
-        "macs": work.info.must.macs,
-        "array_macs": work.array_macs,
-        "zero_macs": work.events.get(Event.MACS_ZERO),
-        "utilisation": work.utilisation,
-        "array_utilisation": work.array_utilisation,
-    }
-
-
 def part_record(part: Part) -> dict[str, Any]:
     """A part as plain values for JSON."""
     work = part.work
     return {
         "name": part.name,
         "kind": work.info.kind,
-        **work_record(work),
+        **work.to_dict(),
         "work_cycles": work.work_cycles,
         "limit_cycles": dict(work.limits),
         "dram_read_bytes": work.dram_read_bytes,
@@ -159,23 +158,4 @@ def part_record(part: Part) -> dict[str, Any]:
         **energy_record(part.energy),
         "energy_uj_by_part": {name: _in_uj(found) for name, found in part.energy.parts_pj.items()},
         "sram_at_5_pj_per_32_bits_uj": part.energy.sram_flat_pj / 1e6,
-    }
-
-
-def record(simulation: Simulation) -> dict[str, Any]:
-    """A simulation as plain values for JSON."""
-    result = simulation.result
-    return {
-        "network": result.network,
-        "design": result.design.model_dump(),
-        "cycles": result.cycles,
-        "cycles_range": list(result.cycles_range),
-        "latency_us": result.latency_us,
-        **cost_record(simulation.cost),
-        "cost": cost_ranges(simulation),
-        "events": {event.name: count for event, count in result.events.items()},
-        "total": part_record(simulation.total),
-        "layers": [part_record(layer) for layer in simulation.layers],
-        "host_layers": [asdict(layer) for layer in simulation.host_layers],
-        "notes": list(simulation.notes),
     }

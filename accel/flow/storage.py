@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
 
 from rich.console import Console
 
@@ -141,3 +141,17 @@ def show(where: Console, network: Network, recipe: Recipe) -> None:
         f"no biases ({bias_bits(layers) / 8e6:,.2f} MB more), no code tables, no headers",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
+
+
+def record(network: Network, recipe: Recipe) -> dict[str, Any]:
+    """The same as plain values: None where average bits are not known."""
+    layers = widths(network, recipe)
+    coded = [False, *([True] if _known(layers) else [])]
+    return {
+        "network": network.name,
+        "recipe": recipe.name,
+        "layers": [asdict(line) for line in lines(layers)],
+        "ratio": {("huffman" if c else "plain"): 1 / fraction(layers, coded=c, fillers=True) for c in coded},
+        "ratio_without_fillers": {("huffman" if c else "plain"): 1 / fraction(layers, coded=c) for c in coded},
+        "biases_bytes": bias_bits(layers) / 8,
+    }

@@ -215,10 +215,10 @@ DESIGN_COLUMNS: tuple[Column[Design], ...] = (
 )
 
 
-def console() -> Console:
-    """Standard output: as wide as the terminal, or wide enough for every table when it is none."""
-    plain = Console()
-    return plain if plain.is_terminal else Console(width=PLAIN_WIDTH)
+def console(stderr: bool = False) -> Console:
+    """Standard output or error: as wide as the terminal, or wide enough for every table when it is none."""
+    plain = Console(stderr=stderr)
+    return plain if plain.is_terminal else Console(width=PLAIN_WIDTH, stderr=stderr)
 
 
 def show(where: Console, title: str, columns: Sequence[Column[T]], rows: Sequence[T], last_apart: bool = False) -> None:

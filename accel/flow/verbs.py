@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from accel import __version__
 from accel import design as designs_module
 from accel.flow.arguments import (
     LARGEST_SEED,
+    AsJson,
     Calibration,
     DesignHelp,
     Images,
@@ -53,6 +54,11 @@ def _say_notes(data: Data) -> None:
     """What a reader must know of a result, on standard error."""
     for note in data.notes:
         say(f"accel: {'warning: ' if note == data.warning else ''}{note}")
+
+
+def _print_json(found: Any) -> None:
+    """One document, and nothing else, on standard output."""
+    typer.echo(json.dumps(found, allow_nan=False))
 
 
 def _check_trainable(network: Network, images: Path | None) -> None:
@@ -106,6 +112,7 @@ def compare(
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Compute everything anew, and keep nothing for the next comparison.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare compression techniques: accuracy, bytes, cycles, energy; a table, charts, JSON, CSV and HTML.
 
@@ -136,8 +143,11 @@ def compare(
         kept = NO_CACHE if no_cache else Cache(cache_folder())
         comparison = job.compare(float_network, data, chosen, rows, advance, kept)
     report.write(folder, report.files(comparison, kept), report.OPTIONAL)
-    overview.show(tables.console(), comparison)
-    tables.show_comparison(tables.console(), comparison)
+    if as_json:
+        _print_json(comparison.to_dict() | {"folder": str(folder)})
+    else:
+        overview.show(tables.console(), comparison)
+        tables.show_comparison(tables.console(), comparison)
     if data.warning:
         say(f"accel: warning: {data.warning}")
     say(f"report: {folder / 'report.html'} (and JSON, CSV and charts beside it)")
@@ -147,7 +157,7 @@ def compare(
 def check(
     network: NetworkArgument,
     shape: InputShape = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what of a network the accelerator runs, and list every node that it does not run; needs no data.
 
@@ -156,7 +166,10 @@ def check(
     from accel.flow import check as job
 
     found = job.findings(network, input_shape(shape))
-    typer.echo(json.dumps(found.record(), indent=2) if as_json else job.text(found))
+    if as_json:
+        _print_json(found.record())
+    else:
+        typer.echo(job.text(found))
     if not found.runs:
         raise typer.Exit(2)
 
@@ -167,7 +180,7 @@ def simulate(
     design: OneDesign = "edge",
     technique: OneTechnique = "",
     formats: WeightFormats = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: AsJson = False,
     trace: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Also write when every unit does what: .json for Perfetto, .png or .svg."),
@@ -198,9 +211,7 @@ def simulate(
             report.write(trace.parent, {trace.name: drawn})
     if as_json:
         notes = list(data.notes)
-        typer.echo(
-            json.dumps(job.record(found) | {"technique": chosen.technique, "data": data.source, "warnings": notes})
-        )
+        _print_json(found.to_dict() | {"technique": chosen.technique, "data": data.source, "warnings": notes})
     else:
         tables.show_simulation(tables.console(), found)
     _say_notes(data)
@@ -214,6 +225,7 @@ def program(
     formats: WeightFormats = None,
     calibration: Calibration = "",
     shape: InputShape = "",
+    as_json: AsJson = False,
 ) -> None:
     """Print the commands that run one network on one design, one a line."""
     from accel.compile import compile_network
@@ -222,7 +234,11 @@ def program(
 
     chosen, on = int8.source(network, technique, input_shape(shape)), designs_module.load(design)
     data = chosen.data(calibration)
-    typer.echo(compile_network(chosen.make(data), on, parse(formats or ())).text(), nl=False)
+    made = compile_network(chosen.make(data), on, parse(formats or ()))
+    if as_json:
+        _print_json(made.to_dict())
+    else:
+        typer.echo(made.text(), nl=False)
     _say_notes(data)
 
 
@@ -239,6 +255,7 @@ def emit(
     storage: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where it is. [default: accel-out/NETWORK/explore/explore.db]")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write the accelerator as Verilog, with DRAM image, register map and a self-checking test bench."""
     from accel.compiler.choose import parse
@@ -251,6 +268,7 @@ def emit(
         if point is None or design or technique or formats:
             raise InputError("--point N [--storage FILE] says design, technique and formats: leave those options out")
         _emit_point(network, out, point, storage, calibration, shape)
+        _say_written(out, as_json)
         return
     design = design or "edge"
     chosen, on = int8.source(network, technique, input_shape(shape)), designs_module.load(design)
@@ -266,7 +284,7 @@ def emit(
     for note in clock_notes(on):
         say(f"accel: {note}")
     _say_notes(data)
-    typer.echo(f"wrote {out}")
+    _say_written(out, as_json)
 
 
 def _emit_point(network: str, out: Path, number: int, storage: Path | None, calibration: str, shape: str) -> None:
@@ -288,7 +306,15 @@ def _emit_point(network: str, out: Path, number: int, storage: Path | None, cali
         job.emit(found.network, found.design, out, source.data.calibration, found.formats)
     if source.data.warning:
         say(f"accel: warning: {source.data.warning}")
-    typer.echo(f"wrote {out}")
+
+
+def _say_written(out: Path, as_json: bool) -> None:
+    """What `accel emit` wrote."""
+    if as_json:
+        files = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+        _print_json({"folder": str(out), "files": files})
+    else:
+        typer.echo(f"wrote {out}")
 
 
 @app.command()
@@ -298,6 +324,7 @@ def quantise(
     technique: OneTechnique = "",
     calibration: Calibration = "",
     shape: InputShape = "",
+    as_json: AsJson = False,
 ) -> None:
     """Write the int8 network of a technique: the file whose length is in the column `stored` of compare.
 
@@ -314,7 +341,10 @@ def quantise(
     with report.made(out.parent):
         size_bytes = int8.save(chosen, data, out)
     _say_notes(data)
-    typer.echo(f"wrote {out}: {size_bytes:,} bytes")
+    if as_json:
+        _print_json({"file": str(out), "bytes": size_bytes, "technique": chosen.technique})
+    else:
+        typer.echo(f"wrote {out}: {size_bytes:,} bytes")
 
 
 @app.command()
@@ -352,6 +382,7 @@ def compress(
     trainings: Annotated[
         int | None, typer.Option(help="With --for: how many recipes are trained at most. [default: 3]")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Apply a recipe (prune, share, channels, tucker, distil, encode, huffman); write the ONNX and its encoded weights.
 
@@ -374,7 +405,12 @@ def compress(
         for name, given in wrong.items():
             if given:
                 raise InputError(f"{name} must be left out with --for, which searches and judges on held-out images")
-        tailored(network, design, *aim, images, out, seed)
+        found = tailored(network, design, *aim, images, out, seed)
+        if as_json:
+            _print_json(job.record(found.outcome) | {"for": found.record()})
+        else:
+            job.show(tables.console(), found.outcome)
+        found.check()
         return
     if any(given is not None and given != "" for given in aim):
         raise InputError("--objective, --accuracy, --limit and --trainings must come with --for DESIGN")
@@ -386,7 +422,10 @@ def compress(
 
         known = network in zoo.ARCHITECTURES
         of = zoo.architecture(network, seed=None) if known else zoo.resolve(network, zoo.ARCHITECTURES)
-        storage.show(tables.console(), of, chosen)
+        if as_json:
+            _print_json(storage.record(of, chosen))
+        else:
+            storage.show(tables.console(), of, chosen)
         return
     if out is None:
         raise InputError("compress must have an output: give --out FILE (or --storage-only)")
@@ -410,7 +449,10 @@ def compress(
         outcome = job.run(float_network, chosen, data, images, states, seed, say, validation)
         job.save(outcome, out)
         forget(states)
-    job.show(tables.console(), outcome)
+    if as_json:
+        _print_json(job.record(outcome))
+    else:
+        job.show(tables.console(), outcome)
     say(f"wrote {out}, {weights.name} and {page.name}")
     if float_network.host:
         say(f"accel: warning: {out.name} is what the accelerator runs; nodes before and behind it are not in it")
@@ -430,7 +472,7 @@ def explore(
     workers: Annotated[int, typer.Option(help="Processes; 0: as many as processors.")] = 0,
     dask: Annotated[str, typer.Option(metavar="ADDRESS", help="A Dask scheduler, tcp://HOST:8786, to work.")] = "",
     verify: Annotated[int, typer.Option(metavar="K", help="Run the Verilog of the first K points of the front.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: AsJson = False,
     calibration: Calibration = "",
     test: Test = "",
     labels: Labels = "",
@@ -481,7 +523,7 @@ def explore(
             raise
     report.write(folder, show.files(explored))
     if as_json:
-        typer.echo(json.dumps(show.record(explored)))
+        _print_json(show.record(explored))
     else:
         show.show(tables.console(), explored)
     for one in explored.defects[:1]:
@@ -512,6 +554,7 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Passes over the training set. [default: 10]")] = None,
     seed: Annotated[int | None, typer.Option(help="Of initial weights and batches. [default: 0]")] = None,
     validation: Validation = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a network of the zoo, or run a published experiment on students (needs the extra `train`).
 
@@ -525,27 +568,40 @@ def train(
     if name in experiments.EXPERIMENTS:
         if epochs is not None or seed is not None:
             raise InputError(f"experiment {name} has epochs and seeds of its own: leave out --epochs and --seed")
-        experiments.run(tables.console(), name, data, out, validation)
+        found = experiments.run(tables.console(stderr=as_json), name, data, out, validation)
+        if as_json:
+            _print_json(found)
         return
     if name not in zoo.NAMES:
         known = ", ".join((*zoo.NAMES, *experiments.EXPERIMENTS))
         raise InputError(f"name of what to train must be one of {known}, not {name!r}")
-    job.run(tables.console(), name, data, out, 10 if epochs is None else epochs, seed or 0, validation)
+    where = tables.console(stderr=as_json)
+    last = job.run(where, name, data, out, 10 if epochs is None else epochs, seed or 0, validation)
+    if as_json:
+        _print_json({"network": name, "file": str(out), **last})
 
 
 @app.command()
 def designs(
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="Print this design as YAML, to start one's own.")] = "",
+    as_json: AsJson = False,
 ) -> None:
     """List the designs that ship, or print one as YAML with what each field means."""
     from accel.flow import tables
     from accel.flow.design_fields import commented
 
     if name:
-        typer.echo(commented(designs_module.load(name)), nl=False)
+        one = designs_module.load(name)
+        if as_json:
+            _print_json(one.model_dump())
+        else:
+            typer.echo(commented(one), nl=False)
         return
 
     found = [designs_module.load(known) for known in designs_module.names()]
+    if as_json:
+        _print_json([one.model_dump() for one in found])
+        return
     tables.show(tables.console(), "", tables.DESIGN_COLUMNS, found)
 
 

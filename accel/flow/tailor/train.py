@@ -64,6 +64,20 @@ class Tailored:
         """Whether it is within the limits: training changes what is written by a little."""
         return not self.wanted.excess(self.price)
 
+    def check(self) -> None:
+        """Raise InputError unless it is what was asked for."""
+        asked = self.request
+        if not self.is_accurate:
+            raise InputError(
+                f"--accuracy must be lower: of {asked.trainings} trainings the best has "
+                f"{self.accuracy_percent:.2f} %, not {asked.accuracy_percent:g}; it is what was written"
+            )
+        if not self.is_small:
+            raise InputError(
+                f"--limit must be larger: the recipe that is accurate takes {self.costs()} once it is trained; "
+                "it is what was written"
+            )
+
     def recipe_text(self) -> str:
         """The recipe as YAML, which `accel compress` repeats."""
         return recipe_text(self.outcome.recipe, self.place.setting.steps(self.request.training), self._comment())
