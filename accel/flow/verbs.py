@@ -615,7 +615,7 @@ def synth(
         str, typer.Option(metavar="PART", help="ecp5-25f, ecp5-85f, up5k or xc7. [default: the design's, or ecp5-85f]")
     ] = "",
     place: Annotated[bool, typer.Option("--place/--no-place", help="Place and route as well, if it fits.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Synthesise the hardware for an FPGA: LUTs, registers, multipliers and block RAM by component, and the clock.
 
