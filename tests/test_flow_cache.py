@@ -23,7 +23,7 @@ from accel.flow import charts, compare, simulate
 from accel.flow.cache import HEADER, LOOK_EVERY, Cache, digest, folder, source_digest
 from accel.flow.cli import run as accel
 from accel.flow.data import Data
-from accel.flow.techniques import TECHNIQUES
+from accel.flow.techniques import find
 from accel.flow.techniques import given as as_given
 from accel.models import zoo
 from accel.models.compress.channels import drop_channels
@@ -273,7 +273,7 @@ def test_a_row_of_one_name_is_of_its_network(place: Path) -> None:
     cache = Cache(place)
     stored = [
         compare.compare(network, data, designs, [technique], cache=cache).rows[0].stored_bytes
-        for technique in (TECHNIQUES[0], as_given("dense", "a", network), as_given("dense", "b", other))
+        for technique in (find("shared-4"), *(as_given("shared-4", "", one, ("shared",)) for one in (network, other)))
     ]
     assert len(set(stored)) == 3
 

@@ -179,8 +179,11 @@ def test_trainings_find_the_last_place_that_is_accurate(count: int, hopeful: int
     places = [Place(setting, {"bytes": float(100 - i)}, 0.0, 99.0 if i < hopeful else 0.0) for i in range(count)]
     request = train.Request(load("nano"), "bytes", 99.0, trainings=10)
 
+    tried: list[int] = []
+
     def trained(place: Place) -> train.Tailored:
         index = places.index(place)
+        tried.append(index)
         reached = 99.5 if index < accurate else 98.9 - index / 100
         wanted = Wanted("bytes", {})
         return train.Tailored(request, wanted, place, None, place.price, {}, reached, places)  # type: ignore[arg-type]
@@ -188,6 +191,7 @@ def test_trainings_find_the_last_place_that_is_accurate(count: int, hopeful: int
     found = train._bisect(places, request, trained)
     assert places.index(found.place) == max(0, min(count, accurate) - 1)
     assert found.is_accurate == (accurate > 0)
+    assert len(set(tried)) == len(tried)
 
 
 def write_images(folder: Path, train_count: int) -> None:
