@@ -74,7 +74,7 @@ def test_columns_that_are_not_zero_leave_the_transposer(rng: Random, rows: int, 
             units.append((words, {"pixels": pixels, "lanes": exist, "begins": number % 2, "ends": number == 7}))
         filling, row, full, left = 0, 0, 0, None  # units that are written, the next word, slots taken, columns to come
         emptied = 0
-        put(ctx, unit, write=1, row=0, word=-1, complete=1)  # is forgotten
+        put(ctx, unit, write=1, row=0, word=-1, complete=1, unit_i=units[0][1] | {"lanes": lanes})  # is forgotten
         await ctx.tick()
         put(ctx, unit, write=0, flush=1)
         await ctx.tick()

@@ -77,7 +77,7 @@ def test_words_are_unpacked_to_rows_of_entries(rng: Random) -> None:
                     ctx.set(unit.block, 0)
                 en = cycle > 0 and sent < words and random.random() < 0.7
                 put(ctx, unit.w_weight, en=en, data=from_lanes([s >> 8 * sent & 255 for s in streams]))
-                last = sent == words and not ended
+                last = sent + en == words and not ended
                 put(ctx, unit, block_end=last)
                 ended |= last
                 _, _, start, enable, raw, end, *place = await ctx.tick().sample(
@@ -90,6 +90,7 @@ def test_words_are_unpacked_to_rows_of_entries(rng: Random) -> None:
                     assert tuple(place) == (load.dst_addr, load.dst_pitch, load.row_words)
                 if enable:
                     assert started
+                    assert not end
                     assert enable == (1 << COLS) - 1
                     seen.append(slices(raw, ENTRY_BITS, COLS))
                 if end:
