@@ -12,6 +12,8 @@ from math import log
 
 from accel.sim.cost.constants import LOGIC_NODE_NM
 
+SOURCE = "Stillmaker and Baas, Integration 58, 2017: energy E(V) of a node, and area; verified but for the voltages"
+
 # By node in nm: a, b, c, the voltage (V), and the area of 45 nm logic there.
 NODES = {
     90: (4.762, -4.781, 2.092, 1.1, 2.8),

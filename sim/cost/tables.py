@@ -13,11 +13,18 @@ def table() -> str:
     """The constants, then what logic takes at each node."""
     lines = ["| constant | of what | low | nominal | high | unit | nm | V | status | source |", "|" + "---|" * 10]
     lines += [_line(constant) for constant in CONSTANTS]
-    factors = ["| node, nm | energy of logic | area of logic |", "|---|---|---|"]
-    factors += [
-        f"| {n} | {scaling.ENERGY_FACTOR[n]:.2f} | {scaling.AREA_FACTOR[n]:.2f} |" for n in scaling.ENERGY_FACTOR
-    ]
-    return "\n".join([*lines, "", *factors])
+    factors = ["| node, nm | energy of logic | area of logic | E(V) | V, unverified |", "|---|---|---|---|---|"]
+    factors += [_node(node) for node in scaling.ENERGY_FACTOR]
+    return "\n".join([*lines, "", f"Logic between nodes: {scaling.SOURCE}.", "", *factors])
+
+
+def _node(node_nm: int) -> str:
+    energy, area = scaling.ENERGY_FACTOR[node_nm], scaling.AREA_FACTOR[node_nm]
+    how = "between its neighbours, in logarithms | "
+    if node_nm in scaling.NODES:
+        a, b, c, voltage, _ = scaling.NODES[node_nm]
+        how = f"{a:g} V^2 {b:+g} V {c:+g} | {voltage:g}"
+    return f"| {node_nm} | {energy:.2f} | {area:.2f} | {how} |"
 
 
 def _line(c: Constant) -> str:
