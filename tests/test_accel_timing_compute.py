@@ -71,6 +71,38 @@ def test_closed_form_is_the_walk_over_tiles(rng: Random) -> None:
     assert all(after.pop >= step.issued for step, after in pairwise(steps) if step.busy == 0)
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_closed_form_is_the_walk_over_units_where_outputs_stay(rng: Random) -> None:
+    """Word by word: R pixels a unit, a unit in max(R, MIN_TILE_CYCLES) cycles, and the way of the last pixel out."""
+    rows, cols, stages = rng.choice([1, 2, 3, rng.randint(1, 40)]), rng.randint(1, 8), rng.randint(1, 3)
+    commands: list[Compute | ConfigCompute] = []
+    for _ in range(rng.randint(1, 8)):
+        if rng.random() < 0.3:
+            commands.append(ConfigCompute(kernel_h=rng.randint(1, 3), kernel_w=rng.randint(1, 3)))
+        commands.append(draw_command(rng))
+    offers = draw_offers(rng, commands)
+    timing = UnitTiming(compute_design(rows, cols, multiplier_stages=stages, dataflow="os"))
+    config, slot, free = ConfigCompute(), 0, 0  # free: the feeder's first cycle without work
+    for offer in offers:
+        step, c = timing.step(offer.command, offer.pushed, offer.ready), offer.command
+        if isinstance(c, ConfigCompute):
+            config, slot = c, max(max(offer.pushed + 1, slot) + 1, free - 1)
+            continue
+        pop = max(offer.pushed + 1, offer.ready, slot)
+        slot = max(pop + 1, free - 1)
+        left, free, streamed, block = c.out_h * c.out_w, slot + 1, 0, 0
+        while left:
+            block = min(left, rows)
+            left -= block
+            for _ in np.ndindex(c.n_tiles, c.groups, config.kernel_h, config.kernel_w):
+                free, streamed = free + max(rows, MIN_TILE_CYCLES), streamed + rows
+        # read, pad, edge | the columns | skew, multiply, add, drain, columns | write; the first pixel, then others
+        way = 3 + rows + (rows - 1) + stages + 1 + 1 + (cols - 1) + 1
+        assert (step.pop, step.complete) == (pop, free - 1 + way + block - 1)
+        assert step.events[Event.STREAM_CYCLES] == streamed
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     st.integers(-4096, 4095), st.integers(1, 63), st.integers(1, 9), st.integers(1, 15), st.integers(1, 40),
