@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("accel")
-    group.addoption("--designs", type=int, default=25, help="random designs that are built as Verilog")
+    group.addoption("--designs", type=int, default=40, help="random designs that are built as Verilog")
     group.addoption("--first-design", type=int, default=0, help="seed of the first random design")
     group.addoption("--cores", type=int, default=4, help="random designs without DRAM that are built as Verilog")
     group.addoption("--layer-cases", type=int, default=20, help="networks on each random design")
@@ -21,6 +22,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--mnist", help="folder with the IDX files of MNIST, for tests/test_published_results.py")
     group.addoption("--fashion", help="the same of Fashion-MNIST")
     group.addoption("--results", help="folder in which those tests keep what they train")
+
+
+def pytest_collection_finish() -> None:
+    """Amaranth's hardware and its simulator make millions of small objects that live long: look for garbage rarely."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -219,22 +222,60 @@ def test_the_environment_decides(fake: type[Fake], monkeypatch: pytest.MonkeyPat
     assert _call(1) == [-1, -1, -1]
 
 
-def test_without_a_folder_to_write_it_is_compiled_for_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    import numba
-
-    plain = numba.njit
-
-    def njit(*arguments: Any, **options: Any) -> Any:
-        if options.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
-        return plain(*arguments, **options)
-
-    monkeypatch.setattr(numba, "njit", njit)
+@pytest.mark.parametrize("given", ["off", "a file"])
+def test_without_a_folder_to_write_it_is_compiled_for_this_process(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if given == "a file":
+        (tmp_path / given).touch()
+        given = str(tmp_path / given)
+    monkeypatch.setenv("ACCEL_CACHE", given)
     compiled = kernel.Compiled(_twice)
     doubled = np.zeros(3, np.int64)
     assert compiled(np.array([1, 2, 3]), doubled) == 3
     assert doubled.tolist() == [2, 4, 6]
     assert not compiled.left_by_others
+
+
+TWO_FORMS = """
+import sys
+import numpy as np
+from accel.timing import kernel
+
+@kernel.part
+def {name}(numbers, doubled):
+    for at in range(len(numbers)):
+        doubled[at] = {factor} * numbers[at]
+    return len(numbers)
+
+compiled = kernel.Compiled({name})
+doubled = np.zeros(3, np.int64)
+compiled(np.array([1, 2, 3]), doubled)
+print(doubled.tolist(), {name}.__name__, sum(compiled.dispatcher.stats.cache_hits.values()))
+"""
+
+
+def test_compiled_code_lies_in_the_users_cache_whoever_writes_it(tmp_path: Path) -> None:
+    """Two texts of one function, by processes at a time; nothing beside the source; found again by the next ones."""
+    cache, source = tmp_path / "cache", tmp_path / "source"
+    source.mkdir()
+    package = Path(kernel.__file__).parent
+    before = {path for path in package.rglob("*") if path.suffix in (".nbi", ".nbc")}
+    environment = os.environ | {"ACCEL_CACHE": str(cache)}
+    for factor in (2, 3):
+        (source / f"form{factor}.py").write_text(TWO_FORMS.format(name="scaled", factor=factor), encoding="utf-8")
+    for hits in (0, 1):
+        commands = [(factor, [sys.executable, source / f"form{factor}.py"]) for factor in (2, 2, 3)]
+        running = [(f, subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)) for f, command in commands]
+        for factor, process in running:
+            said, _ = process.communicate(timeout=300)
+            values, found = said.decode().split(" scaled ")
+            assert values == str([factor, 2 * factor, 3 * factor])
+            assert int(found) >= hits
+    assert {path for path in package.rglob("*") if path.suffix in (".nbi", ".nbc")} == before
+    assert not list(source.rglob("*.nb?"))
+    assert list(cache.rglob("*.nbc"))
+    assert cache.stat().st_mode & 0o022 == 0
 
 
 def test_a_change_of_any_part_is_another_kernel(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import BaseModel
 
+from accel.cache import folder as folder
 from accel.flow.said import say
 
 T = TypeVar("T")
@@ -32,22 +33,7 @@ HEADER = b"accel cache 1\n"
 DIGEST_BYTES = 20
 LARGEST_BYTES = 1 << 28  # of all files together; down to half of it when it is exceeded
 LOOK_EVERY = 50  # values that a process keeps between two looks at the size, the first of them at once
-OFF = ("off", "0")
 PACKAGE = Path(__file__).parent.parent
-
-
-def folder() -> Path | None:
-    """Where values are kept; None to keep nothing."""
-    given = os.environ.get("ACCEL_CACHE", "")
-    if given in OFF:
-        return None
-    if given:
-        return Path(given)
-    top = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        return (Path(top) if os.path.isabs(top) else Path.home() / ".cache") / "accel"
-    except RuntimeError:  # no home
-        return None
 
 
 class Cache:

@@ -22,6 +22,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from accel.cache import cache_folder
+
 Ints = Sequence[int]  # a list in Python, an array of int64 when compiled
 MutableInts = Any  # as Ints, and written to
 F = TypeVar("F", bound=Callable[..., int])
@@ -108,9 +110,9 @@ def _form(function: Callable[..., int], commands: int) -> Any:
 class Compiled:
     """A function as numba compiles it when it is first called, or as an earlier process left it.
 
-    numba keeps what it compiled beside this file or, where that cannot be written, in the user's cache. It looks at the
-    file of the function alone to see whether that is still right, so the text of all parts is in the key, as the value
-    of a closure. A file beside numba's says that the function as it is has been compiled on such a machine.
+    What numba compiled is kept in the user's cache, in a folder of its own for each text of all parts, place of this
+    file, machine, version of numba and of Python: processes that share a folder write the same into it. Nothing is kept
+    beside this file, where it would outlive the package. A file beside numba's says that the function was compiled.
     """
 
     def __init__(self, function: Callable[..., int]) -> None:
@@ -128,16 +130,12 @@ class Compiled:
             return function(*arguments) if digest >= 0 else 0
 
         entry.__name__ = entry.__qualname__ = f"{function.__name__}_compiled"
-        self.note: Path | None = None
-        try:
-            self.dispatcher = numba.njit(cache=True, **WITHOUT_REFERENCES)(entry)
-        except RuntimeError:  # no folder can be written
-            self.dispatcher = numba.njit(**WITHOUT_REFERENCES)(entry)
-            return
         machine = (numba.__version__, sys.version, get_host_cpu_name())
-        what = (digest, Path(__file__).stat().st_mtime_ns, *machine)
+        what = (digest, str(Path(__file__).resolve()), Path(__file__).stat().st_mtime_ns, *machine)
         key = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
-        self.note = Path(str(self.dispatcher.stats.cache_path)) / f"{function.__name__}-{key}"
+        folder = cache_folder(f"kernel-{key}")
+        self.note = folder / f"{function.__name__}.compiled" if folder else None
+        self.dispatcher = _kept_in(folder, entry) if folder else numba.njit(**WITHOUT_REFERENCES)(entry)
 
     @property
     def left_by_others(self) -> bool:
@@ -152,6 +150,18 @@ class Compiled:
                 self.note.touch()
             self.note = None
         return result
+
+
+def _kept_in(folder: Path, entry: Callable[..., int]) -> Any:
+    """The function for numba, its files in `folder`: which one is decided when it is decorated."""
+    import numba
+
+    config: Any = numba.config
+    before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
+    try:
+        return numba.njit(cache=True, **WITHOUT_REFERENCES)(entry)
+    finally:
+        config.CACHE_DIR = before
 
 
 def _digest(function: Callable[..., int]) -> int:

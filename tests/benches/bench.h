@@ -1,4 +1,4 @@
-// What the benches in C++ have in common.
+// What the benches in C++ have in common. A bench knows the hardware as `Ports`, whatever the design: it is compiled once.
 #pragma once
 #include <cstdint>
 #include <cstdio>
@@ -6,24 +6,17 @@
 #include <cstring>
 #include <vector>
 
-#include "Vaccelerator.h"
+#include "ports.h"
 #include "registers.h"  // accel.flow.register_map.definitions()
 #include "verilated.h"
-
-static const uint32_t BEAT = BEAT_BYTES;
 
 static void fail(const char* what) {
     fprintf(stderr, "bench: %s\n", what);
     exit(1);
 }
 
-template <class T> static void put(T& port, const uint8_t* bytes) {
-    port = 0;
-    memcpy(&port, bytes, BEAT);
-}
-template <class T> static void get(const T& port, uint8_t* bytes) { memcpy(bytes, &port, BEAT); }
-template <size_t N> static void put(VlWide<N>& port, const uint8_t* bytes) { memcpy(port.data(), bytes, BEAT); }
-template <size_t N> static void get(const VlWide<N>& port, uint8_t* bytes) { memcpy(bytes, port.data(), BEAT); }
+static void put(uint8_t* port, const uint8_t* bytes) { memcpy(port, bytes, BEAT); }
+static void get(const uint8_t* port, uint8_t* bytes) { memcpy(bytes, port, BEAT); }
 
 static std::vector<uint8_t> content(const char* path) {
     FILE* file = fopen(path, "rb");
@@ -39,7 +32,7 @@ static std::vector<uint8_t> content(const char* path) {
 // clock's edge.
 class Driver {
   public:
-    Vaccelerator top;
+    Ports top;
     uint64_t cycle = 0;
 
     virtual void step() = 0;

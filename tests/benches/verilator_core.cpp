@@ -11,6 +11,7 @@
 // result of the one before is in. An offer that changes, or a packet of another length, ends the program with status 1.
 #include <random>
 
+#define STREAMS
 #include "bench.h"
 
 struct Case {
@@ -81,7 +82,7 @@ class Bench : public Driver {
                 next++;
             }
         }
-        uint8_t beat[BEAT_BYTES];
+        uint8_t beat[WIDEST];
         get(top.m_axis_tdata, beat);
         if (held && (!top.m_axis_tvalid || memcmp(beat, offer.data(), BEAT) || bool(top.m_axis_tlast) != held_last))
             fail("an offered beat was changed");

@@ -1,0 +1,42 @@
+"""Where files are kept that make later runs faster and may be deleted at any time."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["cache_folder", "folder"]
+
+OFF = ("off", "0")
+
+
+def folder() -> Path | None:
+    """$ACCEL_CACHE, else accel in $XDG_CACHE_HOME, else ~/.cache/accel; None to keep nothing (ACCEL_CACHE=off)."""
+    given = os.environ.get("ACCEL_CACHE", "")
+    if given in OFF:
+        return None
+    if given:
+        return Path(given)
+    top = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        return (Path(top) if os.path.isabs(top) else Path.home() / ".cache") / "accel"
+    except RuntimeError:  # no home
+        return None
+
+
+def cache_folder(name: str) -> Path | None:
+    """The folder `name` in it, made if need be; None if nothing can be or shall be kept.
+
+    What lies there is executed, so a folder that others can write is not used.
+    """
+    top = folder()
+    if top is None:
+        return None
+    found = top / name
+    try:
+        found.mkdir(mode=0o700, parents=True, exist_ok=True)
+        about = found.stat()
+    except OSError:
+        return None
+    is_ours = not hasattr(os, "getuid") or (about.st_uid == os.getuid() and not about.st_mode & 0o022)
+    return found if is_ours and os.access(found, os.W_OK) else None
