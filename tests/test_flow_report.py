@@ -137,6 +137,9 @@ def test_html_needs_no_other_file(files: dict[str, bytes]) -> None:
 def test_html_has_every_row_and_every_layer(files: dict[str, bytes]) -> None:
     page = Page(files["report.html"].decode())
     by_first = [row for row in page.rows if row]
+    shares = [row.energy.dram_share for row in comparison().rows if row.technique == "dense"]
+    for share in shares:
+        assert f"DRAM (lpddr3) takes {100 * share:.0f} % of the energy of dense int8" in page.text
     for row in comparison().rows:
         (shown,) = [cells for cells in by_first if cells[0] == row.title and f"{row.work.dram_bytes:,}" in cells]
         assert f"{row.work.cycles:,}" in shown

@@ -16,6 +16,7 @@ from accel.flow.tables import (
     Column,
     cause_legend,
     deciding_columns,
+    dram_line,
     other_columns,
     part_columns,
     remarks,
@@ -98,7 +99,7 @@ def _design_table(comparison: Comparison, design: str) -> str:
     sentence = f"<p>{escape(verdict(rows))}</p>" if len(comparison.designs) > 1 else ""
     name, rest = escape(design), table(other_columns(), rows)
     return (
-        f"<h2>On {name}</h2>{sentence}{table(deciding_columns(comparison), rows)}"
+        f"<h2>On {name}</h2>{sentence}{table(deciding_columns(comparison), rows)}<p>{escape(dram_line(rows))}.</p>"
         f"<details><summary>Cycles, bytes and energy on {name}</summary>{rest}</details>"
     )
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -56,6 +56,21 @@ def _span(energy_pj: Range) -> str:
     return f"{figure(energy_pj.low / 1e6)} .. {figure(energy_pj.high / 1e6)}"
 
 
+_SUMS: Mapping[str, Callable[[Energy], Range]] = {
+    "DRAM": lambda e: e.dram_pj,
+    "SRAM": lambda e: e.sram_pj,
+    "compute": lambda e: e.compute_pj,
+    "clock": lambda e: e.clock_pj,
+    "static": lambda e: e.static_pj,
+    "total": lambda e: e.total_pj,
+}
+
+
+def _sum_column(name: str, unit: str) -> Column[Any]:
+    """A sum of the energy of a row or a part, in uJ."""
+    return Column(name, unit, lambda priced: _uj(_SUMS[name](priced.energy)))
+
+
 RATIO = "/ first"  # in ROW_COLUMNS, for the name of the first technique
 
 # What a reader decides by, behind the technique and its verdict; and all else.
@@ -74,11 +89,7 @@ OTHER_COLUMNS: tuple[Column[Row], ...] = (
     Column("cycles", "", lambda r: f"{r.work.cycles:,}"),
     Column("DRAM", "bytes", lambda r: f"{r.work.dram_bytes:,}"),
     Column("moved", "/ must", lambda r: _ratio(r.work.moved_ratio)),
-    Column("DRAM", "uJ", lambda r: _uj(r.energy.dram_pj)),
-    Column("SRAM", "uJ", lambda r: _uj(r.energy.sram_pj)),
-    Column("compute", "uJ", lambda r: _uj(r.energy.compute_pj)),
-    Column("clock", "uJ", lambda r: _uj(r.energy.clock_pj)),
-    Column("static", "uJ", lambda r: _uj(r.energy.static_pj)),
+    *(_sum_column(name, "uJ") for name in ("DRAM", "SRAM", "compute", "clock", "static")),
     Column("low to high", "uJ", lambda r: _span(r.energy.total_pj)),
     Column("DRAM", "%", lambda r: _percent(r.energy.dram_share)),
     Column("area", "mm2", lambda r: figure(r.run.cost.area.total_mm2.nominal)),
@@ -193,12 +204,9 @@ def part_columns(simulation: Simulation) -> dict[str, list[Column[Part]]]:
 
 def _energy_columns(total: Energy) -> list[Column[Part]]:
     return [
-        Column("DRAM", "", lambda p: _uj(p.energy.dram_pj)),
+        _sum_column("DRAM", ""),
         *(_memory_energy_column(memory) for memory in total.sram_parts_pj),
-        Column("compute", "", lambda p: _uj(p.energy.compute_pj)),
-        Column("clock", "", lambda p: _uj(p.energy.clock_pj)),
-        Column("static", "", lambda p: _uj(p.energy.static_pj)),
-        Column("total", "", lambda p: _uj(p.energy.total_pj)),
+        *(_sum_column(name, "") for name in ("compute", "clock", "static", "total")),
         Column("low to high", "", lambda p: _span(p.energy.total_pj)),
     ]
 
