@@ -142,7 +142,7 @@ class Design(Section):
     `post_lanes` channels are requantised each cycle; it must divide `array.cols` and the channels of an activation
     word, which are `array.rows`, with a sparse engine the larger of both (default: the greatest common divisor). Each
     multiplier has `post_multiplier_stages` registers. `decoder_lanes` must divide the codes of a weight word,
-    `array.weight_rows` times `array.cols`, and of a sparse engine its PEs, `array.cols`; 2:4 has no decoder.
+    `array.weight_rows` times `array.cols`, and of a sparse engine its PEs, `array.cols`.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="what tables and reports call it")
@@ -195,8 +195,6 @@ class Design(Section):
             raise ValueError(
                 f"array.weight_rows must divide array.rows {self.array.rows}, not {self.array.weight_rows}"
             )
-        if self.decoder_lanes and self.two_of_four:
-            raise ValueError(f"decoder_lanes must be 0 where engine.sparsity is 2:4, not {self.decoder_lanes}")
         codes = self.weight_codes
         if self.decoder_lanes and codes % self.decoder_lanes:
             raise ValueError(

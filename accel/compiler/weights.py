@@ -143,7 +143,7 @@ class LayerWeights:
         """Streams of blocks, each the codes of one COMPUTE, as the decoder reads them; None if that cannot be."""
         key = streams, lanes, beat_bytes
         if key not in self._encoded:
-            codes = [[self.ordered(*chunk) for chunk in chunks] for chunks in streams]
+            codes = [[self.ordered(*chunk).astype(np.uint8) for chunk in chunks] for chunks in streams]
             self._encoded[key] = encode(codes, lanes, beat_bytes, self.format.pad_code)
         return self._encoded[key]
 
@@ -156,6 +156,8 @@ class LayerWeights:
         rows, cols, w, count = self.tile_rows, self.cols, self.weight_rows, groups[1] - groups[0]
         codes = self.codes(tiles, groups)
         full: Rows = compress(codes, self._values(codes) != 0, self.format.bits) if self.structured else codes
+        if self.structured and self.format.coded:  # of a weight of 0 no index matters: it is the one code of zeros
+            full = np.where(full % (1 << self.format.bits) == self.format.pad_code, self.format.pad_code, full)
         if self.halves > 1:
             full = np.ascontiguousarray(by_half(codes.reshape(len(codes) * count, -1, *codes.shape[2:])))
         shaped = full.reshape(tiles[1] - tiles[0], cols, count, self.halves, w, rows // w, *full.shape[-2:])

@@ -60,6 +60,6 @@ def _decode(machine: Machine, c: Load) -> None:
         if isinstance(made, DecodedLists):
             load_lists(machine, c, made)
             continue
-        words = layout.pack_weight_columns(made.codes, c.code_bits)
+        words = layout.pack_weight_columns(made.codes, c.code_bits, WEIGHT.lane_bits(design))
         check(at + len(words) <= memory.words(design), f"{memory.name} range", c)
         machine.constants[memory][at : at + len(words)] = words

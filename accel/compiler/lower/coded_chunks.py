@@ -12,7 +12,7 @@ from accel.compiler.ops import Stream
 from accel.compiler.transfers import load_words, words_of
 from accel.compiler.weights import Chunk, LayerWeights
 from accel.entropy.encode import Block
-from accel.memories import TABLE_WORD_BYTES
+from accel.memories import CODE_BITS, TABLE_WORD_BYTES
 from accel.models.errors import InputError
 from accel.rows import row_of
 
@@ -29,6 +29,8 @@ class CodedChunks:
 
     def __init__(self, stream: Stream, weights: LayerWeights, streams: list[list[Chunk]]) -> None:
         design = stream.design
+        if weights.code_bits > CODE_BITS:
+            raise NotCodableError(f"codes must have at most {CODE_BITS} bits for the decoder, not {weights.code_bits}")
         encoded = weights.encoded(tuple(map(tuple, streams)), design.decoder_lanes, design.beat_bytes)
         if encoded is None and any(len(chunks) > 1 for chunks in streams):
             streams = [[chunk] for chunks in streams for chunk in chunks]
@@ -61,7 +63,7 @@ class CodedChunks:
         load = row_of(
             Load, dram_addr=offset, target=Target.WEIGHT, dst_addr=address,
             row_beats=len(block.data) // self.stream.design.beat_bytes, coded=1, continues=int(continues),
-            literal=int(self.literal), zero_code=self.weights.format.pad_code, code_bits=self.weights.format.bits,
+            literal=int(self.literal), zero_code=self.weights.format.pad_code, code_bits=self.weights.code_bits,
             **self.weights.coded_fields(*chunk), **more,
         )  # fmt: skip
         return self.stream.coded_item(load, block)
