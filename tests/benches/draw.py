@@ -51,7 +51,9 @@ def draw_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
             },
             "widths": {"accumulator": rng.choice([32, 32, 28, 24, 22])},
             "post_lanes": lanes,
-            "decoder_lanes": rng.choice([0, 1, *(d for d in range(1, 17) if not cols * weight_rows % d)]),
+            "decoder_lanes": rng.choice(
+                [0, 1, *(d for d in range(1, 17) if not cols * weight_rows % d)][sparsity == "2:4" :]
+            ),
             "memory": {
                 "axi_bits": rng.choice([32, 64, 128, 256, 512]),
                 "latency_cycles": 20,

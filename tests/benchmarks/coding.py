@@ -56,10 +56,7 @@ def main() -> int:
         for design in designs():
             programs = [compile_network(network, design, formats) for formats in ("plain", "coded", "auto")]
             results = [simulate(program, codes) for program in programs]
-            sizes, (plain, coded, chosen) = [weight_bytes(program) for program in programs], results
-            print(
-                f"{name} on {design.name}: bytes of weights {sizes[0]:,} plain, {sizes[1]:,} coded, {sizes[2]:,} chosen"
-            )
+            (plain, coded, chosen), sizes = results, [weight_bytes(program) for program in programs]
             for before, after, choice in zip(plain.layers, coded.layers, chosen.layers, strict=True):
                 told = (
                     f"{side.info.weight_format:16} {side.cycles:7,} ({side.limited_by})" for side in (before, after)
@@ -67,7 +64,9 @@ def main() -> int:
                 print(f"  {before.info.name:12} {'  '.join(told)}  chosen {choice.info.weight_format}")
             behind = simulate(compile_network(network, slow(design)), codes).cycles
             print(
-                f"  cycles: {', '.join(f'{r.cycles:,}' for r in results)}; behind the slow memory {behind:,} (chosen)"
+                f"{name} on {design.name}: {sizes[0]:,} bytes of weights plain, {sizes[1]:,} coded, {sizes[2]:,} chosen; "
+                f"cycles {plain.cycles:,} plain, {coded.cycles:,} coded, {chosen.cycles:,} chosen, {behind:,} behind the "
+                "slow memory"
             )
             title = f"{name} on {design.name}"
             counts = {"bytes": sizes[1], "cycles": chosen.cycles, "slow, cycles": behind}
