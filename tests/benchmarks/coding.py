@@ -11,6 +11,7 @@ import sys
 
 from accel.commands import Load, Target
 from accel.compile import compile_network
+from accel.compiler.choose import Formats
 from accel.design import Design, load
 from accel.models import zoo
 from accel.models.quantisation.shared import quantise_compressed
@@ -25,6 +26,8 @@ LIMITS = {
     "lenet-5-deep on edge-sparse-coded, cycles": 10_000,
     "lenet-5-deep on edge-sparse-coded, slow, cycles": 60_000,
 }
+CHOICES: tuple[Formats, ...] = ("plain", "coded", "auto")
+WAYS = ("plain", "coded", "chosen")
 NETWORKS = ("lenet-5-deep", "lenet-5-pruned", "lenet-5-tucker-deep", "lenet-5", "lenet-300-100-deep")
 WEIGHTS = (Target.WEIGHT, Target.CODEBOOK, Target.RUN_TABLE, Target.VALUE_TABLE)
 
@@ -54,7 +57,7 @@ def main() -> int:
         network = quantise_compressed(zoo.load(name), zoo.preprocess(zoo.mnist_calibration()))
         codes = quantise_input(network, digit)
         for design in designs():
-            programs = [compile_network(network, design, formats) for formats in ("plain", "coded", "auto")]
+            programs = [compile_network(network, design, formats) for formats in CHOICES]
             results = [simulate(program, codes) for program in programs]
             (plain, coded, chosen), sizes = results, [weight_bytes(program) for program in programs]
             for before, after, choice in zip(plain.layers, coded.layers, chosen.layers, strict=True):
@@ -63,12 +66,10 @@ def main() -> int:
                 )
                 print(f"  {before.info.name:12} {'  '.join(told)}  chosen {choice.info.weight_format}")
             behind = simulate(compile_network(network, slow(design)), codes).cycles
-            print(
-                f"{name} on {design.name}: {sizes[0]:,} bytes of weights plain, {sizes[1]:,} coded, {sizes[2]:,} chosen; "
-                f"cycles {plain.cycles:,} plain, {coded.cycles:,} coded, {chosen.cycles:,} chosen, {behind:,} behind the "
-                "slow memory"
-            )
+            bytes_of = ", ".join(f"{size:,} {what}" for size, what in zip(sizes, WAYS, strict=True))
+            cycles = ", ".join(f"{result.cycles:,} {what}" for result, what in zip(results, WAYS, strict=True))
             title = f"{name} on {design.name}"
+            print(f"{title}: bytes of weights {bytes_of}; cycles {cycles}, {behind:,} behind the slow memory")
             counts = {"bytes": sizes[1], "cycles": chosen.cycles, "slow, cycles": behind}
             found |= {f"{title}, {what}": value for what, value in counts.items() if f"{title}, {what}" in LIMITS}
     return report_missed(found, LIMITS)
