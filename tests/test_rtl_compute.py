@@ -230,7 +230,7 @@ def timed(design: Design, offers: Sequence[Offer]) -> Log:
     return log
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=44, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_values_cycles_and_events(rng: Random) -> None:
     dataflow, pairs = rng.choice(["ws", "os"]), rng.random() < 0.5
