@@ -10,7 +10,7 @@ import pytest
 from accel.models import zoo
 from accel.models.compress import recipe
 from accel.models.compress.prune import matrix_layers, report
-from accel.models.compress.steps import Huffman, Prune, Share
+from accel.models.compress.steps import Grid, Huffman, Prune, Share
 from accel.models.exchange import onnx_write
 from accel.models.graph import Network
 from accel.models.macs import macs
@@ -31,6 +31,7 @@ KEEPS = {
     "lenet-5-deep": (99.34, 45),
     "lenet-5-grid": (99.34, 69),  # 25,000 bytes
     "lenet-5-tucker-grid": (99.3, 112),  # 15,500 bytes
+    "lenet-5-for-edge": (99.3, 140),  # 12,300 bytes in float
     "lenet-5-tucker": (99.2, 7),
     "lenet-5-tucker-deep": (99.2, 60),
     "lenet-5-distilled": (99.2, 9),
@@ -62,6 +63,7 @@ def test_checkpoints_are_what_their_recipes_say(network: str, version: str) -> N
     steps = recipe.load(RECIPES / f"{network}-{version}.yaml").steps
     found = zoo.load(f"{network}-{version}")
     layers = {layer.name: layer for layer in matrix_layers(found)}
+    rounded = any(isinstance(step, Grid) for step in steps)  # for rate: small weights go as well
     for step in steps:
         if isinstance(step, Prune):
             if step.n:
@@ -71,7 +73,7 @@ def test_checkpoints_are_what_their_recipes_say(network: str, version: str) -> N
             for layer in report(found):
                 if layer.name in step.density:
                     assert layer.kept <= round(step.density[layer.name] * layer.weights)
-                    assert layer.density > 0.9 * step.density[layer.name]
+                    assert layer.density > (0.5 if rounded else 0.9) * step.density[layer.name]
         if isinstance(step, Share):
             bits = step.bits if isinstance(step.bits, dict) else dict.fromkeys(layers, step.bits)
             for name, value in bits.items():

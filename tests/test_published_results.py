@@ -73,7 +73,11 @@ def test_deep_compression(results: Path, mnist: Path, network: str, ratio: float
 
 @pytest.mark.parametrize(
     ("begins", "recipe", "most_bytes", "accuracy_percent"),
-    [("lenet-5-pruned", "lenet-5-grid", 25_000, 99.34), ("lenet-5-tucker-deep", "lenet-5-tucker-grid", 15_500, 99.3)],
+    [
+        ("lenet-5-pruned", "lenet-5-grid", 25_000, 99.34),
+        ("lenet-5-tucker-deep", "lenet-5-tucker-grid", 15_500, 99.3),
+        ("lenet-5", "lenet-5-for-edge", 12_300, 99.3),
+    ],
 )
 def test_rounding_for_rate(
     results: Path, mnist: Path, begins: str, recipe: str, most_bytes: int, accuracy_percent: float

@@ -67,6 +67,7 @@ TITLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "tucker": ("Tucker-2", ("dense",)),
     "tucker-deep": ("Tucker-2 + pruned + shared + Huffman", FORMATS),
     "tucker-grid": ("Tucker-2 + pruned + rounded for rate", FORMATS),
+    "for-edge": ("searched for edge", FORMATS),
     "distilled": ("student, soft targets", ("dense",)),
     "logits": ("shallow student, logits", ("dense",)),
 }

@@ -58,6 +58,7 @@ COMPRESSED: dict[str, tuple[str, ...]] = {
         "tucker",
         "tucker-deep",
         "tucker-grid",
+        "for-edge",
         "distilled",
         "logits",
     ),
