@@ -222,7 +222,7 @@ def wait_for_points(process: subprocess.Popen[str], storage: Path, count: int) -
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_run_that_is_cut_short_goes_on(network: Path, tmp_path: Path, how: signal.Signals) -> None:
     """Killed or interrupted, nothing that was recorded is lost or computed again, and the end is the same."""
     out = tmp_path / "out"
@@ -277,6 +277,7 @@ def test_a_search_is_its_seed(network: Path, tmp_path: Path) -> None:
     assert (tmp_path / "parts" / "front.csv").read_bytes() == (tmp_path / "whole" / "front.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_tpe(network: Path, tmp_path: Path) -> None:
     assert explore(network, tmp_path / "out", LONG, "--sampler", "tpe", "--points", "50", "--workers", "1") == 0
     assert len(recorded(tmp_path / "out" / "explore.db")) == 50
@@ -345,6 +346,11 @@ def test_constraints_that_nothing_satisfies(
     said = refused(capsys, "explore", network, "--space", file, "--out", tmp_path, "--storage", explored / "explore.db")
     assert "none of 32 points keeps all constraints: 'max_cycles 2' excludes most, 32; point " in said
     assert said.endswith(f"comes nearest to it with {nearest['cycles']}")
+    file = write(tmp_path / "space.yaml", SPACE | {"constraints": ["min_fps 1", "fits ecp5-85f"]})
+    said = refused(capsys, "explore", network, "--space", file, "--out", tmp_path, "--storage", explored / "explore.db")
+    fewest = min(int(row["bram"]) for row in points)
+    assert "'fits ecp5-85f' excludes most, 32; point " in said
+    assert said.endswith(f" with {fewest} block RAMs of 208")
 
 
 def test_storages_of_something_else(

@@ -19,6 +19,7 @@ from accel.events import Event
 from accel.flow.explore.candidates import AXES, DENSE, Candidate
 from accel.flow.explore.space import Point, Space
 from accel.models.errors import InputError
+from accel.resources import predict
 from accel.sim.cost import cost_of
 from accel.sim.result import simulate
 
@@ -108,7 +109,7 @@ def count(candidate: Candidate, design: Design, formats: Formats) -> Counts:
 
 def metrics(counts: Counts, design: Design) -> dict[str, float]:
     """The metrics of `accel.flow.explore.metrics` that are a point's own."""
-    cost, events = cost_of(design, counts), counts.events
+    cost, events, needed = cost_of(design, counts), counts.events, predict(design)
     return {
         "latency_us": cost.latency_us,
         "cycles": counts.cycles,
@@ -116,5 +117,10 @@ def metrics(counts: Counts, design: Design) -> dict[str, float]:
         "energy_uj": cost.energy.total_pj.nominal / 1e6,
         "area_mm2": cost.area.total_mm2.nominal,
         "power_mw": cost.average_mw.nominal,
+        "lut": needed.lut,
+        "ff": needed.ff,
+        "dsp": needed.dsp,
+        "bram": needed.bram,
+        "fmax_mhz": needed.fmax_mhz,
         "dram_bytes": (events[Event.READ_BEATS] + events[Event.WRITE_BEATS]) * design.beat_bytes,
     }

@@ -224,7 +224,7 @@ def _known(
 ) -> Known:  # fmt: skip
     """Metrics of candidates and references, the accuracies among them out of the storage if they are there."""
     metrics = {name: {"stored_bytes": float(one.stored_bytes)} for name, one in made.items()}
-    needed = {one.metric for one in space.constraints} | set(space.objectives)
+    needed = {name for one in space.constraints for name in one.metrics} | set(space.objectives)
     references: dict[str, float] = {}
     if ACCURACY not in needed:
         return Known(metrics, references)
@@ -273,5 +273,5 @@ def unsatisfied(constraints: Iterable[Constraint], done: list[Outcome], judge: J
     nearest = done[int(table[:, worst].argmin())]
     return (
         f"none of {len(done):,} points keeps all constraints: {constraint.text!r} excludes most, {excluded[worst]:,}; "
-        f"point {nearest.number} comes nearest to it with {nearest.metrics[constraint.metric]:.6g}"
+        f"point {nearest.number} comes nearest to it with {constraint.shown(nearest.metrics)}"
     )

@@ -44,7 +44,8 @@ def columns(explored: Explored) -> list[Column[Outcome]]:
 
 def shown(explored: Explored) -> list[str]:
     """The metrics that the command is about: objectives, then those of constraints."""
-    return list(dict.fromkeys((*explored.space.objectives, *(one.metric for one in explored.space.constraints))))
+    limited = (name for one in explored.space.constraints for name in one.metrics if name != "ff")
+    return list(dict.fromkeys((*explored.space.objectives, *limited)))
 
 
 def text(one: Metric, value: float) -> str:

@@ -167,7 +167,7 @@ def dask(job: Job, address: str, version: str) -> Iterator[Outcomes]:
     import distributed
 
     try:
-        client = distributed.Client(address, timeout=DASK_SECONDS, set_as_default=False)
+        client = distributed.Client(address, timeout=DASK_SECONDS)
     except (OSError, TimeoutError, ValueError, ImportError) as error:
         raise InputError(f"--dask {address}: no scheduler answers within {DASK_SECONDS} s: {_line(error)}") from None
     try:
