@@ -1,4 +1,4 @@
-"""How much of the exhaustive front a search finds: `python -m tests.benchmarks.search STORAGE`. Status 1 below the limit.
+"""How much of the exhaustive front a search finds: `python -m tests.benchmarks.search STORAGE`. Status 1 if too little.
 
 STORAGE is the explore.db of a space that was explored exhaustively, such as that of `tests/benchmarks/search.yaml`
 
