@@ -13,6 +13,7 @@ from typing import Any
 from accel.flow.python_names import PUBLIC
 from accel.models.pages import rewrite, with_part
 
+ELSE: Any = ...  # stands for a default that is a function or a value with many fields
 BEGIN, END = "<!-- api -->\n", "<!-- end of api -->\n"
 
 
@@ -45,7 +46,9 @@ def _entry(name: str, value: Any) -> str:
 
 
 def _signature(function: Any) -> str:
-    text = str(inspect.signature(function)).replace("'", "")
+    found = inspect.signature(function)
+    parameters = [p if _plain(p.default) else p.replace(default=ELSE) for p in found.parameters.values()]
+    text = str(found.replace(parameters=parameters)).replace("'", "")
     if len(text) <= 90:
         return text
     inner, _, result = text[1:].rpartition(")")
@@ -54,6 +57,12 @@ def _signature(function: Any) -> str:
         deep = parts and sum(parts[-1].count(c) for c in "[(") != sum(parts[-1].count(c) for c in ")]")
         parts[-1:] = [f"{parts[-1]}, {piece}"] if deep else [*parts[-1:], piece]
     return "(\n" + "".join(f"    {part},\n" for part in parts) + f"){result}"
+
+
+def _plain(value: Any) -> bool:
+    """Whether a default reads as itself, the same in every run."""
+    simple = value is inspect.Parameter.empty or value is None or isinstance(value, bool | int | float | str)
+    return simple or (isinstance(value, tuple) and all(map(_plain, value)))
 
 
 def _doc(thing: Any) -> str:

@@ -25,6 +25,7 @@ PUBLIC = (
     "accel.design", "accel.compile", "accel.program", "accel.resources",
     "accel.sim.result", "accel.sim.execute", "accel.sim.cost",
     "accel.rtl.emit", "accel.flow.emit", "accel.flow.compare", "accel.flow.data", "accel.flow.techniques",
+    "accel.flow.synth", "accel.models.parting.parted", "accel.cache",
 )  # fmt: skip
 
 

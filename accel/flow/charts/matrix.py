@@ -128,7 +128,7 @@ def _scale(panel: Any, ratios: Sequence[float], several: bool) -> None:
     inches = panel.figure.bbox.height / panel.figure.dpi
     strip = panel.inset_axes((0, -0.27 / inches, 1, 0.12 / inches))
     steps = [low + (high - low) * i / 128 for i in range(129)]
-    strip.pcolormesh(steps, [0, 1], [steps[:-1]], cmap=RATIOS, norm=SCALE)
+    strip.pcolormesh(steps, [0, 1], [steps[:-1]], cmap=RATIOS, norm=SCALE, edgecolors="face", linewidth=0.5)
     strip.set_yticks([])
     ticks = [t for t in range(low, high + 1) if t % 2 == 0 or (low, high) == (-1, 1)]
     strip.set_xticks(ticks, [f"1/{2**-t}" if t < 0 else f"{2**t}" for t in ticks], fontsize=7.5)
