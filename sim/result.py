@@ -29,7 +29,7 @@ from accel.program import Compulsory, LayerInfo, Program
 from accel.sim.bound import bound_cycles
 from accel.sim.critical import by_cause, critical_path
 from accel.sim.execute import zero_macs
-from accel.sim.execute.facts import time_executed
+from accel.sim.execute.facts import count_executed, time_executed
 from accel.sim.history import tail_cycles
 from accel.timing.coded import Stream
 from accel.timing.machine import Machine
@@ -212,11 +212,15 @@ def simulate(program: Program, codes: NDArray[np.int8] | None = None) -> Result:
     are those of an input, of several their mean in whole numbers; without, `events` have none of these. The time and
     all events of a sparse engine are those of the first input; without one, as if no activation were zero.
     """
+    counts: NDArray[np.int64] | None = None
     if codes is not None and program.design.is_sparse:
-        runs = [time_executed(program, each) for each in codes]
+        timed_first, counts = count_executed(program, codes[0])
+        runs = [timed_first, *(time_executed(program, each) for each in codes[1:])]
         codes = codes[:1]
     else:
         runs = [time_program(program)]
+        if codes is not None:
+            counts = zero_macs(program, codes)
     timing, cycles = runs[0], [run.cycles for run in runs]
     design, owners = program.design, _owner(program)
     fetch = first_fetch(design, program.program_offset, program.first_fetch)
@@ -239,7 +243,7 @@ def simulate(program: Program, codes: NDArray[np.int8] | None = None) -> Result:
         shares[owners[piece[0]] if piece[0] >= 0 else first].append(piece)
     work = work_cycles(design, len(program.layers), history, timing.cycles, streams)
     layers = []
-    of_data = _data_events(program, owners, codes)
+    of_data = _data_events(program, owners, counts, 0 if codes is None else len(codes))
     opened = np.bincount([first, *owners], timing.activations, len(program.layers)).astype(int).tolist()
     for info, share, busy, counted, found, rows in zip(
         program.layers, shares, work, events, of_data, opened, strict=True
@@ -255,15 +259,16 @@ def simulate(program: Program, codes: NDArray[np.int8] | None = None) -> Result:
     return Result(program.name, total, tuple(layers), (min(cycles), max(cycles)))
 
 
-def _data_events(program: Program, owners: list[int], codes: NDArray[np.int8] | None) -> list[dict[Event, int]]:
-    """Of each layer, the events that depend on data: those of an input, in the mean of `codes`; none without."""
-    counts: list[dict[Event, int]] = [{} for _ in program.layers]
-    if codes is not None:
-        totals = [0] * len(program.layers)
-        for owner, count in zip(owners, zero_macs(program, codes).tolist(), strict=True):
-            totals[owner] += count
-        counts = [{Event.MACS_ZERO: round(total / len(codes))} for total in totals]
-    return counts
+def _data_events(
+    program: Program, owners: list[int], counts: NDArray[np.int64] | None, inputs: int
+) -> list[dict[Event, int]]:
+    """Of each layer, the events that depend on data, in the mean of `inputs`; none without `counts` by command."""
+    if counts is None:
+        return [{} for _ in program.layers]
+    totals = [0] * len(program.layers)
+    for owner, count in zip(owners, counts.tolist(), strict=True):
+        totals[owner] += count
+    return [{Event.MACS_ZERO: round(total / inputs)} for total in totals]
 
 
 def _sum(infos: Iterable[LayerInfo]) -> LayerInfo:

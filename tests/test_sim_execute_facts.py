@@ -10,11 +10,14 @@ import pytest
 from accel.commands import Command, Compute, ConfigCompute
 from accel.compile import compile_network
 from accel.design import load
+from accel.events import Event
 from accel.gemm import gemm_network
 from accel.memories import ACTIVATION
+from accel.sim.execute import facts
 from accel.sim.execute import run as running
 from accel.sim.execute.facts import time_executed
 from accel.sim.execute.machine import Machine
+from accel.sim.result import simulate
 from accel.timing.machine import TILES
 from accel.timing.recurrence import time_program
 
@@ -51,3 +54,23 @@ def test_what_an_action_finds_is_what_timing_takes(monkeypatch: pytest.MonkeyPat
     decoding(monkeypatch, tiles=3)
     assert time_executed(PROGRAM, CODES).cycles == before + 15
     assert time_executed(PROGRAM, CODES - 90).cycles == before
+
+
+@pytest.mark.parametrize("images", [1, 3])
+def test_a_result_of_a_sparse_engine_executes_each_image_once(images: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = compile_network(gemm_network(5, 9, 7), load("edge-sparse"))
+    codes = np.stack([CODES - 20 * image for image in range(images)])
+    runs = []
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        runs.append(len(arguments[1]))
+        return run(*arguments, **options)
+
+    run = running.run
+    expected = [time_executed(program, each).cycles for each in codes], int(running.zero_macs(program, codes[:1]).sum())
+    monkeypatch.setattr(running, "run", counted)
+    monkeypatch.setattr(facts, "run", counted)
+    found = simulate(program, codes)
+    assert runs == [1] * images
+    assert (min(expected[0]), max(expected[0])) == found.cycles_range
+    assert (found.total.cycles, found.total.events[Event.MACS_ZERO]) == (expected[0][0], expected[1])

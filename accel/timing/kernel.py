@@ -15,6 +15,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -56,6 +57,11 @@ def _wanted(name: str) -> bool:
     return os.environ.get(name, "0") not in ("", "0")
 
 
+@cache
+def _has_numba() -> bool:
+    return find_spec("numba") is not None
+
+
 def call(function: Callable[..., int], commands: int, inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> int:
     """`function(*inputs, *outputs)`. Arrays, or named tuples of them, must be flat and int64; `outputs` may be written.
 
@@ -91,7 +97,7 @@ def _write_back(value: Any, values: Any) -> None:
 def _form(function: Callable[..., int], commands: int) -> Any:
     """The compiled form, if it is there or worth its time, else None."""
     global _spent
-    if _wanted("ACCEL_PURE_PYTHON") or not find_spec("numba"):
+    if _wanted("ACCEL_PURE_PYTHON") or not _has_numba():
         return None
     if function not in _compiled:
         _spent += commands

@@ -13,17 +13,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.entropy.program import coded_loads
+from accel.legal import check
 from accel.program import Program
 from accel.rows import Rows, rows_of
-from accel.sim.execute.run import Facts, run
+from accel.sim.execute.run import Facts, counted, run
 from accel.timing.recurrence import Timing, first_fetch, known_facts, time_rows
 
 
 def time_executed(program: Program, codes: NDArray[np.int8]) -> Timing:
     """Time the program on one input (C, H, W), with the facts that its execution finds. Raises as both do."""
+    _, found = run(program, codes[None], timed=True)
+    return _timed(program, found)
+
+
+def count_executed(program: Program, codes: NDArray[np.int8]) -> tuple[Timing, NDArray[np.int64]]:
+    """`time_executed`, and what `accel.sim.execute.zero_macs` says of the same input, of one execution."""
+    check(program.design, program.commands)
+    machine, found = run(program, codes[None], count=True, timed=True)
+    return _timed(program, found), counted(program, machine)
+
+
+def _timed(program: Program, found: Sequence[Facts | None]) -> Timing:
     fetch = first_fetch(program.design, program.program_offset, program.first_fetch)
     rows = rows_of([fetch, *program.commands])
-    _, found = run(program, codes[None], timed=True)
     streams = [(1 + index, made) for index, made in coded_loads(program)]
     return time_rows(program.design, rows, with_found(program, rows, [None, *found]), streams)
 

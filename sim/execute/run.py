@@ -60,10 +60,18 @@ def zero_macs(program: Program, codes: NDArray[np.int8]) -> NDArray[np.int64]:
     """For each command, Event.MACS_ZERO of running input codes (N, C, H, W), summed over the inputs. As `execute`."""
     check(program.design, program.commands)
     counts = np.zeros(len(program.commands), np.int64)
-    computes = [index for index, command in enumerate(program.commands) if type(command) is Compute]
     for first in range(0, len(codes), batch := _batch(program)):
         machine, _ = run(program, codes[first : first + batch], count=True)
-        counts[computes] += np.array(machine.zero_macs, np.int64)
+        counts += counted(program, machine)
+    return counts
+
+
+def counted(program: Program, machine: Machine) -> NDArray[np.int64]:
+    """For each command, Event.MACS_ZERO of a machine that ran the program and counted."""
+    counts = np.zeros(len(program.commands), np.int64)
+    counts[[index for index, command in enumerate(program.commands) if type(command) is Compute]] = (
+        machine.zero_macs or 0
+    )
     return counts
 
 
