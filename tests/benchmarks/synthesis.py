@@ -22,6 +22,7 @@ from accel.models import zoo
 from accel.models.quantisation.shared import quantise_compressed
 from accel.resources import PARTS
 from accel.rtl.decoder.decoder import Decoder
+from accel.rtl.decoder.entry_lane import EntryLane
 from accel.rtl.decoder.lane import Lane
 from accel.rtl.emit import TOP, core_text, text_of
 from accel.rtl.output_stationary.pe import PE as OutputPE
@@ -39,6 +40,7 @@ SPARSE = load("edge-sparse")
 OUTPUTS = load("edge-os")
 EIE = SPARSE.model_copy(update={"array": Array(rows=1, cols=SPARSE.cols)})
 PAIRS = load("edge-2of4")
+LISTS = load("edge-sparse-coded")
 CODED = EDGE.model_copy(update={"decoder_lanes": 16})
 BLOCKS: dict[str, tuple[Design, Callable[[], wiring.Component]]] = {
     "PE of the systolic engine": (EDGE, lambda: PE(EDGE)),
@@ -48,6 +50,7 @@ BLOCKS: dict[str, tuple[Design, Callable[[], wiring.Component]]] = {
     f"PE of the sparse engine, {SPARSE.rows} pixels wide": (SPARSE, lambda: SparsePE(SPARSE)),
     "PE of the sparse engine, 1 pixel wide (EIE)": (EIE, lambda: SparsePE(EIE)),
     "lane of the decoder": (CODED, Lane),
+    "lane of a sparse engine's decoder": (LISTS, lambda: EntryLane(LISTS)),
     "decoder with 16 lanes, tables included": (CODED, lambda: Decoder(CODED)),
     "lane of requantisation": (EDGE, lambda: Requantise(EDGE)),
 }
