@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from amaranth.lib import wiring
 
 from accel.datapath import pe_registers
-from accel.design import load
+from accel.design import Array, Design, load
 from accel.flow import synth as job
 from accel.flow.progress import silent
 from accel.rtl.emit import TOP, text_of
 from accel.rtl.ram import RAM_VERILOG
+from accel.rtl.systolic.array import SystolicArray
 from accel.rtl.systolic.pe import PE
 from accel.synthesis.modules import key_of, parse
 from tests.benches.netlist import differing_cycles, gates, inverted
 
 
-def test_netlist_of_a_pe_is_its_verilog(tmp_path: Path) -> None:
+def array(design: Design) -> SystolicArray:
+    """A whole array, skew and deskew included, of 2 x 2 PEs."""
+    return SystolicArray(design.model_copy(update={"array": Array(rows=2, cols=2)}))
+
+
+@pytest.mark.parametrize("make", [PE, pytest.param(array, marks=pytest.mark.synth)])
+def test_netlist_is_its_verilog(tmp_path: Path, make: Callable[[Design], wiring.Component]) -> None:
     """Multiplier in LUTs, since Yosys has no model of the DSP block. One inverted LUT is seen, wherever it is."""
     nano = load("nano")
-    text = text_of(PE(nano), nano)
+    text = text_of(make(nano), nano)
     tree = parse(text, TOP)
     netlist = gates(tree, tmp_path)
     same, *others = differing_cycles(

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+from random import Random
+from statistics import median
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from accel.design import Design, load, names
 from accel.flow.cli import run as accel
 from accel.models.errors import InputError
 from accel.resources import PARTS, part, predict, shortfalls
 from accel.resources.clock import clock_notes
+from tests.benches.draw import draw_core, draw_design, draw_sparse_design
 from tests.benches.flow_networks import write_network
+from tests.benches.resource_designs import DESIGNS
 
 
 def changed(design: Design, **technology: object) -> Design:
@@ -40,13 +48,45 @@ def test_nano_needs_a_large_fpga() -> None:
     assert not shortfalls(found, PARTS["ecp5-85f"])
 
 
-def test_outputs_that_stay_take_what_their_pe_and_turner_do() -> None:
-    """docs/results.md: 106 LUTs and 101 registers a PE instead of 50 and 87, and 4,322 and 2,048 in front of them."""
+def runs() -> dict[str, list[int]]:
+    """LUTs, registers, multipliers and block RAMs that Yosys found, of designs that were synthesised whole."""
+    table = json.loads((Path(__file__).parents[1] / "accel" / "resources" / "data" / "runs.json").read_text())
+    return {name: row["total"] for name, row in table["runs"].items() if row["total"]}
+
+
+def test_what_yosys_found() -> None:
+    """Multipliers and block RAM exactly, for every design of the table; LUTs and registers within the limit."""
+    designs, found = {design.name: design for design, _ in DESIGNS}, runs()
+    assert len(found) >= 3
+    errors: dict[str, list[float]] = {"lut": [], "ff": []}
+    for name, (lut, ff, dsp, bram) in found.items():
+        predicted = predict(designs[name])
+        assert (predicted.dsp, predicted.bram) == (dsp, bram), name
+        for field, true in (("lut", lut), ("ff", ff)):
+            errors[field].append(abs(getattr(predicted, field) - true) / true)
+    assert median(errors["lut"]) < 0.05
+    assert median(errors["ff"]) < 0.05
+    assert max(errors["lut"] + errors["ff"]) < 0.15
+
+
+@pytest.mark.parametrize("draw", [draw_design, draw_sparse_design, draw_core])
+@given(seed=st.integers(0, 1 << 30))
+def test_every_design_has_an_answer(draw: Callable[[Random], Design], seed: int) -> None:
+    """For whatever may be written: parts that are there and sum to the whole, more than the array's multipliers."""
+    design = draw(Random(seed))
+    found = predict(design)
+    assert min(found.lut, found.ff, found.dsp, found.bram) > 0
+    assert found.dsp >= design.rows * design.cols
+    assert sum(each.lut for each in found.components.values()) == found.lut
+
+
+def test_a_pe_whose_output_stays() -> None:
+    """docs/results.md, synthesised by itself: 106 LUTs and 101 registers a PE with sums of 32 bits."""
     design = load("edge-os")
-    weights_stay = design.model_copy(update={"engine": design.engine.model_copy(update={"dataflow": "ws"})})
-    found, other = predict(design), predict(weights_stay)
-    assert found.ff - other.ff == 256 * 14 + 2048
-    assert found.lut - other.lut == pytest.approx(256 * 56 + 4322, abs=2)
+    wider = design.model_copy(update={"array": design.array.model_copy(update={"cols": 2 * design.cols})})
+    places = design.rows * design.cols
+    more = predict(wider).components["array"].lut - predict(design).components["array"].lut
+    assert more == pytest.approx(106 * places, rel=0.15)
 
 
 def test_unknown_part() -> None:

@@ -2,7 +2,8 @@
 
 A piece is a kind of module at a place of the hierarchy (`accel.synthesis.components.piece`), all instances together.
 What a piece takes is the sum of its features times coefficients that are fitted on synthesis runs
-(`python -m tests.benchmarks.resources`); a piece that is not named here has the features of OTHER.
+(`python -m tests.benchmarks.resources`); those that matter most come
+first. A piece that is not named here has the features of OTHER.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from accel.commands import COMMAND_BYTES
 from accel.datapath import flag_bits, pe_lanes
 from accel.design import Design
 from accel.memories import ACCUMULATOR, ACTIVATION, WEIGHT, Memory, of
@@ -107,9 +109,36 @@ class Sizes:
         return word + rows - 1 + weights + self.design.widths.accumulator * triangle
 
     @cached_property
+    def output_skew(self) -> int:
+        """The same where outputs stay."""
+        triangle = self.cols * (self.cols - 1) // 2
+        weights = (8 + flag_bits(self.design) + self.design.widths.accumulator) * triangle
+        return 9 * self.rows * (self.rows - 1) // 2 + weights
+
+    @cached_property
     def pipeline(self) -> int:
         """Cycles that a pixel is in the array."""
         return self.rows + self.cols + self.stages
+
+    @cached_property
+    def counters(self) -> int:
+        """Counters of events that this design has."""
+        return 20 + 3 * self.design.is_sparse + 4 * self.decodes
+
+    @cached_property
+    def gathered(self) -> int:
+        """Bits of the longest word on chip that the loader puts together, but the last beat."""
+        return max(8 * COMMAND_BYTES, 64 * self.lanes, self.word, 8 * self.codes) - self.beat
+
+    @cached_property
+    def zeros(self) -> int:
+        """Registers of the counter of products with a zero operand (`accel.rtl.systolic.zeros`)."""
+        segments, size, lanes = self.design.weight_rows, self.design.fill_cycles, pe_lanes(self.design)
+        each = _log(self.cols)
+        shared = size + max(1, size * lanes // (2 if lanes > 1 else 1))  # of a segment's rows, in each cycle of delay
+        delays = size * segments * (segments - 1) // 2 * shared + (segments - 1) * size * (1 + each)
+        held = 2 * self.rows * each * lanes
+        return held + delays + segments * _log(size * self.cols) + _log(self.places)
 
     def address(self, memory: Memory) -> int:
         """Bits of the address of a word in a bank of a memory of this size."""
@@ -125,54 +154,69 @@ def _log(number: int) -> int:
 
 def OTHER(s: Sizes) -> Numbers:
     """Of a piece that nothing is known of."""
-    return 1, s.rows, s.cols, s.places, s.codes, s.word, s.beat, s.lanes
+    return 1, s.cols, s.word, s.rows, s.places, s.codes, s.beat, s.lanes
 
 
 FEATURES: Mapping[str, Features] = {
     "glue": lambda s: (1, _log(s.places), s.wide),
     "control": lambda s: (1,),
-    "csr": lambda s: (1, _log(s.places), s.decodes * _log(s.decoders), s.wide),
+    "csr": lambda s: (1, s.counters, s.wide),
     "queue": lambda s: (1,),
     "sequencer": lambda s: (1, _log(s.design.buffers.program_commands), s.decodes),
-    "load": lambda s: (1, s.beat, s.word, 8 * s.codes, s.lanes, s.wide, s.decodes, s.word * _log(s.beat)),
+    "load": lambda s: (1, s.gathered, s.beat, s.word * _log(s.beat), s.decodes, 8 * s.codes, s.wide),
     "load/ahead": lambda s: (1,),
-    "load/decoder": lambda s: (1, s.decoders),
+    "load/decoder": lambda s: (s.decoders, 1),
     "load/decoder/lane": lambda s: (s.decoders,),
-    "load/decoder/window": lambda s: (1, s.decoders, s.beat, s.beat * _log(s.beat)),
-    "load/decoder/packer": lambda s: (1, s.decoders, s.codes, s.codes * (s.codes // max(1, s.decoders) > 1)),
-    "banks": lambda s: (1, s.word, s.address(ACTIVATION)),
-    "post": lambda s: (1, s.lanes, s.sums, s.word, s.lanes * _log(s.word // 8 // s.lanes), s.lanes * s.post_stages),
+    "load/decoder/lane/run": lambda s: (s.decoders,),
+    "load/decoder/lane/value": lambda s: (s.decoders,),
+    "load/decoder/run_table": lambda s: (1,),
+    "load/decoder/value_table": lambda s: (1,),
+    "load/decoder/window": lambda s: (s.decoders * s.beat, s.decoders, 1),
+    "load/decoder/packer": lambda s: (s.codes, 1, s.decoders, s.codes * (s.codes // max(1, s.decoders) > 1)),
+    "banks": lambda s: (s.word, 1, s.address(ACTIVATION)),
+    "post": lambda s: (1, s.lanes, s.design.word_lanes == s.lanes, s.sums, s.word, s.lanes * s.post_stages),
     "post/requantise": lambda s: (s.lanes, s.lanes * (s.post_stages > 1), s.lanes * (s.post_stages > 2)),
     "store": lambda s: (1, s.beat, s.word, s.wide, max(0, s.beat - s.word), max(0, s.word - s.beat)),
     "ws compute": lambda s: (1, s.pipeline),
     "ws compute/array": lambda s: (s.skew,),
     "ws compute/array/row/pe": lambda s: (
-        s.places, s.places * s.design.widths.accumulator, s.places * (s.stages > 1), s.places * (s.stages > 2),
-        s.places * s.pairs,
+        s.places * (s.stages == 1), s.places * (s.stages > 1), s.places * s.design.widths.accumulator,
+        s.places * s.pairs, s.places * (s.stages > 2),
     ),
     "ws compute/feeder": lambda s: (1, s.word, s.rows, s.cols, s.pairs, s.address(ACTIVATION)),
-    "ws compute/weights": lambda s: (1, s.codes, s.design.weight_rows, s.rows, s.address(WEIGHT), s.pairs),
-    "ws compute/weights/segment": lambda s: (s.design.weight_rows, s.codes, s.pairs * s.codes, s.codes * _log(s.cols)),
-    "ws compute/zeros": lambda s: (1, s.rows, s.rows * _log(s.cols), s.design.weight_rows, s.pairs * s.rows, s.cols),
-    "ws compute/accumulators": lambda s: (1, s.sums, s.cols, s.address(ACCUMULATOR)),
-    "sparse compute": lambda s: (1, s.cols, s.rows, s.places, s.word),
+    "ws compute/weights": lambda s: (1, s.rows - s.design.fill_cycles, s.codes, s.address(WEIGHT), s.pairs),
+    "ws compute/weights/segment": lambda s: (s.codes, s.design.weight_rows, s.pairs * s.codes, s.codes * _log(s.cols)),
+    "ws compute/zeros": lambda s: (s.zeros, s.rows, 1, s.pairs * s.rows, s.places),
+    "ws compute/accumulators": lambda s: (s.sums, 1, s.cols, s.address(ACCUMULATOR)),
+    "os compute": lambda s: (1, s.word, s.cols),
+    "os compute/feeder": lambda s: (1, s.word, s.rows),
+    "os compute/turner": lambda s: (s.word * s.rows, 1, s.word),
+    "os compute/columns": lambda s: (1, s.cols, s.rows),
+    "os compute/weights": lambda s: (s.codes, 1, s.codes * _log(s.cols)),
+    "os compute/array": lambda s: (s.output_skew, 1, s.rows),
+    "os compute/array/row/pe": lambda s: (
+        s.places, s.places * s.design.widths.accumulator, s.places * (s.stages > 1), s.places * (s.stages > 2),
+    ),
+    "os compute/accumulators": lambda s: (s.sums, 1, s.cols, s.address(ACCUMULATOR)),
+    "sparse compute": lambda s: (1, s.places, s.cols, s.rows, s.word),
     "sparse compute/pe": lambda s: (
-        s.cols, s.places, s.places * s.design.widths.accumulator, s.places * (s.stages > 1), s.places * (s.stages > 2),
+        s.places, s.cols, s.places * s.design.widths.accumulator, s.places * (s.stages > 1), s.places * (s.stages > 2),
     ),
     "sparse compute/pe/queue": lambda s: (s.cols, s.places, s.cols * _log(s.design.engine.queue_depth)),  # type: ignore[union-attr]
-    "sparse compute/pe/queue/cells": lambda s: (s.cols, s.places, s.cols * _log(s.rows)),
+    "sparse compute/pe/queue/cells": lambda s: (s.places, s.cols, s.cols * _log(s.rows)),
+    "sparse compute/feeder/walk": lambda s: (1, s.rows, s.word),
     "sparse compute/feeder": lambda s: (1, s.word, s.rows, s.word * s.rows),
-    "sparse compute/transposer": lambda s: (1, s.word, s.rows, s.word * s.rows),
-    "sparse compute/unpack": lambda s: (1, s.cols),
-    "sparse compute/weights": lambda s: (1, s.cols, s.cols * s.address(WEIGHT)),
-    "sparse compute/accumulators": lambda s: (1, s.cols, s.places, s.sums * s.rows),
+    "sparse compute/transposer": lambda s: (s.word * s.rows, s.word, 1, s.rows),
+    "sparse compute/unpack": lambda s: (s.cols, 1),
+    "sparse compute/weights": lambda s: (s.cols, 1, s.cols * s.address(WEIGHT)),
+    "sparse compute/accumulators": lambda s: (s.sums * s.rows, s.cols, s.places, 1),
 }  # fmt: skip
-"""By piece. Those of the compute unit have the engine in front: "sparse" or "ws"."""
+"""By piece. Those of the compute unit have the engine in front: "sparse", or the dataflow."""
 
 
 def engine_of(design: Design) -> str:
-    """What the pieces of the compute unit have in front: where outputs stay, those of weights that do."""
-    return "sparse" if design.is_sparse else "ws"
+    """What the pieces of the compute unit have in front."""
+    return "sparse" if design.engine.kind == "sparse" else design.engine.dataflow
 
 
 def label(design: Design, piece: str) -> str:

@@ -21,26 +21,31 @@ def blocks_and_registers(width: int, depth: int, lanes: int = 1) -> tuple[int, i
     A block gives what it likes if a word is read while it is written, and the memory must give the old word: so address
     and masks of a write are compared with those of the read, and the old word held.
     """
-    lane = width // lanes
-    blocks, rows = min((_columns(shape, lane, lanes) * -(-depth // words), -(-depth // words))
-                       for shape, words in SHAPES)  # fmt: skip
-    small = lanes * -(-lane // SMALL_BITS) * -(-depth // SMALL_WORDS)
+    blocks, rows = _cut(width, depth, lanes)
+    small = lanes * -(-width // lanes // SMALL_BITS) * -(-depth // SMALL_WORDS)
     if small * SMALL_COST < blocks * BLOCK_COST:
         return 0, width, small * 4
     select = (rows - 1).bit_length()  # which of the rows was read
     return blocks, 2 * width + (depth - 1).bit_length() + 2 * lanes + select, 0
 
 
-def _columns(shape: int, lane: int, lanes: int) -> int:
-    """Blocks side by side."""
-    if lanes == 1:
-        return -(-lane // shape)
-    if shape < BYTE_BITS or lane > shape:
-        return lanes * -(-lane // shape)
-    return -(-lanes // (shape // (BYTE_BITS * -(-lane // BYTE_BITS))))
-
-
 def rows_of(width: int, depth: int, lanes: int = 1) -> int:
     """Rows of blocks that a word is chosen from."""
-    lane = width // lanes
-    return min((_columns(shape, lane, lanes) * -(-depth // words), -(-depth // words)) for shape, words in SHAPES)[1]
+    return _cut(width, depth, lanes)[1]
+
+
+def _cut(width: int, depth: int, lanes: int) -> tuple[int, int]:
+    """Blocks and rows of the cut with the fewest of both.
+
+    Blocks of whole bytes are filled with the bytes of all rows: 6 lanes of 1365 words are 3 rows of 6 bytes, which are
+    18 bytes in 5 blocks of 4.
+    """
+    lane = -(-width // lanes)
+    found = []
+    for shape, words in SHAPES:
+        rows = -(-depth // words)
+        if shape < BYTE_BITS:
+            found.append((lanes * -(-lane // shape) * rows, rows))
+        else:
+            found.append((-(-lanes * -(-lane // BYTE_BITS) * rows // (shape // BYTE_BITS)), rows))
+    return min(found)

@@ -24,6 +24,7 @@ def _design(name: str, rows: int, cols: int, axi_bits: int, *, weight_rows: int 
 
 
 SPARSE = {"kind": "sparse", "pointers": 512}
+OS = {"kind": "systolic", "dataflow": "os"}
 TWO_OF_FOUR = {"kind": "systolic", "sparsity": "2:4"}
 
 WHOLE, WHOLE_AND_CHECKED = "", "^"
@@ -35,9 +36,16 @@ DESIGNS: tuple[tuple[Design, str], ...] = (
     (_design("f-4x4", 4, 4, 32), WHOLE),
     (_design("f-8x4", 8, 4, 64, weight_rows=2, widths={"accumulator": 24}, buffers={"activation_bytes": 40000}), WHOLE),
     (load("nano"), WHOLE_AND_CHECKED),
-    (_design("f-sparse-4x4", 4, 4, 32, engine=SPARSE), WHOLE),
+    (_design("f-os-4x4", 4, 4, 32, engine=OS), INSIDE),
     (_design("f-4x8", 4, 8, 32, weight_rows=4, decoder_lanes=8, post_lanes=2, engine={"multiplier_stages": 2}), SIZED),
+    (_design("f-sparse-4x4", 4, 4, 32, engine=SPARSE), WHOLE),
     (_design("f-2of4-4x4", 4, 4, 64, engine=TWO_OF_FOUR, weight_rows=2, post_multiplier_stages=2), SIZED),
+    (_design("f-16x8", 16, 8, 32, weight_rows=4), "^(load|post)$"),
+    (
+        _design("c-8x8", 8, 8, 64, weight_rows=4, engine={"multiplier_stages": 2}, buffers={"activation_bytes": 50000}),
+        WHOLE_AND_CHECKED,
+    ),
+    (_design("f-os-8x8", 8, 8, 64, engine=OS, widths={"accumulator": 24}), INSIDE),
     (
         _design(
             "f-sparse-8x2",
@@ -50,36 +58,18 @@ DESIGNS: tuple[tuple[Design, str], ...] = (
         INSIDE,
     ),
     (
+        _design("c-6x4", 6, 4, 64, weight_rows=2, widths={"accumulator": 28}, decoder_lanes=4, post_lanes=2),
+        WHOLE_AND_CHECKED,
+    ),
+    (
         _design("f-16x16", 16, 16, 64, weight_rows=4, engine={"multiplier_stages": 3}, decoder_lanes=2, post_lanes=2),
         SIZED,
     ),
     (
-        _design("c-6x4", 6, 4, 64, weight_rows=2, widths={"accumulator": 28}, decoder_lanes=4, post_lanes=2),
-        WHOLE_AND_CHECKED,
-    ),
-    (_design("f-sparse-2x8", 2, 8, 32, engine=SPARSE | {"index_bits": 5, "pointers": 2048}), INSIDE),
-    (
         _design("c-sparse-4x8", 4, 8, 64, engine=SPARSE | {"queue_depth": 6}, buffers={"activation_bytes": 32768}),
         WHOLE_AND_CHECKED,
     ),
-    (
-        _design(
-            "f-16x8",
-            16,
-            8,
-            128,
-            weight_rows=8,
-            decoder_lanes=16,
-            post_lanes=8,
-            memory={"axi_address_bits": 64},
-            buffers={"activation_bytes": 65536, "accumulator_bytes": 32768, "program_commands": 256},
-        ),
-        SIZED,
-    ),
-    (
-        _design("c-2of4-8x4", 8, 4, 64, engine=TWO_OF_FOUR, weight_rows=2, buffers={"weight_bytes": 12000}),
-        WHOLE_AND_CHECKED,
-    ),
     (_design("f-2of4-8x8", 8, 8, 32, engine=TWO_OF_FOUR, widths={"accumulator": 24}, post_lanes=2), INSIDE),
+    (_design("f-sparse-2x8", 2, 8, 32, engine=SPARSE | {"index_bits": 5, "pointers": 2048}), INSIDE),
     (load("edge"), WHOLE_AND_CHECKED),
 )

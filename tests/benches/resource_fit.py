@@ -46,9 +46,15 @@ def fit(table: dict[str, Any], names: list[str]) -> dict[str, Any]:
 
 
 def solve(features: list[tuple[float, ...]], amounts: list[int]) -> list[float]:
-    """Coefficients of the features; errors count in parts of the amount."""
+    """Coefficients of the features, the first ones alone if amounts are few; errors count in parts of the amount.
+
+    A module that several designs have counts once.
+    """
+    known = len(once := dict.fromkeys(zip(features, amounts, strict=True)))
+    features, amounts = [each for each, _ in once], [amount for _, amount in once]
     weights = 1 / np.maximum(np.array(amounts, float), 8)
-    matrix = np.array(features, float) * weights[:, None]
+    matrix = np.array(features, float)[:, :known] * weights[:, None]
     scale = np.maximum(np.abs(matrix).max(axis=0), 1e-12)
     found, _ = nnls(matrix / scale, np.array(amounts) * weights)
-    return [round(float(value), 4) for value in found / scale]
+    rest = [0.0] * (len(features[0]) - len(found))
+    return [round(float(value), 4) for value in found / scale] + rest
