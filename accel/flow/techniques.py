@@ -31,14 +31,15 @@ class Technique:
 
     `formats` are those in which the technique's own encoder may write a layer, see `accel.models.encode.stored`; the
     hardware runs the nearest that it decodes, and a comparison shows both. `given` is the network that `apply` takes
-    whatever it is asked about. A name belongs to one way of applying: results are kept under it.
+    whatever it is asked about, or the bytes of its file. A name belongs to one way of applying: results are kept under
+    it.
     """
 
     name: str
     title: str
     apply: Callable[[Network, Calibration], IntegerNetwork]
     formats: tuple[str, ...] = ("dense",)
-    given: Network | None = None
+    given: Network | bytes | None = None
 
 
 def _shared(bits: int) -> Technique:
@@ -80,11 +81,17 @@ def given(name: str, title: str, network: Network, formats: tuple[str, ...] = FO
 
 def techniques_for(network: str) -> tuple[Technique, ...]:
     """All techniques that need no training, and the zoo's checkpoints of its network `network`, if it is one."""
-    found = []
-    for name in zoo.compressed(network):
-        title, formats = TITLES[name]
-        found.append(given(name, title, zoo.load(f"{network}-{name}"), formats))
-    return (*TECHNIQUES, *found)
+    return (*TECHNIQUES, *(_of_zoo(network, name) for name in zoo.compressed(network)))
+
+
+def _of_zoo(network: str, name: str) -> Technique:
+    """A checkpoint of the zoo, decoded only when it is applied."""
+    title, formats = TITLES[name]
+    full = f"{network}-{name}"
+    content = (zoo.DATA / f"{full}.weights").read_bytes()
+    return Technique(
+        name, title, lambda _, calibration: quantise_compressed(zoo.load(full), calibration), formats, content
+    )
 
 
 def names(network: str = "") -> tuple[str, ...]:
