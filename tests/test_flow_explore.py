@@ -283,6 +283,32 @@ def test_tpe(network: Path, tmp_path: Path) -> None:
     assert len(recorded(tmp_path / "out" / "explore.db")) == 50
 
 
+def test_points_that_fail(
+    network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What no design can be is kept with its reason; what meets a defect is said, kept and tried again."""
+    from accel.flow.explore import evaluate
+
+    count = evaluate.count
+
+    def broken(candidate: Any, design: Any, formats: Any) -> Any:
+        if design.cols == 8:
+            raise KeyError("a defect")
+        return count(candidate, design, formats)
+
+    monkeypatch.setattr(evaluate, "count", broken)
+    space = {"base": "nano", "space": {"engine": ["systolic", "sparse"], "array.cols": [4, 8]}}
+    assert explore(network, tmp_path / "out", space) == 0
+    assert "warning: 1 points met a defect of accel; point 1: KeyError: 'a defect'" in capsys.readouterr().err
+    reasons = [row["reason"] for row in rows(tmp_path / "out" / "points.csv")]
+    assert reasons[:2] == ["", "KeyError: 'a defect'"]
+    assert all("array.weight_rows must be 1 if the engine is sparse" in reason for reason in reasons[2:])
+    monkeypatch.undo()
+    assert explore(network, tmp_path / "out", space) == 0
+    assert [row["reason"] for row in rows(tmp_path / "out" / "points.csv")] == ["", "", *reasons[2:]]
+    assert len(recorded(tmp_path / "out" / "explore.db")) == 4
+
+
 def test_processes_give_the_same(network: Path, explored: Path, tmp_path: Path) -> None:
     """Two of them, one of which dies on the way."""
     assert explore(network, tmp_path / "out", SPACE, "--workers", "2") == 0
