@@ -16,7 +16,6 @@ import pytest
 import yaml
 
 from accel.flow.cli import run as accel
-from accel.flow.explore import verify
 from tests.benches.flow_networks import refused, write_network
 
 pytestmark = pytest.mark.slow
@@ -86,22 +85,18 @@ def test_a_dask_worker_dies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.rtl
-def test_the_best_are_verified(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_best_are_verified(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In Verilog as explored; a point whose cycles were recorded wrongly is found, with status 1."""
     network = write_network(tmp_path / "mine.onnx")
     space = tmp_path / "space.yaml"
     space.write_text(yaml.safe_dump({"base": "nano", "space": {"array.rows": [4, 8]}, "objectives": ["cycles"]}))
     arguments = ["explore", str(network), "--space", str(space), "-o", str(tmp_path / "out"), "--verify", "1"]
     assert accel(arguments) == 0
-    (best,) = list(csv.DictReader((tmp_path / "out" / "front.csv").open()))
+    (best,) = csv.DictReader((tmp_path / "out" / "front.csv").read_text().splitlines())
     said = capsys.readouterr().err
     assert f"point {best['point']}: {int(best['cycles']):,} cycles, bytes and counters in Verilog, as explored" in said
-    monkeypatch.setattr(verify, "emit", None)  # is not reached a second time without a point
     with closing(sqlite3.connect(tmp_path / "out" / "explore.db")) as database:
         database.execute("UPDATE accel_points SET metrics = replace(metrics, '\"cycles\": ', '\"cycles\": 1')")
         database.commit()
-    monkeypatch.undo()
     assert accel(arguments) == 1
     assert " were explored" in capsys.readouterr().err
