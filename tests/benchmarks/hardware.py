@@ -8,9 +8,9 @@ how large the Verilog of the largest array is.
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -192,10 +192,10 @@ def main() -> int:
             f = measure(built[name], title, network)
             cycles[f"{title} on {name}, cycles"] = f.cycles
             print(f"{f.name:36} {f.design:16} {f.cycles:9,} {f.peak_percent:7.1f}% {f.dram_percent:17.1f}%")
-    began = time.perf_counter()
+    began = sum(os.times()[:4])
     text = verilog_text(Design.model_validate(largest().model_dump()))
-    seconds = time.perf_counter() - began
-    print(f"Verilog of a 64 x 64 array: {len(text) / 1e6:.2f} MB in {seconds:.1f} s")
+    seconds = sum(os.times()[:4]) - began
+    print(f"Verilog of a 64 x 64 array: {len(text) / 1e6:.2f} MB in {seconds:.1f} s of processor time")
     return report_missed(cycles | {"Verilog of 64 x 64, MB": len(text) / 1e6, "Verilog of 64 x 64, s": seconds}, LIMITS)
 
 
