@@ -25,11 +25,12 @@ def folder() -> Path | None:
 
 
 def cache_folder(name: str) -> Path | None:
-    """The folder `name` in it, made if need be; None if nothing can be or shall be kept.
+    """The folder `name` of compiled code in it, or in $ACCEL_KERNELS if that is given; made if need be.
 
-    What lies there is executed, so a folder that others can write is not used.
+    None if nothing can be or shall be kept. What lies there is executed, so a folder that others can write is not used.
     """
-    top = folder()
+    own = os.environ.get("ACCEL_KERNELS", "")
+    top = Path(own) if own else folder()
     if top is None:
         return None
     found = top / name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -40,8 +41,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _nothing_is_kept() -> Iterator[None]:
-    """Tests compute what they look at: no comparison is read from the user's cache, and none is left there."""
+def _nothing_is_kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests compute what they look at: no comparison is read from the user's cache, and none is left there.
+
+    Compiled kernels take ten seconds to make, and are shared by all processes of the session.
+    """
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ACCEL_CACHE", "off")
+        patch.setenv("ACCEL_KERNELS", str(shared / "kernels"))
         yield

@@ -229,6 +229,7 @@ def test_without_a_folder_to_write_it_is_compiled_for_this_process(
     if given == "a file":
         (tmp_path / given).touch()
         given = str(tmp_path / given)
+    monkeypatch.delenv("ACCEL_KERNELS")
     monkeypatch.setenv("ACCEL_CACHE", given)
     compiled = kernel.Compiled(_twice)
     doubled = np.zeros(3, np.int64)
@@ -261,7 +262,7 @@ def test_compiled_code_lies_in_the_users_cache_whoever_writes_it(tmp_path: Path)
     source.mkdir()
     package = Path(kernel.__file__).parent
     before = {path for path in package.rglob("*") if path.suffix in (".nbi", ".nbc")}
-    environment = os.environ | {"ACCEL_CACHE": str(cache)}
+    environment = os.environ | {"ACCEL_CACHE": "off", "ACCEL_KERNELS": str(cache)}
     for factor in (2, 3):
         (source / f"form{factor}.py").write_text(TWO_FORMS.format(name="scaled", factor=factor), encoding="utf-8")
     for hits in (0, 1):

@@ -31,7 +31,8 @@ def seconds(folder: Path, *designs: str, options: tuple[str, ...] = ()) -> float
         command += ["--design", design]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
-        command, check=True, capture_output=True, env={**os.environ, "ACCEL_CACHE": str(folder / "cache")},
+        command, check=True, capture_output=True,
+        env={**os.environ, "ACCEL_CACHE": str(folder / "cache"), "ACCEL_KERNELS": str(folder / "kernels")},
         preexec_fn=lambda: os.sched_setaffinity(0, {0}),
     )  # fmt: skip
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
