@@ -21,14 +21,14 @@ CASES = Path(__file__).parent / "data" / "cases"
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("F1a_strides_one", "(Conv): strides must be 2 integers in 1.."),
-        ("F1d_stride_zero_ceil", "(AveragePool): strides must be 2 integers in 1.."),
+        ("F1a_strides_one", "(Conv): strides must be 2 integers, not 1"),
+        ("F1d_stride_zero_ceil", "(AveragePool): strides must be 1 or 2 integers in 1.."),
         ("F2_bn_lengths", "(BatchNormalization): scale 'a' must have 4 values, not 3"),
         ("F3_bad_utf8", "must be a valid ONNX file: a text in it is not UTF-8"),
         ("F4_gemm_3d", "(Gemm): matrix 'w' must have 2 dimensions, not 3"),
         ("F5_clip_empty", "(Clip): min 'lo' must have 0 dimensions, not 1"),
         ("F6_batch_huge", "batch of input 'x' must be 1..65536, or free, not 1099511627776"),
-        ("F7_pads_huge", "(Conv): pads must be 4 integers in 0.."),
+        ("F7_pads_huge", "(Conv): pads must be 2 or 4 integers in 0.."),
     ],
 )
 def test_refused(capsys: pytest.CaptureFixture[str], name: str, message: str) -> None:

@@ -34,7 +34,7 @@ CASES: dict[str, tuple[Nodes, dict[str, Any], tuple[Any, ...], list[str], list[s
     "PyTorch's MNIST example": (
         [("Conv", "x,w", "c", {}), ("Relu", "c", "r", {}), ("Flatten", "r", "f", {}), ("Gemm", "f,v", "g", {}),
          ("LogSoftmax", "g", "y", {"axis": 1})],
-        {"w": W, "v": floats(80, 3)}, ("n", 4, 6, 6), [], ["LogSoftmax"],
+        {"w": W, "v": floats(80, 3) / 20}, ("n", 4, 6, 6), [], ["LogSoftmax"],
     ),
     "normalisation that is not affine, and the class": (
         [("LRN", "x", "l", {"size": 3}), ("Conv", "l,w", "c", {}), ("GlobalMaxPool", "c", "g", {}),
