@@ -210,6 +210,9 @@ class ListDecoder(Turns):
     def _steps(self, m: Module, command: data.View, lanes: list, turn: Value, fill: Value, last: Signal) -> None:
         head = data.View(layout(Load), self.command)
         size = entry_layout(self.design).size
+        # An entry leaves a lane a cycle after its step, unless a reset, which does not reach into the lanes, came between.
+        stepped = Signal(name="stepped")
+        m.d.sync += stepped.eq(turn & ~fill)
         m.d.comb += last.eq(~fill & Cat(lane.finishes for lane in lanes).all())
         for k, (lane, read) in enumerate(zip(lanes, self._value_data, strict=True)):
             m.d.comb += [
@@ -219,5 +222,6 @@ class ListDecoder(Turns):
             ]  # fmt: skip
             for number, pe in enumerate(range(k, self.design.cols, self.design.decoder_lanes)):
                 m.d.comb += [
-                    self.en[pe].eq(lane.en & (lane.which == number)), self.entries.word_select(pe, size).eq(lane.entry)
+                    self.en[pe].eq(lane.en & stepped & (lane.which == number)),
+                    self.entries.word_select(pe, size).eq(lane.entry)
                 ]  # fmt: skip
