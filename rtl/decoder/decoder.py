@@ -210,7 +210,7 @@ class ListDecoder(Turns):
     def _steps(self, m: Module, command: data.View, lanes: list, turn: Value, fill: Value, last: Signal) -> None:
         head = data.View(layout(Load), self.command)
         size = entry_layout(self.design).size
-        # An entry leaves a lane a cycle after its step, unless a reset, which does not reach into the lanes, came between.
+        # An entry leaves a lane a cycle after its step, unless a reset came between, which does not reach the lanes.
         stepped = Signal(name="stepped")
         m.d.sync += stepped.eq(turn & ~fill)
         m.d.comb += last.eq(~fill & Cat(lane.finishes for lane in lanes).all())
