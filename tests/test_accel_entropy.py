@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from accel.entropy.decode import Coded, Decoded, Position, decode
+from accel.entropy.decode import Coded, Decoded, decode
 from accel.entropy.encode import Encoded, encode
+from accel.entropy.stream import Position
 from accel.entropy.tables import make_code
 from accel.models.encode.bitstream import DamagedStream
 from tests.benches.coded import draw_codes, tables_of

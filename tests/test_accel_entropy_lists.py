@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from accel.compiler.formats.sparse import SparseBlock, by_pe
 from accel.compiler.formats.sparse import encode as plain_entries
-from accel.entropy.decode import Position
 from accel.entropy.encode import Encoded
 from accel.entropy.encode_lists import Lists, encode_lists
 from accel.entropy.lists import RUN_AT, VALUE_AT, CodedLists, DecodedLists, decode_lists
+from accel.entropy.stream import Position
 from accel.models.encode.bitstream import DamagedStream
 from tests.benches.coded import draw_codes, tables_of
 from tests.benches.unit_designs import divisor

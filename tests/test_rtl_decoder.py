@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from accel.commands import Load, Target
 from accel.design import Design
-from accel.entropy.decode import Coded, Position, decode
+from accel.entropy.decode import Coded, decode
 from accel.entropy.encode import encode
+from accel.entropy.stream import Position
 from accel.latency import DECODE_CYCLES
 from accel.layout import pack_weight_columns
 from accel.memories import TABLE_WORD_BYTES

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from accel.design import Design
-from accel.entropy.decode import CHUNK_BITS
+from accel.entropy.stream import CHUNK_BITS
 from accel.latency import LOADER_AHEAD, STORE_FIFO_BEATS
 from accel.layout import Target, beats_per_word, words_per_beat
 from accel.rtl.decoder.entry_lane import EntryLane

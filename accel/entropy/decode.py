@@ -12,23 +12,31 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.entropy.tables import RUN_SYMBOLS, VALUE_SYMBOLS, Lookup, lookup
+from accel.entropy.stream import (
+    BIT,
+    CHUNK_BITS,
+    DISPATCHED_BEATS,
+    EMPTY,
+    HAVE,
+    LANE,
+    LONG,
+    PROBLEMS,
+    RESULT,
+    RUNS,
+    STEPS_A_COMMAND,
+    TAIL,
+    TRUNCATED,
+    VALUES,
+    Position,
+    ended,
+    read_run,
+    read_value,
+    tables_of,
+    take_beats,
+    take_chunk,
+)
 from accel.models.encode.bitstream import DamagedStream
 from accel.timing.kernel import Ints, MutableInts, call, part
-
-CHUNK_BITS = 16  # what a reader takes of the stream at a time
-DISPATCHED_BEATS = 2  # as many chunks at most go to readers in a cycle
-NO_VALUE = 128  # bit of a run byte
-MOST_RUN = 127
-
-STEPS_A_COMMAND = 20  # steps of one lane take about as long as timing a command does
-PROBLEMS = {
-    1: "the stream must not end before its last code",
-    2: "a run must not be empty",
-    3: "a value must have at most the bits of its code",
-    4: "the stream must end with its last code",
-}
-TRUNCATED, EMPTY, WIDE, LONG = PROBLEMS
 
 
 class Setup(NamedTuple):
@@ -47,10 +55,6 @@ class Setup(NamedTuple):
     value_bits: int
 
 
-RESULT = 6
-TAIL, TAKEN, RUNS, VALUES, LANE, BIT = range(RESULT)
-
-
 @part
 def play(
     s: Setup, chunks: Ints, runs: Ints, values: Ints, state: MutableInts, codes: MutableInts, gaps: MutableInts,
@@ -61,12 +65,10 @@ def play(
     `state`: of each reader (run, value of lane 0, run, ...) its bits and how many they are and how many it has used,
     then of each lane the zeros and the values to come. `gaps`: of each beat, cycles until the next can be taken.
     """
-    lanes, most = s.lanes, DISPATCHED_BEATS * s.per_beat
+    lanes = s.lanes
     held, used, zeros, more = 2 * lanes, 4 * lanes, 6 * lanes, 7 * lanes
-    run_mask, value_mask = (1 << s.run_bits) - 1, (1 << s.value_bits) - 1
-    at, have, beats, accepted, pure, cycle = 0, s.level, 0, 0, 0, 0
-    turns = 1 + s.fresh + s.steps
-    if s.level > most:  # there is no room for the first beat
+    at, turns, result[HAVE] = 0, 1 + s.fresh + s.steps, s.level
+    if s.level > DISPATCHED_BEATS * s.per_beat:  # there is no room for the first beat
         result[LANE], result[BIT] = 0, state[used]
         return LONG
     for turn in range(turns):
@@ -80,24 +82,9 @@ def play(
                     wanted += state[held + 2 * lane] < (1 + (step and left == 1)) * s.run_bits
                 if z == 0 or (z == 1 and step):
                     wanted += state[held + 2 * lane + 1] < (1 + (step and z == 0)) * s.value_bits
-        given = at
-        while True:
-            given = min(given + most, at + wanted)
-            while given > have or (beats < s.beats and (beats == 0 or have - given < s.per_beat)):
-                if beats == s.beats:
-                    result[LANE], result[BIT] = 0, state[used]
-                    return TRUNCATED
-                pure = 1 if given > have else 0
-                if beats > 0:
-                    gaps[beats - 1] = max(1, cycle - accepted)
-                accepted = cycle
-                have += s.per_beat
-                beats += 1
-                if pure == 0:
-                    break
-            cycle += 1
-            if given == at + wanted:
-                break
+        if take_beats(s.per_beat, s.beats, at, wanted, gaps, result):
+            result[LANE], result[BIT] = 0, state[used]
+            return TRUNCATED
         place = (turn - 1 - s.fresh) * lanes
         for lane in range(lanes):
             z, run, value = state[zeros + lane], 2 * lane, 2 * lane + 1
@@ -109,60 +96,25 @@ def play(
             if step:
                 code = s.zero_code
                 if z == 0:
-                    entry = values[state[value] & value_mask]
-                    code, length = entry >> 4, entry & 15
-                    if code >> s.code_bits:
-                        result[LANE], result[BIT] = lane, state[used + value]
-                        return WIDE
-                    state[value] >>= length
-                    state[held + value] -= length
-                    state[used + value] += length
-                    state[more + lane] -= 1
-                    result[VALUES] += 1
+                    code = read_value(s, lane, values, state, result)
+                    if code < 0:
+                        return -code
                 else:
                     state[zeros + lane] = z - 1
                 if place >= 0:
                     codes[place + lane] = code
-                if left == 1:
-                    entry = runs[state[run] & run_mask]
-                    byte, length = entry >> 4, entry & 15
-                    count = byte & MOST_RUN
-                    if count == 0 and (byte >= NO_VALUE or s.literal):
-                        result[LANE], result[BIT] = lane, state[used + run]
-                        return EMPTY
-                    state[run] >>= length
-                    state[held + run] -= length
-                    state[used + run] += length
-                    state[zeros + lane] = 0 if s.literal and byte < NO_VALUE else count
-                    state[more + lane] = 0 if byte >= NO_VALUE else (count if s.literal else 1)
-                    result[RUNS] += 1
+                if left == 1 and read_run(s, lane, runs, state, result):
+                    return EMPTY
             if run_wanted:
-                state[run] |= chunks[at] << state[held + run]
-                state[held + run] += CHUNK_BITS
+                take_chunk(lanes, run, chunks[at], state)
                 at += 1
             if value_wanted:
-                state[value] |= chunks[at] << state[held + value]
-                state[held + value] += CHUNK_BITS
+                take_chunk(lanes, value, chunks[at], state)
                 at += 1
-    if beats < s.beats:
+    if ended(s.beats, at, result):
         result[LANE], result[BIT] = 0, state[used]
         return LONG
-    result[TAKEN] = at
-    result[TAIL] = cycle - 1 - accepted + pure
     return 0
-
-
-@dataclass(frozen=True)
-class Position:
-    """Where a stream stands between two LOADs: the state of `play`, and the chunks that nobody has taken."""
-
-    state: tuple[int, ...]
-    chunks: tuple[int, ...]
-
-    @classmethod
-    def start(cls, lanes: int, zeros: int = 1) -> Position:
-        """Before the first bit: as if a zero were to come, which is dropped; of lists of entries none."""
-        return cls((0,) * (6 * lanes) + (zeros,) * lanes + (0,) * lanes, ())
 
 
 @dataclass(frozen=True)
@@ -196,14 +148,6 @@ class Coded(NamedTuple):
     tables: tuple[bytes, bytes]
 
 
-def tables_of(tables: tuple[bytes, bytes], layer: str) -> tuple[Lookup, Lookup]:
-    """The run and the value table as the decoder sees them. Raises DamagedStream if one is not good."""
-    runs, values = lookup(tables[0], RUN_SYMBOLS), lookup(tables[1], VALUE_SYMBOLS)
-    if runs is None or values is None:
-        raise DamagedStream(layer, 0, 0, f"the code table of {'runs' if runs is None else 'values'} must be complete")
-    return runs, values
-
-
 def decode(coded: Coded, data: bytes, position: Position, layer: str = "") -> Decoded:
     """Decode the beats `data` of a LOAD that begins at `position` (a fresh one: `Position.start`).
 
@@ -216,15 +160,14 @@ def decode(coded: Coded, data: bytes, position: Position, layer: str = "") -> De
         lanes, per_beat, beats, steps, len(position.chunks), int(coded.fresh), int(coded.literal), coded.zero_code,
         coded.code_bits, runs.bits, values.bits,
     )  # fmt: skip
-    chunks = np.concatenate([np.array(position.chunks, np.int64), np.frombuffer(data, "<u2").astype(np.int64)])
+    chunks = position.joined(data)
     state = np.array(position.state, np.int64)
     codes, gaps, result = np.zeros(steps * lanes, np.int64), np.zeros(beats, np.int64), np.zeros(RESULT, np.int64)
     work = steps * lanes // STEPS_A_COMMAND
     error = call(play, work, (setup, chunks, runs.entries, values.entries), (state, codes, gaps, result))
     if error:
         raise DamagedStream(layer, int(result[LANE]), int(result[BIT]), PROBLEMS[error])
-    left = tuple(chunks[int(result[TAKEN]) :].tolist())
     return Decoded(
         codes.astype(np.uint8).reshape(coded.rows, coded.row_codes), gaps[: beats - 1], int(result[TAIL]),
-        int(result[RUNS]), int(result[VALUES]), Position(tuple(state.tolist()), left),
+        int(result[RUNS]), int(result[VALUES]), Position.behind(state, chunks, result),
     )  # fmt: skip

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.entropy.decode import CHUNK_BITS, DISPATCHED_BEATS
 from accel.entropy.runs import LEAST_ZEROS, LONGEST_RUNS, Entries, gaps_of, literal_entries, sparse_entries
+from accel.entropy.stream import CHUNK_BITS, DISPATCHED_BEATS
 from accel.entropy.tables import RUN_SYMBOLS, VALUE_SYMBOLS, Code, make_code
 
 

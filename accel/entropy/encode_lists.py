@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.entropy.decode import CHUNK_BITS, RESULT, TAKEN, Position, tables_of
 from accel.entropy.encode import Block, Encoded, Way, best_of, bits_before, packed
 from accel.entropy.lists import CodedLists, decode_lists, order_lists
 from accel.entropy.runs import LONGEST_RUNS, Entries
+from accel.entropy.stream import CHUNK_BITS, RESULT, TAKEN, Position, tables_of
 from accel.timing.kernel import call
 
 WAYS = {False: LONGEST_RUNS, True: (-1,)}  # by `literal`

@@ -14,15 +14,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.entropy.decode import (
+from accel.entropy.stream import (
     BIT,
     CHUNK_BITS,
     DISPATCHED_BEATS,
     EMPTY,
+    HAVE,
     LANE,
     LONG,
-    MOST_RUN,
-    NO_VALUE,
     PROBLEMS,
     RESULT,
     RUNS,
@@ -31,9 +30,13 @@ from accel.entropy.decode import (
     TAKEN,
     TRUNCATED,
     VALUES,
-    WIDE,
     Position,
+    ended,
+    read_run,
+    read_value,
     tables_of,
+    take_beats,
+    take_chunk,
 )
 from accel.entropy.tables import Lookup
 from accel.models.encode.bitstream import DamagedStream
@@ -80,8 +83,8 @@ def lane_step(
     w, lanes, run, value = lane * WORK, s.lanes, 2 * lane, 2 * lane + 1
     if work[w + COLUMNS] == 0:
         return 0
-    held, used, zeros_at, more_at = 2 * lanes, 4 * lanes, 6 * lanes + lane, 7 * lanes + lane
-    zeros, more, rest, gap = state[zeros_at], state[more_at], work[w + REST], work[w + GAP]
+    held, zeros_at = 2 * lanes, 6 * lanes + lane
+    zeros, more, rest, gap = state[zeros_at], state[7 * lanes + lane], work[w + REST], work[w + GAP]
     crosses = zeros >= rest
     if crosses:  # the column ends
         zeros, rest, gap = zeros - rest, s.tiles, 0
@@ -89,7 +92,7 @@ def lane_step(
     if crosses or (work[w + WAITS] > 0 and inside and more > 0):
         pe = lane + work[w + WHICH] * lanes
         if sizes[pe] == s.words:
-            result[BIT] = state[used + run]
+            result[LANE], result[BIT] = lane, state[4 * lanes + run]
             return -MANY
         entry = work[w + ENTRY] if work[w + WAITS] > 0 else s.zero_code << VALUE_AT
         entries[pe * s.words + sizes[pe]] = entry + crosses
@@ -117,31 +120,13 @@ def lane_step(
         state[held + value] < (1 + read) * s.value_bits
     )
     if read:
-        found = values[state[value] & (1 << s.value_bits) - 1]
-        code, length = found >> 4, found & 15
-        if code >> s.code_bits:
-            result[BIT] = state[used + value]
-            return -WIDE
-        state[value] >>= length
-        state[held + value] -= length
-        state[used + value] += length
-        state[more_at] = more - 1
-        result[VALUES] += 1
+        code = read_value(s, lane, values, state, result)
+        if code < 0:
+            return code
         work[w + ENTRY], work[w + GAP], work[w + WAITS] = (total << RUN_AT) + (code << VALUE_AT), 0, 1
         ends = more == 1
-    if ends:
-        found = runs[state[run] & (1 << s.run_bits) - 1]
-        byte, length = found >> 4, found & 15
-        count = byte & MOST_RUN
-        if count == 0 and (byte >= NO_VALUE or s.literal):
-            result[BIT] = state[used + run]
-            return -EMPTY
-        state[run] >>= length
-        state[held + run] -= length
-        state[used + run] += length
-        state[zeros_at] = 0 if s.literal and byte < NO_VALUE else count
-        state[more_at] = 0 if byte >= NO_VALUE else (count if s.literal else 1)
-        result[RUNS] += 1
+    if ends and read_run(s, lane, runs, state, result):
+        return -EMPTY
     return wants
 
 
@@ -158,11 +143,16 @@ def lanes_turn(
         else:
             wants = lane_step(s, lane, runs, values, state, work, entries, sizes, result)
             if wants < 0:
-                result[LANE] = lane
                 return wants
         work[lane * WORK + WANTS] = wants
         wanted += (wants & 1) + (wants >> 1)
     return wanted
+
+
+@part
+def wants_of(work: Ints, reader: int) -> int:
+    """Whether a reader takes a chunk in this turn."""
+    return work[(reader >> 1) * WORK + WANTS] >> (reader & 1) & 1
 
 
 @part
@@ -180,43 +170,22 @@ def play_lists(
     sizes: MutableInts, gaps: MutableInts, result: MutableInts,
 ) -> int:  # fmt: skip
     """Decode one LOAD; 0, or the number of a problem. `state` and `gaps` as for `accel.entropy.decode.play`."""
-    held, most = 2 * s.lanes, DISPATCHED_BEATS * s.per_beat
-    at, have, beats, accepted, pure, cycle, fill = 0, s.level, 0, 0, 0, 0, 1
+    at, fill, result[HAVE] = 0, 1, s.level
     result[LANE], result[BIT] = 0, state[4 * s.lanes]
-    if s.level > most:  # there is no room for the first beat
+    if s.level > DISPATCHED_BEATS * s.per_beat:  # there is no room for the first beat
         return LONG
     while fill or columns_left(s, work) > 0:
         wanted = lanes_turn(s, fill, runs, values, state, work, entries, sizes, result)
         fill = 0
         if wanted < 0:
             return -wanted
-        given, until = at, at + wanted
-        while True:
-            given = min(given + most, until)
-            while given > have or (beats < s.beats and (beats == 0 or have - given < s.per_beat)):
-                if beats == s.beats:
-                    return TRUNCATED
-                pure = 1 if given > have else 0
-                if beats > 0:
-                    gaps[beats - 1] = max(1, cycle - accepted)
-                accepted = cycle
-                have += s.per_beat
-                beats += 1
-                if pure == 0:
-                    break
-            cycle += 1
-            if given == until:
-                break
+        if take_beats(s.per_beat, s.beats, at, wanted, gaps, result):
+            return TRUNCATED
         for reader in range(2 * s.lanes):
-            if work[(reader >> 1) * WORK + WANTS] >> (reader & 1) & 1:
-                state[reader] |= chunks[at] << state[held + reader]
-                state[held + reader] += CHUNK_BITS
+            if wants_of(work, reader):
+                take_chunk(s.lanes, reader, chunks[at], state)
                 at += 1
-    if beats < s.beats:
-        return LONG
-    result[TAKEN] = at
-    result[TAIL] = cycle - 1 - accepted + pure
-    return 0
+    return ended(s.beats, at, result)
 
 
 @part
@@ -228,19 +197,18 @@ def order_lists(
 
     `sources`: the chunks of each reader, one reader after the other; `ends` (readers + 1): where each reader's begin.
     """
-    held, at, fill = 2 * s.lanes, result[TAKEN], 1
+    at, fill = result[TAKEN], 1
     while fill or columns_left(s, work) > 0:
         wanted = lanes_turn(s, fill, runs, values, state, work, entries, sizes, result)
         fill = 0
         if wanted < 0:
             return -wanted
         for reader in range(2 * s.lanes):
-            if work[(reader >> 1) * WORK + WANTS] >> (reader & 1) & 1:
+            if wants_of(work, reader):
                 place = ends[reader] + taken[reader]
                 chunks[at] = sources[place] if place < ends[reader + 1] else 0
                 taken[reader] += 1
-                state[reader] |= chunks[at] << state[held + reader]
-                state[held + reader] += CHUNK_BITS
+                take_chunk(s.lanes, reader, chunks[at], state)
                 at += 1
     result[TAKEN] = at
     return 0
@@ -310,15 +278,14 @@ def decode_lists(coded: CodedLists, data: bytes, position: Position, layer: str 
     runs, values = tables_of(coded.tables, layer)
     beats = len(data) // coded.beat_bytes
     setup = coded.setup(runs, values, beats, len(position.chunks))
-    chunks = np.concatenate([np.array(position.chunks, np.int64), np.frombuffer(data, "<u2").astype(np.int64)])
+    chunks = position.joined(data)
     state, (work, entries, sizes) = np.array(position.state, np.int64), coded.begin()
     gaps, result = np.zeros(beats, np.int64), np.zeros(RESULT, np.int64)
     inputs, outputs = (setup, chunks, runs.entries, values.entries), (state, work, entries, sizes, gaps, result)
     error = call(play_lists, coded.work, inputs, outputs)
     if error:
         raise DamagedStream(layer, int(result[LANE]), int(result[BIT]), LIST_PROBLEMS[error])
-    left = tuple(chunks[int(result[TAKEN]) :].tolist())
     return DecodedLists(
         entries.reshape(coded.cols, coded.words), sizes, gaps[: beats - 1], int(result[TAIL]), int(result[RUNS]),
-        int(result[VALUES]), Position(tuple(state.tolist()), left),
+        int(result[VALUES]), Position.behind(state, chunks, result),
     )  # fmt: skip

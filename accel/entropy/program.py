@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from accel.commands import Load, Target
 from accel.design import Design
-from accel.entropy.decode import Coded, Decoded, Position, decode
+from accel.entropy.decode import Coded, Decoded, decode
 from accel.entropy.lists import CodedLists, DecodedLists, decode_lists
+from accel.entropy.stream import Position
 from accel.memories import RUN_TABLE_BYTES, TABLE_WORD_BYTES, VALUE_TABLE_BYTES
 from accel.program import Program
 

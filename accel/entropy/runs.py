@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.entropy.decode import MOST_RUN, NO_VALUE
+from accel.entropy.stream import MOST_RUN, NO_VALUE
 from accel.entropy.tables import RUN_SYMBOLS
 
 LONGEST_RUNS = (7, 15, 23, 31, RUN_SYMBOLS - 3)  # of the zeros before a value: those that are tried

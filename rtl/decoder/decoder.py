@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 
 from accel.commands import COMMAND_BYTES, Load, field_bits
 from accel.design import Design
-from accel.entropy.decode import CHUNK_BITS
+from accel.entropy.stream import CHUNK_BITS
 from accel.entropy.tables import RUN_SYMBOLS, VALUE_SYMBOLS
 from accel.latency import DECODE, cycles
 from accel.memories import CODE_BITS, RUN_TABLE, VALUE_TABLE, WEIGHT, Memory

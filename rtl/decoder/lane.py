@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from accel.entropy.decode import CHUNK_BITS
+from accel.entropy.stream import CHUNK_BITS
 from accel.entropy.tables import HEADER_BYTES
 from accel.models.encode.huffman import LONGEST_BITS
 from accel.rtl.decoder.reader import Reader

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from accel.entropy.decode import CHUNK_BITS
+from accel.entropy.stream import CHUNK_BITS
 from accel.models.encode.huffman import LONGEST_BITS
 from accel.rtl.decoder.table import INDEX_BITS, LENGTH_BITS, LIMIT_BITS
 

@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.design import Design
-from accel.entropy.decode import CHUNK_BITS, DISPATCHED_BEATS
+from accel.entropy.stream import CHUNK_BITS, DISPATCHED_BEATS
 
 
 class Window(wiring.Component):
