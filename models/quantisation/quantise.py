@@ -45,7 +45,7 @@ from accel.models.quantisation import fuse
 from accel.models.quantisation.fuse import Chain
 from accel.models.quantisation.ranges import ranges_of
 from accel.models.quantisation.requantise import activation_spec, clip_codes, multiplier_and_shift
-from accel.models.quantisation.weights import Quantised, WeightQuantiser, per_channel_weights, per_layer_weights
+from accel.models.quantisation.weights import WeightQuantiser, per_channel_weights, per_layer_weights
 
 __all__ = ["blockers", "quantise"]
 
@@ -74,7 +74,7 @@ def quantise(network: Network, calibration: NDArray[Any], per_channel: bool = Tr
 def without_scale(network: Network) -> tuple[str, ...]:
     """The tensors whose scale must come from calibration: all, but those that a quantised file gives."""
     specs = network.carried.specs if network.carried else {}
-    state = _State(network, dict.fromkeys(network.shapes, (-1.0, 1.0)), readers(network), _no_weights, specs)
+    state = _State(network, dict.fromkeys(network.shapes, (-1.0, 1.0)), readers(network), None, specs)
     _convert_all(state)
     return tuple(state.calibrated)
 
@@ -82,29 +82,25 @@ def without_scale(network: Network) -> tuple[str, ...]:
 def blockers(network: Network) -> tuple[Blocker, ...]:
     """Every layer of `network` that has no integer form whatever its calibration, and why."""
     ranges = dict.fromkeys(network.shapes, (-1.0, 1.0))
-    return _convert_all(_State(network, ranges, readers(network), _no_weights), _NoForm)
+    return _convert_all(_State(network, ranges, readers(network), None), _NoForm)
 
 
 class _NoForm(InputError):
     """A layer that has no integer form, whatever its numbers."""
 
 
-def _no_weights(weights: NDArray[np.float32], smallest: NDArray[np.float64]) -> Quantised:
-    """Zeros, for those who want the form of a network and not its numbers."""
-    return np.zeros(weights.shape, np.int8), np.ones(len(weights)), None
-
-
 @dataclass
 class _State:
     """What one quantisation has made so far. `alias` maps a float tensor to the int8 tensor that holds it.
 
-    `specs` and `codes` are what a quantised file gives, and ranges and the quantiser then do not say.
+    `specs` and `codes` are what a quantised file gives, and ranges and the quantiser then do not say. Without a
+    quantiser only the form of the network is made: matrix layers are left out.
     """
 
     network: Network
     ranges: dict[str, tuple[float, float]]
     readers: dict[str, list[Layer]]
-    weight_quantiser: WeightQuantiser
+    weight_quantiser: WeightQuantiser | None
     specs: Mapping[str, Spec] = field(default_factory=dict)
     codes: Mapping[str, Codes] = field(default_factory=dict)
     tensors: dict[str, TensorSpec] = field(default_factory=dict)
@@ -236,6 +232,8 @@ def _matrix(state: _State, layer: Conv | Linear, chain: Chain) -> None:
         weights = layer.weights.reshape(len(layer.weights), *operand.shape)
         window, groups = Window((operand.shape[1], operand.shape[2])), 1
     spec = _declare(state, chain.output, _integer_shape(state.network.shapes[chain.output]))
+    if state.weight_quantiser is None:
+        return
     bias = layer.bias.astype(np.float64)
     if layer.name in state.codes:
         own, scale = state.codes[layer.name]
