@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,3 +19,12 @@ class Carried:
 
     specs: Mapping[str, Spec] = field(default_factory=dict)
     codes: Mapping[str, Codes] = field(default_factory=dict)
+
+
+def along(values: NDArray[Any], axis: int, rank: int) -> NDArray[Any]:
+    """One number, or one for each place of `axis`, in a shape that broadcasts over `rank` dimensions."""
+    if values.size == 1:
+        return values.reshape(())
+    shape = [1] * rank
+    shape[axis] = -1
+    return values.reshape(shape)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 __all__ = ["Window"]
+
+
+def same_padding(size: int, span: int, stride: int) -> int:
+    """Padding of both sides together that makes the output of `size` inputs ceil(size / stride) long ("same").
+
+    `span`: inputs that a window covers. Negative if a stride is so large that the last inputs are in no window.
+    """
+    return (math.ceil(size / stride) - 1) * stride + span - size
 
 
 @dataclass(frozen=True)

@@ -53,11 +53,12 @@ class Data:
 
 def host_notes(host: Host | None) -> tuple[str, ...]:
     """A line for each part of a network that the host runs: what it is, its share of the MACs and what crosses."""
+    if host is None:
+        return ()
     return tuple(
         f"the host runs {_few(part.nodes)} {where} the accelerator: "
         f"{100 * part.macs / max(host.macs, 1):.1f} % of the network's MACs, {part.values:,} bytes cross"
-        for where, part in (host.parts if host else ())
-        if host
+        for where, part in host.parts
     )
 
 

@@ -22,7 +22,7 @@ from accel.models.exchange.onnx_quantised import dequantise_linear, quantise_lin
 from accel.models.exchange.onnx_reading import Given, Reading, names
 from accel.models.exchange.onnx_reshape import reshape
 from accel.models.graph import Activation, Conv, GlobalPool, Linear, Pool, Softmax
-from accel.models.window import Window
+from accel.models.window import Window, same_padding
 
 
 def _copy(reading: Reading, node: onnx.NodeProto, _: Given) -> None:
@@ -58,7 +58,7 @@ def _window(reading: Reading, node: onnx.NodeProto, given: Given, kernel: tuple[
     for i in range(2):
         span = (kernel[i] - 1) * dilation[i] + 1
         if auto in ("SAME_UPPER", "SAME_LOWER"):
-            total = (math.ceil(shape[1 + i] / stride[i]) - 1) * stride[i] + span - shape[1 + i]
+            total = same_padding(shape[1 + i], span, stride[i])
             if total < -1:  # ONNX Runtime then begins inside the input, TensorFlow at its edge
                 raise reading.error(node, f"strides {stride} are too large for auto_pad {auto} of kernel {kernel}")
             total = max(0, total)
@@ -191,28 +191,24 @@ def _reduce(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     shape = reading.shape(node, node.input[0])
     full = reading.full(shape)
     places = {axis % len(full) for axis in axes} if axes and all(-len(full) <= a < len(full) for a in axes) else set()
-    # Of a matrix with features in one place only, which a reduction without keepdims left, the last axis is a map's.
-    channels, height, width = shape if len(shape) == 3 else (shape[0], shape[-1], 1)
+    # What a reduction without keepdims left is a matrix, whose last axis was a map's.
     last = {len(full) - 1} if reading.one_dimensional or len(full) == 3 else {2, 3}
     if len(full) < 3 or not places or not places <= last or len(places) != len(axes):
         raise reading.unsupported(node, f"axes must be height and width (2, 3), not {axes and list(axes)}")
-    name, output, kind = reading.name(node), node.output[0], _POOLED[node.op_type]
-    source = node.input[0]
+    name, output, source = reading.name(node), node.output[0], node.input[0]
     if len(shape) == 2:
-        reading.reshape(node, f"{name}.map", source, f"{output}.map", (channels, height, width))
-        source = f"{output}.map"
-    reduced = reading.full(shape)
-    kept = tuple(1 if place in places else size for place, size in enumerate(reduced))
-    wanted = kept if given["keepdims"] else tuple(n for place, n in enumerate(kept) if place not in places)
-    pooled = f"{output}.pooled"
-    tensor = reading.resolve(source)
-    if len(places) == len(last):
-        reading.append(node, GlobalPool(name, (tensor,), pooled, kind))
+        shape, source = (*shape, 1), f"{output}.map"
+        reading.reshape(node, f"{name}.map", node.input[0], source, shape)
+    pooled, kind, inputs = f"{output}.pooled", _POOLED[node.op_type], (reading.resolve(source),)
+    if places == last:
+        reading.append(node, GlobalPool(name, inputs, pooled, kind))
     else:
-        kernel = (height, 1) if places == {2} else (1, width)
-        reading.append(node, Pool(name, (tensor,), pooled, kind, Window(kernel)))
+        kernel = (shape[1], 1) if places == {2} else (1, shape[2])
+        reading.append(node, Pool(name, inputs, pooled, kind, Window(kernel)))
     reading.uses[pooled] += 1
-    reading.reshape(node, f"{name}.flatten", pooled, output, reading.inner(wanted))
+    kept = [1 if place in places else size for place, size in enumerate(full)]
+    wanted = kept if given["keepdims"] else [size for place, size in enumerate(full) if place not in places]
+    reading.reshape(node, f"{name}.flatten", pooled, output, reading.inner(tuple(wanted)))
 
 
 _POOLED: dict[str, Literal["max", "average"]] = {"ReduceMax": "max", "ReduceMean": "average"}

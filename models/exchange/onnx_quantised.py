@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 import onnx
 
-from accel.models.carried import Spec
+from accel.models.carried import Spec, along
 from accel.models.exchange.onnx_reading import Array, Given, Reading, Weights
 from accel.models.graph import GlobalPool, Layer, Network, Pool, Reshape
 
@@ -74,11 +74,8 @@ def constant(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
         raise reading.error(node, f"axis must be one of {codes.ndim} dimensions, not {axis}")
     if scale.ndim > 1 or zero.shape != scale.shape or (scale.ndim == 1 and scale.size != codes.shape[axis]):
         raise reading.unsupported(node, f"scale must be one number, or one for each of axis {axis}, not {scale.shape}")
-    full = [1] * codes.ndim
-    if scale.ndim:
-        full[axis] = -1
-    shifted = codes.astype(np.int64) - zero.astype(np.int64).reshape(full if scale.ndim else ())
-    values = shifted * scale.astype(np.float64).reshape(full if scale.ndim else ())
+    shifted = codes.astype(np.int64) - along(zero.astype(np.int64), axis, codes.ndim)
+    values = shifted * along(scale.astype(np.float64), axis, codes.ndim)
     reading.constants[node.output[0]] = values.astype(np.float32)
     if codes.dtype in ZERO and shifted.min(initial=0) >= -128 and shifted.max(initial=0) <= 127:
         reading.weights[node.output[0]] = Weights(shifted.astype(np.int8), scale.astype(np.float64), axis)

@@ -11,6 +11,7 @@ import tflite
 
 from accel.models.exchange.tflite_file import Operator
 from accel.models.exchange.tflite_writing import Unsupported, Writing
+from accel.models.window import same_padding
 
 PADDING = {tflite.Padding.SAME: "SAME_UPPER", tflite.Padding.VALID: "VALID"}
 FIRST = [0, 3, 1, 2]  # (n, height, width, channels) in ONNX's order
@@ -36,8 +37,7 @@ def _conv(writing: Writing, operator: Operator, depthwise: bool) -> None:
     pads = [0, 0, 0, 0]
     if PADDING.get(operator.option(options, "Padding")) == "SAME_UPPER":
         for i, size in enumerate((height, width)):
-            span = (size - 1) * dilation[i] + 1
-            total = max(0, (math.ceil(source.shape[1 + i] / stride[i]) - 1) * stride[i] + span - source.shape[1 + i])
+            total = max(0, same_padding(source.shape[1 + i], (size - 1) * dilation[i] + 1, stride[i]))
             pads[i], pads[i + 2] = total // 2, total - total // 2
     name = writing.node(
         "Conv", [writing.value(operator.inputs[0]), weights, *_bias(writing, operator, output)], f"{output}.linear",

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from accel.models.carried import along
 from accel.models.exchange.onnx_reading import Array
 from accel.models.exchange.tflite_file import File, Tensor
 
@@ -77,11 +78,8 @@ class Writing:
             raise Unsupported(f"input {tensor.name!r} must be a constant, and depends on the input")
         if not tensor.scale.size:
             return tensor.data.astype(np.float32)
-        along = [1] * tensor.data.ndim
-        if tensor.scale.size > 1:
-            along[tensor.axis] = -1
-        values = (tensor.data.astype(np.float64) - tensor.zero.reshape(along)) * tensor.scale.reshape(along)
-        return np.asarray(values, np.float32)
+        zero, scale = (along(values, tensor.axis, tensor.data.ndim) for values in (tensor.zero, tensor.scale))
+        return np.asarray((tensor.data.astype(np.float64) - zero) * scale, np.float32)
 
     def integers(self, place: int) -> list[int]:
         """The values of a constant of integers. Raises Unsupported for something else."""
