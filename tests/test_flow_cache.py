@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from accel.design import load
 from accel.flow import cache as cache_module
-from accel.flow import charts, compare, simulate
+from accel.flow import charts, compare, simulate, sources
 from accel.flow.cache import HEADER, LOOK_EVERY, Cache, digest, folder, source_digest
 from accel.flow.cli import run as accel
 from accel.flow.data import Data
@@ -88,10 +88,7 @@ def test_another_source_finds_nothing(place: Path, monkeypatch: pytest.MonkeyPat
 def test_the_source_is_what_results_follow_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A changed file changes the digest, one of the hardware or a compiled one does not."""
     top = tmp_path / "accel"
-    for name in ("a.py", "sim/data/x.csv", "rtl/b.py", "sim/__pycache__/a.pyc"):
-        (top / name).parent.mkdir(parents=True, exist_ok=True)
-        (top / name).write_text("1")
-    monkeypatch.setattr(cache_module, "PACKAGE", top)
+    _package(top, monkeypatch, "a.py", "sim/data/x.csv", "rtl/b.py", "sim/__pycache__/a.pyc")
     fresh = source_digest.__wrapped__
     first = fresh()
     for name in ("rtl/b.py", "sim/__pycache__/a.pyc"):
@@ -102,6 +99,28 @@ def test_the_source_is_what_results_follow_from(tmp_path: Path, monkeypatch: pyt
         assert fresh() != first
         (top / name).write_text("1")
     assert fresh() == first
+
+
+def test_a_storage_of_points_depends_on_what_makes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables that predictions are made of are among it, what is printed of points is not."""
+    top = tmp_path / "accel"
+    other, needed = ("rtl/b.py", "flow/tables.py"), ("flow/explore/evaluate.py", "resources/data/fit.json", "models/c.py")
+    _package(top, monkeypatch, *other, *needed)
+    fresh = sources.version.__wrapped__
+    first = fresh()
+    for name in (*other, *needed):
+        (top / name).write_text("2")
+        assert (fresh() == first) == (name in other), name
+        (top / name).write_text("1")
+    assert fresh() == first
+
+
+def _package(top: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Files in place of the package's own."""
+    for name in names:
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_text("1")
+    monkeypatch.setattr(sources, "PACKAGE", top)
 
 
 def test_its_size_is_bounded(place: Path) -> None:

@@ -26,6 +26,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from accel.cache import folder as folder
+from accel.flow import sources
 from accel.flow.said import say
 
 T = TypeVar("T")
@@ -33,7 +34,6 @@ HEADER = b"accel cache 1\n"
 DIGEST_BYTES = 20
 LARGEST_BYTES = 1 << 28  # of all files together; down to half of it when it is exceeded
 LOOK_EVERY = 50  # values that a process keeps between two looks at the size, the first of them at once
-PACKAGE = Path(__file__).parent.parent
 
 
 class Cache:
@@ -142,15 +142,8 @@ def _read(path: Path) -> tuple[Any, bool]:
 
 @lru_cache(1)
 def source_digest() -> str:
-    """A digest of the package's own files but for those of the hardware, and of the versions that results depend on."""
-    found = []
-    for where, folders, names in os.walk(PACKAGE, followlinks=True):
-        folders[:] = [name for name in folders if name != "__pycache__" and Path(where, name) != PACKAGE / "rtl"]
-        found += [Path(where, name) for name in names]
-    total = blake2b(f"{sys.version} {np.__version__}".encode(), digest_size=DIGEST_BYTES)
-    for path in sorted(found):
-        total.update(str(path.relative_to(PACKAGE)).encode() + b"\0" + path.read_bytes())
-    return total.hexdigest()
+    """What results depend on: a digest of the package's own files but for those of the hardware, and versions."""
+    return f"{sys.version} {np.__version__} {sources.digest('rtl')}"
 
 
 def digest(*parts: object) -> str:

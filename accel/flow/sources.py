@@ -1,29 +1,37 @@
-"""Which program this is: its version and a digest of all of its text, for what is kept from one run to the next."""
+"""Which program this is: digests of the package's own files, for what is kept from one run to the next."""
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
 from accel import __version__
 
-KINDS = (".py", ".csv", ".yaml")
 DIGITS = 12
+PACKAGE = Path(__file__).parent.parent
+
+
+def digest(*without: str) -> str:
+    """Hex digits of every file of the package but for those in its folders `without`, and what was compiled."""
+    left_out = {PACKAGE / name for name in without}
+    found = []
+    for where, folders, names in os.walk(PACKAGE, followlinks=True):
+        folders[:] = [name for name in folders if name != "__pycache__" and Path(where, name) not in left_out]
+        found += [Path(where, name) for name in names]
+    total = sha256()
+    for path in sorted(found):
+        total.update(str(path.relative_to(PACKAGE)).encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()
 
 
 @cache
 def version() -> str:
-    """The version, and twelve hex digits of the text of everything that a number can depend on.
+    """The version, and twelve hex digits of everything that a point of a space can depend on.
 
-    Models, compiler, simulator, costs and designs; not what this folder prints, except for what evaluates a point.
+    Models, compiler, simulator, costs, predictions and designs; not the hardware, and not what this folder prints,
+    except for what evaluates a point.
     """
-    root = Path(__file__).parent.parent
-    digest = sha256()
-    for folder in (root, root / "models", root / "sim"):
-        for path in sorted(folder.rglob("*")):
-            name = path.relative_to(root)
-            inside = name.parts[:1] not in (("flow",), ("rtl",), ("models",), ("sim",)) or folder != root
-            if (path.suffix in KINDS and inside) or name.as_posix() == "flow/explore/evaluate.py":
-                digest.update(name.as_posix().encode() + b"\0" + path.read_bytes())
-    return f"{__version__}+{digest.hexdigest()[:DIGITS]}"
+    evaluation = (PACKAGE / "flow" / "explore" / "evaluate.py").read_bytes()
+    return f"{__version__}+{sha256(digest('rtl', 'flow').encode() + evaluation).hexdigest()[:DIGITS]}"
