@@ -34,10 +34,14 @@ def cache_folder(name: str) -> Path | None:
     if top is None:
         return None
     found = top / name
+    return found if is_private(found) and os.access(found, os.W_OK) else None
+
+
+def is_private(place: Path) -> bool | None:
+    """Whether only this user can write the folder, which is made if need be; None if it cannot be."""
     try:
-        found.mkdir(mode=0o700, parents=True, exist_ok=True)
-        about = found.stat()
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        about = place.stat()
     except OSError:
         return None
-    is_ours = not hasattr(os, "getuid") or (about.st_uid == os.getuid() and not about.st_mode & 0o022)
-    return found if is_ours and os.access(found, os.W_OK) else None
+    return not hasattr(os, "getuid") or (about.st_uid == os.getuid() and not about.st_mode & 0o022)

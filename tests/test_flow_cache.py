@@ -17,10 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accel.cache import folder
 from accel.design import load
 from accel.flow import cache as cache_module
 from accel.flow import charts, compare, simulate, sources
-from accel.flow.cache import HEADER, LOOK_EVERY, Cache, digest, folder, source_digest
+from accel.flow.cache import HEADER, LOOK_EVERY, Cache, digest, source_digest
 from accel.flow.cli import run as accel
 from accel.flow.data import Data
 from accel.flow.techniques import find
@@ -104,7 +105,8 @@ def test_the_source_is_what_results_follow_from(tmp_path: Path, monkeypatch: pyt
 def test_a_storage_of_points_depends_on_what_makes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables that predictions are made of are among it, what is printed of points is not."""
     top = tmp_path / "accel"
-    other, needed = ("rtl/b.py", "flow/tables.py"), ("flow/explore/evaluate.py", "resources/data/fit.json", "models/c.py")
+    other = ("rtl/b.py", "flow/tables.py")
+    needed = ("flow/explore/evaluate.py", "resources/data/fit.json", "models/c.py")
     _package(top, monkeypatch, *other, *needed)
     fresh = sources.version.__wrapped__
     first = fresh()

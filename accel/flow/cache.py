@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import BaseModel
 
-from accel.cache import folder as folder
+from accel.cache import is_private
 from accel.flow import sources
 from accel.flow.said import say
 
@@ -42,7 +42,10 @@ class Cache:
     def __init__(self, place: Path | None, largest_bytes: int = LARGEST_BYTES) -> None:
         self.largest_bytes = largest_bytes
         self.kept = 0
-        self.place = place if place and _is_private(place) else None
+        private = is_private(place) if place else None
+        self.place = place if private else None
+        if private is False:
+            say(f"accel: warning: the cache {place} is not used, because others can write it")
 
     @property
     def is_on(self) -> bool:
@@ -100,20 +103,6 @@ class Cache:
 
 
 NO_CACHE = Cache(None)
-
-
-def _is_private(place: Path) -> bool:
-    """Whether the folder is there, or can be made, and only this user can write it."""
-    try:
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = place.stat()
-    except OSError:
-        return False
-    mine = not hasattr(os, "getuid") or status.st_uid == os.getuid()
-    if mine and not status.st_mode & 0o022:
-        return True
-    say(f"accel: warning: the cache {place} is not used, because others can write it")
-    return False
 
 
 def _seal(key: str, content: bytes) -> bytes:

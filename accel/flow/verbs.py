@@ -118,10 +118,10 @@ def compare(
 
     Without arguments: LeNet-5 on the MNIST test set and the design `edge`. Files go to accel-out/NETWORK.
     """
+    from accel import cache
     from accel.flow import compare as job
     from accel.flow import outputs, overview, report, tables
     from accel.flow.cache import NO_CACHE, Cache
-    from accel.flow.cache import folder as cache_folder
     from accel.flow.compress import own_rows
     from accel.flow.data import resolve
     from accel.flow.progress import progress
@@ -140,7 +140,7 @@ def compare(
     with report.made(states, keep=False):  # it stays if something was trained
         rows += own_rows(float_network, recipe or [], also or [], images, states, say)
     with progress(job.steps(chosen, rows)) as advance:
-        kept = NO_CACHE if no_cache else Cache(cache_folder())
+        kept = NO_CACHE if no_cache else Cache(cache.folder())
         comparison = job.compare(float_network, data, chosen, rows, advance, kept)
     report.write(folder, report.files(comparison, kept), report.OPTIONAL)
     if as_json:
