@@ -42,19 +42,29 @@ def progress(total: int, clock: Callable[[], float] = time.monotonic) -> Iterato
 
 
 def _lines(total: int, clock: Callable[[], float]) -> Advance:
-    """An Advance that writes a line if the last one is long enough ago."""
-    start = last = clock()
-    begun = 0
+    """An Advance that writes a line now and then."""
+    write, begun = _now_and_then(clock), 0
 
     def advance(words: str) -> None:
-        nonlocal begun, last
+        nonlocal begun
         begun += 1
-        now = clock()
-        if now - last >= SECONDS_BETWEEN_LINES:
-            print(f"accel: step {begun} of {total}, after {now - start:.0f} s: {words}", file=sys.stderr, flush=True)
-            last = now
+        write(lambda seconds: f"step {begun} of {total}, after {seconds:.0f} s: {words}")
 
     return advance
+
+
+def _now_and_then(clock: Callable[[], float]) -> Callable[[Callable[[float], str]], None]:
+    """Writes a line, made from the seconds since the beginning, if the last one is long enough ago."""
+    start = last = clock()
+
+    def write(line: Callable[[float], str]) -> None:
+        nonlocal last
+        now = clock()
+        if now - last >= SECONDS_BETWEEN_LINES:
+            print(f"accel: {line(now - start)}", file=sys.stderr, flush=True)
+            last = now
+
+    return write
 
 
 Rate = Callable[[int], None]
@@ -84,19 +94,17 @@ def rated(total: int, what: str, clock: Callable[[], float] = time.monotonic) ->
 
 
 def _rate_lines(total: int, what: str, clock: Callable[[], float]) -> Rate:
-    """A Rate that writes a line if the last one is long enough ago."""
-    start = last = clock()
-    done = 0
+    """A Rate that writes a line now and then."""
+    write, done = _now_and_then(clock), 0
+
+    def line(seconds: float) -> str:
+        rate = done / seconds
+        left = max(0, total - done) / rate
+        return f"{done:,} of {total:,} {what}, {rate:,.0f} a second, {left:,.0f} s left"
 
     def step(more: int) -> None:
-        nonlocal done, last
+        nonlocal done
         done += more
-        now = clock()
-        if now - last >= SECONDS_BETWEEN_LINES:
-            rate = done / (now - start)
-            left = max(0, total - done) / rate
-            line = f"{done:,} of {total:,} {what}, {rate:,.0f} a second, {left:,.0f} s left"
-            print(f"accel: {line}", file=sys.stderr, flush=True)
-            last = now
+        write(line)
 
     return step
