@@ -47,15 +47,20 @@ class Chunks:
         self.length = max(1, min(LONGEST_CHUNK, wanted, 2 * self.length))
 
 
+def _work_of(job: Job, numbers: list[int]) -> tuple[list[Outcome], float]:
+    """Outcomes and the seconds that they took. A worker keeps the job, and the programs that it remembers."""
+    began = time.perf_counter()
+    return job.evaluate(numbers), time.perf_counter() - began
+
+
 def alone(job: Job) -> Outcomes:
     """This process."""
 
     def outcomes(numbers: Iterable[int]) -> Iterator[list[Outcome]]:
         chunks = Chunks(numbers)
         while chunk := chunks.next():
-            began = time.perf_counter()
-            found = job.evaluate(chunk)
-            chunks.took(time.perf_counter() - began, len(chunk))
+            found, seconds = _work_of(job, chunk)
+            chunks.took(seconds, len(chunk))
             yield found
 
     return outcomes
@@ -73,8 +78,7 @@ def _begin(job: Job) -> None:
 
 def _work(numbers: list[int]) -> tuple[list[Outcome], float]:
     assert _job is not None
-    began = time.perf_counter()
-    return _job.evaluate(numbers), time.perf_counter() - began
+    return _work_of(_job, numbers)
 
 
 @contextmanager
@@ -151,12 +155,6 @@ class _Pool:
 def cores() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _work_of(job: Job, numbers: list[int]) -> tuple[list[Outcome], float]:
-    """What a worker of Dask does; it keeps the job, and the programs that it remembers."""
-    began = time.perf_counter()
-    return job.evaluate(numbers), time.perf_counter() - began
 
 
 @contextmanager
