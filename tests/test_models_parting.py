@@ -179,7 +179,11 @@ def test_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert row["rows"][0]["accuracy_percent"] >= 90
     note = "the host runs the_t (Transpose) before the accelerator: 0.0 % of the network's MACs, 144 bytes cross"
     assert any(note in text for text in row["notes"])
+    space = tmp_path / "space.yaml"
+    space.write_text("space: {memory.latency_cycles: [10]}\n")
     capsys.readouterr()
+    assert run(["explore", str(path), "--space", str(space), "-o", str(tmp_path / "points")]) == 0
+    assert f"accel: {note}\n" in capsys.readouterr().err
     recipe = tmp_path / "r.yaml"
     recipe.write_text("name: few\nsteps:\n  - prune: {density: 0.5}\n")
     assert run(["compress", str(path), str(recipe), "-o", str(tmp_path / "o.onnx"), "--data", str(tmp_path)]) == 2

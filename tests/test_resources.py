@@ -128,8 +128,15 @@ def test_the_warning_is_in_every_result(tmp_path: Path, capsys: pytest.CaptureFi
         ):
             assert accel(arguments) == 0
             said.append("".join(capsys.readouterr()))
+        space, found = tmp_path / "space.yaml", tmp_path / f"{target}-explored"
+        space.write_text(f"base: {design}\nspace: {{memory.latency_cycles: [10]}}\n")
+        assert accel(["explore", network, "--space", str(space), "-o", str(found)]) == 0
+        capsys.readouterr()
+        point = ["--point", "0", "--storage", str(found / "explore.db")]
+        assert accel(["emit", network, *point, "-o", str(tmp_path / f"{target}-point")]) == 0
+        said.append(capsys.readouterr().err.replace("nano-0 says", "nano says"))
         pages = [tmp_path / target / name for name in ("report.html", "compare.json")]
         pages.append(tmp_path / f"{target}-emitted" / "README.md")
         said += [page.read_text() for page in pages]
         seen[target] = ["nano says 75 MHz, and ecp5-85f is predicted to reach" in text for text in said]
-    assert seen == {"ecp5-85f": [True] * 7, "asic": [False] * 7}
+    assert seen == {"ecp5-85f": [True] * 8, "asic": [False] * 8}

@@ -10,6 +10,7 @@ import typer
 
 from accel import __version__
 from accel import design as designs_module
+from accel.design import Design
 from accel.flow.arguments import (
     LARGEST_SEED,
     AsJson,
@@ -28,7 +29,7 @@ from accel.flow.arguments import (
     input_shape,
     techniques,
 )
-from accel.flow.data import Data
+from accel.flow.data import Data, host_notes
 from accel.flow.said import say
 from accel.models import zoo
 from accel.models.errors import InputError
@@ -51,9 +52,15 @@ def _network(name: str, shape: str = "") -> tuple[Network, bool]:
 
 
 def _say_notes(data: Data) -> None:
-    """What a reader must know of a result, on standard error."""
-    for note in data.notes:
-        say(f"accel: {'warning: ' if note == data.warning else ''}{note}")
+    """What a reader must know of any result, on standard error, where the result itself does not say it."""
+    _say_warning(data)
+    for note in host_notes(data.host):
+        say(f"accel: {note}")
+
+
+def _say_warning(data: Data) -> None:
+    if data.warning:
+        say(f"accel: warning: {data.warning}")
 
 
 def _print_json(found: Any) -> None:
@@ -148,8 +155,7 @@ def compare(
     else:
         overview.show(tables.console(), comparison)
         tables.show_comparison(tables.console(), comparison)
-    if data.warning:
-        say(f"accel: warning: {data.warning}")
+    _say_warning(data)
     say(f"report: {folder / 'report.html'} (and JSON, CSV and charts beside it)")
 
 
@@ -267,28 +273,29 @@ def emit(
     if point is not None or storage:
         if point is None or design or technique or formats:
             raise InputError("--point N [--storage FILE] says design, technique and formats: leave those options out")
-        _emit_point(network, out, point, storage, calibration, shape)
-        _say_written(out, as_json)
-        return
-    design = design or "edge"
-    chosen, on = int8.source(network, technique, input_shape(shape)), designs_module.load(design)
-    outputs.check(out, (out / name for name in job.FILES), (network, design, calibration))
-    report.check_folder(out)
-    job.check(out)
-    data = chosen.data(calibration)
-    with progress(2) as advance:
-        advance(f"{chosen.title}: compressing")
-        integer = chosen.make(data)
-        advance("writing Verilog")
-        job.emit(integer, on, out, data.calibration, parse(formats or ()))
+        on, data = _emit_point(network, out, point, storage, calibration, shape)
+    else:
+        design = design or "edge"
+        chosen, on = int8.source(network, technique, input_shape(shape)), designs_module.load(design)
+        outputs.check(out, (out / name for name in job.FILES), (network, design, calibration))
+        report.check_folder(out)
+        job.check(out)
+        data = chosen.data(calibration)
+        with progress(2) as advance:
+            advance(f"{chosen.title}: compressing")
+            integer = chosen.make(data)
+            advance("writing Verilog")
+            job.emit(integer, on, out, data.calibration, parse(formats or ()))
     for note in clock_notes(on):
         say(f"accel: {note}")
     _say_notes(data)
     _say_written(out, as_json)
 
 
-def _emit_point(network: str, out: Path, number: int, storage: Path | None, calibration: str, shape: str) -> None:
-    """`accel emit --point`."""
+def _emit_point(
+    network: str, out: Path, number: int, storage: Path | None, calibration: str, shape: str
+) -> tuple[Design, Data]:  # fmt: skip
+    """`accel emit --point`: the design and the data of what was written."""
     from accel.flow import emit as job
     from accel.flow import outputs, report
     from accel.flow.explore import candidates, stored_point
@@ -304,8 +311,7 @@ def _emit_point(network: str, out: Path, number: int, storage: Path | None, cali
         found = stored_point.load(kept, source, number)
         advance("writing Verilog")
         job.emit(found.network, found.design, out, source.data.calibration, found.formats)
-    if source.data.warning:
-        say(f"accel: warning: {source.data.warning}")
+    return found.design, source.data
 
 
 def _say_written(out: Path, as_json: bool) -> None:
@@ -500,15 +506,7 @@ def explore(
     source = candidates.source(network, calibration, test, labels, input_shape(shape))
     folder = out or Path("accel-out") / source.name / "explore"
     kept = storage or folder / "explore.db"
-    read: list[str | Path] = [
-        network,
-        space,
-        calibration,
-        test,
-        labels,
-        *candidates.names(chosen),
-        *outputs.images(images),
-    ]
+    read: list[str | Path] = [network, space, calibration, test, labels, *candidates.names(chosen)]
     outputs.check(folder, (*(folder / name for name in show.FILES), kept), (*read, *outputs.images(images)))
     report.check_folder(folder)
     report.check_folder(kept.parent)
@@ -528,8 +526,7 @@ def explore(
         show.show(tables.console(), explored)
     for one in explored.defects[:1]:
         say(f"accel: warning: {len(explored.defects)} points met a defect of accel; point {one.number}: {one.reason}")
-    if source.data.warning:
-        say(f"accel: warning: {source.data.warning}")
+    _say_notes(source.data)
     say(f"files: {folder} (front.csv, front.json, points.csv, front.png); points: {kept}")
     failed = 0
     for number in explored.front[:verify]:
@@ -632,6 +629,6 @@ def synth(
     with progress(job.steps(of, on, place)) as advance:
         found = job.run(of, on, place, advance)
     if as_json:
-        typer.echo(json.dumps(job.record(found)))
+        _print_json(job.record(found))
     else:
         job.show(tables.console(), found)
