@@ -16,7 +16,7 @@ from accel.rtl.emit import TOP, text_of
 from accel.rtl.ram import RAM_VERILOG
 from accel.rtl.systolic.array import SystolicArray
 from accel.rtl.systolic.pe import PE
-from accel.synthesis.modules import key_of, parse
+from accel.synthesis.modules import parse
 from tests.benches.netlist import differing_cycles, gates, inverted
 
 
@@ -125,10 +125,10 @@ def test_modules_that_differ_in_names_alone_are_one() -> None:
     assert sorted(tree.parts) == ["accelerator", "first", "third"]
     assert sorted(tree.paths()) == [((), TOP), (("one",), "first"), (("three",), "third"), (("two",), "first")]
     assert ".a_1(a)" in tree.parts[TOP].text
-    keys = key_of(tree)
+    keys = tree.keys
     assert len(set(keys.values())) == 3
-    assert key_of(parse(TWICE.replace("a_1", "other").replace("three", "trois"), TOP))["first"] == keys["first"]
-    assert key_of(parse(TWICE.replace("8'h03", "8'h05"), TOP))["first"] != keys["first"]
+    assert parse(TWICE.replace("a_1", "other").replace("three", "trois"), TOP).keys["first"] == keys["first"]
+    assert parse(TWICE.replace("8'h03", "8'h05"), TOP).keys["first"] != keys["first"]
 
 
 def test_modules_with_parameters_are_one_for_each_set_of_values() -> None:

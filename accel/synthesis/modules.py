@@ -85,10 +85,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Tree:
-    """All modules by name, and the one at the top."""
+    """All modules by name, and the one at the top.
+
+    `keys`: for each a name of its logic, equal for modules that differ in names alone, whatever design has them.
+    """
 
     parts: dict[str, Part]
     top: str
+    keys: dict[str, str]
 
     def paths(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """Every instance: the names on the way from the top to it, and its module."""
@@ -136,21 +140,7 @@ def parse(text: str, top: str) -> Tree:
         return name
 
     done: dict[str, str] = {}
-    return Tree(parts, add(top, found[top]))
-
-
-def key_of(tree: Tree) -> dict[str, str]:
-    """For each module a name of its logic: equal for modules that differ in names alone, whatever design has them."""
-    keys: dict[str, str] = {}
-
-    def visit(name: str) -> None:
-        for each in tree.parts[name].instances:
-            if each.module not in keys:
-                visit(each.module)
-        keys[name] = _key(tree.parts[name], keys, tree.parts)
-
-    visit(tree.top)
-    return keys
+    return Tree(parts, add(top, found[top]), keys)
 
 
 def ports_of(name: str, text: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from accel.synthesis.modules import Tree, key_of
+from accel.synthesis.modules import Tree
 from accel.synthesis.targets import Cells, Family
 from accel.synthesis.tools import run
 
@@ -24,15 +24,14 @@ class Synthesised:
     """`cells` of each module without what is below it, by the module's key; `tree` of the design."""
 
     tree: Tree
-    keys: Mapping[str, str]
     cells: Mapping[str, Cells] = field(repr=False)
 
     def by_path(self) -> list[tuple[tuple[str, ...], str, Cells]]:
         """Every instance whose module was synthesised: its path, its module, its own cells."""
         return [
-            (path, module, self.cells[self.keys[module]])
+            (path, module, self.cells[self.tree.keys[module]])
             for path, module in self.tree.paths()
-            if self.keys[module] in self.cells
+            if self.tree.keys[module] in self.cells
         ]
 
     @property
@@ -56,19 +55,19 @@ def synthesise(
     `advance` is called with a few words whenever a module is done. `options` of the Yosys command ("-nodsp"); `only`:
     names of modules, of which alone the result has cells.
     """
-    keys, found = key_of(tree), {} if known is None else known
-    todo = [name for name in tree.parts if keys[name] not in found and (only is None or name in only)]
+    found = {} if known is None else known
+    todo = [name for name in tree.parts if tree.keys[name] not in found and (only is None or name in only)]
     with ThreadPoolExecutor(jobs) as pool:
         waiting = {pool.submit(_module, tree, name, family, folder, options): name for name in todo}
         try:
             for done in as_completed(waiting):
                 name = waiting[done]
-                found[keys[name]] = done.result()
+                found[tree.keys[name]] = done.result()
                 advance(name)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return Synthesised(tree, keys, found)
+    return Synthesised(tree, found)
 
 
 def link(tree: Tree, family: Family, folder: Path, write: str) -> None:

@@ -70,8 +70,8 @@ def run(design: Design, table: dict, used: set[str], pieces: str = "") -> None:
     finally:
         table["modules"] |= {key: _row(cells) for key, cells in known.items()}
         write(table)
-    used |= {found.keys[name] for name in chosen}
-    table["rams"] |= {name: _row(found.cells[found.keys[name]]) for name in chosen if name.startswith("ram_")}
+    used |= {tree.keys[name] for name in chosen}
+    table["rams"] |= {name: _row(found.cells[tree.keys[name]]) for name in chosen if name.startswith("ram_")}
     table["runs"][design.name] = {
         "pieces": {name: _row(cells) for name, cells in by_piece(found.by_path()).items()},
         "total": _row(found.total) if len(chosen) == len(tree.parts) else None,
