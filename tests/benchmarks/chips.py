@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from accel.compiler.formats.sparse import encode
 from accel.design import Design, load
 from accel.events import Event
 from accel.flow.simulate import run
@@ -26,8 +25,7 @@ from accel.sim.cost import Cost, Range, cost_of
 from accel.sim.cost.constants import HIGH, LOW, NOMINAL
 from accel.sim.cost.sram import memory
 from accel.timing.machine import BROADCASTS, DURATION, ENTRIES, PRODUCTS, SKIPPED
-from accel.timing.sparse import facts_of_play
-from tests.benchmarks.eie import LAYERS, eie
+from tests.benchmarks.eie import eie, facts_of_layer, layers
 
 EIE_PES, EIE_PE_MM2, EIE_PE_MW = 64, 0.638024, 9.157
 EIE_PARTS_MM2 = {"weights": 0.469412, "pointers": 0.121849}  # SpmatRead and PtrRead of a PE, memories in the main
@@ -57,21 +55,15 @@ def eie_design() -> Design:
 
 
 def eie_layer(design: Design, name: str = "Alex-7", seed: int = 0) -> Counted:
-    """One layer of the paper's with random weights and activations of its densities."""
-    (line,) = (line.split(",") for line in LAYERS.splitlines() if line.startswith(name))
-    inputs, outputs, weights, activations = int(line[1]), int(line[2]), float(line[3]) / 100, float(line[4]) / 100
-    generator, cols = np.random.default_rng(seed), design.cols
-    codes = generator.integers(1, 16, (outputs, inputs)).astype(np.uint8)
-    block = encode(codes, generator.random(codes.shape) < weights, cols, run_bits=4, value_bits=4, zero=0)
-    zero = (generator.random((1, inputs)) >= activations).astype(np.int64)
-    groups = [min(cols, inputs - first) for first in range(0, inputs, cols)]
-    facts = facts_of_play(design, 1, -(-outputs // cols), groups, block.lengths, zero)
+    """One layer of the paper's, as `tests.benchmarks.eie` has it."""
+    (layer,) = (layer for layer in layers() if layer["layer"] == name)
+    facts = facts_of_layer(design, layer, seed)
     entries = facts[ENTRIES]
     events = {
         Event.CYCLES: facts[DURATION], Event.MACS: facts[PRODUCTS], Event.MACS_ZERO: 0,
         Event.WEIGHT_READS: entries, Event.CODEBOOK_READS: entries, Event.ACC_READS: entries, Event.ACC_WRITES: entries,
         Event.BROADCASTS: facts[BROADCASTS], Event.BROADCASTS_SKIPPED: facts[SKIPPED],
-        Event.ACT_READS: inputs // design.word_lanes,
+        Event.ACT_READS: int(layer["inputs"]) // design.word_lanes,
     }  # fmt: skip
     return Counted(facts[DURATION], events)
 
