@@ -101,12 +101,7 @@ def fmax_mhz(design: Design) -> float:
 
 @cache
 def _plan(engine: str, decodes: bool) -> list[tuple[str, Features, list[float], list[float]]]:
-    """Component, features and coefficients of the pieces that a design with this engine has.
-
-    An engine that was not synthesised yet is taken to be the weight-stationary one.
-    """
-    if not any(piece.startswith(f"{engine} ") for piece in fit()["pieces"]):
-        engine = "ws"
+    """Component, features and coefficients of the pieces that a design with this engine has."""
     return [
         (component, FEATURES.get(piece, OTHER), lut, ff)
         for piece, (component, lut, ff) in fit()["pieces"].items()
