@@ -30,6 +30,7 @@ from accel.rtl.emit import verilog_text
 from accel.sim.result import simulate
 from accel.timing.recurrence import time_program
 from tests.benches.verilator import Built, case_of
+from tests.benchmarks.coding import slow
 from tests.benchmarks.limits import report_missed
 
 
@@ -171,13 +172,10 @@ def largest() -> Design:
 
 
 def design_of(name: str) -> Design:
-    """A design that ships; "slow": behind a bus of 32 bits with a beat in four cycles."""
-    base, _, slow = name.partition(", ")
+    """A design that ships; "slow": behind the slow memory."""
+    base, _, behind = name.partition(", ")
     found = load(base)
-    if not slow:
-        return found
-    memory = found.memory.model_copy(update={"axi_bits": 32, "beat_interval_cycles": 4})
-    return found.model_copy(update={"memory": memory, "name": name})
+    return slow(found).model_copy(update={"name": name}) if behind else found
 
 
 def main() -> int:
