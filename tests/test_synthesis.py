@@ -33,16 +33,16 @@ def test_constants_become_initial_values(tmp_path: Path, width: int, count: int)
     """Block RAM, no logic; among its initial values are as many ones as in the words."""
     rng = Random(count)
     words = [rng.getrandbits(width) for _ in range(count)]
-    found = synthesise(rom_verilog(width, words), "rom", tmp_path)
-    assert found.block_bits == ones(words)
-    assert 8 * 2304 * found.blocks >= width * count
-    assert found.luts < 2 * width
+    found, block_bits = synthesise(rom_verilog(width, words), "rom", tmp_path)
+    assert block_bits == ones(words)
+    assert 8 * 2304 * found.bram >= width * count
+    assert found.lut < 2 * width
 
 
 def test_lenet_5_fits_the_block_ram_of_an_ecp5_25f(tmp_path: Path) -> None:
     network = quantise_compressed(zoo.load("lenet-5-deep"), zoo.preprocess(zoo.mnist_calibration()))
     program = compile_network(network, load("core"))
-    found = synthesise(core_text(program), "accelerator", tmp_path)
-    assert found.block_bits == ones(constant_words(program))
-    assert found.blocks <= PARTS["ecp5-25f"].bram
-    assert found.multipliers <= PARTS["ecp5-25f"].dsp
+    found, block_bits = synthesise(core_text(program), "accelerator", tmp_path)
+    assert block_bits == ones(constant_words(program))
+    assert found.bram <= PARTS["ecp5-25f"].bram
+    assert found.dsp <= PARTS["ecp5-25f"].dsp
