@@ -13,7 +13,11 @@ MEMORIES = re.compile(r"(ram|rom)(_|$)")
 
 def piece(path: tuple[str, ...]) -> str:
     """An instance's place, without its number: array/row_3/pe_2 is array/row/pe."""
-    return "/".join(re.sub(r"_?\d+$", "", name) for name in path)
+    return "/".join(map(_unnumbered, path))
+
+
+def _unnumbered(name: str) -> str:
+    return re.sub(r"_?\d+$", "", name)
 
 
 def component(path: tuple[str, ...]) -> str:
@@ -22,12 +26,12 @@ def component(path: tuple[str, ...]) -> str:
     What connects them is "glue", in the compute unit "compute".
     """
     if path[:1] in (("engine",), ("accelerator",)):  # of a core without DRAM
-        return component(path[1:]) if len(path) > 1 else "glue"
+        return component(path[1:])
     if not path:
         return "glue"
-    first = re.sub(r"_?\d+$", "", path[0])
+    first = _unnumbered(path[0])
     if first == "compute" and len(path) > 1:
-        inner = re.sub(r"_?\d+$", "", path[1])
+        inner = _unnumbered(path[1])
         return "array" if inner == "pe" else inner
     if first == "load" and len(path) > 1 and path[1] == "decoder":
         return "decoder"
