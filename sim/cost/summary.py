@@ -76,11 +76,6 @@ class Cost:
         """The share of DRAM in the nominal energy."""
         return self.energy.dram_share
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Where a constant does not fit."""
-        return self.energy.notes
-
     def _power(self, energy_pj: Range) -> Range:
         return energy_pj * (1e-3 / self.latency_us) if self.latency_us else Range(0.0, 0.0, 0.0)  # pJ / us = uW
 
