@@ -42,7 +42,7 @@ __all__ = ["LayerResult", "Result", "simulate"]
 class LayerResult:
     """One layer, or the whole network.
 
-    `limits`: `cycles` by cause (`accel.sim.causes.CAUSES`); they sum to `cycles`. `events` as in `accel.events`. The
+    `limits`: `cycles` by cause (`accel.sim.causes.CAUSES`); they sum to `cycles`. `events` as in `accel.events`.
     `row_activations`: rows of the DRAM that were opened. `cycles`, `limits`, `events` and `row_activations` of the
     layers sum to those of the network, and so do the numbers in `info`.
     """

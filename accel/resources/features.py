@@ -2,8 +2,8 @@
 
 A piece is a kind of module at a place of the hierarchy (`accel.synthesis.components.piece`), all instances together.
 What a piece takes is the sum of its features times coefficients that are fitted on synthesis runs
-(`python -m tests.benchmarks.resources`); those that matter most come
-first. A piece that is not named here has the features of OTHER.
+(`python -m tests.benchmarks.resources`); those that matter most come first. A piece that is not named here has the
+features of OTHER.
 """
 
 from __future__ import annotations

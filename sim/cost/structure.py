@@ -2,7 +2,8 @@
 
 Memories are those of `accel.memories`, widths, registers and multipliers those of `accel.datapath`. What has no such
 list (skew of the array's edges, the shell, logic that is no multiplier) are numbers counted in emitted Verilog and in
-its synthesis for an FPGA; a test compares the sum of all registers with other Verilog (tests/test_sim_cost_area.py).
+its synthesis for an FPGA; a test compares the sum of all registers with other Verilog
+(tests/test_sim_cost_structure.py).
 """
 
 from __future__ import annotations
