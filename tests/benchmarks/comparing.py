@@ -10,7 +10,6 @@ not counted. Between the second and the third run one of the three designs gets 
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -18,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 from accel.design import load
-from tests.benchmarks.limits import report_missed
+from tests.benchmarks.limits import processor_seconds, report_missed
 
 DESIGNS = ("edge", "edge-coded", "edge-sparse")
 LIMITS = {"first, s": 20.0, "again, s": 3.0}
@@ -29,14 +28,13 @@ def seconds(folder: Path, *designs: str, options: tuple[str, ...] = ()) -> float
     command = [str(Path(sys.executable).parent / "accel"), "compare", "-o", str(folder / "out"), *options]
     for design in designs:
         command += ["--design", design]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = processor_seconds()
     subprocess.run(
         command, check=True, capture_output=True,
         env={**os.environ, "ACCEL_CACHE": str(folder / "cache"), "ACCEL_KERNELS": str(folder / "kernels")},
         preexec_fn=lambda: os.sched_setaffinity(0, {0}),
     )  # fmt: skip
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return processor_seconds() - began
 
 
 def main() -> int:
