@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.hdl import DomainRenamer, Module, ResetInserter, Signal
 from numpy.typing import NDArray
 
 from accel.commands import Load, Target
 from accel.design import Design
 from accel.entropy.decode import Coded, decode
 from accel.entropy.encode import encode
+from accel.entropy.encode_lists import Lists, encode_lists
+from accel.entropy.lists import CodedLists
 from accel.entropy.stream import Position
 from accel.latency import DECODE_CYCLES
 from accel.layout import pack_weight_columns
 from accel.memories import TABLE_WORD_BYTES
-from accel.rtl.decoder.decoder import Decoder
+from accel.rtl.decoder import decoder as decoders
+from accel.rtl.decoder.decoder import Decoder, ListDecoder
 from tests.benches.coded import draw_codes, tables_of
-from tests.benches.simulator import simulate
+from tests.benches.simulator import Bench, put, simulate, to_lanes, write_all
 
 WORDS = 4096
 
@@ -40,6 +45,11 @@ def design_of(cols: int, weight_rows: int, lanes: int, axi_bits: int) -> Design:
             "clock_mhz": 100,
         }
     )
+
+
+async def write_tables(ctx: Any, dut: Decoder | ListDecoder, tables: tuple[bytes, bytes]) -> None:
+    for port, table in zip((dut.w_run, dut.w_value), tables, strict=True):
+        await write_all(ctx, port, np.frombuffer(table, f"<u{TABLE_WORD_BYTES}").tolist())
 
 
 @pytest.mark.parametrize(
@@ -69,14 +79,7 @@ def test_streams(cols: int, weight_rows: int, lanes: int, axi_bits: int) -> None
         together = encoded is not None
         encoded = encoded or encode([[b] for b in blocks], lanes, design.beat_bytes, zero)
         assert encoded
-        for port, table in zip((dut.w_run, dut.w_value), tables_of(encoded), strict=True):
-            ctx.set(port.en, 1)
-            for address in range(len(table) // TABLE_WORD_BYTES):
-                ctx.set(port.addr, address)
-                word = table[TABLE_WORD_BYTES * address : TABLE_WORD_BYTES * (address + 1)]
-                ctx.set(port.data, int.from_bytes(word, "little"))
-                await ctx.tick()
-            ctx.set(port.en, 0)
+        await write_tables(ctx, dut, tables_of(encoded))
         position = Position.start(lanes)
         made = [block for stream in encoded.streams for block in stream]
         for number, (codes, block) in enumerate(zip(blocks, made, strict=True)):
@@ -135,3 +138,64 @@ def test_streams(cols: int, weight_rows: int, lanes: int, axi_bits: int) -> None
             assert cycle < 20_000
 
     simulate(dut, bench)
+
+
+LANES = "lanes"  # the clock domain of components that a reset does not reach into, as in the Verilog
+
+
+def in_lanes(m: Module, make: Any, instance: str, module: str) -> Any:
+    component = make()
+    m.submodules[instance] = DomainRenamer(LANES)(component)
+    return component
+
+
+def test_a_run_that_is_broken_off_leaves_no_entry_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two PEs of a lane, each with two columns of three weights; a reset in each cycle of a run, and the run again."""
+    monkeypatch.setattr(decoders, "shared", in_lanes)
+    codes = np.array([[[0, 6, 0], [5, 5, 5]], [[0, 0, 0], [3, 0, 1]]], np.uint8)
+    want = [[(1, 1, 6), (0, 0, 5), (0, 0, 5), (1, 0, 5)], [(1, 0, 0), (0, 0, 3), (1, 1, 1)]]
+    values = design_of(2, 1, 1, 32).model_dump() | {"engine": {"kind": "sparse", "index_bits": 2, "pointers": 16}}
+    design = Design.model_validate(values)
+    encoded = encode_lists([[Lists(codes, codes != 0, 4)]], CodedLists(1, 2, 4, 2, 3, 2, 4, False, 0, 3, (b"", b"")))
+    assert encoded
+    beats = encoded.streams[0][0].data.view("<u4").tolist()
+    load = Load(
+        target=Target.WEIGHT, row_beats=len(beats), coded=1, row_words=2, step=3, run=2, dram_pitch=4, code_bits=3
+    )
+    dut, reset, top = ListDecoder(design), Signal(), Module()
+    top.submodules.dut = ResetInserter(reset)(dut)
+    bench = Bench(top)
+    bench.simulator.add_clock(1e-6, domain=LANES)
+
+    async def run(ctx: Any, cycles: int) -> tuple[list[list[tuple[int, int, int]]], int]:
+        """What each PE gets until it is done, or in so many cycles, of which the last one is a reset; how many."""
+        found: list[list[tuple[int, int, int]]] = [[], []]
+        put(ctx, dut, command=int.from_bytes(load.encode(), "little"), take=1)
+        sent = 0
+        for cycle in range(cycles):
+            put(ctx, dut, left=sent < len(beats), data=beats[min(sent, len(beats) - 1)])
+            beat = ctx.get(dut.want)
+            ctx.set(dut.beat, beat)
+            ctx.set(reset, cycle == cycles - 1)
+            _, _, en, entries, done = await ctx.tick().sample(dut.en, dut.entries, dut.done)
+            put(ctx, dut, take=0, beat=0)
+            sent += beat
+            for pe, entry in enumerate(to_lanes(entries, 2, 11)):
+                if en >> pe & 1:
+                    found[pe].append((entry & 1, entry >> 1 & 3, entry >> 3 & 255))
+            if done:
+                break
+        ctx.set(reset, 0)
+        return found, cycle + 1
+
+    async def body(ctx: Any) -> None:
+        await write_tables(ctx, dut, tables_of(encoded))
+        found, cycles = await run(ctx, 200)
+        assert found == want
+        for broken_off in range(1, cycles + 1):
+            await run(ctx, broken_off)
+            assert ctx.get(dut.en) == 0, broken_off
+            await write_tables(ctx, dut, tables_of(encoded))
+            assert (await run(ctx, 200)) == (want, cycles), broken_off
+
+    bench.run(body)
