@@ -18,15 +18,7 @@ from accel.rtl.decoder.decoder import Decoder, ListDecoder, Turns
 from accel.rtl.fifo import CommandQueue
 from accel.rtl.layouts import field_signal, layout
 from accel.rtl.ports import bank_of, unit_members, waits_hold, word_of, write_port
-from accel.rtl.sparse.ports import entry_layout
-
-LOADED_BLOCK = {"block": Out(1), "block_command": Out(8 * COMMAND_BYTES), "block_end": Out(1)}
-"""For a sparse engine: a LOAD of weights is taken, the command itself, and its last word is written."""
-
-
-def loaded_lists(design: Design) -> dict:
-    """For a sparse engine, if there is a decoder: PEs that get an entry, and the entries (see `ListDecoder`)."""
-    return {"listed": Out(design.cols), "entries": Out(design.cols * entry_layout(design).size)}
+from accel.rtl.sparse.ports import loaded_block
 
 
 class Loader(wiring.Component):
@@ -61,8 +53,7 @@ class Loader(wiring.Component):
                 "event_value_table_writes": Out(1),
                 "program_write": Out(1),
                 "program_data": Out(8 * COMMAND_BYTES),
-                **(LOADED_BLOCK if design.is_sparse else {}),
-                **(loaded_lists(design) if design.is_sparse and design.decoder_lanes else {}),
+                **loaded_block(design),
             }
         )
 

@@ -20,9 +20,10 @@ from accel.rtl.control import Control
 from accel.rtl.csr import Csr
 from accel.rtl.engines import compute_unit
 from accel.rtl.fifo import CommandQueue
-from accel.rtl.loader import LOADED_BLOCK, Loader, loaded_lists
+from accel.rtl.loader import Loader
 from accel.rtl.post import PostUnit
 from accel.rtl.sequencer import Sequencer
+from accel.rtl.sparse.ports import loaded_block
 from accel.rtl.storer import Storer
 from accel.rtl.systolic.unit import ComputeUnit
 from accel.units import UNIT_NAMES
@@ -119,9 +120,8 @@ class Accelerator(wiring.Component):
             (post.r_acc, compute.r_acc),
         ):
             connect(m, ours, theirs)
-        if design.is_sparse:
-            for name in (*LOADED_BLOCK, *(loaded_lists(design) if design.decoder_lanes else ())):
-                m.d.comb += getattr(compute, name).eq(getattr(loader, name))
+        for name in loaded_block(design):
+            m.d.comb += getattr(compute, name).eq(getattr(loader, name))
         base = Const(0) if self.inside else csr.dram_base
         if design.memory.axi_address_bits > 32:
             base = Cat(base, csr.dram_base_high)

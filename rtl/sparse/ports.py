@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth.lib import data
 from amaranth.lib.wiring import Out, Signature
 
-from accel.commands import Compute, Load, field_bits
+from accel.commands import COMMAND_BYTES, Compute, Load, field_bits
 from accel.datapath import OFFSET_BITS
 from accel.design import Design
 from accel.memories import ACCUMULATOR, CODE_BITS, WEIGHT, run_bits
@@ -46,6 +46,19 @@ def entry_lists_port(design: Design) -> Signature:
             "entries": Out(design.cols * entry_layout(design).size),
         }
     )  # fmt: skip
+
+
+def loaded_block(design: Design) -> dict:
+    """What a sparse engine sees of LOADs of weights: one is taken, the command itself, and its last word is written.
+
+    If there is a decoder, also the PEs that get an entry, and the entries (see `ListDecoder`). No other engine sees it.
+    """
+    if not design.is_sparse:
+        return {}
+    found = {"block": Out(1), "block_command": Out(8 * COMMAND_BYTES), "block_end": Out(1)}
+    if design.decoder_lanes:
+        found |= {"listed": Out(design.cols), "entries": Out(design.cols * entry_layout(design).size)}
+    return found
 
 
 def broadcast_layout(design: Design) -> data.StructLayout:

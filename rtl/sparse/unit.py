@@ -21,7 +21,7 @@ from accel.rtl.ports import bank_of, read_port, unit_members, waits_hold, word_o
 from accel.rtl.sparse.accumulators import Accumulators
 from accel.rtl.sparse.feeder import Feeder
 from accel.rtl.sparse.pe import PE
-from accel.rtl.sparse.ports import broadcast_layout, entry_address_bits, entry_layout, sum_bits
+from accel.rtl.sparse.ports import broadcast_layout, entry_address_bits, entry_layout, loaded_block, sum_bits
 from accel.rtl.sparse.transposer import Transposer
 from accel.rtl.sparse.unpack import Unpack
 from accel.rtl.sparse.weights import Weights
@@ -35,13 +35,12 @@ class ComputeUnit(wiring.Component):
     everything is broadcast and every PE has come to rest, the last sums are written; `done` comes with them.
     `accel.timing.sparse` has the cycles.
 
-    Ports beside those of the systolic unit: `block`, `block_command`, `block_end` of LOADs of entries (`Unpack`), and
-    `listed`, `entries` of the decoder if there is one (`en` and `entries` of `ListDecoder`).
+    Ports beside those of the systolic unit: what it sees of LOADs of entries (`loaded_block`).
     """
 
     def __init__(self, design: Design) -> None:
         self.design = design
-        rows, cols, coded = design.rows, design.cols, design.decoder_lanes > 0
+        rows, cols = design.rows, design.cols
         super().__init__(
             {
                 **unit_members(),
@@ -49,10 +48,7 @@ class ComputeUnit(wiring.Component):
                 "w_weight": In(write_port(WEIGHT, design)),
                 "w_codebook": In(write_port(CODEBOOK, design)),
                 "r_acc": In(read_port(ACCUMULATOR, design)),
-                "block": In(1),
-                "block_command": In(8 * COMMAND_BYTES),
-                "block_end": In(1),
-                **({"listed": In(cols), "entries": In(cols * entry_layout(design).size)} if coded else {}),
+                **{name: member.flip() for name, member in loaded_block(design).items()},
                 "event_act_reads": Out(1),
                 "event_weight_reads": Out(range(cols + 1)),
                 "event_weight_writes": Out(range(cols + 1)),
