@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import and_
+from typing import Any
 
 from amaranth.hdl import Value
 from amaranth.lib import data, stream
@@ -44,6 +45,16 @@ def waits_hold(unit: object, command: data.View) -> Value:
     others = [name for name in UNIT_NAMES if f"wait_{name}" in dict(command.shape())]
     holds = [getattr(unit, f"completed_{name}") >= getattr(command, f"wait_{name}") for name in others]
     return reduce(and_, holds)
+
+
+def events_of(unit: Any, *sources: Any) -> list:
+    """The events that the boxes of a unit count, as its own."""
+    return [
+        getattr(unit, name).eq(getattr(source, name))
+        for source in sources
+        for name in source.signature.members
+        if name.startswith("event_")
+    ]
 
 
 def unit_members() -> dict:

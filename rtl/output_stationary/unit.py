@@ -13,8 +13,9 @@ from accel.rtl.output_stationary.array import OutputArray
 from accel.rtl.output_stationary.columns import Columns
 from accel.rtl.output_stationary.feeder import Feeder
 from accel.rtl.output_stationary.turner import Turner
+from accel.rtl.ports import events_of
 from accel.rtl.systolic.accumulators import Accumulators
-from accel.rtl.systolic.dispatch import dispatch, events_of, systolic_members
+from accel.rtl.systolic.dispatch import dispatch, systolic_members
 from accel.rtl.systolic.segment import WeightSegment
 
 

@@ -17,7 +17,7 @@ from accel.rtl.buffers import Codebook
 from accel.rtl.layouts import layout
 from accel.rtl.modules import shared
 from accel.rtl.pipeline import later
-from accel.rtl.ports import bank_of, read_port, unit_members, waits_hold, word_of, write_port
+from accel.rtl.ports import bank_of, events_of, read_port, unit_members, waits_hold, word_of, write_port
 from accel.rtl.sparse.accumulators import Accumulators
 from accel.rtl.sparse.feeder import Feeder
 from accel.rtl.sparse.pe import PE
@@ -122,11 +122,7 @@ class ComputeUnit(wiring.Component):
         m.d.comb += [
             self.done.eq(done & active),
             self.error.eq(Mux(outside, ErrorCode.BUFFER_RANGE, Mux(wrong, ErrorCode.WEIGHTS, weights.error))),
-            self.event_act_reads.eq(feeder.event_act_reads),
-            self.event_stream_cycles.eq(feeder.event_stream_cycles),
-            self.event_acc_writes.eq(accumulators.event_acc_writes),
-            self.event_weight_writes.eq(weights.event_weight_writes),
-            self.event_pointer_writes.eq(weights.event_pointer_writes),
+            *events_of(self, feeder, accumulators, weights),
         ]
         return m
 

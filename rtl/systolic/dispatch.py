@@ -36,16 +36,6 @@ def systolic_members(design: Design) -> dict:
     }
 
 
-def events_of(unit: Any, *sources: Any) -> list:
-    """The events that the boxes of a unit count, as its own."""
-    return [
-        getattr(unit, name).eq(getattr(source, name))
-        for source in sources
-        for name in source.signature.members
-        if name.startswith("event_")
-    ]
-
-
 def dispatch(m: Module, unit: Any, feeder: Any, free: Value) -> Signal:
     """Commands of the `unit` to the slot of its `feeder`, and `unit.idle`. Returns: a COMPUTE is taken.
 

@@ -9,9 +9,10 @@ from amaranth.lib.wiring import connect, flipped
 from accel.commands import ErrorCode
 from accel.design import Design
 from accel.latency import array_pipeline, cycles
+from accel.rtl.ports import events_of
 from accel.rtl.systolic.accumulators import Accumulators
 from accel.rtl.systolic.array import SystolicArray
-from accel.rtl.systolic.dispatch import dispatch, events_of, systolic_members
+from accel.rtl.systolic.dispatch import dispatch, systolic_members
 from accel.rtl.systolic.feeder import Feeder
 from accel.rtl.systolic.weights import WeightIssue
 from accel.rtl.systolic.zeros import ZeroProducts
