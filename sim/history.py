@@ -10,9 +10,9 @@ from accel.latency import DECODE_CYCLES
 from accel.program import Program, bound
 from accel.sim.bursts import bursts, unpacked
 from accel.timing.coded import Stream
-from accel.timing.compute import tile_cycles
+from accel.timing.compute import blocks_of, tile_cycles
 from accel.timing.machine import Machine
-from accel.timing.outputs import blocks_of, drain_cycles
+from accel.timing.outputs import drain_cycles
 from accel.timing.recurrence import Timed, Timing, first_fetch
 from accel.units import UNIT_NAMES, UNIT_OF
 

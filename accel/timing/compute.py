@@ -34,10 +34,16 @@ part(existing_rows)
 
 
 @part
+def blocks_of(m: Machine, pixels: int) -> int:
+    """Blocks of R pixels."""
+    return -(-pixels // m.rows)
+
+
+@part
 def tile_cycles(m: Machine, pixels: int) -> int:
     """Cycles from the start of one tile to that of the next; os: of all its pixels in a kernel position and group."""
     if m.outputs:
-        return -(-pixels // m.rows) * m.unit_cycles
+        return blocks_of(m, pixels) * m.unit_cycles
     return max(pixels, m.fill_cycles, m.min_tile)
 
 

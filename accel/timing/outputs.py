@@ -25,18 +25,14 @@ from accel.timing.compute import (
     MACS_GATED,
     STREAM_CYCLES,
     WEIGHT_READS,
+    blocks_of,
     macs_of,
+    tile_cycles,
     words_inside,
 )
 from accel.timing.kernel import Ints, MutableInts, part
 from accel.timing.machine import PIXELS, TILES, Machine
 from accel.timing.state import BUSY, COMPLETE, FINISHED, ISSUED, POPPED, SLOT
-
-
-@part
-def blocks_of(m: Machine, pixels: int) -> int:
-    """Blocks of R pixels."""
-    return -(-pixels // m.rows)
 
 
 @part
@@ -68,10 +64,10 @@ def outputs_step(
 ) -> int:
     """Time one COMPUTE; arguments as for `accel.timing.compute.compute_step`."""
     pixels = facts[f + PIXELS]
-    units = facts[f + TILES] * blocks_of(m, pixels)
+    busy = facts[f + TILES] * tile_cycles(m, pixels)
     pop = max(pushed + 1, ready, state[SLOT])
     state[SLOT] = max(pop + 1, state[FINISHED])
-    state[FINISHED] = state[SLOT] + units * m.unit_cycles
+    state[FINISHED] = state[SLOT] + busy
     out[o + POPPED], out[o + ISSUED] = pop, state[SLOT]
-    out[o + COMPLETE], out[o + BUSY] = state[FINISHED] + drain_cycles(m, pixels), units * m.unit_cycles
+    out[o + COMPLETE], out[o + BUSY] = state[FINISHED] + drain_cycles(m, pixels), busy
     return pop
