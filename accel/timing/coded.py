@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.latency import DECODE_CYCLES
-from accel.timing.machine import FACTS, GAP, GAPS, RUNS, VALUES, WRITTEN, Machine
+from accel.timing.machine import FACTS, GAP, GAPS, LISTED, RUNS, VALUES, Machine
 
 
 class Stream(Protocol):
@@ -48,7 +48,7 @@ def with_streams(
     for index, stream in streams:
         f = index * FACTS
         facts[f + GAPS], facts[f + GAP] = size, stream.tail + DECODE_CYCLES
-        facts[f + RUNS], facts[f + VALUES], facts[f + WRITTEN] = stream.runs, stream.values, stream.entries
+        facts[f + RUNS], facts[f + VALUES], facts[f + LISTED] = stream.runs, stream.values, stream.entries
         found = np.append(0, np.cumsum(np.maximum(stream.gaps, machine.interval)))
         tables.append(found)
         size += len(found)

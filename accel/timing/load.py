@@ -28,12 +28,12 @@ from accel.timing.machine import (
     FIRST_BEAT,
     GAP,
     GAPS,
+    LISTED,
     PITCH_BEATS,
     ROW_BEATS,
     ROWS,
     RUNS,
     VALUES,
-    WRITTEN,
     Machine,
 )
 from accel.timing.state import (
@@ -48,8 +48,8 @@ from accel.timing.state import (
     POPPED,
     TAKEN,
     TAKEN_RING,
+    WRITTEN,
 )
-from accel.timing.state import WRITTEN as FETCHED_WORDS
 
 ACTIVATION, WEIGHT, PARAMETER, CODEBOOK, PROGRAM, RUN_TABLE, VALUE_TABLE = map(int, Target)
 READ_BEATS, READ_BURSTS = COLUMN[Event.READ_BEATS], COLUMN[Event.READ_BURSTS]
@@ -82,7 +82,7 @@ def load_facts(m: Machine, rows: Ints, r: int, facts: MutableInts, f: int) -> in
     facts[f + PITCH_BEATS] = rows[r + ROW.dram_pitch] // m.beat_bytes
     facts[f + GAP] = unpack_cycles(m, target, rows[r + ROW.window])
     facts[f + FETCH_BEATS] = m.beats_per_word[target] if target == PROGRAM else 0
-    facts[f + GAPS], facts[f + RUNS], facts[f + VALUES], facts[f + WRITTEN] = 0, 0, 0, 0
+    facts[f + GAPS], facts[f + RUNS], facts[f + VALUES], facts[f + LISTED] = 0, 0, 0, 0
     return 0
 
 
@@ -108,7 +108,7 @@ def load_events(m: Machine, rows: Ints, r: int, facts: Ints, f: int, events: Mut
         events[e + ACT_WRITES] += count * (rows[r + ROW.row_words] if rows[r + ROW.window] else words)
     elif target == WEIGHT and m.sparse:
         if rows[r + ROW.coded]:
-            events[e + WEIGHT_WRITES] += facts[f + WRITTEN]
+            events[e + WEIGHT_WRITES] += facts[f + LISTED]
             events[e + RUN_READS] += facts[f + RUNS]
             events[e + VALUE_READS] += facts[f + VALUES]
         else:
@@ -149,7 +149,7 @@ def load_step(
     state[TAKEN] += 1
     address, last, beat = pop, 0, 0
     next_beat = max(state[NEXT_BEAT], back + 1)
-    bursts, at, row = state[BURST_COUNT], state[FETCHED_WORDS], facts[f + FIRST_BEAT]
+    bursts, at, row = state[BURST_COUNT], state[WRITTEN], facts[f + FIRST_BEAT]
     for _ in range(facts[f + ROWS]):
         left, room = row_beats, m.burst - row % m.burst
         while left > 0:
@@ -176,7 +176,7 @@ def load_step(
                 next_beat = first + gaps[coded + length] - gaps[coded]
                 coded += length
         row += facts[f + PITCH_BEATS]
-    state[BURST_COUNT], state[FETCHED_WORDS] = bursts, at
+    state[BURST_COUNT], state[WRITTEN] = bursts, at
     state[FRONT], state[NEXT_BEAT], state[BACK] = address + 1, last + m.interval, last + gap
     out[o + POPPED], out[o + ISSUED], out[o + COMPLETE] = pop, address + 1, last + gap
     out[o + BUSY] = facts[f + ROWS] * row_beats

@@ -6,7 +6,7 @@
                GAP                                        cycles in which a beat is unpacked
                FETCH_BEATS                                beats of a command if it fetches commands, else 0
                GAPS                                       coded: where its gaps begin in the table of gaps, else 0
-               RUNS, VALUES, WRITTEN                      coded: symbols decoded, and entries if the engine is sparse
+               RUNS, VALUES, LISTED                       coded: symbols decoded, and entries if the engine is sparse
     COMPUTE    TILES, PIXELS                              weight tiles, and pixels that stream through each (os: meet)
     POST       ELEMENTS                                   window elements, and cycles of operands that need one
                of a sparse engine: DURATION, ENTRIES, BROADCASTS, SKIPPED, PRODUCTS, WORKED   see `accel.timing.sparse`
@@ -44,7 +44,7 @@ from accel.layout import beats_per_word, words_per_beat
 from accel.memories import WEIGHT
 
 FACTS = 11
-FIRST_BEAT, ROW_BEATS, ROWS, PITCH_BEATS, GAP, FETCH_BEATS, GAPS, RUNS, VALUES, WRITTEN = range(1, FACTS)
+FIRST_BEAT, ROW_BEATS, ROWS, PITCH_BEATS, GAP, FETCH_BEATS, GAPS, RUNS, VALUES, LISTED = range(1, FACTS)
 TILES, PIXELS = 1, 2
 DURATION, ENTRIES, BROADCASTS, SKIPPED, PRODUCTS, WORKED = 1, 2, 3, 4, 5, 6
 ELEMENTS = 1
