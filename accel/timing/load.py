@@ -103,14 +103,14 @@ def load_events(m: Machine, rows: Ints, r: int, facts: Ints, f: int, events: Mut
     target, row_beats, count = rows[r + ROW.target], facts[f + ROW_BEATS], facts[f + ROWS]
     events[e + READ_BEATS] += count * row_beats
     events[e + READ_BURSTS] += burst_count(m, facts[f + FIRST_BEAT], row_beats, count, facts[f + PITCH_BEATS])
+    events[e + RUN_READS] += facts[f + RUNS]
+    events[e + VALUE_READS] += facts[f + VALUES]
     words = row_beats // m.beats_per_word[target] * m.words_per_beat[target]
     if target == ACTIVATION:
         events[e + ACT_WRITES] += count * (rows[r + ROW.row_words] if rows[r + ROW.window] else words)
     elif target == WEIGHT and m.sparse:
         if rows[r + ROW.coded]:
             events[e + WEIGHT_WRITES] += facts[f + LISTED]
-            events[e + RUN_READS] += facts[f + RUNS]
-            events[e + VALUE_READS] += facts[f + VALUES]
         else:
             events[e + WEIGHT_WRITES] += m.cols * entry_rows(words, rows[r + ROW.run], rows[r + ROW.step])
         events[e + POINTER_WRITES] += m.cols * rows[r + ROW.row_words]
@@ -118,8 +118,6 @@ def load_events(m: Machine, rows: Ints, r: int, facts: Ints, f: int, events: Mut
         if rows[r + ROW.coded]:
             words = packed_words(rows[r + ROW.dst_pitch], rows[r + ROW.code_bits], m.weight_lane_bits)
         events[e + WEIGHT_WRITES] += count * words
-        events[e + RUN_READS] += facts[f + RUNS]
-        events[e + VALUE_READS] += facts[f + VALUES]
     elif target == PARAMETER:
         events[e + PARAM_WRITES] += count * words
     elif target == CODEBOOK:
