@@ -45,6 +45,16 @@ def walk(rows: int, cols: int, stages: int, offers: Sequence[Offer]) -> list[tup
     return result
 
 
+def draw(rng: Random) -> list[Offer]:
+    """Commands of the unit, configurations among them."""
+    commands: list[Compute | ConfigCompute] = []
+    for _ in range(rng.randint(1, 8)):
+        if rng.random() < 0.3:
+            commands.append(ConfigCompute(kernel_h=rng.randint(1, 3), kernel_w=rng.randint(1, 3)))
+        commands.append(draw_command(rng))
+    return draw_offers(rng, commands)
+
+
 def draw_command(rng: Random) -> Compute:
     return Compute(
         out_h=rng.choice([1, rng.randint(1, 6)]),
@@ -58,15 +68,10 @@ def draw_command(rng: Random) -> Compute:
 @given(st.randoms(use_true_random=False))
 def test_closed_form_is_the_walk_over_tiles(rng: Random) -> None:
     rows, cols, stages = rng.choice([1, 2, 3, rng.randint(1, 40)]), rng.randint(1, 8), rng.randint(1, 3)
-    commands: list[Compute | ConfigCompute] = []
-    for _ in range(rng.randint(1, 8)):
-        if rng.random() < 0.3:
-            commands.append(ConfigCompute(kernel_h=rng.randint(1, 3), kernel_w=rng.randint(1, 3)))
-        commands.append(draw_command(rng))
-    offers = draw_offers(rng, commands)
+    offers = draw(rng)
     timing = UnitTiming(compute_design(rows, cols, multiplier_stages=stages))
     steps = [timing.step(offer.command, offer.pushed, offer.ready) for offer in offers]
-    found = [(s.pop, s.complete) for s, c in zip(steps, commands, strict=True) if isinstance(c, Compute)]
+    found = [(s.pop, s.complete) for s, offer in zip(steps, offers, strict=True) if isinstance(offer.command, Compute)]
     assert found == walk(rows, cols, stages, offers)
     assert all(after.pop >= step.issued for step, after in pairwise(steps) if step.busy == 0)
 
@@ -76,12 +81,7 @@ def test_closed_form_is_the_walk_over_tiles(rng: Random) -> None:
 def test_closed_form_is_the_walk_over_units_where_outputs_stay(rng: Random) -> None:
     """Word by word: R pixels a unit, a unit in max(R, MIN_TILE_CYCLES) cycles, and the way of the last pixel out."""
     rows, cols, stages = rng.choice([1, 2, 3, rng.randint(1, 40)]), rng.randint(1, 8), rng.randint(1, 3)
-    commands: list[Compute | ConfigCompute] = []
-    for _ in range(rng.randint(1, 8)):
-        if rng.random() < 0.3:
-            commands.append(ConfigCompute(kernel_h=rng.randint(1, 3), kernel_w=rng.randint(1, 3)))
-        commands.append(draw_command(rng))
-    offers = draw_offers(rng, commands)
+    offers = draw(rng)
     timing = UnitTiming(compute_design(rows, cols, multiplier_stages=stages, dataflow="os"))
     config, slot, free = ConfigCompute(), 0, 0  # free: the feeder's first cycle without work
     for offer in offers:

@@ -14,7 +14,7 @@ from accel.latency import array_pipeline, cycles
 from accel.rtl.modules import convert
 from accel.rtl.output_stationary.array import OutputArray
 from accel.rtl.output_stationary.turner import Turner
-from tests.benches.simulator import from_lanes, simulate, to_lanes
+from tests.benches.simulator import check_sums, from_lanes, simulate
 from tests.benches.unit_designs import compute_design
 
 
@@ -76,30 +76,17 @@ def test_tiles(rng: Random) -> None:
         found = (acts * valid).T @ weights
         sums_out |= {cycle - 1 + rows + cols + stages + p: found[p] for p in range(rows)}
         cycle += rng.choice([0, 0, 0, 1, 4])
-    array = OutputArray(design)
 
-    async def testbench(ctx: Any) -> None:
-        for now in range(max(sums_out) + 1):
-            nothing = (
-                generator.integers(-128, 128, rows),
-                np.zeros(rows, int),
-                generator.integers(-128, 128, cols),
-                0,
-                0,
-            )
-            acts, valid, weights, first, last = terms.get(now, nothing)
-            flags = sum(int(value == 0) << lane for lane, value in enumerate(weights))
-            values = {
-                "acts": from_lanes(acts), "valid": sum(int(v) << p for p, v in enumerate(valid)),
-                "weights": from_lanes(weights), "flags": flags, "first": first, "last": last,
-            }  # fmt: skip
-            for name, value in values.items():
-                ctx.set(getattr(array, name), value)
-            _, _, sums = await ctx.tick().sample(array.sums)
-            if now in sums_out:
-                assert to_lanes(sums, cols, 32) == sums_out[now].tolist(), f"cycle {now}"
+    def inputs(cycle: int) -> dict[str, int]:
+        nothing = generator.integers(-128, 128, rows), np.zeros(rows, int), generator.integers(-128, 128, cols), 0, 0
+        acts, valid, weights, first, last = terms.get(cycle, nothing)
+        flags = sum(int(value == 0) << lane for lane, value in enumerate(weights))
+        return {
+            "acts": from_lanes(acts), "valid": sum(int(v) << p for p, v in enumerate(valid)),
+            "weights": from_lanes(weights), "flags": flags, "first": first, "last": last,
+        }  # fmt: skip
 
-    simulate(array, testbench)
+    check_sums(OutputArray(design), inputs, sums_out)
 
 
 def test_verilog_has_each_component_once() -> None:

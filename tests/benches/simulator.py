@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from amaranth.sim import Simulator
+from numpy.typing import NDArray
 
 Testbench = Callable[[Any], Awaitable[None]]
 
@@ -62,6 +63,19 @@ async def read_all(ctx: Any, port: Any, count: int, start: int = 0) -> list[int]
         words.append(ctx.get(port.data))
     put(ctx, port, en=0)
     return words
+
+
+def check_sums(array: Any, inputs: Callable[[int], dict[str, int]], expected: Mapping[int, NDArray]) -> None:
+    """Run an array with the `inputs` of each cycle; in those of `expected` its `sums` are such lanes of 32 bits."""
+
+    async def body(ctx: Any) -> None:
+        for cycle in range(max(expected) + 1):
+            put(ctx, array, **inputs(cycle))
+            _, _, sums = await ctx.tick().sample(array.sums)
+            if cycle in expected:
+                assert to_lanes(sums, len(expected[cycle]), 32) == expected[cycle].tolist(), f"cycle {cycle}"
+
+    simulate(array, body)
 
 
 def to_lanes(word: int, lanes: int, bits: int = 8) -> list[int]:
