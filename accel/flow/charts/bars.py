@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from accel.flow.charts.style import COLOURS, heading, short
+from accel.flow.charts.style import COLOURS, entitle, heading, lines_of_bars, short
 from accel.flow.compare import Comparison, Row
 from accel.flow.tables import figure as digits
 from accel.flow.verdict import MOST, judge
@@ -68,7 +68,7 @@ def stacked(title: str, unit: str, panels: Mapping[str, Sequence[Bar]], per_row:
     count, letters = max(map(len, names)), max(len(name) for each in names for name in each)
     size = (0.07 * letters * (1 if same else across) + max(2.6 * across, 5.2), (0.25 * count + 0.75) * down + 1.2)
     chart = Figure(figsize=size, layout="constrained")
-    chart.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
+    entitle(chart, title)
     grid = chart.subplots(down, across, sharex=True, sharey=same, squeeze=False)
     longest = max(bar.most or sum(bar.parts.values()) for bars in panels.values() for bar in bars)
     order = [part for part in COLOURS if any(bar.parts.get(part) for bars in panels.values() for bar in bars)]
@@ -99,10 +99,7 @@ def _fill(panel: Any, bars: Sequence[Bar], order: Sequence[str]) -> None:
                        linewidth=1)  # fmt: skip
     for index, (bar, end) in enumerate(zip(bars, ends, strict=True)):
         panel.annotate(bar.text, (end, index), (4, 0), textcoords="offset points", va="center_baseline", fontsize=7.5)
-    panel.set_yticks(range(len(bars)), [bar.name for bar in bars])
-    panel.set_ylim(len(bars) - 0.4, -0.6)
-    panel.tick_params(axis="y", length=0)
-    panel.grid(axis="x")
+    lines_of_bars(panel, [bar.name for bar in bars])
 
 
 def _of(comparison: Comparison, design: str) -> list[Row]:

@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from accel.flow.charts.style import FAINT, INK, SOFT, marks, plain_numbers, short
+from accel.flow.charts.style import INK, SOFT, mark, marks, name_marks, plain_numbers, short
 from accel.flow.compare import Comparison, Row
 from accel.flow.verdict import POINTS, is_sound
 
@@ -60,9 +60,8 @@ def draw(chart: Any, panel: Any, comparison: Comparison, wrap: int = 99) -> None
     staircase = [(energy_uj(row), height[id(row)]) for row in best]
     panel.plot(*zip(*staircase, strict=True), drawstyle="steps-post", color=INK, linewidth=1, zorder=2, label="_")
     for row in rows:
-        on = any(row is each for each in best)
-        panel.plot(energy_uj(row), height[id(row)], color=INK if on else FAINT, linestyle="none", markeredgewidth=1.1,
-                   zorder=4 if on else 3, **forms[row.design])  # fmt: skip
+        form = forms[row.design] | {"markeredgewidth": 1.1}
+        mark(panel, (energy_uj(row), height[id(row)]), any(row is each for each in best), form)
     panel.set_xscale("log")
     panel.set_xlabel("energy of one inference, uJ (nominal)")
     panel.set_title("Accuracy, %, against energy")
@@ -71,8 +70,7 @@ def draw(chart: Any, panel: Any, comparison: Comparison, wrap: int = 99) -> None
     ticks = MaxNLocator(7, steps=(1, 2, 5, 10)).tick_values(floor, high)
     panel.set_yticks([tick for tick in ticks if floor <= tick <= high + step])
     if len(comparison.designs) > 1:
-        for design in comparison.designs:
-            panel.plot([], [], color=SOFT, linestyle="none", label=design.name, **forms[design.name])
+        name_marks(panel, forms)
         panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.11), ncols=2 if wrap < 30 else 4,
                      frameon=False, handletextpad=0.2, columnspacing=1.2)  # fmt: skip
     if base.accuracy_percent is not None and not any(row is base for row in best):

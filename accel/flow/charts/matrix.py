@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from accel.flow.charts import front
-from accel.flow.charts.style import FAINT, INK, short
+from accel.flow.charts.style import FAINT, INK, entitle, short
 from accel.flow.compare import Comparison
 from accel.flow.overview import Across, across
 from accel.flow.verdict import cheapest, is_sound
@@ -47,10 +47,8 @@ def answer(comparison: Comparison, narrow: bool = False) -> Figure:
         parts = list(chart.subfigures(1, len(widths), width_ratios=widths, squeeze=False)[0])
         axes = [*parts[0].subplots(1, 2), *(part.subplots() for part in parts[1:])]
     on = f" on {comparison.rows[0].design}" if columns > 1 else ""
-    chart.suptitle(
-        fill(f"{short(comparison.network)}: latency and energy over those of {short(comparison.rows[0].title)}{on}",
-             46 if narrow else 200), x=0.01, ha="left", fontsize=10.5, fontweight="bold",
-    )  # fmt: skip
+    title = f"{short(comparison.network)}: latency and energy over those of {short(comparison.rows[0].title)}{on}"
+    entitle(chart, fill(title, 46 if narrow else 200))
     heads = [design.name for design in comparison.designs]
     ratios = {"Latency": Across.latency_ratio, "Energy": Across.energy_ratio}
     for panel, (what, ratio) in zip(axes, ratios.items(), strict=False):
@@ -79,8 +77,7 @@ def matrix(panel: Any, values: Sequence[Sequence[float]], heads: Sequence[str]) 
     panel.tick_params(length=0, labeltop=True, labelbottom=False)
     if max(len(part) for head in heads for part in head.split("-")) > 8:
         panel.tick_params(axis="x", rotation=35)
-    for spine in panel.spines.values():
-        spine.set_visible(False)
+    panel.spines[:].set_visible(False)
 
 
 def _on(colour: Sequence[float]) -> str:
@@ -133,8 +130,7 @@ def _scale(panel: Any, ratios: Sequence[float], several: bool) -> None:
     ticks = [t for t in range(low, high + 1) if t % 2 == 0 or (low, high) == (-1, 1)]
     strip.set_xticks(ticks, [f"1/{2**-t}" if t < 0 else f"{2**t}" for t in ticks], fontsize=7.5)
     strip.tick_params(length=2, pad=1)
-    for spine in strip.spines.values():
-        spine.set_visible(False)
+    strip.spines[:].set_visible(False)
     bold = "bold: least of its row\n" if several else ""
     strip.text(0, -1.9, f"{bold}framed: costs least of all", transform=strip.transAxes,
                va="top", fontsize=7.5)  # fmt: skip

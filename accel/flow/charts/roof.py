@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from accel.design import Design, OnChip
 from accel.flow.charts.front import pareto
-from accel.flow.charts.style import FAINT, INK, SOFT, marks, plain_numbers, short
+from accel.flow.charts.style import SOFT, mark, marks, name_marks, plain_numbers, short
 from accel.flow.compare import Comparison, Row
 from accel.flow.verdict import cheapest
 
@@ -52,9 +52,7 @@ def roofline(comparison: Comparison) -> Figure | None:
     best, forms = pareto(rows), marks(comparison.designs)
     for row in rows:
         if id(row) in points:
-            on = any(row is each for each in best)
-            panel.plot(*points[id(row)], color=INK if on else FAINT, linestyle="none", zorder=4 if on else 3,
-                       **forms[row.design])  # fmt: skip
+            mark(panel, points[id(row)], any(row is each for each in best), forms[row.design])
     for row in {id(row): row for row in (comparison.rows[0], cheapest(comparison)) if id(row) in points}.values():
         panel.annotate(f"{short(row.title)} on {row.design}", points[id(row)], (0, -9), textcoords="offset points",
                        ha="center", va="top", fontsize=7.5)  # fmt: skip
@@ -65,8 +63,7 @@ def roofline(comparison: Comparison) -> Figure | None:
     panel.grid(alpha=0.7)
     for axis in (panel.xaxis, panel.yaxis):
         plain_numbers(axis)
-    for design in designs:
-        panel.plot([], [], color=SOFT, linestyle="none", label=design.name, **forms[design.name])
+    name_marks(panel, {design.name: forms[design.name] for design in designs})
     chart.legend(loc="outside lower left", ncols=6, frameon=False, handletextpad=0.2, columnspacing=1.2)
     return chart
 

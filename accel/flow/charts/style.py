@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from matplotlib import rc_context
@@ -83,9 +83,22 @@ def plain_numbers(axis: Any) -> None:
     axis.set_minor_formatter(FuncFormatter(lambda *_: ""))
 
 
-def short(name: str) -> str:
+def short(name: str, letters: int = LONGEST_NAME) -> str:
     """A name that leaves room for the chart beside it; those of files may be long."""
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 3] + "..."
+    return name if len(name) <= letters else name[: letters - 3] + "..."
+
+
+def entitle(chart: Figure, title: str) -> None:
+    """The title of a chart of several panels."""
+    chart.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
+
+
+def lines_of_bars(panel: Any, names: Sequence[str]) -> None:
+    """Names beside bars that lie, the first on top."""
+    panel.set_yticks(range(len(names)), names)
+    panel.set_ylim(len(names) - 0.4, -0.6)
+    panel.tick_params(axis="y", length=0)
+    panel.grid(axis="x")
 
 
 def marks(designs: Sequence[Design]) -> dict[str, dict[str, Any]]:
@@ -97,6 +110,18 @@ def marks(designs: Sequence[Design]) -> dict[str, dict[str, Any]]:
         style = "none" if number >= len(MARKERS) else "full"
         found[design.name] = {"marker": form, "markersize": sizes.get(form, 7.5), "fillstyle": style}
     return found
+
+
+def mark(panel: Any, at: tuple[float, float], on_front: bool, form: Mapping[str, Any]) -> None:
+    """A row's mark: dark on the front, faint elsewhere."""
+    colour, above = (INK, 4) if on_front else (FAINT, 3)
+    panel.plot(*at, color=colour, linestyle="none", zorder=above, **form)
+
+
+def name_marks(panel: Any, forms: Mapping[str, Mapping[str, Any]]) -> None:
+    """Each design's mark for the legend."""
+    for name, form in forms.items():
+        panel.plot([], [], color=SOFT, linestyle="none", label=name, **form)
 
 
 def heading(design: Design) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from accel.flow.charts.style import FAINT, INK, SOFT, short
+from accel.flow.charts.style import FAINT, INK, SOFT, entitle, lines_of_bars, short
 from accel.flow.compare import Comparison, Row
 from accel.flow.tables import figure as digits
 from accel.flow.verdict import cheapest
@@ -22,8 +22,7 @@ def tornado(comparison: Comparison) -> Figure:
     swings = [sensitivity(row.run.result.design, row.run.result)[:SHOWN] for row in rows]
     count = max(map(len, swings))
     chart = Figure(figsize=(10.5, sum(0.27 * len(each) + 0.75 for each in swings) + 1.1), layout="constrained")
-    chart.suptitle(f"{short(comparison.network)}: what the energy depends on", x=0.01, ha="left", fontsize=10.5,
-                   fontweight="bold")  # fmt: skip
+    entitle(chart, f"{short(comparison.network)}: what the energy depends on")
     heights = [max(len(each), 1) for each in swings]
     panels = chart.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
     for panel, row, each in zip(panels, rows, swings, strict=True):
@@ -43,15 +42,10 @@ def change_percent(row: Row, swing: Swing) -> tuple[float, float]:
 
 def _panel(panel: Any, row: Row, swings: tuple[Swing, ...]) -> None:
     changes = [change_percent(row, swing) for swing in swings]
-    places = range(len(swings))
     for index, (name, colour) in enumerate((("one constant at its low figure", FAINT), ("at its high figure", INK))):
-        panel.barh(places, [change[index] for change in changes], color=colour, height=0.66, label=name)
-    names = [swing.what if len(swing.what) <= LETTERS else swing.what[: LETTERS - 3] + "..." for swing in swings]
-    panel.set_yticks(places, names)
-    panel.set_ylim(len(swings) - 0.4, -0.6)
-    panel.tick_params(axis="y", length=0)
+        panel.barh(range(len(swings)), [change[index] for change in changes], color=colour, height=0.66, label=name)
+    lines_of_bars(panel, [short(swing.what, LETTERS) for swing in swings])
     panel.axvline(0, color=SOFT, linewidth=0.8)
-    panel.grid(axis="x")
     panel.margins(x=0.08)
     nominal = digits(row.energy.total_pj.nominal / 1e6)
     panel.set_title(f"{short(row.title)} on {row.design}: {nominal} uJ nominal", fontsize=9, fontweight="normal")
