@@ -124,6 +124,16 @@ class Comparison(Tabular):
         }
 
 
+def rows_on(comparison: Comparison, design: str) -> list[Row]:
+    """The rows of the design of that name."""
+    return [row for row in comparison.rows if row.design == design]
+
+
+def is_measured(comparison: Comparison) -> bool:
+    """Whether there is an accuracy to show."""
+    return any(row.accuracy_percent is not None for row in comparison.rows)
+
+
 def steps(designs: Sequence[Design], techniques: Sequence[Technique] = TECHNIQUES) -> int:
     """How often `compare` calls `advance`."""
     return 1 + len(techniques) * (2 + len(designs))

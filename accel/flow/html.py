@@ -10,7 +10,7 @@ from string import Template
 from typing import TypeVar
 
 from accel.flow import overview
-from accel.flow.compare import Comparison, Row
+from accel.flow.compare import Comparison, Row, rows_on
 from accel.flow.tables import (
     LAYER_REMARKS,
     Column,
@@ -95,7 +95,7 @@ def _left(column: Column[T]) -> str:
 
 
 def _design_table(comparison: Comparison, design: str) -> str:
-    rows = [row for row in comparison.rows if row.design == design]
+    rows = rows_on(comparison, design)
     sentence = f"<p>{escape(verdict(rows))}</p>" if len(comparison.designs) > 1 else ""
     name, rest = escape(design), table(other_columns(), rows)
     return (
@@ -141,7 +141,7 @@ def _layers(comparison: Comparison) -> list[str]:
     legend = cause_legend(row.run for row in comparison.rows)
     parts = [f"<p>{escape(line)}</p>" for line in (*LAYER_REMARKS, *legend)]
     for design in comparison.designs:
-        rows = "".join(_of_row(row) for row in comparison.rows if row.design == design.name)
+        rows = "".join(map(_of_row, rows_on(comparison, design.name)))
         parts.append(f"<details><summary>On {escape(design.name)}</summary>{rows}</details>")
     return parts
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from accel.flow import tables
-from accel.flow.compare import Comparison, Row
+from accel.flow.compare import Comparison, Row, is_measured
 from accel.flow.tables import Column
 from accel.flow.verdict import energy_to, headline, latency_to
 
@@ -46,7 +46,7 @@ def columns(comparison: Comparison) -> list[Column[Across]]:
     shown: list[Column[Across]] = [Column("technique", "", lambda a: a.rows[0].title, left=True)]
     for unit, ratio in (("latency", Across.latency_ratio), ("energy", Across.energy_ratio)):
         shown += [Column(d.name, unit, _ratio(ratio, index)) for index, d in enumerate(comparison.designs)]
-    if any(row.accuracy_percent is not None for row in comparison.rows):
+    if is_measured(comparison):
         shown.append(Column("accuracy", "%", lambda a: _accuracy(a.rows[0])))
     shown.append(Column("stored", "bytes", lambda a: f"{a.rows[0].stored_bytes:,}"))
     return shown

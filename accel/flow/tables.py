@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from accel.design import Design, OnChip
-from accel.flow.compare import Comparison, Row
+from accel.flow.compare import Comparison, Row, is_measured, rows_on
 from accel.flow.simulate import Part, Simulation
 from accel.flow.verdict import judge, verdict
 from accel.models.integers.network import HostLayer
@@ -118,9 +118,8 @@ def row_columns(comparison: Comparison) -> list[Column[Row]]:
 
 def deciding_columns(comparison: Comparison) -> list[Column[Row]]:
     """Technique, verdict, ratios with the name of what they are to, accuracy if it was measured, and why."""
-    by_design = [[row for row in comparison.rows if row.design == design.name] for design in comparison.designs]
-    judged = {id(j.row): j for rows in by_design for j in judge(rows)}
-    measured = any(row.accuracy_percent is not None for row in comparison.rows)
+    judged = {id(j.row): j for design in comparison.designs for j in judge(rows_on(comparison, design.name))}
+    measured = is_measured(comparison)
     ratio = f"/ {comparison.rows[0].technique}"
     columns = [c for c in DECIDING_COLUMNS if measured or c.name != "accuracy"]
     return [
@@ -296,7 +295,7 @@ def show_comparison(where: Console, comparison: Comparison) -> None:
             f"{design.name}: {design.rows} x {design.cols} at {design.clock_mhz:g} MHz, "
             f"{design.bytes_per_cycle:g} bytes a cycle from {_store(design)}"
         )
-        rows = [row for row in comparison.rows if row.design == design.name]
+        rows = rows_on(comparison, design.name)
         where.print()
         where.print(Text(verdict(rows)), width=min(where.width, TEXT_WIDTH))
         show(where, title, row_columns(comparison), rows)

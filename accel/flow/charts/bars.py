@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from accel.flow.charts.style import COLOURS, entitle, heading, lines_of_bars, short
-from accel.flow.compare import Comparison, Row
+from accel.flow.compare import Comparison, Row, rows_on
 from accel.flow.tables import figure as digits
 from accel.flow.verdict import MOST, judge
 from accel.sim.causes import CAUSES
@@ -30,7 +30,7 @@ class Bar:
 
 def energy(comparison: Comparison) -> Figure:
     """Energy of every technique on every design by part; the line reaches from the low to the high total."""
-    panels = {heading(d): [_energy(row) for row in _of(comparison, d.name)] for d in comparison.designs}
+    panels = {heading(d): [_energy(row) for row in rows_on(comparison, d.name)] for d in comparison.designs}
     return stacked(
         f"{short(comparison.network)}: energy of one inference (line: from the low total to the high)",
         "uJ",
@@ -40,7 +40,7 @@ def energy(comparison: Comparison) -> Figure:
 
 def time(comparison: Comparison) -> Figure:
     """Latency of every technique on every design, by what limits it."""
-    panels = {heading(d): [_time(row) for row in _of(comparison, d.name)] for d in comparison.designs}
+    panels = {heading(d): [_time(row) for row in rows_on(comparison, d.name)] for d in comparison.designs}
     return stacked(f"{short(comparison.network)}: latency of one inference, by what limits it", "us", panels)
 
 
@@ -48,7 +48,7 @@ def layers(comparison: Comparison) -> Figure:
     """Layers by what limits them: of the row that all are compared to, and of what pays most on each design."""
     panels = {}
     for design in comparison.designs:
-        rows = _of(comparison, design.name)
+        rows = rows_on(comparison, design.name)
         first, best = rows[0], min(judge(rows), key=lambda j: j.word != MOST).row
         for row in (first,) if best is first else (first, best):
             clock = design.clock_mhz
@@ -100,10 +100,6 @@ def _fill(panel: Any, bars: Sequence[Bar], order: Sequence[str]) -> None:
     for index, (bar, end) in enumerate(zip(bars, ends, strict=True)):
         panel.annotate(bar.text, (end, index), (4, 0), textcoords="offset points", va="center_baseline", fontsize=7.5)
     lines_of_bars(panel, [bar.name for bar in bars])
-
-
-def _of(comparison: Comparison, design: str) -> list[Row]:
-    return [row for row in comparison.rows if row.design == design]
 
 
 def _energy(row: Row) -> Bar:

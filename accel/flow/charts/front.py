@@ -15,11 +15,6 @@ from accel.flow.compare import Comparison, Row
 from accel.flow.verdict import POINTS, is_sound
 
 
-def measured(comparison: Comparison) -> bool:
-    """Whether there is an accuracy to draw."""
-    return any(row.accuracy_percent is not None for row in comparison.rows)
-
-
 def energy_uj(row: Row) -> float:
     """What the axis shows: the nominal total, which the ratios of the tables are of."""
     return row.energy.total_pj.nominal / 1e6

@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 
 from accel.flow.charts import front
 from accel.flow.charts.style import FAINT, INK, entitle, short
-from accel.flow.compare import Comparison
+from accel.flow.compare import Comparison, is_measured
 from accel.flow.overview import Across, across
 from accel.flow.verdict import cheapest, is_sound
 
@@ -32,7 +32,7 @@ def answer(comparison: Comparison, narrow: bool = False) -> Figure:
     lines, columns = across(comparison), len(comparison.designs)
     width = WRAP if narrow else 99
     names = _names(lines, width)
-    measured = front.measured(comparison)
+    measured = is_measured(comparison)
     if narrow:
         heights = [0.36 * len(lines) + 0.7, 0.36 * len(lines) + 1.3, 4.6][: 2 + measured]
         inches = max(NARROW_INCHES, 2.4 + 0.42 * columns)
