@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import gcd
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, Tag, ValidationError, model_validator
@@ -313,19 +313,27 @@ def problem(error: ValidationError) -> tuple[str, str]:
     return name, f"must be {legal_set(name.rpartition('.')[2], info)}, not {yaml_text.shown(first.get('input'))}"
 
 
-def parse(text: str, where: str = "design") -> Design:
-    """The Design in a YAML text. `where` names the source in errors.
-
-    Raises InputError, one line that names field, value, legal set and line, for the first thing that is wrong.
-    """
-    values, lines = yaml_text.read(text, where, "a design")
+def of_values(values: dict[str, Any]) -> Design | tuple[str, str]:
+    """The Design of these fields, or the dotted name of the first that is wrong and what is wrong with it."""
     wrong = look_over(Design, values)
     if not wrong:
         try:
             return Design.model_validate(values)
         except ValidationError as error:
             wrong = problem(error)
-    name, message = wrong
+    return wrong
+
+
+def parse(text: str, where: str = "design") -> Design:
+    """The Design in a YAML text. `where` names the source in errors.
+
+    Raises InputError, one line that names field, value, legal set and line, for the first thing that is wrong.
+    """
+    values, lines = yaml_text.read(text, where, "a design")
+    found = of_values(values)
+    if isinstance(found, Design):
+        return found
+    name, message = found
     parts = name.split(".")
     while parts and ".".join(parts) not in lines:
         parts.pop()

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from accel import design as designs
 from accel.design import Design
+from accel.flow.arguments import LARGEST_SEED
 from accel.flow.explore import constraints as constraint_lines
 from accel.flow.explore.axes import Axis, axis
 from accel.flow.explore.constraints import Constraint
@@ -30,7 +31,6 @@ LARGEST = 2**62  # points; numbers are integers of SQLite
 EXHAUSTIVE = 20_000  # points that are all tried unless the file says otherwise
 POINTS = 2_000  # of a search
 SAMPLERS = ("auto", "exhaustive", "nsga2", "tpe")
-LARGEST_SEED = 2**32 - 1
 FIELDS = ("base", "space", "objectives", "constraints", "search")
 
 
@@ -126,14 +126,10 @@ class Space:
         changes = {one.name: values[one.name] for one in self.axes if one.is_field}
         if not changes:
             return base.model_copy(update={"name": name})
-        tree = _tree(base, changes) | {"name": name}
-        wrong = look_over(Design, tree)
-        if not wrong:
-            try:
-                return Design.model_validate(tree)
-            except ValidationError as error:
-                wrong = designs.problem(error)
-        raise InputError(f"{wrong[0]} {wrong[1]}")
+        found = designs.of_values(_tree(base, changes) | {"name": name})
+        if isinstance(found, Design):
+            return found
+        raise InputError(" ".join(found))
 
     def numbers(self) -> Iterator[int]:
         """All points; those that differ only in what changes no cycles follow each other."""
