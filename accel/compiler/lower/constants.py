@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from functools import partial
 
@@ -13,6 +13,7 @@ from accel.compiler.estimate import Machine
 from accel.compiler.geometry import Range
 from accel.compiler.lower.coded_chunks import CodedChunks
 from accel.compiler.ops import Stream
+from accel.compiler.ring import Ring
 from accel.compiler.transfers import load_words, words_of
 from accel.compiler.weights import Chunk, LayerWeights, parameter_words
 from accel.memories import CODEBOOK_ENTRIES, CODEBOOKS
@@ -52,14 +53,18 @@ class Constants:
 
     def _once(self, visits: Iterable[Chunk]) -> list[list[Chunk]]:
         """The chunks in the order in which they are loaded first, in one stream; each in its own if one comes again."""
-        ring, first = deepcopy(self.stream.weights), dict[Chunk, None]()
-        once = True
+        rings, loads = [(deepcopy(ring), words) for ring, words in self._rings()], dict[Chunk, int]()
         for chunk in visits:
-            if not ring.find((self.key, chunk)):
-                once = once and chunk not in first
-                first[chunk] = None
-                ring.take(self.chunk_words(chunk), (self.key, chunk), 0)
-        return [list(first)] if once else [[chunk] for chunk in first]
+            key = (self.key, chunk, loads.get(chunk, 0))
+            if not all(ring.find(key) for ring, _ in rings):
+                loads[chunk] = key[2] + 1
+                for ring, words in rings:
+                    ring.take(words(chunk), (self.key, chunk, loads[chunk]), 0)
+        return [list(loads)] if max(loads.values()) == 1 else [[chunk] for chunk in loads]
+
+    def _rings(self) -> list[tuple[Ring, Callable[[Chunk], int]]]:
+        """Where a chunk must be for a COMPUTE, and how many words it takes there."""
+        return [(self.stream.weights, self.chunk_words)]
 
     def chunk_words(self, chunk: Chunk) -> int:
         """Words of a chunk's weights in the buffer, whole beats."""

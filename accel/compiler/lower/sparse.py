@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
@@ -23,6 +22,7 @@ from accel.compiler.lower.matrix_write import MatrixWriter
 from accel.compiler.lower.taper import Chunk
 from accel.compiler.lower.window import check_window
 from accel.compiler.ops import Facts
+from accel.compiler.ring import Ring
 from accel.compiler.sparse_weights import SparseWeights, sparse_weights
 from accel.compiler.step import Step
 from accel.compiler.transfers import Row, load_words
@@ -158,17 +158,9 @@ class SparseConstants(Constants):
         self.stream.pointers.reserve(sum(sum(self.weights.columns(groups)) for _, groups in chunks))
         super().begin(chunks, visits)
 
-    def _once(self, visits: Iterable[Chunk]) -> list[list[Chunk]]:
-        """As for every engine; a chunk comes again where its entries or its pointers are gone."""
-        weights, pointers, first = deepcopy(self.stream.weights), deepcopy(self.stream.pointers), dict[Chunk, int]()
-        for chunk in visits:
-            key = (self.key, chunk, first.get(chunk, 0))
-            if not (weights.find(key) and pointers.find(key)):
-                first[chunk] = key[2] + 1
-                key = (self.key, chunk, key[2] + 1)
-                weights.take(self.chunk_words(chunk), key, 0)
-                pointers.take(sum(self.weights.columns(chunk[1])), key, 0)
-        return [list(first)] if max(first.values()) == 1 else [[chunk] for chunk in first]
+    def _rings(self) -> list[tuple[Ring, Callable[[Chunk], int]]]:
+        """Entries and pointers: a chunk comes again where either are gone."""
+        return [*super()._rings(), (self.stream.pointers, lambda chunk: sum(self.weights.columns(chunk[1])))]
 
     def chunk_words(self, chunk: Chunk) -> int:
         """Rows of a chunk's entries in the weight memory, with what the last beat may add."""
