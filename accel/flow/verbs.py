@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,11 +29,13 @@ from accel.flow.arguments import (
     input_shape,
     techniques,
 )
-from accel.flow.data import Data, host_notes
 from accel.flow.said import say
 from accel.models import zoo
 from accel.models.errors import InputError
 from accel.models.graph import Network
+
+if TYPE_CHECKING:
+    from accel.flow.data import Data
 
 # Modules that take long to import (matplotlib, Amaranth) are imported by the verb that needs them.
 
@@ -53,6 +55,8 @@ def _network(name: str, shape: str = "") -> tuple[Network, bool]:
 
 def _say_notes(data: Data) -> None:
     """What a reader must know of any result, on standard error, where the result itself does not say it."""
+    from accel.flow.data import host_notes
+
     _say_warning(data)
     for note in host_notes(data.host):
         say(f"accel: {note}")

@@ -18,7 +18,6 @@ from accel.models.exchange.tflite_file import File, Operator
 from accel.models.exchange.tflite_ops import WRITERS
 from accel.models.exchange.tflite_writing import Unsupported, Writing
 
-SUFFIX = ".tflite"
 OPSET = 17
 INNER, OUTER = [0, 3, 1, 2], [0, 2, 3, 1]
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from accel.models.errors import Blocked, Blocker, printable
-from accel.models.exchange import onnx_load, onnx_prepare, onnx_read, tflite_read
+from accel.models.exchange import onnx_load, onnx_prepare, onnx_read
 from accel.models.exchange.onnx_read import Survey
 from accel.models.graph import Conv, Linear, Network, Shape
 from accel.models.host import Host, HostPart
@@ -25,6 +25,7 @@ from accel.models.quantisation.quantise import blockers
 
 __all__ = ["read"]
 
+TFLITE = ".tflite"
 Cut = tuple[int, str]  # nodes before it, and the one activation that is alive there
 
 
@@ -35,7 +36,12 @@ def read(path: str | Path, input_shape: Shape | None = None) -> Network:
     Raises InputError; a Blocked for nodes with a fault, and if nothing is left for the accelerator.
     """
     path = Path(path)
-    model, stored = (tflite_read if path.suffix == tflite_read.SUFFIX else onnx_load).load(path)
+    if path.suffix == TFLITE:
+        from accel.models.exchange import tflite_read  # a sixth of the time that a verb takes to start
+
+        model, stored = tflite_read.load(path)
+    else:
+        model, stored = onnx_load.load(path)
     found = onnx_read.survey(model, stored, printable(path.name), input_shape)
     reasons, unread = dict(found.blockers), found.unread
     if any(blocker.fault for blocker in reasons.values()):
