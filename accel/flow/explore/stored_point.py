@@ -1,4 +1,4 @@
-"""A point out of a storage: the network and the design that it is, for `accel emit --point` and for `--verify`."""
+"""A point out of a storage: the network and the design that it is, for `accel emit --point`."""
 
 from __future__ import annotations
 
@@ -20,15 +20,14 @@ from accel.models.integers.network import IntegerNetwork
 
 @dataclass(frozen=True)
 class StoredPoint:
-    """What is emitted for a point; `cycles` as they were recorded."""
+    """What is emitted for a point."""
 
     network: IntegerNetwork
     design: Design
     formats: Formats
-    cycles: float
 
 
-def load(path: Path, source: Source, number: int, images: Path | None = None) -> StoredPoint:
+def load(path: Path, source: Source, number: int) -> StoredPoint:
     """The point of that number in the storage at `path`, of the network `source`.
 
     Raises InputError for a storage that is none or of something else, and for a point that is not in it or cannot be.
@@ -50,7 +49,7 @@ def load(path: Path, source: Source, number: int, images: Path | None = None) ->
         raise InputError(f"point {number} cannot be emitted: {outcome.reason}")
     one = tuple(replace(axis, values=(value,)) for axis, value in zip(axes, space.values(number).values(), strict=True))
     (made,) = networks.candidates(
-        source, replace(space, axes=one), images, path.with_suffix(".recipes"), silent, silent
+        source, replace(space, axes=one), None, path.with_suffix(".recipes"), silent, silent
     ).values()  # fmt: skip
     if made.fingerprint != json.loads(about["weights"])[made.name]:
         raise InputError(
@@ -58,4 +57,4 @@ def load(path: Path, source: Source, number: int, images: Path | None = None) ->
             "the file or its calibration has changed"
         )
     point = space.point(number)
-    return StoredPoint(made.network, point.design, point.formats, outcome.metrics["cycles"])
+    return StoredPoint(made.network, point.design, point.formats)
