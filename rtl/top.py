@@ -21,7 +21,7 @@ from accel.rtl.csr import Csr
 from accel.rtl.engines import compute_unit
 from accel.rtl.fifo import CommandQueue
 from accel.rtl.loader import Loader
-from accel.rtl.post import PostUnit
+from accel.rtl.post.unit import PostUnit
 from accel.rtl.sequencer import Sequencer
 from accel.rtl.sparse.ports import loaded_block
 from accel.rtl.storer import Storer

@@ -15,7 +15,7 @@ from accel.design import load
 from accel.memories import MEMORIES
 from accel.program import Bound, bound
 from accel.rtl.loader import Loader
-from accel.rtl.post import PostUnit
+from accel.rtl.post.unit import PostUnit
 from accel.rtl.storer import Storer
 from accel.rtl.systolic.unit import ComputeUnit
 from accel.units import COMPUTE, LOAD, POST, SEQUENCER_COMMANDS, SHARED_READ_PORTS, SHARED_WRITE_PORTS, STORE, UNITS

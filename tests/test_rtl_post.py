@@ -22,7 +22,7 @@ from accel.latency import post_cycles
 from accel.memories import ACCUMULATOR, PARAMETER
 from accel.rtl.buffers import ActivationBanks, Buffer
 from accel.rtl.ports import read_port
-from accel.rtl.post import PostUnit
+from accel.rtl.post.unit import PostUnit
 from tests.benches.simulator import from_lanes, read_all, simulate, to_lanes, write_all
 from tests.benches.timing import UnitTiming
 from tests.benches.unit import Counted, Log, Offer, draw_offers, round_shift, run_commands

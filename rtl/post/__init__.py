@@ -1,0 +1,1 @@
+"""The post-process unit: `unit` takes commands, `walk` goes through their elements, `pipeline` makes outputs."""

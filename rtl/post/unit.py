@@ -1,0 +1,77 @@
+"""The post-process unit: windows from accumulators or activation banks, requantised, into the activation banks."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import Out
+
+from accel.commands import COMMAND_BYTES, ConfigPost, Opcode, Post
+from accel.design import Design
+from accel.latency import post_cycles
+from accel.memories import ACCUMULATOR, ACTIVATION, PARAMETER
+from accel.rtl.layouts import layout
+from accel.rtl.ports import read_port, unit_members, waits_hold, write_port
+from accel.rtl.post.pipeline import pipeline
+from accel.rtl.post.walk import walk
+
+
+class PostUnit(wiring.Component):
+    """One window element a cycle, P channels wide.
+
+    The pipeline after the cycle in which an element is read is `accel.latency.post_pipeline`: data read | chunk
+    selected | reduced | requantised (`Requantise`), and written. Elements outside take their cycle, but are not read. A
+    record is read for each output. A residual operand is read with the window's last element, or in a cycle of its own
+    after it when the source is the activation banks (they have one read port). A maximum over a window that is all
+    outside is -2**31. Sums have 32 bits and wrap around.
+
+    A POST is popped in the last element's cycle of the one before, or later; CONFIG_POST when the pipeline is empty. So
+    a POST does not see what the one before wrote in its last `post_cycles`, unless there is a CONFIG_POST between them.
+    """
+
+    def __init__(self, design: Design) -> None:
+        self.design = design
+        super().__init__(
+            {
+                **unit_members(),
+                "r_acc": Out(read_port(ACCUMULATOR, design)),
+                "r_act": Out(read_port(ACTIVATION, design)),
+                "w_act": Out(write_port(ACTIVATION, design)),
+                "r_param": Out(read_port(PARAMETER, design)),
+                "event_act_reads": Out(1),
+                "event_acc_reads": Out(1),
+                "event_act_writes": Out(1),
+                "event_param_reads": Out(1),
+                "event_post_outputs": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """The hardware."""
+        m = Module()
+        config = data.View(layout(ConfigPost), Signal(8 * COMMAND_BYTES, name="config", reset_less=True))
+        command = data.View(layout(Post), Signal(8 * COMMAND_BYTES, name="running", reset_less=True))
+        head = data.View(layout(Post), self.i.payload)
+        is_post = head.opcode == Opcode.POST
+        active, finishing, take = Signal(name="active"), Signal(name="finishing"), Signal(name="take")
+        draining = Signal(range(post_cycles(self.design) + 1), name="draining")
+        waits = waits_hold(self, head)
+        m.d.comb += [
+            take.eq(self.i.valid & ~self.halt & Mux(is_post, waits & (~active | finishing), ~active & (draining == 0))),
+            self.i.ready.eq(take),
+            self.idle.eq(~active & (draining == 0)),
+        ]
+        with m.If(active):
+            m.d.sync += draining.eq(post_cycles(self.design))
+        with m.Elif(draining != 0):
+            m.d.sync += draining.eq(draining - 1)
+        with m.If(finishing):
+            m.d.sync += active.eq(0)
+        with m.If(take):
+            with m.If(is_post):
+                m.d.sync += [command.eq(head), active.eq(1)]
+            with m.Else():
+                m.d.sync += config.eq(self.i.payload)
+        element = walk(m, self.design, config, command, head, active, finishing, take & is_post)
+        pipeline(m, self, config, command, element)
+        return m
