@@ -301,8 +301,8 @@ class Post(Command):
         v = max or sum over the window (an element outside contributes nothing to max, res_zero_point to sum)
         y = round_shift((v + bias) * multiplier, shift) + zero_point  with the record param_addr + q, or the uniform one
         y += round_shift((act[res_addr + same offset as the output] - res_zero_point) * res_multiplier, res_shift)
-        act[dst_addr + (d // (R/P)) * dst_plane + oy * dst_row_pitch + ox] chunk d % (R/P) = clip(y, low, high),
-                                d = dst_chunk + q
+        act[dst_addr + (d // (R/P)) * dst_plane + oy * dst_row_pitch + ox * dst_step] chunk d % (R/P) =
+                                clip(y, low, high), d = dst_chunk + q
 
     A sum has no residual (res_zero_point is its pad value) and 32 bits. A maximum over a window that is all outside is
     -2**31. What a POST writes in its last post_cycles is not there for the next one, but with a CONFIG_POST between.
@@ -327,6 +327,7 @@ class Post(Command):
     chunks: int = _bits(12, "chunks of P channels", default=1)
     param_addr: int = _bits(14, "word of the first chunk's records")
     res_addr: int = _bits(20, "word of the first residual operand, which has the output's pitches")
+    dst_step: int = _bits(6, "words from one output column to the next", default=1)
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ RULES: dict[type[Command], list[Rule]] = {
     ],
     ConfigPost: _not_zero("win_h", "win_w", "stride_y", "stride_x", "in_h", "in_w"),
     Post: [
-        *_not_zero("out_h", "out_w", "chunks"),
+        *_not_zero("out_h", "out_w", "chunks", "dst_step"),
         Rule("src_chunk", "R/P or above", lambda c, d: c.src_chunk >= d.word_lanes // d.lanes),
         Rule("dst_chunk", "R/P or above", lambda c, d: c.dst_chunk >= d.word_lanes // d.lanes),
     ],

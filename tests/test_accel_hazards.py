@@ -104,7 +104,7 @@ def touched_by_post(design: Design, c: Post, cfg: ConfigPost) -> tuple[Words, Wo
     for q in range(c.chunks):
         for oy in range(c.out_h):
             for ox in range(c.out_w):
-                offset = (c.dst_chunk + q) // per * cfg.dst_plane + oy * cfg.dst_row_pitch + ox
+                offset = (c.dst_chunk + q) // per * cfg.dst_plane + oy * cfg.dst_row_pitch + ox * c.dst_step
                 writes.add(act(c.dst_addr + offset))
                 if c.residual:
                     reads.add(act(c.res_addr + offset))

@@ -133,7 +133,8 @@ def written_words(prepared: Prepared, log: Log) -> dict[int, dict[int, int]]:
                 d = command.dst_chunk + q
                 for oy in range(command.out_h):
                     for ox in range(command.out_w):
-                        at = command.dst_addr + d // per * config.dst_plane + oy * config.dst_row_pitch + ox
+                        at = command.dst_addr + d // per * config.dst_plane + oy * config.dst_row_pitch
+                        at += ox * command.dst_step
                         key = at * per + d % per
                         words[key] = words.get(key, 0) + 1
     return found

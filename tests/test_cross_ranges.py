@@ -113,12 +113,13 @@ def draw_post(rng: Random, design: Design) -> list[Command]:
         in_h=height, in_w=width,
     )  # fmt: skip
     activation, iy0, ix0 = rng.randint(0, 1), rng.randint(-2, 2), rng.randint(-2, 2)
-    out_h, out_w, chunks = rng.randint(1, 3), rng.randint(1, 3), rng.randint(1, 3)
+    out_h, out_w, chunks = rng.randint(1, 3), rng.randint(1, 3), rng.randint(1, 5)
     depth, bank = (
         (design.activation_words, ACTIVATION_BANK) if activation else (design.accumulator_words, ACCUMULATOR_BANK)
     )
     first = near(rng, depth, (height - 1) * pitch + width, depth) + iy0 * pitch + ix0
-    extent = (out_h - 1) * 3 + out_w
+    step = rng.choice([1, 1, 2, 63])
+    extent = (out_h - 1) * 3 + (out_w - 1) * step + 1
     safe = {"src_addr": (iy0 * pitch + ix0) % bank, "dst_addr": ACTIVATION_BANK, "res_addr": 20, "param_addr": 0}
     ends = {
         "src_addr": first % bank + bank * rng.randint(0, 1),
@@ -126,10 +127,11 @@ def draw_post(rng: Random, design: Design) -> list[Command]:
         "res_addr": near(rng, design.activation_words, extent, ACTIVATION_BANK) + ACTIVATION_BANK * rng.randint(0, 1),
         "param_addr": near(rng, design.parameter_words, chunks, 1 << 14),
     }
-    name = rng.choice(list(ends))
+    name = rng.choice([*ends, "param_addr"])  # the only address that does not wrap around
     command = Post(
-        from_activation=activation, residual=rng.randint(0, 1), uniform=rng.randint(0, 1), iy0=iy0, ix0=ix0,
-        out_h=out_h, out_w=out_w, chunks=chunks, **(safe | {name: ends[name]}),
+        from_activation=activation, residual=rng.randint(0, 1), iy0=iy0, ix0=ix0,
+        uniform=0 if name == "param_addr" else rng.randint(0, 1),
+        out_h=out_h, out_w=out_w, chunks=chunks, dst_step=step, **(safe | {name: ends[name]}),
     )  # fmt: skip
     return [config, command]
 

@@ -99,7 +99,7 @@ def expected(design: Design, contents: Contents, commands: Sequence[Post | Confi
                     values.append(sums[c.src_addr // ACCUMULATOR_BANK, word, chunk * lanes : (chunk + 1) * lanes])
             reduced = np.sum(values, axis=0) if c.reduce_sum else np.max(values, axis=0)
             group, chunk = divmod(c.dst_chunk + q, per_word)
-            offset = group * config.dst_plane + oy * config.dst_row_pitch + ox
+            offset = group * config.dst_plane + oy * config.dst_row_pitch + ox * c.dst_step
             for lane in range(lanes):
                 v = (int(reduced[lane]) + (1 << 31)) % (1 << 32) - (1 << 31)  # 32 bits: a sum of sums wraps around
                 bias, multiplier, shift = (int(v) for v in contents.records[(c.param_addr + q) % RECORDS, lane])
@@ -153,10 +153,12 @@ def _draw_command(rng: Random, design: Design, config: ConfigPost, half: int) ->
     span = (config.in_h - 1) * config.src_row_pitch + config.in_w
     src_chunk, dst_chunk = rng.randrange(per_word), rng.randrange(per_word)
     chunks, out_h, out_w = rng.randint(1, 5), rng.randint(1, 4), rng.randint(1, 4)
+    dst_step = rng.choice([1, 1, 2, 3])
     while True:  # fewer chunks or rows, until both ends fit
         groups = ((src_chunk + chunks - 1) // per_word if from_activation else (chunks - 1) // per_source) + 1
         room = words - span - (groups - 1) * config.src_plane
-        reach = (dst_chunk + chunks - 1) // per_word * config.dst_plane + (out_h - 1) * config.dst_row_pitch + out_w
+        width = (out_w - 1) * dst_step + 1
+        reach = (dst_chunk + chunks - 1) // per_word * config.dst_plane + (out_h - 1) * config.dst_row_pitch + width
         if room >= 0 and reach <= HALF:
             break
         chunks, out_h = max(1, chunks - 1), max(1, out_h - 1)
@@ -167,7 +169,7 @@ def _draw_command(rng: Random, design: Design, config: ConfigPost, half: int) ->
         uniform=rng.randint(0, 1), iy0=iy0, ix0=ix0, out_h=out_h, out_w=out_w,
         dst_addr=rng.randint(0, 1) * ACTIVATION_BANK + HALF * (1 - half) + rng.randint(0, HALF - reach),
         dst_chunk=dst_chunk, chunks=chunks, param_addr=rng.randint(0, RECORDS - chunks),
-        res_addr=rng.randint(0, 1) * ACTIVATION_BANK + HALF * half + rng.randint(0, HALF - reach),
+        res_addr=rng.randint(0, 1) * ACTIVATION_BANK + HALF * half + rng.randint(0, HALF - reach), dst_step=dst_step,
     )  # fmt: skip
 
 

@@ -166,7 +166,7 @@ def _post(m: Machine, rows: Ints, r: int, c: int, table: MutableInts, t: int) ->
         ports = 1 << ACC_READ + source // ACC_BANK
     plane = rows[c + CONFIG_POST.dst_plane]
     low, high = rows[r + POST.dst_chunk] // per, (rows[r + POST.dst_chunk] + chunks - 1) // per
-    length = (out_h - 1) * rows[c + CONFIG_POST.dst_row_pitch] + out_w
+    length = (out_h - 1) * rows[c + CONFIG_POST.dst_row_pitch] + (out_w - 1) * rows[r + POST.dst_step] + 1
     for write in range(1 if rows[r + POST.residual] == 0 else 0, 2):
         address = rows[r + POST.dst_addr] if write else rows[r + POST.res_addr]
         bank, word = address // ACT_BANK, address % ACT_BANK

@@ -66,7 +66,7 @@ def walk(
         with m.If(end_window & own_cycle & ~extra):
             m.d.sync += [extra.eq(1), wx.eq(wx), wy.eq(wy)]
         with m.If(last):
-            m.d.sync += [extra.eq(0), wx.eq(0), wy.eq(0), ox.eq(ox + 1), to.eq(to + 1)]
+            m.d.sync += [extra.eq(0), wx.eq(0), wy.eq(0), ox.eq(ox + 1), to.eq(to + command.dst_step)]
             m.d.sync += go_to(at_ox + config.stride_x, at, at_wy, at_ox)
             m.d.sync += [*go_to(ix_o + config.stride_x, ix, ix_o), iy.eq(iy_o)]
             with m.If(end_ox):

@@ -20,7 +20,8 @@ def post(machine: Machine, c: Post, config: ConfigPost) -> None:
     y = _round_shift((value + bias) * multiplier, shift) + config.zero_point
     per = machine.program.design.word_lanes // machine.program.design.lanes
     d = c.dst_chunk + np.arange(c.chunks)[:, None, None]
-    offset = (d // per) * config.dst_plane + np.arange(c.out_h)[:, None] * config.dst_row_pitch + np.arange(c.out_w)
+    pixels = np.arange(c.out_h)[:, None] * config.dst_row_pitch + np.arange(c.out_w) * c.dst_step
+    offset = (d // per) * config.dst_plane + pixels
 
     def words(address: int, depth: int) -> NDArray[np.int64]:
         found = (address + offset) % ACTIVATION.bank_words

@@ -35,7 +35,7 @@ BAD = [
     *((Compute(), {"cols_last": value}) for value in (0, 7)),
     (Compute(), {"structured": 1}),
     *((ConfigPost(), {name: 0}) for name in ("win_h", "win_w", "stride_y", "stride_x", "in_h", "in_w")),
-    *((Post(), {name: 0}) for name in ("out_h", "out_w", "chunks")),
+    *((Post(), {name: 0}) for name in ("out_h", "out_w", "chunks", "dst_step")),
     (Post(), {"src_chunk": 4}),
     (Post(), {"dst_chunk": 4}),
     *((Store(), {name: 0}) for name in ("row_words", "rows")),
