@@ -105,4 +105,4 @@ def test_without_an_output(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     assert accel(["compress", "lenet-5", str(RECIPES / "lenet-5-paper.yaml")]) == 2
     assert "give --out FILE (or --storage-only)" in capsys.readouterr().err
     assert accel(["compress", "alexnext", str(RECIPES / "lenet-5-paper.yaml"), "--storage-only"]) == 2
-    assert "alexnet, vgg-16 or an ONNX or .tflite file" in " ".join(capsys.readouterr().err.split())
+    assert "flownet-c or an ONNX or .tflite file" in " ".join(capsys.readouterr().err.split())

@@ -24,7 +24,7 @@ def input_shape(text: str) -> tuple[int, ...] | None:
 
 def networks() -> list[str]:
     """Names of networks that ship, for the completion."""
-    return [*zoo.NAMES, *zoo.TINY]
+    return list(zoo.ALL)
 
 
 def techniques() -> list[str]:
@@ -34,7 +34,7 @@ def techniques() -> list[str]:
     return list(names())
 
 
-KNOWN = ", ".join((*zoo.NAMES, *zoo.TINY))
+KNOWN = ", ".join(zoo.ALL)
 NetworkArgument = Annotated[
     str,
     typer.Argument(

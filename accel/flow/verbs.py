@@ -397,7 +397,7 @@ def compress(
     """Apply a recipe (prune, share, channels, tucker, distil, encode, huffman); write the ONNX and its encoded weights.
 
     Beside OUT.onnx stand OUT.weights (what the bytes are counted on) and OUT.json. A run that was cut short goes on
-    from the folder OUT.steps. --storage-only needs no weights: NETWORK may then be alexnet or vgg-16, too. With --for
+    from the folder OUT.steps. --storage-only needs no weights: the zoo's architectures then take no memory. With --for
     the recipe is searched (exact cycles, bytes and energy on DESIGN), trained, and written to OUT.yaml.
     """
     from accel.flow import compress as job
@@ -431,7 +431,7 @@ def compress(
         from accel.flow import storage
 
         known = network in zoo.ARCHITECTURES
-        of = zoo.architecture(network, seed=None) if known else zoo.resolve(network, zoo.ARCHITECTURES)
+        of = zoo.architecture(network, seed=None) if known else zoo.resolve(network)
         if as_json:
             _print_json(storage.record(of, chosen))
         else:

@@ -19,7 +19,7 @@ from accel.models.exchange.onnx_affine import arithmetic, batch_norm
 from accel.models.exchange.onnx_pad import pad, unpadded
 from accel.models.exchange.onnx_prepare import REAL
 from accel.models.exchange.onnx_quantised import dequantise_linear, quantise_linear
-from accel.models.exchange.onnx_reading import Given, Reading, names
+from accel.models.exchange.onnx_reading import Array, Given, Reading, names
 from accel.models.exchange.onnx_reshape import reshape
 from accel.models.graph import Activation, Conv, GlobalPool, Linear, Pool, Softmax
 from accel.models.window import Window, same_padding
@@ -124,10 +124,16 @@ def _gemm(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
         if c.ndim > 2 or c.size not in (1, len(weights)) or (c.ndim and c.shape[-1] != c.size):
             raise reading.unsupported(node, f"bias must be a row of {len(weights)} values, not {c.shape}")
         bias = np.broadcast_to(c.reshape(-1), len(weights)) * np.float32(given["beta"])
-    weights = np.ascontiguousarray(weights * np.float32(given["alpha"]))
-    if given["alpha"] == 1:
+    if given["alpha"] != 1:
+        weights = weights * np.float32(given["alpha"])
+    else:
         _matrix_codes(reading, node, len(weights), turned=not given["transB"])
-    reading.append(node, Linear(*names(reading, node), weights, bias))
+    reading.append(node, Linear(*names(reading, node), _rows(weights), bias))
+
+
+def _rows(weights: Array) -> Array:
+    """A matrix whose rows lie one after the other; one number that stands for all of them may stay one."""
+    return weights if not any(weights.strides) else np.ascontiguousarray(weights)
 
 
 def _matrix_codes(reading: Reading, node: onnx.NodeProto, outputs: int, turned: bool) -> None:

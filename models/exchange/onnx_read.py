@@ -8,6 +8,7 @@ inference runs beside ours, and both must agree.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from accel.models.errors import Blocked, Blocker, InputError, printable
 from accel.models.exchange import onnx_fold, onnx_load, onnx_ops, onnx_prepare, onnx_quantised, onnx_shapes
 from accel.models.exchange.onnx_attributes import attributes
 from accel.models.exchange.onnx_on_codes import write_out
-from accel.models.exchange.onnx_reading import Reading
+from accel.models.exchange.onnx_reading import Array, Reading
 from accel.models.graph import Layer, Network, Shape, build
 
 __all__ = ["read"]
@@ -63,14 +64,23 @@ class Survey:
     unread: frozenset[int]
 
 
-def survey(model: onnx.ModelProto, stored: int, file: str, input_shape: Shape | None = None) -> Survey:
+def survey(
+    model: onnx.ModelProto,
+    stored: int,
+    file: str,
+    input_shape: Shape | None = None,
+    values: Mapping[str, Array] | None = None,
+) -> Survey:
     """Read the nodes of a checked model with `stored` constant values. Raises InputError for what is no node's fault.
 
-    The model is changed: nodes without effect are dropped.
+    `values` are those of initialisers that have a shape only. The model is changed: nodes without effect are dropped.
     """
     reading = Reading(file, onnx_load.opset(model, file), stored=stored)
+    known = values or {}
     for tensor in model.graph.initializer:
-        reading.constants[tensor.name] = onnx_load.array(tensor, file)
+        reading.constants[tensor.name] = (
+            known[tensor.name] if tensor.name in known else onnx_load.array(tensor, file)
+        )  # fmt: skip
     if model.graph.sparse_initializer:
         raise InputError(f"{file}: sparse initialisers are not supported")
     write_out(reading, model)

@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
+
+import onnx
 
 from accel.models.errors import Blocked, Blocker, printable
 from accel.models.exchange import onnx_load, onnx_prepare, onnx_read
 from accel.models.exchange.onnx_read import Survey
 from accel.models.graph import Conv, Linear, Network, Shape
-from accel.models.host import Host, HostPart
+from accel.models.host import Array, Host, HostPart
 from accel.models.macs import layer_macs, macs, positions
 from accel.models.parting import onnx_host
 from accel.models.quantisation.quantise import blockers
 
-__all__ = ["read"]
+__all__ = ["of_model", "read"]
 
 TFLITE = ".tflite"
 Cut = tuple[int, str]  # nodes before it, and the one activation that is alive there
@@ -42,11 +44,22 @@ def read(path: str | Path, input_shape: Shape | None = None) -> Network:
         model, stored = tflite_read.load(path)
     else:
         model, stored = onnx_load.load(path)
-    found = onnx_read.survey(model, stored, printable(path.name), input_shape)
+    return _parted(onnx_read.survey(model, stored, printable(path.name), input_shape))
+
+
+def of_model(model: onnx.ModelProto, name: str, values: Mapping[str, Array]) -> Network:
+    """As `read`, of a model in memory whose weights have shapes only, and their `values` by name."""
+    stored = sum(math.prod(tensor.dims) for tensor in model.graph.initializer)
+    return _parted(onnx_read.survey(model, stored, name, values=values))
+
+
+def _parted(found: Survey) -> Network:
+    """The network of a model, with what the host runs of it. Raises InputError."""
+    stored = found.reading.stored
     reasons, unread = dict(found.blockers), found.unread
     if any(blocker.fault for blocker in reasons.values()):
         raise Blocked(f"{found.reading.file}: node", tuple(reasons.values()))
-    if len(model.graph.output) == 1 and not unread:
+    if len(found.model.graph.output) == 1 and not unread:
         network = onnx_read.network_of(found)
         more = _without_integers(found, network)
         if not more:

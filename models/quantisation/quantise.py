@@ -45,9 +45,9 @@ from accel.models.quantisation import fuse
 from accel.models.quantisation.fuse import Chain
 from accel.models.quantisation.ranges import ranges_of
 from accel.models.quantisation.requantise import activation_spec, clip_codes, multiplier_and_shift
-from accel.models.quantisation.weights import WeightQuantiser, per_channel_weights, per_layer_weights
+from accel.models.quantisation.weights import Quantised, WeightQuantiser, per_channel_weights, per_layer_weights
 
-__all__ = ["blockers", "quantise"]
+__all__ = ["blockers", "quantise", "shapes_alone"]
 
 # The bias keeps two bits below int32, so that the sum of the products has room beside it.
 LARGEST_BIAS = 2**29
@@ -83,6 +83,19 @@ def blockers(network: Network) -> tuple[Blocker, ...]:
     """Every layer of `network` that has no integer form whatever its calibration, and why."""
     ranges = dict.fromkeys(network.shapes, (-1.0, 1.0))
     return _convert_all(_State(network, ranges, readers(network), None), _NoForm)
+
+
+def shapes_alone(network: Network) -> IntegerNetwork:
+    """`network` in int8 without numbers: every weight is the code 1, one for all in memory, every range is -1..1.
+
+    For what depends on shapes alone: the time of dense weights. Raises InputError as `quantise` does.
+    """
+    ranges = dict.fromkeys(network.shapes, (-1.0, 1.0))
+    return _network_of(_State(network, ranges, readers(network), _ones))
+
+
+def _ones(weights: NDArray[np.float32], _: NDArray[np.float64]) -> Quantised:
+    return np.broadcast_to(np.int8(1), weights.shape), np.full(len(weights), 1 / 127), None
 
 
 class _NoForm(InputError):
@@ -125,7 +138,12 @@ def _quantise(
     carried = network.carried or Carried()
     ranges = ranges_of(network, calibration)
     codes = carried.codes if keep_codes else {}
-    state = _State(network, ranges, readers(network), weight_quantiser, carried.specs, codes)
+    return _network_of(_State(network, ranges, readers(network), weight_quantiser, carried.specs, codes))
+
+
+def _network_of(state: _State) -> IntegerNetwork:
+    """What `state` becomes when all of its layers are converted. Raises InputError."""
+    network = state.network
     if found := _convert_all(state):
         raise Blocked(f"{network.name}: layer", found)
     if not state.layers:

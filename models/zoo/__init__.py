@@ -1,6 +1,6 @@
 """Networks and data that come with the project: trained checkpoints, the MNIST test set, calibration images.
 
-`load` gives trained networks, `architecture` larger ones with random weights.
+`load` gives trained networks, `architecture` those of the literature with random weights.
 
 The sources and licences are in `data/README.md`.
 """
@@ -8,7 +8,6 @@ The sources and licences are in `data/README.md`.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,10 +23,11 @@ from accel.models.integers.network import IntegerNetwork
 from accel.models.parting import parted
 from accel.models.quantisation.quantise import quantise
 from accel.models.training.idx import read_idx
-from accel.models.zoo.architectures import ARCHITECTURES as ARCHITECTURES
-from accel.models.zoo.architectures import architecture as architecture
+from accel.models.zoo.networks import ARCHITECTURES as ARCHITECTURES
+from accel.models.zoo.networks import architecture as architecture
 
 __all__ = [
+    "ALL",
     "ARCHITECTURES",
     "COMPRESSED",
     "NAMES",
@@ -66,6 +66,9 @@ COMPRESSED: dict[str, tuple[str, ...]] = {
 }
 
 
+ALL = (*NAMES, *TINY, *ARCHITECTURES)  # what `resolve` knows by name
+
+
 def names() -> tuple[str, ...]:
     """The names that `load` knows."""
     return NAMES
@@ -94,18 +97,20 @@ def trained_on_mnist(name: str) -> bool:
     return name in (*NAMES, *_compressed_names())
 
 
-def resolve(name_or_path: str | Path, other_names: Collection[str] = (), input_shape: Shape | None = None) -> Network:
+def resolve(name_or_path: str | Path, input_shape: Shape | None = None) -> Network:
     """The zoo's network of that name, else the file of that path: ONNX, .tflite, or compressed weights (.weights).
 
-    `other_names`: those that the caller has looked for already, for the message. `input_shape`, without the batch: what
-    an ONNX file leaves open. Raises InputError if it is neither, or the file is not a supported network.
+    Architectures of the literature have random weights. `input_shape`, without the batch: what an ONNX file leaves
+    open. Raises InputError if it is neither, or the file is not a supported network.
     """
     if trained_on_mnist(str(name_or_path)):
         return load(str(name_or_path))
     if str(name_or_path) in TINY:
         return replace(parted.read(DATA / f"{name_or_path}.tflite"), name=str(name_or_path))
+    if str(name_or_path) in ARCHITECTURES:
+        return architecture(str(name_or_path))
     if not os.path.exists(name_or_path):  # unlike Path.exists, false also for what no file can be called
-        known = ", ".join((*NAMES, *TINY, *other_names))
+        known = ", ".join(ALL)
         raise InputError(
             f"network must be one of {known} or an ONNX or .tflite file, and {str(name_or_path)!r} does not exist"
         )
