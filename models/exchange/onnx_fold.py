@@ -24,6 +24,8 @@ from accel.models.exchange.onnx_reading import Array, Reading
 Size = Callable[[list[Array]], int]  # the most values that an operator can make of constant inputs
 # All folded constants together may have so many values, and a few times those of the file.
 MOST_VALUES, TIMES = 2**24, 4
+# Of one repeated value, which takes no memory here: weights of files that only show an architecture.
+MOST_FILLED = 2**28
 
 
 def _widest(values: list[Array]) -> int:
@@ -75,12 +77,24 @@ def fold(reading: Reading, node: onnx.NodeProto) -> None:
         _check_constant(reading, node)
     with refused(f"{_where(reading, node)} cannot be evaluated"):
         size = FOLDABLE[node.op_type](values) if node.op_type in FOLDABLE else _inferred_size(reading, node, values)
+    if node.op_type == "ConstantOfShape":
+        _fill(reading, node, values[0], size)
+        return
     most = MOST_VALUES + TIMES * reading.stored
     if size < 0 or reading.folded + size > most:
         raise reading.error(node, f"constants that others make must have at most {most} values together")
     results = _evaluate(reading, node, values)
     reading.folded += sum(result.size for result in results)
     reading.constants.update(zip((name for name in node.output if name), results, strict=False))
+
+
+def _fill(reading: Reading, node: onnx.NodeProto, shape: Array, size: int) -> None:
+    """Enter `size` copies of one value. Raises InputError if that is too much."""
+    if min(shape.reshape(-1), default=0) < 0 or reading.filled + size > MOST_FILLED:
+        raise reading.error(node, f"constants that others make must have at most {MOST_FILLED} values together")
+    (one,) = _evaluate(reading, node, [np.ones_like(shape)])
+    reading.filled += size
+    reading.constants[node.output[0]] = np.broadcast_to(one.reshape(-1)[0], [int(n) for n in shape.reshape(-1)])
 
 
 def shape_of(reading: Reading, node: onnx.NodeProto) -> None:

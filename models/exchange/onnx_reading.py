@@ -43,11 +43,11 @@ class Reading:
     `constants` by name; `alias` from a tensor to the one it is a copy of; `shapes` of activations without
     the batch of `batch` inputs; `uses` counts the readers of every name (of a copied tensor, those of its copies);
     `layers` by their output, in order; `taken` are their names. `stored` and `folded` count the values of the constants
-    in the file and of those that were made of them. `unknown` are the tensors behind a node that cannot run, of which
-    not even the shape is known; `pads` the zeros that a Pad put around a tensor. In a `one_dimensional` network what
-    ONNX calls (channels, length) is a feature map (channels, 1, length). `squeezed`: a Squeeze chose sizes to drop.
-    Of quantised files: `specs` are scale and zero point of activations, `weights` the codes behind constants, `codes`
-    those of layers by the layers' names.
+    in the file and of those that were made of them, `filled` those of ConstantOfShape. `unknown` are the tensors behind
+    a node that cannot run, of which not even the shape is known; `pads` the zeros that a Pad put around a tensor. In a
+    `one_dimensional` network what ONNX calls (channels, length) is a feature map (channels, 1, length). `squeezed`: a
+    Squeeze chose sizes to drop. Of quantised files: `specs` are scale and zero point of activations, `weights` the
+    codes behind constants, `codes` those of layers by the layers' names.
     """
 
     file: str
@@ -63,6 +63,7 @@ class Reading:
     pads: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)
     stored: int = 0
     folded: int = 0
+    filled: int = 0
     specs: dict[str, Spec] = field(default_factory=dict)
     weights: dict[str, Weights] = field(default_factory=dict)
     codes: dict[str, Codes] = field(default_factory=dict)

@@ -15,6 +15,7 @@ import numpy as np
 import tflite
 
 from accel.models.errors import InputError, printable
+from accel.models.exchange import tflite_sparse
 from accel.models.exchange.foreign import refused
 from accel.models.exchange.onnx_reading import Array
 from accel.models.files import read_whole
@@ -44,12 +45,13 @@ class Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """An operator: its name, places of its tensors (-1: left out), and a reader of its options."""
+    """An operator: name, places of its tensors (-1: left out), a reader of its options, and those of a custom one."""
 
     name: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     option: Callable[[type, str], Any]
+    custom: bytes = b""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,15 +102,18 @@ def _tensor(model: Any, tensor: Any, place: int) -> Tensor:
         axis = given.QuantizedDimension()
         if not np.isfinite(scale).all() or not (scale > 0).all() or zero.shape != scale.shape:
             raise ValueError(f"scales of tensor {place} must be above 0, each with a zero point")
-    data = None
+    data: Array | None = None
     buffer = model.Buffers(tensor.Buffer()) if tensor.Buffer() < model.BuffersLength() else None
     if buffer is not None and buffer.DataLength():
-        if buffer.DataLength() != math.prod(shape) * np.dtype(kind).itemsize:
+        data = np.frombuffer(np.asarray(buffer.DataAsNumpy()).tobytes(), kind)
+        if tensor.Sparsity() is not None:
+            data = tflite_sparse.dense(data, shape, tensor.Sparsity())
+        if data.size != math.prod(shape):
             raise ValueError(f"tensor {place} of shape {shape} has {buffer.DataLength()} bytes")
-        data = np.asarray(buffer.DataAsNumpy()).tobytes()
     name = printable((tensor.Name() or b"").decode(errors="replace"))
-    values: Array | None = None if data is None else np.frombuffer(data, kind).reshape(shape)
-    return Tensor(f"{name or 'tensor'}:{place}", shape, kind, scale, zero, axis, values)
+    return Tensor(
+        f"{name or 'tensor'}:{place}", shape, kind, scale, zero, axis, None if data is None else data.reshape(shape)
+    )
 
 
 def _operator(model: Any, operator: Any) -> Operator:
@@ -128,4 +133,5 @@ def _operator(model: Any, operator: Any) -> Operator:
         options.Init(table.Bytes, table.Pos)
         return getattr(options, field)()
 
-    return Operator(name, inputs, outputs, option)
+    custom = bytes(operator.CustomOptionsAsNumpy()) if operator.CustomOptionsLength() else b""
+    return Operator(name, inputs, outputs, option, custom)

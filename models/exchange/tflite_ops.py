@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import tflite
 
+from accel.models.exchange import tflite_arrange, tflite_maps, tflite_values
 from accel.models.exchange.tflite_file import Operator
 from accel.models.exchange.tflite_writing import Unsupported, Writing
 from accel.models.window import same_padding
 
 PADDING = {tflite.Padding.SAME: "SAME_UPPER", tflite.Padding.VALID: "VALID"}
-FIRST = [0, 3, 1, 2]  # (n, height, width, channels) in ONNX's order
-
-
-def _result(writing: Writing, operator: Operator) -> str:
-    return writing.tensor(operator.outputs[0]).name
 
 
 def _conv(writing: Writing, operator: Operator, depthwise: bool) -> None:
@@ -27,7 +22,7 @@ def _conv(writing: Writing, operator: Operator, depthwise: bool) -> None:
     source, filters = writing.tensor(operator.inputs[0]), writing.tensor(operator.inputs[1])
     if len(source.shape) != 4 or len(filters.shape) != 4:
         raise Unsupported(f"input and filter must have four dimensions, not {source.shape} and {filters.shape}")
-    output = _result(writing, operator)
+    output = writing.result(operator)
     order = (3, 0, 1, 2) if depthwise else (0, 3, 1, 2)
     weights = writing.weights(operator.inputs[1], output, lambda x: np.ascontiguousarray(x.transpose(order)))
     groups = source.shape[3] if depthwise else source.shape[3] // max(filters.shape[3], 1)
@@ -56,13 +51,16 @@ def _bias(writing: Writing, operator: Operator, output: str) -> list[str]:
 def _fully_connected(writing: Writing, operator: Operator) -> None:
     """Weights (outputs, inputs); of a map that was flattened the inputs lie as (height, width, channels)."""
     options = tflite.FullyConnectedOptions
-    source, output = writing.tensor(operator.inputs[0]), _result(writing, operator)
+    source, output = writing.tensor(operator.inputs[0]), writing.result(operator)
     rank = len(writing.tensor(operator.outputs[0]).shape)
-    if rank != len(source.shape) or rank not in (2, 3):
-        raise Unsupported(f"input must be rows of features, not of shape {source.shape}")
     bias = _bias(writing, operator, output)
-    if operator.inputs[0] in writing.flat:
-        map_name, (height, width, channels) = writing.flat[operator.inputs[0]]
+    flat = dict(writing.flat)
+    if rank == 2 and len(source.shape) == 4:
+        flat[operator.inputs[0]] = (writing.value(operator.inputs[0]), source.shape[1:])
+    elif rank != len(source.shape) or rank not in (2, 3):
+        raise Unsupported(f"input must be rows of features, not of shape {source.shape}")
+    if operator.inputs[0] in flat:
+        map_name, (height, width, channels) = flat[operator.inputs[0]]
         size = height * width * channels
 
         def turned(matrix: np.ndarray) -> np.ndarray:
@@ -89,7 +87,7 @@ def _fully_connected(writing: Writing, operator: Operator) -> None:
 
 def _pool(writing: Writing, operator: Operator, kind: str) -> None:
     options = tflite.Pool2DOptions
-    output = _result(writing, operator)
+    output = writing.result(operator)
     name = writing.node(
         kind, [writing.value(operator.inputs[0])], f"{output}.linear",
         kernel_shape=[operator.option(options, f"Filter{way}") for way in ("Height", "Width")],
@@ -102,72 +100,20 @@ def _pool(writing: Writing, operator: Operator, kind: str) -> None:
 
 def _arithmetic(writing: Writing, operator: Operator, kind: str) -> None:
     """Of two activations, or of one and a constant, which is broadcast from the last dimension on."""
-    output, names = _result(writing, operator), []
-    rank = len(writing.tensor(operator.outputs[0]).shape)
-    for number, place in enumerate(operator.inputs):
-        if place in writing.names:
-            names.append(writing.names[place])
-            continue
-        values = writing.floats(place)
-        values = values.reshape((1,) * (rank - values.ndim) + values.shape)
-        names.append(writing.number(f"{output}.{number}", values.transpose(FIRST) if rank == 4 else values))
-    name = writing.node(kind, names, f"{output}.linear")
+    output = writing.result(operator)
+    name = writing.node(kind, writing.aligned(operator), f"{output}.linear")
     options = {"Add": tflite.AddOptions, "Sub": tflite.SubOptions, "Mul": tflite.MulOptions, "Div": tflite.DivOptions}
     fused = operator.option(options[kind], "FusedActivationFunction")
     writing.made(operator.outputs[0], writing.activate(fused, name, output))
 
 
-def _mean(writing: Writing, operator: Operator) -> None:
-    output = _result(writing, operator)
-    rank = len(writing.tensor(operator.inputs[0]).shape)
-    axes = sorted(axis % rank for axis in writing.integers(operator.inputs[1]))
-    keep = int(bool(operator.option(tflite.ReducerOptions, "KeepDims")))
-    if rank != 4 or axes != [1, 2]:
-        raise Unsupported(f"axes must be height and width (1, 2) of a map, not {axes} of {rank} dimensions")
-    source = writing.value(operator.inputs[0])
-    writing.made(
-        operator.outputs[0], writing.node("ReduceMean", [source], f"{output}.linear", axes=[2, 3], keepdims=keep)
-    )
-
-
-def _reshape(writing: Writing, operator: Operator) -> None:
-    """A map becomes a vector as it is where that is the same in both orders; else only a product can undo it."""
-    before, after = writing.tensor(operator.inputs[0]).shape, writing.tensor(operator.outputs[0]).shape
-    output, source = _result(writing, operator), writing.value(operator.inputs[0])
-    if math.prod(before[1:]) != math.prod(after[1:]):
-        raise Unsupported(f"shape must keep the batch in front, and is {after} of {before}")
-    place = operator.outputs[0]
-    if len(before) == 4 and (min(math.prod(before[1:3]), before[3]) > 1 or len(after) == 4):
-        writing.flat[place] = (source, before[1:])
-        source = writing.node("Transpose", [source], f"{output}.turned", perm=[0, 2, 3, 1])
-    shape = writing.number(f"{output}.shape", np.array([0, *after[1:]], np.int64))
-    name = writing.node("Reshape", [source, shape], f"{output}.linear")
-    if len(after) == 4:
-        name = writing.node("Transpose", [name], f"{output}.turned_back", perm=FIRST)
-    if len(after) != 2:
-        writing.flat.pop(place, None)
-    writing.made(place, name)
-
-
-def _pad(writing: Writing, operator: Operator) -> None:
-    output = _result(writing, operator)
-    rank = len(writing.tensor(operator.inputs[0]).shape)
-    amounts = writing.integers(operator.inputs[1])
-    if len(amounts) != 2 * rank:
-        raise Unsupported(f"paddings must be two for each of {rank} dimensions, not {len(amounts)} numbers")
-    pairs = [(amounts[2 * i], amounts[2 * i + 1]) for i in (FIRST if rank == 4 else range(rank))]
-    pads = np.array([begin for begin, _ in pairs] + [end for _, end in pairs], np.int64)
-    inputs = [writing.value(operator.inputs[0]), writing.number(f"{output}.pads", pads)]
-    writing.made(operator.outputs[0], writing.node("Pad", inputs, f"{output}.linear"))
-
-
 def _unary(writing: Writing, operator: Operator, kind: str) -> None:
-    output = _result(writing, operator)
+    output = writing.result(operator)
     writing.made(operator.outputs[0], writing.node(kind, [writing.value(operator.inputs[0])], f"{output}.linear"))
 
 
 def _clipped(writing: Writing, operator: Operator, fused: int) -> None:
-    output = _result(writing, operator)
+    output = writing.result(operator)
     writing.made(operator.outputs[0], writing.activate(fused, writing.value(operator.inputs[0]), output))
 
 
@@ -176,7 +122,7 @@ def _softmax(writing: Writing, operator: Operator, kind: str) -> None:
     if kind == "Softmax" and operator.option(tflite.SoftmaxOptions, "Beta") not in (0, 1.0):
         raise Unsupported(f"beta must be 1, not {operator.option(tflite.SoftmaxOptions, 'Beta'):g}")
     axis = 1 if len(writing.tensor(operator.inputs[0]).shape) == 4 else -1
-    output = _result(writing, operator)
+    output = writing.result(operator)
     # Its scale is always 1 / 256, and what reads it here reads floats.
     writing.names[operator.outputs[0]] = writing.node(kind, [writing.value(operator.inputs[0])], output, axis=axis)
 
@@ -194,29 +140,26 @@ def _constant_or_copy(writing: Writing, operator: Operator) -> None:
     writing.replace(operator.outputs[0], operator.inputs[0])
 
 
-WRITERS: dict[str, Callable[[Writing, Operator], None]] = {
+_WRITERS: dict[str, Callable[[Writing, Operator], None]] = {
     "ADD": partial(_arithmetic, kind="Add"),
     "AVERAGE_POOL_2D": partial(_pool, kind="AveragePool"),
     "CONV_2D": partial(_conv, depthwise=False),
     "DEPTHWISE_CONV_2D": partial(_conv, depthwise=True),
+    "DENSIFY": _constant_or_copy,
     "DEQUANTIZE": _constant_or_copy,
     "DIV": partial(_arithmetic, kind="Div"),
-    "EXPAND_DIMS": _reshape,
     "FULLY_CONNECTED": _fully_connected,
     "HARD_SWISH": partial(_unary, kind="HardSwish"),
     "LOGISTIC": partial(_unary, kind="Sigmoid"),
     "LOG_SOFTMAX": partial(_softmax, kind="LogSoftmax"),
     "MAX_POOL_2D": partial(_pool, kind="MaxPool"),
-    "MEAN": _mean,
     "MUL": partial(_arithmetic, kind="Mul"),
-    "PAD": _pad,
     "QUANTIZE": _copy,
     "RELU": partial(_clipped, fused=1),
     "RELU6": partial(_clipped, fused=3),
     "RELU_N1_TO_1": partial(_clipped, fused=2),
-    "RESHAPE": _reshape,
     "SOFTMAX": partial(_softmax, kind="Softmax"),
-    "SQUEEZE": _reshape,
     "SUB": partial(_arithmetic, kind="Sub"),
     "TANH": partial(_unary, kind="Tanh"),
 }
+WRITERS = _WRITERS | tflite_values.WRITERS | tflite_arrange.WRITERS | tflite_maps.WRITERS

@@ -14,12 +14,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from accel.models.errors import Blocked, Blocker, InputError
 from accel.models.exchange import tflite_file
-from accel.models.exchange.tflite_file import File, Operator
+from accel.models.exchange.tflite_file import File, Operator, Tensor
 from accel.models.exchange.tflite_ops import WRITERS
 from accel.models.exchange.tflite_writing import Unsupported, Writing
 
 OPSET = 17
-INNER, OUTER = [0, 3, 1, 2], [0, 2, 3, 1]
 
 
 def load(path: Path) -> tuple[onnx.ModelProto, int]:
@@ -33,7 +32,7 @@ def load(path: Path) -> tuple[onnx.ModelProto, int]:
     writing = Writing(file)
     source = file.tensors[file.inputs[0]]
     entry = f"{source.name}.input"
-    writing.enter(file.inputs[0], entry, INNER)
+    writing.enter(file.inputs[0], entry)
     blockers: list[Blocker] = []
     for operator in file.operators:
         try:
@@ -42,16 +41,22 @@ def load(path: Path) -> tuple[onnx.ModelProto, int]:
             blockers.append(Blocker(_name(file, operator), operator.name, str(error)))
     if blockers:
         raise Blocked(f"{file.name}: node", tuple(blockers))
-    outputs = [writing.leave(place, OUTER) for place in file.outputs]
+    outputs = [(writing.leave(place), _kind(file.tensors[place])) for place in file.outputs]
     shape: list[str | int | None] = ["n", *source.shape[1:]]
     graph = helper.make_graph(
         writing.nodes, "tflite",
         [helper.make_tensor_value_info(entry, TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
-        [numpy_helper.from_array(np.ascontiguousarray(value), name) for name, value in writing.constants.items()],
+        [helper.make_tensor_value_info(name, kind, None) for name, kind in outputs],
+        [numpy_helper.from_array(np.asarray(value, order="C"), name) for name, value in writing.constants.items()],
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
     return model, sum(value.size for value in writing.constants.values())
+
+
+def _kind(tensor: Tensor) -> int:
+    """ONNX's type of an output: codes are floats there."""
+    plain = not tensor.scale.size and tensor.kind is not np.float16
+    return helper.np_dtype_to_tensor_dtype(np.dtype(tensor.kind)) if plain else TensorProto.FLOAT
 
 
 def _name(file: File, operator: Operator) -> str:

@@ -12,8 +12,10 @@ from onnx import helper
 
 from accel.models.carried import along
 from accel.models.exchange.onnx_reading import Array
-from accel.models.exchange.tflite_file import File, Tensor
+from accel.models.exchange.tflite_file import File, Operator, Tensor
 
+FIRST = [0, 3, 1, 2]  # (n, height, width, channels) in ONNX's order
+LAST = [0, 2, 3, 1]  # and back
 FUSED = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT")  # by their numbers
 
 
@@ -46,11 +48,15 @@ class Writing:
         """Whether a tensor is a constant or an activation that could be written."""
         return place not in self.unknown and (place in self.names or self.file.tensors[place].data is not None)
 
-    def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        """Append a node; its output."""
-        name = output.removesuffix(".float").removesuffix(".linear")
-        self.nodes.append(helper.make_node(operator, inputs, [output], name=f"{name}/{operator}", **attributes))
-        return output
+    def result(self, operator: Operator) -> str:
+        """The name of an operator's first output, which all that is written for it is called after."""
+        return self.tensor(operator.outputs[0]).name
+
+    def node(self, operator: str, inputs: list[str], *outputs: str, **attributes: Any) -> str:
+        """Append a node; its first output."""
+        name = outputs[0].removesuffix(".float").removesuffix(".linear")
+        self.nodes.append(helper.make_node(operator, inputs, outputs, name=f"{name}/{operator}", **attributes))
+        return outputs[0]
 
     def number(self, name: str, value: Any) -> str:
         """Append a constant; its name."""
@@ -70,6 +76,53 @@ class Writing:
         if place not in self.names:
             raise Unsupported(f"input {self.tensor(place).name!r} must be an activation, and is a constant")
         return self.names[place]
+
+    def any(self, place: int) -> str:
+        """The name of an activation or a constant, four dimensions in ONNX's order."""
+        if place in self.names:
+            return self.names[place]
+        values = self._constant(place)
+        return self.number(
+            f"{self.tensor(place).name}.constant", values.transpose(FIRST) if values.ndim == 4 else values
+        )
+
+    def ordered(self, place: int) -> str:
+        """The name of an activation or a constant in the file's order."""
+        if place not in self.names:
+            return self.number(f"{self.tensor(place).name}.ordered", self._constant(place))
+        tensor = self.tensor(place)
+        if len(tensor.shape) != 4:
+            return self.names[place]
+        turned = f"{tensor.name}.ordered"
+        if not any(turned in node.output for node in self.nodes):
+            self.node("Transpose", [self.names[place]], turned, perm=LAST)
+        return turned
+
+    def aligned(self, operator: Operator) -> list[str]:
+        """The inputs of an operator with as many dimensions as its output has, ones in front."""
+        rank, names = len(self.tensor(operator.outputs[0]).shape), []
+        for number, place in enumerate(operator.inputs):
+            if place in self.names and len(self.tensor(place).shape) == rank:
+                names.append(self.names[place])
+                continue
+            name = f"{self.result(operator)}.{number}"
+            if place in self.names:
+                lacking = list(range(rank - len(self.tensor(place).shape)))
+                axes = self.number(f"{name}.axes", np.array(lacking, np.int64))
+                name = self.node("Unsqueeze", [self.names[place], axes], f"{name}.wide")
+                names.append(self.node("Transpose", [name], f"{name}.turned", perm=FIRST) if rank == 4 else name)
+                continue
+            values = self._constant(place)
+            values = values.reshape((1,) * (rank - values.ndim) + values.shape)
+            names.append(self.number(name, values.transpose(FIRST) if rank == 4 else values))
+        return names
+
+    def _constant(self, place: int) -> Array:
+        """A constant as it is, codes and halves as floats. Raises Unsupported for an activation."""
+        tensor = self.tensor(place)
+        if tensor.data is None or tensor.scale.size or tensor.data.dtype == np.float16:
+            return self.floats(place)
+        return tensor.data
 
     def floats(self, place: int) -> Array:
         """The values of a constant in float32. Raises Unsupported for an activation."""
@@ -114,8 +167,10 @@ class Writing:
             return name
         if kind == "RELU":
             return self.node("Relu", [name], f"{output}.float")
+        if kind == "TANH":
+            return self.node("Tanh", [name], f"{output}.float")
         if kind not in ("RELU6", "RELU_N1_TO_1"):
-            raise Unsupported(f"activation must be NONE, RELU, RELU6 or RELU_N1_TO_1, not {kind}")
+            raise Unsupported(f"activation must be NONE, RELU, RELU6, RELU_N1_TO_1 or TANH, not {kind}")
         low, high = (0, 6) if kind == "RELU6" else (-1, 1)
         limits = [self.number(f"{output}.low", np.float32(low)), self.number(f"{output}.high", np.float32(high))]
         return self.node("Clip", [name, *limits], f"{output}.float")
@@ -133,15 +188,21 @@ class Writing:
             name = self.node("DequantizeLinear", [codes, scale, zero_point], tensor.name)
         self.names[place] = name
 
-    def enter(self, place: int, entry: str, order: list[int]) -> None:
-        """Enter the input, in ONNX's order."""
-        rank = len(self.file.tensors[place].shape)
-        name = self.node("Transpose", [entry], f"{entry}.channels_first", perm=order) if rank == 4 else entry
+    def put(self, place: int, name: str) -> None:
+        """Enter an activation that lies in the file's order."""
+        if len(self.tensor(place).shape) == 4:
+            name = self.node("Transpose", [name], f"{self.tensor(place).name}.first", perm=FIRST)
         self.made(place, name)
 
-    def leave(self, place: int, order: list[int]) -> str:
+    def enter(self, place: int, entry: str) -> None:
+        """Enter the input, in ONNX's order."""
+        rank = len(self.file.tensors[place].shape)
+        name = self.node("Transpose", [entry], f"{entry}.channels_first", perm=FIRST) if rank == 4 else entry
+        self.made(place, name)
+
+    def leave(self, place: int) -> str:
         """The name of an output, in the file's order."""
         name, tensor = self.value(place), self.file.tensors[place]
         if len(tensor.shape) != 4:
             return name
-        return self.node("Transpose", [name], f"{tensor.name}.output", perm=order)
+        return self.node("Transpose", [name], f"{tensor.name}.output", perm=LAST)
