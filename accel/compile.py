@@ -114,11 +114,11 @@ def _finished(prepared: Prepared, stream: Stream) -> Log:
 
 
 class Placed(NamedTuple):
-    """Where the data segment begins, and in it the network's input and output."""
+    """Where the data segment begins, and in it the network's inputs and outputs."""
 
     data: int
-    input: Placement
-    output: Placement
+    inputs: tuple[Placement, ...]
+    outputs: tuple[Placement, ...]
 
 
 def _placed(prepared: Prepared, ordered: Ordered) -> Placed:
@@ -132,7 +132,7 @@ def _regions(prepared: Prepared, ordered: Ordered, placed: Placed) -> Regions | 
     """What lies where in a core without DRAM; None with DRAM."""
     if not isinstance(prepared.design.memory, OnChip):
         return None
-    return regions(prepared.design, ordered.rows(), ordered.program_offset, placed.input, placed.output)
+    return regions(prepared.design, ordered.rows(), ordered.program_offset, placed.inputs[0], placed.outputs[0])
 
 
 def _place(prepared: Prepared, ordered: Ordered) -> Placed:
@@ -141,17 +141,15 @@ def _place(prepared: Prepared, ordered: Ordered) -> Placed:
     data, size = ordered.data_offset, plan.data_bytes
     if data + size > DRAM_LIMIT:
         raise InputError(f"DRAM must hold {data + size:,} bytes, addresses reach {DRAM_LIMIT:,}")
-    source, target = network.tensors[network.input], network.tensors[network.output]
-    entry, leave = plan.places[network.input], plan.places[network.output]
-    assert entry.dram is not None
-    assert leave.dram is not None
     unfolded = prepared.reading.unfolded
-    layout = unfolded.layout if unfolded else entry.layout
-    return Placed(
-        data,
-        Placement(source.name, data + entry.dram, layout, source.scale, source.zero_point),
-        Placement(target.name, data + leave.dram, leave.layout, target.scale, target.zero_point),
-    )
+
+    def placement(name: str) -> Placement:
+        spec, place = network.tensors[name], plan.places[name]
+        assert place.dram is not None
+        layout = unfolded.layout if unfolded and name == network.input else place.layout
+        return Placement(name, data + place.dram, layout, spec.scale, spec.zero_point)
+
+    return Placed(data, tuple(map(placement, network.inputs)), tuple(map(placement, network.outputs)))
 
 
 def _program(prepared: Prepared, stream: Stream, ordered: Ordered) -> Program:
@@ -175,7 +173,9 @@ def _program(prepared: Prepared, stream: Stream, ordered: Ordered) -> Program:
         dram_bytes=placed.data + plan.data_bytes,
         program_offset=program_offset,
         first_fetch=ordered.first_fetch,
-        input=placed.input,
-        output=placed.output,
+        input=placed.inputs[0],
+        output=placed.outputs[0],
+        more_inputs=placed.inputs[1:],
+        more_outputs=placed.outputs[1:],
         facts=ordered.facts(),
     )

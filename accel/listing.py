@@ -31,7 +31,7 @@ def _lines(program: Program) -> Iterator[str]:
         f" the first {program.first_fetch} fetched from {program.program_offset:#x}"
     )
     yield f"image {len(program.image):#x} bytes of {program.dram_bytes:#x}"
-    for what, place in (("input", program.input), ("output", program.output)):
+    for what, place in _ends(program):
         t = place.layout
         form = "rows of bytes" if isinstance(t, RowTensor) else "words"
         yield f"{what} {place.name}: {t.channels} x {t.height} x {t.width} as {form} at {place.offset:#x}"
@@ -42,6 +42,11 @@ def _lines(program: Program) -> Iterator[str]:
         unit = UNIT_OF[type(command)].name if type(command) in UNIT_OF else "-"
         parts = [*_waits(command), *_fields(program, command)]
         yield f"{index:>5}  {name:<{width}}  {unit:<7}  {command.OPCODE.name:<14}  {' '.join(parts)}"
+
+
+def _ends(program: Program) -> list[tuple[str, Placement]]:
+    """Inputs and outputs with the words for them."""
+    return [("input", place) for place in program.inputs] + [("output", place) for place in program.outputs]
 
 
 def _waits(command: Command) -> list[str]:
@@ -103,7 +108,7 @@ def _segment(program: Program, address: int) -> str:
     end = program.program_offset + COMMAND_BYTES * len(program.commands)
     if program.program_offset <= address < end:
         return "program"
-    for what, place in (("input", program.input), ("output", program.output)):
+    for what, place in _ends(program):
         if place.offset <= address < place.offset + _size(program, place):
             return what
     return "constants" if address < len(program.image) else "data"

@@ -13,6 +13,7 @@ from accel.commands import Command
 from accel.design import Design
 from accel.layout import RowTensor, WordTensor, dram_to_words, stride_bytes, words_to_dram
 from accel.listing import listing
+from accel.models.integers.ends import divided
 from accel.rows import in_force
 from accel.units import UNIT_OF
 
@@ -45,6 +46,11 @@ class Placement:
     layout: WordTensor | RowTensor
     scale: float = 1.0
     zero_point: int = 0
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+        return self.layout.channels, self.layout.height, self.layout.width
 
     def bytes(self, design: Design) -> int:
         """Bytes from its first to its last."""
@@ -99,6 +105,8 @@ class Program:
     first_fetch: int
     input: Placement
     output: Placement
+    more_inputs: tuple[Placement, ...] = ()
+    more_outputs: tuple[Placement, ...] = ()
     facts: NDArray[np.int64] | None = field(default=None, compare=False)
 
     def text(self) -> str:
@@ -119,30 +127,63 @@ class Program:
             "image_bytes": len(self.image),
             "input_offset": self.input.offset,
             "output_offset": self.output.offset,
+            "input_offsets": {place.name: place.offset for place in self.inputs},
+            "output_offsets": {place.name: place.offset for place in self.outputs},
             "commands": commands,
         }
 
+    @property
+    def inputs(self) -> tuple[Placement, ...]:
+        """All inputs, `input` first."""
+        return (self.input, *self.more_inputs)
+
+    @property
+    def outputs(self) -> tuple[Placement, ...]:
+        """All outputs, `output` first."""
+        return (self.output, *self.more_outputs)
+
+    def packed(self, codes: NDArray[np.int8]) -> list[tuple[int, NDArray[np.uint8]]]:
+        """Of each input the byte at which the host writes it, and the (..., bytes) of its codes.
+
+        `codes` are (..., C, H, W), of several inputs (..., values): `accel.models.integers.ends`.
+        """
+        shapes = [place.shape for place in self.inputs]
+        return [
+            (place.offset, self._packed(place, found))
+            for place, found in zip(self.inputs, divided(codes, shapes), strict=True)
+        ]
+
     def pack_input(self, codes: NDArray[np.int8]) -> NDArray[np.uint8]:
-        """(..., C, H, W) input codes to the (..., bytes) that the host writes at `input.offset`."""
-        layout = self.input.layout
+        """(..., C, H, W) codes of `input` to the (..., bytes) that the host writes at `input.offset`."""
+        return self._packed(self.input, codes)
+
+    def _packed(self, place: Placement, codes: NDArray[np.int8]) -> NDArray[np.uint8]:
+        layout = place.layout
         if isinstance(layout, RowTensor):
             return layout.pack(codes).view(np.uint8)
         return words_to_dram(layout.pack(codes, self.design.word_lanes), self.design.beat_bytes).view(np.uint8)
 
     def image_with(self, codes: NDArray[np.int8]) -> NDArray[np.uint8]:
-        """The whole DRAM content (..., dram_bytes) at start for input codes (..., C, H, W)."""
-        packed = self.pack_input(codes)
-        memory = np.zeros((*packed.shape[:-1], self.dram_bytes), np.uint8)
+        """The whole DRAM content (..., dram_bytes) at start for input codes as `packed` takes them."""
+        packed = self.packed(codes)
+        memory = np.zeros((*packed[0][1].shape[:-1], self.dram_bytes), np.uint8)
         memory[..., : len(self.image)] = self.image
-        memory[..., self.input.offset : self.input.offset + packed.shape[-1]] = packed
+        for at, found in packed:
+            memory[..., at : at + found.shape[-1]] = found
         return memory
 
-    def unpack_output(self, memory: NDArray[np.uint8], first: int = 0) -> NDArray[np.int8]:
-        """The (..., C, H, W) output codes in a DRAM content after the run, (..., bytes from byte `first` on)."""
-        layout = self.output.layout
+    def unpack_output(
+        self, memory: NDArray[np.uint8], first: int = 0, place: Placement | None = None
+    ) -> NDArray[np.int8]:
+        """The (..., C, H, W) codes of an output in a DRAM content after the run, (..., bytes from byte `first` on).
+
+        `place`: one of `outputs`, the first if it is None.
+        """
+        place = place or self.output
+        layout = place.layout
         assert isinstance(layout, WordTensor)
         lanes, beat = self.design.word_lanes, self.design.beat_bytes
         size = layout.words(lanes) * stride_bytes(lanes, beat)
-        at = self.output.offset - first
+        at = place.offset - first
         data = memory[..., at : at + size].view(np.int8)
         return layout.unpack(dram_to_words(data, lanes, beat))

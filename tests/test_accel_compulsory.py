@@ -17,7 +17,7 @@ from accel.models import zoo
 from accel.models.integers.network import IntegerNetwork, MatrixLayer, VectorLayer
 from accel.models.quantisation.shared import quantise_compressed
 from tests.benches.counted import accepted, counted
-from tests.benches.draw import draw_design, draw_network
+from tests.benches.draw import draw_design, draw_ends, draw_network
 
 Pixel = tuple[int, int]
 
@@ -41,11 +41,11 @@ def windows(layer: MatrixLayer | VectorLayer, network: IntegerNetwork) -> dict[P
 @settings(max_examples=60, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_equals_counting(rng: Random) -> None:
-    """MACs, weights that meet an activation, records, pixels of the input that are reached, and the output, once."""
-    network, design = draw_network(rng), draw_design(rng)
+    """MACs, weights that meet an activation, records, pixels of inputs that are reached, and outputs, once."""
+    network, design = draw_ends(rng, draw_network(rng)), draw_design(rng)
     program = accepted(compile_network, network, design, "plain")
     layers = {layer.name: layer for layer in network.layers}
-    entered = False
+    entered: set[str] = set()
     for info in program.layers:
         layer = layers[info.name]
         under = windows(layer, network)
@@ -69,14 +69,14 @@ def test_equals_counting(rng: Random) -> None:
             expected += ceil(floor(weights * bits) / 8) + codebook
             expected += 8 * outputs if len(layer.requantise.bias) > 1 else 0
         reads = [layer.input] + ([layer.residual.tensor] if layer.residual else [])
-        if network.input in reads and not entered:
-            entered = True
-            channels, height, width = network.tensors[network.input].shape
+        for name in set(reads) & set(network.inputs) - entered:
+            entered.add(name)
+            channels, height, width = network.tensors[name].shape
             pixels = {pixel for reached in under.values() for pixel in reached.values()}
-            added = layer.residual is not None and layer.residual.tensor == network.input
+            added = layer.residual is not None and layer.residual.tensor == name
             expected += channels * (height * width if added else len(pixels))
         assert (info.must.macs, info.must.read_bytes) == (macs, expected), info
-        out = int(np.prod(network.tensors[network.output].shape)) if made == network.output else 0
+        out = int(np.prod(network.tensors[made].shape)) if made in network.outputs else 0
         assert info.must.write_bytes == out
 
 

@@ -18,6 +18,7 @@ from tests.benches.cross import Trial, check
 from tests.benches.draw import (
     draw_design,
     draw_dram,
+    draw_ends,
     draw_formats,
     draw_input,
     draw_memory,
@@ -45,7 +46,7 @@ def test_bytes_cycles_and_events(design_seed: int, tmp_path: Path, request: pyte
     @given(st.randoms(use_true_random=False))
     def cases(drawn: Random) -> None:
         nonlocal done
-        network = draw_network(drawn)
+        network = draw_ends(drawn, draw_network(drawn))
         behind = draw_dram(drawn, with_memory(design, *draw_memory(drawn)))
         try:
             formats = draw_formats(drawn, behind, network)

@@ -1,6 +1,7 @@
 """An integer network that contradicts itself is refused wherever it comes from, with the layer and what is wrong."""
 
 from dataclasses import fields, is_dataclass, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accel.models.errors import InputError
+from accel.models.integers.ends import joined
 from accel.models.integers.network import (
     HostLayer,
     IntegerNetwork,
@@ -98,7 +100,7 @@ WRONG = {
     "no tensor": (lambda: made(tensors={**TENSORS, "c": None}), "it must be a TensorSpec, not a NoneType"),
     "a tensor that nobody writes": (
         lambda: made(tensors={**TENSORS, "z": TensorSpec("z", (1, 1, 1), 1.0, 0)}),
-        "tensor 'z' must be the input or written by a layer, and is not",
+        "tensor 'z' must be an input or written by a layer, and is not",
     ),
     # the network
     "an unknown input": (lambda: made(input="z"), "n: input must be one of 'x', 'c', 'p', not 'z'"),
@@ -207,6 +209,8 @@ WRONG = {
         r"multiplier of the residual must be 0..65535, not -1",
     ),
     "a residual's large shift": (residual(shift=48), r"shift of the residual must be 0..47, not 48"),
+    "an input twice": (partial(made, more_inputs=("x",)), "inputs must be different tensors, not x, x"),
+    "another output of nobody": (partial(made, more_outputs=("z",)), "output must be one of 'x', 'c', .*, not 'z'"),
     "no residual": (conv(residual="x"), "residual must be a Residual, not a str"),
 }
 
@@ -298,5 +302,5 @@ def test_odd_parts_are_refused_or_run(rng):
     """No other exception than InputError, and what is accepted computes."""
     network = accepted(odd_part, rng, draw_network(rng))
     if isinstance(network, IntegerNetwork):
-        shape = network.tensors[network.input].shape
-        assert run(network, np.zeros((1, *shape), np.int8))[network.output].dtype == np.int8
+        zeros = {name: np.zeros((1, *network.tensors[name].shape), np.int8) for name in network.inputs}
+        assert run(network, joined(network, zeros))[network.output].dtype == np.int8

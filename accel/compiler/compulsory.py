@@ -8,8 +8,8 @@ This is the floor under every program, so nothing counts that some program could
                position that meets nothing but padding is not needed. Coded weights: their streams and tables. 2:4: two
                of four. Sparse engine: an entry for each weight that is not zero
     records    8 bytes an output channel, unless the configuration's one record serves all channels
-    input      the pixels that some window of the first reader of the network's input reaches, all channels
-    output     each byte of the network's output
+    inputs     the pixels that some window of the first reader of an input reaches, all channels
+    outputs    each byte of the network's outputs
 
 Activations between layers count nothing: with buffers that are large enough they stay on chip. Weights of 0 count as
 products, because the systolic array multiplies them; a sparse engine's bound takes what it has multiplied instead
@@ -45,7 +45,7 @@ class Axis:
 def compulsory(prepared: Prepared, encoded: Mapping[int, Encoded]) -> list[Compulsory]:
     """The floor of each step. `encoded`: by number of the step, if its weights are coded."""
     network = prepared.network
-    first = next((step for step in prepared.steps if network.input in step.reads), None)
+    first = {name: next((s for s in prepared.steps if name in s.reads), None) for name in network.inputs}
     found = []
     for step in prepared.steps:
         y, x = _axes(step, network)
@@ -58,10 +58,10 @@ def compulsory(prepared: Prepared, encoded: Mapping[int, Encoded]) -> list[Compu
             read = stream.bytes if stream else -(-weights.least_bits(channels * y.taps * x.taps) // 8)
             read += len(weights.format.codebook)
             read += RECORD_BYTES * len(step.requantise.bias) if len(step.requantise.bias) > 1 else 0
-        if step is first:
-            shape = network.tensors[network.input].shape
-            read += prod(shape) if step.residual == network.input else shape[0] * y.inputs * x.inputs
-        write = prod(network.tensors[network.output].shape) if step.output == network.output else 0
+        for name in (name for name in network.inputs if step is first[name]):
+            shape = network.tensors[name].shape
+            read += prod(shape) if step.residual == name else shape[0] * y.inputs * x.inputs
+        write = prod(network.tensors[step.output].shape) if step.output in network.outputs else 0
         found.append(Compulsory(macs, read, write))
     return found
 

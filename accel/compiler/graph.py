@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from accel.compiler.lower.table import lowering
 from accel.compiler.step import Step, inputs
-from accel.design import Design
+from accel.design import Design, OnChip
 from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork, Layer, Requantise
 
@@ -23,7 +23,7 @@ def steps(network: IntegerNetwork, design: Design, apart: Collection[str] = ()) 
 
     Raises InputError for a layer that no command can express.
     """
-    _check_graph(network)
+    _check_graph(network, design)
     readers: dict[str, list[Layer]] = {name: [] for name in network.tensors}
     for layer in network.layers:
         for tensor in inputs(layer):
@@ -60,9 +60,15 @@ def _clipped(first: Requantise, second: Requantise) -> Requantise:
     return replace(first, low=low, high=high)
 
 
-def _check_graph(network: IntegerNetwork) -> None:
+def _check_graph(network: IntegerNetwork, design: Design) -> None:
     """Something is computed; all else that a network must be, `IntegerNetwork` has checked."""
     if not network.layers:
         raise InputError("network must have a layer that the accelerator runs, and has none")
-    if network.output == network.input:
-        raise InputError(f"output {network.output!r} must be made by a layer, and is not")
+    for name in network.outputs:
+        if name in network.inputs:
+            raise InputError(f"output {name!r} must be made by a layer, and is not")
+    if isinstance(design.memory, OnChip) and (network.more_inputs or network.more_outputs):
+        raise InputError(
+            f"a core without DRAM must have one input and one output, not {len(network.inputs)} and "
+            f"{len(network.outputs)}"
+        )

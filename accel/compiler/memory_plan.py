@@ -132,7 +132,7 @@ class Planner:
         if flat:
             geometry = geometry.flat()
         loaded = step.input == self.network.input and in_ring is None
-        stored = step.output == self.network.output or out_ring is not None
+        stored = step.output in self.network.outputs or out_ring is not None
         residual_loads = step.residual is not None and step.residual in self.residency.spilled
         setting = Setting(
             step=step,
@@ -160,11 +160,11 @@ class Planner:
         return StepPlan(self.machine, step, geometry, flat, task, tiling, in_ring, out_ring)
 
     def _finish(self, regions: Regions, plans: list[StepPlan]) -> Plan:
-        """DRAM offsets of what crosses: the input, the spilled tensors, the output."""
+        """DRAM offsets of what crosses: the inputs, the spilled tensors, the outputs."""
         at, places = 0, {}
         stride = stride_bytes(self.design.word_lanes, self.design.beat_bytes)
         for name, layout in self.residency.layouts.items():
-            crosses = name in self.residency.spilled or name in (self.network.input, self.network.output)
+            crosses = name in self.residency.spilled or name == self.network.input or name in self.network.outputs
             places[name] = Place(layout, regions.get(name), at if crosses else None)
             if crosses:
                 size = self.residency.words(name) * stride

@@ -2,6 +2,7 @@
 
 A tensor lives from the step that makes it to the last that reads it. Its bank is the one that its maker does not read.
 If something does not fit, the live tensor whose next use is farthest is spilled (Belady), and all are placed anew.
+Inputs behind the first lie in DRAM from the start, as if they were spilled.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Residency:
 
     def __post_init__(self) -> None:
         self.bank_words = self.design.activation_words // self.align * self.align
-        born = {self.network.input: -1} | {s.output: s.index for s in self.steps}
+        born = dict.fromkeys(self.network.inputs, -1) | {s.output: s.index for s in self.steps}
         uses: dict[str, list[int]] = {name: [] for name in born}
         for step in self.steps:
             for name in step.reads:
@@ -47,6 +48,7 @@ class Residency:
         for name in born:
             if self._words(self._layout(name, False)) > self.bank_words:
                 self.spilled.add(name)
+        self.spilled.update(self.network.more_inputs)
         self.layouts: dict[str, WordTensor] = {}
 
     def _links(self) -> dict[str, set[str]]:
@@ -65,7 +67,7 @@ class Residency:
             g = self.unfolded.geometry
             return WordTensor(g.channels, g.in_h, g.in_w, g.in_w, g.in_h * g.in_w)
         pitch = -(-width // self.align) * self.align
-        too_long = name == self.network.output and pitch > LARGEST_LINE
+        too_long = name in self.network.outputs and pitch > LARGEST_LINE
         if not spilled and (pitch > width * WASTE or too_long):
             pitch = width
         return WordTensor(channels, height, width, pitch, height * pitch)

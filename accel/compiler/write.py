@@ -55,7 +55,7 @@ class _Writer:
             self._loader(word_source(self.words, places[network.input], True), unfolded=False).need_all()
         output = places[step.output]
         storer = None
-        if output.region and step.output == network.output:
+        if output.region and step.output in network.outputs:
             storer = OutputStorer(self.stream, self.words, output, plan.flat, self.design.word_lanes)
         writing = Writing(
             stream=self.stream,

@@ -91,7 +91,8 @@ def from_bytes(data: bytes, source: str) -> IntegerNetwork:
     except Misfit as error:
         raise InputError(f"{source} must be a file of an int8 network of this version: {error}") from None
     host = tuple(HostLayer(**record.model_dump()) for record in graph.host_layers)
-    return IntegerNetwork(graph.name, graph.input, graph.output, tensors, layers, host)
+    ends = graph.more_inputs, graph.more_outputs
+    return IntegerNetwork(graph.name, graph.input, graph.output, tensors, layers, host, *ends)
 
 
 def encoded(layer: MatrixLayer, format: str) -> EncodedLayer:
@@ -133,6 +134,8 @@ def _document(network: IntegerNetwork) -> Plain:
         "tensors": tuple(records.plain(spec) for spec in network.tensors.values()),
         "layers": tuple(_plain(layer) for layer in network.layers),
         "host_layers": tuple(records.plain(layer) for layer in network.host_layers),
+        "more_inputs": network.more_inputs,
+        "more_outputs": network.more_outputs,
     }
 
 
@@ -167,7 +170,7 @@ def _check_tensors(graph: IntegerRecord, tensors: Mapping[str, TensorSpec]) -> N
         channels, height, width = spec.shape
         if channels * height * width > LARGEST_TENSOR:
             raise Misfit(f"tensor {spec.name!r} must have at most {LARGEST_TENSOR} values, not {spec.shape}")
-    used = [graph.input, graph.output]
+    used = [graph.input, graph.output, *graph.more_inputs, *graph.more_outputs]
     for layer in graph.layers:
         used += [layer.input, layer.output, *([layer.residual.tensor] if layer.residual else [])]
     for name in used:

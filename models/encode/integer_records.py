@@ -101,6 +101,8 @@ class IntegerRecord(Record):
         max_length=MOST_LAYERS
     )
     host_layers: tuple[HostRecord, ...] = Field(max_length=16)
+    more_inputs: tuple[Name, ...] = Field((), max_length=MOST_LAYERS, description="behind `input`; none if left out")
+    more_outputs: tuple[Name, ...] = Field((), max_length=MOST_LAYERS, description="behind `output`; none if left out")
 
 
 Plain = dict[str, Any]

@@ -184,8 +184,8 @@ def window_of(record: WindowRecord) -> Window:
 
 
 def pack(record: Record) -> bytes:
-    """A document as it stands in a file: JSON compressed by zlib."""
-    return zlib.compress(record.model_dump_json().encode(), 9)
+    """A document as it stands in a file: JSON compressed by zlib, without what is as if it were left out."""
+    return zlib.compress(record.model_dump_json(exclude_defaults=True).encode(), 9)
 
 
 def unpack(data: bytes, kind: type[AnyRecord]) -> AnyRecord:

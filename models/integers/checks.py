@@ -28,17 +28,19 @@ from accel.models.integers.layers import (
 from accel.models.window import Window
 
 SUM_BITS = 32
+Ends = tuple[str, tuple[str, ...]]  # the first input or output, and the others
 
 
 def check(
-    name: str, input: str, output: str, tensors: Mapping[str, TensorSpec],
+    name: str, enter: Ends, leave: Ends, tensors: Mapping[str, TensorSpec],
     layers: tuple[MatrixLayer | VectorLayer, ...], host_layers: tuple[HostLayer, ...],
 ) -> None:  # fmt: skip
     """Raise InputError, one line with the layer and what is wrong, unless these are the parts of a network.
 
-    Every tensor is the input or written by one layer, before any layer reads it, in the shape that the layer makes of
-    what it reads; numbers are in the ranges that `docs/formats.md`, "Integer arithmetic", gives; zero points that
-    stand in two places are equal; shared weights are the codebook's; no sum of products can leave 32 bits.
+    `enter` and `leave` are inputs and outputs. Every tensor is an input or written by one layer, before any layer reads
+    it, in the shape that the layer makes of what it reads; numbers are in the ranges that `docs/formats.md`, "Integer
+    arithmetic", gives; zero points that stand in two places are equal; shared weights are the codebook's; no sum of
+    products can leave 32 bits.
     """
     _is("name", name, str)
     _is(f"{name}: tensors", tensors, dict)
@@ -49,9 +51,10 @@ def check(
             _check_tensor(key, spec)
         except InputError as error:
             raise InputError(f"{name}: tensor {key!r}: {error}") from None
-    _one_of(f"{name}: input", input, tensors)
+    inputs = _ends(name, "input", enter, tensors)
+    outputs = _ends(name, "output", leave, tensors)
     names: set[str] = set()
-    known = {input: tensors[input]}
+    known = {end: tensors[end] for end in inputs}
     for layer in layers:
         _is(f"{name}: layer", layer, MatrixLayer, VectorLayer)
         try:
@@ -63,9 +66,20 @@ def check(
         known[layer.output] = tensors[layer.output]
     unmade = [key for key in tensors if key not in known]
     if unmade:
-        raise InputError(f"{name}: tensor {unmade[0]!r} must be the input or written by a layer, and is not")
-    _one_of(f"{name}: output", output, known)
-    _check_host(name, output, known[output], host_layers)
+        raise InputError(f"{name}: tensor {unmade[0]!r} must be an input or written by a layer, and is not")
+    _check_host(name, outputs[0], known[outputs[0]], host_layers)
+
+
+def _ends(name: str, what: str, given: Ends, tensors: Mapping[str, TensorSpec]) -> tuple[str, ...]:
+    """All inputs, or all outputs: different tensors."""
+    first, more = given
+    _one_of(f"{name}: {what}", first, tensors)
+    _is(f"{name}: more {what}s", more, tuple)
+    for end in more:
+        _one_of(f"{name}: {what}", end, tensors)
+    if len({first, *more}) <= len(more):
+        raise InputError(f"{name}: {what}s must be different tensors, not {', '.join((first, *more))}")
+    return (first, *more)
 
 
 def _check_tensor(key: str, spec: TensorSpec) -> None:

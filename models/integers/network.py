@@ -28,8 +28,8 @@ __all__ = [
 class IntegerNetwork:
     """A quantised network: tensors by name, layers in an order in which they can run, host layers at the end.
 
-    `input` and `output` name the int8 tensors at the accelerator's boundary (one of each). The parts are checked
-    (`accel.models.integers.checks`) whoever makes one and however: raises InputError.
+    `input` and `output` name the int8 tensors at the accelerator's boundary, `more_inputs` and `more_outputs` further
+    ones. The parts are checked (`accel.models.integers.checks`) whoever makes one and however: raises InputError.
     """
 
     name: str
@@ -38,6 +38,19 @@ class IntegerNetwork:
     tensors: dict[str, TensorSpec]
     layers: tuple[Layer, ...]
     host_layers: tuple[HostLayer, ...] = ()
+    more_inputs: tuple[str, ...] = ()
+    more_outputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check(self.name, self.input, self.output, self.tensors, self.layers, self.host_layers)
+        ends = (self.input, self.more_inputs), (self.output, self.more_outputs)
+        check(self.name, *ends, self.tensors, self.layers, self.host_layers)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """All inputs, `input` first."""
+        return (self.input, *self.more_inputs)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """All outputs, `output` first."""
+        return (self.output, *self.more_outputs)

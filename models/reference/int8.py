@@ -12,12 +12,14 @@ of an exact quotient is the arithmetic shift.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel.models.errors import InputError
+from accel.models.integers.ends import divided
 from accel.models.integers.network import IntegerNetwork, MatrixLayer, Requantise, Residual, VectorLayer
 from accel.models.reference import im2col
 
@@ -31,21 +33,27 @@ CHUNK = 128  # images at a time: the im2col matrix of LeNet-5 is then 7 MB
 def run(network: IntegerNetwork, inputs: Int8, all_tensors: bool = False) -> dict[str, Int8]:
     """The int8 tensors of `network` by name, each (n, channels, height, width), for int8 `inputs`.
 
-    Only the output, or every tensor if `all_tensors`. `inputs` is (n, channels, height, width) in codes.
+    Only the outputs, or every tensor if `all_tensors`. `inputs` is (n, channels, height, width) in codes; of several
+    inputs as `accel.models.integers.ends` has them.
 
     Raises InputError if the inputs are not int8 or have another shape.
     """
-    spec = network.tensors[network.input]
-    if inputs.dtype != np.int8 or inputs.ndim != 4 or inputs.shape[1:] != spec.shape or not len(inputs):
+    shapes = [network.tensors[name].shape for name in network.inputs]
+    shape = shapes[0] if len(shapes) == 1 else (sum(map(math.prod, shapes)),)
+    if inputs.dtype != np.int8 or inputs.ndim != 1 + len(shape) or inputs.shape[1:] != shape or not len(inputs):
         raise InputError(
-            f"{network.name}: inputs must be int8 of shape (n, {', '.join(map(str, spec.shape))}) with n > 0, "
+            f"{network.name}: inputs must be int8 of shape (n, {', '.join(map(str, shape))}) with n > 0, "
             f"not {inputs.dtype} of shape {inputs.shape}"
         )
-    wanted = list(network.tensors) if all_tensors else [network.output]
+    wanted = list(network.tensors) if all_tensors else list(network.outputs)
     parts: dict[str, list[Int8]] = {name: [] for name in wanted}
     for start in range(0, len(inputs), CHUNK):
         # Channels first and batch second, so that the result of one layer's product is the next layer's input.
-        tensors = {network.input: np.ascontiguousarray(inputs[start : start + CHUNK].swapaxes(0, 1))}
+        entered = divided(inputs[start : start + CHUNK], shapes)
+        tensors = {
+            name: np.ascontiguousarray(codes.swapaxes(0, 1))
+            for name, codes in zip(network.inputs, entered, strict=True)
+        }
         for layer in network.layers:
             tensors[layer.output] = run_layer(network, layer, tensors)
         for name in wanted:

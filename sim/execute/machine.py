@@ -83,7 +83,8 @@ def check(ok: bool, what: str, command: object) -> None:
 def boundary(program: Program) -> int:
     """The first byte of DRAM that may differ between inputs."""
     stores = [c.dram_addr for c in program.commands if isinstance(c, Store)]
-    return min([len(program.image), program.input.offset, program.output.offset, *stores])
+    ends = (place.offset for place in (*program.inputs, *program.outputs))
+    return min([len(program.image), *ends, *stores])
 
 
 def bytes_per_input(program: Program) -> int:
@@ -94,16 +95,17 @@ def bytes_per_input(program: Program) -> int:
 
 
 def make(program: Program, codes: NDArray[np.int8], count: bool = False, timed: bool = False) -> Machine:
-    """The machine at the start of a run on input codes (N, C, H, W): memories hold zeros, DRAM image and inputs.
+    """The machine at the start of a run on input codes, (N, C, H, W) or as `Program.packed` takes them.
+
+    Memories hold zeros, DRAM image and inputs.
 
     `count`: products with a zero operand are counted. `timed`: what time depends on is wanted, of one input.
     """
     design, constant, batch = program.design, boundary(program), len(codes)
     dynamic = np.zeros((batch, program.dram_bytes - constant), np.uint8)
     dynamic[:, : len(program.image) - constant] = program.image[constant:]
-    packed = program.pack_input(codes)
-    at = program.input.offset - constant
-    dynamic[:, at : at + packed.shape[-1]] = packed
+    for at, packed in program.packed(codes):
+        dynamic[:, at - constant : at - constant + packed.shape[-1]] = packed
     return Machine(
         program,
         batch,

@@ -64,7 +64,7 @@ def check(built: Built, trial: Trial, program: Program) -> None:
 
 def compare(program: Program, trial: Trial, outcomes: list[Outcome]) -> None:
     """The outcomes against reference and simulator; the second one had stalls."""
-    expected = run(trial.network, trial.codes[None])[trial.network.output][0]
+    expected = run(trial.network, trial.codes[None])
     memory = execute_memory(program, trial.codes)
     timing = time_executed(program, trial.codes)
     events = timing.events | {Event.MACS_ZERO: int(zero_macs(program, trial.codes[None]).sum())}
@@ -72,8 +72,9 @@ def compare(program: Program, trial: Trial, outcomes: list[Outcome]) -> None:
         where = ("first run", "run with stalls", "run after that")[index]
         assert outcome.done, f"{where}: not done"
         assert outcome.error == 0, f"{where}: error {outcome.error}"
-        found = program.unpack_output(outcome.memory)
-        np.testing.assert_array_equal(found.reshape(expected.shape), expected, where)
+        for place in program.outputs:
+            found = program.unpack_output(outcome.memory, place=place)
+            np.testing.assert_array_equal(found.reshape(place.shape), expected[place.name][0], where)
         np.testing.assert_array_equal(outcome.memory, memory, f"{where}: what DRAM holds")
         opened = outcome.row_activations, timing.row_activations
         assert opened[0] == opened[1], f"{where}: rows of DRAM opened (bench, simulator) {opened}"

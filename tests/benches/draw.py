@@ -5,6 +5,7 @@ Every function takes a `random.Random`; tests pass Hypothesis's own (`strategies
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import gcd
 from random import Random
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.compiler.choose import Formats
+from accel.compiler.step import inputs
 from accel.design import Design, OnChip
 from accel.models.integers.network import (
     IntegerNetwork,
@@ -275,10 +277,28 @@ def draw_network(rng: Random, layers: int = 3, size: int = 9, channels: int = 12
     return IntegerNetwork("random", "x", output, tensors, tuple(made))
 
 
+def draw_ends(rng: Random, network: IntegerNetwork) -> IntegerNetwork:
+    """The network with some of what layers make as further outputs, and some of it given instead of made."""
+    layers = list(network.layers)
+    for layer in network.layers:
+        read = {tensor for other in layers for tensor in inputs(other)}
+        if rng.random() < 0.2 and layer.output in read and layer.output != network.output:
+            left = [other for other in layers if other is not layer]
+            if all(name in {t for other in left for t in inputs(other)} for name in inputs(layer)):
+                layers = left
+    made = [layer.output for layer in layers]
+    given = tuple(layer.output for layer in network.layers if layer.output not in made)
+    more = tuple(name for name in made if name != network.output and rng.random() < 0.2)
+    return replace(network, layers=tuple(layers), more_inputs=given, more_outputs=more)
+
+
 def draw_input(rng: Random, network: IntegerNetwork, batch: int = 1) -> np.ndarray:
-    """int8 codes (batch, C, H, W), some or all of them 0, or the zero point."""
+    """int8 codes (batch, C, H, W), or of several inputs (batch, values), some or all of them 0, or the zero point."""
     generator = np.random.default_rng(rng.getrandbits(32))
-    codes = generator.integers(-128, 128, (batch, *network.tensors[network.input].shape)).astype(np.int8)
+    shape = network.tensors[network.input].shape
+    if network.more_inputs:
+        shape = (sum(int(np.prod(network.tensors[name].shape)) for name in network.inputs),)  # type: ignore[assignment]
+    codes = generator.integers(-128, 128, (batch, *shape)).astype(np.int8)
     zero = rng.choice([0, network.tensors[network.input].zero_point])
     codes[generator.random(codes.shape) < rng.choice([0, 0.5, 1])] = zero
     return codes

@@ -47,7 +47,7 @@ def fused(layer: MatrixLayer, readers: list[Layer], network: IntegerNetwork, des
 
     Windows that overlap would make the rows that blocks share twice: only if all fit the accumulators at once.
     """
-    if layer.residual or layer.output == network.output or len(readers) != 1:
+    if layer.residual or layer.output in network.outputs or len(readers) != 1:
         return None
     pool = readers[0]
     if type(pool) is not VectorLayer or pool.reduce != "max" or pool.residual:
