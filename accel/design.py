@@ -17,6 +17,7 @@ from accel import memories
 from accel.memory_kinds import Memory, OnChip
 from accel.models import yaml_text
 from accel.models.errors import InputError
+from accel.scale_sim import config
 from accel.sections import Section, by_kind, field_at, legal_set, look_over
 
 __all__ = ["Array", "Buffers", "Design", "Memory", "OnChip", "Technology", "Widths", "load", "names", "parse"]
@@ -346,8 +347,13 @@ def names() -> list[str]:
 
 
 def load(name_or_path: str | Path) -> Design:
-    """The design of that name, or in that YAML file. Raises InputError."""
+    """The design of that name, in that YAML file, or in that configuration (.cfg) of SCALE-Sim. Raises InputError."""
     path = Path(name_or_path)
+    if path.suffix == config.SUFFIX:
+        found = of_values(config.values(path))
+        if isinstance(found, Design):
+            return found
+        raise InputError(config.message(path, *found))
     if str(name_or_path) in names():
         path = DESIGNS_FOLDER / f"{name_or_path}.yaml"
     try:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -257,6 +257,21 @@ def simulate(program: Program, codes: NDArray[np.int8] | None = None) -> Result:
         _sum(program.layers), design, timing.cycles, timing.cycles, by_cause(path), whole, timing.row_activations
     )
     return Result(program.name, total, tuple(layers), (min(cycles), max(cycles)))
+
+
+def together(network: str, runs: Sequence[LayerResult]) -> Result:
+    """Runs of one design, one after the other, as one: of a list of layers that are no network."""
+    limits: Counter[str] = Counter()
+    events: Counter[Event] = Counter()
+    for run in runs:
+        limits.update(run.limits)
+        events.update(run.events)
+    cycles, work = (sum(getattr(run, name) for run in runs) for name in ("cycles", "work_cycles"))
+    opened = sum(run.row_activations for run in runs)
+    total = LayerResult(
+        _sum(run.info for run in runs), runs[0].design, cycles, work, limits, dict(events), opened
+    )  # fmt: skip
+    return Result(network, total, tuple(runs), (cycles, cycles))
 
 
 def _data_events(

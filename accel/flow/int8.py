@@ -1,4 +1,4 @@
-"""Int8 networks of the command line: quantised here, or read from a file that `accel quantise` wrote."""
+"""Int8 networks of the command line: quantised here, from a file of `accel quantise`, or one layer by its sizes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from accel.models.encode.encoded_layer import FORMATS
 from accel.models.errors import InputError, printable
 from accel.models.graph import Shape
 from accel.models.integers.network import IntegerNetwork
+from accel.one_layer import is_layer, parse
 
 SUFFIX = ".int8"
 
@@ -33,17 +34,17 @@ class Source:
 
 
 def source(network: str, technique: str, input_shape: Shape | None = None) -> Source:
-    """The network as `technique` ("" is dense) makes it int8, or as it stands in a file NAME.int8.
+    """The network as `technique` ("" is dense) makes it int8, or as it stands in a file NAME.int8 or in words.
 
     `input_shape`: see `zoo.resolve`.
 
     Raises InputError for what `find` and `zoo.resolve` refuse, and for a technique with an int8 file.
     """
-    if Path(network).suffix == SUFFIX:
+    if is_layer(network) or Path(network).suffix == SUFFIX:
         if technique:
             raise InputError(f"--technique must be left out with {network}, whose weights are int8 codes already")
-        found = integer_file.load(network)
-        return Source("as-is", "int8 from a file", FORMATS, lambda given: _inputs(found, given), lambda _: found)
+        found, title = _given(network)
+        return Source("as-is", title, FORMATS, lambda given: _inputs(found, given), lambda _: found)
     chosen = find(technique or "dense", network)
     float_network, from_zoo = zoo.resolve(network, input_shape=input_shape), zoo.trained_on_mnist(network)
     return Source(
@@ -51,6 +52,13 @@ def source(network: str, technique: str, input_shape: Shape | None = None) -> So
         lambda given: data.resolve(float_network, from_zoo, given),
         lambda given: chosen.apply(float_network, given.calibration),
     )  # fmt: skip
+
+
+def _given(network: str) -> tuple[IntegerNetwork, str]:
+    """What is int8 already, and what it is: a layer given by its sizes, or a file."""
+    if is_layer(network):
+        return parse(network).network(), "random int8 weights"
+    return integer_file.load(network), "int8 from a file"
 
 
 def _inputs(network: IntegerNetwork, path: str) -> Data:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,10 @@ from accel.design import Design
 from accel.models.integers.network import HostLayer, IntegerNetwork
 from accel.models.reference import int8
 from accel.models.tabular import Tabular, flat
+from accel.one_layer import LayerShape
 from accel.resources.clock import clock_notes
 from accel.sim.cost import Cost, Energy, Range, Swing, cost_of, energy, memories, sensitivity
-from accel.sim.result import LayerResult, Result, simulate
+from accel.sim.result import LayerResult, Result, simulate, together
 
 EXECUTED = 4  # inputs whose products with a zero operand are counted
 
@@ -89,6 +91,21 @@ def run(
     cost = cost_of(design, result, result.total.info.must.macs)
     layers = (Part(work, energy(work.events, design, work.row_activations)) for work in result.layers)
     return Simulation(result, cost, Part(result.total, cost.energy), tuple(layers), network.host_layers)
+
+
+def run_each(name: str, layers: Sequence[LayerShape], design: Design, formats: Formats = "auto") -> Simulation:
+    """Layers that belong to no network, each alone, one after the other: input and output of each are in DRAM.
+
+    Weights are random, nothing is executed. Raises InputError for what does not fit.
+    """
+    found = []
+    for number, layer in enumerate(layers):
+        total = simulate(compile_network(layer.network(number), design, formats)).total
+        found.append(replace(total, info=replace(total.info, name=layer.name, kind="alone")))
+    result = together(name, found)
+    cost = cost_of(design, result, result.total.info.must.macs)
+    parts = (Part(work, energy(work.events, design, work.row_activations)) for work in found)
+    return Simulation(result, cost, Part(result.total, cost.energy), tuple(parts), ())
 
 
 def energy_record(found: Energy) -> dict[str, float]:

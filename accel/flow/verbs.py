@@ -31,8 +31,9 @@ from accel.flow.arguments import (
 )
 from accel.flow.said import say
 from accel.models import zoo
-from accel.models.errors import InputError
+from accel.models.errors import InputError, printable
 from accel.models.graph import Network
+from accel.scale_sim import topology
 
 if TYPE_CHECKING:
     from accel.flow.data import Data
@@ -197,10 +198,17 @@ def simulate(
     ] = None,
     calibration: Calibration = "",
     shape: InputShape = "",
+    like: Annotated[
+        str, typer.Option("--conventions", metavar="NAME", help="Also the stall-free cycles that scale-sim counts.")
+    ] = "",
 ) -> None:
-    """Show where one network's cycles, bytes and energy go on one design, layer by layer."""
+    """Show where one network's cycles, bytes and energy go on one design, layer by layer.
+
+    NETWORK may be one layer, conv:CxHxW,N,KxK[,stride=S][,pads=P][,groups=G], fc:INPUTS,OUTPUTS or gemm:MxKxN, or a
+    topology of SCALE-Sim (.csv), whose layers run one after the other, each alone. --design takes its .cfg files.
+    """
     from accel.compiler.choose import parse
-    from accel.flow import int8, outputs, report, tables
+    from accel.flow import conventions, int8, outputs, report, tables
     from accel.flow import simulate as job
     from accel.flow import trace as trace_job
     from accel.flow.progress import progress
@@ -209,6 +217,13 @@ def simulate(
         trace_job.check(trace)
         outputs.check(trace, (trace,), (network, design, calibration), "--trace")
         report.check_folder(trace.parent)
+    conventions.check(like)
+    if Path(network).suffix == topology.SUFFIX:
+        for name, given in (("--technique", technique), ("--calibration", calibration), ("--trace", trace)):
+            if given:
+                raise InputError(f"{name} must be left out with {network}, a list of layers that is no network")
+        _simulate_topology(network, designs_module.load(design), parse(formats or ()), like, as_json)
+        return
     chosen, on = int8.source(network, technique, input_shape(shape)), designs_module.load(design)
     data = chosen.data(calibration)
     with progress(2) as advance:
@@ -219,12 +234,34 @@ def simulate(
         if trace is not None:
             drawn = trace_job.of(integer, on, data.calibration, parse(formats or ()), trace)
             report.write(trace.parent, {trace.name: drawn})
+    theirs = conventions.lines(conventions.shapes(integer), found) if like else []
     if as_json:
-        notes = list(data.notes)
-        _print_json(found.to_dict() | {"technique": chosen.technique, "data": data.source, "warnings": notes})
+        more = {"technique": chosen.technique, "data": data.source, "warnings": list(data.notes)}
+        _print_json(found.to_dict() | more | ({"scale_sim": conventions.record(theirs)} if like else {}))
     else:
         tables.show_simulation(tables.console(), found)
+        if like:
+            conventions.show_lines(tables.console(), theirs, on)
     _say_notes(data)
+
+
+def _simulate_topology(path: str, on: Design, formats: Any, like: str, as_json: bool) -> None:
+    """`accel simulate` of a list of layers."""
+    from accel.flow import conventions, tables
+    from accel.flow import simulate as job
+    from accel.flow.progress import progress
+
+    layers = topology.load(path)
+    with progress(1) as advance:
+        advance(f"simulating {len(layers)} layers on {on.name}")
+        found = job.run_each(printable(Path(path).stem), layers, on, formats)
+    theirs = conventions.lines(layers, found) if like else []
+    if as_json:
+        _print_json(found.to_dict() | ({"scale_sim": conventions.record(theirs)} if like else {}))
+        return
+    tables.show_simulation(tables.console(), found)
+    if like:
+        conventions.show_lines(tables.console(), theirs, on)
 
 
 @app.command()
