@@ -304,6 +304,13 @@ class Post(Command):
         act[dst_addr + (d // (R/P)) * dst_plane + oy * dst_row_pitch + ox * dst_step] chunk d % (R/P) =
                                 clip(y, low, high), d = dst_chunk + q
 
+    With `filter` (activation source, sums) v is weighted, and a window is 3 x 3 whatever win_h and win_w say:
+        v = sum over wy, wx of tap[q, wy, wx] * (the element, or res_zero_point outside)
+    Records and taps of chunk q are the two words from param_addr + 2 q on ("Parameter words" in docs/formats.md). The
+    `stream_h` x `stream_w` pixels from max(iy0, 0), max(ix0, 0) on, the first of which is at src_addr, pass a line
+    buffer, each once a chunk, those outside unread. All that windows have inside in_h x in_w must be among them, and
+    stream_w at least (out_w - 1) * stride_x + 1, stream_h likewise: else outputs are missing or mean nothing.
+
     A sum has no residual (res_zero_point is its pad value) and 32 bits. A maximum over a window that is all outside is
     -2**31. What a POST writes in its last post_cycles is not there for the next one, but with a CONFIG_POST between.
     """
@@ -328,6 +335,9 @@ class Post(Command):
     param_addr: int = _bits(14, "word of the first chunk's records")
     res_addr: int = _bits(20, "word of the first residual operand, which has the output's pitches")
     dst_step: int = _bits(6, "words from one output column to the next", default=1)
+    filter: int = _bits(2, "1: weighted sums over 3 x 3 windows, by the line buffer")
+    stream_h: int = _bits(12, "filter: rows of the source that pass a chunk")
+    stream_w: int = _bits(12, "filter: columns of a row that pass")
 
 
 @dataclass(frozen=True)

@@ -165,6 +165,14 @@ class Design(Section):
     post_multiplier_stages: int = Field(
         default=1, ge=1, le=3, description="registers of each multiplier of the post-process"
     )
+    filter_multipliers: Literal[0, 3, 9] = Field(
+        default=0,
+        description="multipliers of a lane of post-processing for depthwise 3 x 3: a window row a cycle (3), a window "
+        "(9); 0: they run on the array",
+    )
+    filter_line: int = Field(
+        default=128, ge=8, le=1 << 11, description="columns of the line buffer of that, 2P bytes each"
+    )
     memory: Annotated[Annotated[Memory, Tag("axi")] | Annotated[OnChip, Tag("on-chip")], by_kind("axi")]
     clock_mhz: float = Field(  # so slow that no time is too large for a float
         ge=0.001, le=5000, strict=False, description="makes time of cycles, and static energy of time"

@@ -36,6 +36,8 @@ class Event(Enum):
     VALUE_READS = "values decoded (a look-up each)"
     RUN_TABLE_WRITES = "bytes of run tables written (each into the copies of all lanes)"
     VALUE_TABLE_WRITES = "bytes of value tables written (each into the copies of all lanes)"
+    FILTER_STEPS = "pixels that pass the line buffer (a word read and one written each)"
+    FILTER_MACS = "multiply-accumulates of the post-process's filter"
 
 
 DATA_EVENTS = frozenset({Event.MACS_ZERO})

@@ -136,6 +136,21 @@ def post_pipeline(design: Design) -> Pipeline:
     return Stage("read"), Stage("select"), Stage("reduce"), *requantise_pipeline(design)
 
 
+def filter_pipeline(design: Design) -> Pipeline:
+    """Of a weighted window: what its sums take longer to come to the reduction than an element."""
+    return Stage("window"), Stage("multiply", design.post_multiplier_stages), Stage("add")
+
+
+def filter_cycles(design: Design) -> int:
+    """So many cycles after its last pixel a POST with `filter` is through with the line buffer."""
+    return cycles(filter_pipeline(design))
+
+
+def least_line(design: Design) -> int:
+    """Columns that pass at least in a row: a chunk's records must be there before the next one's are read."""
+    return filter_cycles(design)
+
+
 def post_cycles(design: Design) -> int:
     """From a window's last element to the write of the output."""
     return cycles(post_pipeline(design))

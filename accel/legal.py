@@ -28,6 +28,7 @@ from accel.commands import (
     Target,
 )
 from accel.design import Design
+from accel.latency import least_line
 from accel.memories import CODE_BITS, run_bits
 from accel.rows import COLUMNS, OPCODE, Rows, command_of, in_force, rows_of
 from accel.units import UNITS
@@ -76,6 +77,11 @@ def _entries(name: str, illegal: str, broken: Callable[[Any, Design], Any]) -> R
 def _sparse(name: str, illegal: str, broken: Callable[[Any, Design], Any]) -> Rule:
     """A rule for sparse engines only."""
     return Rule(name, f"sparse: {illegal}", lambda c, d: broken(c, d) if d.is_sparse else False)
+
+
+def _filter(name: str, illegal: str, broken: Callable[[Any, Design], Any]) -> Rule:
+    """A rule for POSTs with `filter`, where there are such."""
+    return Rule(name, illegal, lambda c, d: (c.filter != 0) & broken(c, d) if d.filter_multipliers else False)
 
 
 RULES: dict[type[Command], list[Rule]] = {
@@ -136,6 +142,22 @@ RULES: dict[type[Command], list[Rule]] = {
         *_not_zero("out_h", "out_w", "chunks", "dst_step"),
         Rule("src_chunk", "R/P or above", lambda c, d: c.src_chunk >= d.word_lanes // d.lanes),
         Rule("dst_chunk", "R/P or above", lambda c, d: c.dst_chunk >= d.word_lanes // d.lanes),
+        Rule(
+            "filter",
+            "above 1; above 0 without multipliers for it",
+            lambda c, d: c.filter > min(1, d.filter_multipliers),
+        ),
+        _filter("from_activation", "0 if filter", lambda c, d: c.from_activation == 0),
+        _filter("reduce_sum", "0 if filter", lambda c, d: c.reduce_sum == 0),
+        _filter("residual", "1 if filter", lambda c, d: c.residual == 1),
+        _filter("iy0", "below -2 if filter", lambda c, d: c.iy0 < -2),
+        _filter("ix0", "below -2 if filter", lambda c, d: c.ix0 < -2),
+        _filter("stream_h", "0 if filter", lambda c, d: c.stream_h == 0),
+        _filter(
+            "stream_w",
+            "below F or above the columns of the line buffer if filter",
+            lambda c, d: (c.stream_w < least_line(d)) | (c.stream_w > d.filter_line),
+        ),
     ],
     Store: [
         *_not_zero("row_words", "rows"),

@@ -219,6 +219,16 @@ VALUE_TABLE = Memory(
     copies=lambda d: d.decoder_lanes,
     exists=lambda d: d.decoder_lanes > 0,
 )  # fmt: skip
+LINE = Memory(  # of the filter: the two rows above the one that passes
+    "line", None, None,
+    words=lambda d: d.filter_line,
+    lanes=lambda d: 2 * d.lanes,
+    lane_bits=lambda d: CODE_BITS,
+    address_bits=field_bits(Post, "stream_w"),
+    reads=Event.FILTER_STEPS,
+    writes=Event.FILTER_STEPS,
+    exists=lambda d: d.filter_multipliers > 0,
+)  # fmt: skip
 PROGRAM = Memory(
     "program", "program_commands", Target.PROGRAM,
     words=lambda d: d.buffers.program_commands,
@@ -229,7 +239,7 @@ PROGRAM = Memory(
     writes=Event.COMMANDS,
 )  # fmt: skip
 
-MEMORIES = (ACTIVATION, WEIGHT, ACCUMULATOR, PARAMETER, CODEBOOK, PROGRAM, POINTER, RUN_TABLE, VALUE_TABLE)
+MEMORIES = (ACTIVATION, WEIGHT, ACCUMULATOR, PARAMETER, CODEBOOK, PROGRAM, POINTER, RUN_TABLE, VALUE_TABLE, LINE)
 BY_TARGET: dict[int, Memory] = {memory.target: memory for memory in MEMORIES if memory.target is not None}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.commands import ConfigPost, field_bits
-from accel.memories import RECORD_BYTES
+from accel.memories import CODE_BITS, RECORD_BYTES
 
 
 class Bits(NamedTuple):
@@ -30,7 +30,10 @@ class Bits(NamedTuple):
 BIAS = Bits(0, field_bits(ConfigPost, "uniform_bias"))  # signed
 MULTIPLIER = Bits(BIAS.end, field_bits(ConfigPost, "uniform_multiplier"))
 SHIFT = Bits(MULTIPLIER.end, field_bits(ConfigPost, "uniform_shift"))
-assert SHIFT.end <= 8 * RECORD_BYTES
+TAP = Bits(SHIFT.end, CODE_BITS)  # signed: the last of a filter's taps, whose others are a word of their own
+assert TAP.end <= 8 * RECORD_BYTES
+TAPS = 9  # of a filter's window, 3 x 3
+FILTER_WORDS = 2  # parameter words of a chunk with a filter: records, then taps
 
 
 def pack_records(bias: NDArray, multiplier: NDArray, shift: NDArray) -> NDArray[np.uint8]:
@@ -52,3 +55,22 @@ def unpack_records(words: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray
         for field in (BIAS, MULTIPLIER, SHIFT)
     )
     return np.where(bias >> BIAS.bits - 1, bias - (1 << BIAS.bits), bias), multiplier, shift
+
+
+def pack_filters(records: NDArray[np.uint8], taps: NDArray[np.int8]) -> NDArray[np.uint8]:
+    """(n, P, RECORD_BYTES) records of n chunks and their (n, P, 9) taps to parameter words (FILTER_WORDS n, bytes)."""
+    chunks, lanes, _ = records.shape
+    words = np.zeros((chunks, FILTER_WORDS, lanes, RECORD_BYTES), np.uint8)
+    last = taps[:, :, TAPS - 1].astype(np.uint8).astype(np.uint64) << np.uint64(TAP.first)
+    first = np.ascontiguousarray(records).view("<u8")[..., 0] | last
+    words[:, 0] = first.astype("<u8").view(np.uint8).reshape(chunks, lanes, RECORD_BYTES)
+    words[:, 1] = taps[:, :, : TAPS - 1].view(np.uint8)
+    return words.reshape(chunks * FILTER_WORDS, lanes * RECORD_BYTES)
+
+
+def unpack_taps(words: NDArray[np.uint8], lanes: int) -> NDArray[np.int64]:
+    """Parameter words (FILTER_WORDS n, bytes) to the (n, P, 9) taps of n chunks."""
+    shaped = np.ascontiguousarray(words).reshape(-1, FILTER_WORDS, lanes, RECORD_BYTES)
+    last = np.ascontiguousarray(shaped[:, 0]).view("<u8") >> np.uint64(TAP.first)
+    first = shaped[:, 1].view(np.int8)
+    return np.concatenate([first, last.astype(np.uint8).view(np.int8)], axis=2).astype(np.int64)

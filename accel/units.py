@@ -15,6 +15,7 @@ from accel.memories import (
     ACTIVATION,
     BY_TARGET,
     CODEBOOK,
+    LINE,
     MEMORIES,
     PARAMETER,
     POINTER,
@@ -58,7 +59,7 @@ LOAD = Unit("load", Load, None, reads=(RUN_TABLE, VALUE_TABLE), writes=(*BY_TARG
 COMPUTE = Unit(
     "compute", Compute, ConfigCompute, reads=(ACTIVATION, WEIGHT, CODEBOOK, ACCUMULATOR, POINTER), writes=(ACCUMULATOR,)
 )
-POST = Unit("post", Post, ConfigPost, reads=(ACCUMULATOR, ACTIVATION, PARAMETER), writes=(ACTIVATION,))
+POST = Unit("post", Post, ConfigPost, reads=(ACCUMULATOR, ACTIVATION, PARAMETER, LINE), writes=(ACTIVATION, LINE))
 STORE = Unit("store", Store, None, reads=(ACTIVATION,), writes=(), axi="write")
 
 UNITS = (LOAD, COMPUTE, POST, STORE)

@@ -143,6 +143,7 @@ class Accelerator(wiring.Component):
             post.event_acc_reads,
             sequencer.event_commands,
             *([compute.event_weight_reads.any(), compute.event_acc_writes.any()] if design.is_sparse else []),
+            *([post.event_filter_steps] if design.filter_multipliers else []),
             loader.turn,
         )
         m.d.comb += [
@@ -212,4 +213,6 @@ class Accelerator(wiring.Component):
             Event.VALUE_READS: loader.event_value_reads,
             Event.RUN_TABLE_WRITES: loader.event_run_table_writes,
             Event.VALUE_TABLE_WRITES: loader.event_value_table_writes,
+            Event.FILTER_STEPS: post.event_filter_steps if post.design.filter_multipliers else Const(0),
+            Event.FILTER_MACS: post.event_filter_macs if post.design.filter_multipliers else Const(0),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from random import Random
 from typing import Any
 
@@ -26,7 +27,7 @@ from accel.rtl.post.unit import PostUnit
 from tests.benches.simulator import from_lanes, read_all, simulate, to_lanes, write_all
 from tests.benches.timing import UnitTiming
 from tests.benches.unit import Counted, Log, Offer, draw_offers, round_shift, run_commands
-from tests.benches.unit_designs import ACCUMULATOR_BANK, ACTIVATION_BANK, HALF, RECORDS, SUMS, post_design
+from tests.benches.unit_designs import ACCUMULATOR_BANK, ACTIVATION_BANK, HALF, LINE, RECORDS, SUMS, post_design
 
 
 class Sums(wiring.Component):
@@ -54,6 +55,23 @@ class Contents:
     activations: np.ndarray  # (2, words, R) int8
     sums: np.ndarray  # (2, words, C) of accumulator bits
     records: np.ndarray  # (words, P, 3): bias, multiplier, shift
+    taps: np.ndarray  # (words, P): what stands behind the shift
+
+    @cached_property
+    def words(self) -> list[list[int]]:
+        """Records as they lie in the parameter buffer, 64 bits each."""
+        return [
+            [
+                (b & 0xFFFFFFFF) | mul << 32 | s << 48 | (tap & 0xFF) << 54
+                for (b, mul, s), tap in zip(*word, strict=True)
+            ]
+            for word in zip(self.records.tolist(), self.taps.tolist(), strict=True)
+        ]
+
+    def window(self, word: int, lane: int) -> np.ndarray:
+        """(3, 3) the filter of a chunk whose parameters begin at `word`."""
+        eight = np.array([self.words[word + 1][lane]], "<u8").view(np.int8).astype(int)
+        return np.append(eight, self.taps[word, lane]).reshape(3, 3)
 
 
 def draw_contents(rng: Random, design: Design) -> Contents:
@@ -68,6 +86,7 @@ def draw_contents(rng: Random, design: Design) -> Contents:
         generator.integers(-128, 128, (2, 2 * HALF, design.rows)).astype(np.int8),
         generator.integers(-limit, limit, (2, SUMS, design.cols)),
         records,
+        generator.integers(-128, 128, records.shape[:2]),
     )
 
 
@@ -84,9 +103,10 @@ def expected(design: Design, contents: Contents, commands: Sequence[Post | Confi
             continue
         for q, oy, ox in np.ndindex(c.chunks, c.out_h, c.out_w):
             values = []
-            for wy, wx in np.ndindex(config.win_h, config.win_w):
+            for wy, wx in np.ndindex(*((3, 3) if c.filter else (config.win_h, config.win_w))):
                 iy, ix = c.iy0 + oy * config.stride_y + wy, c.ix0 + ox * config.stride_x + wx
-                offset = (iy - c.iy0) * config.src_row_pitch + ix - c.ix0
+                y0, x0 = (max(0, c.iy0), max(0, c.ix0)) if c.filter else (c.iy0, c.ix0)
+                offset = (iy - y0) * config.src_row_pitch + ix - x0
                 if not (0 <= iy < config.in_h and 0 <= ix < config.in_w):
                     values.append(np.full(lanes, config.res_zero_point if c.reduce_sum else -(1 << 31), object))
                 elif c.from_activation:
@@ -97,12 +117,16 @@ def expected(design: Design, contents: Contents, commands: Sequence[Post | Confi
                     group, chunk = divmod(q, per_source)
                     word = (c.src_addr + group * config.src_plane + offset) % ACCUMULATOR_BANK
                     values.append(sums[c.src_addr // ACCUMULATOR_BANK, word, chunk * lanes : (chunk + 1) * lanes])
+            param = c.param_addr + q * (2 if c.filter else 1)
+            if c.filter:
+                window = np.array([contents.window(param, lane).ravel() for lane in range(lanes)])
+                values = [value * window[:, k] for k, value in enumerate(values)]
             reduced = np.sum(values, axis=0) if c.reduce_sum else np.max(values, axis=0)
             group, chunk = divmod(c.dst_chunk + q, per_word)
             offset = group * config.dst_plane + oy * config.dst_row_pitch + ox * c.dst_step
             for lane in range(lanes):
                 v = (int(reduced[lane]) + (1 << 31)) % (1 << 32) - (1 << 31)  # 32 bits: a sum of sums wraps around
-                bias, multiplier, shift = (int(v) for v in contents.records[(c.param_addr + q) % RECORDS, lane])
+                bias, multiplier, shift = (int(v) for v in contents.records[param % RECORDS, lane])
                 if c.uniform:
                     bias, multiplier = config.uniform_bias, config.uniform_multiplier
                     shift = config.uniform_shift
@@ -123,7 +147,8 @@ def draw_commands(rng: Random, design: Design) -> list[Post | ConfigPost]:
         if index == 0 or rng.random() < 0.35:
             config, half = _draw_config(rng), 1 - half
             commands += [config] * rng.choice([1, 1, 1, 2])
-        commands.append(_draw_command(rng, design, config, half))
+        draw = _draw_filter if design.filter_multipliers and rng.random() < 0.6 else _draw_command
+        commands.append(draw(rng, design, config, half))
     return commands
 
 
@@ -173,6 +198,37 @@ def _draw_command(rng: Random, design: Design, config: ConfigPost, half: int) ->
     )  # fmt: skip
 
 
+def _draw_filter(rng: Random, design: Design, config: ConfigPost, half: int) -> Post:
+    """As `_draw_command`, by the line buffer: any pads, and windows that it can bring."""
+    per_word, least = design.rows // design.lanes, 2 + design.post_multiplier_stages
+    iy0, ix0 = rng.randint(-2, config.in_h - 1), rng.randint(-2, config.in_w - 1)
+    y0, x0 = max(0, iy0), max(0, ix0)
+    out_h, out_w = rng.randint(1, 4), rng.randint(1, max(1, min(4, (LINE - 1) // config.stride_x)))
+    sizes = []
+    for first, at, count, stride, size in (
+        (iy0, y0, out_h, config.stride_y, config.in_h), (ix0, x0, out_w, config.stride_x, config.in_w)
+    ):  # fmt: skip
+        inside = min(size, first + (count - 1) * stride + 3) - at  # may end before the windows begin
+        sizes.append(max(inside, (count - 1) * stride + 1, 1) + rng.choice([0, 0, 1]))
+    stream_h, stream_w = sizes[0], min(LINE, max(least, sizes[1]))
+    span = (config.in_h - 1) * config.src_row_pitch + config.in_w
+    src_chunk, dst_chunk, chunks = rng.randrange(per_word), rng.randrange(per_word), rng.randint(1, 4)
+    while True:
+        groups = (src_chunk + chunks - 1) // per_word + 1
+        room = HALF - span - (groups - 1) * config.src_plane
+        reach = (dst_chunk + chunks - 1) // per_word * config.dst_plane + (out_h - 1) * config.dst_row_pitch + out_w
+        if room >= 0 and reach <= HALF:
+            break
+        chunks, out_h = max(1, chunks - 1), max(1, out_h - 1)
+    base = HALF * half + rng.randint(0, room) + y0 * config.src_row_pitch + x0
+    return Post(
+        from_activation=1, src_addr=rng.randint(0, 1) * ACTIVATION_BANK + base, src_chunk=src_chunk, reduce_sum=1,
+        uniform=rng.randint(0, 1), iy0=iy0, ix0=ix0, out_h=out_h, out_w=out_w, chunks=chunks, dst_chunk=dst_chunk,
+        dst_addr=rng.randint(0, 1) * ACTIVATION_BANK + HALF * (1 - half) + rng.randint(0, HALF - reach),
+        param_addr=rng.randint(0, RECORDS - 2 * chunks), filter=1, stream_h=stream_h, stream_w=stream_w,
+    )  # fmt: skip
+
+
 def run(
     design: Design, contents: Contents, offers: Sequence[Offer], halt_at: int | None = None
 ) -> tuple[Log, np.ndarray]:
@@ -194,9 +250,7 @@ def run(
         for bank in range(2):
             values = [from_lanes(word) for word in contents.activations[bank]]
             await write_all(ctx, banks.w_load, values, bank * ACTIVATION_BANK)
-        fields = contents.records.tolist()
-        lanes = [[(b & 0xFFFFFFFF) | mul << 32 | s << 48 for b, mul, s in record] for record in fields]
-        await write_all(ctx, records.w, [from_lanes(record, 64) for record in lanes])
+        await write_all(ctx, records.w, [from_lanes(word, 64) for word in contents.words])
         result["log"] = await run_commands(ctx, bench, offers, halt_at)
         found = [await read_all(ctx, banks.r_store, 2 * HALF, bank * ACTIVATION_BANK) for bank in range(2)]
         result["activations"] = np.array([[to_lanes(word, design.rows) for word in bank] for bank in found], np.int8)
@@ -222,8 +276,9 @@ def timed(design: Design, offers: Sequence[Offer]) -> Log:
 @given(st.randoms(use_true_random=False))
 def test_values_cycles_and_events(rng: Random) -> None:
     design = post_design(
-        rng.randint(1, 3), rng.randint(1, 3), rng.randint(1, 3), rng.choice([20, 32, 32]), rng.randint(1, 3)
-    )
+        rng.randint(1, 3), rng.randint(1, 3), rng.randint(1, 3), rng.choice([20, 32, 32]), rng.randint(1, 3),
+        rng.choice([0, 3, 9, 9]),
+    )  # fmt: skip
     contents = draw_contents(rng, design)
     offers = draw_offers(rng, draw_commands(rng, design))
     log, activations = run(design, contents, offers)

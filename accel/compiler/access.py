@@ -14,6 +14,7 @@ from accel.design import Design
 from accel.entries import entry_rows
 from accel.layout import packed_words
 from accel.memories import ACCUMULATOR, ACTIVATION, BY_TARGET, CODEBOOK, CODEBOOK_ENTRIES, PARAMETER, POINTER, WEIGHT
+from accel.records import FILTER_WORDS
 from accel.rows import COMPUTE, CONFIG_COMPUTE, CONFIG_POST, LOAD, OPCODE, POST, STORE
 from accel.timing.compute import code_bits, tiles_of_tap
 from accel.timing.kernel import Ints, MutableInts, part
@@ -151,12 +152,17 @@ def _post(m: Machine, rows: Ints, r: int, c: int, table: MutableInts, t: int) ->
         ports = 1 << ACT_READ + bank
         iy0, ix0 = rows[r + POST.iy0], rows[r + POST.ix0]
         y0, x0 = max(0, iy0), max(0, ix0)
-        y1 = span_end(
-            iy0, out_h, rows[c + CONFIG_POST.stride_y], rows[c + CONFIG_POST.win_h], 1, rows[c + CONFIG_POST.in_h]
-        )
-        x1 = span_end(
-            ix0, out_w, rows[c + CONFIG_POST.stride_x], rows[c + CONFIG_POST.win_w], 1, rows[c + CONFIG_POST.in_w]
-        )
+        if rows[r + POST.filter]:
+            iy0, ix0 = y0, x0  # where the source begins
+            y1 = min(rows[c + CONFIG_POST.in_h], y0 + rows[r + POST.stream_h])
+            x1 = min(rows[c + CONFIG_POST.in_w], x0 + rows[r + POST.stream_w])
+        else:
+            y1 = span_end(
+                iy0, out_h, rows[c + CONFIG_POST.stride_y], rows[c + CONFIG_POST.win_h], 1, rows[c + CONFIG_POST.in_h]
+            )
+            x1 = span_end(
+                ix0, out_w, rows[c + CONFIG_POST.stride_x], rows[c + CONFIG_POST.win_w], 1, rows[c + CONFIG_POST.in_w]
+            )
         if y0 < y1 and x0 < x1:
             pitch, plane = rows[c + CONFIG_POST.src_row_pitch], rows[c + CONFIG_POST.src_plane]
             low, high = rows[r + POST.src_chunk] // per, (rows[r + POST.src_chunk] + chunks - 1) // per
@@ -172,7 +178,9 @@ def _post(m: Machine, rows: Ints, r: int, c: int, table: MutableInts, t: int) ->
         bank, word = address // ACT_BANK, address % ACT_BANK
         a = put(table, a, ACT + bank, write, word + low * plane, length, high - low + 1, plane)
         ports |= 1 << (ACT_WRITE if write else ACT_READ) + bank
-    if not rows[r + POST.uniform]:
+    if rows[r + POST.filter]:
+        put(table, a, PARAMETERS, 0, rows[r + POST.param_addr], FILTER_WORDS * chunks, 1, 0)
+    elif not rows[r + POST.uniform]:
         put(table, a, PARAMETERS, 0, rows[r + POST.param_addr], chunks, 1, 0)
     table[t + PORTS] = ports
     return 0

@@ -37,7 +37,7 @@ COMPILE_AFTER = 1_500_000
 WITHOUT_REFERENCES: dict[str, Any] = {"_nrt": False}
 
 CONTRACT = tuple(
-    f"accel.{name}" for name in ("commands", "entries", "events", "latency", "layout", "memories", "units")
+    f"accel.{name}" for name in ("commands", "entries", "events", "latency", "layout", "memories", "records", "units")
 )
 
 _PARTS: list[Callable[..., int]] = []

@@ -37,11 +37,13 @@ from accel.latency import (
     STORE_PENDING,
     STORE_READ_CYCLES,
     compute_cycles,
+    filter_cycles,
     post_cycles,
     unit_cycles,
 )
 from accel.layout import beats_per_word, words_per_beat
 from accel.memories import WEIGHT
+from accel.records import TAPS
 
 FACTS = 11
 FIRST_BEAT, ROW_BEATS, ROWS, PITCH_BEATS, GAP, FETCH_BEATS, GAPS, RUNS, VALUES, LISTED = range(1, FACTS)
@@ -77,6 +79,8 @@ class Machine(NamedTuple):
     min_tile: int
     compute_latency: int
     post_cycles: int
+    filter_cycles: int
+    filter_passes: int  # cycles of a weighted window
     store_read: int
     store_pending: int
     outputs: int  # 1 if they are what stays in the array
@@ -115,6 +119,8 @@ class Machine(NamedTuple):
             min_tile=MIN_TILE_CYCLES,
             compute_latency=compute_cycles(design),
             post_cycles=post_cycles(design),
+            filter_cycles=filter_cycles(design),
+            filter_passes=TAPS // design.filter_multipliers if design.filter_multipliers else 0,
             store_read=STORE_READ_CYCLES,
             store_pending=STORE_PENDING,
             outputs=int(design.output_stationary),

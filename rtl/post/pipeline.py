@@ -9,12 +9,15 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 
 from accel.commands import ErrorCode
-from accel.latency import post_pipeline, until
+from accel.design import Design
+from accel.latency import filter_cycles, post_pipeline, until
 from accel.memories import ACCUMULATOR, ACTIVATION, PARAMETER
 from accel.records import BIAS, MULTIPLIER, SHIFT
 from accel.rtl.modules import shared
 from accel.rtl.pipeline import later
 from accel.rtl.ports import bank_of, word_of
+from accel.rtl.post.filter import weigh
+from accel.rtl.post.filter_walk import Slots
 from accel.rtl.requantise import Requantise
 
 if TYPE_CHECKING:
@@ -26,8 +29,36 @@ def _moved(address: Value, words: Value) -> Value:
     return Cat(word_of(ACTIVATION, address + words), bank_of(ACTIVATION, address))
 
 
-def pipeline(m: Module, unit: PostUnit, config: data.View, command: data.View, e: dict[str, Value]) -> None:
-    """Reads, reduction, requantisation and the write."""
+def with_filter(
+    m: Module, design: Design, element: dict[str, Value], slots: Slots, filtering: Value
+) -> tuple[dict[str, Value], Value]:
+    """Elements of either walk, and the last cycle of a filter's: a weighted window is an element, F cycles later."""
+    cycles = filter_cycles(design)
+
+    def at_sum(name: str) -> Value:
+        return later(m, getattr(slots, name), cycles, f"sum_{name}")
+
+    window, last, ended = at_sum("window"), at_sum("last"), at_sum("end")
+    either = element | {
+        "element": element["element"] | window,
+        "reads": element["reads"] | slots.reads,
+        "first": Mux(filtering, at_sum("first"), element["first"]),
+        "last": element["last"] | last,
+        "inside": element["inside"] | filtering,
+        "at": Mux(filtering, slots.at, element["at"]),
+        "src_chunk": Mux(filtering, slots.src_chunk, element["src_chunk"]),
+        "to": Mux(filtering, at_sum("to"), element["to"]),
+        "dst_chunk": Mux(filtering, at_sum("dst_chunk"), element["dst_chunk"]),
+        "finishing": element["finishing"] | ended,
+        "filtering": filtering,
+    }
+    return either, ended
+
+
+def pipeline(
+    m: Module, unit: PostUnit, config: data.View, command: data.View, e: dict[str, Value], slots: Slots | None
+) -> None:
+    """Reads, reduction, requantisation and the write; `slots` of the filter's walk, if there is one."""
     design = unit.design
     lanes, bits = design.lanes, design.widths.accumulator
 
@@ -40,7 +71,7 @@ def pipeline(m: Module, unit: PostUnit, config: data.View, command: data.View, e
 
     src_reads = Signal(name="src_reads")
     res_reads = Signal(name="res_reads")
-    m.d.comb += [src_reads.eq(e["element"] & e["inside"]), res_reads.eq(e["last"] & command.residual)]
+    m.d.comb += [src_reads.eq(e["reads"]), res_reads.eq(e["last"] & command.residual)]
     from_act = Signal(name="from_act")
     m.d.comb += from_act.eq(command.from_activation)
     bank = bank_of(ACTIVATION, command.src_addr)
@@ -72,16 +103,25 @@ def pipeline(m: Module, unit: PostUnit, config: data.View, command: data.View, e
     # "select": reduction. "reduce": requantisation starts, and the record is there.
     element2 = after("select", element1, "element1", begun="read")
     inside2 = after("select", inside1, "inside1", begun="read")
-    first2, last2 = after("select", e["first"], "first"), after("select", e["last"], "last")
+    first2 = after("select", e["first"], "first")
     res2 = after("select", res1, "res_read1", begun="read")
     address = _moved(command.dst_addr, e["to"])
     to_address, to_chunk = after("clip", address, "address"), after("clip", e["dst_chunk"], "to_chunk")
     output, finished = after("clip", e["last"], "output"), after("clip", e["finishing"], "finish")
     uniform2, sum2 = after("select", command.uniform, "uniform"), after("select", command.reduce_sum, "sum")
     # One bit more than an address has: it does not wrap around.
-    param2 = after("select", (command.param_addr + e["chunk"])[: PARAMETER.address_bits + 1], "param")
+    param2 = after("select", e["param"][: PARAMETER.address_bits + 1], "param")
+    record2 = after("select", e["record"], "record") & ~uniform2
+    filtered = None
+    if slots:
+        asked = after("select", slots.taps | slots.record, "filter_asks")
+        record2, param2 = record2 | asked, Mux(asked, after("select", slots.param, "filter_param"), param2)
+        filtered = weigh(m, unit, config, slots, act_chunk)
+    filter1, filter3 = (
+        (after(stage, e["filtering"], f"by_filter_{stage}") for stage in ("read", "reduce")) if slots else (None, None)
+    )
     m.d.comb += [
-        unit.r_param.en.eq(last2 & ~uniform2),
+        unit.r_param.en.eq(record2),
         unit.r_param.addr.eq(param2),
         unit.event_param_reads.eq(unit.r_param.en),
     ]
@@ -107,14 +147,15 @@ def pipeline(m: Module, unit: PostUnit, config: data.View, command: data.View, e
         element = Signal(signed(32), name=f"element_{lane}")
         value3 = Signal(signed(32), name=f"value_{lane}", reset_less=True)
         residual3 = Signal(signed(9), name=f"residual_{lane}")
+        selected: Value = Mux(
+            act1, act_chunk.word_select(lane, 8).as_signed(), acc_chunk.word_select(lane, bits).as_signed()
+        )
+        record = unit.r_param.data.word_select(lane, PARAMETER.lane_bits(design))[: SHIFT.end]
+        if filtered:
+            selected = Mux(filter1, filtered.sums[lane], selected)
+            record = Mux(filter3, filtered.records.word_select(lane, SHIFT.end), record)
         m.d.sync += [
-            x2.eq(
-                Mux(
-                    act1,
-                    act_chunk.word_select(lane, 8).as_signed(),
-                    acc_chunk.word_select(lane, bits).as_signed(),
-                )
-            ),
+            x2.eq(selected),
             r2.eq(res_chunk.word_select(lane, 8)),
             residual3.eq(Mux(res2, r2 - config.res_zero_point, 0)),
         ]
@@ -130,7 +171,6 @@ def pipeline(m: Module, unit: PostUnit, config: data.View, command: data.View, e
             with m.Elif(element > so_far):
                 m.d.comb += reduced.eq(element)
         m.d.sync += [so_far.eq(reduced), value3.eq(reduced)]
-        record = unit.r_param.data.word_select(lane, PARAMETER.lane_bits(design))
         lane_unit = shared(m, partial(Requantise, design), f"requantise_{lane}", "requantise")
         m.d.comb += [
             lane_unit.value.eq(value3),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 
@@ -10,10 +10,17 @@ from accel.commands import COMMAND_BYTES, ConfigPost, Opcode, Post
 from accel.design import Design
 from accel.latency import post_cycles
 from accel.memories import ACCUMULATOR, ACTIVATION, PARAMETER
+from accel.records import TAPS
 from accel.rtl.layouts import layout
 from accel.rtl.ports import read_port, unit_members, waits_hold, write_port
-from accel.rtl.post.pipeline import pipeline
+from accel.rtl.post.filter_walk import filter_walk
+from accel.rtl.post.pipeline import pipeline, with_filter
 from accel.rtl.post.walk import walk
+
+
+def filter_events(design: Design) -> dict:
+    """Ports that only a unit with a filter has."""
+    return {"event_filter_steps": Out(1), "event_filter_macs": Out(range(TAPS * design.lanes + 1))}
 
 
 class PostUnit(wiring.Component):
@@ -24,6 +31,9 @@ class PostUnit(wiring.Component):
     record is read for each output. A residual operand is read with the window's last element, or in a cycle of its own
     after it when the source is the activation banks (they have one read port). A maximum over a window that is all
     outside is -2**31. Sums have 32 bits and wrap around.
+
+    With `filter` a cycle is a slot of another walk (`filter_walk`): a pixel passes the line buffer, which `weigh` has,
+    and where it completes a window, this enters the same pipeline `accel.latency.filter_cycles` later, as an element.
 
     A POST is popped in the last element's cycle of the one before, or later; CONFIG_POST when the pipeline is empty. So
     a POST does not see what the one before wrote in its last `post_cycles`, unless there is a CONFIG_POST between them.
@@ -43,6 +53,7 @@ class PostUnit(wiring.Component):
                 "event_act_writes": Out(1),
                 "event_param_reads": Out(1),
                 "event_post_outputs": Out(1),
+                **(filter_events(design) if design.filter_multipliers else {}),
             }
         )
 
@@ -72,6 +83,22 @@ class PostUnit(wiring.Component):
                 m.d.sync += [command.eq(head), active.eq(1)]
             with m.Else():
                 m.d.sync += config.eq(self.i.payload)
-        element = walk(m, self.design, config, command, head, active, finishing, take & is_post)
-        pipeline(m, self, config, command, element)
+        filters = head.filter != 0 if self.design.filter_multipliers else Const(0)
+        filtering, walked = Signal(name="filtering"), Signal(name="walked")
+        with m.If(take & is_post):
+            m.d.sync += filtering.eq(filters)
+        begin = take & is_post
+        walking = active & ~filtering
+        element = walk(m, self.design, config, command, head, walking, walked, begin & ~filters)
+        m.d.comb += finishing.eq(walked)
+        slots = None
+        if self.design.filter_multipliers:
+            slots = filter_walk(m, self.design, config, command, head, begin & filters)
+            element, ended = with_filter(m, self.design, element, slots, filtering)
+            m.d.comb += [
+                finishing.eq(walked | ended),
+                self.event_filter_steps.eq(slots.step),
+                self.event_filter_macs.eq(Mux(slots.window, self.design.filter_multipliers * self.design.lanes, 0)),
+            ]
+        pipeline(m, self, config, command, element, slots)
         return m

@@ -89,7 +89,7 @@ def walk(
         m.d.sync += src_chunk.eq(Mux(head.from_activation, head.src_chunk, 0))
     inside = (iy >= 0) & (iy < config.in_h) & (ix >= 0) & (ix < config.in_w)
     return {
-        "active": active, "element": active & ~extra, "first": (wx == 0) & (wy == 0) & ~extra, "last": last,
-        "inside": inside, "at": at, "to": to, "chunk": chunk, "src_chunk": src_chunk, "dst_chunk": dst_chunk,
-        "finishing": finishing,
+        "element": active & ~extra, "reads": active & ~extra & inside, "first": (wx == 0) & (wy == 0) & ~extra,
+        "last": last, "inside": inside, "at": at, "to": to, "src_chunk": src_chunk, "dst_chunk": dst_chunk,
+        "record": last, "param": command.param_addr + chunk, "finishing": finishing,
     }  # fmt: skip

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from accel.commands import ConfigPost, Post
 from accel.memories import ACCUMULATOR, ACTIVATION, PARAMETER, Memory
-from accel.records import unpack_records
+from accel.records import FILTER_WORDS, unpack_records, unpack_taps
 from accel.sim.execute.machine import Machine, check
 
 LEAST_SUM = np.iinfo(np.int32).min
@@ -15,7 +18,7 @@ LEAST_SUM = np.iinfo(np.int32).min
 
 def post(machine: Machine, c: Post, config: ConfigPost) -> None:
     """Write the outputs of a POST."""
-    value = _reduced(machine, c, config)
+    value = _filtered(machine, c, config) if c.filter else _reduced(machine, c, config)
     bias, multiplier, shift = _records(machine, c, config)
     y = _round_shift((value + bias) * multiplier, shift) + config.zero_point
     per = machine.program.design.word_lanes // machine.program.design.lanes
@@ -69,16 +72,46 @@ def _reduced(machine: Machine, c: Post, config: ConfigPost) -> NDArray[np.int64]
     return value
 
 
+def _filtered(machine: Machine, c: Post, config: ConfigPost) -> NDArray[np.int64]:
+    """(batch, chunks, out_h, out_w, P) weighted sums over 3 x 3 windows."""
+    source = _chunks(machine, ACTIVATION, c.src_addr)
+    per, (y0, x0) = source.shape[2], (max(0, c.iy0), max(0, c.ix0))
+    part = (c.src_chunk + np.arange(c.chunks))[:, None, None]
+
+    def word(iy: NDArray[np.int64], ix: NDArray[np.int64]) -> NDArray[np.int64]:
+        at = c.src_addr + (part // per) * config.src_plane + (iy - y0) * config.src_row_pitch + ix - x0
+        return at % ACTIVATION.bank_words
+
+    passing = word(
+        np.arange(y0, max(y0, min(config.in_h, y0 + c.stream_h)))[:, None],
+        np.arange(x0, max(x0, min(config.in_w, x0 + c.stream_w))),
+    )
+    check(bool((passing < source.shape[1]).all()), "source range", c)
+    taps = _parameters(machine, c, unpack_taps, machine.program.design.lanes)
+    value = np.zeros((len(source), c.chunks, c.out_h, c.out_w, source.shape[3]), np.int64)
+    for wy, wx in np.ndindex(3, 3):
+        iy = c.iy0 + np.arange(c.out_h)[:, None] * config.stride_y + wy
+        ix = c.ix0 + np.arange(c.out_w) * config.stride_x + wx
+        inside = (iy >= 0) & (iy < config.in_h) & (ix >= 0) & (ix < config.in_w)
+        element = source[:, np.where(inside, word(iy, ix), 0), part % per].astype(np.int64)
+        value += np.where(inside[..., None], element, config.res_zero_point) * taps[:, None, None, :, 3 * wy + wx]
+    return value
+
+
+def _parameters(machine: Machine, c: Post, unpack: Callable[..., Any], *arguments: int) -> Any:
+    """What `unpack` makes of the parameter words of all chunks."""
+    memory, count = machine.constants[PARAMETER], c.chunks * (FILTER_WORDS if c.filter else 1)
+    check(c.param_addr + count <= len(memory), "parameter range", c)
+    return unpack(memory[c.param_addr : c.param_addr + count], *arguments)
+
+
 def _records(machine: Machine, c: Post, config: ConfigPost) -> tuple[NDArray[np.int64], ...]:
     """bias, multiplier, shift, each broadcastable to (chunks, 1, 1, P)."""
     if c.uniform:
         values = (config.uniform_bias, config.uniform_multiplier, config.uniform_shift)
         return tuple(np.array(v, np.int64).reshape(1, 1, 1, 1) for v in values)
-    memory = machine.constants[PARAMETER]
-    check(c.param_addr + c.chunks <= len(memory), "parameter range", c)
-    words = memory[c.param_addr : c.param_addr + c.chunks]
-    lanes = machine.program.design.lanes
-    return tuple(values.reshape(c.chunks, 1, 1, lanes) for values in unpack_records(words))
+    lanes, step = machine.program.design.lanes, FILTER_WORDS if c.filter else 1
+    return tuple(values[::step].reshape(c.chunks, 1, 1, lanes) for values in _parameters(machine, c, unpack_records))
 
 
 def _round_shift(value: NDArray[np.int64], shift: NDArray[np.int64]) -> NDArray[np.int64]:

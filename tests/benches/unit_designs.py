@@ -20,6 +20,7 @@ SPARSE_SUMS = 8  # words of R sums of each PE and bank
 HALF = 32  # words of an activation bank that commands read, before those that they write (swapped by a configuration)
 SUMS = 40  # of each bank
 RECORDS = 8
+LINE = 9  # columns that pass the filter
 
 
 def compute_design(
@@ -75,7 +76,9 @@ def sparse_design(rows: int, cols: int, stages: int = 1, queue_depth: int = 2, w
     )
 
 
-def post_design(chunks_in: int, chunks_out: int, lanes: int, bits: int = 32, multiplier_stages: int = 1) -> Design:
+def post_design(
+    chunks_in: int, chunks_out: int, lanes: int, bits: int = 32, multiplier_stages: int = 1, filter_multipliers: int = 0
+) -> Design:
     """A design with C = chunks_in * lanes and R = chunks_out * lanes."""
     rows, cols = chunks_out * lanes, chunks_in * lanes
     return Design.model_validate(
@@ -91,6 +94,8 @@ def post_design(chunks_in: int, chunks_out: int, lanes: int, bits: int = 32, mul
             },
             "post_lanes": lanes,
             "post_multiplier_stages": multiplier_stages,
+            "filter_multipliers": filter_multipliers,
+            "filter_line": LINE,
             "memory": {"axi_bits": 32, "latency_cycles": 1},
             "clock_mhz": 100,
         }
