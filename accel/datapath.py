@@ -8,6 +8,7 @@ from __future__ import annotations
 from accel.commands import ConfigPost, field_bits
 from accel.design import Design
 from accel.memories import CODE_BITS
+from accel.records import TAP, TAPS
 from accel.structured import INDEX_BITS, QUAD
 
 PRODUCT_BITS = 2 * CODE_BITS
@@ -58,4 +59,16 @@ def pe_registers(design: Design) -> dict[str, int]:
         **operands,
         **{f"product{k or ''}": PRODUCT_BITS for k in range(max(1, stages - 1))},
         "total": design.widths.accumulator,
+    }  # fmt: skip
+
+
+def filter_registers(design: Design) -> dict[str, int]:
+    """Bits of each register of a lane of the filter; nothing without one."""
+    multipliers, stages = design.filter_multipliers, design.post_multiplier_stages
+    if not multipliers:
+        return {}
+    operands = 2 * CODE_BITS if stages > 1 else 0
+    return {
+        "filter_pixel": CODE_BITS, "window": TAPS * CODE_BITS, "taps": TAPS * CODE_BITS, "filter_records": TAP.first,
+        "product": multipliers * (operands + PRODUCT_BITS * max(1, stages - 1)),
     }  # fmt: skip

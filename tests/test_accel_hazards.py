@@ -108,7 +108,7 @@ def touched_by_post(design: Design, c: Post, cfg: ConfigPost) -> tuple[Words, Wo
                 writes.add(act(c.dst_addr + offset))
                 if c.residual:
                     reads.add(act(c.res_addr + offset))
-                for wy in range(cfg.win_h):
+                for wy in range(0 if c.filter else cfg.win_h):
                     for wx in range(cfg.win_w):
                         iy, ix = c.iy0 + oy * cfg.stride_y + wy, c.ix0 + ox * cfg.stride_x + wx
                         if c.from_activation and 0 <= iy < cfg.in_h and 0 <= ix < cfg.in_w:
@@ -116,7 +116,15 @@ def touched_by_post(design: Design, c: Post, cfg: ConfigPost) -> tuple[Words, Wo
                             word += (c.src_chunk + q) // per * cfg.src_plane
                             word += (iy - c.iy0) * cfg.src_row_pitch + ix - c.ix0
                             reads.add((f"act{bank}", word % ACTIVATION_BANK))
-        if not c.uniform:
+        for iy in range(max(0, c.iy0), min(cfg.in_h, max(0, c.iy0) + c.stream_h)):  # of a filter
+            for ix in range(max(0, c.ix0), min(cfg.in_w, max(0, c.ix0) + c.stream_w)):
+                bank, word = divmod(c.src_addr, ACTIVATION_BANK)
+                word += (c.src_chunk + q) // per * cfg.src_plane
+                word += (iy - max(0, c.iy0)) * cfg.src_row_pitch + ix - max(0, c.ix0)
+                reads.add((f"act{bank}", word % ACTIVATION_BANK))
+        if c.filter:
+            reads |= {("PARAMETER", c.param_addr + 2 * q + k) for k in range(2)}
+        elif not c.uniform:
             reads.add(("PARAMETER", c.param_addr + q))
     ports = {f"{act(c.dst_addr)[0]} write"}
     ports |= {f"{act(c.res_addr)[0]} read"} if c.residual else set()

@@ -44,6 +44,7 @@ DESIGNS = [
     load("nano"),
     with_sums(load("nano"), 21),
     load("edge"),
+    load("nano").model_copy(update={"filter_multipliers": 9}),
     *(draw_sparse_design(Random(7200 + k), f"sparse{k}") for k in range(3)),
     *(with_sums(draw_design(Random(7100 + k), f"random{k}"), 20 + 3 * k) for k in range(4)),
 ]
@@ -93,7 +94,7 @@ def test_sizes_by_hand() -> None:
     assert words == {
         "activation": (2, 4096, 64), "weight": (1, 1024, 128), "accumulator": (2, 256, 256), "parameter": (1, 64, 512),
         "codebook": (1, 512, 8), "program": (1, 64, 256), "pointer": (1, 0, 80),
-        "run table": (1, 16, 32), "value table": (1, 80, 32),
+        "run table": (1, 16, 32), "value table": (1, 80, 32), "line": (1, 128, 128),
     }  # fmt: skip
     sums = with_sums(nano, 21)  # a bank has as many words, and each is narrower
     assert (memories.ACCUMULATOR.words(sums), memories.ACCUMULATOR.width_bits(sums)) == (256, 8 * 21)
@@ -104,7 +105,7 @@ def test_sizes_by_hand() -> None:
 
 
 def test_every_access_event_belongs_to_a_memory() -> None:
-    pointer_reads = {Event.BROADCASTS}  # all PEs look one up
+    others = {Event.BROADCASTS, Event.FILTER_STEPS}  # all PEs look a pointer up; a word of the line comes, one goes
     counted = {memory.reads for memory in MEMORIES} | {memory.writes for memory in MEMORIES}
     named = {event for event in Event if event.name.endswith(("_READS", "_WRITES"))} | {Event.COMMANDS}
-    assert counted == named | pointer_reads
+    assert counted == named | others

@@ -18,12 +18,35 @@ from tests.benches.timing import UnitTiming
 from tests.benches.unit import Offer, draw_offers
 from tests.benches.unit_designs import post_design
 
+PASSES = 3  # of a window
+FILTER_EVENTS = [Event.FILTER_STEPS, Event.FILTER_MACS]
+
+
+def walk_filter(c: Post, config: ConfigPost, cycle: int, stages: int, events: dict[Event, int]) -> int:
+    """The cycle of the last element: pixels pass in order, and a window is complete with its last one."""
+    height, width, (y0, x0) = c.stream_h, c.stream_w, (max(0, c.iy0), max(0, c.ix0))
+    ends = {
+        q * height * width + (oy * config.stride_y + 2 - y0 + c.iy0) * width + ox * config.stride_x + 2 - x0 + c.ix0
+        for q, oy, ox in np.ndindex(c.chunks, c.out_h, c.out_w)
+    }
+    for at in range(max(ends) + 1):
+        q, pixel = divmod(at, height * width)
+        iy, ix = y0 + pixel // width, x0 + pixel % width
+        events[Event.ACT_READS] += q < c.chunks and iy < config.in_h and ix < config.in_w
+        cycle += PASSES if at in ends else 1
+    events[Event.PARAM_READS] += 2 * c.chunks
+    events[Event.FILTER_STEPS] += max(ends) + 1
+    events[Event.FILTER_MACS] += 9 * 2 * len(ends)
+    for event in (Event.ACT_WRITES, Event.POST_OUTPUTS):
+        events[event] += len(ends)
+    return cycle + 2 * c.chunks + 2 + stages - 1
+
 
 def walk(offers: Sequence[Offer], stages: int) -> tuple[list[tuple[int, int]], dict[Event, int]]:
     """(pop, complete) of each command and the counts, element by element."""
     result = []
     events = dict.fromkeys(
-        [Event.ACC_READS, Event.ACT_READS, Event.ACT_WRITES, Event.PARAM_READS, Event.POST_OUTPUTS], 0
+        [Event.ACC_READS, Event.ACT_READS, Event.ACT_WRITES, Event.PARAM_READS, Event.POST_OUTPUTS, *FILTER_EVENTS], 0
     )
     config = ConfigPost()
     cycle, written = 0, -1  # first free cycle of the front; cycle of the last write
@@ -36,6 +59,11 @@ def walk(offers: Sequence[Offer], stages: int) -> tuple[list[tuple[int, int]], d
             result.append((pop, pop))
             continue
         cycle = pop + 1
+        if c.filter:
+            cycle = walk_filter(c, config, cycle, stages, events)
+            written = cycle + 6 + stages
+            result.append((pop, written))
+            continue
         for _, oy, ox in np.ndindex(c.chunks, c.out_h, c.out_w):
             for wy, wx in np.ndindex(config.win_h, config.win_w):
                 iy, ix = c.iy0 + oy * config.stride_y + wy, c.ix0 + ox * config.stride_x + wx
@@ -54,6 +82,17 @@ def walk(offers: Sequence[Offer], stages: int) -> tuple[list[tuple[int, int]], d
     return result, events
 
 
+def _draw_filter(rng: Random, commands: Sequence[Post | ConfigPost]) -> Post:
+    config = next((c for c in reversed(commands) if isinstance(c, ConfigPost)), ConfigPost())
+    out_h, out_w, chunks = rng.randint(1, 6), rng.randint(1, 6), rng.randint(1, 4)
+    height = (out_h - 1) * config.stride_y + rng.randint(1, 4)
+    width = (out_w - 1) * config.stride_x + rng.randint(5, 9)
+    return Post(
+        filter=1, from_activation=1, reduce_sum=1, iy0=rng.randint(-2, 9), ix0=rng.randint(-2, 9), out_h=out_h,
+        out_w=out_w, chunks=chunks, stream_h=height, stream_w=width,
+    )  # fmt: skip
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_closed_form_is_the_walk_over_elements(rng: Random) -> None:
@@ -66,6 +105,9 @@ def test_closed_form_is_the_walk_over_elements(rng: Random) -> None:
                     stride_x=rng.randint(1, 6), in_h=rng.randint(1, 30), in_w=rng.randint(1, 30),
                 )
             )  # fmt: skip
+        if rng.random() < 0.5:
+            commands.append(_draw_filter(rng, commands))
+            continue
         commands.append(
             Post(
                 from_activation=rng.randint(0, 1), residual=rng.randint(0, 1), uniform=rng.randint(0, 1),
@@ -75,7 +117,7 @@ def test_closed_form_is_the_walk_over_elements(rng: Random) -> None:
         )  # fmt: skip
     offers = draw_offers(rng, commands)
     stages = rng.randint(1, 3)
-    timing = UnitTiming(post_design(2, 1, 1, multiplier_stages=stages))
+    timing = UnitTiming(post_design(4, 2, 2, multiplier_stages=stages, filter_multipliers=9 // PASSES))
     steps = [timing.step(offer.command, offer.pushed, offer.ready) for offer in offers]
     found, events = walk(offers, stages)
     assert [(step.pop, step.complete) for step in steps] == found

@@ -56,7 +56,11 @@ def test_the_ports_are_those_of_the_hardware() -> None:
         reads = {names[name[2:]] for name in drives if name[0] == "r"}
         writes = {names[name[2:]] for name in drives if name[0] == "w"}
         assert ("axi" in members) == (unit.axi is not None)
-        own = {COMPUTE: {memories.ACCUMULATOR}, LOAD: {memories.RUN_TABLE, memories.VALUE_TABLE}}.get(unit, set())
+        own = {
+            COMPUTE: {memories.ACCUMULATOR},
+            LOAD: {memories.RUN_TABLE, memories.VALUE_TABLE},
+            POST: {memories.LINE},
+        }.get(unit, set())
         assert reads == set(unit.reads) - (inside | own)
         assert writes == set(unit.writes) - {memories.PROGRAM, memories.POINTER} - own
         assert (memories.PROGRAM in unit.writes) == ("program_write" in members)

@@ -213,10 +213,12 @@ def _draw_filter(rng: Random, design: Design, config: ConfigPost, half: int) -> 
     stream_h, stream_w = sizes[0], min(LINE, max(least, sizes[1]))
     span = (config.in_h - 1) * config.src_row_pitch + config.in_w
     src_chunk, dst_chunk, chunks = rng.randrange(per_word), rng.randrange(per_word), rng.randint(1, 4)
+    dst_step = rng.choice([1, 1, 2, 3])
     while True:
         groups = (src_chunk + chunks - 1) // per_word + 1
         room = HALF - span - (groups - 1) * config.src_plane
-        reach = (dst_chunk + chunks - 1) // per_word * config.dst_plane + (out_h - 1) * config.dst_row_pitch + out_w
+        reach = (dst_chunk + chunks - 1) // per_word * config.dst_plane + (out_h - 1) * config.dst_row_pitch
+        reach += (out_w - 1) * dst_step + 1
         if room >= 0 and reach <= HALF:
             break
         chunks, out_h = max(1, chunks - 1), max(1, out_h - 1)
@@ -225,7 +227,8 @@ def _draw_filter(rng: Random, design: Design, config: ConfigPost, half: int) -> 
         from_activation=1, src_addr=rng.randint(0, 1) * ACTIVATION_BANK + base, src_chunk=src_chunk, reduce_sum=1,
         uniform=rng.randint(0, 1), iy0=iy0, ix0=ix0, out_h=out_h, out_w=out_w, chunks=chunks, dst_chunk=dst_chunk,
         dst_addr=rng.randint(0, 1) * ACTIVATION_BANK + HALF * (1 - half) + rng.randint(0, HALF - reach),
-        param_addr=rng.randint(0, RECORDS - 2 * chunks), filter=1, stream_h=stream_h, stream_w=stream_w,
+        param_addr=rng.randint(0, RECORDS - 2 * chunks), dst_step=dst_step,
+        filter=1, stream_h=stream_h, stream_w=stream_w,
     )  # fmt: skip
 
 

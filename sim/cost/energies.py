@@ -34,7 +34,8 @@ from accel.sim.cost.structure import (
 
 LEAKAGE = ("memory leakage", "logic leakage")
 CLOCK_TREE = "clock tree"
-LOGIC = ("array", "post-process", "control", "decoder")
+LOGIC = ("array", "post-process", "filter", "control", "decoder")
+FILTER_SUM_BITS = 20  # of nine products
 
 
 @dataclass(frozen=True)
@@ -122,12 +123,14 @@ class Energy:
 
 @dataclass(frozen=True)
 class Work:
-    """What the chip does: `accesses` are words read and written by kind of memory, `symbols` those decoded."""
+    """What the chip does: `accesses` are words read and written by kind of memory, `symbols` those decoded, `filtered`
+    products of the filter."""
 
     cycles: int
     products: int
     sums: int
     outputs: int
+    filtered: int
     symbols: int
     queued: int
     accesses: tuple[tuple[int, int], ...]
@@ -141,6 +144,7 @@ def work_of(plan: Plan, count: Mapping[Event, int]) -> Work:
         products=get(Event.MACS, 0) - get(Event.MACS_ZERO, 0),
         sums=get(Event.MACS, 0),
         outputs=get(Event.POST_OUTPUTS, 0) * plan.design.lanes,
+        filtered=get(Event.FILTER_MACS, 0),
         symbols=get(Event.RUN_READS, 0) + get(Event.VALUE_READS, 0),
         queued=get(Event.BROADCASTS, 0) * plan.design.cols,
         accesses=tuple((get(s.reads, 0) * s.read, get(s.writes, 0) * s.written) for s, _ in plan.memories),
@@ -152,7 +156,8 @@ def busiest(plan: Plan) -> Work:
     design = plan.design
     places = design.rows * design.cols
     return Work(
-        1, places, places, design.lanes, 2 * design.decoder_lanes, design.cols if design.is_sparse else 0,
+        1, places, places, design.lanes, design.lanes * design.filter_multipliers,
+        2 * design.decoder_lanes, design.cols if design.is_sparse else 0,
         tuple((shape.count, shape.count) for shape, _ in plan.memories),
     )  # fmt: skip
 
@@ -172,6 +177,7 @@ def chip_parts(plan: Plan, work: Work, v: Values) -> dict[str, float]:
     moved = {
         "array": work.products * left * CODE_BITS * multiply + work.sums * design.widths.accumulator * add,
         "post-process": work.outputs * (lane_bits2 * multiply + (lane_adders + activity * LANE_LUTS) * add),
+        "filter": work.filtered * (CODE_BITS * CODE_BITS * multiply + FILTER_SUM_BITS * add),
         "control": work.cycles * SHELL_LUTS * activity * add,
         "decoder": work.symbols * DECODER_LANE_LUTS * activity * add,
     }

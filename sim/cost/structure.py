@@ -11,7 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from accel.datapath import OFFSET_BITS, REQUANTISE_ADDERS, REQUANTISE_MULTIPLIERS, RESIDUAL_ADDERS, pe_registers
+from accel.datapath import (
+    OFFSET_BITS,
+    REQUANTISE_ADDERS,
+    REQUANTISE_MULTIPLIERS,
+    RESIDUAL_ADDERS,
+    filter_registers,
+    pe_registers,
+)
 from accel.design import Design, OnChip
 from accel.events import Event
 from accel.memories import ACCUMULATOR, CODE_BITS, WEIGHT, of
@@ -22,12 +29,14 @@ STORE = "store"  # the memory of a core without DRAM
 EDGE_REGISTERS, PLACE_REGISTERS, SPARSE_PLACE_REGISTERS = 437, 48, 30  # of an engine beside its PEs: fixed, a place
 LANE_REGISTERS = 228  # of a lane of requantisation
 DECODER_LANE_REGISTERS = 158
+FILTER_REGISTERS = 420  # of the filter's walk
 SHELL_REGISTERS, SHELL_LANE_REGISTERS = 9440, 216  # loader, storer, queues, CSR, control: fixed, a lane of post-process
 # 4-input LUTs without those of multipliers: `python -m tests.benchmarks.synthesis`, docs/results.md.
 PE_LUTS, OUTPUT_PE_LUTS = 50, 106  # whose weight stays, and whose output does
 SPARSE_PE_LUTS, SPARSE_LANE_LUTS = 290, 190  # of a PE of the sparse engine, and for each of its multipliers
 LANE_LUTS = 1242
 DECODER_LANE_LUTS = 2530
+FILTER_LUTS, FILTER_LANE_LUTS = 900, 330  # of the filter: its walk, a lane
 SHELL_LUTS = 14_000
 
 # Of a lane of requantisation: products of widths of its multipliers, bits of its adders; and what a residual moves.
@@ -90,7 +99,7 @@ def queue_bits(design: Design) -> int:
 
 
 def blocks(design: Design) -> tuple[Block, ...]:
-    """The logic of a design: array, post-process, decoder if there is one, control."""
+    """The logic of a design: array, post-process, filter and decoder if there are such, control."""
     places, lanes = design.rows * design.cols, design.lanes
     registers = sum(pe_registers(design).values()) * places
     if design.engine.kind == "sparse":
@@ -107,6 +116,10 @@ def blocks(design: Design) -> tuple[Block, ...]:
         Block("post-process", lanes * (LANE_BITS2 + LANE_RESIDUAL_BITS2), lanes * LANE_LUTS, lanes * LANE_REGISTERS),
         Block("control", 0, SHELL_LUTS, SHELL_REGISTERS + SHELL_LANE_REGISTERS * lanes),
     ]
+    if design.filter_multipliers:
+        registers = FILTER_REGISTERS + lanes * sum(filter_registers(design).values())
+        products = lanes * design.filter_multipliers * CODE_BITS * CODE_BITS
+        found.append(Block("filter", products, FILTER_LUTS + lanes * FILTER_LANE_LUTS, registers))
     if design.decoder_lanes:
         decoders = design.decoder_lanes
         found.append(Block("decoder", 0, decoders * DECODER_LANE_LUTS, decoders * DECODER_LANE_REGISTERS))

@@ -9,6 +9,7 @@ from accel.commands import Command, Compute, ConfigCompute, ConfigPost, Load, Po
 
 CONFIGURATION: list[Command] = [ConfigCompute(), ConfigPost()]  # what COMPUTE and POST need before them
 WINDOW = Load(window=1, run=5, lane=7, step=1, row_words=1)
+FILTER = Post(filter=1, from_activation=1, reduce_sum=1, stream_h=1, stream_w=9, iy0=-2, ix0=-2)
 CODED = Load(target=1, coded=1, dst_pitch=1, code_bits=1)
 BAD = [
     *((Load(), {name: 0}) for name in ("row_beats", "rows")),
@@ -38,6 +39,11 @@ BAD = [
     *((Post(), {name: 0}) for name in ("out_h", "out_w", "chunks", "dst_step")),
     (Post(), {"src_chunk": 4}),
     (Post(), {"dst_chunk": 4}),
+    (FILTER, {"filter": 2}),
+    *((FILTER, {name: 0}) for name in ("from_activation", "reduce_sum", "stream_h", "stream_w")),
+    (FILTER, {"residual": 1}),
+    *((FILTER, {name: -3}) for name in ("iy0", "ix0")),
+    *((FILTER, {"stream_w": value}) for value in (2, 10)),
     *((Store(), {name: 0}) for name in ("row_words", "rows")),
     (Store(), {"dram_addr": 4}),
     (Store(), {"dram_pitch": 4}),
@@ -70,5 +76,8 @@ def draw_legal(rng: Random, kind: type[Command]) -> Command:
         values |= {"weight_bits": rng.randint(1, 8), "rows_last": rng.randint(1, 12), "cols_last": rng.randint(1, 6)}
         values["structured"] = 0
     if kind is Post:
-        values |= {"src_chunk": rng.randint(0, 3), "dst_chunk": rng.randint(0, 3)}
+        values |= {"src_chunk": rng.randint(0, 3), "dst_chunk": rng.randint(0, 3), "filter": rng.randint(0, 1)}
+    if kind is Post and values["filter"]:
+        values |= {"from_activation": 1, "reduce_sum": 1, "residual": 0, "stream_w": rng.randint(3, 9)}
+        values |= {"iy0": max(-2, values["iy0"]), "ix0": max(-2, values["ix0"])}
     return kind(**values)

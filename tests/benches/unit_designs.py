@@ -122,6 +122,8 @@ def sequencer_design(bits: int = 64) -> Design:
             },
             "post_lanes": 3,
             "decoder_lanes": 2,
+            "filter_multipliers": 3,
+            "filter_line": LINE,
             "memory": {"axi_bits": bits, "latency_cycles": 20},
             "clock_mhz": 100,
         }
