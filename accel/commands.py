@@ -150,8 +150,12 @@ class Load(Command):
 
     Plain (`window` = 0): a row's beats are cut into words of the target's DRAM stride, written to ascending addresses.
     Window mode (`window` = 1, activations only): a row is a string of bytes, the first `skip_bytes` of which are
-    dropped; word i of the row (i < `row_words`) gets bytes [i * step, i * step + run) in its lanes
-    [lane, lane + run); its other lanes are not written. A word that a row has not all bytes of is not written.
+    dropped, and makes `row_words` words of `run` bytes, `parts` + 1 for each pixel: with i = x * (parts + 1) + p,
+    word i gets the bytes from x * step + p * run on. m = `zero_code` rows stand side by side in the lanes of a word,
+    and s = `code_bits` rows lie between two such windows: row y * s + k (k < m) goes to the lanes from lane + k * run
+    on of the words from dst_addr + y * dst_pitch on, for every y, 0 first, while y = 0 or (y - 1) * s + m < rows.
+    So a row may be written several times; it is read once. Lanes that are not written, or beyond R, keep what they
+    had. A word that a row has not all bytes of is not written.
 
     Entries (weights of a sparse engine; one row): words of C bytes are C bit streams of entries ("Sparse weights" in
     docs/formats.md) with runs of `run` bits and values of `step` bits. Each row of entries is written to the next word
@@ -188,8 +192,11 @@ class Load(Command):
     coded: int = _bits(1, "coded: the row goes through the decoder")
     continues: int = _bits(1, "coded: the stream goes on where the coded LOAD before this one ended")
     literal: int = _bits(1, "coded: what the bytes of runs say")
-    zero_code: int = _bits(8, "coded: the code that runs of zeros stand for")
-    code_bits: int = _bits(4, "coded: bits of a code")
+    zero_code: int = _bits(
+        8, "coded: the code that runs of zeros stand for; window: rows side by side in the lanes of a word"
+    )
+    code_bits: int = _bits(4, "coded: bits of a code; window: rows from one window to the next")
+    parts: int = _bits(3, "window: words of a pixel, less one")
 
 
 @dataclass(frozen=True)

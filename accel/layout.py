@@ -34,6 +34,16 @@ def target_depth(design: Design, target: Target) -> int:
     return BY_TARGET[target].words(design)
 
 
+def window_bytes(design: Design) -> int:
+    """Bytes that the words of one pixel of a window LOAD may have together."""
+    return 2 * design.word_lanes
+
+
+def window_beats(design: Design) -> int:
+    """Beats that the loader holds for them: the first byte may be the last one of a beat."""
+    return -(-(design.beat_bytes - 1 + window_bytes(design)) // design.beat_bytes)
+
+
 def words_per_beat(design: Design, target: Target) -> int:
     """Words that one beat brings (1 when a word takes one beat or several)."""
     return max(1, design.beat_bytes // stride_bytes(word_bytes(design, target), design.beat_bytes))

@@ -8,6 +8,8 @@ and by the sequencer itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import reduce
+from operator import or_
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,9 +28,11 @@ from accel.commands import (
     Post,
     Store,
     Target,
+    most,
 )
 from accel.design import Design
 from accel.latency import least_line
+from accel.layout import window_bytes
 from accel.memories import CODE_BITS, run_bits
 from accel.rows import COLUMNS, OPCODE, Rows, command_of, in_force, rows_of
 from accel.units import UNITS
@@ -84,6 +88,13 @@ def _filter(name: str, illegal: str, broken: Callable[[Any, Design], Any]) -> Ru
     return Rule(name, illegal, lambda c, d: (c.filter != 0) & broken(c, d) if d.filter_multipliers else False)
 
 
+def _too_wide(c: Any, d: Design) -> Any:
+    """Whether the words of a pixel have more bytes than the loader holds; without a multiplication."""
+    parts = range(most(Load, "parts") + 1)
+    wide = [(c.parts == p) & (c.run > window_bytes(d) // (p + 1)) for p in parts]
+    return (c.window == 1) & reduce(or_, wide)
+
+
 RULES: dict[type[Command], list[Rule]] = {
     Load: [
         Rule(
@@ -103,6 +114,17 @@ RULES: dict[type[Command], list[Rule]] = {
         Rule("step", "0 if window", lambda c, d: (c.window == 1) & (c.step == 0)),
         Rule("lane", "above R - run if window", lambda c, d: (c.window == 1) & (c.lane + c.run > d.word_lanes)),
         Rule("row_words", "0 if window", lambda c, d: (c.window == 1) & (c.row_words == 0)),
+        Rule(
+            "zero_code",
+            "0 or above R if window",
+            lambda c, d: (c.window == 1) & ((c.zero_code == 0) | (c.zero_code > d.word_lanes)),
+        ),
+        Rule(
+            "code_bits",
+            "0 or above zero_code if window",
+            lambda c, d: (c.window == 1) & ((c.code_bits == 0) | (c.code_bits > c.zero_code)),
+        ),
+        Rule("parts", "such that (parts + 1) * run is above 2 R if window", _too_wide),
         _entries("rows", "above 1 if entries", lambda c, d: c.rows != 1),
         _entries("run", "0 or above index_bits if entries", lambda c, d: (c.run == 0) | (c.run > run_bits(d))),
         _entries(

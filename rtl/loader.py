@@ -19,6 +19,7 @@ from accel.rtl.fifo import CommandQueue
 from accel.rtl.layouts import field_signal, layout
 from accel.rtl.ports import bank_of, unit_members, waits_hold, word_of, write_port
 from accel.rtl.sparse.ports import loaded_block
+from accel.rtl.window import Window
 
 
 class Loader(wiring.Component):
@@ -26,8 +27,8 @@ class Loader(wiring.Component):
 
     Front: pops a command when its waits hold and one of LOADER_AHEAD places behind it is free, then issues one
     naturally aligned burst a cycle while fewer than `outstanding_bursts` are in flight. Back: takes commands in the
-    same order and cuts beats into words, one word a cycle; in window mode one byte a cycle. `done` comes with the write
-    of the last word.
+    same order and cuts beats into words, one word a cycle; in window mode `accel.rtl.window` does. `done` comes with
+    the write of the last word.
 
     No address is issued that leaves [0, dram_size), no word written outside its memory. After `halt` beats in flight
     are dropped. `accel/timing/load.py` gives the cycles.
@@ -151,25 +152,28 @@ class Loader(wiring.Component):
         following = data.View(layout(Load), ahead.o.payload)
         active = Signal(name="back_active")
         hold = Signal(bits, reset_less=True, name="hold")
-        slots = Signal(range(65), name="slots")  # words (or window bytes) still in `hold`
+        slots = Signal(range(65), name="slots")  # words still in `hold`; 1 as long as a window load works on it
         beats_left, rows_left = field_signal(Load, "row_beats", "beats_left"), field_signal(Load, "rows", "rows_left")
         # Beats of the row, and rows, whose words are still to be written.
         emitted, emit_rows = field_signal(Load, "row_beats", "emitted"), field_signal(Load, "rows", "emit_rows")
         row_addr, addr = field_signal(Load, "dst_addr", "row_addr"), field_signal(Load, "dst_addr", "addr")
         per_beat = Signal(range(65), name="per_beat")
+        window = self._window(m, command, ahead, hold)
         with m.If(command.window):
-            m.d.comb += per_beat.eq(design.beat_bytes)
+            m.d.comb += per_beat.eq(1)
         with m.Else(), m.Switch(command.target):
             for target in self.targets:
                 with m.Case(int(target)):
                     m.d.comb += per_beat.eq(words_per_beat(design, target))
         emit = active & (slots != 0)
-        beat_done = emit & (slots == 1)
+        beat_done = emit & (slots == 1) & ~window.more
         row_done = beat_done & (emitted == 1)
         last = Signal(name="last")
         dropping = self.halt
         coded, decoded, wants = self._decoder(m, command, following, ahead, active, rows_left != 0, error)
-        m.d.comb += axi.rready.eq(dropping | (active & Mux(coded, wants, (rows_left != 0) & (slots <= 1))))
+        m.d.comb += axi.rready.eq(
+            dropping | (active & Mux(coded, wants, (rows_left != 0) & (slots <= 1) & ~window.more))
+        )
         accept = axi.rvalid & axi.rready & ~dropping
         with m.If(axi.rvalid & axi.rready & (axi.rresp != 0)):
             m.d.comb += axi_error.eq(ErrorCode.AXI_RESPONSE)
@@ -177,9 +181,15 @@ class Loader(wiring.Component):
             m.d.sync += [hold.eq(axi.rdata), slots.eq(Mux(coded, 0, per_beat)), beats_left.eq(beats_left - 1)]
             with m.If(beats_left == 1):
                 m.d.sync += [beats_left.eq(command.row_beats), rows_left.eq(rows_left - 1)]
-        with m.Elif(emit):
+        with m.Elif(emit & ~window.more):
             m.d.sync += slots.eq(slots - 1)
-        words = self._words(m, command, hold, emit, row_done)
+        m.d.comb += [
+            window.slot.eq(emit & command.window),
+            window.beat.eq(accept & command.window),
+            window.first.eq(beats_left == command.row_beats),
+            window.left.eq(rows_left),
+        ]
+        words = self._words(m, command, hold, emit, row_done, window)
         with m.If(emit & ~accept):
             m.d.sync += hold.eq(words["rest"])
         with m.If(words["write"]):
@@ -194,7 +204,10 @@ class Loader(wiring.Component):
                     addr.eq(row_addr + command.dst_pitch),
                 ]
         m.d.comb += last.eq((row_done & (emit_rows == 1)) | decoded)
-        self._writes(m, command.target, words, addr, row_addr, error)
+        self._writes(
+            m, command.target, words, Mux(command.window, window.addr, addr),
+            Mux(command.window, window.row, row_addr), error,
+        )  # fmt: skip
         m.d.comb += [self.done.eq(last), ahead.o.ready.eq(~active | last)]
         if design.is_sparse:
             m.d.comb += [
@@ -249,7 +262,17 @@ class Loader(wiring.Component):
             m.d.comb += error.eq(ErrorCode.STREAM)
         return coded, coded & decoder.done, decoder.want
 
-    def _words(self, m: Module, command: data.View, hold: Signal, emit: Value, row_done: Value) -> dict:
+    def _window(self, m: Module, command: data.View, ahead: CommandQueue, hold: Signal) -> Window:
+        """What makes the words of window loads."""
+        m.submodules.window = window = Window(self.design)
+        m.d.comb += [
+            window.command.eq(command.as_value()),
+            window.take.eq(ahead.o.valid & ahead.o.ready),
+            window.newest.eq(hold),
+        ]
+        return window
+
+    def _words(self, m: Module, command: data.View, hold: Signal, emit: Value, row_done: Value, window: Window) -> dict:
         """The word of every target in this cycle, whether it is complete, and what is left of the beat."""
         design = self.design
         bits = design.memory.axi_bits
@@ -257,7 +280,7 @@ class Loader(wiring.Component):
         gathered = Signal(max(1, (max(pieces.values()) - 1) * bits), reset_less=True, name="gathered")
         piece = Signal(range(max(pieces.values()) + 1), name="piece")
         rest, write, complete = Signal(bits, name="rest"), Signal(name="write"), Signal(name="complete")
-        found: dict = {"rest": rest, "write": write, "window": self._window(m, command, hold, emit, row_done)}
+        found: dict = {"rest": rest, "write": write, "window": window}
         with m.Switch(command.target):
             for target in self.targets:
                 size = 8 * word_bytes(design, target)
@@ -272,42 +295,14 @@ class Loader(wiring.Component):
                     stride = 8 * stride_bytes(word_bytes(design, target), design.beat_bytes)
                     m.d.comb += [rest.eq(hold >> min(stride, bits)), complete.eq(piece == count - 1)]
         with m.If(command.window):
-            m.d.comb += [rest.eq(hold >> 8), write.eq(found["window"]["write"])]
+            m.d.comb += [rest.eq(hold), write.eq(window.write)]
         with m.Else():
             m.d.comb += write.eq(emit & complete)
             with m.If(emit):
                 m.d.sync += [piece.eq(Mux(complete | row_done, 0, piece + 1)), gathered.eq(Cat(gathered, hold) >> bits)]
         return found
 
-    def _window(self, m: Module, command: data.View, hold: Signal, emit: Value, row_done: Value) -> dict:
-        """The shift register of window mode: a new byte enters at lane + run - 1."""
-        rows = self.design.word_lanes
-        lanes = [Signal(8, name=f"lane_{k}", reset_less=True) for k in range(rows)]
-        shifted = [Signal(8, name=f"shifted_{k}") for k in range(rows)]
-        entry = command.lane + command.run - 1
-        until, words = field_signal(Load, "step", "until"), field_signal(Load, "row_words", "words")
-        fresh = Signal(init=1, name="fresh")
-        countdown = field_signal(Load, "step", "countdown")
-        step = emit & command.window
-        # At the first byte of a row the countdown is set for that byte at once.
-        m.d.comb += countdown.eq(Mux(fresh, command.skip_bytes + command.run - 1, until))
-        write = step & (countdown == 0) & (fresh | (words != command.row_words))
-        for k in range(rows):
-            above = lanes[k + 1] if k + 1 < rows else Const(0, 8)
-            m.d.comb += shifted[k].eq(Mux(entry == k, hold[:8], above))
-        with m.If(step):
-            m.d.sync += [lane.eq(new) for lane, new in zip(lanes, shifted, strict=True)]
-            m.d.sync += [
-                until.eq(Mux(countdown == 0, command.step - 1, countdown - 1)),
-                words.eq(Mux(fresh, 0, words) + write),
-                fresh.eq(row_done),
-            ]
-        # No lane is above the largest that the field holds: a comparison with that would be constant.
-        largest = (1 << len(command.lane)) - 1
-        mask = Cat((Const(1) if k == largest else command.lane <= k) & (entry >= k) for k in range(rows))
-        return {"write": write, "data": Cat(*shifted), "mask": mask}
-
-    def _writes(self, m: Module, target: Value, words: dict, addr: Signal, row_addr: Signal, error: Signal) -> None:
+    def _writes(self, m: Module, target: Value, words: dict, addr: Value, row_addr: Value, error: Signal) -> None:
         """Routes the word to its memory, unless its address is outside: a row lies in the bank in which it begins."""
         design = self.design
         ports = {
@@ -344,6 +339,6 @@ class Loader(wiring.Component):
             with m.If(decoded.en):
                 m.d.comb += [self.w_weight.en.eq(1), self.w_weight.addr.eq(decoded.addr)]
                 m.d.comb += self.w_weight.data.eq(decoded.data)
-        with m.If(words["window"]["write"]):
-            m.d.comb += [self.w_act.data.eq(window["data"]), self.w_act.mask.eq(window["mask"])]
+        with m.If(window.write):
+            m.d.comb += [self.w_act.data.eq(window.data), self.w_act.mask.eq(window.mask)]
         m.d.comb += self.program_data.eq(words[Target.PROGRAM])

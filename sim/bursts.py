@@ -14,14 +14,15 @@ from accel.timing.coded import Stream
 from accel.timing.load import beat_spacing, unpack_cycles
 from accel.timing.machine import Machine
 from accel.timing.recurrence import Timed
+from accel.timing.window import copies, words_complete
 
 
 @dataclass(frozen=True)
 class Burst:
     """A burst of LOAD number `load`: cycles of its address, of its first and of its last beat.
 
-    `gap`: cycles in which its last beat is used. `decoding`: of each beat but the last, the cycles until the next one
-    if the decoder takes them, 0 if the memory does; None if the LOAD is not coded.
+    `gap`: cycles in which its last beat is used. `pace`: of each beat but the last, the cycles until the next one if
+    the loader takes them, 0 if the memory does; None if all are alike. `coded`: the decoder uses them.
     """
 
     load: int
@@ -29,12 +30,20 @@ class Burst:
     first: int
     last: int
     gap: int
-    decoding: NDArray[np.int64] | None = None
+    pace: NDArray[np.int64] | None = None
+    coded: bool = False
 
 
-def unpacked(m: Machine, load: Load) -> int:
-    """Cycles in which the words of one beat of a LOAD are written."""
-    return unpack_cycles(m, load.target, load.window)
+def uses(m: Machine, load: Load, stream: Stream | None) -> NDArray[np.int64] | None:
+    """Cycles in which each beat of a LOAD is used, None if all take the same."""
+    if stream:
+        return np.append(stream.gaps, stream.tail + DECODE_CYCLES)
+    if not load.window:
+        return None
+    size = np.arange(1, load.row_beats + 1) * m.beat_bytes - load.skip_bytes
+    words = [words_complete(int(s), load.row_words, load.run, load.step, load.parts + 1) for s in size]
+    times = [copies(y, load.rows, load.zero_code, load.code_bits) for y in range(load.rows)]
+    return np.maximum(1, np.outer(times, np.diff(words, prepend=0))).ravel()
 
 
 def bursts(m: Machine, loads: Iterable[tuple[Load, Timed, Stream | None]]) -> list[Burst]:
@@ -45,26 +54,26 @@ def bursts(m: Machine, loads: Iterable[tuple[Load, Timed, Stream | None]]) -> li
     found = list[Burst]()
     done = next_beat = 0
     for number, (load, timed, stream) in enumerate(loads):
-        used = np.append(stream.gaps, stream.tail + DECODE_CYCLES) if stream else None
-        gap, spacing = unpacked(m, load), beat_spacing(m, unpacked(m, load))
+        used, gap = uses(m, load, stream), unpack_cycles(m, load.target)
+        spacing = beat_spacing(m, gap)
         address, next_beat = timed.step.pop, max(next_beat, done + 1, timed.step.pop + 2)
         row, pitch = load.dram_addr // m.beat_bytes, load.dram_pitch // m.beat_bytes
         for y in range(load.rows):
             at, left = row + y * pitch, load.row_beats
             while left:
                 length = min(left, m.burst - at % m.burst)
-                here = load.row_beats - left
+                here = (y + 1) * load.row_beats - left
                 at, left = at + length, left - length
                 address += 1
                 if len(found) >= m.outstanding:
                     address = max(address, found[-m.outstanding].last + 1)
                 first = max(address + m.latency, next_beat)
-                last, decoding = first + (length - 1) * spacing, None
+                last, pace = first + (length - 1) * spacing, None
                 if used is not None:
                     *inside, gap = used[here : here + length].tolist()
                     last = first + sum(max(cycles, m.interval) for cycles in inside)
-                    decoding = np.array([cycles if cycles > m.interval else 0 for cycles in inside], np.int64)
-                found.append(Burst(number, address, first, last, gap, decoding))
+                    pace = np.array([cycles if cycles > m.interval else 0 for cycles in inside], np.int64)
+                found.append(Burst(number, address, first, last, gap, pace, stream is not None))
                 next_beat = last + max(gap, m.interval)
         next_beat = found[-1].last + m.interval
         done = timed.step.complete

@@ -9,7 +9,7 @@ CAUSES = {
     FILL: "a tile streams for fewer cycles than its weight rows take to shift in: R / w cycles a tile for one pixel",
     READ: "beats of a LOAD come at the pace of the memory",
     DECODE: "beats of a coded LOAD take longer to decode than to come: a code a lane and cycle, runs of zeros too",
-    UNPACK: "beats of a LOAD take longer to unpack than to come: a word a cycle, in window mode a byte a cycle",
+    UNPACK: "beats of a LOAD take longer to unpack than to come: a word a cycle",
     ELEMENTS: "window elements pass the post-process unit, one a cycle",
     WRITE: "beats of a STORE go at the pace of the memory",
     PACK: "beats of a STORE take longer to be read, a word a cycle, than to go",

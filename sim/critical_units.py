@@ -117,7 +117,7 @@ class UnitWalk(History):
 
     def use_of(self, at: int) -> str:
         """What beats of a burst are used for."""
-        return UNPACK if self.bursts[at].decoding is None else DECODE
+        return DECODE if self.bursts[at].coded else UNPACK
 
     def cause_of(self, at: int, cause: str) -> str:
         """What a fetch takes is the program's, whatever it takes it for."""
@@ -127,14 +127,14 @@ class UnitWalk(History):
         """Back over the beats of a burst to those of the one before, or to its address."""
         burst, before = self.bursts[at], self.bursts[at - 1] if at else None
         i = self.work["load"][burst.load]
-        if burst.decoding is None:
+        if burst.pace is None:
             self._add(i, self.cause_of(at, UNPACK if burst.gap > self.interval else READ), cycle - burst.first)
         else:
-            starts = np.append(0, np.cumsum(np.where(burst.decoding, burst.decoding, self.interval)))
+            starts = np.append(0, np.cumsum(np.where(burst.pace, burst.pace, self.interval)))
             inside = np.clip(cycle - burst.first - starts[:-1], 0, np.diff(starts))
-            decoding = int(inside[burst.decoding > 0].sum())
-            self._add(i, DECODE, decoding)
-            self._add(i, READ, cycle - burst.first - decoding)
+            using = int(inside[burst.pace > 0].sum())
+            self._add(i, self.use_of(at), using)
+            self._add(i, READ, cycle - burst.first - using)
         cycle = burst.first
         gap = before.gap if before else 0
         pace = self.cause_of(at, self.use_of(at) if gap > self.interval else READ)

@@ -6,11 +6,11 @@ from bisect import bisect_left
 
 from accel.commands import COMMAND_BYTES, Command, Compute, ConfigCompute, Load, Post, Store, Target
 from accel.entropy.program import coded_loads
-from accel.latency import DECODE_CYCLES
 from accel.program import Program, bound
-from accel.sim.bursts import bursts, unpacked
+from accel.sim.bursts import bursts, uses
 from accel.timing.coded import Stream
 from accel.timing.compute import blocks_of, tile_cycles
+from accel.timing.load import unpack_cycles
 from accel.timing.machine import Machine
 from accel.timing.outputs import drain_cycles
 from accel.timing.recurrence import Timed, Timing, first_fetch
@@ -101,7 +101,8 @@ class History:
 def tail_cycles(m: Machine, command: Command, stream: Stream | None = None) -> int:
     """Cycles from the last beat, pixel or element of a command, a coded LOAD with its stream, to its completion."""
     if isinstance(command, Load):
-        return stream.tail + DECODE_CYCLES if stream else unpacked(m, command)
+        used = uses(m, command, stream)
+        return unpack_cycles(m, command.target) if used is None else int(used[-1])
     if isinstance(command, Store):
         return m.latency + 1
     if isinstance(command, Post):

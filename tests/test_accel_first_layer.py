@@ -10,6 +10,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accel.commands import Load, Target
 from accel.compile import compile_network
 from accel.compiler.first_layer import readings, unfold
 from accel.compiler.geometry import matrix_geometry
@@ -101,10 +102,22 @@ def unfolded(channels: int, kernel: int, stride: int, rows: int, outputs: int = 
 
 def test_lanes_of_known_networks() -> None:
     assert unfolded(1, 5, 1, 16) == ((2, 1), 15, 1)  # LeNet-5: three rows of five
-    assert unfolded(3, 3, 1, 32) == ((2, 1), 18, 1)  # VGG: two rows of three, loaded twice, not thrice
-    assert unfolded(3, 3, 1, 32, 256) == ((1, 1), 27, 1)  # with more to compute: the whole window
-    assert unfolded(3, 7, 2, 32) == ((7, 1), 21, 1)  # ResNet: one row
-    assert unfolded(3, 7, 2, 16)[1:] == (16 + 9, 2)  # in two groups: 4 and 3 columns
+    assert unfolded(3, 3, 1, 32) == ((1, 1), 27, 1)  # VGG: the whole window
+    assert unfolded(3, 7, 2, 32) == ((2, 3), 28, 1)  # ResNet: thirds of four rows
+    assert unfolded(3, 7, 2, 16) == ((4, 3), 14, 1)  # thirds of two rows
+    assert unfolded(3, 11, 4, 32, 96) == ((3, 5), 28, 1)  # AlexNet: fifths of four rows, 15 words for 363 bytes
+    assert unfolded(16, 3, 1, 32, 16) == ((3, 2), 32, 1)  # two columns of a row; windows share words
+    assert unfolded(16, 3, 1, 32, 64) == ((1, 5), 30, 1)  # with more to compute: fifths of three rows
+
+
+def test_each_byte_of_the_input_is_read_once() -> None:
+    """Where no row is in two windows, and all fit the buffer at once; the last row fills up the kernel's last pair."""
+    network = network_of((3, 67, 67), matrix(16, Window((11, 11), (4, 4))))
+    program = compile_network(network, load("large"))
+    assert isinstance(program.input.layout, RowTensor)
+    loads = [c for c in program.commands if isinstance(c, Load) and c.target == Target.ACTIVATION]
+    assert {c.zero_code for c in loads} == {2}  # rows side by side
+    assert sum(c.rows * c.row_beats for c in loads) == (67 + 1) * -(-67 * 3 // 32)
 
 
 def test_layers_with_many_channels_are_not_unfolded() -> None:
@@ -130,6 +143,10 @@ def test_ways_to_read_the_input() -> None:
     """Lanes that a way leaves unused need weights of 0: without one the layer is written dense, if that pays."""
     assert ways(None, 5, 1) == ways([0, 9], 5, 1) == [TWO_ROWS, "words"]
     assert ways([3, 9], 5, 1) == [f"{TWO_ROWS}, dense", "5 x 28 x 24 -> 24 x 24, kernel 5 x 1", "words"]
-    assert ways([3, 9], 7, 3) == ["25 x 28 x 22 -> 22 x 22, kernel 7 x 1, dense", "words"]
+    assert ways([3, 9], 7, 3) == [
+        "14 x 28 x 66 -> 22 x 22, kernel 4 x 3, stride 1 x 3, dilation 2 x 1, dense",
+        "7 x 28 x 66 -> 22 x 22, kernel 7 x 3, stride 1 x 3",
+        "words",
+    ]
     assert ways(None, 28, 1) == ["784 x 1 x 1 -> 1 x 1, kernel 1 x 1", "words"]
     assert ways(None, 3, 40) == ways(None, 3, 4, groups=4) == ["words"]

@@ -51,12 +51,13 @@ def walk(design: Design, offers: Sequence[Offer]) -> list[tuple[int, int]]:
     front = back_free = arrives = 0  # the next address, the back end, the next beat on the bus
     for offer in offers:
         c = offer.command
-        gap = design.beat_bytes if c.window else words_per_beat(design, Target(c.target))
+        gap = words_per_beat(design, Target(c.target))
         ahead = backs[-LOADER_AHEAD] + 1 if len(backs) >= LOADER_AHEAD else 0
         pop = max(offer.pushed + 1, offer.ready, front, ahead)
         backs.append(max(pop + 1, back_free))
         address, earliest, beat = pop, max(arrives, backs[-1] + 1), 0
         for row in range(c.rows):
+            ends = ends_of(c)
             start = (c.dram_addr + row * c.dram_pitch) // design.beat_bytes
             for at in range(start, start + c.row_beats):
                 if at == start or at % memory.burst_beats == 0:
@@ -66,11 +67,40 @@ def walk(design: Design, offers: Sequence[Offer]) -> list[tuple[int, int]]:
                     address = max(address + 1, free)
                     earliest = max(earliest, address + memory.latency_cycles)
                 beat = earliest
+                if c.window:  # the words in front, as long as they are complete
+                    gap, size = 0, (at - start + 1) * design.beat_bytes
+                    while ends and ends[0] <= size:
+                        gap, ends = gap + windows_with(c, row), ends[1:]
+                    gap = max(gap, 1)
                 earliest = beat + max(gap, memory.beat_interval_cycles)
         lasts.append(beat)
         front, arrives, back_free = address + 1, beat + memory.beat_interval_cycles, beat + gap
         result.append((pop, beat + gap))
     return result
+
+
+def ends_of(c: Load) -> list[int]:
+    """Where the bytes of each word of a row end, in the order of the words."""
+    parts = c.parts + 1
+    return [c.skip_bytes + i // parts * c.step + (i % parts + 1) * c.run for i in range(c.row_words)]
+
+
+def windows_with(c: Load, row: int) -> int:
+    """How many windows have the row."""
+    tops = [0]
+    while tops[-1] + c.zero_code < c.rows:
+        tops.append(tops[-1] + c.code_bits)
+    return sum(0 <= row - top < c.zero_code for top in tops)
+
+
+def draw_window(rng: Random) -> dict[str, int]:
+    """A window load's own fields; rows may end before their last word."""
+    tall = rng.randint(1, 6)
+    return {
+        "window": 1, "run": rng.randint(1, 9), "step": rng.randint(1, 40), "row_words": rng.randint(1, 90),
+        "skip_bytes": rng.randint(0, 3), "zero_code": tall, "code_bits": rng.randint(1, tall),
+        "parts": rng.randint(0, 7),
+    }  # fmt: skip
 
 
 @settings(max_examples=150, deadline=None)
@@ -80,7 +110,7 @@ def test_closed_form_is_the_walk_over_beats(rng: Random) -> None:
     size, commands = design.beat_bytes, []
     for _ in range(rng.randint(1, 9)):
         target = rng.choice([t for t in Target if t is not Target.PROGRAM])
-        window = {"window": 1, "run": 1, "step": 1, "row_words": 1} if target is Target.ACTIVATION else {}
+        window = draw_window(rng) if target is Target.ACTIVATION else {}
         rows = {"rows": rng.randint(1, 4), "row_beats": rng.choice([1, rng.randint(1, 150)])}
         far = {name: size * rng.randint(0, 99) for name in ("dram_addr", "dram_pitch")}
         commands.append(Load(target=target, **rows, **far, **(window if rng.random() < 0.5 else {})))

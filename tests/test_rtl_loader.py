@@ -77,12 +77,14 @@ def draw_load(rng: Random, design: Design) -> Load:
     depth = target_depth(design, target)
     window: dict[str, int] = {}
     if target is Target.ACTIVATION and rng.random() < 0.6:
-        run = rng.randint(1, design.rows)
-        step, skip = rng.randint(1, 12), rng.randint(0, beat - 1)
+        run = rng.randint(1, rng.choice([design.rows, max(1, design.rows // 3)]))
+        step, skip, parts = rng.randint(1, 40), rng.randint(0, beat - 1), rng.randint(1, min(8, 2 * design.rows // run))
         row_words = rng.randint(1, min(20, depth // rows))
-        row_beats = -(-(skip + (row_words - 1) * step + run) // beat) + rng.choice([0, 0, 1])
-        lane = rng.randint(0, design.rows - run)
+        last = max(i // parts * step + i % parts * run for i in range(row_words)) + run
+        row_beats = -(-(skip + last) // beat) + rng.choice([0, 0, 1])
+        lane, tall = rng.randint(0, design.rows - run), rng.randint(1, rng.choice([1, min(7, design.rows)]))
         window = {"window": 1, "run": run, "step": step, "lane": lane, "row_words": row_words, "skip_bytes": skip}
+        window |= {"zero_code": tall, "code_bits": rng.randint(1, min(15, tall)), "parts": parts - 1}
         words = row_words
     else:
         per_word = max(1, stride // beat)
@@ -119,12 +121,29 @@ def twin(design: Design, dram: np.ndarray, load: Load) -> list[tuple]:
         at = load.dram_addr + y * load.dram_pitch
         row = dram[at : at + load.row_beats * design.beat_bytes].tobytes()
         if load.window:
-            pieces = [row[load.skip_bytes + i * load.step :][: load.run] for i in range(load.row_words)]
-        else:
-            pieces = [row[i * stride :][:size] for i in range(len(row) // stride)]
+            out += window_twin(design, load, y, row)
+            continue
+        pieces = [row[i * stride :][:size] for i in range(len(row) // stride)]
         for i, piece in enumerate(pieces):
             address = None if target is Target.PROGRAM else load.dst_addr + y * load.dst_pitch + i
-            out.append((target, address, piece, load.lane))
+            out.append((target, address, piece, 0))
+    return out
+
+
+def window_twin(design: Design, load: Load, number: int, row: bytes) -> list[tuple]:
+    """What row `number` of a window LOAD writes: each word to the windows that it is in, the lowest on chip first."""
+    tall, apart, parts = load.zero_code, load.code_bits, load.parts + 1
+    tops = [0]
+    while (len(tops) - 1) * apart + tall < load.rows:
+        tops.append(len(tops) * apart)
+    out: list[tuple] = []
+    for i in range(load.row_words):
+        piece = row[load.skip_bytes + i // parts * load.step + i % parts * load.run :][: load.run]
+        for y, top in reversed(list(enumerate(tops))):
+            lane = load.lane + (number - top) * load.run
+            if 0 <= number - top < tall:
+                kept = piece[: max(0, design.rows - lane)]
+                out.append((Target.ACTIVATION, load.dst_addr + y * load.dst_pitch + i, kept, lane if kept else None))
     return out
 
 
@@ -162,9 +181,9 @@ class Run(bus_unit.Run):
             mask = int(ctx.get(port.mask))
             lane_bytes = size // len(port.mask)
             lanes = [k for k in range(len(port.mask)) if mask >> k & 1]
-            assert lanes == list(range(lanes[0], lanes[-1] + 1))
-            kept = data[lanes[0] * lane_bytes : (lanes[-1] + 1) * lane_bytes]
-            self.writes.append((target, int(ctx.get(port.addr)), kept, lanes[0]))
+            assert not lanes or lanes == list(range(lanes[0], lanes[-1] + 1))
+            kept = b"".join(data[k * lane_bytes :][:lane_bytes] for k in lanes)
+            self.writes.append((target, int(ctx.get(port.addr)), kept, lanes[0] if lanes else None))
             self.write_cycles.append(cycle)
 
 

@@ -8,6 +8,7 @@ against a slower one loses at least that. Both are true whatever other paths the
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import accumulate
 from random import Random
 
 import numpy as np
@@ -97,8 +98,12 @@ def test_bursts_end_where_the_timing_says(rng: Random) -> None:
 
 
 def unpack_by_hand(design: Design, load: Load) -> int:
-    """Words of a beat, one if a word takes several; bytes of a beat by window loads."""
-    return design.beat_bytes if load.window else words_per_beat(design, load.target)
+    """Words of a beat, one if a word takes several; by window loads those that the last beat completes, or one."""
+    if not load.window:
+        return words_per_beat(design, load.target)
+    parts, before = load.parts + 1, (load.row_beats - 1) * design.beat_bytes - load.skip_bytes
+    ends = accumulate((i // parts * load.step + (i % parts + 1) * load.run for i in range(load.row_words)), max)
+    return max(1, sum(end > before for end in ends))  # the last row is in the last window alone
 
 
 # What the answer must be.

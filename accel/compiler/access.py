@@ -19,6 +19,7 @@ from accel.rows import COMPUTE, CONFIG_COMPUTE, CONFIG_POST, LOAD, OPCODE, POST,
 from accel.timing.compute import code_bits, tiles_of_tap
 from accel.timing.kernel import Ints, MutableInts, part
 from accel.timing.machine import Machine
+from accel.timing.window import windows
 from accel.units import SHARED_READ_PORTS, SHARED_WRITE_PORTS
 
 # Where words lie that commands exchange: a number for each bank, and DRAM, counted in beats of the data segment.
@@ -90,7 +91,9 @@ def _load(m: Machine, rows: Ints, r: int, data: int, table: MutableInts, t: int)
     words = row_beats * m.words_per_beat[target] // m.beats_per_word[target]
     if target == TO_ACTIVATION:
         bank, word = word // ACT_BANK, word % ACT_BANK
-        words = rows[r + LOAD.row_words] if rows[r + LOAD.window] else words
+        if rows[r + LOAD.window]:
+            words = rows[r + LOAD.row_words]
+            count = windows(count, rows[r + LOAD.zero_code], rows[r + LOAD.code_bits])
         table[t + PORTS] = 1 << ACT_WRITE + bank
     if target == TO_WEIGHT and m.sparse:
         words = entry_rows(words, rows[r + LOAD.run], rows[r + LOAD.step])
@@ -104,7 +107,7 @@ def _load(m: Machine, rows: Ints, r: int, data: int, table: MutableInts, t: int)
     a = put(table, t, PLACE_OF[target] + bank, 1, word, words, count, rows[r + LOAD.dst_pitch])
     if data:
         first, pitch = rows[r + LOAD.dram_addr] // m.beat_bytes, rows[r + LOAD.dram_pitch] // m.beat_bytes
-        put(table, a, DRAM, 0, first, row_beats, count, pitch)
+        put(table, a, DRAM, 0, first, row_beats, rows[r + LOAD.rows], pitch)
     return 0
 
 

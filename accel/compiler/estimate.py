@@ -18,9 +18,9 @@ from accel.timing.machine import Machine as Contract
 COMMAND_CYCLES = 4  # what one more command costs in a unit that is busy all the time
 
 
-def beat_cycles(contract: Contract, target: Target, window: bool = False) -> int:
-    """Cycles from one beat of a LOAD to the next."""
-    return beat_spacing(contract, unpack_cycles(contract, target, int(window)))
+def beat_cycles(contract: Contract, target: Target) -> int:
+    """Cycles from one beat of a LOAD to the next, but of a window load."""
+    return beat_spacing(contract, unpack_cycles(contract, target))
 
 
 def word_cycles(contract: Contract, target: Target) -> float:

@@ -1,31 +1,38 @@
 """How the network's input lies in DRAM and reaches the lanes.
 
 A convolution with few input channels would leave most rows of the array idle. So its input is stored as rows of bytes
-with its padding, and window loads put `u` columns by `m` rows of each kernel window side by side into the R lanes of a
-word (and the next u columns into the next channel group): the array sees more channels and a kernel of
-ceil(kernel_h / m) x 1. A fully connected layer on a map sees the bytes of the map in a row.
+with its padding, and window loads put a run of bytes, of each of `m` rows under a kernel window, side by side into the
+R lanes of a word: the array sees more channels and a kernel of ceil(kernel_h / m) rows. Its columns are the words of a
+window: either a word begins at each place that a window's part begins at, whole columns long, and windows share words;
+or the bytes of each window's row are cut into equal parts, a word for each. A fully connected layer on a map sees the
+bytes of the map in a row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import gcd
+from typing import NamedTuple
 
 import numpy as np
 
-from accel.commands import ConfigCompute, Target, most
-from accel.compiler.estimate import Machine, beat_cycles
+from accel.commands import ConfigCompute, Load, Target, most
+from accel.compiler.estimate import Machine
 from accel.compiler.formats import choose
 from accel.compiler.formats.format import Codes
 from accel.compiler.geometry import Geometry
-from accel.compiler.sources import LARGEST_STEP, LARGEST_WINDOW_WORDS, FlatSource, Lanes, RowSource, Source
+from accel.compiler.sources import LARGEST_STEP, LARGEST_WINDOW_WORDS, FlatSource, RowSource, Source
 from accel.compiler.transfers import LARGEST_LOAD_PITCH, LARGEST_ROW_BEATS, words_of
 from accel.design import Design
 from accel.layout import RowTensor
 from accel.models.integers.network import MatrixLayer
 
 LARGEST_DILATION = most(ConfigCompute, "dilation_y")
+LARGEST_STRIDE = most(ConfigCompute, "stride_x")
+LARGEST_PARTS = most(Load, "parts") + 1
+LARGEST_APART = most(Load, "code_bits")
 REMEMBERED = 1 << 10  # ways to unfold, of all networks and designs of a process
 HIDDEN = 0.25  # what loading and computing cost side by side: the longer one, and so much of both
 
@@ -90,28 +97,48 @@ def _cheapest(
 ) -> Unfolded | None:
     """The cheapest way to unfold a convolution to `outputs` channels; see `unfold`."""
     best, least = None, plain_cycles(outputs, geometry, machine)
-    (kernel_h, kernel_w), channels = geometry.kernel, geometry.channels
-    if geometry.stride[1] * channels > LARGEST_STEP:
-        return None
-    for columns in sorted({-(-kernel_w // parts) for parts in range(1, kernel_w + 1)}):
-        if columns > 1 and geometry.dilation[1] > 1:
-            continue
-        for rows in range(1, kernel_h + 1):
-            if columns * rows * channels > machine.word_lanes:
-                break
-            parts = -(-kernel_w // columns)
-            exact = kernel_h % rows == 0 and (parts == 1 or columns * rows * channels == machine.word_lanes)
-            exact = exact and (parts == 1 or rows == 1 or kernel_w % columns == 0)
+    for cut in _cuts(geometry, machine):
+        for rows in range(1, min(geometry.kernel[0], machine.word_lanes // cut.run) + 1):
+            exact = geometry.kernel[0] % rows == 0 and cut.parts * cut.run == geometry.kernel[1] * geometry.channels
             if not exact and not has_zero:
                 continue
-            # Lanes that nothing writes hold anything: a sparse engine would spend time on it.
-            filled = columns * rows * channels == machine.word_lanes and (rows == 1 or kernel_w % columns == 0)
-            if machine.sparse and parts > 1 and not filled:
-                continue
-            option = _rows(outputs, pads, geometry, machine, pad_value, columns, rows)
+            option = _rows(outputs, pads, geometry, machine, pad_value, cut, rows)
             if option and option.cycles < least:
                 best, least = option, option.cycles
     return best
+
+
+class Cut(NamedTuple):
+    """How the bytes of a row under a window are cut into `parts` of `run` bytes, a word each.
+
+    `step` bytes lie between windows and `stride` words; `dilation` words between the parts of one. `loaded` words are
+    made of one place in the row, the others begin elsewhere.
+    """
+
+    run: int
+    parts: int
+    step: int
+    stride: int
+    dilation: int
+    loaded: int
+
+
+def _cuts(geometry: Geometry, machine: Machine) -> Iterator[Cut]:
+    """All ways that window loads can express."""
+    channels, kernel, stride, dilation = geometry.channels, geometry.kernel[1], geometry.stride[1], geometry.dilation[1]
+    lanes, row = machine.word_lanes, kernel * channels
+    if dilation == 1 and stride * channels <= LARGEST_STEP:
+        for parts in range(1, min(LARGEST_PARTS, LARGEST_STRIDE) + 1):
+            run = -(-row // parts)
+            if run <= lanes and parts * run <= 2 * lanes and run * (parts - 1) < row:
+                yield Cut(run, parts, stride * channels, parts, 1, parts)
+    for columns in sorted({-(-kernel // parts) for parts in range(1, kernel + 1)}):
+        if columns * channels > lanes or (columns > 1 and dilation > 1):
+            break
+        parts = -(-kernel // columns)
+        apart = gcd(stride, columns * dilation) if parts > 1 else stride
+        if apart * channels <= LARGEST_STEP:
+            yield Cut(columns * channels, parts, apart * channels, stride // apart, columns * dilation // apart, 1)
 
 
 def plain_cycles(outputs: int, geometry: Geometry, machine: Machine) -> float:
@@ -134,55 +161,49 @@ def _compute(machine: Machine, geometry: Geometry, groups: int, tiles: int) -> f
 
 
 def _rows(
-    outputs: int, pads: tuple[int, int, int, int], geometry: Geometry, machine: Machine, pad_value: int,
-    columns: int, rows: int,
+    outputs: int, pads: tuple[int, int, int, int], geometry: Geometry, machine: Machine, pad_value: int, cut: Cut,
+    rows: int,
 ) -> Unfolded | None:  # fmt: skip
-    """`columns` x `rows` kernel positions side by side in the lanes of a word."""
-    channels, (kernel_h, kernel_w) = geometry.channels, geometry.kernel
-    parts, folded = -(-kernel_w // columns), -(-kernel_h // rows)
-    stride, dilation = geometry.stride[0], geometry.dilation[0]
-    step = stride if folded == 1 or rows * dilation % stride == 0 else 1
-    height = (geometry.out_h - 1) * (stride // step) + (folded - 1) * (rows * dilation // step) + 1
+    """A cut of `rows` kernel rows side by side in the lanes of a word."""
+    channels, (kernel_h, _) = geometry.channels, geometry.kernel
+    folded, stride, dilation = -(-kernel_h // rows), geometry.stride[0], geometry.dilation[0]
+    apart = gcd(stride, rows * dilation) if folded > 1 else stride
+    height = (geometry.out_h - 1) * (stride // apart) + (folded - 1) * (rows * dilation // apart) + 1
+    width = (geometry.out_w - 1) * cut.stride + (cut.parts - 1) * cut.dilation + 1
     top, left, bottom, right = pads
-    bottom += max(0, (height - 1) * step + (rows - 1) * dilation + 1 - (geometry.in_h + top + bottom))
+    bottom += max(0, (height - 1) * apart + (rows - 1) * dilation + 1 - (geometry.in_h + top + bottom))
     beat = machine.contract.beat_bytes
-    pitch = -(-(geometry.in_w + left + right) * channels // beat) * beat
+    row_bytes = (width // cut.loaded - 1) * cut.step + cut.loaded * cut.run
+    pitch = -(-max((geometry.in_w + left + right) * channels, row_bytes) // beat) * beat
     layout = RowTensor(channels, geometry.in_h, geometry.in_w, (top, left, bottom, right), pitch, pad_value)
-    spots = []
-    for part in range(parts):
-        run = min(columns, kernel_w - part * columns) * channels
-        for row in range(rows):
-            start = part * columns * geometry.dilation[1] * channels
-            spots.append(Lanes(part, row * columns * channels, run, start, row * dilation))
     seen = Geometry(
-        (parts - 1) * machine.word_lanes + spots[-1].lane + spots[-1].run,
-        (folded, 1), (stride // step, 1), (rows * dilation // step if folded > 1 else 1, 1), (0, 0), False,
-        height, geometry.out_w, geometry.out_h, geometry.out_w, geometry.pool,
+        rows * cut.run, (folded, cut.parts), (stride // apart, cut.stride),
+        (rows * dilation // apart if folded > 1 else 1, cut.dilation if cut.parts > 1 else 1), (0, 0), False,
+        height, width, geometry.out_h, geometry.out_w, geometry.pool,
     )  # fmt: skip
-    step_bytes = geometry.stride[1] * channels
-    row_bytes = (geometry.out_w - 1) * step_bytes + columns * channels
-    longest = beat - 1 + spots[-1].start + row_bytes
-    fits = -(-longest // beat) <= LARGEST_ROW_BEATS and step * pitch <= LARGEST_LOAD_PITCH
-    if seen.dilation[0] > LARGEST_DILATION or geometry.out_w > LARGEST_WINDOW_WORDS or not fits:
+    together = dilation == 1 and apart <= rows
+    fits = pitch // beat < LARGEST_ROW_BEATS and (1 if together else apart) * pitch <= LARGEST_LOAD_PITCH
+    fits = fits and width <= LARGEST_WINDOW_WORDS and max(seen.dilation) <= LARGEST_DILATION
+    if not fits or max(seen.stride) > LARGEST_STRIDE or (together and apart > LARGEST_APART):
         return None
 
     def arrange(codes: Codes, pad_code: int) -> Codes:
-        out = np.full((len(codes), parts * machine.word_lanes, folded, 1), pad_code, np.uint8)
-        for spot in spots:
-            row, first = spot.row // dilation, spot.group * columns
-            for x in range(spot.run // channels):
-                lane = spot.group * machine.word_lanes + spot.lane + x * channels
-                taken = codes[:, :, row::rows, first + x]
-                out[:, lane : lane + channels, : taken.shape[2], 0] = taken
+        shape = (len(codes), folded * rows, cut.parts * cut.run)
+        bytes_ = np.full(shape, pad_code, np.uint8)
+        flat = np.moveaxis(codes, 1, -1).reshape(len(codes), kernel_h, -1)
+        bytes_[:, :kernel_h, : flat.shape[2]] = flat
+        split = bytes_.reshape(len(codes), folded, rows, cut.parts, cut.run).transpose(0, 2, 4, 1, 3)
+        out = np.full((len(codes), machine.word_lanes, folded, cut.parts), pad_code, np.uint8)
+        out[:, : rows * cut.run] = split.reshape(len(codes), rows * cut.run, folded, cut.parts)
         return out
 
-    byte_cycles = beat_cycles(machine.contract, Target.ACTIVATION, window=True) / beat
-    load = height * len(spots) * -(-row_bytes // beat) * beat * byte_cycles
+    read = (height - 1) * apart + rows if together else height * rows
+    load = max(read * -(-row_bytes // beat) * machine.contract.interval, height * rows * width)
     tiles = -(-outputs // machine.cols)
     return Unfolded(
         seen, layout,
-        lambda offset: RowSource(beat, offset, pitch, step, step_bytes, tuple(spots)),
-        arrange, _cost(load, _compute(machine, seen, parts, tiles)), rows * step_bytes * byte_cycles,
+        lambda offset: RowSource(beat, offset, pitch, rows, apart, dilation, cut.run, cut.step, cut.loaded),
+        arrange, _cost(load, _compute(machine, seen, 1, tiles)), load / (height * width),
     )  # fmt: skip
 
 

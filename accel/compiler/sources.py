@@ -79,67 +79,60 @@ class WordSource:
 
 
 @dataclass(frozen=True)
-class Lanes:
-    """Bytes that one LOAD puts into lanes `lane`..`lane + run` of channel group `group`.
-
-    The window's first byte is `start` bytes into the row, `row` rows below the first.
-    """
-
-    group: int
-    lane: int
-    run: int
-    start: int
-    row: int
-
-
-@dataclass(frozen=True)
 class RowSource:
     """A tensor in byte rows at `offset` of the data segment, unfolded by window loads (see `first_layer`).
 
-    Row y of the unfolded tensor reads byte rows `y * row_step + lanes.row`, its column x the bytes from
-    `x * step + lanes.start`.
+    Row y of the unfolded tensor has the byte rows `y * apart` and the `tall` - 1 ones `dilation` rows apart below it
+    side by side; its word i the `run` bytes from `i // parts * step + i % parts * run` on.
     """
 
     beat_bytes: int
     offset: int
     pitch_bytes: int
-    row_step: int
+    tall: int
+    apart: int
+    dilation: int
+    run: int
     step: int
-    lanes: tuple[Lanes, ...]
+    parts: int
     align: int = 1
 
     def columns(self, cols: Range) -> Range:
-        """Any columns can be loaded."""
-        return cols
+        """Whole pixels."""
+        return cols[0] // self.parts * self.parts, -(-cols[1] // self.parts) * self.parts
 
     def loads(self, piece: Piece) -> list[Row]:
-        """The LOADs of a piece."""
-        (g0, g1), (y0, y1), (x0, x1) = piece.groups, piece.rows, piece.cols
-        beat = self.beat_bytes
+        """The LOADs of a piece: one, or one for each of the rows side by side if none of them is in two windows."""
+        (y0, y1), (x0, x1) = piece.rows, piece.cols
+        beat, pitch = self.beat_bytes, self.pitch_bytes
+        first = x0 // self.parts * self.step
+        skip = first % beat
+        size = skip + ((x1 - x0) // self.parts - 1) * self.step + self.parts * self.run
+        together = self.dilation == 1 and self.apart <= self.tall
         found = []
-        for lanes in self.lanes:
-            if not g0 <= lanes.group < g1:
-                continue
-            first = x0 * self.step + lanes.start
-            skip = first % beat
-            size = skip + (x1 - x0 - 1) * self.step + lanes.run
-            for y in range(y0, y1, LARGEST_LOAD_ROWS):
+        for row in (0,) if together else range(self.tall):
+            tall, apart = (self.tall, self.apart) if together else (1, 1)
+            most_windows = (LARGEST_LOAD_ROWS - tall) // apart + 1
+            for y in range(y0, y1, most_windows):
                 found.append(
                     row_of(
                         Load,
-                        dram_addr=self.offset + (y * self.row_step + lanes.row) * self.pitch_bytes + first - skip,
+                        dram_addr=self.offset + (y * self.apart + row * self.dilation) * pitch + first - skip,
                         target=Target.ACTIVATION,
-                        dst_addr=piece.word + (lanes.group - g0) * piece.plane + (y - y0) * piece.pitch,
+                        dst_addr=piece.word + (y - y0) * piece.pitch,
                         row_beats=-(-size // beat),
-                        rows=min(LARGEST_LOAD_ROWS, y1 - y),
-                        dram_pitch=self.row_step * self.pitch_bytes,
+                        rows=(min(most_windows, y1 - y) - 1) * apart + tall,
+                        dram_pitch=pitch if together else self.apart * pitch,
                         dst_pitch=piece.pitch,
                         window=1,
-                        run=lanes.run,
+                        run=self.run,
                         step=self.step,
-                        lane=lanes.lane,
+                        lane=row * self.run,
                         row_words=x1 - x0,
                         skip_bytes=skip,
+                        zero_code=tall,
+                        code_bits=apart,
+                        parts=self.parts - 1,
                     )
                 )
         return found
@@ -182,6 +175,8 @@ class FlatSource:
                     step=rows,
                     row_words=count,
                     skip_bytes=skip,
+                    zero_code=1,
+                    code_bits=1,
                 )
             )
         return found

@@ -1,7 +1,6 @@
 """Timing of the loader: closed forms for each burst.
 
-With memory latency L, one beat in B cycles, and g cycles to unpack a beat (words a beat; 1 if a word takes several; W
-in window mode):
+With memory latency L, one beat in B cycles, and g cycles to unpack a beat (words a beat; 1 if a word takes several):
 
     pop      p   = max(pushed + 1, waits, last address of the command before + 1,
                        cycle in which the back took the command LOADER_AHEAD before + 1)
@@ -12,7 +11,8 @@ in window mode):
     done     e   = last beat + g                                                           last word written
 
 The beats of a coded LOAD are not evenly apart: beat k keeps the decoder busy for its own g_k cycles, so the next comes
-max(B, g_k) after it. The last g is the time from the last beat to the last word.
+max(B, g_k) after it. The last g is the time from the last beat to the last word. Those of a window LOAD are not, too:
+g_k is the words that beat k completes times the windows that its row is in, and 1 at least (`accel.timing.window`).
 """
 
 from __future__ import annotations
@@ -24,16 +24,23 @@ from accel.layout import packed_words
 from accel.rows import LOAD as ROW
 from accel.timing.kernel import Ints, MutableInts, part
 from accel.timing.machine import (
+    APART,
     FETCH_BEATS,
     FIRST_BEAT,
     GAP,
     GAPS,
     LISTED,
+    PARTS,
     PITCH_BEATS,
     ROW_BEATS,
     ROWS,
+    RUN,
     RUNS,
+    SKIP,
+    STEP,
+    TALL,
     VALUES,
+    WORDS,
     Machine,
 )
 from accel.timing.state import (
@@ -50,6 +57,7 @@ from accel.timing.state import (
     TAKEN_RING,
     WRITTEN,
 )
+from accel.timing.window import copies, row_writes, words_complete
 
 ACTIVATION, WEIGHT, PARAMETER, CODEBOOK, PROGRAM, RUN_TABLE, VALUE_TABLE = map(int, Target)
 READ_BEATS, READ_BURSTS = COLUMN[Event.READ_BEATS], COLUMN[Event.READ_BURSTS]
@@ -61,9 +69,9 @@ RUN_TABLE_WRITES, VALUE_TABLE_WRITES = COLUMN[Event.RUN_TABLE_WRITES], COLUMN[Ev
 
 
 @part
-def unpack_cycles(m: Machine, target: int, window: int) -> int:
-    """Cycles in which the words of a beat are written: words a beat (1 if a word takes several), W by window loads."""
-    return m.beat_bytes if window else m.words_per_beat[target]
+def unpack_cycles(m: Machine, target: int) -> int:
+    """Cycles in which a beat is unpacked, but of window loads: its words, 1 if a word takes several."""
+    return m.words_per_beat[target]
 
 
 @part
@@ -80,9 +88,15 @@ def load_facts(m: Machine, rows: Ints, r: int, facts: MutableInts, f: int) -> in
     facts[f + ROW_BEATS] = rows[r + ROW.row_beats]
     facts[f + ROWS] = rows[r + ROW.rows]
     facts[f + PITCH_BEATS] = rows[r + ROW.dram_pitch] // m.beat_bytes
-    facts[f + GAP] = unpack_cycles(m, target, rows[r + ROW.window])
+    facts[f + GAP] = unpack_cycles(m, target)
     facts[f + FETCH_BEATS] = m.beats_per_word[target] if target == PROGRAM else 0
     facts[f + GAPS], facts[f + RUNS], facts[f + VALUES], facts[f + LISTED] = 0, 0, 0, 0
+    facts[f + TALL] = 0
+    if rows[r + ROW.window]:
+        facts[f + TALL], facts[f + APART] = rows[r + ROW.zero_code], rows[r + ROW.code_bits]
+        facts[f + WORDS], facts[f + PARTS] = rows[r + ROW.row_words], rows[r + ROW.parts] + 1
+        facts[f + RUN], facts[f + STEP] = rows[r + ROW.run], rows[r + ROW.step]
+        facts[f + SKIP] = rows[r + ROW.skip_bytes]
     return 0
 
 
@@ -106,8 +120,11 @@ def load_events(m: Machine, rows: Ints, r: int, facts: Ints, f: int, events: Mut
     events[e + RUN_READS] += facts[f + RUNS]
     events[e + VALUE_READS] += facts[f + VALUES]
     words = row_beats // m.beats_per_word[target] * m.words_per_beat[target]
-    if target == ACTIVATION:
-        events[e + ACT_WRITES] += count * (rows[r + ROW.row_words] if rows[r + ROW.window] else words)
+    if target == ACTIVATION and rows[r + ROW.window]:
+        writes = row_writes(count, facts[f + TALL], facts[f + APART])
+        events[e + ACT_WRITES] += writes * rows[r + ROW.row_words]
+    elif target == ACTIVATION:
+        events[e + ACT_WRITES] += count * words
     elif target == WEIGHT and m.sparse:
         if rows[r + ROW.coded]:
             events[e + WEIGHT_WRITES] += facts[f + LISTED]
@@ -135,7 +152,7 @@ def load_step(
     out: MutableInts, o: int,
 ) -> int:  # fmt: skip
     """Time one LOAD: `pushed` into the queue, waits hold from `ready` on. What is said of it begins at `o`."""
-    coded = facts[f + GAPS]
+    coded, tall = facts[f + GAPS], facts[f + TALL]
     gap, row_beats, fetch_beats = facts[f + GAP], facts[f + ROW_BEATS], facts[f + FETCH_BEATS]
     spacing = beat_spacing(m, gap)
     pop = max(pushed + 1, ready, state[FRONT])
@@ -148,8 +165,10 @@ def load_step(
     address, last, beat = pop, 0, 0
     next_beat = max(state[NEXT_BEAT], back + 1)
     bursts, at, row = state[BURST_COUNT], state[WRITTEN], facts[f + FIRST_BEAT]
-    for _ in range(facts[f + ROWS]):
+    for y in range(facts[f + ROWS]):
         left, room = row_beats, m.burst - row % m.burst
+        times = copies(y, facts[f + ROWS], tall, facts[f + APART]) if tall else 0
+        size, complete = -facts[f + SKIP], 0
         while left > 0:
             length = min(left, room)
             room = m.burst
@@ -159,6 +178,14 @@ def load_step(
             last = first + (length - 1) * spacing
             if coded:
                 last = first + gaps[coded + length - 1] - gaps[coded]
+            if tall:
+                next_beat = first
+                for _ in range(length):
+                    last, size = next_beat, size + m.beat_bytes
+                    now = words_complete(size, facts[f + WORDS], facts[f + RUN], facts[f + STEP], facts[f + PARTS])
+                    gap = max(1, (now - complete) * times)
+                    next_beat, complete = last + beat_spacing(m, gap), now
+                spacing = next_beat - last
             state[ring] = last
             bursts += 1
             if fetch_beats:

@@ -7,6 +7,8 @@
                FETCH_BEATS                                beats of a command if it fetches commands, else 0
                GAPS                                       coded: where its gaps begin in the table of gaps, else 0
                RUNS, VALUES, LISTED                       coded: symbols decoded, and entries if the engine is sparse
+               TALL, APART                                window: rows of one, and from one to the next; else 0
+               WORDS, RUN, STEP, SKIP, PARTS              window: words of a row, and the bytes of each
     COMPUTE    TILES, PIXELS                              weight tiles, and pixels that stream through each (os: meet)
     POST       ELEMENTS                                   window elements, and cycles of operands that need one
                of a sparse engine: DURATION, ENTRIES, BROADCASTS, SKIPPED, PRODUCTS, WORKED   see `accel.timing.sparse`
@@ -45,8 +47,9 @@ from accel.layout import beats_per_word, words_per_beat
 from accel.memories import WEIGHT
 from accel.records import TAPS
 
-FACTS = 11
-FIRST_BEAT, ROW_BEATS, ROWS, PITCH_BEATS, GAP, FETCH_BEATS, GAPS, RUNS, VALUES, LISTED = range(1, FACTS)
+FACTS = 18
+FIRST_BEAT, ROW_BEATS, ROWS, PITCH_BEATS, GAP, FETCH_BEATS, GAPS, RUNS, VALUES, LISTED = range(1, 11)
+TALL, APART, WORDS, RUN, STEP, SKIP, PARTS = range(11, FACTS)
 TILES, PIXELS = 1, 2
 DURATION, ENTRIES, BROADCASTS, SKIPPED, PRODUCTS, WORKED = 1, 2, 3, 4, 5, 6
 ELEMENTS = 1

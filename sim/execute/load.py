@@ -9,8 +9,12 @@ from accel.commands import Load, Target
 from accel.entropy.lists import DecodedLists
 from accel.entropy.program import TABLES
 from accel.memories import ACTIVATION, BY_TARGET, TABLE_WORD_BYTES, WEIGHT
+from accel.models.integers.layers import Int8
 from accel.sim.execute.machine import Machine, check
 from accel.sim.execute.sparse import load_entries, load_lists
+from accel.timing.window import windows
+
+ADDRESSES = ACTIVATION.banks * ACTIVATION.bank_words
 
 
 def load(machine: Machine, c: Load, config: None) -> None:
@@ -24,18 +28,15 @@ def load(machine: Machine, c: Load, config: None) -> None:
     beat, depth = design.beat_bytes, memory.words(design)
     for row in range(c.rows):
         data = machine.read_dram(c.dram_addr + row * c.dram_pitch, c.row_beats * beat, c)
-        at = (c.dst_addr + row * c.dst_pitch) % (ACTIVATION.banks * ACTIVATION.bank_words)
+        if c.window:
+            _window(machine, c, row, data.view(np.int8))
+            continue
+        at = (c.dst_addr + row * c.dst_pitch) % ADDRESSES
         if memory is ACTIVATION:
             bank, word = machine.bank(ACTIVATION, at)
-            if c.window:
-                index = c.skip_bytes + np.arange(c.row_words)[:, None] * c.step + np.arange(c.run)
-                check(int(index[-1, -1]) < c.row_beats * beat, "a window leaves its row", c)
-                check(word + c.row_words <= depth, "activation range", c)
-                bank[:, word : word + c.row_words, c.lane : c.lane + c.run] = data.view(np.int8)[:, index]
-            else:
-                words = layout.dram_to_words(data.view(np.int8), memory.word_bytes(design), beat)
-                check(word + words.shape[1] <= depth, "activation range", c)
-                bank[:, word : word + words.shape[1]] = words
+            words = layout.dram_to_words(data.view(np.int8), memory.word_bytes(design), beat)
+            check(word + words.shape[1] <= depth, "activation range", c)
+            bank[:, word : word + words.shape[1]] = words
             continue
         check(data.shape[0] == 1, "constants must lie in the constant part of DRAM", c)
         words = layout.dram_to_words(data[0].view(np.int8), memory.word_bytes(design), beat)
@@ -44,6 +45,22 @@ def load(machine: Machine, c: Load, config: None) -> None:
             continue
         check(at + len(words) <= depth, f"{memory.name} range", c)
         machine.constants[memory][at : at + len(words)] = words.view(np.uint8)
+
+
+def _window(machine: Machine, c: Load, row: int, data: Int8) -> None:
+    """Write the words that a row (batch, bytes) of a window LOAD makes, in all windows that it is in."""
+    design = machine.program.design
+    number = np.arange(c.row_words)
+    starts = c.skip_bytes + number // (c.parts + 1) * c.step + number % (c.parts + 1) * c.run
+    check(int(starts.max()) + c.run <= data.shape[1], "a window leaves its row", c)
+    words = data[:, starts[:, None] + np.arange(c.run)]
+    for y in range(windows(c.rows, c.zero_code, c.code_bits)):
+        lane = c.lane + (row - y * c.code_bits) * c.run
+        if not 0 <= row - y * c.code_bits < c.zero_code or lane >= design.word_lanes:
+            continue
+        bank, word = machine.bank(ACTIVATION, (c.dst_addr + y * c.dst_pitch) % ADDRESSES)
+        check(word + c.row_words <= ACTIVATION.words(design), "activation range", c)
+        bank[:, word : word + c.row_words, lane : lane + c.run] = words[:, :, : design.word_lanes - lane]
 
 
 def _decode(machine: Machine, c: Load) -> None:

@@ -8,7 +8,7 @@ from random import Random
 from accel.commands import Command, Compute, ConfigCompute, ConfigPost, Load, Post, Store
 
 CONFIGURATION: list[Command] = [ConfigCompute(), ConfigPost()]  # what COMPUTE and POST need before them
-WINDOW = Load(window=1, run=5, lane=7, step=1, row_words=1)
+WINDOW = Load(window=1, run=5, lane=7, step=1, row_words=1, zero_code=2, code_bits=1)
 FILTER = Post(filter=1, from_activation=1, reduce_sum=1, stream_h=1, stream_w=9, iy0=-2, ix0=-2)
 CODED = Load(target=1, coded=1, dst_pitch=1, code_bits=1)
 BAD = [
@@ -26,6 +26,9 @@ BAD = [
     (WINDOW, {"lane": 8}),
     (WINDOW, {"run": 6}),
     (WINDOW, {"run": 127, "lane": 63}),
+    *((WINDOW, {"zero_code": value}) for value in (0, 13)),
+    *((WINDOW, {"code_bits": value}) for value in (0, 3)),
+    (WINDOW, {"parts": 4}),
     *(
         (ConfigCompute(), {name: 0})
         for name in ("stride_x", "stride_y", "dilation_x", "dilation_y", "kernel_h", "kernel_w", "in_h", "in_w")
@@ -67,6 +70,9 @@ def draw_legal(rng: Random, kind: type[Command]) -> Command:
         if values["coded"]:
             values |= {"rows": 1, "code_bits": rng.randint(1, 8)}
         values["window"] = rng.randint(0, 1) if values["target"] == 0 else 0
+        if values["window"]:
+            values |= {"zero_code": rng.randint(1, 12), "parts": rng.randint(0, min(7, 24 // run - 1))}
+            values["code_bits"] = rng.randint(1, values["zero_code"])
     if kind in (Load, Store):
         values["dram_addr"] &= ~63
         values["dram_pitch"] &= ~63
