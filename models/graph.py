@@ -8,6 +8,7 @@ Shapes leave the batch dimension out. A tensor is a feature map (channels, heigh
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from accel.models.carried import Carried
 from accel.models.errors import InputError
-from accel.models.host import Host
+from accel.models.host import Host, HostStep
 from accel.models.window import Window
 
 __all__ = [
@@ -128,7 +129,7 @@ class Softmax:
     output: str
 
 
-Layer = Conv | Linear | Activation | Pool | GlobalPool | Add | Reshape | Softmax
+Layer = Conv | Linear | Activation | Pool | GlobalPool | Add | Reshape | Softmax | HostStep
 
 
 def operator_of(layer: Layer) -> str:
@@ -147,11 +148,11 @@ def operator_of(layer: Layer) -> str:
 
 @dataclass(frozen=True)
 class Network:
-    """A float network with one input and one output; make it with `build`, which checks it.
+    """A float network with one input; make it with `build`, which checks it.
 
-    `layers` stand in an order in which they can run; `shapes` holds the shape of every tensor by name; `host` is what
-    stands before and behind it in the file that it came from, and the accelerator does not run; `carried` the numbers
-    of a file that was quantised.
+    `layers` stand in an order in which they can run, HostSteps among them; `shapes` holds the shape of every tensor by
+    name; `host` is what of the file that it came from the accelerator does not run; `carried` the numbers of a file
+    that was quantised. `more_outputs` are tensors that are wanted beside `output`.
     """
 
     name: str
@@ -161,6 +162,12 @@ class Network:
     shapes: dict[str, Shape]
     host: Host | None = None
     carried: Carried | None = None
+    more_outputs: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """All outputs, `output` first."""
+        return (self.output, *self.more_outputs)
 
     @property
     def parameters(self) -> int:
@@ -168,7 +175,10 @@ class Network:
         return sum(x.weights.size + x.bias.size for x in self.layers if isinstance(x, Conv | Linear))
 
 
-def build(name: str, input: str, input_shape: Shape, layers: tuple[Layer, ...], output: str = "") -> Network:
+def build(
+    name: str, input: str, input_shape: Shape, layers: tuple[Layer, ...], output: str = "",
+    more_outputs: tuple[str, ...] = (),
+) -> Network:  # fmt: skip
     """The checked network of `layers`; `output` defaults to the last layer's.
 
     Raises InputError when a layer reads a tensor that does not exist yet, writes one that does, has
@@ -196,9 +206,16 @@ def build(name: str, input: str, input_shape: Shape, layers: tuple[Layer, ...], 
         except InputError as error:
             raise InputError(f"{where} ({operator_of(layer)}): {error}") from None
     output = output or (layers[-1].output if layers else input)
-    if output not in shapes:
-        raise InputError(f"{name}: output {output!r} is written by no layer")
-    return Network(name, input, output, tuple(layers), shapes)
+    for end in (output, *more_outputs):
+        if end not in shapes:
+            raise InputError(f"{name}: output {end!r} is written by no layer")
+    return Network(name, input, output, tuple(layers), shapes, more_outputs=more_outputs)
+
+
+def with_layers(network: Network, layers: Iterable[Layer]) -> Network:
+    """The checked network of the same ends with other layers, without what came from a file. Raises as `build`."""
+    shape = network.shapes[network.input]
+    return build(network.name, network.input, shape, tuple(layers), network.output, network.more_outputs)
 
 
 def check_input(name: str, input: str, shape: Shape) -> None:
@@ -279,6 +296,10 @@ def _output_shape(layer: Layer, inputs: list[Shape]) -> Shape:
             return shape
         case Softmax():
             return shape
+        case HostStep():
+            if tuple(inputs) != layer.shapes:
+                raise InputError(f"inputs must have the shapes {layer.shapes}, not {tuple(inputs)}")
+            return layer.shape
 
 
 def _feature_map(shape: Shape) -> tuple[int, int, int]:

@@ -35,7 +35,7 @@ from accel.timing.coded import Stream
 from accel.timing.machine import Machine
 from accel.timing.recurrence import Timed, first_fetch, time_program
 
-__all__ = ["LayerResult", "Result", "simulate"]
+__all__ = ["LayerResult", "Result", "in_turn", "simulate", "together"]
 
 
 @dataclass(frozen=True)
@@ -259,8 +259,12 @@ def simulate(program: Program, codes: NDArray[np.int8] | None = None) -> Result:
     return Result(program.name, total, tuple(layers), (min(cycles), max(cycles)))
 
 
-def together(network: str, runs: Sequence[LayerResult]) -> Result:
-    """Runs of one design, one after the other, as one: of a list of layers that are no network."""
+def together(network: str, runs: Sequence[LayerResult], layers: Sequence[LayerResult] = ()) -> Result:
+    """Runs of one design, one after the other, as one: of a list of layers that are no network, or of programs.
+
+    `layers`: those of the runs, where runs have several.
+    """
+    layers = layers or runs
     limits: Counter[str] = Counter()
     events: Counter[Event] = Counter()
     for run in runs:
@@ -269,9 +273,19 @@ def together(network: str, runs: Sequence[LayerResult]) -> Result:
     cycles, work = (sum(getattr(run, name) for run in runs) for name in ("cycles", "work_cycles"))
     opened = sum(run.row_activations for run in runs)
     total = LayerResult(
-        _sum(run.info for run in runs), runs[0].design, cycles, work, limits, dict(events), opened
+        _sum(run.info for run in layers), runs[0].design, cycles, work, limits, dict(events), opened
     )  # fmt: skip
-    return Result(network, total, tuple(runs), (cycles, cycles))
+    return Result(network, total, tuple(layers), (cycles, cycles))
+
+
+def in_turn(network: str, programs: Sequence[Result]) -> Result:
+    """Programs that run one after another as one result; what the host does between them takes no time here."""
+    if len(programs) == 1:
+        return programs[0]
+    layers = [layer for program in programs for layer in program.layers]
+    least, most = zip(*(program.cycles_range for program in programs), strict=True)
+    whole = together(network, [program.total for program in programs], layers)
+    return replace(whole, cycles_range=(sum(least), sum(most)))
 
 
 def _data_events(

@@ -23,7 +23,7 @@ from tests.benches.onnx_models import W, floats, model_of
 
 Nodes = list[tuple[str, str, str, dict[str, Any]]]
 POOL = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
-# Name -> nodes, constants, shape of the input, nodes of head and tail by operator.
+# Name -> nodes, constants, shape of the input, nodes of head and tail by operator, "|" before those between stretches.
 CASES: dict[str, tuple[Nodes, dict[str, Any], tuple[Any, ...], list[str], list[str]]] = {
     "nothing for the host": ([("Conv", "x,w", "y", {})], {"w": W}, ("n", 4, 6, 6), [], []),
     "channels last": (
@@ -41,15 +41,40 @@ CASES: dict[str, tuple[Nodes, dict[str, Any], tuple[Any, ...], list[str], list[s
          ("Flatten", "g", "f", {}), ("Softmax", "f", "s", {}), ("ArgMax", "s", "y", {"axis": 1, "keepdims": 0})],
         {"w": W}, ("n", 4, 6, 6), ["LRN"], ["ArgMax"],
     ),
-    "a layer without an integer form in the middle": (
-        [("Conv", "x,w", "c", {}), ("AveragePool", "c", "a", POOL), ("Conv", "a,v", "y", {})],
-        {"w": W, "v": floats(7, 5, 1, 1)}, ("n", 4, 6, 6), [], ["AveragePool", "Conv"],
+    "a step in the middle": (
+        [("Conv", "x,w", "c", {}), ("Sin", "c", "a", {}), ("Conv", "a,v", "y", {})],
+        {"w": W, "v": floats(7, 5, 1, 1)}, ("n", 4, 6, 6), [], ["|", "Sin"],
+    ),
+    "a stretch that multiplies nothing": (
+        [("Conv", "x,w", "c", {}), ("Sin", "c", "a", {}), ("Relu", "a", "r", {}), ("Sin", "r", "s", {}),
+         ("Conv", "s,v", "y", {})],
+        {"w": W, "v": floats(7, 5, 1, 1)}, ("n", 4, 6, 6), [], ["|", "Sin", "Relu", "Sin"],
+    ),
+    "a branch around a step": (
+        [("Conv", "x,w", "c", {}), ("Sin", "c", "s", {}), ("Conv", "c,v", "d", {}), ("Conv", "s,v", "e", {}),
+         ("Add", "d,e", "y", {})],
+        {"w": W, "v": floats(7, 5, 1, 1)}, ("n", 4, 6, 6), [], ["|", "Sin"],
+    ),
+    "steps of several inputs, and two in a row": (
+        [("Conv", "x,w", "c", {}), ("Conv", "c,v", "d", {}), ("Atan", "c", "a", {}), ("MatMul", "d,a", "m", {}),
+         ("Conv", "m,v", "e", {}), ("Sin", "e", "s", {}), ("Conv", "s,v", "f", {}), ("Add", "f,d", "y", {})],
+        {"w": W, "v": floats(5, 5, 1, 1)}, ("n", 4, 6, 6), [], ["|", "Atan", "MatMul", "|", "Sin"],
+    ),
+    "a step that reads the input too": (
+        [("Conv", "x,w", "c", {}), ("Sin", "x", "s", {}), ("Conv", "s,w", "d", {}), ("Add", "c,d", "y", {})],
+        {"w": W}, ("n", 4, 6, 6), [], ["|", "Sin"],
+    ),
+    "a matrix and a vector between": (
+        [("Conv", "x,w", "c", {}), ("Reshape", "c,s", "m", {}), ("Sin", "m", "a", {}), ("MatMul", "a,v", "b", {}),
+         ("Sin", "b", "d", {}), ("Flatten", "d", "f", {}), ("Gemm", "f,u", "y", {})],
+        {"w": W, "s": np.array([0, 5, 16]), "v": floats(16, 3), "u": floats(15, 2)}, ("n", 4, 6, 6), [],
+        ["|", "Reshape", "Sin", "|", "Sin", "Flatten"],
     ),
     "branches around it": (
         [("Conv", "x,w", "c", {}), ("Sigmoid", "c", "s", {}), ("Relu", "c", "r", {}), ("Add", "s,r", "a", {}),
          ("Conv", "a,v", "d", {}), ("Conv", "d,u", "y", {})],
         {"w": floats(5, 4, 1, 1), "v": floats(9, 5, 3, 3), "u": floats(9, 9, 3, 3)}, ("n", 4, 6, 6),
-        ["Conv", "Sigmoid", "Relu", "Add"], [],
+        [], ["|", "Sigmoid"],
     ),
     "a shape that the head had": (
         [("Sin", "x", "s", {}), ("Conv", "s,w", "c", {}), ("Shape", "x", "sh", {}), ("Gather", "sh,zero", "n", {}),
@@ -79,11 +104,15 @@ def parted_of(folder: Path, model: ModelProto, **named: Any) -> Network:
     return parted.read(path, **named)
 
 
-def whole(network: Network, inputs: np.ndarray) -> np.ndarray:
+def all_of(network: Network, inputs: np.ndarray) -> list[np.ndarray]:
     host = network.host
-    entered = host.head.run(inputs)[0] if host and host.head else inputs.reshape(-1, *network.shapes[network.input])
-    outputs = float32.run(network, entered)
-    return host.tail.run(outputs)[0] if host and host.tail else outputs
+    entered = host.head.run([inputs])[0] if host and host.head else inputs
+    outputs = float32.run_outputs(network, entered.reshape(-1, *network.shapes[network.input]))
+    return list(host.tail.run(outputs)) if host and host.tail else list(outputs)
+
+
+def whole(network: Network, inputs: np.ndarray) -> np.ndarray:
+    return all_of(network, inputs)[0]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -100,27 +129,28 @@ def test_parts_together_are_the_whole(tmp_path: Path, case: str, own: bool, monk
     network = parted_of(tmp_path, model)
     ours = whole(network, inputs)
     np.testing.assert_allclose(ours.reshape(expected.shape), expected, rtol=1e-4, atol=1e-4)
-    parts = dict(network.host.parts) if network.host else {}
-    found = {where: [name.split("(")[1][:-1] for name in part.nodes] for where, part in parts.items()}
-    assert found == {where: names for where, names in (("before", head), ("after", tail)) if names}
+    found = []
+    for where, part in network.host.parts if network.host else ():
+        found += ["|"] if where.startswith("between") else ["before"] if where == "before" else []
+        found += [name.split("(")[1][:-1] for name in part.nodes]
+    assert found == [*(["before"] if head else []), *head, *tail]
     quantise(network, floats(4, *network.shapes[network.input]))
 
 
-def test_the_stretch_with_the_most_multiplications_is_taken(tmp_path: Path) -> None:
+def test_every_stretch_that_multiplies_is_run(tmp_path: Path) -> None:
     nodes: Nodes = [
         ("Conv", "x,w", "a", {}), ("Sin", "a", "b", {}), ("Conv", "b,v", "c", {}), ("Sin", "c", "d", {}),
         ("Conv", "d,u", "y", {}),
     ]  # fmt: skip
     sizes = {"w": floats(8, 4, 1, 1), "v": floats(8, 8, 3, 3), "u": floats(2, 8, 1, 1)}
     network = parted_of(tmp_path, model_of(nodes, sizes))
-    assert [layer.name for layer in network.layers] == ["the_c"]
+    assert [layer.name for layer in network.layers] == ["the_a", "b.host", "the_c", "d.host", "the_y"]
     assert network.host is not None
-    assert network.host.head is not None
-    assert network.host.tail is not None
-    assert network.host.head.macs == 8 * 4 * 36
-    assert network.host.tail.macs == 2 * 8 * 16
     assert network.host.macs == 8 * 4 * 36 + 8 * 8 * 9 * 16 + 2 * 8 * 16
-    assert (network.host.head.values, network.host.tail.values) == (8 * 36, 8 * 16)
+    assert [(where, part.nodes, part.macs, part.values) for where, part in network.host.parts] == [
+        ("between stretches of", ("the_b (Sin)",), 0, 2 * 8 * 36),
+        ("between stretches of", ("the_d (Sin)",), 0, 2 * 8 * 16),
+    ]  # fmt: skip
     assert [x.node for x in network.host.reasons] == ["the_b", "the_d"]
 
 
@@ -129,10 +159,10 @@ def test_several_outputs(tmp_path: Path) -> None:
     model = model_of(nodes, {"w": W, "v": floats(3, 5, 1, 1), "u": floats(2, 5, 1, 1)}, output="y")
     model.graph.output.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, None))
     network = parted_of(tmp_path, model)
-    assert network.host is not None
-    assert network.host.tail is not None
+    assert network.host is None
+    assert network.outputs == ("y", "z")
     inputs = floats(3, 4, 6, 6)
-    first, second = network.host.tail.run(float32.run(network, inputs))
+    first, second = all_of(network, inputs)
     np.testing.assert_allclose(first, onnxruntime_output(model, inputs), rtol=1e-4, atol=1e-4)
     assert second.shape == (3, 2, 4, 4)
 
@@ -192,7 +222,7 @@ def test_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "o.onnx is what the accelerator runs; nodes before and behind it are not in it" in capsys.readouterr().err
     assert run(["check", str(path)]) == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[1] == "on the host: the_t (Transpose), the_y (ArgMax) (0 multiplications)"
+    assert out[1] == "on the host: the_t (Transpose), the_f (Flatten), the_y (ArgMax) (0 multiplications)"
     np.save(images, inputs[:, :5])
     assert run(["simulate", str(path), "--calibration", str(images)]) == 2
     assert "inputs must have shape (n, 6, 6, 4), not (40, 5, 6, 4)" in capsys.readouterr().err

@@ -62,6 +62,11 @@ def _clipped(first: Requantise, second: Requantise) -> Requantise:
 
 def _check_graph(network: IntegerNetwork, design: Design) -> None:
     """Something is computed; all else that a network must be, `IntegerNetwork` has checked."""
+    if network.host_steps:
+        raise InputError(
+            "a program must be of a stretch (accel.models.integers.stretches), not of a network with steps of "
+            f"the host: {network.host_steps[0].name!r}"
+        )
     if not network.layers:
         raise InputError("network must have a layer that the accelerator runs, and has none")
     for name in network.outputs:

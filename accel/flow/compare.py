@@ -156,8 +156,6 @@ def compare(
     for what, names in (("designs", [d.name for d in designs]), ("techniques", [t.name for t in techniques])):
         if len(set(names)) < len(names):
             raise InputError(f"{what} must have different names, not {', '.join(names)}")
-    if network.host:  # what it runs are functions of ONNX, which have no digest
-        cache = NO_CACHE
     trials = [_Trial(network, data, technique, cache) for technique in techniques]
     # Every design is tried before the slow part, so that one that is too small ends the run at once.
     runs: dict[tuple[str, str], simulate.Simulation] = {}

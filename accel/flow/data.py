@@ -43,7 +43,7 @@ class Data:
     source: str
     warning: str = ""
     host: Host | None = None
-    output_shape: tuple[int, ...] = ()
+    output_shapes: tuple[tuple[int, ...], ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -101,7 +101,8 @@ def resolve(network: Network, from_zoo: bool, calibration: str = "", test: str =
             )
         else:
             sources.append("the scales of the file")
-    made = partial(Data, ranges, host=network.host, output_shape=network.shapes[network.output], warning=warning)
+    shapes = tuple(network.shapes[name] for name in network.outputs)
+    made = partial(Data, ranges, host=network.host, output_shapes=shapes, warning=warning)
     if not test:
         return made(None, None, sources[0])
     if test == MNIST:
@@ -157,7 +158,10 @@ def _entry(network: Network) -> tuple[int, ...]:
 
 def _entered(network: Network, inputs: Array) -> Array:
     """Inputs as the accelerator takes them."""
-    return network.host.head.run(inputs)[0] if network.host and network.host.head else inputs
+    if not network.host or not network.host.head:
+        return inputs
+    (entered,) = network.host.head.run([inputs])
+    return np.asarray(entered, np.float32).reshape(-1, *network.shapes[network.input])
 
 
 def _floats(path: str) -> Array:
@@ -182,7 +186,7 @@ def _check_labels(network: Network, data: Data, what: str) -> None:
     labels, count = data.labels, len(data.test)
     shape = network.shapes[network.output]
     if data.host and data.host.tail:
-        outputs = _behind(data, np.zeros((1, *shape), np.float32))
+        outputs = _behind(data, [np.zeros((1, *size), np.float32) for size in data.output_shapes])
         own = (np.iinfo(outputs.dtype).max,) if outputs.dtype.kind in "iu" else ()  # the host says the class itself
         shape = (*own, *outputs.shape[1:])
     classes, places = (shape[1], shape[:1]) if len(shape) == 2 else (shape[0], shape[1:])
@@ -203,12 +207,12 @@ def accuracy_percent(network: IntegerNetwork, data: Data) -> float | None:
     """
     if data.test is None or data.labels is None:
         return None
-    codes = int8.run(network, int8.quantise_input(network, data.test))[network.output]
+    found = int8.run(network, int8.quantise_input(network, data.test))
     if data.host and data.host.tail:
-        values = int8.dequantise_output(network, codes)
-        if len(data.output_shape) == 2:  # rows of a matrix lie along the width
-            values = values[:, :, 0].swapaxes(1, 2)
+        ends = zip(network.outputs, data.output_shapes, strict=True)
+        values = [int8.real_values(network.tensors[name], found[name], shape) for name, shape in ends]
         return _right_percent(_chosen(_behind(data, values)), data.labels)
+    codes = found[network.output]
     # (n, channels, height, width): channels are the classes, except that a flattened tensor is held as it was.
     return _right_percent(codes.reshape(len(codes), -1, *data.labels.shape[1:]).argmax(1), data.labels)
 
@@ -217,12 +221,12 @@ def float_accuracy_percent(network: Network, data: Data) -> float | None:
     """As `accuracy_percent`, of the float network."""
     if data.test is None or data.labels is None:
         return None
-    return _right_percent(_chosen(_behind(data, float32.run(network, data.test))), data.labels)
+    return _right_percent(_chosen(_behind(data, float32.run_outputs(network, data.test))), data.labels)
 
 
-def _behind(data: Data, outputs: Array) -> Array:
-    """The first output of the whole network, of what the accelerator gives: (n, ...) both."""
-    return data.host.tail.run(outputs)[0] if data.host and data.host.tail else outputs
+def _behind(data: Data, outputs: Sequence[Array]) -> Array:
+    """The first output of the whole network, of what the accelerator gives: (n, ...) all."""
+    return data.host.tail.run(outputs)[0] if data.host and data.host.tail else outputs[0]
 
 
 def _chosen(outputs: Array) -> Array:

@@ -13,12 +13,13 @@ from accel.compile import compile_network
 from accel.compiler.choose import Formats
 from accel.design import Design
 from accel.models.integers.network import HostLayer, IntegerNetwork
+from accel.models.integers.stretches import stretches
 from accel.models.reference import int8
 from accel.models.tabular import Tabular, flat
 from accel.one_layer import LayerShape
 from accel.resources.clock import clock_notes
 from accel.sim.cost import Cost, Energy, Range, Swing, cost_of, energy, memories, sensitivity
-from accel.sim.result import LayerResult, Result, simulate, together
+from accel.sim.result import LayerResult, Result, in_turn, simulate, together
 
 EXECUTED = 4  # inputs whose products with a zero operand are counted
 
@@ -44,13 +45,17 @@ class Part:
 
 @dataclass(frozen=True, repr=False)
 class Simulation(Tabular):
-    """The parts of one run, and what all of it costs; `host_layers` is what the accelerator leaves to the host."""
+    """The parts of one run, and what all of it costs; `host_layers` is what the accelerator leaves to the host.
+
+    `programs` run one after another, a stretch each; what the host does between them is in no figure but the notes.
+    """
 
     result: Result
     cost: Cost
     total: Part
     layers: tuple[Part, ...]
     host_layers: tuple[HostLayer, ...]
+    programs: int = 1
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -73,6 +78,7 @@ class Simulation(Tabular):
             "cost": cost_ranges(self),
             "total": part_record(self.total),
             "layers": [part_record(layer) for layer in self.layers],
+            "programs": self.programs,
             "host_layers": [asdict(layer) for layer in self.host_layers],
             "notes": list(self.notes),
         }
@@ -81,16 +87,20 @@ class Simulation(Tabular):
 def run(
     network: IntegerNetwork, design: Design, inputs: NDArray[np.float32] | None = None, formats: Formats = "auto"
 ) -> Simulation:
-    """Compile, time and price `network` on `design`. Raises InputError for what does not fit.
+    """Compile, time and price `network` on `design`, a program a stretch. Raises InputError for what does not fit.
 
     `inputs` (n, *input shape): the first EXECUTED of them are executed, for the events that depend on data. `formats`
     as `compile_network` takes them.
     """
-    codes = None if inputs is None else int8.quantise_input(network, inputs[:EXECUTED])
-    result = simulate(compile_network(network, design, formats), codes)
+    if inputs is None:
+        parts: list[tuple[IntegerNetwork, NDArray[np.int8] | None]] = [(part, None) for part in stretches(network)]
+    else:
+        parts = [*int8.stretch_codes(network, int8.quantise_input(network, inputs[:EXECUTED]))]
+    results = [simulate(compile_network(part, design, formats), codes) for part, codes in parts]
+    result = in_turn(network.name, results)
     cost = cost_of(design, result, result.total.info.must.macs)
     layers = (Part(work, energy(work.events, design, work.row_activations)) for work in result.layers)
-    return Simulation(result, cost, Part(result.total, cost.energy), tuple(layers), network.host_layers)
+    return Simulation(result, cost, Part(result.total, cost.energy), tuple(layers), network.host_layers, len(results))
 
 
 def run_each(name: str, layers: Sequence[LayerShape], design: Design, formats: Formats = "auto") -> Simulation:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -185,8 +185,23 @@ def _layer_events(found: Sequence[Span], clock: float) -> Iterator[dict[str, Any
 
 def of(network: IntegerNetwork, design: Design, inputs: NDArray[np.float32], formats: Formats, path: Path) -> bytes:
     """What the file of a run holds, for the first of `inputs` (n, *input shape) where time depends on them."""
-    program = compile_network(network, design, formats)
-    return content(program, recorded(program, int8.quantise_input(network, inputs[:1])), path)
+    runs = []
+    for part, codes in int8.stretch_codes(network, int8.quantise_input(network, inputs[:1])):
+        program = compile_network(part, design, formats)
+        runs.append(recorded(program, codes))
+    return content(replace(program, name=network.name), one_after_another(runs), path)
+
+
+def one_after_another(runs: Sequence[Recorded]) -> Recorded:
+    """Programs as one run, without the time that the host takes between them; each counts its own commands."""
+    spans, cycles = list[Span](), 0
+    for run in runs:
+        first = len(spans)
+        for span in run.spans:
+            cause = None if span.cause is None else span.cause + first
+            spans.append(replace(span, start=span.start + cycles, end=span.end + cycles, cause=cause))
+        cycles += run.cycles
+    return Recorded(tuple(spans), cycles)
 
 
 def content(program: Program, run: Recorded, path: Path) -> bytes:

@@ -274,18 +274,19 @@ def program(
     shape: InputShape = "",
     as_json: AsJson = False,
 ) -> None:
-    """Print the commands that run one network on one design, one a line."""
+    """Print the commands that run one network on one design, one a line; a program a stretch."""
     from accel.compile import compile_network
     from accel.compiler.choose import parse
     from accel.flow import int8
+    from accel.models.integers.stretches import stretches
 
     chosen, on = int8.source(network, technique, input_shape(shape)), designs_module.load(design)
     data = chosen.data(calibration)
-    made = compile_network(chosen.make(data), on, parse(formats or ()))
+    made = [compile_network(part, on, parse(formats or ())) for part in stretches(chosen.make(data))]
     if as_json:
-        _print_json(made.to_dict())
+        _print_json(made[0].to_dict() if len(made) == 1 else {"programs": [each.to_dict() for each in made]})
     else:
-        typer.echo(made.text(), nl=False)
+        typer.echo("\n".join(each.text() for each in made), nl=False)
     _say_notes(data)
 
 

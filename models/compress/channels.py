@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.models.errors import InputError
-from accel.models.graph import Activation, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, build, readers
+from accel.models.graph import Activation, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, readers, with_layers
 
 Kept = NDArray[np.int64]
 
@@ -40,10 +40,7 @@ def drop_channels(network: Network, share: Mapping[str, float]) -> Network:
         kept = strongest(layer, value)
         layers[name] = replace(layer, weights=layer.weights[kept], bias=layer.bias[kept])
         _follow(network, layers, layer.output, kept, len(layer.weights), name)
-    return build(
-        network.name, network.input, network.shapes[network.input], tuple(layers[x.name] for x in network.layers),
-        network.output,
-    )  # fmt: skip
+    return with_layers(network, (layers[x.name] for x in network.layers))
 
 
 def strongest(layer: Conv | Linear, share: float) -> Kept:
@@ -55,7 +52,7 @@ def strongest(layer: Conv | Linear, share: float) -> Kept:
 
 def _follow(network: Network, layers: dict[str, Layer], tensor: str, kept: Kept, of: int, name: str) -> None:
     """Take the inputs that are gone out of what reads `tensor`, of whose `of` features `kept` remain."""
-    if tensor == network.output:
+    if tensor in network.outputs:
         raise InputError(f"{network.name}: layer {name!r} makes the network's output, its channels cannot be dropped")
     for original in readers(network)[tensor]:
         layer = layers[original.name]

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from accel.models.compress.prune import matrix_layers, with_weights
 from accel.models.encode.arithmetic import CLASSES
 from accel.models.errors import InputError
-from accel.models.graph import Conv, Float, Layer, Linear, Network, build
+from accel.models.graph import Conv, Float, Layer, Linear, Network, with_layers
 from accel.models.grid import LARGEST_CODE, significant
 
 TIMES = 10  # of rounding and counting; most layers stand still before
@@ -134,4 +134,4 @@ def round_biases(network: Network, bits: int) -> Network:
         replace(layer, bias=significant(layer.bias, bits)) if isinstance(layer, Conv | Linear) else layer
         for layer in network.layers
     ]
-    return build(network.name, network.input, network.shapes[network.input], tuple(layers), network.output)
+    return with_layers(network, layers)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.models.errors import InputError
-from accel.models.graph import Conv, Layer, Linear, Network, build
+from accel.models.graph import Conv, Layer, Linear, Network, with_layers
 
 Float = NDArray[np.float32]
 
@@ -43,7 +43,7 @@ def with_weights(network: Network, weights: Mapping[str, Float]) -> Network:
         if isinstance(layer, Conv | Linear) and layer.name in weights:
             layer = replace(layer, weights=weights[layer.name].astype(np.float32))
         layers.append(layer)
-    return build(network.name, network.input, network.shapes[network.input], tuple(layers), network.output)
+    return with_layers(network, layers)
 
 
 def report(network: Network) -> tuple[PrunedLayer, ...]:

@@ -24,7 +24,7 @@ from accel.models.compress.evbmf import from_singular_values
 from accel.models.compress.factors import Factors, Spectrum
 from accel.models.compress.prune import matrix_layers
 from accel.models.errors import InputError
-from accel.models.graph import Conv, Layer, Linear, Network, build
+from accel.models.graph import Conv, Layer, Linear, Network, with_layers
 from accel.models.macs import layer_macs, macs, positions
 from accel.models.window import Window
 
@@ -123,7 +123,7 @@ def decompose(network: Network, options: Options = Options()) -> tuple[Network, 
             parts, report = _decompose(network, layer, options, kept)
         layers += parts
         reports.append(report)
-    result = build(network.name, network.input, network.shapes[network.input], tuple(layers), network.output)
+    result = with_layers(network, layers)
     return result, Report(tuple(reports))
 
 

@@ -24,6 +24,7 @@ from accel.models.encode import huffman, relative
 from accel.models.encode.encoded_layer import HUFFMAN, SMALLEST, EncodedLayer, decode_layer, encode_layer
 from accel.models.errors import InputError
 from accel.models.graph import Conv, Layer, Linear, Network, build, output_shape
+from accel.models.host import HostStep
 
 __all__ = ["EncodedNetwork", "decode", "encode"]
 
@@ -76,6 +77,8 @@ def encode(
             chosen = formats.get(layer.name, SMALLEST) if isinstance(formats, Mapping) else formats
             width = index_bits.get(layer.name) if isinstance(index_bits, Mapping) else index_bits
             layers.append(encode_layer(layer, chosen, index_bits=width, pes=pes, limit_bits=limit_bits, among=among))
+    if network.more_outputs or any(isinstance(layer, HostStep) for layer in network.layers):
+        raise InputError(f"{network.name}: encoded weights must be of one stretch with one output, and are not")
     shape = network.shapes[network.input]
     graph = tuple(without_weights(x) for x in network.layers)
     return EncodedNetwork(network.name, network.input, shape, network.output, graph, tuple(layers))

@@ -64,6 +64,8 @@ def to_bytes(network: IntegerNetwork, formats: Sequence[str] = FORMATS) -> bytes
     """
     if not formats or any(f not in FORMATS for f in formats):
         raise InputError(f"formats must be some of {', '.join(FORMATS)}, not {', '.join(formats) or 'none'}")
+    if network.host_steps:
+        raise InputError(f"{network.name} cannot be written: the host runs {network.host_steps[0].name!r} inside of it")
     matrices = [layer for layer in network.layers if isinstance(layer, MatrixLayer)]
     zeros = {layer.name: network.tensors[layer.input].zero_point for layer in matrices}
     content = b"".join(_matrix_bytes(layer, zeros[layer.name], formats) for layer in matrices)

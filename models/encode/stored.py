@@ -8,14 +8,17 @@ from accel.models.encode import integer_file
 from accel.models.encode.encoded_layer import FORMATS as FORMATS
 from accel.models.encode.layer_file import layer_bytes as encoded_bytes
 from accel.models.integers.network import IntegerNetwork, MatrixLayer
+from accel.models.integers.stretches import stretches
 
 
 def stored_bytes(network: IntegerNetwork, formats: Sequence[str]) -> int:
     """Bytes of the file (`integer_file`) with each layer in that one of `formats` (of FORMATS) that takes least there.
 
+    Of a network with steps of the host between its stretches a file for each stretch.
+
     Raises InputError for a format that does not exist, and when none is given.
     """
-    return len(integer_file.to_bytes(network, formats))
+    return sum(len(integer_file.to_bytes(part, formats)) for part in stretches(network))
 
 
 def layer_bytes(layer: MatrixLayer, format: str) -> int:

@@ -8,7 +8,7 @@ inference runs beside ours, and both must agree.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -70,10 +70,12 @@ def survey(
     file: str,
     input_shape: Shape | None = None,
     values: Mapping[str, Array] | None = None,
+    left: Collection[int] = (),
 ) -> Survey:
     """Read the nodes of a checked model with `stored` constant values. Raises InputError for what is no node's fault.
 
-    `values` are those of initialisers that have a shape only. The model is changed: nodes without effect are dropped.
+    `values` are those of initialisers that have a shape only; `left` places of nodes that are not to be read. The model
+    is changed: nodes without effect are dropped.
     """
     reading = Reading(file, onnx_load.opset(model, file), stored=stored)
     known = values or {}
@@ -91,7 +93,7 @@ def survey(
     input_name = onnx_prepare.input_of(model, reading, input_shape)
     reading.uses = Counter(name for node in nodes for name in onnx_prepare.reads(node))
     reading.uses.update(output.name for output in model.graph.output)
-    blockers, unread = _walk(reading, model, nodes, input_name)
+    blockers, unread = _walk(reading, model, nodes, input_name, left)
     return Survey(model, reading, tuple(nodes), input_name, blockers, unread)
 
 
@@ -101,16 +103,22 @@ def network_of(found: Survey) -> Network:
     output = reading.resolve(found.model.graph.output[0].name)
     if output not in reading.shapes:
         raise InputError(f"{reading.file}: output {output!r} must depend on the input, and is constant")
-    layers = _needed(reading.layers, output)
-    network = build(Path(reading.file).stem, found.input, reading.shapes[found.input], layers, output)
+    network = assembled(found, found.input, _needed(reading.layers, output), (output,))
+    onnx_shapes.compare(onnx_shapes.strict(found.model, reading, found.input), network, reading)
+    return network
+
+
+def assembled(found: Survey, start: str, layers: tuple[Layer, ...], outputs: tuple[str, ...]) -> Network:
+    """The network of layers from tensor `start` on, with what a quantised file says. Raises InputError."""
+    reading = found.reading
+    network = build(Path(reading.file).stem, start, reading.shapes[start], layers, outputs[0], outputs[1:])
     if reading.specs or reading.codes:
         network = replace(network, carried=Carried(onnx_quantised.spread(reading.specs, network), dict(reading.codes)))
-    onnx_shapes.compare(found.model, network, reading)
     return network
 
 
 def _walk(
-    reading: Reading, model: onnx.ModelProto, nodes: list[onnx.NodeProto], input_name: str
+    reading: Reading, model: onnx.ModelProto, nodes: list[onnx.NodeProto], input_name: str, left: Collection[int]
 ) -> tuple[dict[int, Blocker], frozenset[int]]:
     """Read all nodes; blockers and places as in Survey. Behind a node that cannot run, shapes are ONNX's own."""
     blockers: dict[int, Blocker] = {}
@@ -119,7 +127,9 @@ def _walk(
     for place, node in enumerate(nodes):
         behind = any(reading.resolve(name) in reading.unknown for name in node.input)
         try:
-            if behind:
+            if place in left:
+                pass
+            elif behind:
                 _check_operator(reading, node)
             else:
                 _node(reading, node)

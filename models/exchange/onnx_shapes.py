@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import onnx
 
 from accel.models.errors import InputError
@@ -21,9 +23,17 @@ def of_all(model: onnx.ModelProto, reading: Reading, input_name: str) -> dict[st
     return {name: shape for name, shape in inferred.items() if shape and min(shape) > 0}
 
 
-def compare(model: onnx.ModelProto, network: Network, reading: Reading) -> None:
-    """Raise InputError if ONNX's shape inference contradicts the shapes of `network`."""
-    for name, sizes in _inferred(model, reading, network.input, strict=True).items():
+def strict(model: onnx.ModelProto, reading: Reading, input_name: str) -> dict[str, Full]:
+    """The shapes, batch included, that ONNX infers, 0 for a size that it cannot tell.
+
+    Raises InputError if a node does not fit what it reads.
+    """
+    return _inferred(model, reading, input_name, strict=True)
+
+
+def compare(inferred: Mapping[str, Full], network: Network, reading: Reading) -> None:
+    """Raise InputError if inferred shapes contradict those of `network`."""
+    for name, sizes in inferred.items():
         if name not in network.shapes:
             continue
         ours = reading.full(network.shapes[name])

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from accel.models.errors import InputError
 from accel.models.files import write_whole
 from accel.models.graph import Activation, Add, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, Softmax
+from accel.models.host import HostStep
 from accel.models.window import Window
 
 __all__ = ["to_model", "write"]
@@ -39,7 +40,7 @@ def to_model(network: Network) -> onnx.ModelProto:
         nodes,
         network.name,
         [_value(network, network.input)],
-        [_value(network, network.output)],
+        [_value(network, name) for name in network.outputs],
         initializer=constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="accel")
@@ -101,6 +102,8 @@ def _nodes(layer: Layer, network: Network, constants: list[onnx.TensorProto]) ->
             return node("Reshape", constant("shape", np.array([0, *layer.shape], np.int64)))
         case Softmax():
             return node("Softmax", axis=1 if len(network.shapes[layer.output]) == 3 else -1)
+        case HostStep():
+            raise InputError(f"layer {layer.name!r} is the host's: a network with one between stretches is not written")
 
 
 def _window(window: Window, dilations: bool) -> dict[str, list[int]]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from accel.models.errors import InputError
+from accel.models.host import HostStep
 from accel.models.integers.layers import (
     CODES,
     LARGEST_MULTIPLIER,
@@ -34,6 +35,7 @@ Ends = tuple[str, tuple[str, ...]]  # the first input or output, and the others
 def check(
     name: str, enter: Ends, leave: Ends, tensors: Mapping[str, TensorSpec],
     layers: tuple[MatrixLayer | VectorLayer, ...], host_layers: tuple[HostLayer, ...],
+    host_steps: tuple[HostStep, ...] = (),
 ) -> None:  # fmt: skip
     """Raise InputError, one line with the layer and what is wrong, unless these are the parts of a network.
 
@@ -55,7 +57,15 @@ def check(
     outputs = _ends(name, "output", leave, tensors)
     names: set[str] = set()
     known = {end: tensors[end] for end in inputs}
-    for layer in layers:
+    steps = list(_host_steps(name, host_steps, tensors))
+    for layer in (*layers, None):
+        while ready := [step for step in steps if all(tensor in known for tensor in step.inputs)]:
+            steps.remove(ready[0])
+            if ready[0].output in known:
+                raise InputError(f"{name}: host step {ready[0].name!r} must write a tensor that nothing else writes")
+            known[ready[0].output] = tensors[ready[0].output]
+        if layer is None:
+            break
         _is(f"{name}: layer", layer, MatrixLayer, VectorLayer)
         try:
             _check_place(layer, names, known, tensors)
@@ -68,6 +78,18 @@ def check(
     if unmade:
         raise InputError(f"{name}: tensor {unmade[0]!r} must be an input or written by a layer, and is not")
     _check_host(name, outputs[0], known[outputs[0]], host_layers)
+
+
+def _host_steps(name: str, steps: Any, tensors: Mapping[str, TensorSpec]) -> tuple[HostStep, ...]:
+    """Steps of the host that read and write tensors of the network, as many values as they say."""
+    _is(f"{name}: host steps", steps, tuple)
+    for step in steps:
+        _is(f"{name}: host step", step, HostStep)
+        for tensor, shape in (*zip(step.inputs, step.shapes, strict=True), (step.output, step.shape)):
+            _one_of(f"{name}: tensor of host step {step.name!r}", tensor, tensors)
+            if math.prod(tensors[tensor].shape) != math.prod(shape):
+                raise InputError(f"{name}: host step {step.name!r} must have {tensor!r} as {shape}, and has not")
+    return tuple(steps)
 
 
 def _ends(name: str, what: str, given: Ends, tensors: Mapping[str, TensorSpec]) -> tuple[str, ...]:

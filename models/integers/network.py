@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from accel.models.host import HostStep
 from accel.models.integers.checks import check
 from accel.models.integers.layers import (
     HostLayer,
@@ -29,7 +30,8 @@ class IntegerNetwork:
     """A quantised network: tensors by name, layers in an order in which they can run, host layers at the end.
 
     `input` and `output` name the int8 tensors at the accelerator's boundary, `more_inputs` and `more_outputs` further
-    ones. The parts are checked (`accel.models.integers.checks`) whoever makes one and however: raises InputError.
+    ones. `host_steps` stand between layers: what is compiled is `accel.models.integers.stretches.stretches(network)`.
+    The parts are checked (`accel.models.integers.checks`) whoever makes one and however: raises InputError.
     """
 
     name: str
@@ -40,10 +42,11 @@ class IntegerNetwork:
     host_layers: tuple[HostLayer, ...] = ()
     more_inputs: tuple[str, ...] = ()
     more_outputs: tuple[str, ...] = ()
+    host_steps: tuple[HostStep, ...] = ()
 
     def __post_init__(self) -> None:
         ends = (self.input, self.more_inputs), (self.output, self.more_outputs)
-        check(self.name, *ends, self.tensors, self.layers, self.host_layers)
+        check(self.name, *ends, self.tensors, self.layers, self.host_layers, self.host_steps)
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 import onnx
@@ -18,17 +20,23 @@ from accel.models.host import Array
 Full = tuple[int, ...]
 
 
-def part(found: Survey, start: str, shape: Full, ends: Sequence[str]) -> onnx.ModelProto:
-    """The model from tensor `start`, of `shape` with its batch, to the tensors `ends`; constants are values."""
+reads = onnx_prepare.reads
+
+
+def part(found: Survey, starts: Mapping[str, Full], ends: Sequence[str]) -> onnx.ModelProto:
+    """The model from the tensors `starts`, with their shapes, batch included, to the tensors `ends`.
+
+    Constants are values.
+    """
     wanted, nodes = set(ends), list[onnx.NodeProto]()
     values = found.reading.constants.keys() - found.reading.weights.keys()  # codes of weights stay codes
     constants: dict[str, Array] = {}
     for node in reversed(found.nodes):
-        makes = [name for name in node.output if name in wanted and name != start]
+        makes = [name for name in node.output if name in wanted and name not in starts]
         if all(name in values for name in makes):
             continue
         nodes.append(node)
-        wanted.update(name for name in onnx_prepare.reads(node) if name)
+        wanted.update(name for name in reads(node) if name)
     for name in wanted & values:
         constants[name] = found.reading.constants[name]
     (value,) = (x for x in found.model.graph.input if x.name == found.input)
@@ -36,7 +44,7 @@ def part(found: Survey, start: str, shape: Full, ends: Sequence[str]) -> onnx.Mo
     graph = helper.make_graph(
         nodes[::-1],
         found.model.graph.name or "part",
-        [helper.make_tensor_value_info(start, kind, shape)],
+        [helper.make_tensor_value_info(name, kind, shape) for name, shape in starts.items()],
         [helper.make_empty_tensor_value_info(name) for name in ends],
         [numpy_helper.from_array(value, name) for name, value in sorted(constants.items())],
     )
@@ -76,40 +84,69 @@ def _macs(node: onnx.NodeProto, shapes: Mapping[str, Full]) -> int:
     return 0
 
 
-def runner(model: onnx.ModelProto, where: str, batch: int) -> Callable[[Array], list[Array]]:
-    """A function from an array (n, ...) to the outputs of a part, (n, ...) each: `batch` inputs at a time.
+@dataclass(frozen=True)
+class Part:
+    """A part of a network as a function from the tensors `starts` to the tensors `ends`, (n, ...) each.
 
-    It raises InputError, naming `where`, if the part cannot run or does not keep the batch in front.
+    `shapes` are those of the starts with the batch that `model`, the part as an ONNX file, has in front: so many inputs
+    are run at a time. An end may be a start; there is no model if all are. `where` names the part in errors: calling
+    raises InputError if it cannot run, or does not keep the batch in front.
     """
-    session = _session(model, where)
 
-    def run(inputs: Array) -> list[Array]:
-        count = len(inputs)
-        filled = np.concatenate([inputs, np.repeat(inputs[-1:], -count % batch, 0)]) if count % batch else inputs
+    model: bytes
+    starts: tuple[str, ...]
+    shapes: tuple[Full, ...]
+    ends: tuple[str, ...]
+    where: str
+
+    def __getstate__(self) -> dict[str, object]:
+        """Without what is open."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+    def __call__(self, given: Sequence[Array]) -> list[Array]:
+        """The ends for starts of any shapes of as many values."""
+        known = {
+            name: x.reshape(len(x), *shape[1:])
+            for name, x, shape in zip(self.starts, given, self.shapes, strict=True)
+        }  # fmt: skip
+        if self.model:
+            known |= zip(self.made, self._run(list(known.values())), strict=True)
+        return [known[name] for name in self.ends]
+
+    @property
+    def made(self) -> list[str]:
+        """The ends that are no starts."""
+        return [name for name in self.ends if name not in self.starts]
+
+    def _run(self, inputs: Sequence[Array]) -> list[Array]:
+        count, batch = len(inputs[0]), self.shapes[0][0]
+        filled = [np.concatenate([x, np.repeat(x[-1:], -count % batch, 0)]) if count % batch else x for x in inputs]
         groups = []
-        for first in range(0, len(filled), batch):
-            with refused(f"{where}: it cannot run"), np.errstate(all="ignore"):
-                groups.append([np.asarray(x) for x in session(filled[first : first + batch])])
+        for first in range(0, len(filled[0]), batch):
+            with refused(f"{self.where}: it cannot run"), np.errstate(all="ignore"):
+                groups.append([np.asarray(x) for x in self._session([x[first : first + batch] for x in filled])])
         for found in groups[0]:
             if found.shape[:1] != (batch,):
-                raise InputError(f"{where}: outputs must have the batch of {batch} in front, not {found.shape}")
+                raise InputError(f"{self.where}: outputs must have the batch of {batch} in front, not {found.shape}")
         return [np.concatenate(parts)[:count] for parts in zip(*groups, strict=True)]
 
-    return run
+    @cached_property
+    def _session(self) -> Callable[[Sequence[Array]], list[Array]]:
+        with refused(f"{self.where}: it cannot run"):
+            model = onnx.load_from_string(self.model)
+            kinds = {x.name: helper.tensor_dtype_to_np_dtype(x.type.tensor_type.elem_type) for x in model.graph.input}
 
+            def fed(given: Sequence[Array]) -> dict[str, Array]:
+                return {name: x.astype(kind) for (name, kind), x in zip(kinds.items(), given, strict=True)}
 
-def _session(model: onnx.ModelProto, where: str) -> Callable[[Array], list[Array]]:
-    (value,) = model.graph.input
-    kind = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
-    with refused(f"{where}: it cannot run"):
-        try:
-            import onnxruntime
-        except ImportError:
-            from onnx.reference import ReferenceEvaluator
+            try:
+                import onnxruntime
+            except ImportError:
+                from onnx.reference import ReferenceEvaluator
 
-            evaluator = ReferenceEvaluator(model)
-            return lambda x: list(evaluator.run(None, {value.name: x.astype(kind)}))
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-        return lambda x: session.run(None, {value.name: x.astype(kind)})
+                evaluator = ReferenceEvaluator(model)
+                return lambda given: list(evaluator.run(None, fed(given)))
+            options = onnxruntime.SessionOptions()
+            options.log_severity_level = 3
+            session = onnxruntime.InferenceSession(self.model, options, ["CPUExecutionProvider"])
+            return lambda given: session.run(None, fed(given))

@@ -1,34 +1,32 @@
-"""A network cut into what the accelerator runs and what the host runs before and after it.
+"""A network cut into what the accelerator runs and what the host runs before, between and after that.
 
-Every node lies between two places at which one activation alone is alive: the input, and the places at which all
-branches have come together. Of the stretches between such places that the accelerator can run in one piece, the one
-with the most multiplications is taken; what stands before and behind it is the host's. Further stretches, behind a
-host's step in the middle, are the host's too.
+Nodes that are not read, and layers without an integer form, are the host's; of the rest the accelerator runs all but
+stretches without a multiplication. What the accelerator needs of the host's tensors becomes a HostStep each, or the
+head, if it is the one way from the input; what the outputs need becomes the tail.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import onnx
 
-from accel.models.errors import Blocked, Blocker, printable
-from accel.models.exchange import onnx_load, onnx_prepare, onnx_read
+from accel.models.errors import Blocked, Blocker, InputError, printable
+from accel.models.exchange import onnx_load, onnx_read, onnx_shapes
 from accel.models.exchange.onnx_read import Survey
-from accel.models.graph import Conv, Linear, Network, Shape
-from accel.models.host import Array, Host, HostPart
-from accel.models.macs import layer_macs, macs, positions
+from accel.models.graph import Conv, Layer, Linear, Network, Reshape, Shape
+from accel.models.host import Array, Host, HostPart, HostStep
+from accel.models.macs import macs
 from accel.models.parting import onnx_host
+from accel.models.parting.onnx_host import Part
 from accel.models.quantisation.quantise import blockers
 
 __all__ = ["of_model", "read"]
 
 TFLITE = ".tflite"
-Cut = tuple[int, str]  # nodes before it, and the one activation that is alive there
 
 
 def read(path: str | Path, input_shape: Shape | None = None) -> Network:
@@ -44,128 +42,161 @@ def read(path: str | Path, input_shape: Shape | None = None) -> Network:
         model, stored = tflite_read.load(path)
     else:
         model, stored = onnx_load.load(path)
-    return _parted(onnx_read.survey(model, stored, printable(path.name), input_shape))
+    name = printable(path.name)
+    return _parted(lambda left: onnx_read.survey(model, stored, name, input_shape, left=left))
 
 
 def of_model(model: onnx.ModelProto, name: str, values: Mapping[str, Array]) -> Network:
     """As `read`, of a model in memory whose weights have shapes only, and their `values` by name."""
     stored = sum(math.prod(tensor.dims) for tensor in model.graph.initializer)
-    return _parted(onnx_read.survey(model, stored, name, values=values))
+    return _parted(lambda left: onnx_read.survey(model, stored, name, values=values, left=left))
 
 
-def _parted(found: Survey) -> Network:
-    """The network of a model, with what the host runs of it. Raises InputError."""
-    stored = found.reading.stored
-    reasons, unread = dict(found.blockers), found.unread
-    if any(blocker.fault for blocker in reasons.values()):
-        raise Blocked(f"{found.reading.file}: node", tuple(reasons.values()))
-    if len(found.model.graph.output) == 1 and not unread:
-        network = onnx_read.network_of(found)
-        more = _without_integers(found, network)
-        if not more:
+def _parted(survey: Callable[[Collection[int]], Survey]) -> Network:
+    """The network of a model, with what the host runs of it. `survey`: without the nodes at some places."""
+    reasons: dict[int, Blocker] = {}
+    left: set[int] = set()
+    while True:
+        found = survey(left)
+        reasons |= found.blockers
+        if any(blocker.fault for blocker in reasons.values()):
+            raise Blocked(f"{found.reading.file}: node", tuple(reasons[place] for place in sorted(reasons)))
+        whole = len(found.model.graph.output) == 1 and not found.unread
+        why = tuple(reasons[place] for place in sorted(reasons))
+        network = onnx_read.network_of(found) if whole else _assembled(found, why)
+        owners = _owners(found, network)
+        more = {owners[blocker.node]: blocker for blocker in blockers(network)}
+        idle = set() if more else {owners[name] for name in _without_products(network)}
+        if not more and not idle:
             return network
         reasons |= more
-    while True:
-        begin, end = _stretch(found, unread | reasons.keys(), tuple(reasons.values()))
-        network = _between(found, begin, end, stored)
-        more = _without_integers(found, network)
-        if not more:
-            return replace(network, host=_host(found, begin, end, network, tuple(reasons.values())))
-        reasons |= more
+        left |= more.keys() | idle
 
 
-def _without_integers(found: Survey, network: Network) -> dict[int, Blocker]:
-    """What has no integer form, by the place of its node."""
+def _owners(found: Survey, network: Network) -> dict[str, int]:
+    """By layer the place of its node."""
     owners = {name: place for place, node in enumerate(found.nodes) for name in node.output}
-    tensors = {layer.name: layer.output for layer in network.layers}
     places = {}
-    for blocker in blockers(network):
-        tensor = tensors[blocker.node]
+    for layer in network.layers:
+        tensor = layer.output
         while tensor not in owners:  # what one node becomes several layers for is called as its output, and more
             tensor = tensor.rpartition(".")[0]
-        places[owners[tensor]] = blocker
+        places[layer.name] = owners[tensor]
     return places
 
 
-def _cuts(found: Survey) -> list[Cut]:
-    """All places at which one activation alone is alive, in order."""
-    constants = found.reading.constants
-    steps = [
-        (place, set(onnx_prepare.reads(node)), [name for name in node.output if name])
-        for place, node in enumerate(found.nodes)
-        if not all(name in constants for name in node.output if name)
-    ]
-    readers = Counter(name for _, read, _ in steps for name in read)
-    readers.update(output.name for output in found.model.graph.output)
-    alive = {found.input}
-    cuts = [(0, found.input)]
-    for place, read, made in steps:
-        for name in read & alive:
-            readers[name] -= 1
-        alive = {name for name in alive.union(made) if readers[name] > 0}
-        if len(alive) == 1:
-            cuts.append((place + 1, next(iter(alive))))
-    return cuts
+def _without_products(network: Network) -> set[str]:
+    """The layers of stretches that multiply nothing, where others do: their bytes would cross for nothing."""
+    stage = {network.input: 0}
+    members: dict[int, list[Layer]] = {}
+    for layer in network.layers:
+        last = max(stage[name] for name in layer.inputs)
+        stage[layer.output] = last + isinstance(layer, HostStep)
+        if not isinstance(layer, HostStep):
+            members.setdefault(last, []).append(layer)
+    busy = {number for number, layers in members.items() if any(isinstance(x, Conv | Linear) for x in layers)}
+    return {x.name for number, layers in members.items() if busy and number not in busy for x in layers}
 
 
-def _stretch(found: Survey, unread: Collection[int], reasons: tuple[Blocker, ...]) -> tuple[Cut, Cut]:
-    """The ends of the stretch that the accelerator runs. Raises Blocked if there is none."""
-    layers = found.reading.layers
-    weights = {
-        layer.output: layer_macs(layer.weights.size, positions(layer, found.reading.shapes[layer.output]))
-        for layer in layers.values()
-        if isinstance(layer, Conv | Linear)
-    }
-    cuts = _cuts(found)
-    best, most, first, total = None, (-1, -1), 0, 0
-    count = 0
-    for index in range(1, len(cuts)):
-        places = range(cuts[index - 1][0], cuts[index][0])
-        if any(place in unread for place in places):
-            first, total, count = index, 0, 0
+class _Cutter:
+    """What of a model's tensors the accelerator makes, and parts of the model that begin at these."""
+
+    def __init__(self, found: Survey) -> None:
+        self.found, self.reading = found, found.reading
+        self.makers = {name: node for node in found.nodes for name in node.output if name}
+        self.constants = found.reading.constants.keys()
+
+    def is_made(self, name: str) -> bool:
+        """Whether a layer makes a tensor that is not only another shape."""
+        return not isinstance(self.reading.layers.get(name), Reshape | None)
+
+    def starts(self, ends: Iterable[str]) -> tuple[str, ...]:
+        """The tensors that the host needs for `ends`, in the order in which they are made."""
+        seen, todo, found = set[str](), list(ends), set[str]()
+        while todo:
+            name = todo.pop()
+            if name in seen or name in self.constants:
+                continue
+            seen.add(name)
+            if name == self.found.input or self.is_made(name):
+                found.add(name)
+            elif name in self.makers:
+                todo += [x for x in onnx_host.reads(self.makers[name]) if x]
+        order = [self.found.input, *self.makers]
+        return tuple(name for name in order if name in found)
+
+    def part(self, starts: tuple[str, ...], ends: tuple[str, ...], where: str) -> tuple[tuple[str, ...], int, Part]:
+        """Names, multiplications and function of the part between some tensors."""
+        batch = self.reading.batch
+        shapes = {name: self.reading.full(self.reading.shapes[name]) for name in starts}
+        part = Part(b"", starts, tuple(shapes.values()), ends, f"{self.reading.file}: {where}")
+        if not part.made:
+            return (), 0, part
+        model = onnx_host.part(self.found, shapes, part.made)
+        return onnx_host.names(model), onnx_host.macs(model, batch), replace(part, model=model.SerializeToString())
+
+
+def _assembled(found: Survey, reasons: tuple[Blocker, ...]) -> Network:
+    """The network of all that could be read, with its host. Raises Blocked if there is nothing for the accelerator."""
+    cutter, reading = _Cutter(found), found.reading
+    ends = tuple(output.name for output in found.model.graph.output)
+    resolved = tuple(reading.resolve(name) for name in ends)
+    direct = len(ends) == 1 and resolved[0] in reading.layers
+    direct |= len(set(resolved)) == len(ends) and all(map(cutter.is_made, resolved))
+    outputs = resolved if direct else cutter.starts(ends)
+    layers = _layers(cutter, outputs)
+    if not any(not isinstance(layer, HostStep | Reshape) for layer in layers):
+        raise Blocked(f"{reading.file}: node", reasons)
+    if found.input in outputs:
+        raise InputError(f"{reading.file}: what the host runs behind the accelerator must not read the input, and does")
+    head, start = None, found.input
+    first = [layer for layer in layers if found.input in layer.inputs]
+    if len(first) == 1 and isinstance(first[0], HostStep) and first[0].inputs == (found.input,):
+        step, start = first[0], first[0].output
+        layers = tuple(layer for layer in layers if layer is not step)
+        head = HostPart(step.nodes, step.macs, math.prod(step.shape), step.run)
+    network = onnx_read.assembled(found, start, layers, outputs)
+    onnx_shapes.compare(onnx_shapes.of_all(found.model, reading, found.input), network, reading)
+    tail = None
+    if not direct:
+        names, count, run = cutter.part(outputs, ends, "tail")
+        tail = HostPart(names, count, sum(math.prod(network.shapes[name]) for name in outputs), run)
+    between = tuple(layer for layer in layers if isinstance(layer, HostStep))
+    if not head and not tail and not between:
+        return network
+    total = sum(macs(network).values()) + sum(part.macs for part in (head, tail, *between) if part)
+    shape = reading.full(reading.shapes[found.input])[1:]
+    return replace(network, host=Host(head, tail, reasons, shape, total, between))
+
+
+def _layers(cutter: _Cutter, outputs: tuple[str, ...]) -> tuple[Layer, ...]:
+    """The layers that the outputs depend on, each step of the host in front of the first layer that reads it."""
+    reading, found = cutter.reading, cutter.found
+    steps: dict[str, HostStep] = {}
+    wanted, todo = set[str](), list(outputs)
+    while todo:
+        name = todo.pop()
+        if name in wanted or name == found.input:
             continue
-        made = [name for place in places for name in found.nodes[place].output]
-        total += sum(weights.get(name, 0) for name in made)
-        count += sum(name in layers for name in made)
-        if count and (total, count) > most:
-            best, most = (cuts[first], cuts[index]), (total, count)
-    if best is None:
-        raise Blocked(f"{found.reading.file}: node", reasons)
-    return best
+        wanted.add(name)
+        if name in reading.layers:
+            todo += reading.layers[name].inputs
+        else:
+            steps[name] = _step(cutter, name)
+            todo += steps[name].inputs
+    ordered: list[Layer] = []
+    for layer in reading.layers.values():
+        if layer.output in wanted:
+            for name in layer.inputs:
+                if name in steps:
+                    ordered.append(steps.pop(name))
+            ordered.append(layer)
+    return tuple(ordered)
 
 
-def _full(found: Survey, tensor: str) -> Shape:
-    """The shape of an activation as ONNX has it, batch included."""
-    return found.reading.full(found.reading.shapes[found.reading.resolve(tensor)])
-
-
-def _between(found: Survey, begin: Cut, end: Cut, stored: int) -> Network:
-    """The network from one cut to another. Raises InputError."""
-    model = onnx_host.part(found, begin[1], _full(found, begin[1]), (end[1],))
-    return onnx_read.network_of(onnx_read.survey(model, stored, found.reading.file))
-
-
-def _host(found: Survey, begin: Cut, end: Cut, network: Network, reasons: tuple[Blocker, ...]) -> Host:
-    """The parts before and behind `network`, which lies between two cuts."""
-    file, batch = found.reading.file, found.reading.batch
-    head = tail = None
-    full = _full(found, found.input)
-    if any(found.nodes[place].op_type != "Identity" for place in range(begin[0])) and begin[1] != found.input:
-        model = onnx_host.part(found, found.input, full, (begin[1],))
-        shape = network.shapes[network.input]
-        before = onnx_host.runner(model, f"{file}: head", batch)
-        head = HostPart(
-            onnx_host.names(model), onnx_host.macs(model, batch), math.prod(shape),
-            lambda x: [y.reshape(-1, *shape) for y in before(x)],
-        )  # fmt: skip
-    outputs = tuple(output.name for output in found.model.graph.output)
-    if outputs != (end[1],):
-        entered = _full(found, end[1])
-        model = onnx_host.part(found, end[1], entered, outputs)
-        behind = onnx_host.runner(model, f"{file}: tail", batch)
-        tail = HostPart(
-            onnx_host.names(model), onnx_host.macs(model, batch), math.prod(entered[1:]),
-            lambda x: behind(x.reshape(-1, *entered[1:])),
-        )  # fmt: skip
-    total = sum(macs(network).values()) + sum(part.macs for part in (head, tail) if part)
-    return Host(head, tail, reasons, full[1:], total)
+def _step(cutter: _Cutter, name: str) -> HostStep:
+    """What the host runs for one tensor that the accelerator reads."""
+    starts, shapes = cutter.starts([name]), cutter.reading.shapes
+    title = printable(name)
+    nodes, count, run = cutter.part(starts, (name,), f"host step {title!r}")
+    return HostStep(f"{title}.host", starts, name, tuple(shapes[x] for x in starts), shapes[name], nodes, count, run)

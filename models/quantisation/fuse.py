@@ -34,7 +34,7 @@ def chain_of(
     chain = Chain(layer.output, (layer.name,))
     if isinstance(layer, Activation):
         chain = Chain(layer.output, (layer.name,), None, layer.low, layer.high)
-    while chain.output != network.output and len(read_by[chain.output]) == 1:
+    while chain.output not in network.outputs and len(read_by[chain.output]) == 1:
         reader = read_by[chain.output][0]
         source = (*chain.source, reader.name)
         if isinstance(reader, Activation):

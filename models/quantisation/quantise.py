@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -31,6 +31,7 @@ from accel.models.graph import (
     operator_of,
     readers,
 )
+from accel.models.host import HostStep
 from accel.models.integers.network import (
     HostLayer,
     IntegerNetwork,
@@ -120,6 +121,7 @@ class _State:
     alias: dict[str, str] = field(default_factory=dict)
     layers: list[MatrixLayer | VectorLayer] = field(default_factory=list)
     host_layers: list[HostLayer] = field(default_factory=list)
+    host_steps: list[HostStep] = field(default_factory=list)
     calibrated: list[str] = field(default_factory=list)
 
     def spec(self, tensor: str) -> TensorSpec:
@@ -156,6 +158,8 @@ def _network_of(state: _State) -> IntegerNetwork:
         state.tensors,
         tuple(state.layers),
         tuple(state.host_layers),
+        more_outputs=tuple(state.alias[name] for name in network.more_outputs),
+        host_steps=tuple(state.host_steps),
     )
 
 
@@ -210,6 +214,10 @@ def _convert(state: _State, layer: Layer) -> set[str]:
             return {layer.name}
         case Softmax():
             _softmax(state, layer)
+            return {layer.name}
+        case HostStep():
+            _declare(state, layer.output, _integer_shape(layer.shape))
+            state.host_steps.append(replace(layer, inputs=tuple(state.alias[name] for name in layer.inputs)))
             return {layer.name}
 
     def addable(operand: str, output: str) -> bool:
@@ -359,7 +367,7 @@ def _same_layout(operand: TensorSpec, shape: tuple[int, ...]) -> None:
 
 
 def _softmax(state: _State, layer: Softmax) -> None:
-    if layer.output != state.network.output:
+    if state.network.outputs != (layer.output,):
         raise _NoForm("softmax runs on the host: it must be the last layer, and is not")
     operand = state.spec(layer.inputs[0])
     size_bytes = math.prod(operand.shape)

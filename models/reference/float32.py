@@ -24,6 +24,7 @@ from accel.models.graph import (
     Softmax,
     operator_of,
 )
+from accel.models.host import HostStep
 from accel.models.reference import im2col
 from accel.models.window import Window
 
@@ -38,9 +39,18 @@ def run(network: Network, inputs: Array) -> NDArray[np.float32]:
 
     Raises InputError if the inputs have another shape or no images, or a layer's output is not finite.
     """
+    return run_outputs(network, inputs)[0]
+
+
+def run_outputs(network: Network, inputs: Array) -> list[NDArray[np.float32]]:
+    """All outputs of `network`, as `run` gives the first."""
     check_inputs(network, inputs)
-    chunks = [inputs[i : i + CHUNK] for i in range(0, len(inputs), CHUNK)]
-    return np.concatenate([run_all(network, chunk)[network.output] for chunk in chunks])
+    parts: list[list[Array]] = [[] for _ in network.outputs]
+    for start in range(0, len(inputs), CHUNK):
+        tensors = run_all(network, inputs[start : start + CHUNK])
+        for part, name in zip(parts, network.outputs, strict=True):
+            part.append(tensors[name])
+    return [np.concatenate(part) for part in parts]
 
 
 def run_all(network: Network, inputs: Array) -> dict[str, NDArray[np.float32]]:
@@ -101,6 +111,8 @@ def _forward(layer: Layer, inputs: list[Array]) -> Array:
             axis = 1 if x.ndim == 4 else -1
             e = np.exp(x - x.max(axis, keepdims=True))
             return e / e.sum(axis, keepdims=True)
+        case HostStep():
+            return np.asarray(layer.run(inputs)[0], np.float32).reshape(len(x), *layer.shape)
 
 
 def _pool(layer: Pool, x: Array) -> Array:

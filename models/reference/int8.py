@@ -19,8 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.models.errors import InputError
-from accel.models.integers.ends import divided
-from accel.models.integers.network import IntegerNetwork, MatrixLayer, Requantise, Residual, VectorLayer
+from accel.models.host import HostStep
+from accel.models.integers.ends import divided, joined
+from accel.models.integers.network import IntegerNetwork, MatrixLayer, Requantise, Residual, TensorSpec, VectorLayer
+from accel.models.integers.stretches import in_order, stretches
 from accel.models.reference import im2col
 
 __all__ = ["dequantise_output", "quantise_input", "run"]
@@ -54,11 +56,63 @@ def run(network: IntegerNetwork, inputs: Int8, all_tensors: bool = False) -> dic
             name: np.ascontiguousarray(codes.swapaxes(0, 1))
             for name, codes in zip(network.inputs, entered, strict=True)
         }
-        for layer in network.layers:
-            tensors[layer.output] = run_layer(network, layer, tensors)
+        for part in in_order(network.inputs, network.layers, network.host_steps):
+            if isinstance(part, HostStep):
+                tensors[part.output] = _run_step(network, part, tensors)
+            else:
+                tensors[part.output] = run_layer(network, part, tensors)
         for name in wanted:
             parts[name].append(tensors[name].swapaxes(0, 1))
     return {name: np.concatenate(chunks) for name, chunks in parts.items()}
+
+
+def _run_step(network: IntegerNetwork, step: HostStep, tensors: dict[str, Int8]) -> Int8:
+    """The output of a step of the host: real values of codes in, codes of real values out."""
+    inputs = [
+        real_values(network.tensors[name], tensors[name].swapaxes(0, 1), shape)
+        for name, shape in zip(step.inputs, step.shapes, strict=True)
+    ]
+    (values,) = step.run(inputs)
+    values = np.asarray(values, np.float32).reshape(len(values), *step.shape)
+    codes = codes_of(network.tensors[step.output], values, f"{network.name}: output of host step {step.name!r}")
+    return np.ascontiguousarray(codes.swapaxes(0, 1))
+
+
+def stretch_codes(network: IntegerNetwork, inputs: Int8) -> list[tuple[IntegerNetwork, Int8]]:
+    """Each stretch of `network` (`accel.models.integers.stretches`) with the codes that it reads, for input codes."""
+    parts = stretches(network)
+    if len(parts) == 1 and not network.host_steps:
+        return [(network, inputs)]
+    tensors = run(network, inputs, all_tensors=True)
+    return [(part, joined(part, tensors)) for part in parts]
+
+
+def real_values(spec: TensorSpec, codes: Int8, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """What codes (n, channels, height, width) stand for, as a float network's tensor (n, *shape)."""
+    values = ((codes.astype(np.float64) - spec.zero_point) * spec.scale).astype(np.float32)
+    if len(shape) == 2:  # rows of a matrix lie along the width
+        values = values[:, :, 0].swapaxes(1, 2)
+    return values.reshape(len(values), *shape)
+
+
+def codes_of(spec: TensorSpec, floats: Array, what: str) -> Int8:
+    """Codes (n, channels, height, width) of a float network's tensor; values outside its range saturate.
+
+    Raises InputError, naming `what`, for another shape, or values that are not finite.
+    """
+    if floats.ndim == 2:
+        floats = floats[:, :, None, None]
+    elif floats.ndim == 3:
+        floats = floats.swapaxes(1, 2)[:, :, None, :]
+    if floats.ndim != 4 or floats.shape[1:] != spec.shape:
+        raise InputError(f"{what} must be (n, *{spec.shape}), not {floats.shape}")
+    codes = np.empty(floats.shape, np.int8)
+    for start in range(0, len(floats), CHUNK):  # so few that they stay in the processor's cache
+        part = floats[start : start + CHUNK]
+        if not np.isfinite(part).all():
+            raise InputError(f"{what} must be finite, not NaN or Inf")
+        codes[start : start + CHUNK] = np.clip(np.rint(part / spec.scale) + spec.zero_point, -128, 127)
+    return codes
 
 
 def run_layer(network: IntegerNetwork, layer: MatrixLayer | VectorLayer, tensors: dict[str, Int8]) -> Int8:
@@ -123,21 +177,7 @@ def quantise_input(network: IntegerNetwork, floats: Array) -> Int8:
 
     Raises InputError for another shape, or values that are not finite.
     """
-    spec = network.tensors[network.input]
-    floats = np.asarray(floats)
-    if floats.ndim == 2:
-        floats = floats[:, :, None, None]
-    elif floats.ndim == 3:
-        floats = floats.swapaxes(1, 2)[:, :, None, :]
-    if floats.ndim != 4 or floats.shape[1:] != spec.shape:
-        raise InputError(f"{network.name}: inputs must be (n, *{spec.shape}), not {floats.shape}")
-    codes = np.empty(floats.shape, np.int8)
-    for start in range(0, len(floats), CHUNK):  # so few that they stay in the processor's cache
-        part = floats[start : start + CHUNK]
-        if not np.isfinite(part).all():
-            raise InputError(f"{network.name}: inputs must be finite, not NaN or Inf")
-        codes[start : start + CHUNK] = np.clip(np.rint(part / spec.scale) + spec.zero_point, -128, 127)
-    return codes
+    return codes_of(network.tensors[network.input], np.asarray(floats), f"{network.name}: inputs")
 
 
 def dequantise_output(network: IntegerNetwork, codes: Int8) -> NDArray[np.float32]:

@@ -15,8 +15,21 @@ import numpy as np
 
 from accel.models.codebook import codebook_of
 from accel.models.errors import InputError
-from accel.models.graph import Activation, Add, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, Softmax, build
+from accel.models.graph import (
+    Activation,
+    Add,
+    Conv,
+    GlobalPool,
+    Layer,
+    Linear,
+    Network,
+    Pool,
+    Reshape,
+    Softmax,
+    with_layers,
+)
 from accel.models.grid import STEP_BITS, grid_of
+from accel.models.host import HostStep
 
 Keep = Literal["nothing", "zeros", "values"]
 
@@ -34,10 +47,13 @@ def module(network: Network, keep: Keep = "nothing", dropout: float = 0.0, input
     """A torch module that computes `network` on (n, *input shape) float tensors; a Softmax at the end is left out.
 
     `dropout` is the share of each activation's outputs that training drops before a Linear, `input_dropout` of the
-    network's input; both are rounded to a 256th. Raises InputError without torch, and for average pooling
-    that torch has no form of.
+    network's input; both are rounded to a 256th. Raises InputError without torch, for average pooling
+    that torch has no form of, and for steps of the host.
     """
     nn = torch().nn
+    for layer in network.layers:
+        if isinstance(layer, HostStep):
+            raise InputError(f"{network.name}: training must not pass the host's {', '.join(layer.nodes)}, and does")
 
     class Module(nn.Module):  # type: ignore[name-defined]
         def __init__(self) -> None:
@@ -115,7 +131,7 @@ def network_of(trained: Any) -> Network:
             bias = trained.biases[_key(layer)].detach().numpy().copy()
             layer = replace(layer, weights=weights, bias=bias)
         layers.append(layer)
-    return build(network.name, network.input, network.shapes[network.input], tuple(layers), network.output)
+    return with_layers(network, layers)
 
 
 def _key(layer: Layer) -> str:

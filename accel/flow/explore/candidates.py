@@ -27,7 +27,7 @@ from accel.models.encode.encoded_layer import FORMATS
 from accel.models.errors import InputError
 from accel.models.graph import Network, Shape
 from accel.models.integers.network import IntegerNetwork
-from accel.models.reference.int8 import quantise_input
+from accel.models.reference.int8 import quantise_input, stretch_codes
 
 DENSE = "dense"
 RECIPES, FILES = (".yaml", ".yml"), (".onnx", ".weights")
@@ -38,16 +38,16 @@ AXES = ("technique", "recipe")
 class Candidate:
     """An int8 network, and all of it that no design changes.
 
-    `codes` are the inputs of which the first is executed where time depends on it. `products`: of these inputs the mean
-    number of products of which neither operand is zero, the same in each systolic array; None if it is not known.
-    `fingerprint`: of its file.
+    `parts` are its stretches with the inputs of which the first is executed where time depends on it. `products`: of
+    these inputs the mean number of products of which neither operand is zero, the same in each systolic array; None if
+    it is not known. `fingerprint`: of its files.
     """
 
     name: str
     network: IntegerNetwork
     stored_bytes: int
     fingerprint: str
-    codes: NDArray[np.int8]
+    parts: tuple[tuple[IntegerNetwork, NDArray[np.int8]], ...]
     products: int | None
 
 
@@ -95,10 +95,10 @@ def candidates(
     for name in names(space):
         advance(f"{name}: compressing")
         network, formats = _network(source, name, images, states, say)
-        content = integer_file.to_bytes(network, formats)
-        codes = quantise_input(network, source.data.calibration[: simulate.EXECUTED])
+        parts = stretch_codes(network, quantise_input(network, source.data.calibration[: simulate.EXECUTED]))
+        content = b"".join(integer_file.to_bytes(part, formats) for part, _ in parts)
         found[name] = Candidate(
-            name, network, len(content), sha256(content).hexdigest()[:16], codes,
+            name, network, len(content), sha256(content).hexdigest()[:16], tuple(parts),
             _products(network, source.data, space.bases.values()),
         )  # fmt: skip
     return found

@@ -6,7 +6,7 @@ executed. Points that differ in nothing that cycles depend on share a program.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -21,7 +21,8 @@ from accel.flow.explore.space import Point, Space
 from accel.models.errors import InputError
 from accel.resources import predict
 from accel.sim.cost import cost_of
-from accel.sim.result import simulate
+from accel.sim.result import Result, simulate
+from accel.timing.recurrence import Timing
 
 REMEMBERED = 512  # programs whose counts a process keeps
 
@@ -96,15 +97,18 @@ class Job:
 
 def count(candidate: Candidate, design: Design, formats: Formats) -> Counts:
     """Cycles, events and rows opened by a network on a design. Raises InputError as `compile_network` does."""
-    if design.is_sparse:
-        program = compile_network(candidate.network, design, formats)
-        result = simulate(program, candidate.codes[:1])
-        return Counts(result.cycles, result.events, result.row_activations)
-    timing = time_network(candidate.network, design, formats)
-    events = timing.events
-    if candidate.products is not None:
-        events = events | {Event.MACS_ZERO: events[Event.MACS] - candidate.products}
-    return Counts(timing.cycles, events, timing.row_activations)
+    found: list[Result | Timing] = []
+    for part, codes in candidate.parts:
+        if design.is_sparse:
+            found.append(simulate(compile_network(part, design, formats), codes[:1]))
+        else:
+            found.append(time_network(part, design, formats))
+    events = Counter[Event]()
+    for one in found:
+        events.update(one.events)
+    if not design.is_sparse and candidate.products is not None:
+        events[Event.MACS_ZERO] = events[Event.MACS] - candidate.products
+    return Counts(sum(one.cycles for one in found), events, sum(one.row_activations for one in found))
 
 
 def metrics(counts: Counts, design: Design) -> dict[str, float]:

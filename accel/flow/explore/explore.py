@@ -208,7 +208,7 @@ def about(source: Source, space: Space, made: Mapping[str, Candidate]) -> dict[s
     axes = {one.name: list(one.values) for one in space.axes}
     bases = {name: design.model_dump() for name, design in space.bases.items()}
     weights = {name: one.fingerprint for name, one in made.items()}
-    inputs = sha256(b"".join(one.codes.tobytes() for one in made.values())).hexdigest()[:16]
+    inputs = sha256(b"".join(codes.tobytes() for one in made.values() for _, codes in one.parts)).hexdigest()[:16]
     return {
         "network": source.name,
         "version of accel": version(),

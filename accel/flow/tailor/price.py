@@ -17,6 +17,7 @@ from accel.models.encode.stored import FORMATS, stored_bytes
 from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.integers.network import IntegerNetwork
+from accel.models.integers.stretches import stretches
 from accel.models.quantisation.shared import quantise_compressed
 
 Goal = Literal["cycles", "bytes", "energy"]
@@ -50,7 +51,7 @@ class Pricer:
             found["energy"] = simulate.energy_record(run.total.energy)["total_uj"]
             found["cycles"] = run.result.cycles
         elif "cycles" in self.goals:
-            found["cycles"] = time_network(integer, self.design).cycles
+            found["cycles"] = sum(time_network(part, self.design).cycles for part in stretches(integer))
         if "bytes" in self.goals:
             found["bytes"] = stored_bytes(integer, self.formats)
         return found

@@ -1,0 +1,143 @@
+"""Networks in several stretches, through everything: programs give the reference's codes, results are their sums."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from accel import design as designs
+from accel.compile import compile_network
+from accel.flow import simulate as job
+from accel.flow.cli import run
+from accel.models.errors import InputError
+from accel.models.graph import Network
+from accel.models.integers.network import IntegerNetwork
+from accel.models.integers.stretches import stretches
+from accel.models.parting import parted
+from accel.models.quantisation.quantise import quantise
+from accel.models.reference import float32, int8
+from accel.sim.execute import execute_memory
+from accel.sim.result import simulate
+from tests.benches.model_networks import onnxruntime_output
+from tests.benches.onnx_models import W, floats, model_of
+
+# Two convolutions; the host's normalisation, and product of both; a convolution with a residual of before; the host's
+# normalisation again; a matrix.
+NODES: list[tuple[str, str, str, dict[str, Any]]] = [
+    ("Conv", "x,w", "c", {}), ("Conv", "c,v", "d", {"pads": [1, 1, 1, 1]}), ("LRN", "c", "a", {"size": 3}),
+    ("MatMul", "d,a", "m", {}), ("Conv", "m,v", "e", {"pads": [1, 1, 1, 1]}), ("Add", "e,c", "f", {}),
+    ("Relu", "f", "r", {}), ("LogSoftmax", "r", "s", {"axis": 1}),
+    ("GlobalAveragePool", "s", "g", {}), ("Flatten", "g", "h", {}),
+    ("Gemm", "h,u", "y", {}),
+]  # fmt: skip
+CONSTANTS = {"w": W, "v": floats(5, 5, 3, 3) / 4, "u": floats(5, 3)}
+INPUTS = floats(40, 4, 9, 9)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    found = tmp_path_factory.mktemp("stretches") / "mine.onnx"
+    found.write_bytes(model_of(NODES, CONSTANTS, ("n", 4, 9, 9)).SerializeToString())
+    return found
+
+
+@pytest.fixture(scope="module")
+def network(path: Path) -> Network:
+    return parted.read(path)
+
+
+@pytest.fixture(scope="module")
+def integer(network: Network) -> IntegerNetwork:
+    return quantise(network, INPUTS)
+
+
+def test_stretches(network: Network, integer: IntegerNetwork) -> None:
+    first, second, third = stretches(integer)
+    assert [layer.name for layer in first.layers] == ["the_c", "the_d"]
+    assert (first.inputs, first.outputs) == (("x",), ("c", "d"))
+    assert (second.inputs, second.outputs) == (("m", "c"), ("r",))
+    assert (third.inputs, third.outputs) == (("s",), ("y",))
+    assert [(step.inputs, step.output) for step in integer.host_steps] == [(("c", "d"), "m"), (("r",), "s")]
+    assert all(not part.host_steps for part in stretches(integer))
+    with pytest.raises(InputError, match=r"a program must be of a stretch .* not of a network .* the host: 'm.host'"):
+        compile_network(integer, designs.load("nano"))
+    assert network.host is not None
+    assert [part.values for _, part in network.host.parts] == [3 * 5 * 49, 2 * 5 * 49]
+
+
+def test_integers_are_near_floats(network: Network, integer: IntegerNetwork) -> None:
+    expected = onnxruntime_output(model_of(NODES, CONSTANTS, ("n", 4, 9, 9)), INPUTS)
+    np.testing.assert_allclose(float32.run(network, INPUTS), expected, rtol=1e-4, atol=1e-4)
+    codes = int8.run(integer, int8.quantise_input(integer, INPUTS))["y"]
+    found = int8.real_values(integer.tensors["y"], codes, (3,))
+    assert np.abs(found - expected).max() < 0.2 * np.ptp(expected)
+
+
+def test_programs_give_the_codes_of_the_reference(integer: IntegerNetwork) -> None:
+    design = designs.load("nano")
+    inputs = int8.quantise_input(integer, INPUTS[:2])
+    tensors = int8.run(integer, inputs, all_tensors=True)
+    total, moved = 0, 0
+    for part, codes in int8.stretch_codes(integer, inputs):
+        program = compile_network(part, design)
+        memory = execute_memory(program, codes[1])
+        for place in program.outputs:
+            np.testing.assert_array_equal(program.unpack_output(memory, place=place), tensors[place.name][1])
+        result = simulate(program, codes)
+        total, moved = total + result.cycles, moved + result.total.dram_bytes
+    found = job.run(integer, design, INPUTS[:2])
+    assert (found.result.cycles, found.total.work.dram_bytes) == (total, moved)
+    assert sum(layer.work.cycles for layer in found.layers) == total
+    assert found.to_dict()["programs"] == 3
+
+
+def test_from_the_command_line(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    calibration, space = tmp_path / "x.npy", tmp_path / "space.yaml"
+    np.save(calibration, INPUTS)
+    given = ["--calibration", str(calibration)]
+    latency = designs.load("nano").memory.latency_cycles
+    space.write_text(f"base: nano\nspace: {{memory.latency_cycles: [{latency}]}}\n")
+    note = "the host runs the_a (LRN), the_m (MatMul) between stretches of the accelerator: 5.3 % of the network's MACs"
+    assert run(["simulate", str(path), *given, "--json", "--trace", str(tmp_path / "t.json")]) == 0
+    said = capsys.readouterr()
+    simulated = json.loads(said.out)
+    assert note in said.err
+    assert len(simulated["layers"]) == 5
+    events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]
+    assert max(event["args"]["to cycle"] for event in events if event["ph"] == "X") == simulated["cycles"] - 1
+    assert run(["program", str(path), *given]) == 0
+    text = capsys.readouterr().out
+    assert [line for line in text.splitlines() if line.startswith("program ")] == [
+        line for name in ("mine-1", "mine-2", "mine-3") for line in text.splitlines() if f"program {name} " in line
+    ]
+    arguments = [*given, "--test", str(calibration), "--labels", str(tmp_path / "y.npy"), "--design", "nano"]
+    np.save(tmp_path / "y.npy", np.zeros(len(INPUTS), np.int64))
+    assert run(["compare", str(path), *arguments, "--technique", "dense", "--technique", "shared-4", "-o",
+                str(tmp_path / "out")]) == 0  # fmt: skip
+    rows = json.loads((tmp_path / "out" / "compare.json").read_text())
+    assert any(note in text for text in rows["notes"])
+    assert run(["explore", str(path), *given, "--space", str(space), "-o", str(tmp_path / "points"), "--workers", "1",
+                "--json"]) == 0  # fmt: skip
+    explored = json.loads(capsys.readouterr().out.splitlines()[-1])
+    nano = next(row for row in rows["rows"] if row["technique"] == "dense")
+    assert [point["metrics"]["cycles"] for point in explored["front"]] == [nano["cycles"]]
+    assert run(["quantise", str(path), *given, "-o", str(tmp_path / "q.int8")]) == 2
+    assert "cannot be written: the host runs 'm.host' inside of it" in capsys.readouterr().err
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("name: few\nsteps:\n  - prune: {density: 0.5}\n")
+    assert run(["compress", str(path), str(recipe), "-o", str(tmp_path / "o.onnx")]) == 2
+    assert "mine: encoded weights must be of one stretch with one output, and are not" in capsys.readouterr().err
+
+
+def test_training_does_not_pass_the_host(network: Network) -> None:
+    pytest.importorskip("torch")
+    from accel.models.training import torch_module
+
+    with pytest.raises(
+        InputError, match=r"mine: training must not pass the host's the_a \(LRN\), the_m \(MatMul\), and"
+    ):
+        torch_module.module(network)
