@@ -19,6 +19,7 @@ from accel.compiler.choose import Cost, Formats, coded_layers
 from accel.compiler.compulsory import compulsory
 from accel.compiler.lower.table import lowering
 from accel.compiler.ops import Log, Stream
+from accel.compiler.parts import together
 from accel.compiler.prepare import Prepared, prepare
 from accel.compiler.schedule import Ordered, Scheduler
 from accel.compiler.weights import LayerWeights
@@ -159,16 +160,18 @@ def _program(prepared: Prepared, stream: Stream, ordered: Ordered) -> Program:
     commands = tuple(command_of(row) for row in ordered.rows().tolist())
     image = stream.image(placed.data)
     encoded = np.frombuffer(b"".join(c.encode() for c in commands), np.uint8)
+    infos = [
+        lowering(step.layer, design).info(step, prepared.weights[step.name], stream.encoded.get(step.index), must)
+        for step, must in zip(prepared.steps, compulsory(prepared, stream.encoded), strict=True)
+    ]
+    layers, owners = together(infos, [step.part for step in prepared.steps])
     image[program_offset : program_offset + len(encoded)] = encoded
     return Program(
         name=network.name,
         design=design,
         commands=commands,
-        layer_of=tuple(ordered.layers.tolist()),
-        layers=tuple(
-            lowering(step.layer, design).info(step, prepared.weights[step.name], stream.encoded.get(step.index), must)
-            for step, must in zip(prepared.steps, compulsory(prepared, stream.encoded), strict=True)
-        ),
+        layer_of=tuple(owners[step] if step >= 0 else step for step in ordered.layers.tolist()),
+        layers=layers,
         image=image,
         dram_bytes=placed.data + plan.data_bytes,
         program_offset=program_offset,

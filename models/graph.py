@@ -46,7 +46,10 @@ LARGEST_KERNEL = 2**16
 
 @dataclass(frozen=True, eq=False)
 class Conv:
-    """2-D convolution: weights (out_channels, in_channels / groups, kernel_h, kernel_w), bias (out_channels,)."""
+    """2-D convolution: weights (out_channels, in_channels / groups, kernel_h, kernel_w), bias (out_channels,).
+
+    Over a spread input (`Window.base_dilation`) it is a transposed convolution, whose kernel stands here mirrored.
+    """
 
     name: str
     inputs: tuple[str]
@@ -81,7 +84,11 @@ class Activation:
 
 @dataclass(frozen=True)
 class Pool:
-    """Pooling of a feature map; an average counts padding as zeros only if `count_include_pad`."""
+    """Pooling of a feature map; an average counts padding as zeros only if `count_include_pad`.
+
+    A maximum over a spread input repeats every pixel: its kernel is the base dilation b, its pads are b - 1
+    (`repeating`).
+    """
 
     name: str
     inputs: tuple[str]
@@ -137,6 +144,10 @@ def operator_of(layer: Layer) -> str:
     match layer:
         case Linear():
             return "Gemm"
+        case Conv() if layer.window.spread:
+            return "ConvTranspose"
+        case Pool() if layer.window.spread:
+            return "Resize"
         case Activation():
             return "Relu" if (layer.low, layer.high) == (0.0, np.inf) else "Clip"
         case Pool():
@@ -244,11 +255,13 @@ def output_shape(layer: Layer, inputs: list[Shape]) -> Shape:
     sizes = [("output", shape, LARGEST_TENSOR)]
     if isinstance(layer, Conv | Pool):
         channels, height, width = inputs[0]
-        top, left, bottom, right = layer.window.pads
-        sizes.append(("input with its pads", (channels, height + top + bottom, width + left + right), LARGEST_TENSOR))
+        (top, left, bottom, right), (by_y, by_x) = layer.window.pads, layer.window.base_dilation
+        padded = height * by_y + top + bottom, width * by_x + left + right
+        sizes.append(("input with its pads", (channels, *padded), LARGEST_TENSOR))
         # A convolution lays its windows side by side, a pooling goes through them one element at a time.
         most = LARGEST_WINDOWS if isinstance(layer, Conv) else LARGEST_POOLED
-        sizes.append(("all windows together", (channels, *layer.window.kernel, *shape[1:]), most))
+        taps = -(-layer.window.kernel[0] // by_y), -(-layer.window.kernel[1] // by_x)  # that a window meets
+        sizes.append(("all windows together", (channels, *taps, *shape[1:]), most))
     for what, size, most in sizes:
         if math.prod(size) > most:
             raise InputError(f"{what} must have at most {most} values, not {size}")
@@ -267,6 +280,7 @@ def _output_shape(layer: Layer, inputs: list[Shape]) -> Shape:
                 )
             if tuple(kernel) != layer.window.kernel or layer.bias.shape != (out,):
                 raise InputError(f"kernel {kernel} and bias {layer.bias.shape} do not fit the weights")
+            _check_transposed(layer.window)
             return (out, *_slide(layer.window, height, width))
         case Linear():
             out, features = layer.weights.shape
@@ -276,6 +290,8 @@ def _output_shape(layer: Layer, inputs: list[Shape]) -> Shape:
         case Pool():
             channels, height, width = _feature_map(shape)
             window = layer.window
+            if window.spread and (layer.kind != "max" or window != repeating(window.base_dilation)):
+                raise InputError(f"a pooling over a spread input must repeat its pixels, and {window} does not")
             # A window that saw only padding would have no value.
             if any(window.pads[i] >= (window.kernel[i % 2] - 1) * window.dilation[i % 2] + 1 for i in range(4)):
                 raise InputError(f"pads {window.pads} must be smaller than the kernel {window.kernel}")
@@ -308,8 +324,28 @@ def _feature_map(shape: Shape) -> tuple[int, int, int]:
     return shape[0], shape[1], shape[2]
 
 
+def repeating(factor: tuple[int, int]) -> Window:
+    """The window whose maximum over a spread input repeats each pixel `factor` (y, x) times."""
+    pads = factor[0] - 1, factor[1] - 1
+    return Window(factor, (1, 1), pads * 2, (1, 1), factor)
+
+
+def _check_transposed(window: Window) -> None:
+    """Over a spread input a window must be that of a transposed convolution, whose pads and output padding cut."""
+    if not window.spread:
+        return
+    if window.stride != (1, 1):
+        raise InputError(f"a window over a spread input must have stride 1, not {window.stride}")
+    for axis in (0, 1):
+        most = (window.kernel[axis] - 1) * window.dilation[axis]
+        before, after = window.pads[axis], window.pads[axis + 2]
+        if before > most or after >= most + window.base_dilation[axis]:
+            raise InputError(f"pads {window.pads} must be those of a transposed convolution, and are too large")
+
+
 def _slide(window: Window, height: int, width: int) -> tuple[int, int]:
-    if min(window.stride) < 1 or min(window.dilation) < 1 or min(window.pads) < 0 or min(window.kernel) < 1:
+    counts = *window.kernel, *window.stride, *window.dilation, *window.base_dilation
+    if min(counts) < 1 or min(window.pads) < 0:
         raise InputError(f"{window} must have kernel, stride and dilation of at least 1, pads of at least 0")
     if math.prod(window.kernel) > LARGEST_KERNEL:
         raise InputError(f"kernel must have at most {LARGEST_KERNEL} positions, not {window.kernel}")

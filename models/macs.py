@@ -13,8 +13,13 @@ def layer_macs(weights: int, positions: int) -> int:
 
 
 def positions(layer: Conv | Linear, output: Shape) -> int:
-    """The pixels of a feature map, or the rows of a matrix, of this shape."""
-    return prod(output[1:]) if isinstance(layer, Conv) else prod(output[:-1])
+    """The pixels of a feature map, or the rows of a matrix, of this shape, at which each weight meets an input.
+
+    Over a spread input (`Window.base_dilation`) that is one pixel of as many as lie from one input to the next.
+    """
+    if isinstance(layer, Conv):
+        return prod(-(-size // base) for size, base in zip(output[1:], layer.window.base_dilation, strict=True))
+    return prod(output[:-1])
 
 
 def macs(network: Network) -> dict[str, int]:

@@ -18,17 +18,28 @@ def same_padding(size: int, span: int, stride: int) -> int:
 
 @dataclass(frozen=True)
 class Window:
-    """A sliding window: kernel, stride, dilation (y, x) and padding (top, left, bottom, right)."""
+    """A sliding window: kernel, stride, dilation (y, x) and padding (top, left, bottom, right).
+
+    `base_dilation` (XLA's word) spreads the input first: so many positions from one pixel to the next, those between
+    them as empty as padding. A transposed convolution of stride s is a convolution with base dilation s and stride 1.
+    """
 
     kernel: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilation: tuple[int, int] = (1, 1)
+    base_dilation: tuple[int, int] = (1, 1)
+
+    @property
+    def spread(self) -> bool:
+        """Whether the input is spread: then the stride is 1."""
+        return self.base_dilation != (1, 1)
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the output for an input of `height` x `width`."""
         size = []
         for i, n in enumerate((height, width)):
             span = (self.kernel[i] - 1) * self.dilation[i] + 1
+            n = (n - 1) * self.base_dilation[i] + 1
             size.append((n + self.pads[i] + self.pads[i + 2] - span) // self.stride[i] + 1)
         return size[0], size[1]

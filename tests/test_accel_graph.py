@@ -38,6 +38,30 @@ def test_a_pooling_is_fused_unless_it_must_stay_apart() -> None:
     assert text(network, "layer0") == APART
 
 
+IN_PARTS = """\
+0 matrix layer0[0,0]: x -> layer0:out (rows 0 + 2k, columns 0 + 2k); 4 x 5 x 4 -> 5 x 4, kernel 1 x 1
+1 matrix layer0[0,1]: x -> layer0:out (rows 0 + 2k, columns 1 + 2k); 4 x 5 x 4 -> 5 x 4, kernel 1 x 2, pads 0, 0
+2 matrix layer0[1,0]: x -> layer0:out (rows 1 + 2k, columns 0 + 2k); 4 x 5 x 4 -> 4 x 4, kernel 2 x 1
+3 matrix layer0[1,1]: x -> layer0:out (rows 1 + 2k, columns 1 + 2k); 4 x 5 x 4 -> 4 x 4, kernel 2 x 2, pads 0, 0
+4 vector layer1: layer0:out -> layer1:out; 8 x 9 x 8 -> 4 x 4, kernel 2 x 2, stride 2 x 2"""
+
+
+def test_a_transposed_convolution_is_a_step_for_each_phase_and_no_pooling_goes_with_it() -> None:
+    """The kernels of the phases have as many positions together as the layer's."""
+    up = matrix(8, Window((3, 3), pads=(1, 1, 1, 2), base_dilation=(2, 2)))
+    network = network_of((4, 5, 4), up, POOL)
+    assert text(network) == IN_PARTS
+    made = steps(network, DESIGN)
+    assert sum(step.geometry.taps for step in made[:-1]) == 9
+    assert [step.completes for step in made] == [False, False, False, True, True]
+    names = network_of((4, 5, 4), matrix(4, Window((1, 1))), up)
+    first = replace(names.layers[0], name="layer1[0,1]")
+    assert steps(replace(names, layers=(first, names.layers[1])), DESIGN)[2].name == "layer1[0,1]'"
+    wide = network_of((4, 5, 4), matrix(8, Window((64, 2), base_dilation=(64, 1))))
+    with pytest.raises(InputError, match="stride of a transposed convolution must be at most 63, not 64"):
+        steps(wide, DESIGN)
+
+
 def test_an_addition_reads_two_tensors() -> None:
     network = network_of((8, 12, 12), CONV, add("x"))
     assert text(network) == (

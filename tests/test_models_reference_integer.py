@@ -33,7 +33,10 @@ def oracle_value(layer, x, zero_point, channel, row, column, residual):
         for j in range(window.kernel[1]):
             y = row * window.stride[0] + i * window.dilation[0] - window.pads[0]
             z = column * window.stride[1] + j * window.dilation[1] - window.pads[1]
-            inside = 0 <= y < x.shape[1] and 0 <= z < x.shape[2]
+            by_y, by_x = window.base_dilation
+            inside = y % by_y == z % by_x == 0  # positions between the pixels of a spread input are padding
+            y, z = y // by_y, z // by_x
+            inside = inside and 0 <= y < x.shape[1] and 0 <= z < x.shape[2]
             if isinstance(layer, VectorLayer):
                 padding = -128 if layer.reduce == "max" else zero_point
                 terms.append(int(x[channel, y, z]) if inside else padding)

@@ -7,7 +7,8 @@ This is the floor under every program, so nothing counts that some program could
     weights    each once, in the format that is read, without the filling to whole tiles, and the codebook; a kernel
                position that meets nothing but padding is not needed. Coded weights: their streams and tables. 2:4: two
                of four. Sparse engine: an entry for each weight that is not zero
-    records    8 bytes an output channel, unless the configuration's one record serves all channels
+    records    8 bytes an output channel, unless the configuration's one record serves all channels; of a layer in parts
+               (`accel.compiler.parts`) for each of them, since their biases differ, as may the formats of their weights
     inputs     the pixels that some window of the first reader of an input reaches, all channels
     outputs    each byte of the network's outputs
 
@@ -18,7 +19,7 @@ products, because the systolic array multiplies them; a sparse engine's bound ta
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -51,19 +52,37 @@ def compulsory(prepared: Prepared, encoded: Mapping[int, Encoded]) -> list[Compu
         y, x = _axes(step, network)
         macs = read = 0
         weights = prepared.weights[step.name]
-        if weights:
+        if weights and (step.part is None or step.part.taps):
             channels = prod(weights.layer.weights.shape[:2])
             macs = channels * y.pairs * x.pairs
             stream = encoded.get(step.index)
             read = stream.bytes if stream else -(-weights.least_bits(channels * y.taps * x.taps) // 8)
             read += len(weights.format.codebook)
+        if weights:
             read += RECORD_BYTES * len(step.requantise.bias) if len(step.requantise.bias) > 1 else 0
         for name in (name for name in network.inputs if step is first[name]):
             shape = network.tensors[name].shape
-            read += prod(shape) if step.residual == name else shape[0] * y.inputs * x.inputs
-        write = prod(network.tensors[step.output].shape) if step.output in network.outputs else 0
+            if step.part:
+                read += shape[0] * _reached([s for s in prepared.steps if s.output == step.output], shape[1:])
+            else:
+                read += prod(shape) if step.residual == name else shape[0] * y.inputs * x.inputs
+        write = prod(network.tensors[step.output].shape) if step.output in network.outputs and step.completes else 0
         found.append(Compulsory(macs, read, write))
     return found
+
+
+def _reached(parts: Sequence[Step], size: Sequence[int]) -> int:
+    """The pixels of an input of `size` that the parts of a layer read, each once."""
+    met = np.zeros(tuple(size), np.bool_)
+    for step in parts:
+        if step.part and step.part.taps:
+            window, out = step.layer.window, step.layer.window.output_size(size[0], size[1])
+            lines = []
+            for i in (0, 1):
+                at = np.arange(out[i])[:, None] - window.pads[i] + np.arange(window.kernel[i]) * window.dilation[i]
+                lines.append(np.unique(at[(at >= 0) & (at < size[i])]))
+            met[np.ix_(*lines)] = True
+    return int(met.sum())
 
 
 def _axes(step: Step, network: IntegerNetwork) -> list[Axis]:

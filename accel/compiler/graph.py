@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from accel.compiler.lower.table import lowering
+from accel.compiler.parts import Part, parts_of
 from accel.compiler.step import Step, inputs
 from accel.design import Design, OnChip
 from accel.models.errors import InputError
@@ -21,7 +22,8 @@ def steps(network: IntegerNetwork, design: Design, apart: Collection[str] = ()) 
         0 matrix conv1 + pool1: x -> b
         1 matrix fc: b -> y
 
-    Raises InputError for a layer that no command can express.
+    A layer over a spread input has a step for each of its parts (`accel.compiler.parts`). Raises InputError for a layer
+    that no command can express.
     """
     _check_graph(network, design)
     readers: dict[str, list[Layer]] = {name: [] for name in network.tensors}
@@ -33,9 +35,20 @@ def steps(network: IntegerNetwork, design: Design, apart: Collection[str] = ()) 
     for layer in network.layers:
         row = lowering(layer, design)
         try:
-            row.check(layer, network, design)
+            parts: Sequence[tuple[Layer, Part | None]] = [(layer, None)]
+            if layer.window.spread:
+                parts = parts_of(layer, network)
+            for part, _ in parts:
+                row.check(part, network, design)
         except InputError as error:
             raise InputError(f"{described(layer, design)}: {error}") from None
+        if layer.window.spread:
+            shape = network.tensors[layer.input].shape
+            made += [
+                Step(len(made) + k, each, None, row.geometry(each, shape, None), each.requantise, layer.output, part)
+                for k, (each, part) in enumerate(parts)
+            ]
+            continue
         if layer.name in fused:
             continue
         pool = None if layer.name in apart else row.fused(layer, readers[layer.output], network, design)

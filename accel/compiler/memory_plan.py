@@ -125,6 +125,7 @@ class Planner:
         flat = (
             geometry.pointwise
             and not unfolded
+            and step.part is None
             and source.row_pitch == source.width
             and target.row_pitch == target.width
             and (align == 1 or (source.plane % align == 0 and target.plane % align == 0))
@@ -132,7 +133,7 @@ class Planner:
         if flat:
             geometry = geometry.flat()
         loaded = step.input == self.network.input and in_ring is None
-        stored = step.output in self.network.outputs or out_ring is not None
+        stored = (step.output in self.network.outputs and step.completes) or out_ring is not None
         residual_loads = step.residual is not None and step.residual in self.residency.spilled
         setting = Setting(
             step=step,
@@ -143,7 +144,7 @@ class Planner:
             in_ring=in_ring.words if in_ring else None,
             out_ring=out_ring.words if out_ring else None,
             in_pitch=source.plane // geometry.in_h,
-            out_pitch=target.plane // geometry.pooled[0],
+            out_pitch=target.row_pitch if step.part else target.plane // geometry.pooled[0],
             in_align=align if (in_ring or loaded) and not unfolded else 1,
             out_align=align if stored or residual_loads else 1,
             loaded=loaded,

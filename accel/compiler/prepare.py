@@ -50,7 +50,7 @@ def prepare(
             for step in made:
                 first = reading if step.input == network.input else Reading()
                 made_weights = lowering(step.layer, design).weights(step, design, first)
-                if made_weights and step.name in coded:
+                if made_weights and step.of in coded:
                     made_weights = replace(made_weights, format=Coded(made_weights.format))
                     if kept is not None:
                         made_weights = kept.setdefault((step.name, number, step.pool is None), made_weights)

@@ -37,11 +37,15 @@ class Residency:
 
     def __post_init__(self) -> None:
         self.bank_words = self.design.activation_words // self.align * self.align
-        born = dict.fromkeys(self.network.inputs, -1) | {s.output: s.index for s in self.steps}
+        born = dict.fromkeys(self.network.inputs, -1)
+        for step in self.steps:
+            born.setdefault(step.output, step.index)
         uses: dict[str, list[int]] = {name: [] for name in born}
         for step in self.steps:
             for name in step.reads:
                 uses[name].append(step.index)
+            if born[step.output] < step.index:  # another part of the same layer made it
+                uses[step.output].append(step.index)
         self.born, self.uses = born, uses
         self.lives: dict[str, Range] = {n: (max(0, at), max([at, *uses[n]])) for n, at in born.items()}
         self.linked = self._links()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from accel.compiler.geometry import Geometry
+from accel.compiler.parts import Part
 from accel.models.integers.network import Layer, MatrixLayer, Requantise, VectorLayer
 
 KIND_OF: dict[type[Layer], str] = {MatrixLayer: "matrix", VectorLayer: "vector"}
@@ -13,7 +14,10 @@ KIND_OF: dict[type[Layer], str] = {MatrixLayer: "matrix", VectorLayer: "vector"}
 
 @dataclass(frozen=True)
 class Step:
-    """A layer, with the pooling layer that is fused into it. `requantise` has both layers' clip limits."""
+    """A layer, with the pooling layer that is fused into it. `requantise` has both layers' clip limits.
+
+    `part`: which part of a layer of the network this is, and where it writes.
+    """
 
     index: int
     layer: Layer
@@ -21,6 +25,17 @@ class Step:
     geometry: Geometry
     requantise: Requantise
     output: str
+    part: Part | None = None
+
+    @property
+    def of(self) -> str:
+        """The name of the network's layer."""
+        return self.part.of.name if self.part else self.name
+
+    @property
+    def completes(self) -> bool:
+        """Whether its output is complete with it."""
+        return self.part is None or self.part.last
 
     @property
     def kind(self) -> str:
@@ -50,7 +65,9 @@ class Step:
     def __str__(self) -> str:
         fused = f" + {self.pool.name}" if self.pool else ""
         added = f" + {self.residual}" if self.residual else ""
-        return f"{self.index} {self.kind} {self.name}{fused}: {self.input}{added} -> {self.output}; {self.geometry}"
+        where = f" ({self.part})" if self.part else ""
+        reads = f"{self.index} {self.kind} {self.name}{fused}: {self.input}{added}"
+        return f"{reads} -> {self.output}{where}; {self.geometry}"
 
 
 def inputs(layer: Layer) -> tuple[str, ...]:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from accel.compiler.geometry import Range
+from accel.compiler.geometry import Geometry, Range
 from accel.compiler.ops import Stream
+from accel.compiler.parts import Part
 from accel.compiler.plan import Place
 from accel.compiler.sources import Piece, Source, WordSource
 from accel.compiler.strobes import with_strobes
 from accel.compiler.transfers import STORE_RUN, Row, Words, store_rows, store_words
+from accel.layout import WordTensor
 from accel.memories import ACTIVATION
+from accel.rows import STORE
 
 BANK = ACTIVATION.bank_words
 ENOUGH = 8  # latencies of the memory: so many words are worth a STORE
 
 
 class View(NamedTuple):
-    """A tensor, or a piece of one, on chip. `row`, `col` and `group` are the coordinates of its first word."""
+    """A tensor, or a piece of one, on chip. `row`, `col` and `group` are the coordinates of its first word.
+
+    Columns are `step` words apart: those of a part of a layer, which has its own rows and columns.
+    """
 
     bank: int
     word: int
@@ -26,10 +32,12 @@ class View(NamedTuple):
     group: int = 0
     row: int = 0
     col: int = 0
+    step: int = 1
 
     def address(self, group: int, row: int, col: int) -> int:
         """Word of a pixel; it may lie before the bank's first."""
-        return self.word + (group - self.group) * self.plane + (row - self.row) * self.pitch + col - self.col
+        row_at = self.word + (group - self.group) * self.plane + (row - self.row) * self.pitch
+        return row_at + (col - self.col) * self.step
 
     def at(self, group: int, row: int, col: int) -> int:
         """Activation address of a pixel that exists."""
@@ -46,6 +54,15 @@ def view_of(place: Place, flat: bool) -> View:
     layout = place.layout
     pitch = layout.plane if flat else layout.row_pitch
     return View(place.region.bank, place.region.word, pitch, layout.plane)
+
+
+def part_view(place: Place, part: Part | None, flat: bool) -> View:
+    """The rows and columns of a tensor on chip that a part of its layer writes, in the part's own coordinates."""
+    whole = view_of(place, flat)
+    if part is None:
+        return whole
+    first = whole.word + part.first[0] * whole.pitch + part.first[1]
+    return whole._replace(word=first, pitch=part.step[0] * whole.pitch, step=part.step[1])
 
 
 def word_source(words: Words, place: Place, flat: bool) -> WordSource:
@@ -110,13 +127,64 @@ def stores(words: Words, place: Place, flat: bool, view: View, groups: Range, ro
     return with_strobes(found, words, layout, place.dram)
 
 
+class Beats(NamedTuple):
+    """Columns from `begin` up to `end` of a row, whole beats: of every `line` words the one at `column` is written."""
+
+    begin: int
+    end: int
+    line: int
+    column: int
+
+
+def part_beats(layout: WordTensor, align: int, step: int, first: int, last: int) -> list[Beats]:
+    """The beats in which columns `first`, `first` + `step`, ... `last` of a row lie; beats have `align` words.
+
+    The row's last beat may have words behind the last column that `line` would take for columns: there each column is
+    written alone.
+    """
+    begin, end = first // align * align, min(layout.row_pitch, (last // align + 1) * align)
+    if step == 1 or last + step >= end:
+        return [Beats(begin, end, step, first)]
+    inside = range(first + max(0, -((first - end + align) // step)) * step, last + 1, step)
+    found = [Beats(begin, end - align, step, first)] if begin < end - align else []
+    return found + [Beats(end - align, end, align, column) for column in inside]
+
+
+def part_stores(
+    words: Words, place: Place, part: Part, view: View, groups: Range, rows: Range, cols: Range
+) -> list[Row]:
+    """STOREs of a rectangle of some groups of a part: whole beats, of which only the part's own words are written."""
+    assert place.dram is not None
+    layout, stride, (step_y, step_x) = place.layout, words.stride_bytes, part.step
+    first, last = part.first[1] + cols[0] * step_x, part.first[1] + (cols[1] - 1) * step_x
+    found = []
+    for beats in part_beats(layout, words.per_beat, step_x, first, last):
+        here = []
+        for g in range(*groups):
+            at = g * layout.plane + (part.first[0] + rows[0] * step_y) * layout.row_pitch + beats.begin
+            word, dram = view.at(g, rows[0], cols[0]) - (first - beats.begin), place.dram + at * stride
+            count, far = beats.end - beats.begin, step_y * layout.row_pitch
+            here += store_rows(words, dram, word, count, rows[1] - rows[0], far, view.pitch)
+        found += with_strobes(here, words, layout, place.dram)
+        if beats.line > 1:
+            for store in here:
+                column = (store[STORE.dram_addr] - place.dram) // stride % layout.row_pitch
+                store[STORE.line_at] = (column - beats.column) % beats.line
+                store[STORE.line_words], store[STORE.gap_words] = beats.line, beats.line - 1
+    return found
+
+
 class OutputStorer:
     """Stores the network's output from its place on chip while it is made, in runs that are worth a command.
 
-    If rows do not start on beats, all is stored at the end.
+    If rows do not start on beats, all is stored at the end. Of a layer in parts the last one has the storer: with its
+    rows those of the others are complete. `geometry` is the step's.
     """
 
-    def __init__(self, stream: Stream, words: Words, place: Place, flat: bool, rows: int) -> None:
+    def __init__(
+        self, stream: Stream, words: Words, place: Place, flat: bool, rows: int, part: Part | None, geometry: Geometry
+    ) -> None:
+        self.part, self.geometry = part, geometry
         self.stream, self.words, self.place, self.flat, self.rows = stream, words, place, flat, rows
         self.by_pieces = place.layout.row_pitch % words.per_beat == 0
         self.view = view_of(place, flat)
@@ -124,9 +192,13 @@ class OutputStorer:
         self.pending: list[tuple[int, int, int, int]] = []  # groups and words of the planes
 
     def done(self, groups: Range, rows: Range, cols: Range) -> None:
-        """These pixels of these groups are complete."""
+        """These pixels of the step are complete, of these groups."""
         if not self.by_pieces or groups[0] >= groups[1]:
             return
+        if self.part:
+            layout, (step_y, step_x) = self.place.layout, self.part.step
+            rows = rows[0] * step_y, layout.height if rows[1] == self.geometry.out_h else rows[1] * step_y
+            cols = cols[0] * step_x, layout.width if cols[1] == self.geometry.out_w else cols[1] * step_x
         pitch = self.view.pitch
         if not self.flat and cols[1] - cols[0] < self.place.layout.width:
             self._store(stores(self.words, self.place, self.flat, self.view, groups, rows, cols))

@@ -55,8 +55,10 @@ class _Writer:
             self._loader(word_source(self.words, places[network.input], True), unfolded=False).need_all()
         output = places[step.output]
         storer = None
-        if output.region and step.output in network.outputs:
-            storer = OutputStorer(self.stream, self.words, output, plan.flat, self.design.word_lanes)
+        if output.region and step.output in network.outputs and step.completes:
+            storer = OutputStorer(
+                self.stream, self.words, output, plan.flat, self.design.word_lanes, step.part, plan.geometry
+            )
         writing = Writing(
             stream=self.stream,
             plan=plan,

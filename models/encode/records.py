@@ -49,6 +49,9 @@ class WindowRecord(Record):
     stride: tuple[Size, Size] = Field(description="y, x")
     pads: tuple[Pads, Pads, Pads, Pads] = Field(description="top, left, bottom, right")
     dilation: tuple[Size, Size] = Field(description="y, x")
+    base_dilation: tuple[Size, Size] = Field(
+        (1, 1), description="of the input: columns from one pixel to the next; y, x"
+    )
 
 
 class _Named(Record):
@@ -180,7 +183,7 @@ def layer_of(record: Any) -> Layer:
 
 def window_of(record: WindowRecord) -> Window:
     """The window of its record."""
-    return Window(record.kernel, record.stride, record.pads, record.dilation)
+    return Window(record.kernel, record.stride, record.pads, record.dilation, record.base_dilation)
 
 
 def pack(record: Record) -> bytes:

@@ -69,6 +69,21 @@ class Number:
 
 
 @dataclass(frozen=True)
+class Numbers:
+    """Finite numbers."""
+
+    default: tuple[float, ...] | None
+
+    def __str__(self) -> str:
+        return "a list of finite numbers"
+
+    def value(self, given: AttributeProto) -> tuple[float, ...] | None:
+        """What `given` holds, None if it is no such thing."""
+        right = given.type == AttributeProto.FLOATS and all(map(math.isfinite, given.floats))
+        return tuple(given.floats) if right else None
+
+
+@dataclass(frozen=True)
 class Word:
     """One of several words."""
 
@@ -84,7 +99,7 @@ class Word:
         return found if found in self.words else None
 
 
-Rule = Integer | Integers | Number | Word
+Rule = Integer | Integers | Number | Numbers | Word
 FLAG, FLAG_ON = Integer(0, 0, 1), Integer(1, 0, 1)
 ANY = -LARGEST
 _SLIDING: dict[str, Rule] = {
@@ -100,6 +115,7 @@ _LEGACY: dict[str, Rule] = {"consumed_inputs": Integers(None, None)}  # of opset
 _REDUCE: dict[str, Rule] = {
     "axes": Integers(None, None, low=ANY), "keepdims": Integer(1, 0, 1), "noop_with_empty_axes": FLAG
 }  # fmt: skip
+_INTERPOLATION = Word("nearest", ("nearest", "linear", "bilinear", "cubic"))
 _SCALED: dict[str, Rule] = {
     "axis": Integer(1, ANY), "block_size": Integer(0, 0, 0), "output_dtype": Integer(0)
 }  # fmt: skip
@@ -112,6 +128,9 @@ ATTRIBUTES: dict[str, dict[str, Rule]] = {
     "Cast": {"to": Integer(None, 1, 2**16), "saturate": FLAG_ON, "round_mode": Word("up", ("up", "down", "nearest"))},
     "Clip": _LEGACY | {"min": Number(-math.inf), "max": Number(math.inf)},
     "Conv": _SLIDING | {"kernel_shape": Integers((1, 2), None, low=1), "group": Integer(1, 1)},
+    "ConvTranspose": _SLIDING
+    | {"kernel_shape": Integers((1, 2), None, low=1), "group": Integer(1, 1)}
+    | {"output_padding": Integers((1, 2), None), "output_shape": Integers(None, None, low=1)},
     "DequantizeLinear": _SCALED,
     "Div": _ARITHMETIC,
     "Dropout": _LEGACY | {"ratio": Number(0.5), "is_test": FLAG, "seed": Integer(None, -(2**63), 2**63 - 1)},
@@ -132,11 +151,26 @@ ATTRIBUTES: dict[str, dict[str, Rule]] = {
     "ReduceMean": _REDUCE,
     "Relu": _LEGACY,
     "Reshape": _LEGACY | {"shape": Integers(None, None, low=ANY), "allowzero": FLAG},
+    "Resize": {
+        "mode": _INTERPOLATION,
+        "coordinate_transformation_mode": Word(
+            "half_pixel",
+            ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel", "tf_half_pixel_for_nn",
+             "half_pixel_symmetric", "tf_crop_and_resize"),
+        ),
+        "nearest_mode": Word("round_prefer_floor", ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")),
+        "cubic_coeff_a": Number(-0.75), "exclude_outside": FLAG, "extrapolation_value": Number(0), "antialias": FLAG,
+        "axes": Integers(None, None, low=ANY),
+        "keep_aspect_ratio_policy": Word("stretch", ("stretch", "not_larger", "not_smaller")),
+    },
     "Softmax": {"axis": Integer(None, ANY)},
     "Squeeze": {"axes": Integers(None, None, low=ANY)},
     "Sub": _ARITHMETIC,
     "Sum": _LEGACY,
     "Unsqueeze": {"axes": Integers(None, None, low=ANY)},
+    "Upsample": {
+        "mode": _INTERPOLATION, "scales": Numbers(None), "height_scale": Number(1, 0), "width_scale": Number(1, 0)
+    },
 }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from accel.models.exchange.onnx_prepare import REAL
 from accel.models.exchange.onnx_quantised import dequantise_linear, quantise_linear
 from accel.models.exchange.onnx_reading import Array, Given, Reading, names
 from accel.models.exchange.onnx_reshape import reshape
+from accel.models.exchange.onnx_upsample import conv_transpose, resize
 from accel.models.graph import Activation, Conv, GlobalPool, Linear, Pool, Softmax
 from accel.models.window import Window, same_padding
 
@@ -244,6 +245,7 @@ class Operator:
 _AFFINE = "with a constant per channel: folded into the convolution or Gemm before it, else a depthwise 1 x 1"
 _SHAPE = "the same values in the same order; the batch stays in front"
 _WINDOW = "one or two dimensions, strides, dilations, pads, auto_pad"
+_REPEATED = "nearest by whole factors, in modes that repeat each pixel: copies"
 OPERATORS: dict[str, Operator] = {
     "Add": Operator(arithmetic, f"of two activations of one shape, or {_AFFINE}"),
     "AveragePool": Operator(_pool, f"average over a window: {_WINDOW}, ceil_mode; with pads only count_include_pad 1"),
@@ -251,6 +253,11 @@ OPERATORS: dict[str, Operator] = {
     "Cast": Operator(_cast, "between float32 and float16, which are one here"),
     "Clip": Operator(_clip, "limits that are constants, in the post-process of the layer before"),
     "Conv": Operator(_conv, f"on the array: constant weights, groups, {_WINDOW}"),
+    "ConvTranspose": Operator(
+        conv_transpose,
+        "on the array, phase by phase: constant weights, groups, one or two dimensions, strides, dilations, pads, "
+        "auto_pad, output_padding, output_shape",
+    ),
     "DequantizeLinear": Operator(dequantise_linear, "of a constant its values, of an activation nothing: see below"),
     "Div": Operator(arithmetic, f"by a constant, {_AFFINE}"),
     "Dropout": Operator(_copy, "nothing, outside of training"),
@@ -268,9 +275,11 @@ OPERATORS: dict[str, Operator] = {
     "ReduceMean": Operator(_reduce, "over height and width, or one of them: an average over a window"),
     "Relu": Operator(_relu, "in the post-process of the layer before"),
     "Reshape": Operator(reshape, _SHAPE),
+    "Resize": Operator(resize, _REPEATED),
     "Softmax": Operator(_softmax, "on the host, as the last layer"),
     "Squeeze": Operator(reshape, _SHAPE),
     "Sub": Operator(arithmetic, _AFFINE),
     "Sum": Operator(arithmetic, "of any number of activations of one shape, or as Add"),
     "Unsqueeze": Operator(reshape, _SHAPE),
+    "Upsample": Operator(resize, _REPEATED),
 }

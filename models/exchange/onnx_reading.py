@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from accel.models.carried import Codes, Spec
 from accel.models.errors import Blocked, Blocker, InputError, printable
 from accel.models.graph import LARGEST_TENSOR, Conv, Layer, Linear, Reshape, Shape, output_shape
+from accel.models.mirrored import mirrored
 
 Array = NDArray[Any]
 Given = Mapping[str, Any]  # attributes by name, checked, with defaults
@@ -34,6 +35,13 @@ class Weights:
             return None
         codes = self.codes.T if turned else self.codes
         return np.ascontiguousarray(codes), np.broadcast_to(self.scale, (outputs,)).astype(np.float64)
+
+    def mirrored(self, outputs: int) -> Codes | None:
+        """As `of`, of the weights of a transposed convolution without groups."""
+        if self.scale.ndim and self.axis % self.codes.ndim != 1:
+            return None
+        codes = self.codes if self.codes.ndim == 4 else self.codes[:, :, None]
+        return mirrored(codes, 1), np.broadcast_to(self.scale, (outputs,)).astype(np.float64)
 
 
 @dataclass

@@ -14,6 +14,7 @@ from accel.models.errors import InputError
 from accel.models.files import write_whole
 from accel.models.graph import Activation, Add, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, Softmax
 from accel.models.host import HostStep
+from accel.models.mirrored import transposed
 from accel.models.window import Window
 
 __all__ = ["to_model", "write"]
@@ -64,6 +65,13 @@ def _nodes(layer: Layer, network: Network, constants: list[onnx.TensorProto]) ->
         return [helper.make_node(op, [*layer.inputs, *extra], [layer.output], layer.name, **attributes)]
 
     match layer:
+        case Conv() if layer.window.spread:
+            turned = constant("weight", transposed(layer.weights, layer.groups))
+            return node("ConvTranspose", turned, constant("bias", layer.bias), group=layer.groups, **_cut(layer.window))
+        case Pool() if layer.window.spread:
+            scales = constant("scales", np.array([1, 1, *layer.window.base_dilation], np.float32))
+            modes = {"coordinate_transformation_mode": "asymmetric", "mode": "nearest", "nearest_mode": "floor"}
+            return node("Resize", "", scales, **modes)
         case Conv():
             arrays = constant("weight", layer.weights), constant("bias", layer.bias)
             return node("Conv", *arrays, group=layer.groups, **_window(layer.window, dilations=True))
@@ -104,6 +112,19 @@ def _nodes(layer: Layer, network: Network, constants: list[onnx.TensorProto]) ->
             return node("Softmax", axis=1 if len(network.shapes[layer.output]) == 3 else -1)
         case HostStep():
             raise InputError(f"layer {layer.name!r} is the host's: a network with one between stretches is not written")
+
+
+def _cut(window: Window) -> dict[str, list[int]]:
+    """The attributes of a transposed convolution: pads cut what it makes, output_padding adds to it."""
+    reach = [(k - 1) * d for k, d in zip(window.kernel, window.dilation, strict=True)] * 2
+    cut = [r - p for r, p in zip(reach, window.pads, strict=True)]
+    return {
+        "kernel_shape": list(window.kernel),
+        "strides": list(window.base_dilation),
+        "dilations": list(window.dilation),
+        "pads": [max(0, n) for n in cut],
+        "output_padding": [max(0, -n) for n in cut[2:]],
+    }
 
 
 def _window(window: Window, dilations: bool) -> dict[str, list[int]]:

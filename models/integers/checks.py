@@ -26,6 +26,7 @@ from accel.models.integers.layers import (
     TensorSpec,
     VectorLayer,
 )
+from accel.models.phases import phases
 from accel.models.window import Window
 
 SUM_BITS = 32
@@ -150,6 +151,8 @@ def _check_layer(layer: MatrixLayer | VectorLayer, known: Mapping[str, TensorSpe
     if made.shape != (channels, *size):
         raise InputError(f"output {made.name!r} must have the shape {(channels, *size)}, not {made.shape}")
     _check_requantise(layer.requantise, records, made)
+    if window.spread:
+        _check_spread(layer, read)
     if layer.residual is not None:
         _check_residual(layer.residual, known[layer.residual.tensor], made)
 
@@ -158,10 +161,25 @@ def _check_window(window: Window) -> None:
     _is("window", window, Window)
     for what, values, count, least in (
         ("kernel", window.kernel, 2, 1), ("stride", window.stride, 2, 1), ("dilation", window.dilation, 2, 1),
-        ("pads", window.pads, 4, 0),
+        ("base_dilation", window.base_dilation, 2, 1), ("pads", window.pads, 4, 0),
     ):  # fmt: skip
         if not isinstance(values, tuple) or len(values) != count or not all(_whole(n, least) for n in values):
             raise InputError(f"{what} must be {count} whole numbers of at least {least}, not {values}")
+
+
+def _check_spread(layer: MatrixLayer | VectorLayer, read: TensorSpec) -> None:
+    """What runs as phases (`accel.models.phases`): a phase's bias has what its sums leave out."""
+    if layer.window.stride != (1, 1):
+        raise InputError(f"a window over a spread input must have stride 1, not {layer.window.stride}")
+    if layer.residual is not None:
+        raise InputError("a window over a spread input must have no residual")
+    if isinstance(layer, VectorLayer):
+        if any(phase.window is None for phase in phases(layer.window, *read.shape[1:])):
+            raise InputError(f"every window over a spread input must meet a pixel, and of {layer.window} some do not")
+        return
+    most = int(np.abs(layer.requantise.bias.astype(np.int64)).max()) + layer.largest_sum
+    if most >= 2 ** (SUM_BITS - 1):
+        raise InputError(f"sums with their bias must fit {SUM_BITS} bits over a spread input, and can reach {most}")
 
 
 def _check_weights(layer: MatrixLayer, channels: int) -> None:

@@ -222,7 +222,7 @@ def _convert(state: _State, layer: Layer) -> set[str]:
 
     def addable(operand: str, output: str) -> bool:
         shape = _integer_shape(state.network.shapes[output])
-        on_array = isinstance(layer, Conv | Linear)
+        on_array = isinstance(layer, Linear) or (isinstance(layer, Conv) and not layer.window.spread)
         return on_array and operand in state.alias and state.spec(operand).shape == shape
 
     chain = fuse.chain_of(state.network, state.readers, layer, addable)

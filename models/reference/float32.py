@@ -92,8 +92,7 @@ def _forward(layer: Layer, inputs: list[Array]) -> Array:
     x = inputs[0]
     match layer:
         case Conv():
-            padded = im2col.pad(x.swapaxes(0, 1), layer.window, 0)
-            y = im2col.convolve(padded, layer.weights, layer.window, layer.groups)
+            y = im2col.convolution(x.swapaxes(0, 1), layer.weights, layer.window, layer.groups)
             return (y + layer.bias[:, None, None, None]).swapaxes(0, 1)
         case Linear():
             return x @ layer.weights.T + layer.bias

@@ -12,17 +12,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accel.models.phases import phases
 from accel.models.window import Window
 
 Array = NDArray[Any]
 
 
 def pad(x: Array, window: Window, value: float) -> Array:
-    """`x` (C, N, H, W) with the pads of `window` filled with `value`."""
-    top, left, bottom, right = window.pads
-    if not any(window.pads):
+    """`x` (C, N, H, W) spread by the base dilation and padded; what is not `x` is `value`. Pads below 0 cut."""
+    if not any(window.pads) and not window.spread:
         return x
-    return np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=value)
+    shape, target, source = list(x.shape), [slice(None)] * 4, [slice(None)] * 4
+    for axis, base in enumerate(window.base_dilation):
+        before, after, pixels = window.pads[axis], window.pads[axis + 2], x.shape[2 + axis]
+        shape[2 + axis] = (pixels - 1) * base + 1 + before + after
+        first = max(0, -(before // base))  # the first pixel that is not cut
+        last = min(pixels - 1, (shape[2 + axis] - 1 - before) // base)
+        at = before + first * base
+        count = max(0, last - first + 1)
+        target[2 + axis] = slice(at, at + (count - 1) * base + 1, base) if count else slice(0, 0)
+        source[2 + axis] = slice(first, first + count)
+    out = np.full(shape, value, x.dtype)
+    out[tuple(target)] = x[tuple(source)]
+    return out
 
 
 def taps(x: Array, window: Window) -> Iterator[tuple[int, int, Array]]:
@@ -35,6 +47,27 @@ def taps(x: Array, window: Window) -> Iterator[tuple[int, int, Array]]:
             rows = slice(top, top + (height - 1) * window.stride[0] + 1, window.stride[0])
             columns = slice(left, left + (width - 1) * window.stride[1] + 1, window.stride[1])
             yield i, j, x[:, :, rows, columns]
+
+
+def convolution(x: Array, weights: Array, window: Window, groups: int, value: int = 0) -> Array:
+    """The convolution of `x` (C, N, H, W), padded and spread with `value`, as `convolve` gives it."""
+    if not window.spread:
+        return convolve(pad(x, window, value), weights, window, groups)
+    height, width = x.shape[2:]
+    out = np.empty((len(weights), x.shape[1], *window.output_size(height, width)), weights.dtype)
+    # Every sum over empty positions, to which a phase adds what is not one.
+    empty = weights.sum((1, 2, 3)) * value
+    for phase in phases(window, height, width):
+        rest: Array = empty
+        part = out[:, :, *phase.rows]
+        part[...] = 0
+        if phase.window:
+            taps = weights[:, :, *phase.taps]
+            part[...] = convolve(pad(x, phase.window, value), np.ascontiguousarray(taps), phase.window, groups)
+            rest = empty - taps.sum((1, 2, 3)) * value
+        if value:
+            part += rest[:, None, None, None]
+    return out
 
 
 def convolve(x: Array, weights: Array, window: Window, groups: int) -> Array:

@@ -135,8 +135,7 @@ def matrix_sums(layer: MatrixLayer, x: Int8, zero_point: int) -> Array:
     """The 32-bit sums of a matrix layer, as exact integers in floating point; padding is the zero point."""
     bound = int(np.abs(layer.weights.astype(np.int64)).sum((1, 2, 3)).max()) * 128
     kind = np.float32 if bound <= 2**24 else np.float64
-    padded = im2col.pad(x, layer.window, zero_point)
-    return im2col.convolve(padded, layer.weights.astype(kind), layer.window, layer.groups)
+    return im2col.convolution(x, layer.weights.astype(kind), layer.window, layer.groups, zero_point)
 
 
 def requantise(sums: Array, to: Requantise, residual: Residual | None = None, operand: Int8 | None = None) -> Int8:

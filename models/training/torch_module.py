@@ -80,6 +80,8 @@ def module(network: Network, keep: Keep = "nothing", dropout: float = 0.0, input
         def _forward(self, layer: Layer, inputs: list[Any]) -> Any:
             x, functional = inputs[0], nn.functional
             match layer:
+                case Conv() if layer.window.spread:
+                    return _transposed(layer, x, self.weights[_key(layer)](), self.biases[_key(layer)])
                 case Conv():
                     window, (top, left, bottom, right) = layer.window, layer.window.pads
                     pads: Any = (top, left)
@@ -206,8 +208,22 @@ def _gather() -> Any:
     return Gather
 
 
+def _transposed(layer: Conv, x: Any, weights: Any, bias: Any) -> Any:
+    """A convolution over a spread input, by torch's own, which has the kernel mirrored and outputs behind inputs."""
+    functional, window = torch().nn.functional, layer.window
+    out, depth, *kernel = weights.shape
+    turned = weights.flip(2, 3).reshape(layer.groups, out // layer.groups, depth, *kernel).transpose(1, 2)
+    turned = turned.reshape(layer.groups * depth, out // layer.groups, *kernel)
+    whole = functional.conv_transpose2d(x, turned, None, window.base_dilation, 0, 0, layer.groups, window.dilation)
+    reach = [(k - 1) * d for k, d in zip(window.kernel, window.dilation, strict=True)] * 2
+    top, left, bottom, right = (p - r for p, r in zip(window.pads, reach, strict=True))  # below 0: cut
+    return functional.pad(whole, (left, right, top, bottom)) + bias[:, None, None]
+
+
 def _pool(layer: Pool, x: Any) -> Any:
     functional, window = torch().nn.functional, layer.window
+    if window.spread:
+        return x.repeat_interleave(window.base_dilation[0], 2).repeat_interleave(window.base_dilation[1], 3)
     top, left, bottom, right = window.pads
     if layer.kind == "max":
         if any(window.pads):

@@ -75,7 +75,7 @@ def draw_core(rng: Random, name: str = "core", largest: int = 8) -> Design:
     words = rng.choice([20, 30, 45, 200])
     buffers = design.buffers.model_copy(update={"activation_bytes": max(64, 2 * words * design.word_lanes)})
     design = design.model_copy(update={"buffers": buffers})
-    memory = OnChip(bits=rng.choice([32, 64, 128, 256, 512]), bytes=1 << 16)
+    memory = OnChip(bits=rng.choice([32, 64, 128, 256, 512]), bytes=1 << 17)
     return design.model_copy(update={"memory": memory})
 
 
@@ -165,6 +165,18 @@ def _window(rng: Random, height: int, width: int, most: int, conv: bool) -> Wind
     return Window(kernel, stride, pads, dilation)  # type: ignore[arg-type]
 
 
+def draw_spread(rng: Random, height: int, width: int) -> Window:
+    """A window over a spread input; some windows meet no pixel, some begin inside the input."""
+    base = rng.choice([(2, 2), (1, 2), (2, 1), (2, 3), (3, 1), (5, 2)])
+    kernel, dilation = (rng.randint(1, 5), rng.randint(1, 5)), (rng.choice([1, 1, 2]), rng.choice([1, 1, 3]))
+    before, after = [], []
+    for axis, pixels in enumerate((height, width)):
+        before.append(rng.randint(0, 4))
+        missing = (kernel[axis] - 1) * dilation[axis] - (pixels - 1) * base[axis] - before[axis]
+        after.append(max(0, missing) + rng.randint(0, 3))
+    return Window(kernel, (1, 1), (*before, *after), dilation, base)  # type: ignore[arg-type]
+
+
 def _thinned(rng: Random, codes: NDArray[np.int64], zero: int) -> NDArray[np.uint8]:
     """Codes of any density, now and then skewed or all of a kind; the others are `zero`."""
     generator = np.random.default_rng(rng.getrandbits(32))
@@ -184,6 +196,8 @@ def _matrix(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tupl
         window, out = Window((height, width)), rng.randint(1, 40)
     else:
         window, out = _window(rng, height, width, rng.choice([3, 3, 3, 7]), conv=True), rng.randint(1, 20)
+        if rng.random() < 0.2 and height * width <= 60:
+            window = draw_spread(rng, height, width)
         if rng.random() < 0.25:
             groups = rng.choice([g for g in range(1, channels + 1) if channels % g == 0])
             out = groups * rng.randint(1, max(1, 12 // groups))
@@ -242,6 +256,8 @@ def _vector(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tupl
     channels, height, width = source.shape
     window = _window(rng, height, width, 3, conv=False)
     reduce = rng.choice(["max", "max", "sum"])
+    if rng.random() < 0.25 and height * width <= 60:
+        window = _repeating(rng, height, width)
     identity = Requantise(
         np.array([-source.zero_point], np.int32),
         np.array([32768], np.uint16),
@@ -252,6 +268,14 @@ def _vector(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tupl
     layer = VectorLayer(name, source.name, f"{name}:out", reduce, window, requantise)  # type: ignore[arg-type]
     out = TensorSpec(layer.output, (channels, *window.output_size(height, width)), 1.0, requantise.zero_point)
     return layer, out
+
+
+def _repeating(rng: Random, height: int, width: int) -> Window:
+    """Over a spread input, a kernel of which every window meets a pixel; not only of nearest neighbours."""
+    base = rng.choice([(1, 2), (2, 1), (2, 2), (3, 2)])
+    kernel = tuple(b + rng.randint(0, int(b > 1 and n > 1)) for b, n in zip(base, (height, width), strict=True))
+    pads = tuple(rng.randint(0, b - 1) for b in base)
+    return Window(kernel, (1, 1), (*pads, *(b - 1 for b in base)), (1, 1), base)  # type: ignore[arg-type]
 
 
 def draw_network(rng: Random, layers: int = 3, size: int = 9, channels: int = 12) -> IntegerNetwork:
@@ -268,7 +292,7 @@ def draw_network(rng: Random, layers: int = 3, size: int = 9, channels: int = 12
         build = _vector if made and rng.random() < 0.3 else _matrix
         source = rng.choice(list(tensors.values())) if rng.random() < 0.15 else spec
         layer, out = build(rng, f"layer{index}", source, rng.randint(-30, 30))
-        partners = [t for t in tensors.values() if t.shape == out.shape]
+        partners = [t for t in tensors.values() if t.shape == out.shape and not layer.window.spread]
         if partners and rng.random() < 0.6 and getattr(layer, "reduce", "max") == "max":
             layer = type(layer)(**{**layer.__dict__, "residual": _residual(rng, rng.choice(partners))})
         made.append(layer)

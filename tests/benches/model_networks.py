@@ -23,6 +23,7 @@ from accel.models.graph import (
     Softmax,
     build,
     output_shape,
+    repeating,
 )
 from accel.models.window import Window
 
@@ -55,7 +56,11 @@ def draw_network(rng: Random, quantisable: bool = False) -> Network:
                 groups = rng.choice([g for g in (1, 2, 3, 4) if shape[0] % g == 0])
                 out = groups * rng.randint(1, 3)
                 window = _draw_window(rng, shape, dilated=True)
+                if min(shape[1:]) > 1 and rng.random() < 0.25:
+                    window = _draw_spread(rng)
                 append(Conv, *random_weights(out, shape[0] // groups, *window.kernel), window, groups)
+            case "pool" if rng.random() < 0.2:
+                append(Pool, "max", repeating(rng.choice([(1, 2), (2, 1), (2, 2), (3, 2)])))
             case "pool" if rng.random() < 0.5:
                 append(Pool, "max", _draw_window(rng, shape, dilated=True))
             case "pool":
@@ -78,6 +83,16 @@ def draw_network(rng: Random, quantisable: bool = False) -> Network:
     if not any(isinstance(x, Conv | Linear | Pool) for x in layers):
         append(Activation)
     return build("drawn", "input", start, tuple(layers))
+
+
+def _draw_spread(rng: Random) -> Window:
+    """The window of a transposed convolution; its kernel may be smaller than its stride."""
+    kernel, stride = (rng.randint(1, 4), rng.randint(1, 4)), rng.choice([(1, 2), (2, 2), (3, 1), (2, 3)])
+    dilation = rng.choice([1, 1, 2]), rng.choice([1, 1, 2, 3])
+    reach = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
+    before = [rng.randint(max(0, most - 2), most) for most in reach]
+    after = [max(0, most + rng.randint(-1, stride[i] - 1)) for i, most in enumerate(reach)]
+    return Window(kernel, (1, 1), (*before, *after), dilation, stride)  # type: ignore[arg-type]
 
 
 def _draw_window(rng: Random, shape: tuple[int, ...], dilated: bool) -> Window:

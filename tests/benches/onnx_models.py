@@ -179,4 +179,39 @@ CASES: dict[str, tuple[list[tuple[str, str, str, dict[str, Any]]], dict[str, Any
         [("Dropout", "x", "d", {}), ("GlobalMaxPool", "x", "unused", {}), ("Relu", "d", "y", {})],
         {},
     ),
+    "transposed convolution": (
+        [("ConvTranspose", "x,w,c", "y", {"strides": [2, 2], "pads": [1, 1, 1, 1], "output_padding": [1, 0]})],
+        {"w": floats(4, 5, 3, 3), "c": floats(5)},
+    ),
+    "transposed convolution in groups, dilated, its kernel smaller than its stride": (
+        [
+            ("ConvTranspose", "x,w", "a", {"strides": [3, 2], "group": 2, "dilations": [2, 3]}),
+            ("BatchNormalization", "a,g,b,m,v", "n", {}),
+            ("Relu", "n", "y", {}),
+        ],
+        {"w": floats(4, 3, 1, 2), **{k: np.abs(floats(6)) for k in "gbmv"}},
+    ),
+    "transposed convolution to a given size": (
+        [
+            ("ConvTranspose", "x,w", "a", {"strides": [2, 2], "output_shape": [12, 13]}),
+            ("ConvTranspose", "a,v", "y", {"strides": [2, 1], "auto_pad": "SAME_UPPER"}),
+        ],
+        {"w": floats(4, 3, 3, 4), "v": floats(3, 2, 3, 3)},
+    ),
+    "transposed convolution of stride 1 with pads": (
+        [("ConvTranspose", "x,w", "y", {"pads": [1, 0, 2, 1]})],
+        {"w": floats(4, 3, 3, 4)},
+    ),
+    "resize by nearest": (
+        [
+            (
+                "Resize",
+                "x,,k",
+                "a",
+                {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+            ),
+            ("Resize", "a,,k", "y", {"mode": "nearest"}),
+        ],
+        {"k": np.float32([1, 1, 2, 3])},
+    ),
 }

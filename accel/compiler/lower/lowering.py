@@ -57,6 +57,11 @@ class Setting:
     in_cycles: float
     zero_point: int = 0
 
+    @property
+    def out_step(self) -> int:
+        """Columns of the output from one that the step writes to the next."""
+        return self.step.part.step[1] if self.step.part else 1
+
 
 @dataclass(frozen=True)
 class Writing:

@@ -24,7 +24,7 @@ from accel.program import Compulsory, LayerInfo
 
 def operator(layer: MatrixLayer) -> str:
     """The ONNX operators that become such a layer."""
-    return "Conv or Gemm"
+    return "ConvTranspose" if layer.window.spread else "Conv or Gemm"
 
 
 def check(layer: MatrixLayer, network: IntegerNetwork, design: Design) -> None:
@@ -54,7 +54,7 @@ def fused(layer: MatrixLayer, readers: list[Layer], network: IntegerNetwork, des
         return None
     height, width = network.tensors[layer.output].shape[1:]
     window, words = pool.window, Machine.of(design).block_pixels(1)
-    if window.dilation != (1, 1) or not _identity(pool.requantise):
+    if window.dilation != (1, 1) or window.spread or not _identity(pool.requantise):
         return None
     if window.kernel == (1, 1) or window.kernel[0] * window.kernel[1] > words:
         return None
@@ -93,7 +93,7 @@ def task(s: Setting) -> Task:
     return Task(
         s.geometry, reach, s.weights.outputs, s.weights.code_bits, s.weights.halves, len(s.step.requantise.bias) == 1,
         s.in_ring, s.out_ring, s.in_pitch, s.out_pitch, s.in_align, s.out_align,
-        s.loaded, s.stored, s.weights.layer.groups > 1, s.residual_loads, s.in_cycles,
+        s.loaded, s.stored, s.weights.layer.groups > 1, s.residual_loads, s.in_cycles, s.out_step,
     )  # fmt: skip
 
 

@@ -131,7 +131,7 @@ _POST = row_of(Post)
 
 def post(
     g: Geometry, block: Block, bank: int, channels: Range, lanes: int, row_chunks: int, uniform: bool,
-    dst_addr: int, param_addr: int, res_addr: int | None,
+    dst_addr: int, param_addr: int, res_addr: int | None, dst_step: int = 1,
 ) -> Row:  # fmt: skip
     """POST of the output channels `channels` of a block in accumulator bank `bank`."""
     made, pool = _POST.copy(), g.pool
@@ -146,6 +146,7 @@ def post(
     made[POST.out_h], made[POST.out_w] = block.rows[1] - block.rows[0], block.cols[1] - block.cols[0]
     made[POST.dst_addr], made[POST.dst_chunk] = dst_addr, channels[0] // lanes % row_chunks
     made[POST.chunks], made[POST.param_addr] = -(-(channels[1] - channels[0]) // lanes), param_addr
+    made[POST.dst_step] = dst_step
     if res_addr is not None:
         made[POST.residual], made[POST.res_addr] = 1, res_addr
     return made

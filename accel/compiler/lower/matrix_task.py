@@ -46,6 +46,7 @@ class Task:
     grouped: bool
     residual_loads: bool
     in_cycles: float
+    out_step: int
 
     def words(self, machine: Machine, tiles: int, groups: int) -> int:
         """Words of the weight buffer for one COMPUTE."""
@@ -121,8 +122,20 @@ def piece_words(machine: Machine, task: Task, strip: Size, groups: int) -> tuple
 
 def region_words(task: Task, size: Size, groups: int) -> tuple[int, int]:
     """Words and row pitch of an output region of `size` pixels."""
-    pitch = task.out_pitch if size[1] >= task.geometry.pooled[1] else up(size[1], task.out_align)
+    pitch = task.out_pitch
+    if size[1] < task.geometry.pooled[1]:
+        pitch = spaced(size[1], task.out_step, task.out_align, pitch)
     return groups * size[0] * pitch, pitch
+
+
+def spaced(columns: int, step: int, align: int, whole: int) -> int:
+    """Words of a row of so many columns, in beats of `align`; if they are `step` apart they may begin inside a beat.
+
+    `whole`: words of a row of all columns.
+    """
+    if step == 1:
+        return up(columns, align)
+    return min(whole, up((columns - 1) * step + align, align))
 
 
 def most_tiles(machine: Machine, task: Task, pixels: int) -> int:

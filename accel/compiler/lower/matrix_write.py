@@ -22,7 +22,7 @@ from accel.compiler.lower.taper import Chunk
 from accel.compiler.ops import Facts
 from accel.compiler.ring import Ring
 from accel.compiler.sources import Piece
-from accel.compiler.tensors import View, residual_loads, stores, view_of
+from accel.compiler.tensors import View, part_stores, part_view, residual_loads, stores, view_of
 from accel.compiler.transfers import Row, words_of
 
 
@@ -56,7 +56,8 @@ class MatrixWriter:
         self.added = w.places[step.residual] if step.residual else None
         self.out_groups = self.machine.out_groups(self.weights.tiles, self.weights.outputs)
         self.input_view = view_of(self.input_place, plan.flat) if self.in_ring is None else None
-        self.output_view = view_of(self.output_place, plan.flat) if self.output_place.region else None
+        self.part = step.part
+        self.output_view = part_view(self.output_place, step.part, plan.flat) if self.output_place.region else None
         self.added_view = view_of(self.added, plan.flat) if self.added and self.added.region else None
         tiles, machine = self.tiling.block_tiles, self.machine
         self.aligned = tiles >= self.weights.tiles or tiles * machine.cols % machine.word_lanes == 0
@@ -177,7 +178,15 @@ class MatrixWriter:
         words, pitch = region_words(self.task, size, self.out_groups)
         found = ring.find(strip) if tiles[0] else None
         word = found[0] if found else ring.take(words, strip, -1)
-        return View(ring.bank, word, pitch, size[0] * pitch, 0, strip.rows[0], strip.cols[0])
+        return self._region(ring.bank, word, pitch, size[0] * pitch, 0, strip.rows[0], strip.cols[0])
+
+    def _region(self, bank: int, word: int, pitch: int, plane: int, group: int, row: int, col: int) -> View:
+        """A region of the output's ring, which begins with the beat of its first pixel."""
+        if self.part is None:
+            return View(bank, word, pitch, plane, group, row, col)
+        step = self.part.step[1]
+        word += (self.part.first[1] + col * step) % self.task.out_align
+        return View(bank, word, pitch, plane, group, row, col, step)
 
     def _post(self, block: Block, tiles: Range, bank: int, region: View | None) -> None:
         """Requantise the sums of a block, and store them if they do not stay."""
@@ -204,7 +213,17 @@ class MatrixWriter:
                 config_post(self.geometry, self.requantise, self.residual, zero, block, view, flat, plane)
             )
         made = post(
-            self.geometry, block, bank, channels, lanes, self.machine.row_chunks, uniform, at, param_addr, res_addr
+            self.geometry,
+            block,
+            bank,
+            channels,
+            lanes,
+            self.machine.row_chunks,
+            uniform,
+            at,
+            param_addr,
+            res_addr,
+            view.step,
         )
         self.stream.op(made, needs)
         if owned:
@@ -223,8 +242,13 @@ class MatrixWriter:
         size = (block.rows[1] - block.rows[0], block.cols[1] - block.cols[0])
         words, pitch = region_words(self.task, size, groups[1] - groups[0])
         word = self.out_ring.take(words, None, -1)
-        return View(self.out_ring.bank, word, pitch, size[0] * pitch, groups[0], block.rows[0], block.cols[0]), True
+        plane = size[0] * pitch
+        return self._region(self.out_ring.bank, word, pitch, plane, groups[0], block.rows[0], block.cols[0]), True
 
     def _store(self, view: View, groups: Range, rows: Range, cols: Range) -> None:
-        for row in stores(self.words, self.output_place, self.plan.flat, view, groups, rows, cols):
+        if self.part:
+            made = part_stores(self.words, self.output_place, self.part, view, groups, rows, cols)
+        else:
+            made = stores(self.words, self.output_place, self.plan.flat, view, groups, rows, cols)
+        for row in made:
             self.stream.op(row)

@@ -22,6 +22,8 @@ def operator(layer: VectorLayer) -> str:
     """The ONNX operators that become such a layer."""
     if layer.reduce == "sum":
         return "AveragePool"
+    if layer.window.spread:
+        return "Resize"
     if layer.window.kernel != (1, 1):
         return "MaxPool"
     return "Add" if layer.residual else "Relu or Clip"
@@ -58,7 +60,7 @@ def task(s: Setting) -> VectorTask:
     """What tiling must know."""
     return VectorTask(
         s.geometry, s.in_groups, s.in_ring, s.out_ring, s.in_pitch, s.out_pitch, s.machine.activation_align,
-        s.out_align > 1,
+        s.out_align > 1, s.out_step,
     )  # fmt: skip
 
 

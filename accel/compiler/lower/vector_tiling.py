@@ -10,6 +10,7 @@ from accel.commands import ConfigPost, Post, most
 from accel.compiler.estimate import Machine
 from accel.compiler.geometry import Geometry, pieces
 from accel.compiler.lower.lowering import Shortage
+from accel.compiler.lower.matrix_task import spaced
 
 LARGEST_CHUNKS = most(Post, "chunks")
 LARGEST_OUTPUT, LARGEST_INPUT = most(Post, "out_h"), most(ConfigPost, "in_h")
@@ -30,6 +31,7 @@ class VectorTask:
     out_pitch: int
     align: int
     cut_columns: bool
+    out_step: int = 1
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def vector_piece(task: VectorTask, strip: tuple[int, int]) -> tuple[int, int, in
     if strip[1] >= g.out_w:
         return rows, task.in_pitch, strip[0], task.out_pitch
     pitch = min(task.in_pitch, (-(-cols // task.align) + (task.align > 1)) * task.align)
-    return rows, pitch, strip[0], -(-strip[1] // task.align) * task.align
+    return rows, pitch, strip[0], spaced(strip[1], task.out_step, task.align, task.out_pitch)
 
 
 @lru_cache(1 << 14)

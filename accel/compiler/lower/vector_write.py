@@ -8,7 +8,7 @@ from accel.compiler.lower.lowering import Writing
 from accel.compiler.lower.vector_tiling import VectorTask, VectorTiling, vector_piece
 from accel.compiler.ring import Ring
 from accel.compiler.sources import Piece
-from accel.compiler.tensors import View, residual_loads, stores, view_of
+from accel.compiler.tensors import View, part_stores, part_view, residual_loads, stores, view_of
 from accel.compiler.transfers import Row, words_of
 from accel.models.integers.network import VectorLayer
 from accel.rows import row_of
@@ -26,6 +26,7 @@ class VectorWriter:
         plan, step = w.plan, w.plan.step
         assert isinstance(step.layer, VectorLayer)
         self.w, self.stream, self.plan, self.layer = w, w.stream, plan, step.layer
+        self.part = step.part
         self.tiling: VectorTiling = plan.tiling
         self.task: VectorTask = plan.task
         self.machine, self.geometry, self.channels = plan.machine, plan.geometry, w.input.shape[0]
@@ -80,11 +81,16 @@ class VectorWriter:
                 dst_addr=at,
                 chunks=min(chunks, self.machine.row_chunks * (groups[1] - groups[0])),
                 res_addr=res_addr,
+                dst_step=target.step,
             ),
             needs,
         )
         if self.out_ring:
-            for row in stores(self.words, self.output_place, flat, target, groups, rows, cols):
+            if self.part:
+                made = part_stores(self.words, self.output_place, self.part, target, groups, rows, cols)
+            else:
+                made = stores(self.words, self.output_place, flat, target, groups, rows, cols)
+            for row in made:
                 self.stream.op(row)
         if self.w.storer:
             self.w.storer.done(groups, rows, cols)
@@ -113,12 +119,15 @@ class VectorWriter:
     def _output(self, groups: Range, rows: Range, cols: Range) -> View:
         """Where the piece's output goes."""
         if self.output_place.region:
-            return view_of(self.output_place, self.plan.flat)
+            return part_view(self.output_place, self.part, self.plan.flat)
         assert self.out_ring
         height = rows[1] - rows[0]
         _, _, _, pitch = vector_piece(self.task, (height, cols[1] - cols[0]))
         word = self.out_ring.take((groups[1] - groups[0]) * height * pitch, None, -1)
-        return View(self.out_ring.bank, word, pitch, height * pitch, groups[0], rows[0], cols[0])
+        step = self.part.step[1] if self.part else 1
+        if self.part:  # the region begins with the beat of its first pixel
+            word += (self.part.first[1] + cols[0] * step) % self.task.align
+        return View(self.out_ring.bank, word, pitch, height * pitch, groups[0], rows[0], cols[0], step)
 
     def _config(self, source: View, target: View, size: tuple[int, int]) -> Row:
         g, r, residual, flat = self.geometry, self.layer.requantise, self.layer.residual, self.plan.flat
