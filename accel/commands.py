@@ -63,6 +63,7 @@ class Target(_Explained):
     PROGRAM = 4, "program buffer, commands of 32 bytes; it is a FIFO, dst_addr has no meaning"
     RUN_TABLE = 5, "code table of runs, words of four bytes (see Coded weights)"
     VALUE_TABLE = 6, "code table of values, words of four bytes"
+    TABLE = 7, "tables of the post-process, words of four codes: bank 0 at 0..63, bank 1 at 64..127"
 
 
 class ErrorCode(_Explained):
@@ -294,6 +295,8 @@ class ConfigPost(Command):
     uniform_bias: int = _bits(32, "bias of the record for commands with `uniform`", signed=True)
     uniform_multiplier: int = _bits(16, "multiplier of that record")
     uniform_shift: int = _bits(6, "shift of that record")
+    table: int = _bits(1, "outputs are looked up in a table after the clip")
+    table_bank: int = _bits(1, "which of the two tables")
 
 
 @dataclass(frozen=True)
@@ -310,6 +313,7 @@ class Post(Command):
         y += round_shift((act[res_addr + same offset as the output] - res_zero_point) * res_multiplier, res_shift)
         act[dst_addr + (d // (R/P)) * dst_plane + oy * dst_row_pitch + ox * dst_step] chunk d % (R/P) =
                                 clip(y, low, high), d = dst_chunk + q
+                                (with `table` entry clip(y, low, high) + 128 of bank `table_bank`)
 
     With `filter` (activation source, sums) v is weighted, and a window is 3 x 3 whatever win_h and win_w say:
         v = sum over wy, wx of tap[q, wy, wx] * (the element, or res_zero_point outside)
@@ -319,7 +323,8 @@ class Post(Command):
     stream_w at least (out_w - 1) * stride_x + 1, stream_h likewise: else outputs are missing or mean nothing.
 
     A sum has no residual (res_zero_point is its pad value) and 32 bits. A maximum over a window that is all outside is
-    -2**31. What a POST writes in its last post_cycles is not there for the next one, but with a CONFIG_POST between.
+    -2**31. What a POST writes in its last post_cycles (with `table` one more) is not there for the next one, but with a
+    CONFIG_POST between.
     """
 
     OPCODE: ClassVar[Opcode] = Opcode.POST

@@ -38,6 +38,8 @@ class Event(Enum):
     VALUE_TABLE_WRITES = "bytes of value tables written (each into the copies of all lanes)"
     FILTER_STEPS = "pixels that pass the line buffer (a word read and one written each)"
     FILTER_MACS = "multiply-accumulates of the post-process's filter"
+    TABLE_READS = "look-ups of outputs in a table (P a chunk)"
+    TABLE_WRITES = "words of four entries of tables written (each into the copies of all lanes)"
 
 
 DATA_EVENTS = frozenset({Event.MACS_ZERO})

@@ -154,3 +154,7 @@ def least_line(design: Design) -> int:
 def post_cycles(design: Design) -> int:
     """From a window's last element to the write of the output."""
     return cycles(post_pipeline(design))
+
+
+TABLE_LOOKUP: Pipeline = (Stage("look up"),)  # behind that pipeline, of a configuration with a table
+TABLE_CYCLES = cycles(TABLE_LOOKUP)

@@ -99,8 +99,8 @@ RULES: dict[type[Command], list[Rule]] = {
     Load: [
         Rule(
             "target",
-            "above 6; above 4 without a decoder",
-            lambda c, d: c.target > (Target.VALUE_TABLE if d.decoder_lanes else Target.PROGRAM),
+            "5 or 6 without a decoder",
+            lambda c, d: ((c.target == Target.RUN_TABLE) | (c.target == Target.VALUE_TABLE)) & int(not d.decoder_lanes),
         ),
         *_not_zero("row_beats", "rows"),
         *_aligned("dram_addr"),

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from accel.commands import COMMAND_BYTES, Compute, Post, Store, Target, field_bits
+from accel.commands import COMMAND_BYTES, Compute, ConfigPost, Post, Store, Target, field_bits
 from accel.events import Event
 from accel.structured import INDEX_BITS
 
@@ -26,7 +26,10 @@ CODEBOOK_ENTRIES = 1 << CODE_BITS  # of one codebook
 CODEBOOKS = 1 << field_bits(Compute, "codebook_bank")
 RECORD_BYTES = 8  # of a channel's requantisation: bias, multiplier, shift (accel.layout)
 RUN_TABLE_BYTES, VALUE_TABLE_BYTES = 64, 320  # whole beats of every bus: a header of 16, and 48 and 256 symbols
-TABLE_WORD_BYTES = 4  # of a code table, that are written in a cycle
+TABLE_WORD_BYTES = 4  # of a code table or a table of the post-process, that are written in a cycle
+TABLE_ENTRIES = 1 << CODE_BITS  # of one table of the post-process: an output code for each code
+TABLES = 1 << field_bits(ConfigPost, "table_bank")
+TABLE_WORDS = TABLE_ENTRIES // TABLE_WORD_BYTES  # of one table
 LARGEST_PROGRAM = 1 << 10  # words of a program buffer, whose places no command names
 
 
@@ -229,6 +232,16 @@ LINE = Memory(  # of the filter: the two rows above the one that passes
     writes=Event.FILTER_STEPS,
     exists=lambda d: d.filter_multipliers > 0,
 )  # fmt: skip
+TABLE = Memory(
+    "table", None, Target.TABLE,
+    words=lambda d: TABLES * TABLE_WORDS,
+    lanes=lambda d: TABLE_WORD_BYTES,
+    lane_bits=lambda d: CODE_BITS,
+    address_bits=(TABLES * TABLE_WORDS - 1).bit_length(),
+    reads=Event.TABLE_READS,
+    writes=Event.TABLE_WRITES,
+    copies=lambda d: d.lanes,
+)  # fmt: skip
 PROGRAM = Memory(
     "program", "program_commands", Target.PROGRAM,
     words=lambda d: d.buffers.program_commands,
@@ -239,7 +252,7 @@ PROGRAM = Memory(
     writes=Event.COMMANDS,
 )  # fmt: skip
 
-MEMORIES = (ACTIVATION, WEIGHT, ACCUMULATOR, PARAMETER, CODEBOOK, PROGRAM, POINTER, RUN_TABLE, VALUE_TABLE, LINE)
+MEMORIES = (ACTIVATION, WEIGHT, ACCUMULATOR, PARAMETER, CODEBOOK, PROGRAM, POINTER, RUN_TABLE, VALUE_TABLE, LINE, TABLE)
 BY_TARGET: dict[int, Memory] = {memory.target: memory for memory in MEMORIES if memory.target is not None}
 
 

@@ -20,6 +20,7 @@ from accel.memories import (
     PARAMETER,
     POINTER,
     RUN_TABLE,
+    TABLE,
     VALUE_TABLE,
     WEIGHT,
     Memory,
@@ -59,7 +60,9 @@ LOAD = Unit("load", Load, None, reads=(RUN_TABLE, VALUE_TABLE), writes=(*BY_TARG
 COMPUTE = Unit(
     "compute", Compute, ConfigCompute, reads=(ACTIVATION, WEIGHT, CODEBOOK, ACCUMULATOR, POINTER), writes=(ACCUMULATOR,)
 )
-POST = Unit("post", Post, ConfigPost, reads=(ACCUMULATOR, ACTIVATION, PARAMETER, LINE), writes=(ACTIVATION, LINE))
+POST = Unit(
+    "post", Post, ConfigPost, reads=(ACCUMULATOR, ACTIVATION, PARAMETER, LINE, TABLE), writes=(ACTIVATION, LINE)
+)
 STORE = Unit("store", Store, None, reads=(ACTIVATION,), writes=(), axi="write")
 
 UNITS = (LOAD, COMPUTE, POST, STORE)

@@ -12,7 +12,7 @@ from accel.commands import COMMAND_BYTES, ErrorCode, Load, Target, field_bits
 from accel.design import Design
 from accel.latency import LOADER_AHEAD
 from accel.layout import beats_per_word, stride_bytes, word_bytes, words_per_beat
-from accel.memories import ACTIVATION, BY_TARGET, CODEBOOK, PARAMETER, WEIGHT
+from accel.memories import ACTIVATION, BY_TARGET, CODEBOOK, PARAMETER, TABLE, WEIGHT
 from accel.rtl.axi import INCREMENTING, byte_address, read_master
 from accel.rtl.decoder.decoder import Decoder, ListDecoder, Turns
 from accel.rtl.fifo import CommandQueue
@@ -47,6 +47,7 @@ class Loader(wiring.Component):
                 "w_weight": Out(write_port(WEIGHT, design)),
                 "w_param": Out(write_port(PARAMETER, design)),
                 "w_codebook": Out(write_port(CODEBOOK, design)),
+                "w_table": Out(write_port(TABLE, design)),
                 "turn": Out(1),
                 "event_run_reads": Out(range(max(1, design.decoder_lanes) + 1)),
                 "event_value_reads": Out(range(max(1, design.decoder_lanes) + 1)),
@@ -310,6 +311,7 @@ class Loader(wiring.Component):
             Target.WEIGHT: self.w_weight,
             Target.PARAMETER: self.w_param,
             Target.CODEBOOK: self.w_codebook,
+            Target.TABLE: self.w_table,
         }
         if self.decoder:
             ports |= {Target.RUN_TABLE: self.decoder.w_run, Target.VALUE_TABLE: self.decoder.w_value}

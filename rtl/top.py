@@ -116,6 +116,7 @@ class Accelerator(wiring.Component):
             (loader.w_weight, compute.w_weight),
             (loader.w_codebook, compute.w_codebook),
             (loader.w_param, parameters.w),
+            (loader.w_table, post.w_table),
             (post.r_param, parameters.r),
             (post.r_acc, compute.r_acc),
         ):
@@ -215,4 +216,6 @@ class Accelerator(wiring.Component):
             Event.VALUE_TABLE_WRITES: loader.event_value_table_writes,
             Event.FILTER_STEPS: post.event_filter_steps if post.design.filter_multipliers else Const(0),
             Event.FILTER_MACS: post.event_filter_macs if post.design.filter_multipliers else Const(0),
+            Event.TABLE_READS: post.event_table_reads,
+            Event.TABLE_WRITES: loader.w_table.en,
         }

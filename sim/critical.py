@@ -24,7 +24,6 @@ from accel.latency import (
     QUEUE_DEPTH,
     SEQUENCER_INTERVAL,
     STORE_PENDING,
-    post_cycles,
 )
 from accel.program import Program
 from accel.sim.causes import CAUSES, FILL, LATENCY, PROGRAM, UNPACK
@@ -96,7 +95,7 @@ class _Walk(UnitWalk):
                 done = self.timed_at(previous).step.complete
                 if done + 1 >= pop:
                     return self._to(i, cycle, LATENCY, Moment(previous, "done", done))
-            elif previous >= 0 and self.timed_at(previous).step.complete - post_cycles(self.design) >= pop:
+            elif previous >= 0 and self.timed_at(previous).step.issued >= pop:
                 return Moment(previous, "work", cycle)
             if near.step.issued >= pop and isinstance(self.commands[neighbour], ConfigPost):
                 return self._to(i, cycle, PROGRAM, Moment(neighbour, "pop", near.step.pop))

@@ -55,7 +55,7 @@ class UnitWalk(History):
     def _done(self, i: int, cycle: int) -> Moment:
         """Back over what follows a command's last pixel, element or beat."""
         timed = self.timed_at(i)
-        after = 0 if timed.unit == "load" else tail_cycles(self.machine, self.commands[i])
+        after = 0 if timed.unit == "load" else tail_cycles(self.machine, self.commands[i], timed.step)
         return self._to(i, cycle, LATENCY, Moment(i, "work", timed.step.complete - after))
 
     def _work(self, i: int, cycle: int) -> Moment:
@@ -167,7 +167,7 @@ class UnitWalk(History):
         interval, gap = self.interval, self.machine.words_per_beat[Target.ACTIVATION]
         spacing = beat_spacing(self.machine, gap)
         assert isinstance(command, Store)
-        last = timed.step.complete - tail_cycles(self.machine, command)
+        last = timed.step.complete - tail_cycles(self.machine, command, timed.step)
         beats, bursts = timed.step.busy, timed.step.events[Event.WRITE_BURSTS]
         addresses = (bursts - 1) * 2 if spacing < 2 else 0  # an address goes before a burst and takes its turn
         first = last - (beats - bursts if addresses else beats - 1) * spacing - addresses
@@ -176,7 +176,8 @@ class UnitWalk(History):
         self._add(i, LATENCY, addresses)
         previous = self.before(i)
         if previous >= 0:
-            before = self.timed_at(previous).step.complete - tail_cycles(self.machine, command)
+            done = self.timed_at(previous).step
+            before = done.complete - tail_cycles(self.machine, command, done)
             if before + interval >= first > timed.step.pop + gap + STORE_READ_CYCLES:
                 return self._to(i, first, cause, Moment(previous, "work", before))
         return self._to(i, first, LATENCY, Moment(i, "pop", timed.step.pop))

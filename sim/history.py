@@ -13,7 +13,7 @@ from accel.timing.compute import blocks_of, tile_cycles
 from accel.timing.load import unpack_cycles
 from accel.timing.machine import Machine
 from accel.timing.outputs import drain_cycles
-from accel.timing.recurrence import Timed, Timing, first_fetch
+from accel.timing.recurrence import Step, Timed, Timing, first_fetch
 from accel.units import UNIT_NAMES, UNIT_OF
 
 
@@ -79,7 +79,7 @@ class History:
         if self.design.output_stationary:
             tiles *= blocks_of(self.machine, pixels)
             pixels = period = self.machine.unit_cycles
-        last = self.timed_at(i).step.complete - tail_cycles(self.machine, command) - pixels + 1
+        last = self.timed_at(i).step.complete - tail_cycles(self.machine, command, self.timed_at(i).step) - pixels + 1
         return pixels, period, last - (tiles - 1) * period, last
 
     def before(self, i: int) -> int:
@@ -98,7 +98,7 @@ class History:
         return self.load_at(self.work["load"][self.bursts[at].load])
 
 
-def tail_cycles(m: Machine, command: Command, stream: Stream | None = None) -> int:
+def tail_cycles(m: Machine, command: Command, step: Step, stream: Stream | None = None) -> int:
     """Cycles from the last beat, pixel or element of a command, a coded LOAD with its stream, to its completion."""
     if isinstance(command, Load):
         used = uses(m, command, stream)
@@ -106,7 +106,7 @@ def tail_cycles(m: Machine, command: Command, stream: Stream | None = None) -> i
     if isinstance(command, Store):
         return m.latency + 1
     if isinstance(command, Post):
-        return m.post_cycles
+        return step.complete - step.issued  # by its configuration
     if m.outputs and isinstance(command, Compute):
         return drain_cycles(m, command.out_h * command.out_w)
     return m.compute_latency

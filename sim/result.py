@@ -348,7 +348,7 @@ def work_cycles(
         if isinstance(command, (ConfigCompute, ConfigPost)):
             continue
         begin, end = max(timed.step.pop, through[timed.unit]), timed.step.complete
-        through[timed.unit] = end - tail_cycles(machine, command, streams.get(place))
+        through[timed.unit] = end - tail_cycles(machine, command, timed.step, streams.get(place))
         if isinstance(command, (Load, Store)):
             end = max(end, through[timed.unit] + machine.interval - 1)
         spans[owner].append((begin, min(end, cycles)))

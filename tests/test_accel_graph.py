@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from accel.compiler.graph import described, steps
@@ -105,6 +106,10 @@ def test_a_pooling_that_changes_codes_or_has_a_second_reader_stays() -> None:
     record = replace(pool.requantise, multiplier=pool.requantise.multiplier // 2)
     assert steps(replace(network, layers=(conv, replace(pool, requantise=record), last)), DESIGN)[0].pool is None  # type: ignore[arg-type]
     assert steps(replace(network, output=conv.output), DESIGN)[0].pool is None
+    for rising in (True, False):
+        codes = np.arange(-128, 128) if rising else np.abs(np.arange(-128, 128)) // 2
+        tabled = replace(conv, requantise=replace(conv.requantise, table=codes.astype(np.int8)))
+        assert (steps(replace(network, layers=(tabled, pool, last)), DESIGN)[0].pool is not None) == rising
     reader = replace(conv, name="again", input=conv.output, output="y", weights=conv.weights.repeat(2, 1))  # type: ignore[arg-type]
     tensors = network.tensors | {"y": replace(network.tensors[conv.output], name="y")}
     assert steps(replace(network, layers=(*network.layers, reader), tensors=tensors), DESIGN)[0].pool is None

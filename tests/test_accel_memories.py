@@ -94,13 +94,14 @@ def test_sizes_by_hand() -> None:
     assert words == {
         "activation": (2, 4096, 64), "weight": (1, 1024, 128), "accumulator": (2, 256, 256), "parameter": (1, 64, 512),
         "codebook": (1, 512, 8), "program": (1, 64, 256), "pointer": (1, 0, 80),
-        "run table": (1, 16, 32), "value table": (1, 80, 32), "line": (1, 128, 128),
+        "run table": (1, 16, 32), "value table": (1, 80, 32), "line": (1, 128, 128), "table": (1, 128, 32),
     }  # fmt: skip
     sums = with_sums(nano, 21)  # a bank has as many words, and each is narrower
     assert (memories.ACCUMULATOR.words(sums), memories.ACCUMULATOR.width_bits(sums)) == (256, 8 * 21)
     assert {t: (target_depth(nano, t), word_bytes(nano, t)) for t in Target} == {
         Target.ACTIVATION: (4096, 8), Target.WEIGHT: (1024, 16), Target.PARAMETER: (64, 64), Target.CODEBOOK: (512, 1),
         Target.PROGRAM: (64, 32), Target.RUN_TABLE: (16, 4), Target.VALUE_TABLE: (80, 4),
+        Target.TABLE: (128, 4),
     }  # fmt: skip
 
 

@@ -47,7 +47,7 @@ def test_the_ports_are_those_of_the_hardware() -> None:
     }  # of the compute unit: read there, written by the loader
     names = {
         "act": memories.ACTIVATION, "acc": memories.ACCUMULATOR, "param": memories.PARAMETER,
-        "weight": memories.WEIGHT, "codebook": memories.CODEBOOK,
+        "weight": memories.WEIGHT, "codebook": memories.CODEBOOK, "table": memories.TABLE,
     }  # fmt: skip
     for unit, component in ((LOAD, Loader), (COMPUTE, ComputeUnit), (POST, PostUnit), (STORE, Storer)):
         members = (made := component(design)).signature.members
@@ -59,7 +59,7 @@ def test_the_ports_are_those_of_the_hardware() -> None:
         own = {
             COMPUTE: {memories.ACCUMULATOR},
             LOAD: {memories.RUN_TABLE, memories.VALUE_TABLE},
-            POST: {memories.LINE},
+            POST: {memories.LINE, memories.TABLE},
         }.get(unit, set())
         assert reads == set(unit.reads) - (inside | own)
         assert writes == set(unit.writes) - {memories.PROGRAM, memories.POINTER} - own

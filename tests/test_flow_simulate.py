@@ -102,6 +102,7 @@ def test_numbers_are_those_of_simulator_and_cost_model(case: Case) -> None:
             "parameter": (events[Event.PARAM_READS] + events[Event.PARAM_WRITES]) * design.lanes * 8,
             "codebook": events[Event.CODEBOOK_READS] + events[Event.CODEBOOK_WRITES] * w * design.cols,
             "program": events[Event.COMMANDS] * 2 * 32,
+            "table": 4 * (events[Event.TABLE_READS] + events[Event.TABLE_WRITES] * design.lanes),
         }
 
 

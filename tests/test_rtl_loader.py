@@ -162,7 +162,7 @@ class Run(bus_unit.Run):
         unit = self.bench.unit
         ports = {
             Target.ACTIVATION: unit.w_act, Target.WEIGHT: unit.w_weight, Target.PARAMETER: unit.w_param,
-            Target.CODEBOOK: unit.w_codebook, Target.RUN_TABLE: unit.decoder.w_run,
+            Target.CODEBOOK: unit.w_codebook, Target.TABLE: unit.w_table, Target.RUN_TABLE: unit.decoder.w_run,
             Target.VALUE_TABLE: unit.decoder.w_value,
         }  # fmt: skip
         self._writes(
@@ -289,7 +289,9 @@ def test_an_offset_beyond_32_bits_is_outside() -> None:
     ("target", "depth"), [(t, target_depth(design_of(SHAPES[1]), t)) for t in Target if t is not Target.PROGRAM]
 )
 def test_no_word_is_written_outside_its_memory(target: Target, depth: int) -> None:
-    step = {Target.CODEBOOK: 8, Target.RUN_TABLE: 2, Target.VALUE_TABLE: 2}.get(target, 1)  # words of a beat
+    step = {Target.CODEBOOK: 8, Target.RUN_TABLE: 2, Target.VALUE_TABLE: 2, Target.TABLE: 2}.get(
+        target, 1
+    )  # words of a beat
     bank = (1 << 19) if target is Target.ACTIVATION else 0
     per_word = 8 if target is Target.PARAMETER else 1
     inside = Load(target=target, dst_addr=bank + depth - 2 * step, row_beats=2 * per_word)

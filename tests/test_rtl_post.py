@@ -20,7 +20,7 @@ from accel.commands import ConfigPost, ErrorCode, Post
 from accel.design import Design
 from accel.events import Event
 from accel.latency import post_cycles
-from accel.memories import ACCUMULATOR, PARAMETER
+from accel.memories import ACCUMULATOR, PARAMETER, TABLE_WORDS
 from accel.rtl.buffers import ActivationBanks, Buffer
 from accel.rtl.ports import read_port
 from accel.rtl.post.unit import PostUnit
@@ -56,6 +56,7 @@ class Contents:
     sums: np.ndarray  # (2, words, C) of accumulator bits
     records: np.ndarray  # (words, P, 3): bias, multiplier, shift
     taps: np.ndarray  # (words, P): what stands behind the shift
+    tables: np.ndarray  # (2, 256) int8
 
     @cached_property
     def words(self) -> list[list[int]]:
@@ -87,6 +88,7 @@ def draw_contents(rng: Random, design: Design) -> Contents:
         generator.integers(-limit, limit, (2, SUMS, design.cols)),
         records,
         generator.integers(-128, 128, records.shape[:2]),
+        generator.integers(-128, 128, (2, 256)).astype(np.int8),
     )
 
 
@@ -136,7 +138,10 @@ def expected(design: Design, contents: Contents, commands: Sequence[Post | Confi
                     operand = memory[c.res_addr // ACTIVATION_BANK, c.res_addr % ACTIVATION_BANK + offset, at]
                     y += round_shift((operand - config.res_zero_point) * config.res_multiplier, config.res_shift)
                 word = c.dst_addr % ACTIVATION_BANK + offset
-                memory[c.dst_addr // ACTIVATION_BANK, word, at] = min(max(y, config.low), config.high)
+                code = min(max(y, config.low), config.high)
+                if config.table:
+                    code = int(contents.tables[config.table_bank, code + 128])
+                memory[c.dst_addr // ACTIVATION_BANK, word, at] = code
     return memory.astype(np.int8)
 
 
@@ -163,7 +168,8 @@ def _draw_config(rng: Random) -> ConfigPost:
         zero_point=rng.randint(-128, 127), low=low, high=high, res_multiplier=rng.randint(0, 65535),
         res_shift=rng.choice([0, 14, 15, 16, 17, rng.randint(0, 47)]), res_zero_point=rng.randint(-128, 127),
         uniform_bias=rng.choice([0, rng.randint(-(1 << 31), (1 << 31) - 1)]), uniform_multiplier=rng.randint(0, 65535),
-        uniform_shift=rng.choice([0, 15, 16, 17, rng.randint(0, 47)]),
+        uniform_shift=rng.choice([0, 15, 16, 17, rng.randint(0, 47)]), table=rng.randint(0, 1),
+        table_bank=rng.randint(0, 1),
     )  # fmt: skip
 
 
@@ -254,6 +260,7 @@ def run(
             values = [from_lanes(word) for word in contents.activations[bank]]
             await write_all(ctx, banks.w_load, values, bank * ACTIVATION_BANK)
         await write_all(ctx, records.w, [from_lanes(word, 64) for word in contents.words])
+        await write_all(ctx, unit.w_table, [from_lanes(w) for w in contents.tables.reshape(2 * TABLE_WORDS, 4)])
         result["log"] = await run_commands(ctx, bench, offers, halt_at)
         found = [await read_all(ctx, banks.r_store, 2 * HALF, bank * ACTIVATION_BANK) for bank in range(2)]
         result["activations"] = np.array([[to_lanes(word, design.rows) for word in bank] for bank in found], np.int8)

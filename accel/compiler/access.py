@@ -13,7 +13,18 @@ from accel.commands import Opcode, Target
 from accel.design import Design
 from accel.entries import entry_rows
 from accel.layout import packed_words
-from accel.memories import ACCUMULATOR, ACTIVATION, BY_TARGET, CODEBOOK, CODEBOOK_ENTRIES, PARAMETER, POINTER, WEIGHT
+from accel.memories import (
+    ACCUMULATOR,
+    ACTIVATION,
+    BY_TARGET,
+    CODEBOOK,
+    CODEBOOK_ENTRIES,
+    PARAMETER,
+    POINTER,
+    TABLE_WORDS,
+    WEIGHT,
+)
+from accel.memories import TABLE as TABLE_MEMORY
 from accel.records import FILTER_WORDS
 from accel.rows import COMPUTE, CONFIG_COMPUTE, CONFIG_POST, LOAD, OPCODE, POST, STORE
 from accel.timing.compute import code_bits, tiles_of_tap
@@ -23,10 +34,10 @@ from accel.timing.window import windows
 from accel.units import SHARED_READ_PORTS, SHARED_WRITE_PORTS
 
 # Where words lie that commands exchange: a number for each bank, and DRAM, counted in beats of the data segment.
-ACT, WEIGHTS, PARAMETERS, CODEBOOKS, DRAM, POINTERS = 0, 2, 3, 4, 5, 6
-PLACES = 7
+ACT, WEIGHTS, PARAMETERS, CODEBOOKS, DRAM, POINTERS, LOOKUPS = 0, 2, 3, 4, 5, 6, 7
+PLACES = 8
 
-ACCESSES = 4  # of a command, at most
+ACCESSES = 5  # of a command, at most
 PLACE, WRITE, START, END, LENGTH, ROWS, PITCH = range(7)
 SIZE = 7
 PORTS = ACCESSES * SIZE  # bits: a port of each bank of each memory whose port several units use
@@ -40,6 +51,7 @@ assert (SHARED_READ_PORTS, SHARED_WRITE_PORTS) == ((ACTIVATION, ACCUMULATOR), (A
 
 ACT_BANK, ACC_BANK = ACTIVATION.bank_words, ACCUMULATOR.bank_words
 TO_ACTIVATION, TO_WEIGHT, TO_PROGRAM = int(Target.ACTIVATION), int(Target.WEIGHT), int(Target.PROGRAM)
+TO_TABLE = int(Target.TABLE)
 PLACE_OF = (ACT, WEIGHTS, PARAMETERS, CODEBOOKS)  # by LOAD target, but for the bank
 OP_LOAD, OP_COMPUTE, OP_POST, OP_STORE = (int(o) for o in (Opcode.LOAD, Opcode.COMPUTE, Opcode.POST, Opcode.STORE))
 
@@ -49,7 +61,7 @@ assert [BY_TARGET[target] for target in Target][:4] == [ACTIVATION, WEIGHT, PARA
 def depths(design: Design, data_beats: int) -> list[int]:
     """Words of each place."""
     sizes = [memory.words(design) for memory in (ACTIVATION, ACTIVATION, WEIGHT, PARAMETER, CODEBOOK)]
-    return [*sizes, data_beats, POINTER.words(design)]
+    return [*sizes, data_beats, POINTER.words(design), TABLE_MEMORY.words(design)]
 
 
 @part
@@ -83,12 +95,23 @@ def accesses_of(m: Machine, rows: Ints, r: int, c: int, data: int, table: Mutabl
 
 
 @part
+def row_beats_words(m: Machine, rows: Ints, r: int) -> int:
+    """Words of a row of a LOAD of plain words."""
+    target = rows[r + LOAD.target]
+    return rows[r + LOAD.row_beats] * m.words_per_beat[target] // m.beats_per_word[target]
+
+
+@part
 def _load(m: Machine, rows: Ints, r: int, data: int, table: MutableInts, t: int) -> int:
     target, count = rows[r + LOAD.target], rows[r + LOAD.rows]
+    if target == TO_TABLE:
+        words = row_beats_words(m, rows, r)
+        put(table, t, LOOKUPS, 1, rows[r + LOAD.dst_addr], words, count, rows[r + LOAD.dst_pitch])
+        return 0
     if target >= TO_PROGRAM:  # nobody else uses a program buffer, or the tables of the loader's decoder
         return 0
     row_beats, bank, word = rows[r + LOAD.row_beats], 0, rows[r + LOAD.dst_addr]
-    words = row_beats * m.words_per_beat[target] // m.beats_per_word[target]
+    words = row_beats_words(m, rows, r)
     if target == TO_ACTIVATION:
         bank, word = word // ACT_BANK, word % ACT_BANK
         if rows[r + LOAD.window]:
@@ -182,9 +205,11 @@ def _post(m: Machine, rows: Ints, r: int, c: int, table: MutableInts, t: int) ->
         a = put(table, a, ACT + bank, write, word + low * plane, length, high - low + 1, plane)
         ports |= 1 << (ACT_WRITE if write else ACT_READ) + bank
     if rows[r + POST.filter]:
-        put(table, a, PARAMETERS, 0, rows[r + POST.param_addr], FILTER_WORDS * chunks, 1, 0)
+        a = put(table, a, PARAMETERS, 0, rows[r + POST.param_addr], FILTER_WORDS * chunks, 1, 0)
     elif not rows[r + POST.uniform]:
-        put(table, a, PARAMETERS, 0, rows[r + POST.param_addr], chunks, 1, 0)
+        a = put(table, a, PARAMETERS, 0, rows[r + POST.param_addr], chunks, 1, 0)
+    if rows[c + CONFIG_POST.table]:
+        put(table, a, LOOKUPS, 0, TABLE_WORDS * rows[c + CONFIG_POST.table_bank], TABLE_WORDS, 1, 0)
     table[t + PORTS] = ports
     return 0
 

@@ -29,7 +29,7 @@ import numpy as np
 from accel.compiler.prepare import Prepared
 from accel.compiler.step import Step
 from accel.entropy.encode import Encoded
-from accel.memories import RECORD_BYTES
+from accel.memories import RECORD_BYTES, TABLE_ENTRIES
 from accel.models.integers.network import IntegerNetwork
 from accel.program import Compulsory
 
@@ -60,6 +60,7 @@ def compulsory(prepared: Prepared, encoded: Mapping[int, Encoded]) -> list[Compu
             read += len(weights.format.codebook)
         if weights:
             read += RECORD_BYTES * len(step.requantise.bias) if len(step.requantise.bias) > 1 else 0
+        read += 0 if step.requantise.table is None else TABLE_ENTRIES
         for name in (name for name in network.inputs if step is first[name]):
             shape = network.tensors[name].shape
             if step.part:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from accel.compiler.lower.table import lowering
 from accel.compiler.parts import Part, parts_of
 from accel.compiler.step import Step, inputs
@@ -68,6 +70,8 @@ def described(layer: Layer, design: Design) -> str:
 
 def _clipped(first: Requantise, second: Requantise) -> Requantise:
     """`first` followed by the clipping of `second`."""
+    if first.table is not None:
+        return replace(first, table=np.clip(first.table, second.low, second.high))
     low = min(max(first.low, second.low), second.high)
     high = min(max(first.high, second.low), second.high)
     return replace(first, low=low, high=high)

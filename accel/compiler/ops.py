@@ -13,6 +13,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,12 @@ from numpy.typing import NDArray
 from accel import memories
 from accel.commands import Command, Opcode, Target
 from accel.compiler.ring import Ring
+from accel.compiler.transfers import load_words, words_of
 from accel.design import Design
 from accel.entropy.encode import Encoded
 from accel.layout import stride_bytes, word_bytes, words_per_beat, words_to_dram
+from accel.memories import TABLE_WORDS, TABLES
+from accel.models.integers.network import Requantise
 from accel.rows import LOAD, OPCODE, WIDTH, Rows, check_fields, rows_of
 from accel.timing.coded import Stream as CodedStream
 
@@ -83,6 +87,17 @@ def _numbers(values: list[int]) -> NDArray[np.int64]:
     return np.frombuffer(bytearray(struct.pack(f"={len(values)}q", *values)), np.int64)
 
 
+class Table(NamedTuple):
+    """What POSTs with a table say and need: `used` 0 or 1, the bank, and the item that brings it."""
+
+    used: int
+    bank: int
+    needs: tuple[int, ...]
+
+
+NO_TABLE = Table(0, 0, ())
+
+
 class Stream:
     """Collects operations, items and constants of a network. `taper`: how fast the last chunks shrink."""
 
@@ -108,6 +123,8 @@ class Stream:
         self.parameters = self._ring(Target.PARAMETER, design.parameter_words)
         self.codebooks = 0
         self.accumulator = 0
+        self._tables: dict[bytes, Table] = {}  # those on chip, by contents
+        self._table = 0  # the bank that was used last
 
     def _ring(self, target: Target, words: int) -> Ring:
         align = words_per_beat(self.design, target)
@@ -131,6 +148,21 @@ class Stream:
         """The accumulator bank for the next block."""
         self.accumulator ^= 1
         return self.accumulator
+
+    def table_of(self, requantise: Requantise) -> Table:
+        """The table of a requantisation if it has one, loaded unless it is on chip."""
+        if requantise.table is None:
+            return NO_TABLE
+        entries = requantise.table
+        contents = entries.tobytes()
+        if contents not in self._tables:
+            self._table = (self._table + 1) % TABLES
+            offset = self.words(Target.TABLE, TABLE_WORDS, lambda: entries.view(np.uint8).reshape(TABLE_WORDS, -1))
+            loads = load_words(words_of(self.design, Target.TABLE), offset, TABLE_WORDS * self._table, TABLE_WORDS)
+            self._tables = {c: t for c, t in self._tables.items() if t.bank != self._table}
+            self._tables[contents] = Table(1, self._table, (self.item(loads, False),))
+        self._table = self._tables[contents].bank
+        return self._tables[contents]
 
     def item(self, loads: Sequence[Row | Command], data: bool) -> int:
         """Declare what LOADs bring; its number. `data`: their addresses count from the data segment."""

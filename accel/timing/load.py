@@ -59,13 +59,14 @@ from accel.timing.state import (
 )
 from accel.timing.window import copies, row_writes, words_complete
 
-ACTIVATION, WEIGHT, PARAMETER, CODEBOOK, PROGRAM, RUN_TABLE, VALUE_TABLE = map(int, Target)
+ACTIVATION, WEIGHT, PARAMETER, CODEBOOK, PROGRAM, RUN_TABLE, VALUE_TABLE, TABLE = map(int, Target)
 READ_BEATS, READ_BURSTS = COLUMN[Event.READ_BEATS], COLUMN[Event.READ_BURSTS]
 ACT_WRITES, WEIGHT_WRITES = COLUMN[Event.ACT_WRITES], COLUMN[Event.WEIGHT_WRITES]
 PARAM_WRITES, CODEBOOK_WRITES = COLUMN[Event.PARAM_WRITES], COLUMN[Event.CODEBOOK_WRITES]
 POINTER_WRITES = COLUMN[Event.POINTER_WRITES]
 RUN_READS, VALUE_READS = COLUMN[Event.RUN_READS], COLUMN[Event.VALUE_READS]
 RUN_TABLE_WRITES, VALUE_TABLE_WRITES = COLUMN[Event.RUN_TABLE_WRITES], COLUMN[Event.VALUE_TABLE_WRITES]
+TABLE_WRITES = COLUMN[Event.TABLE_WRITES]
 
 
 @part
@@ -143,6 +144,8 @@ def load_events(m: Machine, rows: Ints, r: int, facts: Ints, f: int, events: Mut
         events[e + RUN_TABLE_WRITES] += count * words
     elif target == VALUE_TABLE:
         events[e + VALUE_TABLE_WRITES] += count * words
+    elif target == TABLE:
+        events[e + TABLE_WRITES] += count * words
     return 0
 
 

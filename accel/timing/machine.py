@@ -11,6 +11,7 @@
                WORDS, RUN, STEP, SKIP, PARTS              window: words of a row, and the bytes of each
     COMPUTE    TILES, PIXELS                              weight tiles, and pixels that stream through each (os: meet)
     POST       ELEMENTS                                   window elements, and cycles of operands that need one
+               BEHIND                                     cycles from the last element to its output's write
                of a sparse engine: DURATION, ENTRIES, BROADCASTS, SKIPPED, PRODUCTS, WORKED   see `accel.timing.sparse`
     STORE      BEATS, BURSTS
     others     nothing
@@ -52,7 +53,7 @@ FIRST_BEAT, ROW_BEATS, ROWS, PITCH_BEATS, GAP, FETCH_BEATS, GAPS, RUNS, VALUES, 
 TALL, APART, WORDS, RUN, STEP, SKIP, PARTS = range(11, FACTS)
 TILES, PIXELS = 1, 2
 DURATION, ENTRIES, BROADCASTS, SKIPPED, PRODUCTS, WORKED = 1, 2, 3, 4, 5, 6
-ELEMENTS = 1
+ELEMENTS, BEHIND = 1, 2
 BEATS, BURSTS = 1, 2
 
 

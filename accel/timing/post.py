@@ -4,9 +4,9 @@ Outputs are chunks times pixels; each takes its window's elements, and one cycle
 source both come from the activation banks:
 
     pop    p = max(pushed + 1, waits, last element of the command before)
-           configuration: max(pushed + 1, last element + post_cycles + 1)
+           configuration: max(pushed + 1, done of the command before + 1)
     last   l = p + outputs * (window [+ 1])
-    done   e = l + post_cycles
+    done   e = l + post_cycles [+ 1 if the configuration has a table]
 
 With `filter` a chunk takes FILTER_WORDS cycles for its parameters and one for each of its pixels H x W that pass, a
 window of several passes as many cycles more less one; the last chunk ends with its last window. With t, l the rows and
@@ -19,17 +19,19 @@ columns of padding before the first pixel (0..2), A x B outputs of strides s, r,
 from __future__ import annotations
 
 from accel.events import COLUMN, Event
+from accel.latency import TABLE_CYCLES
 from accel.records import FILTER_WORDS, TAPS
 from accel.rows import CONFIG_POST as CONFIG
 from accel.rows import POST as ROW
 from accel.timing.compute import inside_pairs
 from accel.timing.kernel import Ints, MutableInts, part
-from accel.timing.machine import ELEMENTS, Machine
-from accel.timing.state import BUSY, COMPLETE, FREE, ISSUED, LAST, POPPED
+from accel.timing.machine import BEHIND, ELEMENTS, Machine
+from accel.timing.state import BUSY, COMPLETE, DRAINED, FREE, ISSUED, LAST, POPPED
 
 FILTER_STEPS, FILTER_MACS = COLUMN[Event.FILTER_STEPS], COLUMN[Event.FILTER_MACS]
 ACC_READS, ACT_READS, ACT_WRITES = COLUMN[Event.ACC_READS], COLUMN[Event.ACT_READS], COLUMN[Event.ACT_WRITES]
 PARAM_READS, POST_OUTPUTS = COLUMN[Event.PARAM_READS], COLUMN[Event.POST_OUTPUTS]
+TABLE_READS = COLUMN[Event.TABLE_READS]
 
 
 @part
@@ -67,6 +69,7 @@ def post_facts(m: Machine, rows: Ints, r: int, c: int, facts: MutableInts, f: in
     """Facts at `f` of the POST whose row begins at `r`, its configuration's at `c`."""
     own = 1 if rows[r + ROW.residual] and rows[r + ROW.from_activation] else 0
     facts[f + ELEMENTS] = _outputs(rows, r) * (rows[c + CONFIG.win_h] * rows[c + CONFIG.win_w] + own)
+    facts[f + BEHIND] = m.post_cycles + (TABLE_CYCLES if rows[c + CONFIG.table] else 0)
     if rows[r + ROW.filter]:
         chunks = rows[r + ROW.chunks]
         passes = chunks * filtered(rows, r, c) * (m.filter_passes - 1)
@@ -99,6 +102,8 @@ def post_events(m: Machine, rows: Ints, r: int, c: int, events: MutableInts, e: 
         events[e + ACT_READS] += outputs
     if not rows[r + ROW.uniform]:
         events[e + PARAM_READS] += outputs
+    if rows[c + CONFIG.table]:
+        events[e + TABLE_READS] += outputs * m.lanes
     events[e + ACT_WRITES] += outputs
     events[e + POST_OUTPUTS] += outputs
     return 0
@@ -120,6 +125,8 @@ def filter_events(m: Machine, rows: Ints, r: int, c: int, events: MutableInts, e
     events[e + PARAM_READS] += FILTER_WORDS * chunks
     events[e + FILTER_STEPS] += steps
     events[e + FILTER_MACS] += outputs * TAPS * m.lanes
+    if rows[c + CONFIG.table]:
+        events[e + TABLE_READS] += outputs * m.lanes
     events[e + ACT_WRITES] += outputs
     events[e + POST_OUTPUTS] += outputs
     return 0
@@ -128,7 +135,7 @@ def filter_events(m: Machine, rows: Ints, r: int, c: int, events: MutableInts, e
 @part
 def config_post_step(m: Machine, state: MutableInts, pushed: int, out: MutableInts, o: int) -> int:
     """Time one CONFIG_POST; arguments as for `post_step`."""
-    pop = max(pushed + 1, state[LAST] + m.post_cycles + 1, state[FREE])
+    pop = max(pushed + 1, state[DRAINED] + 1, state[FREE])
     state[FREE] = pop + 1
     out[o + POPPED], out[o + ISSUED], out[o + COMPLETE], out[o + BUSY] = pop, pop + 1, pop, 0
     return pop
@@ -141,7 +148,7 @@ def post_step(
     """Time one POST: `pushed` into the queue, waits hold from `ready` on. What is said of it begins at `o`."""
     pop = max(pushed + 1, ready, state[LAST], state[FREE])
     last = pop + facts[f + ELEMENTS]
-    state[LAST] = last
-    out[o + POPPED], out[o + ISSUED], out[o + COMPLETE] = pop, last, last + m.post_cycles
+    state[LAST], state[DRAINED] = last, last + facts[f + BEHIND]
+    out[o + POPPED], out[o + ISSUED], out[o + COMPLETE] = pop, last, state[DRAINED]
     out[o + BUSY] = facts[f + ELEMENTS]
     return pop

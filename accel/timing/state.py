@@ -26,6 +26,7 @@ FRONT, BACK, NEXT_BEAT, TAKEN, BURST_COUNT = range(12, 17)  # load
 SLOT, WEIGHTS, TILE, FINISHED = range(17, 21)  # compute
 LAST, FREE = 21, 22  # post
 STORED, STORE_COUNT = 23, 24  # store
+DRAINED = 25  # post: its last output is written
 RING = 64  # of the longest: Memory.outstanding_bursts
 POP_RING = 32
 TAKEN_RING = POP_RING + UNITS * RING
@@ -61,6 +62,7 @@ def reset(m: Machine, state: MutableInts) -> int:
         state[LASTS_RING + k] = -1
     state[TILE] = -m.min_tile
     state[LAST] = -m.post_cycles - 1
+    state[DRAINED] = -1
     state[STORED] = -m.interval
     return 0
 

@@ -148,7 +148,8 @@ def _plain(layer: Layer) -> Plain:
         "input": layer.input,
         "output": layer.output,
         "window": records.plain(layer.window),
-        "out": {"zero_point": out.zero_point, "low": out.low, "high": out.high},
+        "out": {"zero_point": out.zero_point, "low": out.low, "high": out.high}
+        | ({} if out.table is None else {"table": tuple(out.table.tolist())}),
         "residual": records.plain(layer.residual) if layer.residual else None,
         "source": layer.source,
     }
@@ -228,7 +229,8 @@ def _requantise(rows: NDArray[np.void], out: OutRecord) -> Requantise:
     if rows["zero"].any() or (shift > 47).any():
         raise Misfit("requantisation records must have shifts of 0..47 and end in a byte of zeros")
     arrays = bias.astype(np.int32), multiplier.astype(np.uint16), shift.astype(np.uint8)
-    return Requantise(*arrays, out.zero_point, out.low, out.high)
+    table = None if out.table is None else np.array(out.table, np.int8)
+    return Requantise(*arrays, out.zero_point, out.low, out.high, table)
 
 
 def _shared(record: SharedRecord, weights: NDArray[np.int8], name: str) -> Shared:

@@ -44,6 +44,10 @@ class OutRecord(Record):
     zero_point: Code
     low: Code
     high: Code
+    table: tuple[Code, ...] | None = Field(
+        default=None, min_length=256, max_length=256,
+        description="what becomes of the codes -128..127, which zero point and limits are then of; left out if none",
+    )  # fmt: skip
 
 
 class MatrixRecord(Record):

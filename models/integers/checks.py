@@ -31,6 +31,7 @@ from accel.models.window import Window
 
 SUM_BITS = 32
 Ends = tuple[str, tuple[str, ...]]  # the first input or output, and the others
+TABLE_ENTRIES = CODES[1] - CODES[0] + 1
 
 
 def check(
@@ -223,7 +224,13 @@ def _check_requantise(to: Requantise, records: tuple[int, ...], made: TensorSpec
             raise InputError(f"bias, multiplier and shift must have {wanted} values each, not {len(values)} of {what}")
     if to.shift.max() > LARGEST_SHIFT:
         raise InputError(f"shift must be 0..{LARGEST_SHIFT}, not {to.shift.max()}")
-    _same_zero_point("zero point", to.zero_point, made)
+    if to.table is None:
+        _same_zero_point("zero point", to.zero_point, made)
+    else:
+        _in_range("zero point", to.zero_point, *CODES)
+        _array("table", to.table, np.int8, 1)
+        if len(to.table) != TABLE_ENTRIES:
+            raise InputError(f"table must have {TABLE_ENTRIES} codes, not {len(to.table)}")
     _in_range("low", to.low, *CODES)
     _in_range("high", to.high, *CODES)
     if to.low > to.high:

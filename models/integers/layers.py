@@ -6,7 +6,7 @@ of real values `scale * (q - zero_point)` with int8 codes q:
     acc[o]  = sum over window of weight * q            (int32; padding contributes q = pad value)
     y       = round_shift((acc + bias) * multiplier, shift) + zero_point
     y      += round_shift((r - r_zero_point) * r_multiplier, r_shift)      when a residual is added
-    q_out   = clip(y, low, high)
+    q_out   = clip(y, low, high)                                           or table[clip(y, low, high) + 128]
     round_shift(v, s) = (v + 2**(s-1)) >> s  for s > 0, v for s = 0        (arithmetic shift: half rounds up)
 
 `bias` already contains `-zero_point_in * sum(weights)`, so the array multiplies plain codes.
@@ -50,6 +50,8 @@ class Requantise:
 
     `bias` int32, `multiplier` 0..65535, `shift` 0..47, all of length 1 or of the number of channels;
     `low` <= `high` are the clip limits in codes (ReLU raises `low` to the zero point, ReLU6 lowers `high`).
+    `table`: 256 codes, any function of an int8 code: what comes out is the entry of the clipped code, entry 0 that of
+    -128; the zero point and the limits are then those of the codes that are looked up.
     """
 
     bias: NDArray[np.int32]
@@ -58,6 +60,12 @@ class Requantise:
     zero_point: int
     low: int = -128
     high: int = 127
+    table: Int8 | None = None
+
+    @property
+    def monotone(self) -> bool:
+        """Whether a larger sum never gives a smaller code, so that a maximum may be taken before or after."""
+        return self.table is None or bool((np.diff(self.table.astype(np.int16)) >= 0).all())
 
 
 @dataclass(frozen=True)

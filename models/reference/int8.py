@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from accel.models.errors import InputError
 from accel.models.host import HostStep
 from accel.models.integers.ends import divided, joined
+from accel.models.integers.layers import CODES
 from accel.models.integers.network import IntegerNetwork, MatrixLayer, Requantise, Residual, TensorSpec, VectorLayer
 from accel.models.integers.stretches import in_order, stretches
 from accel.models.reference import im2col
@@ -145,7 +146,8 @@ def requantise(sums: Array, to: Requantise, residual: Residual | None = None, op
     y += to.zero_point
     if residual is not None and operand is not None:
         y += _scaled(operand, *(np.array(v) for v in (-residual.zero_point, residual.multiplier, residual.shift)))
-    return np.clip(y, to.low, to.high, out=y).astype(np.int8)
+    codes = np.clip(y, to.low, to.high, out=y).astype(np.int8)
+    return codes if to.table is None else to.table[codes.astype(np.int16) - CODES[0]]
 
 
 def _scaled(sums: Array, bias: Array, multiplier: Array, shift: Array) -> Array:

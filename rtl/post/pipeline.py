@@ -1,4 +1,4 @@
-"""What follows the walk of a POST: reads, reduction, requantisation and the write."""
+"""What follows the walk of a POST: reads, reduction and requantisation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 
-from accel.commands import ErrorCode
 from accel.design import Design
 from accel.latency import filter_cycles, post_pipeline, until
 from accel.memories import ACCUMULATOR, ACTIVATION, PARAMETER
@@ -18,6 +17,7 @@ from accel.rtl.pipeline import later
 from accel.rtl.ports import bank_of, word_of
 from accel.rtl.post.filter import weigh
 from accel.rtl.post.filter_walk import Slots
+from accel.rtl.post.output import Output, write
 from accel.rtl.requantise import Requantise
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def with_filter(
 def pipeline(
     m: Module, unit: PostUnit, config: data.View, command: data.View, e: dict[str, Value], slots: Slots | None
 ) -> None:
-    """Reads, reduction, requantisation and the write; `slots` of the filter's walk, if there is one."""
+    """Reads, reduction and requantisation, then the write; `slots` of the filter's walk, if there is one."""
     design = unit.design
     lanes, bits = design.lanes, design.widths.accumulator
 
@@ -187,16 +187,4 @@ def pipeline(
             lane_unit.high.eq(config.high),
         ]
         codes.append(lane_unit.code)
-    # "clip": the masked write.
-    per_word = design.word_lanes // lanes
-    fits = word_of(ACTIVATION, to_address) < design.activation_words
-    m.d.comb += [
-        unit.w_act.en.eq(output & fits & ~unit.halt),
-        unit.w_act.addr.eq(to_address),
-        unit.w_act.data.eq(Cat(*codes * per_word)),
-        unit.w_act.mask.eq(Cat((to_chunk == k // lanes) for k in range(design.word_lanes))),
-        unit.event_act_writes.eq(output & fits),
-        unit.event_post_outputs.eq(output),
-        unit.done.eq(finished),
-        unit.error.eq(Mux((output & ~fits) | outside, ErrorCode.BUFFER_RANGE, 0)),
-    ]
+    write(m, unit, config, Output(Cat(*codes), to_address, to_chunk, output, finished), outside)

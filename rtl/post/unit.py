@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.wiring import Out
+from amaranth.lib.wiring import In, Out
 
 from accel.commands import COMMAND_BYTES, ConfigPost, Opcode, Post
 from accel.design import Design
-from accel.latency import post_cycles
-from accel.memories import ACCUMULATOR, ACTIVATION, PARAMETER
+from accel.latency import TABLE_CYCLES, post_cycles
+from accel.memories import ACCUMULATOR, ACTIVATION, PARAMETER, TABLE
 from accel.records import TAPS
 from accel.rtl.layouts import layout
 from accel.rtl.ports import read_port, unit_members, waits_hold, write_port
@@ -27,16 +27,16 @@ class PostUnit(wiring.Component):
     """One window element a cycle, P channels wide.
 
     The pipeline after the cycle in which an element is read is `accel.latency.post_pipeline`: data read | chunk
-    selected | reduced | requantised (`Requantise`), and written. Elements outside take their cycle, but are not read. A
-    record is read for each output. A residual operand is read with the window's last element, or in a cycle of its own
-    after it when the source is the activation banks (they have one read port). A maximum over a window that is all
-    outside is -2**31. Sums have 32 bits and wrap around.
+    selected | reduced | requantised (`Requantise`), and written; or looked up in a table, and written a cycle later.
+    Elements outside take their cycle, but are not read. A record is read for each output. A residual operand is read
+    with the window's last element, or in a cycle of its own after it when the source is the activation banks (they have
+    one read port). A maximum over a window that is all outside is -2**31. Sums have 32 bits and wrap around.
 
     With `filter` a cycle is a slot of another walk (`filter_walk`): a pixel passes the line buffer, which `weigh` has,
     and where it completes a window, this enters the same pipeline `accel.latency.filter_cycles` later, as an element.
 
     A POST is popped in the last element's cycle of the one before, or later; CONFIG_POST when the pipeline is empty. So
-    a POST does not see what the one before wrote in its last `post_cycles`, unless there is a CONFIG_POST between them.
+    a POST does not see what the one before wrote in its last cycles, unless there is a CONFIG_POST between them.
     """
 
     def __init__(self, design: Design) -> None:
@@ -54,6 +54,8 @@ class PostUnit(wiring.Component):
                 "event_param_reads": Out(1),
                 "event_post_outputs": Out(1),
                 **(filter_events(design) if design.filter_multipliers else {}),
+                "w_table": In(write_port(TABLE, design)),
+                "event_table_reads": Out(range(design.lanes + 1)),
             }
         )
 
@@ -65,7 +67,7 @@ class PostUnit(wiring.Component):
         head = data.View(layout(Post), self.i.payload)
         is_post = head.opcode == Opcode.POST
         active, finishing, take = Signal(name="active"), Signal(name="finishing"), Signal(name="take")
-        draining = Signal(range(post_cycles(self.design) + 1), name="draining")
+        draining = Signal(range(post_cycles(self.design) + TABLE_CYCLES + 1), name="draining")
         waits = waits_hold(self, head)
         m.d.comb += [
             take.eq(self.i.valid & ~self.halt & Mux(is_post, waits & (~active | finishing), ~active & (draining == 0))),
@@ -73,7 +75,7 @@ class PostUnit(wiring.Component):
             self.idle.eq(~active & (draining == 0)),
         ]
         with m.If(active):
-            m.d.sync += draining.eq(post_cycles(self.design))
+            m.d.sync += draining.eq(post_cycles(self.design) + Mux(config.table, TABLE_CYCLES, 0))
         with m.Elif(draining != 0):
             m.d.sync += draining.eq(draining - 1)
         with m.If(finishing):

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from accel.commands import Store
 from accel.entries import Entries
 from accel.entropy.program import Decoder
-from accel.memories import ACCUMULATOR, ACTIVATION, CODEBOOK, PARAMETER, POINTER, WEIGHT, Memory
+from accel.memories import ACCUMULATOR, ACTIVATION, CODEBOOK, PARAMETER, POINTER, TABLE, WEIGHT, Memory
 from accel.program import Program
 from accel.timing.machine import Machine as Contract
 
 # What every input of a batch finds alike, and what each has of its own.
-CONSTANTS = (WEIGHT, PARAMETER, CODEBOOK)
+CONSTANTS = (WEIGHT, PARAMETER, CODEBOOK, TABLE)
 DATA: dict[Memory, np.dtype[Any]] = {ACTIVATION: np.dtype(np.int8), ACCUMULATOR: np.dtype(np.int64)}
 
 

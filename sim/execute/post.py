@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.commands import ConfigPost, Post
-from accel.memories import ACCUMULATOR, ACTIVATION, PARAMETER, Memory
+from accel.memories import ACCUMULATOR, ACTIVATION, CODE_BITS, PARAMETER, TABLE, TABLE_ENTRIES, Memory
 from accel.records import FILTER_WORDS, unpack_records, unpack_taps
 from accel.sim.execute.machine import Machine, check
 
@@ -38,7 +38,11 @@ def post(machine: Machine, c: Post, config: ConfigPost) -> None:
         y = y + _round_shift((r - config.res_zero_point) * config.res_multiplier, residual_shift)
     target = _chunks(machine, ACTIVATION, c.dst_addr)
     at = words(c.dst_addr, target.shape[1])
-    target[:, at, np.broadcast_to(d % per, offset.shape)] = np.clip(y, config.low, config.high).astype(np.int8)
+    codes = np.clip(y, config.low, config.high).astype(np.int8)
+    if config.table:
+        entries = machine.constants[TABLE].reshape(-1, TABLE_ENTRIES)[config.table_bank].view(np.int8)
+        codes = entries[codes.astype(np.int64) + (1 << CODE_BITS - 1)]
+    target[:, at, np.broadcast_to(d % per, offset.shape)] = codes
 
 
 def _chunks(machine: Machine, memory: Memory, address: int) -> NDArray:

@@ -146,7 +146,14 @@ def _requantise(rng: Random, terms: int, channels: int, zero_point: int, uniform
         zero_point=zero_point,
         low=rng.choice([-128, zero_point]),
         high=rng.choice([127, 127, 100]),
+        table=_table(rng) if rng.random() < 0.3 else None,
     )
+
+
+def _table(rng: Random) -> NDArray[np.int8]:
+    """Any function of a code, or one that never falls."""
+    entries = np.random.default_rng(rng.getrandbits(32)).integers(-128, 128, 256).astype(np.int8)
+    return np.sort(entries) if rng.random() < 0.5 else entries
 
 
 def _residual(rng: Random, tensor: TensorSpec) -> Residual:

@@ -13,7 +13,6 @@ FILTER = Post(filter=1, from_activation=1, reduce_sum=1, stream_h=1, stream_w=9,
 CODED = Load(target=1, coded=1, dst_pitch=1, code_bits=1)
 BAD = [
     *((Load(), {name: 0}) for name in ("row_beats", "rows")),
-    (Load(), {"target": 7}),
     (CODED, {"target": 2}),
     (CODED, {"rows": 2}),
     (CODED, {"dst_pitch": 0}),
@@ -65,7 +64,7 @@ def draw_legal(rng: Random, kind: type[Command]) -> Command:
         values[f.name] = rng.randint(low, (1 << bits - signed) - 1)
     if kind is Load:
         run = rng.randint(1, 12)
-        values |= {"target": rng.randint(0, 6), "window": 0, "run": run, "lane": rng.randint(0, 12 - run)}
+        values |= {"target": rng.randint(0, 7), "window": 0, "run": run, "lane": rng.randint(0, 12 - run)}
         values["coded"] = rng.randint(0, 1) if values["target"] == 1 else 0
         if values["coded"]:
             values |= {"rows": 1, "code_bits": rng.randint(1, 8)}

@@ -16,7 +16,7 @@ from accel.compiler.step import Step
 from accel.compiler.weights import LayerWeights, layer_weights
 from accel.design import Design
 from accel.entropy.encode import Encoded
-from accel.memories import RECORD_BYTES
+from accel.memories import RECORD_BYTES, TABLE_ENTRIES
 from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork, Layer, MatrixLayer, Requantise, VectorLayer
 from accel.program import Compulsory, LayerInfo
@@ -47,7 +47,7 @@ def fused(layer: MatrixLayer, readers: list[Layer], network: IntegerNetwork, des
 
     Windows that overlap would make the rows that blocks share twice: only if all fit the accumulators at once.
     """
-    if layer.residual or layer.output in network.outputs or len(readers) != 1:
+    if layer.residual or layer.output in network.outputs or len(readers) != 1 or not layer.requantise.monotone:
         return None
     pool = readers[0]
     if type(pool) is not VectorLayer or pool.reduce != "max" or pool.residual:
@@ -64,7 +64,7 @@ def fused(layer: MatrixLayer, readers: list[Layer], network: IntegerNetwork, des
 
 def _identity(r: Requantise) -> bool:
     """Whether codes pass unchanged but for the clip limits."""
-    if len(r.bias) != 1 or int(r.bias[0]) != -r.zero_point:
+    if len(r.bias) != 1 or int(r.bias[0]) != -r.zero_point or r.table is not None:
         return False
     return int(r.multiplier[0]) == 1 << int(r.shift[0])
 
@@ -103,6 +103,7 @@ def info(step: Step, weights: LayerWeights | None, encoded: Encoded | None, must
     pixels = step.geometry.out_h * step.geometry.out_w
     kind = ("fc" if pixels == 1 else "conv") + ("+maxpool" if step.pool else "")
     records = 0 if len(step.requantise.bias) == 1 else RECORD_BYTES * weights.outputs
+    records += 0 if step.requantise.table is None else TABLE_ENTRIES
     stored, name = weights.stored_bytes, weights.name
     if encoded:
         stored = encoded.bytes + len(weights.format.codebook)

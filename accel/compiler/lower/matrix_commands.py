@@ -7,6 +7,7 @@ from typing import NamedTuple
 from accel.commands import Compute, ConfigCompute, ConfigPost, Post, most
 from accel.compiler.geometry import Geometry, Range
 from accel.compiler.lower.taper import Chunk
+from accel.compiler.ops import Table
 from accel.compiler.tensors import View
 from accel.compiler.transfers import Row
 from accel.compiler.weights import LayerWeights
@@ -94,7 +95,7 @@ def compute(
 
 def config_post(
     g: Geometry, r: Requantise, residual: Residual | None, residual_zero_point: int, block: Block, view: View,
-    flat: bool, plane: int,
+    flat: bool, plane: int, table: Table,
 ) -> Row:  # fmt: skip
     """CONFIG_POST for a block in the accumulators and an output that lies as `view` says.
 
@@ -123,6 +124,8 @@ def config_post(
         uniform_bias=int(r.bias[0]) if uniform else 0,
         uniform_multiplier=int(r.multiplier[0]) if uniform else 0,
         uniform_shift=int(r.shift[0]) if uniform else 0,
+        table=table.used,
+        table_bank=table.bank,
     )
 
 

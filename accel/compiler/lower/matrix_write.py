@@ -19,7 +19,7 @@ from accel.compiler.lower.matrix_commands import (
 )
 from accel.compiler.lower.matrix_task import Task, Tiling, piece_words, region_words
 from accel.compiler.lower.taper import Chunk
-from accel.compiler.ops import Facts
+from accel.compiler.ops import NO_TABLE, Facts
 from accel.compiler.ring import Ring
 from accel.compiler.sources import Piece
 from accel.compiler.tensors import View, part_stores, part_view, residual_loads, stores, view_of
@@ -61,6 +61,7 @@ class MatrixWriter:
         self.added_view = view_of(self.added, plan.flat) if self.added and self.added.region else None
         tiles, machine = self.tiling.block_tiles, self.machine
         self.aligned = tiles >= self.weights.tiles or tiles * machine.cols % machine.word_lanes == 0
+        self.table = NO_TABLE
         self.templates: dict[Chunk, Row] = {}
         self.blocks: dict[Strip, list[Block]] = {}
         self.configured: tuple[int, int] | None = None  # plane and pitch of the input
@@ -205,12 +206,14 @@ class MatrixWriter:
                 reach = groups if self.aligned else (0, self.out_groups)
                 loads = residual_loads(self.words, self.added, self.plan.flat, view, reach, block.rows, block.cols)
                 needs.append(self.stream.item(loads, True))
+        if self.table is NO_TABLE:
+            self.table = self.stream.table_of(self.requantise)
         posted = (block.height, block.width, view.plane, view.pitch)
         if self.posted != posted:
             self.posted, zero, flat = posted, self.w.residual_zero_point, self.plan.flat
             plane = self.machine.plane(block.height * block.width)
             self.stream.configure(
-                config_post(self.geometry, self.requantise, self.residual, zero, block, view, flat, plane)
+                config_post(self.geometry, self.requantise, self.residual, zero, block, view, flat, plane, self.table)
             )
         made = post(
             self.geometry,
@@ -225,7 +228,7 @@ class MatrixWriter:
             res_addr,
             view.step,
         )
-        self.stream.op(made, needs)
+        self.stream.op(made, [*needs, *self.table.needs])
         if owned:
             self._store(view, groups, block.rows, block.cols)
         if self.storer:

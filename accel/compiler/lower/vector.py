@@ -13,6 +13,7 @@ from accel.compiler.step import Step
 from accel.compiler.weights import LayerWeights
 from accel.design import Design
 from accel.entropy.encode import Encoded
+from accel.memories import TABLE_ENTRIES
 from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork, Layer, VectorLayer
 from accel.program import Compulsory, LayerInfo
@@ -26,7 +27,9 @@ def operator(layer: VectorLayer) -> str:
         return "Resize"
     if layer.window.kernel != (1, 1):
         return "MaxPool"
-    return "Add" if layer.residual else "Relu or Clip"
+    if layer.residual:
+        return "Add"
+    return "Relu or Clip" if layer.requantise.table is None else "a function of one activation"
 
 
 def check(layer: VectorLayer, network: IntegerNetwork, design: Design) -> None:
@@ -68,7 +71,9 @@ def info(step: Step, weights: LayerWeights | None, encoded: Encoded | None, must
     """No weights."""
     assert isinstance(step.layer, VectorLayer)
     kind = "add" if step.residual else {"max": "maxpool", "sum": "avgpool"}[step.layer.reduce]
-    return LayerInfo(step.name, kind, must, 0, "none")
+    if kind == "maxpool" and step.layer.window.kernel == (1, 1) and step.requantise.table is not None:
+        kind = "table"
+    return LayerInfo(step.name, kind, must, 0 if step.requantise.table is None else TABLE_ENTRIES, "none")
 
 
 VECTOR = Lowering(operator, check, fused, vector_geometry, readings, weights, task, choose_vector, write, info)

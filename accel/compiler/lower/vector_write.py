@@ -34,6 +34,7 @@ class VectorWriter:
         self.words = words_of(w.stream.design, Target.ACTIVATION)
         self.input_place, self.output_place = w.places[step.input], w.places[step.output]
         self.added = w.places[step.residual] if step.residual else None
+        self.table = self.stream.table_of(self.layer.requantise)
 
     def write(self) -> None:
         """Append the step's operations to the stream."""
@@ -65,6 +66,7 @@ class VectorWriter:
         if g.in_h == 1:  # the row may be longer than a pitch can say
             source = source._replace(pitch=0)
         self.stream.configure(self._config(source, target, size))
+        needs += self.table.needs
         iy0, ix0 = rows[0] * g.stride[0] - g.pads[0], cols[0] * g.stride[1] - g.pads[1]
         self.stream.op(
             row_of(
@@ -153,4 +155,6 @@ class VectorWriter:
             uniform_bias=int(r.bias[0]),
             uniform_multiplier=int(r.multiplier[0]),
             uniform_shift=int(r.shift[0]),
+            table=self.table.used,
+            table_bank=self.table.bank,
         )

@@ -1,0 +1,95 @@
+"""How codes leave the post-process: looked up in a table if there is one, and written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from accel.commands import ErrorCode
+from accel.design import Design
+from accel.latency import TABLE_CYCLES
+from accel.memories import ACTIVATION, CODE_BITS, TABLE, TABLE_WORD_BYTES
+from accel.rtl.pipeline import later
+from accel.rtl.ports import word_of, write_port
+from accel.rtl.ram import Ram
+
+if TYPE_CHECKING:
+    from accel.rtl.post.unit import PostUnit
+
+
+class Tables(wiring.Component):
+    """Two tables of 256 int8 entries for every lane: `codes` at `en`, their entries one cycle later.
+
+    A word has four entries; the code's lowest bits say which. Entry 0 is that of the code -128.
+    """
+
+    def __init__(self, design: Design) -> None:
+        self.design = design
+        bits = CODE_BITS * design.lanes
+        super().__init__(
+            {"w": In(write_port(TABLE, design)), "en": In(1), "bank": In(1), "codes": In(bits), "entries": Out(bits)}
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """The hardware."""
+        m = Module()
+        low = (TABLE_WORD_BYTES - 1).bit_length()
+        for lane in range(self.design.lanes):
+            m.submodules[f"lane{lane}"] = cells = Ram(TABLE.width_bits(self.design), TABLE.words(self.design))
+            entry, place = Signal(CODE_BITS, name=f"entry_{lane}"), Signal(low, name=f"place_{lane}", reset_less=True)
+            code = self.codes.word_select(lane, CODE_BITS)
+            m.d.comb += [
+                entry.eq(Cat(code[:-1], ~code[-1])),
+                cells.w_en.eq(self.w.en),
+                cells.w_addr.eq(self.w.addr),
+                cells.w_data.eq(self.w.data),
+                cells.r_en.eq(self.en),
+                cells.r_addr.eq(Cat(entry[low:], self.bank)),
+                self.entries.word_select(lane, CODE_BITS).eq(cells.r_data.word_select(place, CODE_BITS)),
+            ]
+            m.d.sync += place.eq(entry[:low])
+        return m
+
+
+class Output(NamedTuple):
+    """What leaves "clip" in a cycle: codes of P lanes, where they go, whether they are one, and the command's last."""
+
+    codes: Value
+    address: Value
+    chunk: Value
+    valid: Value
+    last: Value
+
+
+def write(m: Module, unit: PostUnit, config: data.View, found: Output, outside: Value) -> None:
+    """The masked write of an output, or of its entries in a table a cycle later. `outside`: a read was."""
+    design = unit.design
+    m.submodules.tables = tables = Tables(design)
+    wiring.connect(m, wiring.flipped(unit.w_table), tables.w)
+    m.d.comb += [
+        tables.en.eq(found.valid & config.table),
+        tables.bank.eq(config.table_bank),
+        tables.codes.eq(found.codes),
+        unit.event_table_reads.eq(Mux(tables.en, design.lanes, 0)),
+    ]
+
+    def chosen(value: Value, name: str) -> Signal:
+        signal = Signal(value.shape(), name=name)
+        m.d.comb += signal.eq(Mux(config.table, later(m, value, TABLE_CYCLES, f"{name}_looked_up"), value))
+        return signal
+
+    to, chunk = chosen(found.address, "to"), chosen(found.chunk, "to_part")
+    written, fits = chosen(found.valid, "written"), word_of(ACTIVATION, to) < design.activation_words
+    m.d.comb += [
+        unit.w_act.en.eq(written & fits & ~unit.halt),
+        unit.w_act.addr.eq(to),
+        unit.w_act.data.eq(Mux(config.table, tables.entries, found.codes).replicate(design.word_lanes // design.lanes)),
+        unit.w_act.mask.eq(Cat((chunk == k // design.lanes) for k in range(design.word_lanes))),
+        unit.event_act_writes.eq(written & fits),
+        unit.event_post_outputs.eq(written),
+        unit.done.eq(chosen(found.last, "ended")),
+        unit.error.eq(Mux((written & ~fits) | outside, ErrorCode.BUFFER_RANGE, 0)),
+    ]
