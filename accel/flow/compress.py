@@ -32,7 +32,7 @@ from accel.models.encode.encoded import EncodedNetwork, decode
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_write
 from accel.models.graph import Network
-from accel.models.training.images import read_images
+from accel.models.training.images import floats, read_images
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def run(
     learnt = read_images(images, validation) if images else None
     context = Context(learnt, state_folder, seed, progress, partial(resolve, seed))
     if learnt and validation:
-        data = replace(data, test=zoo.preprocess(learnt.judged_images), labels=learnt.judged_labels)
+        data = replace(data, test=floats(learnt.judged_images), labels=learnt.judged_labels)
     before = accuracy_of(network, data)
     result = recipe.run(chosen, network, context)
     check_round_trip(result.network, result.encoded)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, TypeVar
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from accel.models.compress import cluster, prune, tucker
@@ -25,6 +24,8 @@ from accel.models.graph import Network
 from accel.models.grid import LARGEST_CODE
 from accel.models.macs import macs
 from accel.models.reference import float32
+from accel.models.training import judge
+from accel.models.training.images import floats
 
 T = TypeVar("T")
 SCANNED = 2000  # training images on which a sensitivity scan measures where none are held out
@@ -106,12 +107,11 @@ class Prune(TrainingStep):
         data = context.data
         held_out = data.part == "validation"
         scanned = data.judged_images if held_out else data.train_images[:SCANNED]
-        images = scanned[:, None].astype(np.float32) / np.float32(255)
+        images = floats(scanned)
         labels = data.judged_labels if held_out else data.train_labels[:SCANNED]
 
         def quality(pruned: Network) -> float:
-            outputs = float32.run(pruned, images).reshape(len(images), -1)
-            return float((outputs.argmax(1) == labels).mean() * 100)
+            return judge.percent(float32.run(pruned, images), labels)
 
         found = prune.sensitivity(network, quality, self.scan)
         return prune.densities_for(network, found, self.density, quality(network))

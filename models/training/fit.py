@@ -1,6 +1,6 @@
 """One training loop for everything that is trained: labels, logits of a teacher, soft targets; free, pruned or shared.
 
-    labels    cross entropy
+    labels    cross entropy of classes; mean square of the difference to values
     logits    mean square of the difference to the teacher's logits (Ba & Caruana, arXiv 1312.6184, equation 1)
     soft      (1 - h) * T^2 * cross entropy of softmax(logits / T) against softmax(teacher / T) + h * cross entropy of
               the labels (Hinton et al., arXiv 1503.02531, section 2), T the temperature and h the hard weight
@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from accel.models.errors import InputError
 from accel.models.graph import Network
-from accel.models.training import fingerprint, state
-from accel.models.training.images import ImageSet, count, draw, view
+from accel.models.training import fingerprint, judge, state
+from accel.models.training.images import ImageSet, count, draw, floats, view
 from accel.models.training.torch_module import Keep, module, network_of, torch
 
 Array = NDArray[Any]
@@ -82,7 +82,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch reached: mean training loss and accuracy (percent) on the images that judge."""
+    """What one epoch reached: mean training loss and what `judge.percent` says of the images that judge."""
 
     number: int
     epochs: int
@@ -167,12 +167,16 @@ def _rate(schedule: Schedule, images: int) -> Callable[[int], float]:
 
 def _check(network: Network, data: ImageSet, target: Target) -> None:
     """Raise InputError unless network, images, labels and teachers belong together."""
-    images, read = (1, *data.train_images.shape[1:]), network.shapes[network.input]
+    images, read = floats(data.train_images[:1]).shape[1:], network.shapes[network.input]
     if read != images:
         raise InputError(f"{network.name}: input of a network that trains on these images must be {images}, not {read}")
-    classes, outputs = 1 + int(max(data.train_labels.max(), data.judged_labels.max())), _outputs(network)
-    if outputs < classes:
-        raise InputError(f"{network.name}: output must have a value for each of {classes} classes, not {outputs}")
+    outputs, shape = _outputs(network), network.shapes[network.output]
+    for labels in (data.train_labels, data.judged_labels):
+        judge.check(network.name, shape, labels)
+    if target.kind == "soft" and (data.train_labels.ndim != 1 or data.train_labels.dtype.kind == "f"):
+        raise InputError(
+            f"{network.name}: soft targets must be of one class an input, not of {data.train_labels.shape}"
+        )
     for teacher in target.teachers:
         theirs = teacher.shapes[teacher.input], _outputs(teacher)
         if theirs != (read, outputs):
@@ -226,15 +230,18 @@ def _loss(run: _Run, images: Any, labels: Array, wanted: Any) -> Any:
     """The target's loss of one batch; `wanted` is the teachers' logits, None to compute them."""
     package, target = torch(), run.target
     functional = package.nn.functional
-    logits = run.module(images).flatten(1).float()
-    classes = package.from_numpy(labels.astype(np.int64))
+    outputs = run.module(images).float()
     if target.kind == "labels":
-        return functional.cross_entropy(logits, classes)
+        if labels.dtype.kind == "f":
+            return functional.mse_loss(outputs, package.from_numpy(labels))
+        return functional.cross_entropy(judge.by_class(outputs, labels), package.from_numpy(labels.astype(np.int64)))
+    logits = outputs.flatten(1)
     if wanted is None:
         wanted = _mean_logits(run.teachers, images)
     if target.kind == "logits":
         return functional.mse_loss(logits, wanted)
     temperature = target.temperature
+    classes = package.from_numpy(labels.astype(np.int64))
     soft = functional.cross_entropy(logits / temperature, (wanted / temperature).softmax(1)) * temperature**2
     return (1 - target.hard_weight) * soft + target.hard_weight * functional.cross_entropy(logits, classes)
 
@@ -246,7 +253,7 @@ def _mean_logits(teachers: list[Any], images: Any) -> Any:
 
 
 def mean_logits(networks: tuple[Network, ...], images: Array) -> Array:
-    """The mean of the networks' logits for images (n, height, width) uint8: (n, classes). Raises InputError."""
+    """The mean of the networks' logits for images as an `ImageSet` has them: (n, classes). Raises InputError."""
     modules = [module(network).eval() for network in networks]
     starts = range(0, len(images), LOGITS_AT_ONCE)
     parts = [_mean_logits(modules, inputs(images[i : i + LOGITS_AT_ONCE])).numpy() for i in starts]
@@ -269,14 +276,14 @@ def _known_logits(run: _Run) -> Any:
 
 
 def inputs(images: Array) -> Any:
-    """Images (n, height, width) uint8 as torch floats (n, 1, height, width), pixel / 255."""
-    return torch().from_numpy(images[:, None].astype(np.float32) / np.float32(255))
+    """Images of an `ImageSet` as torch floats (n, *input shape)."""
+    return torch().from_numpy(floats(images))
 
 
 def accuracy_percent(trained: Any, images: Array, labels: Array) -> float:
-    """Percent of images whose largest logit is the label's."""
+    """What `judge.percent` says of the module's outputs."""
     package = torch()
     trained.eval()
     with package.no_grad():
         parts = [trained(inputs(images[i : i + LOGITS_AT_ONCE])) for i in range(0, len(images), LOGITS_AT_ONCE)]
-    return float((package.cat(parts).flatten(1).argmax(1).numpy() == labels).mean() * 100)
+    return judge.percent(package.cat(parts).numpy(), labels)

@@ -1,4 +1,4 @@
-"""Sets of grey images that are learnt and judged on, and the views of an image that training draws: moved, mirrored.
+"""Inputs that are learnt and judged on, and the views of an image that training draws: moved, mirrored.
 
 A view is a number 0..count - 1, so that what a teacher says about each view can be kept.
 """
@@ -24,10 +24,12 @@ HELD_OUT = 6  # one of so many training images is held out for validation: 10,00
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Grey images (n, height, width) uint8 and their classes (n,) uint8: those that are learnt, those that judge.
+    """Inputs and what they should give: those that are learnt, those that judge.
 
-    `part` says what judges: the "test" set, or a "validation" set of training images that are not learnt, on which
-    settings may be chosen.
+    Images are pixels, uint8 (n, height, width) or (n, channels, height, width), which a network reads as pixel / 255,
+    or inputs of any shape, float32, which it reads as they are. Labels are classes, integers (n,) or one for each place
+    of the output, or values that the output should have, float32 (n, *output shape). `part` says what judges: the
+    "test" set, or a "validation" set of training images that are not learnt, on which settings may be chosen.
     """
 
     train_images: Array
@@ -40,6 +42,13 @@ class ImageSet:
     def training_digest(self) -> str:
         """Sixteen hex digits that tell these training images and labels from others."""
         return fingerprint.of_images(self.train_images, self.train_labels)
+
+
+def floats(images: Array) -> NDArray[np.float32]:
+    """Images of an `ImageSet` as a network reads them: (n, *input shape)."""
+    if images.dtype != np.uint8:
+        return images
+    return (images[:, None] if images.ndim == 3 else images).astype(np.float32) / np.float32(255)
 
 
 def read_images(folder: str | Path, validation: bool = False) -> ImageSet:
@@ -80,19 +89,23 @@ def draw(random: np.random.Generator, n: int, shift: int, mirror: bool) -> Array
 
 
 def view(images: Array, views: Array, shift: int, mirror: bool) -> Array:
-    """Each of `images` (n, height, width) in its view (n,); zeros move in at the edges.
+    """Each of `images` (n, ..., height, width) in its view (n,); zeros move in at the edges.
 
     A view is dy * (2 * `shift` + 1) + dx with dy and dx in 0..2 * `shift`, or with `mirror` twice that, plus 1 for a
     mirrored image. The image moves up by dy - `shift` and left by dx - `shift` pixels.
     """
     if mirror:
-        images = np.where((views % 2 == 1)[:, None, None], images[:, :, ::-1], images)
+        odd = (views % 2 == 1).reshape(-1, *[1] * (images.ndim - 1))
+        images = np.where(odd, images[..., ::-1], images)
         views = views // 2
     if not shift:
         return images
-    n, height, width = images.shape
-    padded = np.pad(images, ((0, 0), (shift, shift), (shift, shift)))
+    n, *_, height, width = images.shape
+    planes = images.reshape(n, -1, height, width)
+    padded = np.pad(planes, ((0, 0), (0, 0), (shift, shift), (shift, shift)))
     dy, dx = np.divmod(views, 2 * shift + 1)
     rows = dy[:, None] + np.arange(height)
     columns = dx[:, None] + np.arange(width)
-    return padded[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    # Of each image all planes at once: indices between slices put the indexed axes in front.
+    moved = padded[np.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+    return np.ascontiguousarray(np.moveaxis(moved, -1, 1)).reshape(images.shape)

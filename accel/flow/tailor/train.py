@@ -15,13 +15,12 @@ from accel.flow.data import Data, accuracy_percent
 from accel.flow.tailor.knobs import Training
 from accel.flow.tailor.price import GOALS, UNITS, Goal, Price, Pricer, Wanted, limits
 from accel.flow.tailor.walk import Guide, Place, walk
-from accel.models import zoo
 from accel.models.compress import recipe
 from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.quantisation.quantise import quantise
 from accel.models.quantisation.shared import quantise_compressed
-from accel.models.training.images import read_images
+from accel.models.training.images import floats, read_images
 
 CALIBRATION = 512  # training images that set the ranges, as for the zoo's networks
 WALKED = ("dense+arithmetic",)  # what layers on a grid are written in; the others need not be tried at each step
@@ -134,7 +133,7 @@ def tailor(
     does not reach, and for what a step or the design refuses.
     """
     data = read_images(images, validation=True)
-    calibration = zoo.preprocess(data.train_images[:CALIBRATION])
+    calibration = floats(data.train_images[:CALIBRATION])
     pricer = Pricer(request.design, calibration, frozenset(GOALS))
     dense = pricer.of(quantise(network, calibration))
     wanted = Wanted(request.objective, limits(request.limits, dense))
@@ -143,7 +142,7 @@ def tailor(
     candidates = [place for place in places[1:] if not wanted.excess(place.price)]
     if not candidates:
         raise InputError(_unreached(wanted, places))
-    judged = Data(calibration, zoo.preprocess(data.judged_images), data.judged_labels, "held-out images")
+    judged = Data(calibration, floats(data.judged_images), data.judged_labels, "held-out images")
 
     def trained(place: Place) -> Tailored:
         text = recipe_text(name, place.setting.steps(request.training))

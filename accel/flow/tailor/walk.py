@@ -22,7 +22,7 @@ from accel.models.compress.training_step import Context
 from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.reference import float32
-from accel.models.training.images import ImageSet
+from accel.models.training.images import ImageSet, floats
 
 SHORT = 1600  # images of a short training
 JUDGED = 2000  # held-out images on which it is judged
@@ -79,7 +79,7 @@ class Guide:
 
 def _judge(network: Network, images: ImageSet) -> tuple[float, float]:
     """Mean cross entropy and accuracy in percent on the images that judge."""
-    inputs = images.judged_images[:, None].astype(np.float32) / np.float32(255)
+    inputs = floats(images.judged_images)
     logits = float32.run(network, inputs).reshape(len(inputs), -1).astype(np.float64)
     logits -= logits.max(1, keepdims=True)
     classes = images.judged_labels.astype(np.int64)

@@ -1,0 +1,53 @@
+"""How well outputs agree with labels: the share of right classes, or how much of values' variance is explained."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.models.errors import InputError
+
+Array = NDArray[Any]
+
+
+def check(name: str, shape: tuple[int, ...], labels: Array) -> None:
+    """Raise InputError unless `labels` are for outputs of `shape` of the network `name`: see `percent`."""
+    if labels.dtype.kind == "f":
+        if labels.shape[1:] != shape:
+            raise InputError(f"{name}: values to learn must have the output's shape {shape}, not {labels.shape[1:]}")
+        return
+    if labels.ndim == 1:
+        classes = math.prod(shape)
+    else:
+        classes, places = (shape[1], shape[:1]) if len(shape) == 2 else (shape[0], shape[1:])
+        if labels.shape[1:] != places:
+            raise InputError(
+                f"{name}: labels must be one class, or one for each place {places}, not {labels.shape[1:]}"
+            )
+    if labels.size and (labels.min() < 0 or labels.max() >= classes):
+        found = f"{labels.min()}..{labels.max()}"
+        raise InputError(f"{name}: output must have a value for each class, 0..{classes - 1}, and labels are {found}")
+
+
+def by_class(outputs: Any, labels: Array) -> Any:
+    """Outputs (n, *shape), of numpy or torch, with the classes along axis 1 and the labels' places behind it."""
+    if labels.ndim == 1:
+        return outputs.reshape(len(outputs), -1)
+    return outputs.swapaxes(1, 2) if outputs.ndim == 3 else outputs
+
+
+def percent(outputs: Array, labels: Array) -> float:
+    """How well `outputs` (n, *shape) agree with `labels`, at most 100.
+
+    Classes, integers (n,) or (n, *places): the share of places where the largest value is the label's. Values,
+    floats (n, *shape): the share of their variance about each element's mean that the outputs explain (R squared).
+    """
+    if labels.dtype.kind != "f":
+        return 100 * float((by_class(outputs, labels).argmax(1) == labels).mean())
+    wanted = labels.astype(np.float64)
+    error = float(np.square(outputs.reshape(wanted.shape) - wanted).sum())
+    variance = float(np.square(wanted - wanted.mean(0)).sum())
+    return 100 * (1 - error / variance) if variance else 100.0 * (error == 0)
