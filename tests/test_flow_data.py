@@ -21,6 +21,7 @@ from accel.models.exchange import onnx_read
 from accel.models.graph import Network
 from accel.models.quantisation.quantise import quantise
 from accel.models.reference import int8
+from accel.models.training import own_data
 from tests.benches.flow_networks import CLASSES, SHAPE, classes_of, inputs, save, weights, write_model, write_network
 
 
@@ -228,7 +229,7 @@ def test_a_damaged_file_is_refused_or_read(tmp_path_factory: pytest.TempPathFact
     path.write_bytes(content[: draw.draw(st.integers(0, len(content)))])
     message = ""
     try:
-        data._array(str(path))
+        own_data.array(str(path))
     except InputError as error:
         message = str(error)
     assert "\n" not in message

@@ -206,7 +206,7 @@ def write_images(folder: Path, train_count: int) -> None:
     [
         (["--for", "edge"], "--for must come with --accuracy, 0..100 percent, not None"),
         (["--for", "edge", "--accuracy", "101"], "--for must come with --accuracy, 0..100 percent, not 101"),
-        (["--for", "edge", "--accuracy", "99"], "give a folder of images (--data)"),
+        (["--for", "edge", "--accuracy", "99"], "give what to learn from (--data)"),
         (["--for", "none", "--accuracy", "99", "--data", "."], "none: design must be one of"),
         (["--for", "edge", "--accuracy", "99", "--objective", "time"], "--objective must be one of cycles, bytes, en"),
         (["--for", "edge", "--accuracy", "99", "--trainings", "0"], "--trainings must be 1..20, not 0"),

@@ -153,7 +153,7 @@ def test_what_a_step_refuses_names_the_step() -> None:
     bare = build("bare", "x", (1, 2, 2), (Activation("a", ("x",), "y"),))
     with pytest.raises(InputError, match="bare: network must have a layer with weights to compress, and has none"):
         run(parse("name: x\nsteps: [{prune: {}}]"), bare, Context())
-    with pytest.raises(InputError, match=r"x: step 1 \(prune\): .* trains for 2 epochs: give a folder of images"):
+    with pytest.raises(InputError, match=r"x: step 1 \(prune\): .* trains for 2 epochs: give what to learn from"):
         run(parse("name: x\nsteps: [{prune: {epochs: 2}}]"), network, Context())
     with pytest.raises(InputError, match="cannot be read: No such file"):
         load("nowhere.yaml")
@@ -214,7 +214,7 @@ def test_thresholds_and_scans() -> None:
     recipe = parse("name: x\nsteps: [{prune: {density: 0.3, scan: [0.5, 0.1]}}]")
     result = run(recipe, network, Context(small_images()))
     assert result.reports[0][1]["density"] == pytest.approx(0.3, abs=1e-4)
-    with pytest.raises(InputError, match="a scan measures accuracy: give a folder of images"):
+    with pytest.raises(InputError, match="a scan measures accuracy: give what to learn from"):
         run(recipe, network, Context())
     with pytest.raises(InputError, match="density must be one number with a scan"):
         run(parse("name: x\nsteps: [{prune: {density: {ip1: 0.3}, scan: [0.5]}}]"), network, Context(small_images()))

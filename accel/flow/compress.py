@@ -32,7 +32,8 @@ from accel.models.encode.encoded import EncodedNetwork, decode
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_write
 from accel.models.graph import Network
-from accel.models.training.images import floats, read_images
+from accel.models.training import own_data
+from accel.models.training.images import floats
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def run(
 
     With `validation` a sixth of its training images is held out: it is not learnt, and judges instead of `data`.
     """
-    learnt = read_images(images, validation) if images else None
+    learnt = own_data.read(images, network, validation=validation) if images else None
     context = Context(learnt, state_folder, seed, progress, partial(resolve, seed))
     if learnt and validation:
         data = replace(data, test=floats(learnt.judged_images), labels=learnt.judged_labels)
@@ -105,7 +106,7 @@ def own_rows(
     """
     rows = []
     loaded = [recipe.load(path) for path in recipes]
-    data = read_images(images) if images and recipes else None
+    data = own_data.read(images, network) if images and recipes else None
     context = Context(data, state_folder, progress=progress, resolve=partial(resolve, 0))
     for chosen in loaded:
         result = recipe.run(chosen, network, context)

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from accel.models import zoo
 from accel.models.errors import InputError, printable
-from accel.models.files import open_regular
 from accel.models.graph import Network
 from accel.models.host import Host
 from accel.models.integers.network import IntegerNetwork
 from accel.models.quantisation.quantise import without_scale
 from accel.models.reference import float32, int8
+from accel.models.training.own_data import array
 
 __all__ = ["Data", "resolve"]
 
@@ -110,27 +110,12 @@ def resolve(network: Network, from_zoo: bool, calibration: str = "", test: str =
         inputs = zoo.preprocess(images)
         sources.append(f"accuracy on {len(inputs):,} MNIST test images")
     else:
-        inputs, classes = _inputs(network, test), _array(labels)
+        inputs, classes = _inputs(network, test), array(labels)
         sources.append(f"accuracy on {len(inputs):,} inputs of {printable(Path(test).name)}")
     float32.check_inputs(network, inputs)
     found = made(inputs, classes, ", ".join(sources))
     _check_labels(network, found, labels or MNIST)
     return found
-
-
-def _array(path: str) -> Array:
-    """The array in a .npy file. Raises InputError."""
-    try:
-        with open_regular(path):
-            pass
-        # As a map of the file, whose size is compared with the header before memory is taken.
-        return np.array(np.lib.format.open_memmap(path, mode="r"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
-    except MemoryError:
-        raise InputError(f"{path} must fit in memory, and does not: it is too large") from None
-    except Exception:  # a header is a Python literal: what a damaged one raises is not documented
-        raise InputError(f"{path} must be a .npy file of numbers, and is damaged or something else") from None
 
 
 def inputs_of(path: str) -> Array:
@@ -165,7 +150,7 @@ def _entered(network: Network, inputs: Array) -> Array:
 
 
 def _floats(path: str) -> Array:
-    found = _array(path)
+    found = array(path)
     if found.dtype.kind != "f":
         raise InputError(f"{path} must hold floats, as the network reads them, not {found.dtype}")
     return found

@@ -32,6 +32,7 @@ def check(out: str | Path, written: Iterable[Path], read: Iterable[Read], option
 def images(folder: Path | None) -> Iterator[Path]:
     """The files that `--data` names."""
     if folder:
+        yield folder
         for name in FILES:
             yield folder / name
             yield folder / f"{name}.gz"

@@ -103,7 +103,7 @@ class Prune(TrainingStep):
             return per_layer(network, self.density)
         assert not isinstance(self.density, Mapping)
         if context.data is None:
-            raise InputError("a scan measures accuracy: give a folder of images (--data)")
+            raise InputError("a scan measures accuracy: give what to learn from (--data)")
         data = context.data
         held_out = data.part == "validation"
         scanned = data.judged_images if held_out else data.train_images[:SCANNED]

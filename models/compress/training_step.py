@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from accel.models.codebook import is_shared
@@ -93,7 +94,7 @@ class TrainingStep(Checked):
         if not epochs:
             return network
         if context.data is None:
-            raise InputError(f"step {label} trains for {epochs} epochs: give a folder of images (--data)")
+            raise InputError(f"step {label} trains for {epochs} epochs: give what to learn from (--data)")
         keep = keep or form_of(network)
         target = Target()
         if self.target != "labels":
@@ -101,7 +102,7 @@ class TrainingStep(Checked):
             teachers = tuple(context.resolve(name) for name in named) or (original,)
             target = Target(self.target, teachers, self.temperature, self.hard_weight)
         schedule = Schedule(
-            epochs, self.learning_rate, self.batch, weight_decay=self.weight_decay, shift=self.shift,
+            epochs, self.learning_rate, self.batch, weight_decay=self.weight_decay, shift=self._shift(context.data),
             bfloat16=self.bfloat16,
         )  # fmt: skip
         done = None
@@ -126,6 +127,13 @@ class TrainingStep(Checked):
         if done:
             onnx_write.write(trained, done)
         return trained
+
+    def _shift(self, data: ImageSet) -> int:
+        """That of the step; without one, only what is known to be an image of one class is moved."""
+        moves = "shift" in self.model_fields_set or (
+            data.train_images.dtype == np.uint8 and data.train_labels.ndim == 1
+        )
+        return self.shift if moves else 0
 
 
 def form_of(network: Network) -> Keep:

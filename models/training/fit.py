@@ -123,7 +123,7 @@ def fit(
     loss is no longer finite.
     """
     package = torch()
-    _check(network, data, target)
+    _check(network, data, schedule, target)
     package.manual_seed(seed)
     trained = module(network, keep, schedule.dropout, schedule.input_dropout)
     optimiser = package.optim.SGD(
@@ -165,7 +165,7 @@ def _rate(schedule: Schedule, images: int) -> Callable[[int], float]:
     return rate
 
 
-def _check(network: Network, data: ImageSet, target: Target) -> None:
+def _check(network: Network, data: ImageSet, schedule: Schedule, target: Target) -> None:
     """Raise InputError unless network, images, labels and teachers belong together."""
     images, read = floats(data.train_images[:1]).shape[1:], network.shapes[network.input]
     if read != images:

@@ -24,12 +24,12 @@ def check(name: str, shape: tuple[int, ...], labels: Array) -> None:
     else:
         classes, places = (shape[1], shape[:1]) if len(shape) == 2 else (shape[0], shape[1:])
         if labels.shape[1:] != places:
-            raise InputError(
-                f"{name}: labels must be one class, or one for each place {places}, not {labels.shape[1:]}"
-            )
-    if labels.size and (labels.min() < 0 or labels.max() >= classes):
-        found = f"{labels.min()}..{labels.max()}"
-        raise InputError(f"{name}: output must have a value for each class, 0..{classes - 1}, and labels are {found}")
+            raise InputError(f"{name}: labels must be a class, or one for each place {places}, not {labels.shape[1:]}")
+    low, high = int(labels.min(initial=0)), int(labels.max(initial=0))
+    if low < 0:
+        raise InputError(f"{name}: labels must be classes from 0 on, not {low}")
+    if high >= classes:
+        raise InputError(f"{name}: output must have a value for each of {high + 1} classes, not {classes}")
 
 
 def by_class(outputs: Any, labels: Array) -> Any:

@@ -20,7 +20,8 @@ from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.quantisation.quantise import quantise
 from accel.models.quantisation.shared import quantise_compressed
-from accel.models.training.images import floats, read_images
+from accel.models.training import own_data
+from accel.models.training.images import floats
 
 CALIBRATION = 512  # training images that set the ranges, as for the zoo's networks
 WALKED = ("dense+arithmetic",)  # what layers on a grid are written in; the others need not be tried at each step
@@ -132,7 +133,7 @@ def tailor(
     A sixth of the training images is held out: all choices are made on it. Raises InputError for limits that the walk
     does not reach, and for what a step or the design refuses.
     """
-    data = read_images(images, validation=True)
+    data = own_data.read(images, network, validation=True)
     calibration = floats(data.train_images[:CALIBRATION])
     pricer = Pricer(request.design, calibration, frozenset(GOALS))
     dense = pricer.of(quantise(network, calibration))

@@ -29,7 +29,7 @@ def tailored(
     if trainings is not None and not 1 <= trainings <= MOST_TRAININGS:
         raise InputError(f"--trainings must be 1..{MOST_TRAININGS}, not {trainings}")
     if images is None:
-        raise InputError("--for trains and judges: give a folder of images (--data)")
+        raise InputError("--for trains and judges: give what to learn from (--data)")
     if out is None:
         raise InputError("compress must have an output: give --out FILE")
     goal = cast(Goal, objective or "cycles")
