@@ -45,7 +45,7 @@ def chosen(network: Network, notches: dict[tuple[str, Any], int]) -> Setting:
 
 
 def test_knobs_of_a_residual_network() -> None:
-    """Channels that an Add reads stay; a layer with few inputs has no rank."""
+    """Layers whose outputs are added have one knob for channels; a layer with few inputs has no rank."""
     one = Window((1, 1), (1, 1))
     rng = np.random.default_rng(0)
 
@@ -58,7 +58,7 @@ def test_knobs_of_a_residual_network() -> None:
         Add("d", ("a", "c"), "d"), conv("e", "d", 4, 8),
     )  # fmt: skip
     found = {(knob.layer, knob.kind) for knob in knobs(build("n", "x", (3, 4, 4), layers, "e"))}
-    assert {layer for layer, kind in found if kind == "channels"} == {"b"}
+    assert {layer for layer, kind in found if kind == "channels"} == {"a", "b"}
     assert {layer for layer, kind in found if kind == "rank"} == {"b", "c"}
     assert {layer for layer, kind in found if kind == "density"} == set("abce")
 

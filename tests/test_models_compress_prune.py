@@ -23,7 +23,7 @@ from accel.models.compress.prune import (
 )
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_write
-from accel.models.graph import Activation, Add, Conv, Linear, Network, Pool, Reshape, build
+from accel.models.graph import Activation, Add, Conv, GlobalPool, Linear, Network, Pool, Reshape, build
 from accel.models.macs import macs
 from accel.models.reference import float32
 from accel.models.window import Window
@@ -168,6 +168,65 @@ def test_dropped_channels_are_as_if_they_were_zero(rng: Random) -> None:
         next(x for x in matrix_layers(network) if x.name == name), share))  # fmt: skip
 
 
+def residual_network(rng: Random) -> Network:
+    """A stem, a depthwise block whose output is added to the stem's and to a projection's, and a classifier."""
+    values = np.random.default_rng(rng.getrandbits(32))
+
+    def conv(name: str, source: str, out: int, channels: int, kernel: int, groups: int = 1) -> Conv:
+        weights = values.standard_normal((out, channels // groups, kernel, kernel)).astype(np.float32)
+        bias, pad = values.standard_normal(out).astype(np.float32), kernel // 2
+        return Conv(name, (source,), name, weights, bias, Window((kernel, kernel), pads=(pad,) * 4), groups)
+
+    a, b = rng.randint(2, 6), rng.randint(2, 6)
+    pooled = rng.random() < 0.5
+    features = a if pooled else 16 * a
+    return build(
+        "residual", "x", (2, 4, 4),
+        (
+            conv("stem", "x", a, 2, 3),
+            conv("expand", "stem", b, a, 1),
+            Activation("r", ("expand",), "r", 0, 6),
+            conv("depthwise", "r", b, b, 3, b),
+            conv("project", "depthwise", a, b, 1),
+            Add("s1", ("project", "stem"), "s1"),
+            conv("side", "expand", a, b, 1),
+            Add("s2", ("side", "s1"), "s2"),
+            *([GlobalPool("p", ("s2",), "p", "average")] if pooled else []),
+            Reshape("f", ("p" if pooled else "s2",), "f", (features,)),
+            Linear("out", ("f",), "out", values.standard_normal((3, features)).astype(np.float32), np.zeros(3, "f4")),
+        ),
+    )  # fmt: skip
+
+
+@settings(deadline=None, max_examples=40)
+@given(rngs)
+def test_channels_that_are_added_go_together(rng: Random) -> None:
+    """As if all layers of an addition, and the depthwise ones behind a layer, had zeros in the channels that go."""
+    network = residual_network(rng)
+    together = rng.choice([("stem", "project", "side"), ("expand", "depthwise")])
+    share = rng.uniform(0.2, 1)
+    smaller = drop_channels(network, {rng.choice(together[: None if "stem" in together else 1]): share})
+    weights = {layer.name: layer.weights for layer in matrix_layers(network)}
+    ranked = [weights[name] for name in together if name != "depthwise"]
+    strength = sum(np.abs(one).reshape(len(one), -1).sum(1) for one in ranked)
+    count = max(1, round(share * len(ranked[0])))
+    mask = np.zeros(len(ranked[0]), np.float32)
+    mask[np.argsort(-strength, kind="stable")[:count]] = 1
+    layers = [
+        replace(layer, weights=layer.weights * mask[:, None, None, None], bias=layer.bias * mask)
+        if isinstance(layer, Conv) and layer.name in together
+        else layer
+        for layer in network.layers
+    ]
+    inputs = draw_inputs(rng, network, 3)
+    expected = float32.run(build("silent", "x", (2, 4, 4), tuple(layers)), inputs)
+    np.testing.assert_allclose(float32.run(smaller, inputs), expected, rtol=1e-3, atol=1e-3)
+    assert {len(layer.weights) for layer in matrix_layers(smaller) if layer.name in together} == {count}
+    halves = drop_channels(network, 0.5)
+    one_by_one = drop_channels(drop_channels(network, {"stem": 0.5}), {"expand": 0.5})
+    np.testing.assert_array_equal(float32.run(halves, inputs), float32.run(one_by_one, inputs))
+
+
 @settings(deadline=None, max_examples=20)
 @given(rngs)
 def test_several_layers_at_once_are_one_after_the_other(rng: Random) -> None:
@@ -193,17 +252,21 @@ def test_channels_that_cannot_go() -> None:
         (
             Conv("a", ("x",), "a", conv, bias, Window((1, 1))),
             Add("s", ("a", "x"), "s"),
-            Conv("g", ("s",), "g", conv[:, :1], bias, Window((1, 1)), 2),
-            Conv("o", ("g",), "o", conv, bias, Window((1, 1))),
+            Conv("b", ("s",), "b", np.tile(conv, (2, 1, 1, 1)), np.tile(bias, 2), Window((1, 1))),
+            Conv("g", ("b",), "g", np.tile(conv, (2, 1, 1, 1)), np.tile(bias, 2), Window((1, 1)), 2),
+            Conv("o", ("g",), "o", np.tile(conv, (1, 2, 1, 1)), bias, Window((1, 1))),
         ),
     )
-    with pytest.raises(InputError, match="channels of layer 'a' cannot be dropped, because 's' reads them"):
+    with pytest.raises(InputError, match="channels of layer 'a' cannot be dropped: they are those of the input 'x'"):
         drop_channels(network, {"a": 0.5})
-    with pytest.raises(InputError, match="layer 'g' has groups"):
-        drop_channels(network, {"g": 0.5})
+    for name in ("b", "g"):
+        with pytest.raises(InputError, match=f"channels of layer '{name}' cannot be dropped: layer 'g' has groups"):
+            drop_channels(network, {name: 0.5})
+    with pytest.raises(InputError, match="channels must be of a network with a layer that can lose some"):
+        drop_channels(network, 0.5)
     with pytest.raises(InputError, match="layer 'o' makes the network's output"):
         drop_channels(network, {"o": 0.5})
-    with pytest.raises(InputError, match="channels must name one of a, g, o, not 'z'"):
+    with pytest.raises(InputError, match="channels must name one of a, b, g, o, not 'z'"):
         drop_channels(network, {"z": 0.5})
     with pytest.raises(InputError, match="share of channels of a must be above 0 and at most 1, not 0"):
         drop_channels(network, {"a": 0})

@@ -1,78 +1,175 @@
 """Structured pruning: whole output channels go, and with them the inputs of whatever reads them: the network shrinks.
 
-Channels are ranked by the sum of their weights' magnitudes (Li et al., arXiv 1608.08710, section 3.1).
+Channels are ranked by the sum of their weights' magnitudes (Li et al., arXiv 1608.08710, section 3.1). Layers whose
+outputs are added keep the same channels, those that are strongest in all of them together; a depthwise convolution
+keeps those of its input.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel.models.errors import InputError
-from accel.models.graph import Activation, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, readers, with_layers
+from accel.models.graph import Activation, Add, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, with_layers
 
 Kept = NDArray[np.int64]
 
 
-def drop_channels(network: Network, share: Mapping[str, float]) -> Network:
+def drop_channels(network: Network, share: Mapping[str, float] | float) -> Network:
     """Keep the strongest `share` (above 0, at most 1) of the output channels of each layer named, one at least.
 
-    What follows up to the next layers with weights may be activations, pooling and flattening. Raises InputError for a
-    layer that does not exist, one whose channels reach an Add, a convolution in groups or the network's output, and a
-    share outside its range.
+    One number is for every layer whose channels can go. What follows up to the next layers with weights may be
+    activations, pooling, additions, depthwise convolutions and flattening. Raises InputError for a layer that does not
+    exist, one whose channels reach a convolution in groups, the network's input or its output, for a share outside
+    its range, and if one number finds no layer.
     """
-    names = [layer.name for layer in network.layers if isinstance(layer, Conv | Linear)]
-    for name, value in share.items():
-        if name not in names:
+    names = [layer.name for layer in _matrix(network)]
+    given = dict(share) if isinstance(share, Mapping) else {"every layer": share}
+    for name, value in given.items():
+        if name not in names and isinstance(share, Mapping):
             raise InputError(f"{network.name}: channels must name one of {', '.join(names)}, not {name!r}")
         if not 0 < value <= 1:
             raise InputError(f"{network.name}: share of channels of {name} must be above 0 and at most 1, not {value}")
-    layers: dict[str, Layer] = {layer.name: layer for layer in network.layers}
-    for name, value in share.items():
-        layer = layers[name]
-        assert isinstance(layer, Conv | Linear)
-        if isinstance(layer, Conv) and layer.groups > 1:
-            raise InputError(f"{network.name}: layer {name!r} has groups, its channels cannot be dropped")
-        kept = strongest(layer, value)
-        layers[name] = replace(layer, weights=layer.weights[kept], bias=layer.bias[kept])
-        _follow(network, layers, layer.output, kept, len(layer.weights), name)
-    return with_layers(network, (layers[x.name] for x in network.layers))
+    if not isinstance(share, Mapping):
+        given = dict.fromkeys(droppable(network), share)
+        if not given:
+            raise InputError(f"{network.name}: channels must be of a network with a layer that can lose some")
+    for name, value in given.items():
+        network = _dropped(network, name, value)
+    return network
+
+
+def droppable(network: Network) -> tuple[str, ...]:
+    """Layers whose channels can go, in order; of those that keep the same channels the first."""
+    fixed = _Sets(network).fixed
+    return tuple(layers[0].name for channels, layers in _makers(network).items() if not fixed[channels])
 
 
 def strongest(layer: Conv | Linear, share: float) -> Kept:
     """The indices, ascending, of the output channels to keep."""
-    strength = np.abs(layer.weights).reshape(len(layer.weights), -1).sum(1)
+    return _strongest([layer], share)
+
+
+def _strongest(layers: list[Conv | Linear], share: float) -> Kept:
+    strength = sum(np.abs(layer.weights).reshape(len(layer.weights), -1).sum(1) for layer in layers)
+    assert not isinstance(strength, int)
     count = max(1, round(share * len(strength)))
     return np.sort(np.argsort(-strength, kind="stable")[:count])
 
 
-def _follow(network: Network, layers: dict[str, Layer], tensor: str, kept: Kept, of: int, name: str) -> None:
-    """Take the inputs that are gone out of what reads `tensor`, of whose `of` features `kept` remain."""
-    if tensor in network.outputs:
-        raise InputError(f"{network.name}: layer {name!r} makes the network's output, its channels cannot be dropped")
-    for original in readers(network)[tensor]:
-        layer = layers[original.name]
+def _matrix(network: Network) -> list[Conv | Linear]:
+    return [layer for layer in network.layers if isinstance(layer, Conv | Linear)]
+
+
+def _is_depthwise(layer: Conv) -> bool:
+    return layer.groups > 1 and layer.groups == len(layer.weights) and layer.weights.shape[1] == 1
+
+
+@dataclass
+class _Sets:
+    """Which tensors have the same channels. A flattened tensor has `each` features of every channel.
+
+    `fixed`: why the channels of a set cannot go, "" if they can.
+    """
+
+    network: Network
+    of: dict[str, tuple[str, int]] = field(init=False)
+    fixed: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        network = self.network
+        self.of = {tensor: (tensor, 1) for tensor in network.inputs}
+        self.fixed = {tensor: f"they are those of the input {tensor!r}" for tensor in network.inputs}
+        for layer in network.layers:
+            self._add(layer)
+        made_by = {layer.output: layer.name for layer in network.layers}
+        for tensor in network.outputs:
+            self._fix(tensor, f"layer {made_by.get(tensor, tensor)!r} makes the network's output")
+
+    def _add(self, layer: Layer) -> None:
+        source, each = self.of[layer.inputs[0]]
+        shape, output = self.network.shapes[layer.inputs[0]], self.network.shapes[layer.output]
         match layer:
-            case Conv() if layer.groups == 1:
-                layers[layer.name] = replace(layer, weights=layer.weights[:, kept])
-            case Linear():
-                layers[layer.name] = replace(layer, weights=layer.weights[:, kept])
-            case Reshape():
-                each = prod(network.shapes[tensor]) // of
-                if layer.shape != (each * of,) and network.shapes[original.output] != (each * of,):
-                    _refuse(network, name, original.name)
-                features = (kept[:, None] * each + np.arange(each)).ravel()
-                layers[layer.name] = replace(layer, shape=(len(features),))
-                _follow(network, layers, original.output, features, each * of, name)
+            case Conv() if _is_depthwise(layer):
+                self.of[layer.output] = source, each
+            case Conv() | Linear():
+                self.of[layer.output] = layer.output, 1
+                self.fixed[layer.output] = ""
+                if isinstance(layer, Conv) and layer.groups > 1:
+                    for tensor in (layer.output, layer.inputs[0]):
+                        self._fix(tensor, f"layer {layer.name!r} has groups")
             case Activation() | Pool() | GlobalPool():
-                _follow(network, layers, original.output, kept, of, name)
+                self.of[layer.output] = source, each
+            case Add():
+                other, as_many = self.of[layer.inputs[1]]
+                self.of[layer.output] = source, each
+                if as_many != each:
+                    self._fix(layer.inputs[0], f"{layer.name!r} reads them")
+                    self._fix(layer.inputs[1], f"{layer.name!r} reads them")
+                elif other != source:
+                    self._join(source, other)
+            case Reshape() if len(shape) == 3 and output in ((prod(shape),), (prod(shape), 1, 1)):
+                self.of[layer.output] = source, each * shape[1] * shape[2]
+            case Reshape() if len(shape) == 1 and output == (*shape, 1, 1):
+                self.of[layer.output] = source, each
             case _:
-                _refuse(network, name, original.name)
+                self.of[layer.output] = layer.output, 1
+                self.fixed[layer.output] = f"{layer.name!r} makes them"
+                for tensor in layer.inputs:
+                    self._fix(tensor, f"{layer.name!r} reads them")
+
+    def _fix(self, tensor: str, why: str) -> None:
+        source = self.of[tensor][0]
+        self.fixed[source] = self.fixed[source] or why
+
+    def _join(self, source: str, other: str) -> None:
+        """Two sets are one from here on."""
+        self.of = {tensor: (source if s == other else s, each) for tensor, (s, each) in self.of.items()}
+        self.fixed[source] = self.fixed[source] or self.fixed.pop(other)
 
 
-def _refuse(network: Network, name: str, reader: str) -> None:
-    raise InputError(f"{network.name}: channels of layer {name!r} cannot be dropped, because {reader!r} reads them")
+def _makers(network: Network) -> dict[str, list[Conv | Linear]]:
+    """The layers whose outputs are the channels of each set, depthwise ones apart."""
+    sets, found = _Sets(network), dict[str, list[Conv | Linear]]()
+    for layer in _matrix(network):
+        if not (isinstance(layer, Conv) and _is_depthwise(layer)):
+            found.setdefault(sets.of[layer.output][0], []).append(layer)
+    return found
+
+
+def _dropped(network: Network, name: str, share: float) -> Network:
+    """The network with the strongest `share` of the channels of the layer `name` and of those that are added to it."""
+    sets = _Sets(network)
+    named = next(layer for layer in _matrix(network) if layer.name == name)
+    channels = sets.of[named.output][0]
+    if sets.fixed[channels]:
+        raise InputError(f"{network.name}: channels of layer {name!r} cannot be dropped: {sets.fixed[channels]}")
+    kept = _strongest(_makers(network)[channels], share)
+
+    def features(tensor: str) -> Kept | None:
+        """Those of a tensor that stay; None if it has other channels."""
+        source, each = sets.of[tensor]
+        return (kept[:, None] * each + np.arange(each)).ravel() if source == channels else None
+
+    layers: list[Layer] = []
+    for layer in network.layers:
+        read, written = features(layer.inputs[0]), features(layer.output)
+        if isinstance(layer, Conv) and _is_depthwise(layer):
+            if written is not None:
+                layer = replace(layer, weights=layer.weights[written], bias=layer.bias[written], groups=len(written))
+        elif isinstance(layer, Conv | Linear):
+            weights, bias = layer.weights, layer.bias
+            if read is not None:
+                weights = weights[:, read]
+            if written is not None:
+                weights, bias = weights[written], bias[written]
+            layer = replace(layer, weights=weights, bias=bias)
+        elif isinstance(layer, Reshape) and written is not None:
+            layer = replace(layer, shape=(len(written), *layer.shape[1:]))
+        layers.append(layer)
+    return with_layers(network, layers)

@@ -124,10 +124,10 @@ def _density_report(network: Network) -> Report:
 
 
 class Channels(TrainingStep):
-    """Whole output channels go: `keep` is the share of them that stays in each layer named."""
+    """Whole output channels go: `keep` is the share that stays in each layer named, or in all that can lose some."""
 
     kind: Literal["channels"] = "channels"
-    keep: dict[str, float]
+    keep: float | dict[str, float]
 
     def apply(self, network: Network, original: Network, context: Context, label: str) -> tuple[Network, Report]:
         """A smaller network."""

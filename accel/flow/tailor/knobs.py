@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from accel.models.compress.channels import drop_channels
+from accel.models.compress.channels import drop_channels, droppable
 from accel.models.compress.prune import matrix_layers
 from accel.models.compress.recipe import Recipe
 from accel.models.compress.tucker import Options, decompose
-from accel.models.errors import InputError
-from accel.models.graph import Conv, Linear, Network
+from accel.models.graph import Conv, Network
 
 Kind = Literal["channels", "rank", "density", "levels"]
 # Each notch takes about two fifths away (levels: a fraction of a bit); the first leaves the layer as it is.
@@ -137,22 +136,14 @@ class Setting:
 
 
 def knobs(network: Network) -> tuple[Knob, ...]:
-    """Those of each layer. Channels: where they can be dropped; rank: where a decomposition can take less."""
-    found: list[Knob] = []
+    """Those of each layer. Channels: once for layers that keep the same; rank: where a decomposition can take less."""
+    found, shrinkable = list[Knob](), droppable(network)
     for layer in matrix_layers(network):
         kinds: list[Kind] = ["density", "levels"]
-        if _can_shrink(network, layer):
+        if layer.name in shrinkable and len(layer.weights) > 1:
             kinds.append("channels")
         grouped = isinstance(layer, Conv) and layer.groups > 1
         if min(layer.weights.shape[:2]) >= FEWEST_DECOMPOSED and not grouped:
             kinds.append("rank")
         found += [Knob(layer.name, kind) for kind in kinds]
     return tuple(sorted(found))
-
-
-def _can_shrink(network: Network, layer: Conv | Linear) -> bool:
-    try:
-        drop_channels(network, {layer.name: 1.0})
-    except InputError:
-        return False
-    return len(layer.weights) > 1
