@@ -22,6 +22,7 @@ from accel.models.quantisation.quantise import quantise
 from tests.benches.flow_networks import calibration, inputs, write_network
 
 BITS = {"dense": 0, "shared-8": 8, "shared-6": 6, "shared-4": 4, "shared-3": 3, "shared-2": 2}
+STANDARD = ("pruned", "2of4", "deep", "grid", "channels", "tucker")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def same(one: IntegerNetwork, other: IntegerNetwork) -> bool:
 
 def test_names_and_order() -> None:
     assert tuple(technique.name for technique in TECHNIQUES) == tuple(BITS)
-    assert techniques.names() == (*BITS, "as-is")
+    assert techniques.names() == (*BITS, *STANDARD, "as-is")
     assert [t.title for t in TECHNIQUES] == ["dense int8", *(f"shared, {b} bits" for b in BITS.values() if b)]
     assert all(find(name).name == name for name in BITS)
     assert all(set(technique.formats) <= set(FORMATS) for technique in TECHNIQUES)
@@ -94,17 +95,18 @@ def test_as_is_finds_the_codebooks_that_are_there(network: Network, tmp_path: Pa
 @pytest.mark.parametrize("name", [*zoo.NAMES, "", "own.onnx"])
 def test_checkpoints_of_the_zoo_come_last(name: str) -> None:
     rows = techniques_for(name)
+    untrained = [standard for standard in STANDARD if standard not in zoo.compressed(name)]
     assert rows[: len(TECHNIQUES)] == TECHNIQUES
-    assert [row.name for row in rows[len(TECHNIQUES) :]] == list(zoo.compressed(name))
-    assert techniques.names(name) == (*BITS, "as-is", *zoo.compressed(name))
-    for row in rows[len(TECHNIQUES) :]:
+    assert [row.name for row in rows[len(TECHNIQUES) :]] == [*untrained, *zoo.compressed(name)]
+    assert techniques.names(name) == (*BITS, *untrained, *zoo.compressed(name), "as-is")
+    for row in rows[len(TECHNIQUES) + len(untrained) :]:
         assert find(row.name, name).title == row.title
         assert row.title in [title for title, _ in techniques.TITLES.values()]
 
 
-@pytest.mark.parametrize("name", ["", "shared", "shared-5", "Dense", "pruned"])
+@pytest.mark.parametrize("name", ["", "shared", "shared-5", "Dense", "distilled"])
 def test_unknown(name: str) -> None:
-    known = "dense, shared-8, shared-6, shared-4, shared-3, shared-2, as-is"
+    known = "dense, shared-8, shared-6, shared-4, shared-3, shared-2, pruned, 2of4, deep, grid, channels, tucker, as-is"
     with pytest.raises(InputError, match=f"technique must be one of {known}, not '{name}'"):
         find(name)
 

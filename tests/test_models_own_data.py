@@ -17,8 +17,6 @@ from accel.models.training.idx import write_idx
 from accel.models.training.images import floats
 from accel.models.window import Window
 
-torch = pytest.importorskip("torch")
-
 
 def network(shape=(3, 6, 5), outputs=4) -> Network:
     chain = Chain(np.random.default_rng(0), shape)

@@ -66,7 +66,12 @@ Calibration = Annotated[
 Test = Annotated[str, typer.Option(metavar="FILE", help="Test inputs for the accuracy column: .npy, or mnist.")]
 Labels = Annotated[str, typer.Option(metavar="FILE", help="Classes of the test inputs: .npy of integers.")]
 Images = Annotated[
-    Path | None, typer.Option("--data", metavar="DIR", help="Folder with IDX files, for steps that train.")
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DATA",
+        help="What steps that train learn: a folder of images by class, .npz, .npy or IDX files.",
+    ),
 ]
 Validation = Annotated[
     bool,

@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from accel.design import Design
+from accel.flow import collapse, simulate
 from accel.flow import data as data_module
-from accel.flow import simulate
 from accel.flow.cache import NO_CACHE, Cache, digest
 from accel.flow.data import Data
 from accel.flow.progress import Advance, silent
@@ -25,7 +25,8 @@ from accel.sim.result import LayerResult
 
 __all__ = ["Comparison", "Row", "compare"]
 
-FORMAT = 3  # of compare.json
+FORMAT = 4  # of compare.json
+COLLAPSE_POINTS = 10.0  # of accuracy: a technique that loses more has failed, and the reason is looked for
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Row:
 
     `stored_bytes` is what the technique's own encoder writes for the weights; what of them lies in the DRAM of the
     hardware, which may decode less, is the run's. Ratios are to the first technique on the
-    same design; `energy_ratio` is of the nominal totals. `accuracy_percent` is None without test data.
+    same design; `energy_ratio` is of the nominal totals. `accuracy_percent` is None without test data. `untrained`: the
+    recipe would train, and has not.
     """
 
     technique: str
@@ -44,6 +46,7 @@ class Row:
     run: simulate.Simulation
     latency_ratio: float = 1.0
     energy_ratio: float = 1.0
+    untrained: bool = False
 
     @property
     def design(self) -> str:
@@ -68,6 +71,7 @@ def row_record(row: Row) -> dict[str, Any]:
         "technique": row.technique,
         "title": row.title,
         "accuracy_percent": row.accuracy_percent,
+        "untrained": row.untrained,
         "stored_bytes": row.stored_bytes,
         **row.work.to_dict(),
         "latency_us": row.run.result.latency_us,
@@ -156,14 +160,22 @@ def compare(
     for what, names in (("designs", [d.name for d in designs]), ("techniques", [t.name for t in techniques])):
         if len(set(names)) < len(names):
             raise InputError(f"{what} must have different names, not {', '.join(names)}")
-    trials = [_Trial(network, data, technique, cache) for technique in techniques]
+    tried = [_Trial(network, data, technique, cache) for technique in techniques]
     # Every design is tried before the slow part, so that one that is too small ends the run at once.
     runs: dict[tuple[str, str], simulate.Simulation] = {}
-    for trial in trials:
+    trials, left_out = list[_Trial](), list[str]()
+    for trial in tried:
         advance(f"{trial.technique.title}: compressing")
-        for design in designs:
-            advance(f"{trial.technique.title}: simulating on {design.name}")
-            runs[design.name, trial.technique.name] = trial.run(design)
+        try:
+            for design in designs:
+                advance(f"{trial.technique.title}: simulating on {design.name}")
+                runs[design.name, trial.technique.name] = trial.run(design)
+        except InputError as error:
+            if not trial.technique.untrained:
+                raise
+            left_out.append(f"there is no row {trial.technique.name}: {error}")
+        else:
+            trials.append(trial)
     advance("accuracy in float")
     judged = _digests(cache, data.test, data.labels)
     exact = cache.value(
@@ -177,10 +189,10 @@ def compare(
     rows: list[Row] = []
     for design in designs:
         base: Row | None = None
-        for technique in techniques:
+        for technique in (trial.technique for trial in trials):
             row = Row(
                 technique.name, technique.title, accuracy[technique.name], stored[technique.name],
-                runs[design.name, technique.name],
+                runs[design.name, technique.name], untrained=technique.untrained,
             )  # fmt: skip
             base = base or row
             rows.append(
@@ -191,9 +203,10 @@ def compare(
                 )
             )
     notes = dict.fromkeys(note for row in rows for note in row.run.notes)
+    fallen = [trial.fall(exact, accuracy[trial.technique.name]) for trial in trials]
     return Comparison(
         network.name, network.parameters, exact, tuple(designs), tuple(rows), rows[0].run.host_layers,
-        data.source, data.notes + tuple(notes),
+        data.source, (*data.notes, *notes, *left_out, *filter(None, fallen)),
     )  # fmt: skip
 
 
@@ -222,6 +235,16 @@ class _Trial:
         return self.cache.value(
             lambda: data_module.accuracy_percent(self.integer, self.data), "accuracy", *self.key, *judged
         )
+
+    def fall(self, exact: float | None, reached: float | None) -> str:
+        """A line about an accuracy that collapses, with the layer to blame and the remedy; "" if it does not."""
+        if exact is None or reached is None or exact - reached < COLLAPSE_POINTS:
+            return ""
+        found = self.cache.value(
+            lambda: collapse.reason(self.network, self.integer, self.data.calibration, self.technique.untrained),
+            "collapse", *self.key,
+        )  # fmt: skip
+        return f"{self.technique.title}: accuracy falls from {exact:.1f} to {reached:.1f} %{found}"
 
     def stored_bytes(self) -> int:
         """What its own encoder writes."""

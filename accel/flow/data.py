@@ -19,6 +19,7 @@ from accel.models.host import Host
 from accel.models.integers.network import IntegerNetwork
 from accel.models.quantisation.quantise import without_scale
 from accel.models.reference import float32, int8
+from accel.models.training import judge
 from accel.models.training.own_data import array
 
 __all__ = ["Data", "resolve"]
@@ -188,15 +189,17 @@ def _check_labels(network: Network, data: Data, what: str) -> None:
 def accuracy_percent(network: IntegerNetwork, data: Data) -> float | None:
     """Accuracy of the integer reference on the test inputs, None without any. Raises InputError.
 
-    The largest code is the largest value, before softmax as after it; what the host runs behind it is run.
+    The largest code is the largest value, before softmax as after it; what the host runs behind it is run. Of labels
+    that are values: how much of their variance is explained (`judge.percent`).
     """
     if data.test is None or data.labels is None:
         return None
     found = int8.run(network, int8.quantise_input(network, data.test))
-    if data.host and data.host.tail:
+    is_values = data.labels.dtype.kind == "f"
+    if is_values or (data.host and data.host.tail):
         ends = zip(network.outputs, data.output_shapes, strict=True)
         values = [int8.real_values(network.tensors[name], found[name], shape) for name, shape in ends]
-        return _right_percent(_chosen(_behind(data, values)), data.labels)
+        return _percent(_behind(data, values), data.labels)
     codes = found[network.output]
     # (n, channels, height, width): channels are the classes, except that a flattened tensor is held as it was.
     return _right_percent(codes.reshape(len(codes), -1, *data.labels.shape[1:]).argmax(1), data.labels)
@@ -206,7 +209,12 @@ def float_accuracy_percent(network: Network, data: Data) -> float | None:
     """As `accuracy_percent`, of the float network."""
     if data.test is None or data.labels is None:
         return None
-    return _right_percent(_chosen(_behind(data, float32.run_outputs(network, data.test))), data.labels)
+    return _percent(_behind(data, float32.run_outputs(network, data.test)), data.labels)
+
+
+def _percent(outputs: Array, labels: Array) -> float:
+    """How well outputs (n, ...) agree with labels, classes or values."""
+    return judge.percent(outputs, labels) if labels.dtype.kind == "f" else _right_percent(_chosen(outputs), labels)
 
 
 def _behind(data: Data, outputs: Sequence[Array]) -> Array:

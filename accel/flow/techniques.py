@@ -12,7 +12,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from accel.models import zoo
+from accel.models.compress import recipe
 from accel.models.compress.share import share
+from accel.models.compress.standard import STANDARD, Standard
+from accel.models.compress.training_step import Context
 from accel.models.encode.stored import FORMATS
 from accel.models.errors import InputError
 from accel.models.graph import Network
@@ -32,7 +35,8 @@ class Technique:
     `formats` are those in which the technique's own encoder may write a layer, see `accel.models.encode.stored`; the
     hardware runs the nearest that it decodes, and a comparison shows both. `given` is the network that `apply` takes
     whatever it is asked about, or the bytes of its file. A name belongs to one way of applying: results are kept under
-    it.
+    it. `untrained`: a recipe that would train, and has not; a comparison goes on without it where a network has nothing
+    that it could be applied to, and does not recommend it where no accuracy is measured.
     """
 
     name: str
@@ -40,6 +44,7 @@ class Technique:
     apply: Callable[[Network, Calibration], IntegerNetwork]
     formats: tuple[str, ...] = ("dense",)
     given: Network | bytes | None = None
+    untrained: bool = False
 
 
 def _shared(bits: int) -> Technique:
@@ -79,9 +84,26 @@ def given(name: str, title: str, network: Network, formats: tuple[str, ...] = FO
     return Technique(name, title, lambda _, calibration: quantise_compressed(network, calibration), formats, network)
 
 
+def untrained(standard: Standard) -> Technique:
+    """A standard recipe without training."""
+
+    def apply(network: Network, calibration: Calibration) -> IntegerNetwork:
+        return quantise_compressed(recipe.apply(standard.recipe(), network, Context())[0], calibration)
+
+    return Technique(standard.name, f"{standard.title}, not retrained", apply, standard.formats, untrained=True)
+
+
+UNTRAINED = tuple(map(untrained, STANDARD))
+
+
 def techniques_for(network: str) -> tuple[Technique, ...]:
-    """All techniques that need no training, and the zoo's checkpoints of its network `network`, if it is one."""
-    return (*TECHNIQUES, *(_of_zoo(network, name) for name in zoo.compressed(network)))
+    """All techniques that need no training, and the zoo's checkpoints of its network `network`, if it is one.
+
+    A checkpoint takes the place of the recipe of that name that was not trained.
+    """
+    known = zoo.compressed(network)
+    others = (technique for technique in UNTRAINED if technique.name not in known)
+    return (*TECHNIQUES, *others, *(_of_zoo(network, name) for name in known))
 
 
 def _of_zoo(network: str, name: str) -> Technique:
@@ -96,12 +118,12 @@ def _of_zoo(network: str, name: str) -> Technique:
 
 def names(network: str = "") -> tuple[str, ...]:
     """The techniques' names."""
-    return (*(technique.name for technique in TECHNIQUES), AS_IS.name, *zoo.compressed(network))
+    return (*(technique.name for technique in techniques_for(network)), AS_IS.name)
 
 
 def find(name: str, network: str = "") -> Technique:
     """The technique of that name for a network. Raises InputError."""
-    for technique in techniques_for(network) if name in zoo.compressed(network) else (*TECHNIQUES, AS_IS):
+    for technique in (*techniques_for(network), AS_IS):
         if technique.name == name:
             return technique
     raise InputError(f"technique must be one of {', '.join(names(network))}, not {name!r}")

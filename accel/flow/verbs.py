@@ -120,6 +120,17 @@ def compare(
         typer.Option(metavar="FILE", help="A row for a network compressed elsewhere: ONNX or .weights. Repeatable."),
     ] = None,
     images: Images = None,
+    train: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DATA", help="Retrain every technique on this: a folder of images by class, .npz or .npy."
+        ),
+    ] = None,
+    train_labels: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Labels of a .npy file of --train; without any the network itself teaches."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="With --train: passes over it. [default: 10]")] = None,
     shape: InputShape = "",
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Compute everything anew, and keep nothing for the next comparison.")
@@ -132,24 +143,34 @@ def compare(
     """
     from accel import cache
     from accel.flow import compare as job
-    from accel.flow import outputs, overview, report, tables
+    from accel.flow import outputs, overview, report, retrain, tables
     from accel.flow.cache import NO_CACHE, Cache
     from accel.flow.compress import own_rows
     from accel.flow.data import resolve
     from accel.flow.progress import progress
     from accel.flow.techniques import find, techniques_for
+    from accel.models.errors import printable
+    from accel.models.training import own_data
 
     rows = tuple(find(name, network) for name in technique) if technique else techniques_for(network)
     chosen = [designs_module.load(name) for name in design or ["edge"]]
     float_network, from_zoo = _network(network, shape)
-    _check_trainable(float_network, images)
+    _check_trainable(float_network, images or train)
+    if train is None and (train_labels or epochs is not None):
+        raise InputError("--train-labels and --epochs must come with --train DATA")
     folder = out or Path("accel-out") / float_network.name
     states = folder / "recipes"
     read: list[str | Path] = [network, *(design or ()), calibration, test, labels, *(recipe or ()), *(also or ())]
-    outputs.check(folder, (*(folder / name for name in report.FILES), states), (*read, *outputs.images(images)))
+    read += [*outputs.images(images), *outputs.images(train), train_labels or ""]
+    outputs.check(folder, (*(folder / name for name in report.FILES), states), read)
     report.check_folder(folder)
     data = resolve(float_network, from_zoo, calibration, test or ("mnist" if from_zoo else ""), labels)
     with report.made(states, keep=False):  # it stays if something was trained
+        if train:
+            examples = own_data.read(train, float_network, train_labels or "")
+            how = retrain.Retraining(examples, 10 if epochs is None else epochs, states, say)
+            data = retrain.with_data(data, examples, printable(train.name), bool(calibration) or from_zoo)
+            rows = retrain.retrained(float_network, rows, how)
         rows += own_rows(float_network, recipe or [], also or [], images, states, say)
     with progress(job.steps(chosen, rows)) as advance:
         kept = NO_CACHE if no_cache else Cache(cache.folder())

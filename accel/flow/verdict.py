@@ -13,8 +13,8 @@ from accel.flow.compare import Comparison, Row
 
 SAVES = 0.95  # a ratio below this is worth a word
 POINTS = 1.0  # of accuracy that a technique may cost, in percent of the inputs
-MEASURE, MOST, PAYS, ENERGY, STORAGE, NOTHING, WRONG = (
-    "", "pays most", "pays", "energy only", "storage only", "no gain", "inaccurate"
+MEASURE, MOST, PAYS, ENERGY, STORAGE, NOTHING, WRONG, LATER = (
+    "", "pays most", "pays", "energy only", "storage only", "no gain", "inaccurate", "if retrained"
 )  # fmt: skip
 
 
@@ -30,7 +30,7 @@ class Judgement:
 def judge(rows: Sequence[Row]) -> list[Judgement]:
     """A judgement for each of the rows of one design, against the first of them."""
     first, *others = rows
-    sound = [row for row in others if is_sound(first, row)]
+    sound = [row for row in others if is_sound(first, row) and not _is_unknown(row)]
     best = min((row for row in sound if _saves(row)), key=_product, default=None)
     best = best if best and _product(best) < SAVES else None
     return [
@@ -47,13 +47,16 @@ def verdict(rows: Sequence[Row]) -> str:
     if not others:
         return f"On {design} {limit}; there is nothing to compare it to."
     by_word = {
-        word: [j.row for j in others if j.word == word] for word in (MOST, PAYS, ENERGY, STORAGE, NOTHING, WRONG)
+        word: [j.row for j in others if j.word == word] for word in (MOST, PAYS, ENERGY, STORAGE, NOTHING, WRONG, LATER)
     }
     words = [f"{limit}, and nothing pays"]
     for best in by_word[MOST]:
         words = [f"{limit}, and {_titles([best])} pays most: {_gain(best)}, with {_left(first, best)}"]
     if paying := by_word[PAYS]:
         words.append(_range(sorted(paying, key=_product, reverse=True)))
+    if later := by_word[LATER]:
+        what = f"{_titles(later)} {_s(later, 'saves', 'save')}" if len(later) < 3 else f"{len(later)} more save"
+        words.append(f"{what} time or energy if retrained (--train)")
     if frugal := by_word[ENERGY]:
         words.append(f"{_titles(frugal)} {_s(frugal, 'saves', 'save')} energy but no time, because {_limits(frugal)}")
     if small := by_word[STORAGE]:
@@ -74,7 +77,7 @@ def verdict(rows: Sequence[Row]) -> str:
 def cheapest(comparison: Comparison) -> Row:
     """Of the rows that keep the accuracy the one with the least product of latency and energy, over all designs."""
     first = comparison.rows[0]
-    sound = [row for row in comparison.rows if is_sound(first, row)]
+    sound = [row for row in comparison.rows if is_sound(first, row) and not _is_unknown(row)]
     return min(sound, key=lambda row: latency_to(first, row) * energy_to(first, row))
 
 
@@ -114,9 +117,17 @@ def is_sound(first: Row, row: Row) -> bool:
     return _points(first, row) <= POINTS
 
 
+def _is_unknown(row: Row) -> bool:
+    """Whether nobody knows what a row's accuracy would be: its recipe was not trained, and nothing was measured."""
+    return row.untrained and row.accuracy_percent is None
+
+
 def _judged(first: Row, row: Row, best: Row | None) -> Judgement:
     if not is_sound(first, row):
         return Judgement(row, WRONG, f"-{_points(first, row):.2f} points")
+    if _is_unknown(row) and _saves(row):
+        products, bytes_ = _work(first, row)
+        return Judgement(row, LATER, f"products {products:.2f}, bytes {bytes_:.2f}")
     if row is best or row.latency_ratio < SAVES:
         products, bytes_ = _work(first, row)
         return Judgement(row, MOST if row is best else PAYS, f"products {products:.2f}, bytes {bytes_:.2f}")

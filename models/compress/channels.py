@@ -83,8 +83,8 @@ class _Sets:
 
     def __post_init__(self) -> None:
         network = self.network
-        self.of = {tensor: (tensor, 1) for tensor in network.inputs}
-        self.fixed = {tensor: f"they are those of the input {tensor!r}" for tensor in network.inputs}
+        self.of = {network.input: (network.input, 1)}
+        self.fixed = {network.input: f"they are those of the input {network.input!r}"}
         for layer in network.layers:
             self._add(layer)
         made_by = {layer.output: layer.name for layer in network.layers}

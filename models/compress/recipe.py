@@ -151,7 +151,7 @@ def _at(recipe: Recipe, number: int, step: Step) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(f"{recipe.name}: step {number} ({step.kind}): {error}") from None
+        raise type(error)(f"{recipe.name}: step {number} ({step.kind}): {error}") from None
 
 
 def as_record(compressed: Compressed) -> list[dict[str, Any]]:

@@ -31,6 +31,10 @@ Progress = Callable[["Epoch"], None]
 LOGITS_AT_ONCE = 1000
 
 
+class Diverged(InputError):
+    """The loss is no longer finite: the learning rate is too high."""
+
+
 @dataclass(frozen=True)
 class Schedule:
     """Stochastic gradient descent with Nesterov's momentum; the rate falls to 0 as a cosine over all steps.
@@ -140,7 +144,7 @@ def fit(
         # Each epoch draws from a seed of its own, so a resumed run sees the same batches as an unbroken one.
         loss = _epoch(run, np.random.default_rng([seed, epoch]))
         if not math.isfinite(loss):
-            raise InputError(
+            raise Diverged(
                 f"{network.name}: the loss is {loss} in epoch {epoch + 1}: "
                 f"learning_rate must be lower than {schedule.learning_rate}"
             )

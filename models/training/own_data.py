@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 
 from accel.models.errors import InputError, printable
 from accel.models.files import open_regular
-from accel.models.graph import Network, Softmax
+from accel.models.graph import Network, Softmax, build
+from accel.models.reference import float32
 from accel.models.training import image_folders, judge
-from accel.models.training.fit import mean_logits
+from accel.models.training.fit import LOGITS_AT_ONCE
 from accel.models.training.images import FILES, HELD_OUT, ImageSet, floats, read_images
-
-__all__ = ["read"]
 
 Array = NDArray[Any]
 # Names of the arrays of a .npz file: inputs and labels to learn, inputs and labels that judge.
@@ -59,8 +58,7 @@ def read(path: str | Path, network: Network, labels: str | Path = "", validation
     shape). Without labels the outputs of `network` are learnt, and its classes judge, or those values if the output is
     one number. Where nothing says what judges, or with `validation`, every sixth input does, and is not learnt.
 
-    Raises InputError for what cannot be read, inputs of another shape, labels that are not the output's, and without
-    torch if there are no labels.
+    Raises InputError for what cannot be read, inputs of another shape, and labels that are not the output's.
     """
     path = Path(path)
     if path.is_dir() and any((path / name).exists() or (path / f"{name}.gz").exists() for name in FILES):
@@ -109,9 +107,12 @@ def _image_set(path: Path, network: Network, arrays: Arrays, validation: bool) -
 
 
 def outputs_of(network: Network, inputs: Array) -> Array:
-    """What the float network says before a softmax at its end: (n, *output shape). Raises InputError without torch."""
-    found = mean_logits((network,), inputs).reshape(len(inputs), *network.shapes[network.output])
-    return found.astype(np.float32)
+    """What the float network says before a softmax at its end: (n, *output shape) of float32."""
+    *others, last = network.layers
+    if isinstance(last, Softmax) and last.output == network.output:
+        network = build(network.name, network.input, network.shapes[network.input], tuple(others), last.inputs[0])
+    step = LOGITS_AT_ONCE
+    return np.concatenate([float32.run(network, floats(inputs[i : i + step])) for i in range(0, len(inputs), step)])
 
 
 def _class_like(network: Network) -> bool:

@@ -1,0 +1,83 @@
+"""`accel compare --train DATA`: every standard technique, retrained on the user's own data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from accel.flow.data import Data
+from accel.flow.techniques import Technique, given
+from accel.models.compress import recipe
+from accel.models.compress.standard import RATE, STANDARD, Standard, shared
+from accel.models.compress.training_step import Context
+from accel.models.errors import InputError
+from accel.models.graph import Network
+from accel.models.training.fit import Diverged
+from accel.models.training.images import ImageSet, floats
+
+CALIBRATION = 512  # inputs that set the ranges where nobody says which, as for the zoo's networks
+SHARED_BITS = (6, 4, 3, 2)  # with 8 there is little left to learn
+SLOWER = (1.0, 0.1, 0.01)  # learning rates that are tried, one after the other, until the loss stays finite
+TRAINED = {standard.name: standard for standard in (*map(shared, SHARED_BITS), *STANDARD)}
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """What retraining needs: what is learnt, passes over it, where states are kept, and who hears of progress."""
+
+    examples: ImageSet
+    epochs: int
+    states: Path
+    say: Callable[[str], None]
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.epochs <= 1000:
+            raise InputError(f"--epochs must be 1..1000, not {self.epochs}")
+
+
+def with_data(data: Data, examples: ImageSet, source: str, calibrated: bool) -> Data:
+    """`data` of a comparison, with what `examples` know where the user named nothing else.
+
+    The inputs that judge test, the first that are learnt calibrate unless `calibrated`.
+    """
+    calibration = data.calibration if calibrated else floats(examples.train_images[:CALIBRATION])
+    warning = data.warning if calibrated else ""
+    words = [data.source] if calibrated else [f"calibrated on {len(calibration)} inputs of {source}"]
+    test, labels = data.test, data.labels
+    if test is None:
+        test, labels = floats(examples.judged_images), examples.judged_labels
+        held_out = ", which are held out" if examples.part == "validation" else ""
+        words.append(f"accuracy on {len(test):,} inputs of {source}{held_out}")
+    return Data(calibration, test, labels, ", ".join(words), warning, data.host, data.output_shapes)
+
+
+def retrained(network: Network, rows: Sequence[Technique], how: Retraining) -> tuple[Technique, ...]:
+    """`rows` with those of standard recipes trained; what cannot be applied to the network stays as it is.
+
+    What is trained is kept in the folder of states, so that the next comparison need not train it again. Raises
+    InputError for examples that do not fit the network, and without torch.
+    """
+    return tuple(_trained(network, TRAINED[row.name], row, how) if _is_standard(row) else row for row in rows)
+
+
+def _is_standard(row: Technique) -> bool:
+    return row.name in TRAINED and row.given is None
+
+
+def _trained(network: Network, standard: Standard, row: Technique, how: Retraining) -> Technique:
+    context = Context(how.examples, how.states, progress=lambda line: how.say(f"{standard.title}: {line}"))
+    try:
+        recipe.apply(standard.recipe(), network, Context())
+    except InputError:  # it has nothing to be applied to, which the row itself will say
+        return row
+    for slower in SLOWER:
+        try:
+            result = recipe.run(standard.recipe(how.epochs, slower * RATE), network, context)
+        except Diverged as error:
+            if slower == SLOWER[-1]:
+                raise
+            how.say(f"{standard.title}: {error}; it is tried with a tenth of that")
+        else:
+            break
+    return given(standard.name, standard.title, result.network, standard.formats)

@@ -1,0 +1,72 @@
+"""Signal to quantisation noise, layer by layer: the int8 network beside the float network on the same inputs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.models.graph import Conv, Linear, Network
+from accel.models.integers.network import IntegerNetwork
+from accel.models.reference import float32, int8
+
+EXACT_DB = 100.0  # of a tensor without noise
+
+
+@dataclass(frozen=True)
+class LayerNoise:
+    """A layer of the float network with weights, up to the next tensor that both networks have.
+
+    `ratio_db`: 10 log10 of the power of the output over that of the int8 network's difference to it. `read_db`: the
+    least of what it reads, as far as both networks have that; None if they do not.
+    """
+
+    layer: str
+    ratio_db: float
+    read_db: float | None
+
+    @property
+    def lost_db(self) -> float | None:
+        """How much worse the output is than the worst of what is read."""
+        return None if self.read_db is None else self.read_db - self.ratio_db
+
+
+def noise(network: Network, integer: IntegerNetwork, inputs: NDArray[Any]) -> tuple[LayerNoise, ...]:
+    """For each tensor that the int8 network has too, in order, on `inputs` (n, *input shape) of floats.
+
+    Tensors are twins if they have one name and as many values. What was fused into a layer has none: it is looked
+    through. Raises InputError for inputs of another shape.
+    """
+    floats = float32.run_all(network, inputs)
+    codes = int8.run(integer, int8.quantise_input(integer, inputs), all_tensors=True)
+    ratios: dict[str, float] = {}
+    for name, wanted in floats.items():
+        if name in integer.tensors and codes[name].size == wanted.size:
+            spec = integer.tensors[name]
+            if wanted.ndim == 3:  # rows of a matrix lie along the width
+                wanted = wanted.swapaxes(1, 2)
+            ratios[name] = _ratio_db(wanted, spec.scale * (codes[name].astype(np.float64) - spec.zero_point))
+    # Of a tensor without a twin what it was made of, and the layer with weights that made it.
+    reads: dict[str, float | None] = {network.input: ratios.get(network.input)}
+    makers: dict[str, str] = {}
+    found = []
+    for layer in network.layers:
+        known = [value for tensor in layer.inputs if (value := reads.get(tensor)) is not None]
+        read_db = min(known) if known else None
+        is_matrix = isinstance(layer, Conv | Linear)
+        makers[layer.output] = layer.name if is_matrix else makers.get(layer.inputs[0], layer.name)
+        reads[layer.output] = ratios.get(layer.output, read_db)
+        if layer.output in ratios:
+            found.append(LayerNoise(makers[layer.output], ratios[layer.output], read_db))
+    return tuple(found)
+
+
+def _ratio_db(wanted: NDArray[Any], found: NDArray[Any]) -> float:
+    signal = float(np.square(wanted, dtype=np.float64).sum())
+    error = float(np.square(found.reshape(wanted.shape) - wanted).sum())
+    if not error or not signal:
+        return EXACT_DB if not error else -EXACT_DB
+    return min(EXACT_DB, 10 * math.log10(signal / error))
