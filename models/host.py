@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
@@ -13,7 +13,19 @@ from accel.models.errors import Blocker
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
-Run = Callable[[Sequence[Array]], list[Array]]
+
+
+class Run(Protocol):
+    """A part of a network as a function from tensors, (n, ...) each, to others.
+
+    `model` is it as an ONNX file, whose inputs have the shapes `shapes`, a batch in front.
+    """
+
+    @property
+    def model(self) -> bytes: ...  # noqa: D102
+    @property
+    def shapes(self) -> tuple[Shape, ...]: ...  # noqa: D102
+    def __call__(self, given: Sequence[Array], /) -> list[Array]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,10 @@ from accel.models.quantisation.quantise import quantise
 from accel.models.reference import float32, int8
 from accel.sim.execute import execute_memory
 from accel.sim.result import simulate
+from tests.benches.cross import Trial, check
 from tests.benches.model_networks import onnxruntime_output
 from tests.benches.onnx_models import W, floats, model_of
+from tests.benches.verilator import Built
 
 # Two convolutions; the host's normalisation, and product of both; a convolution with a residual of before; the host's
 # normalisation again; a matrix.
@@ -131,6 +135,54 @@ def test_from_the_command_line(path: Path, tmp_path: Path, capsys: pytest.Captur
     recipe.write_text("name: few\nsteps:\n  - prune: {density: 0.5}\n")
     assert run(["compress", str(path), str(recipe), "-o", str(tmp_path / "o.onnx")]) == 2
     assert "mine: encoded weights must be of one stretch with one output, and are not" in capsys.readouterr().err
+
+
+def test_the_emitted_folder(path: Path, integer: IntegerNetwork, tmp_path: Path) -> None:
+    """host.py finds in each stretch's image what its steps make of what the stretches before give; damage is seen."""
+    calibration, out = tmp_path / "x.npy", tmp_path / "out"
+    np.save(calibration, INPUTS)
+    assert run(["emit", str(path), "--calibration", str(calibration), "--design", "nano", "-o", str(out)]) == 0
+    program = [sys.executable, "host.py"]
+    ran = subprocess.run(program, cwd=out, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert [line.split(":")[0] for line in ran.stdout.splitlines()] == [
+        "stretch-1", "host", "stretch-2", "host", "stretch-3", "output y"
+    ]  # fmt: skip
+    found = json.loads((out / "network.json").read_text())
+    assert [stage.get("folder", stage.get("model")) for stage in found["stages"]] == [
+        "stretch-1", "host-1.onnx", "stretch-2", "host-2.onnx", "stretch-3"
+    ]  # fmt: skip
+    design = designs.load("nano")
+    inputs = int8.quantise_input(integer, INPUTS[:1])
+    cycles = 0
+    for number, (part, codes) in enumerate(int8.stretch_codes(integer, inputs), 1):
+        folder = out / f"stretch-{number}"
+        expected = json.loads((folder / "expected.json").read_text())
+        memory, at = execute_memory(compile_network(part, design), codes[0]), expected["output_offset"]
+        content = (folder / "expected.bin").read_bytes()
+        assert memory[at : at + len(content)].tobytes() == content
+        cycles += expected["events"]["CYCLES"]
+        assert (folder / "accelerator.v").read_bytes() == (out / "stretch-1" / "accelerator.v").read_bytes()
+    assert f"{cycles:,} cycles" in (out / "README.md").read_text()
+    image = out / "stretch-2" / "image.bin"
+    damaged = bytearray(image.read_bytes())
+    place = found["stages"][2]["inputs"][1]
+    damaged[place["offset"]] ^= 1
+    image.write_bytes(damaged)
+    ran = subprocess.run(program, cwd=out, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert f"stretch-2: inputs differ: {place['tensor']}" in ran.stdout
+    assert run(["emit", str(path), "--calibration", str(calibration), "--design", "nano", "-o", str(out)]) == 0
+    assert run(["emit", str(path), "--design", "core", "-o", str(tmp_path / "core")]) == 2
+
+
+@pytest.mark.rtl
+def test_all_stretches_on_one_verilog(integer: IntegerNetwork, tmp_path: Path) -> None:
+    """Bytes, cycles and counters of every stretch, with several inputs and outputs, on the Verilog of one design."""
+    design = designs.load("nano")
+    built = Built(design, tmp_path)
+    for part, codes in int8.stretch_codes(integer, int8.quantise_input(integer, INPUTS[:1])):
+        check(built, Trial(design, part, codes[0], 3), compile_network(part, design))
 
 
 def test_training_does_not_pass_the_host(network: Network) -> None:

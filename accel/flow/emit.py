@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -14,12 +15,13 @@ from numpy.typing import NDArray
 from accel.compile import compile_network
 from accel.compiler.choose import Formats
 from accel.design import Design, OnChip
-from accel.flow import emit_core, register_map
+from accel.flow import emit_core, emit_stretches, register_map
 from accel.flow.design_fields import commented
-from accel.flow.emit_text import expected, origin, readme_words, template
+from accel.flow.emit_text import expected, layout_text, origin, readme_words, template
 from accel.flow.report import write
-from accel.layout import WordTensor, stride_bytes
 from accel.models.errors import InputError
+from accel.models.host import Host
+from accel.models.integers.ends import joined
 from accel.models.integers.network import IntegerNetwork
 from accel.models.reference import int8
 from accel.program import Program
@@ -30,6 +32,8 @@ from accel.sim.result import Result, simulate
 __all__ = ["emit"]
 
 MARK = "expected.json"  # is in every folder that `emit` wrote
+ENDS = ("head.onnx", "tail.onnx")
+WHERE = {"head.onnx": "before the accelerator, on floats", "tail.onnx": "behind it"}
 COPIED = ("cocotb_accelerator.py", "run.py")
 FILES = (
     "accelerator.v", "waivers.vlt", "design.yaml", "image.bin", "expected.bin", "expected_mask.bin", MARK,
@@ -39,74 +43,86 @@ FILES = (
 
 def check(folder: Path) -> None:
     """Raise InputError for a folder in which `emit` would replace a file that it did not write."""
-    others = sorted(name for name in {*FILES, *emit_core.FILES} if os.path.lexists(folder / name))
-    if others and not (folder / MARK).exists():
+    known = {*FILES, *emit_core.FILES, *emit_stretches.FILES, *ENDS, "stretch-1"}
+    others = sorted(name for name in known if os.path.lexists(folder / name))
+    if others and not any((folder / mark).exists() for mark in (MARK, emit_stretches.PLAN)):
         raise InputError(f"output folder {folder} must not hold a {others[0]} that accel did not write, and does")
 
 
 def emit(
-    network: IntegerNetwork, design: Design, folder: Path, inputs: NDArray[Any], formats: Formats = "auto"
-) -> None:
+    network: IntegerNetwork, design: Design, folder: Path, inputs: NDArray[Any], formats: Formats = "auto",
+    host: Host | None = None,
+) -> None:  # fmt: skip
     """Write the folder; the test bench runs the first of the float `inputs` (n, C, H, W). `formats` as
-    `compile_network` takes them.
+    `compile_network` takes them; `host` has what the host runs before and behind.
 
     Raises InputError for what the design cannot hold, and for a folder that cannot be written or in which a file of
     somebody else would be replaced.
     """
     check(folder)
-    files_by_name = contents(network, design, inputs, formats)
-    assert set(files_by_name) == set(emit_core.FILES if isinstance(design.memory, OnChip) else FILES)
+    files_by_name = contents(network, design, inputs, formats, host)
     write(folder, files_by_name, check=lambda: check(folder))
 
 
 def contents(
-    network: IntegerNetwork, design: Design, inputs: NDArray[Any], formats: Formats = "auto"
+    network: IntegerNetwork, design: Design, inputs: NDArray[Any], formats: Formats = "auto", host: Host | None = None
 ) -> dict[str, bytes]:
     """The files by name."""
+    ends = {"head.onnx": host.head, "tail.onnx": host.tail} if host else {}
+    models = {name: part.run.model for name, part in ends.items() if part is not None and part.run.model}
+    said = "".join(f" {name} is what the host runs {WHERE[name]}." for name in models)
     if isinstance(design.memory, OnChip):
-        return emit_core.contents(network, design, inputs, formats)
+        return emit_core.contents(network, design, inputs, formats) | models
     if not len(inputs):
         raise InputError(f"{network.name}: the test bench needs at least one input")
-    program = compile_network(network, design, formats)
     codes = int8.quantise_input(network, inputs[:1])
-    output = int8.run(network, codes)[network.output]
+    verilog = (origin(design, "AXI4") + verilog_text(design)).encode()
+    if not network.host_steps:
+        return _stretch(network, design, codes, formats, verilog, said)[1] | models
+    tensors = int8.run(network, codes, all_tensors=True)
+
+    def emitted(part: IntegerNetwork, known: Mapping[str, NDArray[np.int8]]) -> tuple[Program, dict[str, bytes]]:
+        return _stretch(part, design, joined(part, known), formats, verilog)
+
+    return models | emit_stretches.contents(network, design, tensors, emitted, said)
+
+
+def _stretch(
+    network: IntegerNetwork, design: Design, codes: NDArray[np.int8], formats: Formats, verilog: bytes, ends: str = ""
+) -> tuple[Program, dict[str, bytes]]:
+    """The program of one stretch, and its folder for input codes (1, ...)."""
+    program = compile_network(network, design, formats)
+    outputs = int8.run(network, codes)
     memory = execute_memory(program, codes[0])
-    if not np.array_equal(program.unpack_output(memory).reshape(output[0].shape), output[0]):
-        raise AssertionError(f"{network.name}: the program does not give the reference's bytes")
+    for end in program.outputs:
+        if not np.array_equal(program.unpack_output(memory, place=end), outputs[end.name][0]):
+            raise AssertionError(f"{network.name}: the program does not give the reference's bytes")
     result = simulate(program, codes)
     place = _output_place(program)
-    return {
-        "accelerator.v": (origin(design, "AXI4") + verilog_text(design)).encode(),
+    return program, {
+        "accelerator.v": verilog,
         "waivers.vlt": waivers_text().encode(),
         "design.yaml": commented(design).encode(),
         "image.bin": program.image_with(codes[0])[: _image_bytes(program)].tobytes(),
         "expected.bin": memory[place].tobytes(),
         "expected_mask.bin": written(program)[place].astype(np.uint8).tobytes(),
-        MARK: (json.dumps(_expected(program, result, output[0]), indent=1) + "\n").encode(),
+        MARK: (json.dumps(_expected(program, result, outputs[network.output][0]), indent=1) + "\n").encode(),
         "registers.md": register_map.markdown(design).encode(),
         "accelerator.h": register_map.header(program).encode(),
-        "README.md": _readme(network, program, result).encode(),
+        "README.md": _readme(network, program, result, ends).encode(),
         **{name: template(name).encode() for name in COPIED},
     }
 
 
 def _image_bytes(program: Program) -> int:
-    """Bytes of DRAM that must be written before a start: the image, and the input behind it."""
-    packed = program.pack_input(np.zeros(_input_shape(program), np.int8))
-    return max(len(program.image), program.input.offset + packed.shape[-1])
-
-
-def _input_shape(program: Program) -> tuple[int, int, int]:
-    layout = program.input.layout
-    return layout.channels, layout.height, layout.width
+    """Bytes of DRAM that must be written before a start: the image, and the inputs behind it."""
+    return max(len(program.image), *(place.offset + place.bytes(program.design) for place in program.inputs))
 
 
 def _output_place(program: Program) -> slice:
-    """Where the output tensor lies in DRAM."""
-    layout, design = program.output.layout, program.design
-    assert isinstance(layout, WordTensor)
-    size = layout.words(design.word_lanes) * stride_bytes(design.word_lanes, design.beat_bytes)
-    return slice(program.output.offset, program.output.offset + size)
+    """Where the output tensors lie in DRAM, with what is between them."""
+    ends = [(place.offset, place.offset + place.bytes(program.design)) for place in program.outputs]
+    return slice(min(first for first, _ in ends), max(last for _, last in ends))
 
 
 def _expected(program: Program, result: Result, output: NDArray[np.int8]) -> dict[str, Any]:
@@ -116,7 +132,7 @@ def _expected(program: Program, result: Result, output: NDArray[np.int8]) -> dic
         "dram_bytes": program.dram_bytes,
         "program_offset": program.program_offset,
         "program_count": program.first_fetch,
-        "output_offset": program.output.offset,
+        "output_offset": _output_place(program).start,
         "latency_cycles": design.memory.latency_cycles,
         "beat_interval_cycles": design.memory.beat_interval_cycles,
         "address_bits": design.memory.axi_address_bits,
@@ -124,9 +140,16 @@ def _expected(program: Program, result: Result, output: NDArray[np.int8]) -> dic
     }
 
 
-def _readme(network: IntegerNetwork, program: Program, result: Result) -> str:
+def _readme(network: IntegerNetwork, program: Program, result: Result, ends: str) -> str:
+    words = readme_words(network, program, result)
+    more = [
+        f"\n- A further {what}, {place.name!r}, is at byte {place.offset}: {layout_text(program, place.layout)}. "
+        f"A code q stands for {place.scale:.9g} * (q - ({place.zero_point}))."
+        for what, some in (("input", program.more_inputs), ("output", program.more_outputs))
+        for place in some
+    ]
     return Template(template("emitted.md")).substitute(
-        readme_words(network, program, result),
+        words | {"host": f"{words['host']}{ends}{''.join(more)}"},
         image_bytes=f"{_image_bytes(program):,}",
         dram_bytes=f"{program.dram_bytes:,}",
         input_offset=program.input.offset,

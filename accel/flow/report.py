@@ -104,6 +104,7 @@ def write(
             new.mkdir()
             old.mkdir()
             for name, data in contents.items():
+                (new / name).parent.mkdir(parents=True, exist_ok=True)
                 (new / name).write_bytes(data)
             _exchange(folder, new, old, names)
     except OSError as error:
@@ -137,6 +138,8 @@ def _exchange(folder: Path, new: Path, old: Path, names: Iterable[str]) -> None:
     try:
         for name in names:
             begun.append(name)
+            for place in (old, folder):
+                (place / name).parent.mkdir(parents=True, exist_ok=True)
             if os.path.lexists(folder / name):
                 os.replace(folder / name, old / name)
             if name in fresh:

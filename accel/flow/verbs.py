@@ -348,7 +348,7 @@ def emit(
             advance(f"{chosen.title}: compressing")
             integer = chosen.make(data)
             advance("writing Verilog")
-            job.emit(integer, on, out, data.calibration, parse(formats or ()))
+            job.emit(integer, on, out, data.calibration, parse(formats or ()), data.host)
     for note in clock_notes(on):
         say(f"accel: {note}")
     _say_notes(data)
@@ -373,7 +373,7 @@ def _emit_point(
         advance(f"point {number}: compressing")
         found = stored_point.load(kept, source, number)
         advance("writing Verilog")
-        job.emit(found.network, found.design, out, source.data.calibration, found.formats)
+        job.emit(found.network, found.design, out, source.data.calibration, found.formats, source.data.host)
     return found.design, source.data
 
 
