@@ -114,6 +114,11 @@ def test_nodes_without_names(tmp_path):
             {"s": np.array([0, 12, 12]), "g": np.ones(12, np.float32)},
             "channels are the rows of a matrix",
         ),
+        (
+            [("Dropout", "x,r,t", "y", {})],
+            {"r": np.float32(0.5), "t": np.array(True)},
+            "training_mode must be a constant that is false, and is not",
+        ),
         ([("Pad", "x", "y", {"mode": "edge", "pads": [0] * 8})], {}, "must be a valid ONNX file|mode must be constant"),
         ([("Pad", "x,p,v", "y", {})], {"p": np.ones(8, np.int64), "v": np.float32(0)}, "pads must be of height and"),
         ([("Pad", "x,p,v", "y", {})], {"p": np.ones(8, np.int64), "v": np.float32(2)}, "value must be 0, not 2"),

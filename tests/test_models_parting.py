@@ -85,6 +85,11 @@ CASES: dict[str, tuple[Nodes, dict[str, Any], tuple[Any, ...], list[str], list[s
         [("Sin", "x", "s", {}), ("Conv", "s,w", "c", {}), ("Sin", "c", "y", {})],
         {"w": floats(5, 4, 3)}, (1, 4, 30), ["Sin"], ["Sin"],
     ),
+    "normalisation of a matrix's rows, as many as its features": (
+        [("MatMul", "x,w", "c", {}), ("BatchNormalization", "c,g,b,m,v", "d", {}), ("MatMul", "d,u", "y", {})],
+        {"w": floats(6, 5), "u": floats(5, 2), "g": floats(5), "b": floats(5), "m": floats(5), "v": floats(5) ** 2},
+        ("n", 5, 6), [], ["|", "BatchNormalization"],
+    ),
     "a matrix": (
         [("MatMul", "x,w", "c", {}), ("Sin", "c", "y", {})], {"w": floats(6, 3)}, ("n", 5, 6), [], ["Sin"],
     ),

@@ -108,12 +108,25 @@ def _check_tensors(tensors: list[TensorProto], path: Path) -> int:
     return total
 
 
+def _is_inside(other: Path, path: Path) -> bool:
+    """Whether a file that the model `path` names lies in its folder, links followed, or below it.
+
+    Where the model is a link itself, as in caches of model hubs, what it points to has a folder too.
+    """
+    real = other.resolve()
+    return any(real.is_relative_to(folder) for folder in (path.parent.resolve(), path.resolve().parent))
+
+
 def _check_external(tensor: TensorProto, elements: int, path: Path, where: str) -> None:
     """Raise InputError unless the other file is a regular one and gives as many bytes as the tensor's shape."""
     given = {entry.key: entry.value for entry in tensor.external_data}
     missing = f"{path}: weights that are kept in another file cannot be read"
     with refused(missing):
         other = path.parent / given["location"]
+        inside = _is_inside(other, path)
+    if not inside:
+        raise InputError(f"{where} must lie beside the model, in its folder or below it, and {other.name!r} does not")
+    with refused(missing):
         found = other.stat()
         size = found.st_size - int(given.get("offset", 0))
         length = int(given.get("length", size))

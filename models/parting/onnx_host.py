@@ -142,9 +142,9 @@ class Part:
             try:
                 import onnxruntime
             except ImportError:
-                from onnx.reference import ReferenceEvaluator
+                from accel.models.parting.evaluator import evaluator_of
 
-                evaluator = ReferenceEvaluator(model)
+                evaluator = evaluator_of(model)
                 return lambda given: list(evaluator.run(None, fed(given)))
             options = onnxruntime.SessionOptions()
             options.log_severity_level = 3

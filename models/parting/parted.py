@@ -140,6 +140,9 @@ def _assembled(found: Survey, reasons: tuple[Blocker, ...]) -> Network:
     """The network of all that could be read, with its host. Raises Blocked if there is nothing for the accelerator."""
     cutter, reading = _Cutter(found), found.reading
     ends = tuple(output.name for output in found.model.graph.output)
+    for name in ends:
+        if not cutter.starts([name]):
+            raise InputError(f"{reading.file}: output {name!r} must depend on the input, and is constant")
     resolved = tuple(reading.resolve(name) for name in ends)
     direct = len(ends) == 1 and resolved[0] in reading.layers
     direct |= len(set(resolved)) == len(ends) and all(map(cutter.is_made, resolved))
