@@ -217,6 +217,7 @@ class ConfigCompute(Command):
     in_h: int = _bits(12, "rows of the tensor", default=1)
     in_w: int = _bits(12, "columns of the tensor", default=1)
     pad_value: int = _bits(8, "code that is streamed for positions outside in_h x in_w", signed=True)
+    beside: int = _bits(1, "1: two kernel columns in one tile, the right one in the upper half of the lanes")
 
 
 @dataclass(frozen=True)
@@ -233,6 +234,9 @@ class Compute(Command):
     The first (g, ky, kx) overwrites the sum unless `accumulate`. Lanes that the last group does not have count as 0,
     whatever their weights. Weights come from the weight buffer as column bit-streams ("Weights" in docs/formats.md).
     A sum is there for the next command REUSE_CYCLES after its pixel: one that accumulates must not read it earlier.
+    With `beside` in the configuration, a pixel's activations are the lower half of its word in the lower half of the
+    lanes, and the lower half of the word one column to the right in the upper half. Words are read once: each row of
+    outputs takes a cycle more, in which its first word waits for the next one (T = out_h * (out_w + 1)).
     Where outputs stay in the array (`dataflow` os) the same sums are made in another order: for each block of R pixels
     (in row-major order) and n one tile of R x C of them, whose terms g, ky, kx and lane are added up in the array.
 

@@ -271,6 +271,12 @@ class Design(Section):
         return isinstance(self.engine, Systolic) and self.engine.sparsity == "2:4"
 
     @property
+    def takes_beside(self) -> bool:
+        """Whether the array can be given two kernel columns side by side (`ConfigCompute.beside`)."""
+        held = isinstance(self.engine, Systolic) and not self.output_stationary and not self.two_of_four
+        return held and self.rows % 2 == 0
+
+    @property
     def lanes(self) -> int:
         """Post-process lanes P."""
         return self.post_lanes if self.post_lanes is not None else gcd(self.word_lanes, self.cols)

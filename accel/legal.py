@@ -147,9 +147,15 @@ RULES: dict[type[Command], list[Rule]] = {
             lambda c, d: (c.coded == 1) & ((c.code_bits == 0) | (c.code_bits > 8)),
         ),
     ],
-    ConfigCompute: _not_zero(
-        "stride_x", "stride_y", "dilation_x", "dilation_y", "kernel_h", "kernel_w", "in_h", "in_w"
-    ),
+    ConfigCompute: [
+        *_not_zero("stride_x", "stride_y", "dilation_x", "dilation_y", "kernel_h", "kernel_w", "in_h", "in_w"),
+        Rule("beside", "1 if stride_x is not 1", lambda c, d: (c.beside == 1) & (c.stride_x != 1)),
+        Rule(
+            "beside",
+            "1 with another engine than the array that holds weights, 2:4, or an odd R",
+            lambda c, d: (c.beside == 1) & int(not d.takes_beside),
+        ),
+    ],
     Compute: [
         *_not_zero("out_h", "out_w", "groups", "n_tiles"),
         Rule("weight_bits", "0; above 8", lambda c, d: (c.weight_bits == 0) | (c.weight_bits > 8)),

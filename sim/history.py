@@ -26,6 +26,7 @@ class History:
         self.commands: list[Command] = [fetch, *program.commands]
         self.timed: list[Timed | None] = [timing.first_fetch, *timing.commands]
         self.kernel = [1] * len(self.commands)  # taps in force
+        self.beside = [0] * len(self.commands)
         self.place = [0] * len(self.commands)  # in its unit's queue
         self.counted = [0] * len(self.commands)  # counted commands of its unit up to and with it
         self.brought = [0] * len(self.commands)  # the fetch that brings it
@@ -37,7 +38,7 @@ class History:
                 count = command.row_beats * command.rows * self.design.beat_bytes // COMMAND_BYTES
                 fetches.append((i, fetches[-1][1] + count))
             if isinstance(config, ConfigCompute):
-                self.kernel[i] = config.kernel_h * config.kernel_w
+                self.kernel[i], self.beside[i] = config.kernel_h * config.kernel_w, config.beside
             if timed is not None:
                 self.place[i] = len(self.queue[timed.unit])
                 self.queue[timed.unit].append(i)
@@ -73,7 +74,7 @@ class History:
         """
         command = self.commands[i]
         assert isinstance(command, Compute)
-        pixels = command.out_h * command.out_w
+        pixels = command.out_h * (command.out_w + self.beside[i])
         tiles = command.n_tiles * command.groups * self.kernel[i]
         period = tile_cycles(self.machine, pixels)
         if self.design.output_stationary:

@@ -67,10 +67,10 @@ def test_a_first_layer_is_written_dense_only_if_that_fits() -> None:
 
 
 def test_a_first_layer_is_unfolded_only_if_that_fits() -> None:
-    """Its six columns take more words than the four of the input."""
-    network = network_of((8, 1, 4), matrix(3, Window((5, 2), (2, 1), (3, 2, 2, 1))))
-    assert not isinstance(assert_exact(network, design_of(64, 7)).input.layout, WordTensor)
-    program = assert_exact(network, design_of(64, 7, activation_bytes=512))
+    """A window takes seven words, of which there are five in a bank; as words the padding takes none."""
+    network = network_of((12, 3, 5), matrix(8, Window((1, 7), (3, 1), (1, 1, 2, 1))))
+    assert not isinstance(assert_exact(network, design_of(12, 7)).input.layout, WordTensor)
+    program = assert_exact(network, design_of(12, 7, activation_bytes=128))
     assert isinstance(program.input.layout, WordTensor)
 
 

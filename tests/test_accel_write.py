@@ -36,10 +36,11 @@ RESIDENT = """\
 0 -        ConfigPost src_plane=9 dst_plane=9 in_w=9 zero_point=5 res_zero_point=5 uniform_bias=-5 \
 uniform_multiplier=32768 uniform_shift=15
 0 after 0  Post from_activation=1 uniform=1 out_w=9 dst_addr=524288
-1 item 1   Load dram_addr=constants+0 WEIGHT row_beats=32
-1 -        ConfigCompute plane=9 row_step=3 tap_row_step=3 kernel_h=2 kernel_w=2 in_h=4095 in_w=4095 pad_value=5
-1 after 1  Compute act_addr=524288 out_h=2 out_w=2 acc_addr=16384 rows_last=4 cols_last=4
-1 item 2   Load dram_addr=constants+256 PARAMETER row_beats=8
+1 item 1   Load dram_addr=constants+0 WEIGHT row_beats=16
+1 -        ConfigCompute plane=9 row_step=3 tap_row_step=3 dilation_x=2 kernel_h=2 in_h=4095 in_w=4095 pad_value=5 \
+beside=1
+1 after 1  Compute act_addr=524288 out_h=2 out_w=2 acc_addr=16384 rows_last=8 cols_last=4
+1 item 2   Load dram_addr=constants+128 PARAMETER row_beats=8
 1 -        ConfigPost src_row_step=2 src_row_pitch=2 src_plane=4 dst_row_pitch=2 dst_plane=4 in_h=2 in_w=2 \
 zero_point=3
 1 after 2  Post src_addr=16384 out_h=2 out_w=2
@@ -78,7 +79,8 @@ uniform_multiplier=32768 uniform_shift=15
 UNFOLDED_AND_SHARED = """\
 0 item 0   Load dram_addr=constants+0 CODEBOOK
 0 item 1   Load dram_addr=constants+64 WEIGHT row_beats=3
-0 item 2   Load dram_addr=data+0 ACTIVATION rows=4 dram_pitch=8 dst_pitch=4 window=1 run=3 step=1 row_words=4
+0 item 2   Load dram_addr=data+0 ACTIVATION rows=4 dram_pitch=8 dst_pitch=4 window=1 run=3 step=1 row_words=4 \
+zero_code=1 code_bits=1
 0 -        ConfigCompute plane=24 row_step=4 tap_row_step=4 kernel_h=3 in_h=4095 in_w=4095 pad_value=5
 0 after 2  Compute out_h=2 out_w=4 weight_bits=1 use_codebook=1 acc_addr=16384 rows_last=3 cols_last=2
 0 item 3   Load dram_addr=constants+128 PARAMETER row_beats=8
@@ -87,7 +89,7 @@ zero_point=3 low=3
 0 after 3  Post src_addr=16384 out_h=2 out_w=4 dst_addr=524288
 0 -        Store dram_addr=data+192 src_addr=524288 row_words=8 unused_lanes=6
 0 item 4   Load dram_addr=data+32 ACTIVATION dst_addr=16 rows=2 dram_pitch=8 dst_pitch=4 window=1 run=3 step=1 \
-row_words=4
+row_words=4 zero_code=1 code_bits=1
 0 after 4  Compute act_addr=8 out_h=2 out_w=4 weight_bits=1 use_codebook=1 rows_last=3 cols_last=2
 0 after 3  Post out_h=2 out_w=4 dst_addr=524296
 0 -        Store dram_addr=data+256 src_addr=524296 row_words=8 unused_lanes=6"""

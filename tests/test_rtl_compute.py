@@ -93,12 +93,16 @@ def expected(design: Design, contents: Contents, commands: Sequence[Compute | Co
                 exist[:, c.cols_last if n == c.n_tiles - 1 else design.cols :] = False
                 for oy, ox in np.ndindex(c.out_h, c.out_w):
                     iy = c.iy0 + ky * config.dilation_y + oy * config.stride_y
-                    ix = c.ix0 + kx * config.dilation_x + ox * config.stride_x
-                    word = c.act_addr + g * config.plane + ky * config.tap_row_step + kx * config.dilation_x
-                    word += oy * config.row_step + ox * config.stride_x
-                    pixel = np.full(design.word_lanes, config.pad_value)
-                    if 0 <= iy < config.in_h and 0 <= ix < config.in_w:
-                        pixel = activations[word % ACTIVATION_BANK].copy()
+                    columns = []
+                    for side in range(1 + config.beside):
+                        ix = c.ix0 + kx * config.dilation_x + ox * config.stride_x + side
+                        word = c.act_addr + g * config.plane + ky * config.tap_row_step + kx * config.dilation_x
+                        word += oy * config.row_step + ox * config.stride_x + side
+                        found = np.full(design.word_lanes, config.pad_value)
+                        if 0 <= iy < config.in_h and 0 <= ix < config.in_w:
+                            found = activations[word % ACTIVATION_BANK].copy()
+                        columns.append(found[: design.word_lanes // (1 + config.beside)])
+                    pixel = np.concatenate(columns)
                     pixel[last:] = 0
                     target = sums[c.acc_addr // ACCUMULATOR_BANK]
                     where = c.acc_addr % ACCUMULATOR_BANK + n * c.out_h * c.out_w + oy * c.out_w + ox
@@ -113,9 +117,10 @@ def draw_commands(rng: Random, design: Design) -> list[Compute | ConfigCompute]:
     commands: list[Compute | ConfigCompute] = []
     config, pitch = ConfigCompute(), 1
     last: Compute | None = None
+    before = 0
     for index in range(rng.randint(2, 6)):
         if index == 0 or rng.random() < 0.3:
-            config, pitch = _draw_config(rng)
+            config, pitch = _draw_config(rng, design)
             commands.append(config)
         if index and rng.random() < 0.05:
             continue
@@ -125,22 +130,26 @@ def draw_commands(rng: Random, design: Design) -> list[Compute | ConfigCompute]:
                 command, out_h=last.out_h, out_w=last.out_w, n_tiles=last.n_tiles, acc_addr=last.acc_addr, accumulate=1
             )
             command = same if _words(design, config, same) <= WEIGHT_WORDS - same.weight_addr else command
-        if last is not None and command.accumulate and _too_early(design, last, command):
+        beside = config.beside, before
+        if last is not None and command.accumulate and (any(beside) or _too_early(design, last, command)):
             command = replace(command, accumulate=0)
         commands.append(command)
-        last = command
+        last, before = command, config.beside
     return commands
 
 
-def _draw_config(rng: Random) -> tuple[ConfigCompute, int]:
+def _draw_config(rng: Random, design: Design) -> tuple[ConfigCompute, int]:
     in_h, in_w = rng.randint(1, 5), rng.randint(1, 5)
     pitch = in_w + rng.randint(0, 2)
     stride, dilation = (rng.randint(1, 3), rng.randint(1, 3)), (rng.randint(1, 2), rng.randint(1, 3))
     kernel = rng.choice([(1, 1), (1, 1), (1, 2), (3, 1), (2, 2), (3, 3)])
+    beside = int(design.takes_beside and rng.random() < 0.4)
+    stride = (stride[0], 1) if beside else stride
     config = ConfigCompute(
         plane=min(31, in_h * pitch + rng.randint(0, 2)), row_step=stride[0] * pitch, tap_row_step=dilation[0] * pitch,
         stride_y=stride[0], stride_x=stride[1], dilation_y=dilation[0], dilation_x=dilation[1],
         kernel_h=kernel[0], kernel_w=kernel[1], in_h=in_h, in_w=in_w, pad_value=rng.randint(-128, 127),
+        beside=beside,
     )  # fmt: skip
     return config, pitch
 

@@ -146,7 +146,7 @@ def _compute(m: Machine, rows: Ints, r: int, c: int, table: MutableInts, t: int)
         rows[c + CONFIG_COMPUTE.in_h],
     )  # fmt: skip
     x1 = span_end(
-        ix0, rows[r + COMPUTE.out_w], rows[c + CONFIG_COMPUTE.stride_x], kernel_w,
+        ix0, rows[r + COMPUTE.out_w] + rows[c + CONFIG_COMPUTE.beside], rows[c + CONFIG_COMPUTE.stride_x], kernel_w,
         rows[c + CONFIG_COMPUTE.dilation_x], rows[c + CONFIG_COMPUTE.in_w],
     )  # fmt: skip
     a = t

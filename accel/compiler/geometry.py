@@ -16,6 +16,7 @@ class Geometry:
     """A convolution of a (channels, in_h, in_w) input to out_h x out_w pixels, optionally max-pooled on the way out.
 
     `pads` (top, left); `padded`: some window leaves the input (then coordinates matter, else only addresses do).
+    `beside`: 1 if a kernel position stands for two columns, in the halves of the lanes (`lower.pairs`).
     `pool` is the fused pooling window, `pooled_h` x `pooled_w` its output (the layer's own without pooling).
     """
 
@@ -30,12 +31,14 @@ class Geometry:
     out_h: int
     out_w: int
     pool: Window | None = None
+    beside: int = 0
 
     def __str__(self) -> str:
         (kh, kw), (sh, sw), (dh, dw) = self.kernel, self.stride, self.dilation
         text = f"{self.channels} x {self.in_h} x {self.in_w} -> {self.out_h} x {self.out_w}, kernel {kh} x {kw}"
         text += f", stride {sh} x {sw}" if self.stride != (1, 1) else ""
         text += f", dilation {dh} x {dw}" if self.dilation != (1, 1) else ""
+        text += ", columns two by two" if self.beside else ""
         text += f", pads {self.pads[0]}, {self.pads[1]}" if self.padded else ""
         if self.pool:
             (kh, kw), (ph, pw) = self.pool.kernel, self.pooled
@@ -65,7 +68,7 @@ class Geometry:
         """Rows or columns of the input under the convolution's `made`; never empty, clipped to the input."""
         size = (self.in_h, self.in_w)[axis]
         low = made[0] * self.stride[axis] - self.pads[axis]
-        span = (self.kernel[axis] - 1) * self.dilation[axis] + 1
+        span = (self.kernel[axis] - 1) * self.dilation[axis] + 1 + axis * self.beside
         high = (made[1] - 1) * self.stride[axis] - self.pads[axis] + span
         low = min(max(0, low), size - 1)
         return low, max(low + 1, min(size, high))

@@ -122,6 +122,8 @@ class Planner:
         unfolded = self.unfolded if step.input == self.network.input else None
         if unfolded:
             geometry = replace(unfolded.geometry, pool=geometry.pool)
+        elif (weights := self.weights[step.name]) and weights.geometry.beside:
+            geometry = weights.geometry
         flat = (
             geometry.pointwise
             and not unfolded

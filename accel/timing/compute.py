@@ -1,7 +1,7 @@
 """Timing of the compute unit: a closed form over the tiles of a command.
 
-For T pixels a tile, N tiles (n tiles x groups x kernel), Q = R / w cycles in which a tile's weights enter,
-S = max(T, Q, MIN_TILE_CYCLES):
+For T pixels a tile, with `beside` and a word more in each row, N tiles (n tiles x groups x kernel), Q = R / w cycles in
+which a tile's weights enter, S = max(T, Q, MIN_TILE_CYCLES):
 
     pop         p   = max(pushed + 1, waits, q of the command before,
                           last weight row of the command before)                (not for a configuration)
@@ -79,7 +79,7 @@ def words_inside(rows: Ints, r: int, c: int) -> int:
         rows[r + ROW.out_h], rows[c + CONFIG.in_h],
     ) * inside_pairs(
         rows[r + ROW.ix0], rows[c + CONFIG.dilation_x], rows[c + CONFIG.kernel_w], rows[c + CONFIG.stride_x],
-        rows[r + ROW.out_w], rows[c + CONFIG.in_w],
+        rows[r + ROW.out_w] + rows[c + CONFIG.beside], rows[c + CONFIG.in_w],
     )  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def compute_facts(m: Machine, rows: Ints, r: int, c: int, facts: MutableInts, f:
     taps = rows[c + CONFIG.kernel_h] * rows[c + CONFIG.kernel_w]
     halves = tiles_of_tap(m, rows[r + ROW.structured])
     facts[f + TILES] = rows[r + ROW.n_tiles] * rows[r + ROW.groups] * taps * halves
-    facts[f + PIXELS] = rows[r + ROW.out_h] * rows[r + ROW.out_w]
+    facts[f + PIXELS] = rows[r + ROW.out_h] * (rows[r + ROW.out_w] + rows[c + CONFIG.beside])
     return 0
 
 
@@ -108,7 +108,7 @@ def macs_of(m: Machine, rows: Ints, r: int, c: int, pixels: int) -> int:
 @part
 def compute_events(m: Machine, rows: Ints, r: int, c: int, facts: Ints, f: int, events: MutableInts, e: int) -> int:
     """Add what a COMPUTE counts to the counters that begin at `e`."""
-    tiles, pixels = facts[f + TILES], facts[f + PIXELS]
+    tiles, pixels = facts[f + TILES], rows[r + ROW.out_h] * rows[r + ROW.out_w]
     n_tiles, groups, structured = rows[r + ROW.n_tiles], rows[r + ROW.groups], rows[r + ROW.structured]
     streamed, inside, macs = tiles * pixels, words_inside(rows, r, c), macs_of(m, rows, r, c, pixels)
     events[e + ACT_READS] += inside * n_tiles * groups * tiles_of_tap(m, structured)

@@ -114,7 +114,10 @@ class Feeder(wiring.Component):
         iy, ix, iy_ky, ix_kx = (Signal(signed(POSITION_BITS), name=n) for n in ("iy", "ix", "iy_ky", "ix_kx"))
         # One bit more than a word has: it does not wrap around.
         acc, acc_tile = Signal(sum_bits + 1, name="acc"), Signal(sum_bits + 1, name="acc_tile")
-        end_x = ox == command.out_w - 1
+        # With two kernel columns side by side, the first word of each row waits for the next one.
+        beside: Value = config.beside if self.design.takes_beside else Const(0)
+        waits = beside & (ox == 0)
+        end_x = ox == command.out_w - Mux(beside, 0, 1)
         end_tile = end_x & (oy == command.out_h - 1)
         end_kx = kx == config.kernel_w - 1
         end_ky = ky == config.kernel_h - 1
@@ -132,7 +135,7 @@ class Feeder(wiring.Component):
         with m.If(go):
             m.d.sync += [
                 in_tile.eq(~end_tile), ox.eq(ox + 1), ix.eq(ix + config.stride_x), pixel.eq(pixel + config.stride_x),
-                acc.eq(acc + 1),
+                acc.eq(acc + ~waits),
             ]  # fmt: skip
             with m.If(end_tile):
                 m.d.sync += [
@@ -175,7 +178,7 @@ class Feeder(wiring.Component):
             ]  # fmt: skip
         inside = (iy >= 0) & (iy < config.in_h) & (ix >= 0) & (ix < config.in_w)
         first = (group == 0) & (ky == 0) & (kx == 0) & ~half
-        self._stream(m, config, command, go, inside, pixel, acc, first, finishing, end_group, tile, half)
+        self._stream(m, config, command, go, waits, inside, pixel, acc, first, finishing, end_group, tile, half)
 
     def _stream(
         self,
@@ -183,6 +186,7 @@ class Feeder(wiring.Component):
         config: data.View,
         command: data.View,
         go: Signal,
+        waits: Value,
         inside: Value,
         pixel: Signal,
         acc: Signal,
@@ -194,11 +198,13 @@ class Feeder(wiring.Component):
     ) -> None:
         """The pipeline `accel.latency.FEED`: read, pad, and the register at the array's edge."""
         rows, cols, lanes = self.design.rows, self.design.cols, self.design.word_lanes
+        streams = Signal(name="streams")
         m.d.comb += [
             self.r_act.en.eq(go & inside),
             self.r_act.addr.eq(Cat(pixel, bank_of(ACTIVATION, command.act_addr))),
             self.event_act_reads.eq(self.r_act.en),
-            self.event_stream_cycles.eq(go),
+            streams.eq(go & ~waits),
+            self.event_stream_cycles.eq(streams),
         ]
         lanes_valid, rows_valid = (
             Signal(range(lanes + 1), name="lanes_valid"),
@@ -210,7 +216,7 @@ class Feeder(wiring.Component):
             rows_valid.eq(self._rows(lanes_valid, half)),
             cols_valid.eq(Mux(tile == command.n_tiles - 1, command.cols_last, cols)),
         ]
-        with m.If(go):
+        with m.If(streams):
             m.d.comb += [
                 self.event_macs.eq(rows_valid * cols_valid),
                 self.event_macs_gated.eq(rows * cols - rows_valid * cols_valid),
@@ -224,17 +230,19 @@ class Feeder(wiring.Component):
             places = list(there)
         word = Signal(8 * lanes, reset_less=True, name="word")
         m.d.comb += [
-            there.eq(Mux(go, Cat(lanes_valid > r for r in range(lanes)), 0)),
+            there.eq(Mux(streams, Cat(lanes_valid > r for r in range(lanes)), 0)),
             gated.eq(Cat(*places)),
-            tag.valid.eq(go),
+            tag.valid.eq(streams),
             tag.address.eq(Cat(word_of(ACCUMULATOR, acc), bank_of(ACCUMULATOR, command.acc_addr))),
             tag.overwrite.eq(first & ~command.accumulate),
             tag.last.eq(finishing),
         ]
         inside_then, pad = later(m, inside, read, "inside"), later(m, config.pad_value, read, "pad")
         last, exist = later(m, word, edge - until(FEED, "pad"), "word"), later(m, there, edge, "there")
+        found = Signal(8 * lanes, name="found")
+        m.d.comb += found.eq(Mux(inside_then, self.r_act.data, Cat(pad for _ in range(lanes))))
         m.d.sync += [
-            word.eq(Mux(inside_then, self.r_act.data, Cat(pad for _ in range(lanes)))),
+            word.eq(self._beside(m, config, later(m, go, read, "read_then"), found, read)),
             self.exist.eq(later(m, gated, edge, "exist")),
             self.existing_cols.eq(later(m, cols_valid, edge, "cols")),
             self.swap.eq(later(m, self.tile_start, edge, "swap")),
@@ -247,6 +255,16 @@ class Feeder(wiring.Component):
             m.d.sync += self.valid[r].eq(valid)
             with m.If(valid):
                 m.d.sync += self.acts.word_select(r, 8).eq(lane)
+
+    def _beside(self, m: Module, config: data.View, go: Value, found: Signal, read: int) -> Value:
+        """The word, or its lower half behind that of the one before."""
+        if not self.design.takes_beside:
+            return found
+        half = len(found) // 2
+        before = Signal(half, reset_less=True, name="before")
+        with m.If(go):
+            m.d.sync += before.eq(found[:half])
+        return Mux(later(m, config.beside, read, "beside"), Cat(before, found[:half]), found)
 
     def _rows(self, lanes: Signal, half: Signal) -> Value:
         """How many rows of the array have an existing input, if so many lanes exist."""

@@ -35,14 +35,21 @@ def taken_words(machine: Machine, c: Compute, config: ConfigCompute) -> NDArray[
     taken = bank.take(address, 1)
     if not inside.all():
         taken[:, ~inside] = config.pad_value
+    if config.beside:
+        half = taken.shape[-1] // 2
+        rows = taken.reshape(machine.batch, c.out_h, c.out_w + 1, *taken.shape[2:])[..., :half]
+        taken = np.concatenate([rows[:, :, :-1], rows[:, :, 1:]], -1).reshape(
+            machine.batch, c.out_h * c.out_w, *taken.shape[2:]
+        )
     return taken
 
 
 def _addresses(c: Compute, cfg: ConfigCompute) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Word of every group, tap and pixel in the bank, and whether it lies inside the tensor."""
-    taps, pixels = cfg.kernel_h * cfg.kernel_w, c.out_h * c.out_w
+    width = c.out_w + cfg.beside
+    taps, pixels = cfg.kernel_h * cfg.kernel_w, c.out_h * width
     ky, kx = np.arange(cfg.kernel_h)[:, None, None, None], np.arange(cfg.kernel_w)[:, None, None]
-    oy, ox = np.arange(c.out_h)[:, None], np.arange(c.out_w)
+    oy, ox = np.arange(c.out_h)[:, None], np.arange(width)
     iy = c.iy0 + ky * cfg.dilation_y + oy * cfg.stride_y
     ix = c.ix0 + kx * cfg.dilation_x + ox * cfg.stride_x
     inside = ((iy >= 0) & (iy < cfg.in_h) & (ix >= 0) & (ix < cfg.in_w)).reshape(taps, pixels)

@@ -32,6 +32,7 @@ BAD = [
         (ConfigCompute(), {name: 0})
         for name in ("stride_x", "stride_y", "dilation_x", "dilation_y", "kernel_h", "kernel_w", "in_h", "in_w")
     ),
+    (ConfigCompute(beside=1), {"stride_x": 2}),
     *((Compute(), {name: 0}) for name in ("out_h", "out_w", "groups", "n_tiles", "weight_bits")),
     (Compute(), {"weight_bits": 9}),
     *((Compute(), {"rows_last": value}) for value in (0, 13)),
@@ -77,6 +78,8 @@ def draw_legal(rng: Random, kind: type[Command]) -> Command:
         values["dram_pitch"] &= ~63
     if kind is Store:
         values |= {"unused_lanes": rng.randint(0, 11), "line_at": rng.randint(0, values["line_words"] - 1)}
+    if kind is ConfigCompute and values["beside"]:
+        values["stride_x"] = 1
     if kind is Compute:
         values |= {"weight_bits": rng.randint(1, 8), "rows_last": rng.randint(1, 12), "cols_last": rng.randint(1, 6)}
         values["structured"] = 0

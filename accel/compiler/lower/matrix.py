@@ -11,6 +11,7 @@ from accel.compiler.lower.lowering import Lowering, Setting
 from accel.compiler.lower.matrix_task import Task
 from accel.compiler.lower.matrix_tiling import choose
 from accel.compiler.lower.matrix_write import write
+from accel.compiler.lower.pairs import paired
 from accel.compiler.lower.window import check_window
 from accel.compiler.step import Step
 from accel.compiler.weights import LayerWeights, layer_weights
@@ -79,7 +80,8 @@ def weights(step: Step, design: Design, reading: Reading) -> LayerWeights:
     """The weights as the array sees them."""
     assert isinstance(step.layer, MatrixLayer)
     unfolded = reading.unfolded
-    geometry, arrange = (unfolded.geometry, unfolded.arrange) if unfolded else (step.geometry, None)
+    two = paired(step.layer, step.geometry, design) if not unfolded else None
+    geometry, arrange = (unfolded.geometry, unfolded.arrange) if unfolded else two or (step.geometry, None)
     return layer_weights(
         step.layer, geometry, design.word_lanes, design.cols, design.weight_rows, arrange, reading.as_dense,
         design.two_of_four,

@@ -58,6 +58,7 @@ def config_compute(g: Geometry, view: View, flat: bool, pad_value: int) -> Row:
         in_h=g.in_h if g.padded else UNBOUNDED,
         in_w=g.in_w if g.padded else UNBOUNDED,
         pad_value=pad_value,
+        beside=g.beside,
     )
 
 

@@ -64,7 +64,7 @@ class StripCosts:
         self.inside = pieces(strip[0], block[0]) * pieces(strip[1], block[1])
         self.blocks, self.rounds = self.strips * self.inside, -(-costs.tiles // block_tiles)
         self.rounded = self.blocks * self.rounds
-        pixels = task.made(0, block[0]) * task.made(1, block[1])
+        pixels = task.made(0, block[0]) * (task.made(1, block[1]) + task.geometry.beside)
         self.pixels = pixels
         self.stream = self.blocks * task.stream_cycles(machine, pixels, block_tiles)
         self.stores = self.rounded if costs.crosses else 0

@@ -80,6 +80,7 @@ class Task:
         """Rows or columns of the input for `pixels` output rows or columns, at most."""
         g = self.geometry
         span = (self.made(axis, pixels) - 1) * g.stride[axis] + (g.kernel[axis] - 1) * g.dilation[axis] + 1
+        span += axis * g.beside
         return max(1, min((g.in_h, g.in_w)[axis], span))
 
 

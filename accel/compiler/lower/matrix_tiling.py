@@ -95,7 +95,7 @@ def options(costs: Costs) -> Iterator[tuple[Size, Size, int, bool, list[Chunking
 def _most_pixels(task: Task, axis: int) -> int:
     """Output rows or columns whose input coordinates fit the fields of a command; 0 if not even one's do."""
     g = task.geometry
-    made = (LARGEST_PIXELS - (g.kernel[axis] - 1) * g.dilation[axis] - 1) // g.stride[axis] + 1
+    made = (LARGEST_PIXELS - (g.kernel[axis] - 1) * g.dilation[axis] - axis * g.beside - 1) // g.stride[axis] + 1
     return made if not g.pool else max(0, (made - g.pool.kernel[axis]) // g.pool.stride[axis] + 1)
 
 
