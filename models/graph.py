@@ -23,6 +23,7 @@ from accel.models.window import Window
 __all__ = [
     "Activation",
     "Add",
+    "Concat",
     "Conv",
     "GlobalPool",
     "Layer",
@@ -30,6 +31,7 @@ __all__ = [
     "Network",
     "Pool",
     "Reshape",
+    "Select",
     "Softmax",
     "build",
 ]
@@ -118,6 +120,28 @@ class Add:
 
 
 @dataclass(frozen=True)
+class Concat:
+    """The channels of several maps (or features of vectors, of the rows of matrices) one after the other."""
+
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+
+
+@dataclass(frozen=True)
+class Select:
+    """Some channels (or features) in an order: `channels` of the input, each any number of times.
+
+    Slice, Split and Gather along the channels, and a shuffle of channels, are all this.
+    """
+
+    name: str
+    inputs: tuple[str]
+    output: str
+    channels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Reshape:
     """The same values in row-major order under another shape; Flatten is a Reshape to one dimension."""
 
@@ -136,7 +160,7 @@ class Softmax:
     output: str
 
 
-Layer = Conv | Linear | Activation | Pool | GlobalPool | Add | Reshape | Softmax | HostStep
+Layer = Conv | Linear | Activation | Pool | GlobalPool | Add | Concat | Select | Reshape | Softmax | HostStep
 
 
 def operator_of(layer: Layer) -> str:
@@ -154,6 +178,8 @@ def operator_of(layer: Layer) -> str:
             return "MaxPool" if layer.kind == "max" else "AveragePool"
         case GlobalPool():
             return "GlobalMaxPool" if layer.kind == "max" else "GlobalAveragePool"
+        case Select():
+            return "Gather"
     return type(layer).__name__
 
 
@@ -302,6 +328,17 @@ def _output_shape(layer: Layer, inputs: list[Shape]) -> Shape:
             if inputs[0] != inputs[1]:
                 raise InputError(f"both inputs must have one shape, not {inputs[0]} and {inputs[1]}")
             return shape
+        case Concat():
+            at = channel_axis(shape)
+            rest = {(*s[:at], *s[at + 1 :]) for s in inputs}
+            if len({len(s) for s in inputs}) > 1 or len(rest) > 1:
+                raise InputError(f"inputs must differ in their channels only, not be {', '.join(map(str, inputs))}")
+            return (*shape[:at], sum(s[at] for s in inputs), *shape[at + 1 :])
+        case Select():
+            at = channel_axis(shape)
+            if not layer.channels or min(layer.channels) < 0 or max(layer.channels) >= shape[at]:
+                raise InputError(f"channels must be some of 0..{shape[at] - 1}, not {list(layer.channels[:8])}")
+            return (*shape[:at], len(layer.channels), *shape[at + 1 :])
         case Reshape():
             if math.prod(layer.shape) != math.prod(shape):
                 raise InputError(f"shape {layer.shape} does not hold the values of {shape}")
@@ -316,6 +353,11 @@ def _output_shape(layer: Layer, inputs: list[Shape]) -> Shape:
             if tuple(inputs) != layer.shapes:
                 raise InputError(f"inputs must have the shapes {layer.shapes}, not {tuple(inputs)}")
             return layer.shape
+
+
+def channel_axis(shape: Shape) -> int:
+    """The axis of the channels of a tensor: the features of a matrix come last."""
+    return 1 if len(shape) == 2 else 0
 
 
 def _feature_map(shape: Shape) -> tuple[int, int, int]:

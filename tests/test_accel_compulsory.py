@@ -64,7 +64,7 @@ def in_parts(layer: MatrixLayer, under: dict[Pixel, dict[Pixel, Pixel]], zero_po
 @given(st.randoms(use_true_random=False))
 def test_equals_counting(rng: Random) -> None:
     """MACs, weights that meet an activation, records, pixels of inputs that are reached, and outputs, once."""
-    network, design = draw_ends(rng, draw_network(rng)), draw_design(rng)
+    network, design = draw_ends(rng, draw_network(rng, joining=False)), draw_design(rng)
     program = accepted(compile_network, network, design, "plain")
     layers = {layer.name: layer for layer in network.layers}
     entered: set[str] = set()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from accel.commands import Target
 from accel.compiler.memory_plan import TooSmallError
+from accel.compiler.placement import Spot
 from accel.compiler.plan import Region
 from accel.compiler.prepare import Prepared, prepare
 from accel.compiler.residency import Residency
@@ -94,17 +95,25 @@ def overlap(a: Region, b: Region) -> bool:
 def check(prepared: Prepared) -> None:
     """Words, rings and DRAM of tensors that live at the same time are apart."""
     network, design, plan = prepared.network, prepared.design, prepared.plan
-    born = {network.input: -1} | {step.output: step.index for step in prepared.steps}
-    last = dict(born)
+    channels = network.tensors[network.input].shape[0]
+    spots = {network.input: Spot(network.input, 0, channels, channels)}
     for step in prepared.steps:
-        for name in step.reads:
-            last[name] = step.index
+        spots |= step.spots
+    home = {name: spot.storage for name, spot in spots.items()}
+    first_step, last_step = {network.input: -1}, {network.input: -1}
+    for step in prepared.steps:
+        first_step.setdefault(home[step.output], step.index)
+        for name in (*step.reads, step.output):
+            last_step[home[name]] = step.index
+    born, last = ({name: of[home[name]] for name in home} for of in (first_step, last_step))
     places = plan.places
     for name, place in places.items():
         layout, spec = place.layout, network.tensors[name]
         assert place.region or place.dram is not None
         if name != network.input or prepared.reading.unfolded is None:
-            assert (layout.channels, layout.height, layout.width) == spec.shape
+            assert (layout.height, layout.width) == spec.shape[1:]
+            if list(home.values()).count(home[name]) == 1 and spots[name].lanes is None:
+                assert (layout.channels - spec.shape[0]) in range(design.word_lanes)
             assert layout.row_pitch >= layout.width
             assert layout.plane == layout.height * layout.row_pitch
         if place.region:
@@ -114,7 +123,7 @@ def check(prepared: Prepared) -> None:
     for a, b in combinations(places, 2):
         first, second = places[a].region, places[b].region
         together = max(born[a], born[b], 0) <= min(last[a], last[b])
-        if first and second and together:
+        if first and second and together and (home[a] != home[b] or _apart(spots[a], spots[b], design.word_lanes)):
             assert not overlap(first, second), (a, b)
     for step in plan.steps:
         rings = [ring for ring in (step.in_ring, step.out_ring) if ring]
@@ -130,9 +139,17 @@ def check(prepared: Prepared) -> None:
         if place.dram is not None:
             unfolded = prepared.reading.unfolded if name == network.input else None
             size = unfolded.layout.bytes if unfolded else place.layout.words(design.word_lanes) * stride
-            spans.append((place.dram, place.dram + size))
-    assert all(a[1] <= b[0] or b[1] <= a[0] for a, b in combinations(spans, 2))
-    assert all(0 <= first <= last <= plan.data_bytes for first, last in spans)
+            spans.append((place.dram, place.dram + size, name))
+    for (a0, a1, a), (b0, b1, b) in combinations(spans, 2):
+        inside = home[a] == home[b] and not _apart(spots[a], spots[b], design.word_lanes)
+        assert inside or a1 <= b0 or b1 <= a0
+    assert all(0 <= first <= last <= plan.data_bytes for first, last, _ in spans)
+
+
+def _apart(a: Spot, b: Spot, word_lanes: int) -> bool:
+    """Whether two tensors of one storage are different words of it."""
+    ends = [spot.group + -(-spot.written // word_lanes) for spot in (a, b)]
+    return ends[0] <= b.group or ends[1] <= a.group
 
 
 @counted(100)
@@ -156,7 +173,10 @@ def test_what_is_added_has_the_layout_of_the_sum(rng: Random) -> None:
     for step in prepared.steps:
         if step.residual and prepared.reading.unfolded is None:
             places = prepared.plan.places
-            assert places[step.residual].layout == places[step.output].layout
+            theirs, ours = places[step.residual].layout, places[step.output].layout
+            assert (theirs.row_pitch, theirs.plane) == (ours.row_pitch, ours.plane)
+            assert step.added
+            assert (step.added.lanes is None) == (step.target.lanes is None)
             if places[step.output].region is None:
                 assert places[step.residual].region is None
     for name, place in prepared.plan.places.items():

@@ -64,10 +64,11 @@ def test_bits_by_hand() -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_no_block_has_more_rows_than_were_foreseen(rng: Random) -> None:
-    network, design = draw_network(rng, layers=1), draw_sparse_design(rng)
+    network, design = draw_network(rng, layers=1, joining=False), draw_sparse_design(rng)
     layer = network.layers[0]
     assert isinstance(layer, MatrixLayer)
-    weights = sparse_weights(layer, matrix_geometry(layer, network.tensors["x"].shape, None), design, None, False)
+    shape = network.tensors[layer.input].shape
+    weights = sparse_weights(layer, matrix_geometry(layer, shape, None), design, None, False)
     n0, g0 = rng.randrange(weights.tiles), rng.randrange(weights.groups)
     n1, g1 = rng.randint(n0 + 1, weights.tiles), rng.randint(g0 + 1, weights.groups)
     assert weights.entries((n0, n1), (g0, g1)).rows <= weights.rows_of(n1 - n0, g1 - g0)

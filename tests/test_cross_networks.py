@@ -19,6 +19,7 @@ from accel.models.reference.int8 import quantise_input, run
 from accel.sim.execute import execute
 from accel.sim.execute.facts import time_executed
 from accel.timing.recurrence import time_program
+from tests.benches.blocks import BLOCKS
 from tests.benches.cross import Trial, check
 from tests.benches.verilator import Built
 
@@ -68,6 +69,16 @@ def test_a_digit_through_the_verilog(name: str, built: Built, integer: dict) -> 
 def test_mlperf_tiny_through_the_verilog(name: str, built: Built) -> None:
     """From .tflite, with the scales of the file."""
     tiny_through(name, built)
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize("name", BLOCKS)
+def test_joined_channels_through_the_verilog(name: str, built: Built) -> None:
+    network = BLOCKS[name]()
+    inputs = np.random.default_rng(1).standard_normal((4, *network.shapes["x"])).astype(np.float32)
+    integer = quantise(network, inputs)
+    trial = Trial(built.design, integer, quantise_input(integer, inputs[:1])[0], 3)
+    check(built, trial, compile_network(integer, built.design))
 
 
 @pytest.mark.slow

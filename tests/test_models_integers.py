@@ -110,7 +110,10 @@ WRONG = {
     "a table of 255 codes": (to(table=np.zeros(255, np.int8)), "table must have 256 codes, not 255"),
     "a table of words": (to(table=np.zeros(256, np.int16)), "table must be a filled array of int8 of 1 dimensions"),
     "a zero point before a table": (to(table=np.zeros(256, np.int8), zero_point=200), "zero point must be -128..127"),
-    "no layer": (lambda: made(pool=HOST), "n: layer must be a MatrixLayer or VectorLayer, not a HostLayer"),
+    "no layer": (
+        lambda: made(pool=HOST),
+        "n: layer must be a MatrixLayer or .* or ChannelLayer, not a HostLayer",
+    ),
     "an unknown tensor": (conv(input="z"), "n: layer 'conv': input must be one of 'x', not 'z'"),
     "a tensor before it is written": (conv(input="p"), "layer 'conv': input must be one of 'x', not 'p'"),
     "an output without a tensor": (conv(output="z"), "output must be one of 'x', 'c', 'p', not 'z'"),

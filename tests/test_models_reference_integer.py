@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from accel.models.errors import InputError
 from accel.models.integers.network import (
+    ChannelLayer,
     HostLayer,
     IntegerNetwork,
     MatrixLayer,
@@ -64,6 +65,10 @@ def oracle(network, image):
     tensors = {network.input: image}
     for layer in network.layers:
         shape = network.tensors[layer.output].shape
+        if isinstance(layer, ChannelLayer):
+            planes = [plane for name in layer.inputs for plane in tensors[name]]
+            tensors[layer.output] = np.array(planes if layer.channels is None else [planes[c] for c in layer.channels])
+            continue
         residual = tensors[layer.residual.tensor] if layer.residual else None
         tensors[layer.output] = np.array(
             [

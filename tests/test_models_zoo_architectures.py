@@ -39,6 +39,7 @@ PUBLISHED = {
 WHOLE = (
     *("alexnet", "alexnet-torchvision", "vgg-16", "resnet-18", "resnet-50", "mobilenet-v1", "mobilenet-v2"),
     "efficientnet-lite0",
+    *("squeezenet-1.0", "squeezenet-1.1", "googlenet"),
 )  # without an operator that only the host runs, from the beginning
 
 

@@ -46,13 +46,16 @@ class Axis:
 def compulsory(prepared: Prepared, encoded: Mapping[int, Encoded]) -> list[Compulsory]:
     """The floor of each step. `encoded`: by number of the step, if its weights are coded."""
     network = prepared.network
-    first = {name: next((s for s in prepared.steps if name in s.reads), None) for name in network.inputs}
+    first = {
+        name: next((s for s in prepared.steps if name in (spot.storage for spot in s.spots.values())), None)
+        for name in network.inputs
+    }
     found = []
     for step in prepared.steps:
         y, x = _axes(step, network)
         macs = read = 0
         weights = prepared.weights[step.name]
-        if weights and (step.part is None or step.part.taps):
+        if weights and step.name not in prepared.copies and (step.part is None or step.part.taps):
             channels = prod(weights.layer.weights.shape[:2])
             macs = channels * y.pairs * x.pairs
             stream = encoded.get(step.index)
@@ -62,11 +65,11 @@ def compulsory(prepared: Prepared, encoded: Mapping[int, Encoded]) -> list[Compu
             read += RECORD_BYTES * len(step.requantise.bias) if len(step.requantise.bias) > 1 else 0
         read += 0 if step.requantise.table is None else TABLE_ENTRIES
         for name in (name for name in network.inputs if step is first[name]):
-            shape = network.tensors[name].shape
             if step.part:
-                read += shape[0] * _reached([s for s in prepared.steps if s.output == step.output], shape[1:])
+                channels, *size = network.tensors[step.input].shape
+                read += channels * _reached([s for s in prepared.steps if s.output == step.output], size)
             else:
-                read += prod(shape) if step.residual == name else shape[0] * y.inputs * x.inputs
+                read += _entering(step, name, network, y.inputs * x.inputs)
         write = prod(network.tensors[step.output].shape) if step.output in network.outputs and step.completes else 0
         found.append(Compulsory(macs, read, write))
     return found
@@ -84,6 +87,13 @@ def _reached(parts: Sequence[Step], size: Sequence[int]) -> int:
                 lines.append(np.unique(at[(at >= 0) & (at < size[i])]))
             met[np.ix_(*lines)] = True
     return int(met.sum())
+
+
+def _entering(step: Step, name: str, network: IntegerNetwork, pixels: int) -> int:
+    """Bytes of input `name` that its first reader needs, which reads so many `pixels` of its own input."""
+    if step.residual and step.added and step.added.storage == name:
+        return prod(network.tensors[step.residual].shape)
+    return network.tensors[step.input].shape[0] * pixels
 
 
 def _axes(step: Step, network: IntegerNetwork) -> list[Axis]:

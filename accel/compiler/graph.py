@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from accel.compiler.lower.table import lowering
 from accel.compiler.parts import Part, parts_of
+from accel.compiler.placement import Spot, place
 from accel.compiler.step import Step, inputs
 from accel.design import Design, OnChip
 from accel.models.errors import InputError
-from accel.models.integers.network import IntegerNetwork, Layer, Requantise
+from accel.models.integers.network import AnyLayer, ChannelLayer, IntegerNetwork, Layer, Requantise
 
 
-def steps(network: IntegerNetwork, design: Design, apart: Collection[str] = ()) -> list[Step]:
-    """The steps of a network; the layers named in `apart` take no pooling with them.
+def steps(
+    network: IntegerNetwork, design: Design, apart: Collection[str] = (), spots: Mapping[str, Spot] | None = None
+) -> list[Step]:
+    """The steps of a network; the layers named in `apart` take no pooling with them. Channel layers are no steps.
+
+    `spots` of the tensors, if they have been placed already.
 
     A pooling that is fused stands in the step of the layer before it:
 
@@ -28,38 +33,44 @@ def steps(network: IntegerNetwork, design: Design, apart: Collection[str] = ()) 
     that no command can express.
     """
     _check_graph(network, design)
-    readers: dict[str, list[Layer]] = {name: [] for name in network.tensors}
+    if spots is None:
+        placed = place(network, design.word_lanes)
+        network, spots = placed.network, placed.spots
+    readers: dict[str, list[AnyLayer]] = {name: [] for name in network.tensors}
     for layer in network.layers:
-        for tensor in inputs(layer):
+        for tensor in dict.fromkeys(layer.inputs) if isinstance(layer, ChannelLayer) else inputs(layer):
             readers[tensor].append(layer)
     fused: set[str] = set()
     made: list[Step] = []
     for layer in network.layers:
+        if isinstance(layer, ChannelLayer):
+            continue
         row = lowering(layer, design)
         try:
             parts: Sequence[tuple[Layer, Part | None]] = [(layer, None)]
             if layer.window.spread:
                 parts = parts_of(layer, network)
-            for part, _ in parts:
-                row.check(part, network, design)
+            for one, _ in parts:
+                row.check(one, network, design)
         except InputError as error:
             raise InputError(f"{described(layer, design)}: {error}") from None
+        source, added = spots[layer.input], spots[layer.residual.tensor] if layer.residual else None
+        shape = (source.channels, *network.tensors[layer.input].shape[1:])
         if layer.window.spread:
-            shape = network.tensors[layer.input].shape
-            made += [
-                Step(len(made) + k, each, None, row.geometry(each, shape, None), each.requantise, layer.output, part)
-                for k, (each, part) in enumerate(parts)
-            ]
+            for each, part in parts:
+                geometry, target = row.geometry(each, shape, None), spots[layer.output]
+                step = Step(len(made), each, None, geometry, each.requantise, layer.output, source, target, added, part)
+                made.append(step)
             continue
         if layer.name in fused:
             continue
         pool = None if layer.name in apart else row.fused(layer, readers[layer.output], network, design)
-        geometry = row.geometry(layer, network.tensors[layer.input].shape, pool.window if pool else None)
+        geometry = row.geometry(layer, shape, pool.window if pool else None)
         output, requantise = layer.output, layer.requantise
         if pool:
             fused.add(pool.name)
             output, requantise = pool.output, _clipped(requantise, pool.requantise)
-        made.append(Step(len(made), layer, pool, geometry, requantise, output))
+        made.append(Step(len(made), layer, pool, geometry, requantise, output, source, spots[output], added))
     return made
 
 

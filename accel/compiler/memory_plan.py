@@ -93,15 +93,15 @@ class Planner:
 
     def _rings(self, step: Step, regions: Regions) -> list[tuple[Region | None, Region | None, float]]:
         """Pairs of rings for what the step streams in and out, and a factor for what that costs."""
-        needs_in, needs_out = step.input not in regions, step.output not in regions
+        needs_in, needs_out = step.source.storage not in regions, step.target.storage not in regions
         if not needs_in and not needs_out:
             return [(None, None, 1.0)]
         largest = [self.residency.largest_gap(bank, step.index, regions) for bank in (0, 1)]
         if not needs_out:
-            used = regions[step.output].bank
+            used = regions[step.target.storage].bank
             return [(gap, None, SAME_BANK if gap.bank == used else 1.0) for gap in largest]
         if not needs_in:
-            used = regions[step.input].bank
+            used = regions[step.source.storage].bank
             return [(None, gap, SAME_BANK if gap.bank == used else 1.0) for gap in largest]
         apart: list[tuple[Region | None, Region | None, float]] = [
             (largest[bank], largest[1 - bank], 1.0) for bank in (0, 1)
@@ -116,10 +116,10 @@ class Planner:
         self, step: Step, in_ring: Region | None, out_ring: Region | None, regions: Regions
     ) -> StepPlan | Shortage:
         """The step with these rings."""
-        layouts, align = self.residency.layouts, self.align
-        source, target = layouts[step.input], layouts[step.output]
-        geometry = step.geometry
-        unfolded = self.unfolded if step.input == self.network.input else None
+        residency, align = self.residency, self.align
+        source, target = residency.layout(step.input), residency.layout(step.output)
+        geometry, of_input = step.geometry, step.source.storage == self.network.input
+        unfolded = self.unfolded if of_input else None
         if unfolded:
             geometry = replace(unfolded.geometry, pool=geometry.pool)
         elif (weights := self.weights[step.name]) and weights.geometry.beside:
@@ -134,9 +134,9 @@ class Planner:
         )
         if flat:
             geometry = geometry.flat()
-        loaded = step.input == self.network.input and in_ring is None
+        loaded = of_input and in_ring is None
         stored = (step.output in self.network.outputs and step.completes) or out_ring is not None
-        residual_loads = step.residual is not None and step.residual in self.residency.spilled
+        residual_loads = step.added is not None and step.added.storage in residency.spilled
         setting = Setting(
             step=step,
             machine=self.machine,
@@ -164,14 +164,19 @@ class Planner:
 
     def _finish(self, regions: Regions, plans: list[StepPlan]) -> Plan:
         """DRAM offsets of what crosses: the inputs, the spilled tensors, the outputs."""
-        at, places = 0, {}
+        at, firsts, residency = 0, dict[str, int](), self.residency
         stride = stride_bytes(self.design.word_lanes, self.design.beat_bytes)
-        for name, layout in self.residency.layouts.items():
-            crosses = name in self.residency.spilled or name == self.network.input or name in self.network.outputs
-            places[name] = Place(layout, regions.get(name), at if crosses else None)
-            if crosses:
-                size = self.residency.words(name) * stride
-                if name == self.network.input and self.unfolded:
-                    size = self.unfolded.layout.bytes + 2 * ALIGNMENT
-                at += -(-size // ALIGNMENT) * ALIGNMENT
+        for name in residency.layouts:
+            if name not in residency.spilled and name not in (self.network.input, *self.network.outputs):
+                continue
+            firsts[name] = at
+            size = residency.words(name) * stride
+            if name == self.network.input and self.unfolded:
+                size = self.unfolded.layout.bytes + 2 * ALIGNMENT
+            at += -(-size // ALIGNMENT) * ALIGNMENT
+        places = {}
+        for name, spot in residency.spots.items():
+            layout, dram = residency.layout(name), firsts.get(spot.storage)
+            dram = None if dram is None else dram + spot.group * layout.plane * stride
+            places[name] = Place(layout, residency.region(name, regions), dram)
         return Plan(places, plans, at)

@@ -11,6 +11,7 @@ from accel.compiler.formats.coded import Coded
 from accel.compiler.graph import steps
 from accel.compiler.lower.table import lowering
 from accel.compiler.memory_plan import Planner, TooSmallError
+from accel.compiler.placement import place
 from accel.compiler.plan import Plan
 from accel.compiler.step import Step
 from accel.compiler.weights import LayerWeights
@@ -20,7 +21,10 @@ from accel.models.integers.network import IntegerNetwork
 
 @dataclass(frozen=True)
 class Prepared:
-    """What operations are written from. `weights` by name of step, None for steps without."""
+    """What operations are written from. `weights` by name of step, None for steps without.
+
+    `network` has the copies that placement needs, which are named in `copies`.
+    """
 
     network: IntegerNetwork
     design: Design
@@ -28,6 +32,7 @@ class Prepared:
     reading: Reading
     weights: dict[str, LayerWeights | None]
     plan: Plan
+    copies: frozenset[str] = frozenset()
 
 
 def prepare(
@@ -42,8 +47,10 @@ def prepare(
     """
     machine = Machine.of(design)
     apart: set[str] = set()
+    placed = place(network, design.word_lanes)
+    network = placed.network
     while True:
-        made = steps(network, design, apart)
+        made = steps(network, design, apart, placed.spots)
         refused: TooSmallError | None = None
         for number, reading in enumerate(_readings(network, design, made)):
             weights: dict[str, LayerWeights | None] = {}
@@ -57,7 +64,7 @@ def prepare(
                 weights[step.name] = made_weights
             planner = Planner(network, design, machine, made, weights, reading.unfolded)
             try:
-                return Prepared(network, design, made, reading, weights, planner.plan())
+                return Prepared(network, design, made, reading, weights, planner.plan(), placed.copies)
             except TooSmallError as error:
                 refused = error
         assert refused
@@ -68,8 +75,10 @@ def prepare(
 
 def _readings(network: IntegerNetwork, design: Design, made: list[Step]) -> list[Reading]:
     """Ways to read the network's input; only as words if several steps read it, or one adds it."""
-    readers = [step for step in made if network.input in step.reads]
-    if len(readers) != 1 or readers[0].residual == network.input:
+    readers = [
+        step for step in made if network.input in {step.source.storage, step.added.storage if step.added else ""}
+    ]
+    if len(readers) != 1 or readers[0].input != network.input or readers[0].residual == network.input:
         return [Reading()]
     zero_point = network.tensors[network.input].zero_point
     return lowering(readers[0].layer, design).readings(readers[0], design, zero_point)

@@ -1,6 +1,7 @@
 """Residency: which tensors stay on chip, in which bank and where; which are spilled to DRAM and streamed.
 
-A tensor lives from the step that makes it to the last that reads it. Its bank is the one that its maker does not read.
+What is placed are storages (`accel.compiler.placement`): one tensor, or several that are joined. One lives from the
+step that makes its first part to the last that reads it. Its bank is the one that its first maker does not read.
 If something does not fit, the live tensor whose next use is farthest is spilled (Belady), and all are placed anew.
 Inputs behind the first lie in DRAM from the start, as if they were spilled.
 """
@@ -8,11 +9,12 @@ Inputs behind the first lie in DRAM from the start, as if they were spilled.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from accel.commands import Store, most
 from accel.compiler.first_layer import Unfolded
 from accel.compiler.geometry import Range
+from accel.compiler.placement import Spot
 from accel.compiler.plan import Region
 from accel.compiler.step import Step
 from accel.design import Design
@@ -37,17 +39,25 @@ class Residency:
 
     def __post_init__(self) -> None:
         self.bank_words = self.design.activation_words // self.align * self.align
-        born = dict.fromkeys(self.network.inputs, -1)
+        born, self.groups = dict.fromkeys(self.network.inputs, -1), dict[str, int]()
+        self.spots: dict[str, Spot] = {}
         for step in self.steps:
-            born.setdefault(step.output, step.index)
+            self.spots |= step.spots
+            born.setdefault(step.target.storage, step.index)
+        for name in self.network.inputs:
+            channels = self.network.tensors[name].shape[0]
+            self.spots.setdefault(name, Spot(name, 0, channels, channels))
+        for spot in self.spots.values():
+            end = spot.group + self._groups(spot)
+            self.groups[spot.storage] = max(self.groups.get(spot.storage, 0), end)
         uses: dict[str, list[int]] = {name: [] for name in born}
+        makes: dict[str, list[int]] = {name: [] for name in born}
         for step in self.steps:
-            for name in step.reads:
+            makes[step.target.storage].append(step.index)
+            for name in {spot.storage for spot in (step.source, step.added) if spot}:
                 uses[name].append(step.index)
-            if born[step.output] < step.index:  # another part of the same layer made it
-                uses[step.output].append(step.index)
-        self.born, self.uses = born, uses
-        self.lives: dict[str, Range] = {n: (max(0, at), max([at, *uses[n]])) for n, at in born.items()}
+        self.born, self.uses, self.makes = born, uses, makes
+        self.lives: dict[str, Range] = {n: (max(0, at), max([at, *makes[n], *uses[n]])) for n, at in born.items()}
         self.linked = self._links()
         for name in born:
             if self._words(self._layout(name, False)) > self.bank_words:
@@ -59,14 +69,15 @@ class Residency:
         """Tensors that must have the same layout, since they are added."""
         linked = {name: {name} for name in self.born}
         for step in self.steps:
-            if step.residual and linked[step.output] is not linked[step.residual]:
-                linked[step.output] |= linked[step.residual]
-                for name in linked[step.output]:
-                    linked[name] = linked[step.output]
+            if step.added and linked[step.target.storage] is not linked[step.added.storage]:
+                linked[step.target.storage] |= linked[step.added.storage]
+                for name in linked[step.target.storage]:
+                    linked[name] = linked[step.target.storage]
         return linked
 
     def _layout(self, name: str, spilled: bool) -> WordTensor:
-        channels, height, width = self.network.tensors[name].shape
+        _, height, width = self.network.tensors[name].shape
+        channels = self.groups[name] * self.design.word_lanes
         if name == self.network.input and self.unfolded:
             g = self.unfolded.geometry
             return WordTensor(g.channels, g.in_h, g.in_w, g.in_w, g.in_h * g.in_w)
@@ -80,8 +91,31 @@ class Residency:
         return -(-layout.words(self.design.word_lanes) // self.align) * self.align
 
     def words(self, name: str) -> int:
-        """Words of a tensor, in whole beats."""
+        """Words of a storage, in whole beats."""
         return self._words(self.layouts[name])
+
+    def layout(self, tensor: str) -> WordTensor:
+        """How a tensor lies in its storage, from its first channel group on."""
+        spot = self.spots[tensor]
+        whole = self.layouts[spot.storage]
+        if spot.storage == self.network.input and self.unfolded:
+            return whole
+        return replace(whole, channels=spot.written)
+
+    def _groups(self, spot: Spot) -> int:
+        """Channel groups of a tensor, with what lies between its channels."""
+        return -(-spot.written // self.design.word_lanes)
+
+    def region(self, tensor: str, regions: Regions) -> Region | None:
+        """The words of a tensor on chip, with what lies between its channels."""
+        spot = self.spots[tensor]
+        whole = regions.get(spot.storage)
+        if whole is None:
+            return None
+        plane, groups = self.layouts[spot.storage].plane, self._groups(spot)
+        if groups == self.groups[spot.storage]:
+            return whole
+        return Region(whole.bank, whole.word + spot.group * plane, groups * plane)
 
     def _close(self) -> None:
         """What is streamed out cannot be added to from a tensor with other pitches: stream that as well."""
@@ -89,8 +123,9 @@ class Residency:
         while changed:
             changed = False
             for step in self.steps:
-                if step.residual and step.output in self.spilled and step.residual not in self.spilled:
-                    self.spilled.add(step.residual)
+                added = step.added and step.added.storage
+                if added and step.target.storage in self.spilled and added not in self.spilled:
+                    self.spilled.add(added)
                     changed = True
 
     def place(self) -> Regions:
@@ -114,7 +149,7 @@ class Residency:
         """The first gap in which a tensor fits, in the bank that its maker does not read if there is one."""
         prefer, words = 0, self.words(name)
         if self.born[name] >= 0:
-            source = regions.get(self.steps[self.born[name]].input)
+            source = regions.get(self.steps[self.born[name]].source.storage)
             prefer = 1 - source.bank if source else 1
         for bank in (prefer, 1 - prefer):
             for gap in self.gaps(bank, self.lives[name], regions):
@@ -153,7 +188,7 @@ class Residency:
 
         def distance(name: str) -> tuple[int, int]:
             later = [u for u in self.uses[name] if u > index]
-            used_now = index in self.uses[name] or self.born[name] == index
+            used_now = index in self.uses[name] or index in self.makes[name]
             away = min(later, default=index) if not used_now or later else index
             return away, self.words(name)
 

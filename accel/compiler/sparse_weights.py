@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.compiler.formats import choose
-from accel.compiler.formats.dense import Dense
 from accel.compiler.formats.format import Codes
 from accel.compiler.formats.sparse import SparseBlock, best_run_bits, by_pe, encode
 from accel.compiler.geometry import Geometry, Range
-from accel.compiler.weights import Arrange, Chunk, LayerWeights
+from accel.compiler.weights import Arrange, Chunk, LayerWeights, layer_weights
 from accel.design import Design
 from accel.entries import stored_bits
 from accel.entropy.encode import Encoded
@@ -140,10 +138,10 @@ class SparseWeights(LayerWeights):
 
 
 def sparse_weights(
-    layer: MatrixLayer, geometry: Geometry, design: Design, arrange: Arrange | None, as_dense: bool
-) -> SparseWeights:
-    """The weights of a layer; `as_dense`: as int8 whatever they are. A layer with groups needs weights of 0."""
-    made = Dense(layer) if as_dense else choose(layer, needs_zero=layer.groups > 1)
-    return SparseWeights(
-        layer, made, geometry, design.word_lanes, design.cols, 1, arrange, most_run_bits=run_bits(design)
-    )
+    layer: MatrixLayer, geometry: Geometry, design: Design, arrange: Arrange | None, as_dense: bool,
+    lanes: tuple[int, ...] | None = None, made: int = 0,
+) -> SparseWeights:  # fmt: skip
+    """The weights of a layer, as `accel.compiler.weights.layer_weights`."""
+    usual = layer_weights(layer, geometry, design.word_lanes, design.cols, 1, arrange, as_dense, lanes=lanes, made=made)
+    values = {f.name: getattr(usual, f.name) for f in fields(usual)}
+    return SparseWeights(**values, most_run_bits=run_bits(design))

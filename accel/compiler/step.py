@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from accel.compiler.geometry import Geometry
 from accel.compiler.parts import Part
+from accel.compiler.placement import Spot
 from accel.models.integers.network import Layer, MatrixLayer, Requantise, VectorLayer
 
 KIND_OF: dict[type[Layer], str] = {MatrixLayer: "matrix", VectorLayer: "vector"}
@@ -16,7 +17,8 @@ KIND_OF: dict[type[Layer], str] = {MatrixLayer: "matrix", VectorLayer: "vector"}
 class Step:
     """A layer, with the pooling layer that is fused into it. `requantise` has both layers' clip limits.
 
-    `part`: which part of a layer of the network this is, and where it writes.
+    `source`, `target` and `added`: where its input, its output and its residual operand lie. `part`: which part of a
+    layer of the network this is, and where it writes.
     """
 
     index: int
@@ -25,6 +27,9 @@ class Step:
     geometry: Geometry
     requantise: Requantise
     output: str
+    source: Spot
+    target: Spot
+    added: Spot | None
     part: Part | None = None
 
     @property
@@ -61,6 +66,14 @@ class Step:
     def reads(self) -> tuple[str, ...]:
         """The tensors that it reads, each once."""
         return inputs(self.layer)
+
+    @property
+    def spots(self) -> dict[str, Spot]:
+        """Where the tensors lie that it reads and writes."""
+        found = {self.input: self.source, self.output: self.target}
+        if self.residual and self.added:
+            found[self.residual] = self.added
+        return found
 
     def __str__(self) -> str:
         fused = f" + {self.pool.name}" if self.pool else ""

@@ -6,7 +6,7 @@ themselves are packed when somebody asks for them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -36,7 +36,8 @@ class LayerWeights:
     `geometry` is what the array sees. A layer with `groups` is read like a dense one whose other weights are zero, but
     for the channel groups that a tile's outputs do not reach. `arrange`: from the layer's channels and kernel to those
     of the geometry, if the input is unfolded. `weight_rows` rows of the array enter in a cycle. With `two_of_four` the
-    array has half as many rows as a group has channels (`accel.structured`).
+    array has half as many rows as a group has channels (`accel.structured`). `lanes`: of each channel, among those of
+    the geometry (None: as they are); the others get weights of 0, and so do outputs beyond the layer's, up to `made`.
     """
 
     layer: MatrixLayer
@@ -47,6 +48,8 @@ class LayerWeights:
     weight_rows: int = 1
     arrange: Arrange | None = None
     two_of_four: bool = False
+    lanes: tuple[int, ...] | None = None
+    made: int = 0
 
     @cached_property
     def structured(self) -> bool:
@@ -82,7 +85,7 @@ class LayerWeights:
     @cached_property
     def outputs(self) -> int:
         """Output channels."""
-        return len(self.layer.weights)
+        return max(len(self.layer.weights), self.made)
 
     @cached_property
     def tiles(self) -> int:
@@ -99,13 +102,19 @@ class LayerWeights:
         """The channel groups that each output tile needs."""
         if self.layer.groups == 1:
             return ((0, self.groups),) * self.tiles
-        each_out, each_in = self.outputs // self.layer.groups, self.layer.weights.shape[1]
+        own, each_in = len(self.layer.weights), self.layer.weights.shape[1]
+        each_out = own // self.layer.groups
         found = []
         for tile in range(self.tiles):
-            first = tile * self.cols // each_out
-            last = (min(self.outputs, (tile + 1) * self.cols) - 1) // each_out
-            found.append((first * each_in // self.rows, -(-((last + 1) * each_in) // self.rows)))
+            first = min(own - 1, tile * self.cols) // each_out
+            last = (min(own, (tile + 1) * self.cols) - 1) // each_out
+            lanes = self._lanes(first * each_in, (last + 1) * each_in)
+            found.append((min(lanes) // self.rows, max(lanes) // self.rows + 1))
         return tuple(found)
+
+    def _lanes(self, first: int, last: int) -> Sequence[int]:
+        """Lanes of the channels `first`..`last` - 1."""
+        return range(first, last) if self.lanes is None else self.lanes[first:last]
 
     def words(self, tiles: int, groups: int) -> int:
         """Words of a block of so many output tiles and channel groups."""
@@ -166,8 +175,9 @@ class LayerWeights:
     def codes(self, tiles: Range, groups: Range) -> Codes:
         """(outputs of whole tiles, lanes of whole groups, kernel) the codes of a block."""
         cols = self.cols
-        first, last = tiles[0] * cols, min(self.outputs, tiles[1] * cols)
-        codes = self._arranged(first, last, groups)
+        own = len(self.layer.weights)
+        first, last = min(own - 1, tiles[0] * cols), min(own, tiles[1] * cols)
+        codes = self._arranged(first, max(first + 1, last), groups)[: max(0, last - tiles[0] * cols)]
         full = np.full(((tiles[1] - tiles[0]) * cols, *codes.shape[1:]), self.format.pad_code, np.uint8)
         full[: len(codes)] = codes
         return full
@@ -185,41 +195,42 @@ class LayerWeights:
         return arranged[:, groups[0] * self.rows : groups[1] * self.rows]
 
     def _pad(self, codes: Codes) -> Codes:
-        """(o, C, kh, kw) with the channels filled up to whole groups."""
+        """(o, C, kh, kw) with the channels in their lanes, filled up to whole groups."""
         out = np.full((len(codes), self.groups * self.rows, *codes.shape[2:]), self.format.pad_code, np.uint8)
-        out[:, : codes.shape[1]] = codes
+        out[:, slice(codes.shape[1]) if self.lanes is None else list(self.lanes)] = codes
         return out
 
     def _grouped(self, first: int, last: int, groups: Range) -> Codes:
         """Weights of outputs first..last over the channels of `groups`, zero outside each output's own."""
         codes, rows = self.format.codes(), self.rows
-        each_in, each_out = codes.shape[1], self.outputs // self.layer.groups
+        each_in, each_out = codes.shape[1], len(codes) // self.layer.groups
         size = (groups[1] - groups[0]) * rows
         out = np.full((last - first, size, *codes.shape[2:]), self.format.pad_code, np.uint8)
-        for output in range(first, last):
-            start = output // each_out * each_in - groups[0] * rows
-            low, high = max(0, start), min(size, start + each_in)
-            if low < high:
-                out[output - first, low:high] = codes[output, low - start : high - start]
+        for output in range(first, min(last, len(codes))):
+            start = output // each_out * each_in
+            at = np.array(self._lanes(start, start + each_in)) - groups[0] * rows
+            inside = (at >= 0) & (at < size)
+            out[output - first, at[inside]] = codes[output, inside]
         return out
 
 
 def layer_weights(
     layer: MatrixLayer, geometry: Geometry, rows: int, cols: int, weight_rows: int = 1, arrange: Arrange | None = None,
-    as_dense: bool = False, two_of_four: bool = False,
+    as_dense: bool = False, two_of_four: bool = False, lanes: tuple[int, ...] | None = None, made: int = 0,
 ) -> LayerWeights:  # fmt: skip
     """The weights in the format that takes fewest bytes; `as_dense`: as int8 whatever they are.
 
-    A layer with groups needs weights of 0.
+    A layer with groups, or with lanes or outputs that are not its own, needs weights of 0.
     """
-    made = Dense(layer) if as_dense else choose(layer, needs_zero=layer.groups > 1)
-    return LayerWeights(layer, made, geometry, rows, cols, weight_rows, arrange, two_of_four)
+    needs_zero = layer.groups > 1 or lanes is not None or made > len(layer.weights)
+    form = Dense(layer) if as_dense else choose(layer, needs_zero)
+    return LayerWeights(layer, form, geometry, rows, cols, weight_rows, arrange, two_of_four, lanes, made)
 
 
 def parameter_words(requantise: Requantise, channels: Range, lanes: int) -> NDArray[np.uint8]:
     """Records of output channels, one word of P records a chunk: (chunks, 8 * P) bytes."""
     view = slice(*channels)
     records = pack_records(requantise.bias[view], requantise.multiplier[view], requantise.shift[view])
-    words = np.zeros((-(-len(records) // lanes) * lanes, RECORD_BYTES), np.uint8)
+    words = np.zeros((-(-(channels[1] - channels[0]) // lanes) * lanes, RECORD_BYTES), np.uint8)
     words[: len(records)] = records
     return words.reshape(-1, RECORD_BYTES * lanes)

@@ -47,11 +47,12 @@ class _Writer:
         """Append the operations of one step."""
         step, places, network = plan.step, self.prepared.plan.places, self.network
         self.stream.new_layer(step.index)
-        source = self._source(plan)
+        of_input = step.source.storage == network.input
+        source = self._source(plan, network.input if of_input and places[step.input].region else step.input)
         on_chip = places[step.input].region is not None
-        if step.input == network.input and on_chip:
+        if of_input and on_chip:
             self._loader(source, unfolded=self.prepared.reading.unfolded is not None)
-        if step.residual == network.input and places[network.input].region:
+        if step.added and step.added.storage == network.input and places[network.input].region:
             self._loader(word_source(self.words, places[network.input], True), unfolded=False).need_all()
         output = places[step.output]
         storer = None
@@ -67,14 +68,13 @@ class _Writer:
             input=network.tensors[step.input],
             residual_zero_point=step.layer.residual.zero_point if step.layer.residual else 0,
             source=None if on_chip else source,
-            loader=self.loader if step.input == network.input and on_chip else None,
+            loader=self.loader if of_input and on_chip else None,
             storer=storer,
         )
         lowering(step.layer, self.design).write(writing)
 
-    def _source(self, plan: StepPlan) -> Source | None:
-        """The step's input in DRAM, if it is loaded in this step."""
-        name = plan.step.input
+    def _source(self, plan: StepPlan, name: str) -> Source | None:
+        """The step's input, or what has to be loaded of it, in DRAM; None if nothing is loaded in this step."""
         place, unfolded = self.prepared.plan.places[name], self.prepared.reading.unfolded
         if place.dram is None:
             return None

@@ -18,6 +18,7 @@ from accel.models.encode import frame, layer_file, records, whole
 from accel.models.encode.choose import INT8_BITS
 from accel.models.encode.encoded_layer import FORMATS, EncodedLayer, decode_layer, encode_layer
 from accel.models.encode.integer_records import (
+    ChannelRecord,
     IntegerRecord,
     MatrixRecord,
     OutRecord,
@@ -31,9 +32,10 @@ from accel.models.errors import InputError
 from accel.models.files import read_whole, write_whole
 from accel.models.graph import LARGEST_TENSOR, Linear
 from accel.models.integers.network import (
+    AnyLayer,
+    ChannelLayer,
     HostLayer,
     IntegerNetwork,
-    Layer,
     MatrixLayer,
     Requantise,
     Residual,
@@ -141,7 +143,9 @@ def _document(network: IntegerNetwork) -> Plain:
     }
 
 
-def _plain(layer: Layer) -> Plain:
+def _plain(layer: AnyLayer) -> Plain:
+    if isinstance(layer, ChannelLayer):
+        return records.plain(layer) | {"type": "Channel"}
     out = layer.requantise
     found: Plain = {
         "name": layer.name,
@@ -175,14 +179,21 @@ def _check_tensors(graph: IntegerRecord, tensors: Mapping[str, TensorSpec]) -> N
             raise Misfit(f"tensor {spec.name!r} must have at most {LARGEST_TENSOR} values, not {spec.shape}")
     used = [graph.input, graph.output, *graph.more_inputs, *graph.more_outputs]
     for layer in graph.layers:
+        if isinstance(layer, ChannelRecord):
+            used += [*layer.inputs, layer.output]
+            continue
         used += [layer.input, layer.output, *([layer.residual.tensor] if layer.residual else [])]
     for name in used:
         if name not in tensors:
             raise Misfit(f"tensor {name!r} must be one of the graph's tensors")
 
 
-def _layer(record: MatrixRecord | VectorRecord, reader: Reader, tensors: Mapping[str, TensorSpec]) -> Layer:
+def _layer(
+    record: MatrixRecord | VectorRecord | ChannelRecord, reader: Reader, tensors: Mapping[str, TensorSpec]
+) -> AnyLayer:
     """The layer of a record, with its weights from the reader if it has any. Raises Misfit or InputError."""
+    if isinstance(record, ChannelRecord):
+        return ChannelLayer(record.name, record.inputs, record.output, record.channels, record.source)
     window, out = records.window_of(record.window), record.out
     residual = Residual(**record.residual.model_dump()) if record.residual else None
     place = record.name, record.input, record.output

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from accel.models.encode.records import MOST_LAYERS, Name, Record, Size, Title, WindowRecord
+from accel.models.encode.records import MOST_CHANNELS, MOST_LAYERS, Channel, Name, Record, Size, Title, WindowRecord
 
 Code = Annotated[int, Field(ge=-128, le=127)]
 Multiplier = Annotated[int, Field(ge=0, le=65535)]
@@ -83,6 +83,19 @@ class VectorRecord(Record):
     source: tuple[Title, ...]
 
 
+class ChannelRecord(Record):
+    """Channels of tensors under another name."""
+
+    type: Literal["Channel"]
+    name: Title
+    inputs: tuple[Name, ...] = Field(min_length=1, max_length=MOST_LAYERS)
+    output: Name
+    channels: tuple[Channel, ...] | None = Field(
+        description="of all channels of the inputs those taken, null for all", max_length=MOST_CHANNELS
+    )
+    source: tuple[Title, ...]
+
+
 class HostRecord(Record):
     """What the host does with the output."""
 
@@ -101,7 +114,7 @@ class IntegerRecord(Record):
     input: Name
     output: Name
     tensors: tuple[TensorRecord, ...] = Field(max_length=MOST_LAYERS)
-    layers: tuple[Annotated[MatrixRecord | VectorRecord, Field(discriminator="type")], ...] = Field(
+    layers: tuple[Annotated[MatrixRecord | VectorRecord | ChannelRecord, Field(discriminator="type")], ...] = Field(
         max_length=MOST_LAYERS
     )
     host_layers: tuple[HostRecord, ...] = Field(max_length=16)

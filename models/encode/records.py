@@ -13,11 +13,25 @@ from typing import Annotated, Any, Literal, TypeVar
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from accel.models.graph import Activation, Add, Conv, GlobalPool, Layer, Linear, Pool, Reshape, Shape, Softmax
+from accel.models.graph import (
+    Activation,
+    Add,
+    Concat,
+    Conv,
+    GlobalPool,
+    Layer,
+    Linear,
+    Pool,
+    Reshape,
+    Select,
+    Shape,
+    Softmax,
+)
 from accel.models.window import Window
 
 MOST_GRAPH_BYTES = 2**22  # of the JSON, inflated: 50,000 layers
 MOST_LAYERS = 2**16 - 1
+MOST_CHANNELS = 2**20  # that one layer chooses
 
 
 class Misfit(Exception):
@@ -39,6 +53,7 @@ def _printable(text: str) -> str:
 Name = Annotated[str, Field(max_length=1000)]
 Title = Annotated[str, Field(max_length=1000), AfterValidator(_printable)]  # what reports show
 Size = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Channel = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Pads = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
@@ -105,6 +120,22 @@ class AddRecord(_Named):
     inputs: tuple[Name, Name] = Field(description="the tensors that are read")  # type: ignore[assignment]
 
 
+class ConcatRecord(_Named):
+    """Channels one after the other."""
+
+    type: Literal["Concat"]
+    inputs: tuple[Name, ...] = Field(  # type: ignore[assignment]
+        description="the tensors that are read", min_length=1, max_length=MOST_LAYERS
+    )
+
+
+class SelectRecord(_Named):
+    """Some channels of the input, in an order."""
+
+    type: Literal["Select"]
+    channels: tuple[Channel, ...] = Field(description="of the input", min_length=1, max_length=MOST_CHANNELS)
+
+
 class ReshapeRecord(_Named):
     """The same values in row-major order under another shape."""
 
@@ -125,6 +156,8 @@ LayerRecord = Annotated[
     | PoolRecord
     | GlobalPoolRecord
     | AddRecord
+    | ConcatRecord
+    | SelectRecord
     | ReshapeRecord
     | SoftmaxRecord,
     Field(discriminator="type"),
@@ -142,7 +175,7 @@ class GraphRecord(Record):
 
 
 KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Conv, Linear, Activation, Pool, GlobalPool, Add, Reshape, Softmax)
+    kind.__name__: kind for kind in (Conv, Linear, Activation, Pool, GlobalPool, Add, Concat, Select, Reshape, Softmax)
 }
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 

@@ -127,6 +127,7 @@ ATTRIBUTES: dict[str, dict[str, Rule]] = {
     | {"spatial": Integer(1, 0, 1), "is_test": FLAG},
     "Cast": {"to": Integer(None, 1, 2**16), "saturate": FLAG_ON, "round_mode": Word("up", ("up", "down", "nearest"))},
     "Clip": _LEGACY | {"min": Number(-math.inf), "max": Number(math.inf)},
+    "Concat": {"axis": Integer(None, ANY)},
     "Conv": _SLIDING | {"kernel_shape": Integers((1, 2), None, low=1), "group": Integer(1, 1)},
     "ConvTranspose": _SLIDING
     | {"kernel_shape": Integers((1, 2), None, low=1), "group": Integer(1, 1)}
@@ -135,6 +136,7 @@ ATTRIBUTES: dict[str, dict[str, Rule]] = {
     "Div": _ARITHMETIC,
     "Dropout": _LEGACY | {"ratio": Number(0.5), "is_test": FLAG, "seed": Integer(None, -(2**63), 2**63 - 1)},
     "Flatten": {"axis": Integer(1, ANY)},
+    "Gather": {"axis": Integer(0, ANY)},
     "Gemm": {"alpha": Number(1), "beta": Number(1), "transA": FLAG, "transB": FLAG, "broadcast": FLAG},
     "GlobalAveragePool": {},
     "GlobalMaxPool": {},
@@ -163,10 +165,15 @@ ATTRIBUTES: dict[str, dict[str, Rule]] = {
         "axes": Integers(None, None, low=ANY),
         "keep_aspect_ratio_policy": Word("stretch", ("stretch", "not_larger", "not_smaller")),
     },
+    "Slice": dict.fromkeys(("starts", "ends", "axes", "steps"), Integers(None, None, low=ANY)),
     "Softmax": {"axis": Integer(None, ANY)},
+    "Split": {
+        "axis": Integer(0, ANY), "split": Integers(None, None), "num_outputs": Integer(None, 1)
+    },
     "Squeeze": {"axes": Integers(None, None, low=ANY)},
     "Sub": _ARITHMETIC,
     "Sum": _LEGACY,
+    "Transpose": {"perm": Integers(None, None)},
     "Unsqueeze": {"axes": Integers(None, None, low=ANY)},
     "Upsample": {
         "mode": _INTERPOLATION, "scales": Numbers(None), "height_scale": Number(1, 0), "width_scale": Number(1, 0)

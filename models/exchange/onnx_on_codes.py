@@ -48,10 +48,26 @@ def write_out(reading: Reading, model: onnx.ModelProto) -> None:
     """Write out the nodes of `model` that work on codes; what has an unexpected form stays as it is, to be refused."""
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
+        if (node.domain, node.op_type) == (MICROSOFT, "QLinearConcat") and len(node.input) % 3 == 2:
+            nodes += _joined(node)
+            continue
         form = ON_CODES.get(("" if node.domain == "ai.onnx" else node.domain, node.op_type))
         nodes += [node] if form is None or not _fits(form, node) else _written(reading, model, node, form)
     del model.graph.node[:]
     model.graph.node.extend(nodes)
+
+
+def _joined(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+    """QLinearConcat: the scale of the result, then each operand with its own."""
+    name, output, operands = node.name or node.output[0], node.output[0], []
+    for number, place in enumerate(range(2, len(node.input), 3)):
+        operands.append(f"{output}.operand{number}")
+        inputs = list(node.input[place : place + 3])
+        yield helper.make_node("DequantizeLinear", inputs, operands[-1:], name=f"{name}.operand{number}")
+    floating = helper.make_node("Concat", operands, [f"{output}.float"], name=name)
+    floating.attribute.extend(node.attribute)
+    yield floating
+    yield helper.make_node("QuantizeLinear", [f"{output}.float", *node.input[:2]], [output], name=f"{name}.scale")
 
 
 def _fits(form: OnCodes, node: onnx.NodeProto) -> bool:

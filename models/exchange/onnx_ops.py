@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 
 from accel.models.exchange.onnx_affine import arithmetic, batch_norm
+from accel.models.exchange.onnx_channels import concat, gather, slice_, split, transpose
 from accel.models.exchange.onnx_pad import pad, unpadded
 from accel.models.exchange.onnx_prepare import REAL
 from accel.models.exchange.onnx_quantised import dequantise_linear, quantise_linear
@@ -252,6 +253,7 @@ OPERATORS: dict[str, Operator] = {
     "BatchNormalization": Operator(batch_norm, _AFFINE.replace("with a constant per channel: ", "")),
     "Cast": Operator(_cast, "between float32 and float16, which are one here"),
     "Clip": Operator(_clip, "limits that are constants, in the post-process of the layer before"),
+    "Concat": Operator(concat, "of activations along the channels: no data is moved, see Channels in architecture.md"),
     "Conv": Operator(_conv, f"on the array: constant weights, groups, {_WINDOW}"),
     "ConvTranspose": Operator(
         conv_transpose,
@@ -262,6 +264,7 @@ OPERATORS: dict[str, Operator] = {
     "Div": Operator(arithmetic, f"by a constant, {_AFFINE}"),
     "Dropout": Operator(_copy, "nothing, outside of training"),
     "Flatten": Operator(reshape, _SHAPE),
+    "Gather": Operator(gather, "of channels, by a constant vector: as Concat"),
     "Gemm": Operator(_gemm, "on the array: of a vector, constant matrix and bias, transA 0"),
     "GlobalAveragePool": Operator(_global_pool, "average over a whole map"),
     "GlobalMaxPool": Operator(_global_pool, "maximum over a whole map"),
@@ -276,10 +279,13 @@ OPERATORS: dict[str, Operator] = {
     "Relu": Operator(_relu, "in the post-process of the layer before"),
     "Reshape": Operator(reshape, _SHAPE),
     "Resize": Operator(resize, _REPEATED),
+    "Slice": Operator(slice_, "of channels, constant: as Concat"),
     "Softmax": Operator(_softmax, "on the host, as the last layer"),
+    "Split": Operator(split, "along the channels: as Concat"),
     "Squeeze": Operator(reshape, _SHAPE),
     "Sub": Operator(arithmetic, _AFFINE),
     "Sum": Operator(arithmetic, "of any number of activations of one shape, or as Add"),
+    "Transpose": Operator(transpose, "between two Reshapes that shuffle channels in groups: as Concat"),
     "Unsqueeze": Operator(reshape, _SHAPE),
     "Upsample": Operator(resize, _REPEATED),
 }

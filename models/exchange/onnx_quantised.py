@@ -16,7 +16,7 @@ import onnx
 
 from accel.models.carried import Spec, along
 from accel.models.exchange.onnx_reading import Array, Given, Reading, Weights
-from accel.models.graph import GlobalPool, Layer, Network, Pool, Reshape
+from accel.models.graph import GlobalPool, Layer, Network, Pool, Reshape, Select
 
 ZERO = {np.dtype(np.int8): 0, np.dtype(np.uint8): 128}  # what is taken from a code of this type
 
@@ -39,7 +39,7 @@ def dequantise_linear(reading: Reading, node: onnx.NodeProto, given: Given) -> N
 
 def _keeps_codes(layer: Layer | None) -> bool:
     """Whether a layer chooses among codes, or moves them: both sides then have one scale."""
-    return isinstance(layer, Reshape) or (isinstance(layer, Pool | GlobalPool) and layer.kind == "max")
+    return isinstance(layer, Reshape | Select) or (isinstance(layer, Pool | GlobalPool) and layer.kind == "max")
 
 
 def _spec_made(reading: Reading, tensor: str) -> Spec | None:

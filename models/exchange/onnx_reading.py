@@ -55,7 +55,9 @@ class Reading:
     a node that cannot run, of which not even the shape is known; `pads` the zeros that a Pad put around a tensor. In a
     `one_dimensional` network what ONNX calls (channels, length) is a feature map (channels, 1, length). `squeezed`: a
     Squeeze chose sizes to drop. Of quantised files: `specs` are scale and zero point of activations, `weights` the
-    codes behind constants, `codes` those of layers by the layers' names.
+    codes behind constants, `codes` those of layers by the layers' names. `spread`: what a shuffle of channels makes on
+    its way, as the tensor that is shuffled, its shape with channels as groups by members, and whether these have
+    changed places.
     """
 
     file: str
@@ -75,6 +77,7 @@ class Reading:
     specs: dict[str, Spec] = field(default_factory=dict)
     weights: dict[str, Weights] = field(default_factory=dict)
     codes: dict[str, Codes] = field(default_factory=dict)
+    spread: dict[str, tuple[str, Shape, bool]] = field(default_factory=dict)
     one_dimensional: bool = False
     squeezed: bool = False
 
@@ -103,6 +106,8 @@ class Reading:
     def shape(self, node: onnx.NodeProto, tensor: str) -> Shape:
         """The shape of an activation that `node` reads."""
         tensor = self.resolve(tensor)
+        if tensor in self.spread:
+            raise self.unsupported(node, f"input {tensor!r} must be a map, not {self.spread[tensor][1]}")
         if tensor not in self.shapes:
             raise self.error(node, f"input {tensor!r} must be an activation, and is a constant or does not exist")
         return self.shapes[tensor]

@@ -6,6 +6,7 @@ import math
 
 import onnx
 
+from accel.models.exchange.onnx_channels import gathered, spread
 from accel.models.exchange.onnx_reading import Given, Reading
 
 Full = tuple[int, ...]  # a shape with the batch in front
@@ -13,6 +14,9 @@ Full = tuple[int, ...]  # a shape with the batch in front
 
 def reshape(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     """Append the Reshape that `node` is, if it leaves the batch where it is."""
+    if node.op_type == "Reshape" and node.input[0] in reading.spread:
+        gathered(reading, node, _reshaped(reading, node, reading.spread[node.input[0]][1], given))
+        return
     before = reading.full(reading.shape(node, node.input[0]))
     match node.op_type:
         case "Flatten":
@@ -24,6 +28,8 @@ def reshape(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
         case _:
             shape = _unsqueezed(reading, node, before, given)
     most = 3 if reading.one_dimensional else 4
+    if len(shape) == most + 1 and spread(reading, node, before, shape):
+        return
     if not 2 <= len(shape) <= most or shape[0] != reading.batch:
         raise reading.unsupported(
             node, f"shape must keep the batch of {reading.batch} in front, and 2 to {most} dimensions, not {shape}"

@@ -12,7 +12,21 @@ from onnx import TensorProto, helper, numpy_helper
 
 from accel.models.errors import InputError
 from accel.models.files import write_whole
-from accel.models.graph import Activation, Add, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, Softmax
+from accel.models.graph import (
+    Activation,
+    Add,
+    Concat,
+    Conv,
+    GlobalPool,
+    Layer,
+    Linear,
+    Network,
+    Pool,
+    Reshape,
+    Select,
+    Softmax,
+    channel_axis,
+)
 from accel.models.host import HostStep
 from accel.models.mirrored import transposed
 from accel.models.window import Window
@@ -103,6 +117,11 @@ def _nodes(layer: Layer, network: Network, constants: list[onnx.TensorProto]) ->
             return node("GlobalMaxPool" if layer.kind == "max" else "GlobalAveragePool")
         case Add():
             return node("Add")
+        case Concat():
+            return node("Concat", axis=1 + channel_axis(network.shapes[layer.output]))
+        case Select():
+            channels = constant("channels", np.array(layer.channels, np.int64))
+            return node("Gather", channels, axis=1 + channel_axis(network.shapes[layer.output]))
         case Reshape() if len(layer.shape) == 1:
             return node("Flatten")
         case Reshape():

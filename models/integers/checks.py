@@ -18,6 +18,8 @@ from accel.models.integers.layers import (
     CODES,
     LARGEST_MULTIPLIER,
     LARGEST_SHIFT,
+    AnyLayer,
+    ChannelLayer,
     HostLayer,
     MatrixLayer,
     Requantise,
@@ -36,7 +38,7 @@ TABLE_ENTRIES = CODES[1] - CODES[0] + 1
 
 def check(
     name: str, enter: Ends, leave: Ends, tensors: Mapping[str, TensorSpec],
-    layers: tuple[MatrixLayer | VectorLayer, ...], host_layers: tuple[HostLayer, ...],
+    layers: tuple[AnyLayer, ...], host_layers: tuple[HostLayer, ...],
     host_steps: tuple[HostStep, ...] = (),
 ) -> None:  # fmt: skip
     """Raise InputError, one line with the layer and what is wrong, unless these are the parts of a network.
@@ -68,10 +70,13 @@ def check(
             known[ready[0].output] = tensors[ready[0].output]
         if layer is None:
             break
-        _is(f"{name}: layer", layer, MatrixLayer, VectorLayer)
+        _is(f"{name}: layer", layer, MatrixLayer, VectorLayer, ChannelLayer)
         try:
             _check_place(layer, names, known, tensors)
-            _check_layer(layer, known, tensors[layer.output])
+            if isinstance(layer, ChannelLayer):
+                _check_channels(layer, known, tensors[layer.output])
+            else:
+                _check_layer(layer, known, tensors[layer.output])
         except InputError as error:
             raise InputError(f"{name}: layer {layer.name!r}: {error}") from None
         names.add(layer.name)
@@ -117,18 +122,22 @@ def _check_tensor(key: str, spec: TensorSpec) -> None:
     _in_range("zero point", spec.zero_point, *CODES)
 
 
-def _check_place(
-    layer: MatrixLayer | VectorLayer, names: set[str], known: Mapping[str, TensorSpec], tensors: Mapping[str, Any]
-) -> None:
+def _check_place(layer: AnyLayer, names: set[str], known: Mapping[str, TensorSpec], tensors: Mapping[str, Any]) -> None:
     """Name, inputs and output."""
     if not isinstance(layer.name, str) or layer.name in names:
         raise InputError("name must be a text of the layer's own, not that of another layer")
     if not isinstance(layer.source, tuple) or not all(isinstance(part, str) for part in layer.source):
         raise InputError(f"source must be names of the network's nodes, not {layer.source!r}")
-    _one_of("input", layer.input, known)
-    if layer.residual is not None:
-        _is("residual", layer.residual, Residual)
-        _one_of("tensor of the residual", layer.residual.tensor, known)
+    if isinstance(layer, ChannelLayer):
+        if not isinstance(layer.inputs, tuple) or not layer.inputs:
+            raise InputError(f"inputs must be names of tensors, not {layer.inputs!r}")
+        for name in layer.inputs:
+            _one_of("input", name, known)
+    else:
+        _one_of("input", layer.input, known)
+        if layer.residual is not None:
+            _is("residual", layer.residual, Residual)
+            _one_of("tensor of the residual", layer.residual.tensor, known)
     _one_of("output", layer.output, tensors)
     if layer.output in known:
         raise InputError(f"output must be a tensor that nothing else writes, not {layer.output!r}")
@@ -156,6 +165,24 @@ def _check_layer(layer: MatrixLayer | VectorLayer, known: Mapping[str, TensorSpe
         _check_spread(layer, read)
     if layer.residual is not None:
         _check_residual(layer.residual, known[layer.residual.tensor], made)
+
+
+def _check_channels(layer: ChannelLayer, known: Mapping[str, TensorSpec], made: TensorSpec) -> None:
+    """Channels of tensors that differ in nothing but their number."""
+    read = [known[name] for name in layer.inputs]
+    count = sum(spec.shape[0] for spec in read)
+    if layer.channels is not None:
+        chosen = layer.channels
+        if not isinstance(chosen, tuple) or not chosen or not all(_whole(c, 0) and c < count for c in chosen):
+            raise InputError(f"channels must be some of 0..{count - 1}")
+        count = len(chosen)
+    for spec in read:
+        if spec.shape[1:] != made.shape[1:]:
+            raise InputError(f"input {spec.name!r} must be of {made.shape[1:]} pixels, not {spec.shape[1:]}")
+        if (spec.scale, spec.zero_point) != (made.scale, made.zero_point):
+            raise InputError(f"input {spec.name!r} must have scale and zero point of the output {made.name!r}")
+    if made.shape[0] != count:
+        raise InputError(f"output {made.name!r} must have {count} channels, not {made.shape[0]}")
 
 
 def _check_window(window: Window) -> None:

@@ -138,7 +138,23 @@ class VectorLayer:
     source: tuple[str, ...] = ()
 
 
-Layer = MatrixLayer | VectorLayer
+@dataclass(frozen=True)
+class ChannelLayer:
+    """Channels of one or several tensors under another name: no arithmetic, and no data is moved where that can be.
+
+    The channels of `inputs` one after the other, or of these those that `channels` names, in its order. All inputs have
+    height, width, scale and zero point of the output.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+    channels: tuple[int, ...] | None = None
+    source: tuple[str, ...] = ()
+
+
+Layer = MatrixLayer | VectorLayer  # what the accelerator runs
+AnyLayer = Layer | ChannelLayer
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from accel.models.host import HostStep
 from accel.models.integers.checks import check
 from accel.models.integers.layers import (
+    AnyLayer,
+    ChannelLayer,
     HostLayer,
     Int8,
     Layer,
@@ -20,8 +22,8 @@ from accel.models.integers.layers import (
 from accel.models.window import Window
 
 __all__ = [
-    "HostLayer", "Int8", "IntegerNetwork", "Layer", "MatrixLayer", "Requantise", "Residual", "Shared", "TensorSpec",
-    "VectorLayer", "Window",
+    "AnyLayer", "ChannelLayer", "HostLayer", "Int8", "IntegerNetwork", "Layer", "MatrixLayer", "Requantise", "Residual",
+    "Shared", "TensorSpec", "VectorLayer", "Window",
 ]  # fmt: skip
 
 
@@ -38,7 +40,7 @@ class IntegerNetwork:
     input: str
     output: str
     tensors: dict[str, TensorSpec]
-    layers: tuple[Layer, ...]
+    layers: tuple[AnyLayer, ...]
     host_layers: tuple[HostLayer, ...] = ()
     more_inputs: tuple[str, ...] = ()
     more_outputs: tuple[str, ...] = ()

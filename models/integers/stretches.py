@@ -13,16 +13,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from accel.models.host import HostStep
-from accel.models.integers.layers import Layer
+from accel.models.integers.layers import AnyLayer, ChannelLayer
 from accel.models.integers.network import IntegerNetwork
 
 
-def read_by(layer: Layer) -> tuple[str, ...]:
+def read_by(layer: AnyLayer) -> tuple[str, ...]:
     """The tensors that a layer reads."""
+    if isinstance(layer, ChannelLayer):
+        return layer.inputs
     return (layer.input, layer.residual.tensor) if layer.residual else (layer.input,)
 
 
-def in_order(inputs: Iterable[str], layers: Iterable[Layer], steps: Iterable[HostStep]) -> Iterator[Layer | HostStep]:
+def in_order(
+    inputs: Iterable[str], layers: Iterable[AnyLayer], steps: Iterable[HostStep]
+) -> Iterator[AnyLayer | HostStep]:
     """Layers in their order, and each step of the host as soon as what it reads is there."""
     known, waiting = set(inputs), list(steps)
     for layer in (*layers, None):

@@ -20,6 +20,7 @@ from accel.models.errors import Blocked, Blocker, InputError
 from accel.models.graph import (
     Activation,
     Add,
+    Concat,
     Conv,
     GlobalPool,
     Layer,
@@ -27,12 +28,15 @@ from accel.models.graph import (
     Network,
     Pool,
     Reshape,
+    Select,
     Softmax,
     operator_of,
     readers,
 )
 from accel.models.host import HostStep
 from accel.models.integers.network import (
+    AnyLayer,
+    ChannelLayer,
     HostLayer,
     IntegerNetwork,
     MatrixLayer,
@@ -44,6 +48,7 @@ from accel.models.integers.network import (
 )
 from accel.models.quantisation import fuse
 from accel.models.quantisation.fuse import Chain
+from accel.models.quantisation.joined import joined, together
 from accel.models.quantisation.ranges import ranges_of
 from accel.models.quantisation.requantise import activation_spec, clip_codes, multiplier_and_shift
 from accel.models.quantisation.weights import Quantised, WeightQuantiser, per_channel_weights, per_layer_weights
@@ -108,7 +113,8 @@ class _State:
     """What one quantisation has made so far. `alias` maps a float tensor to the int8 tensor that holds it.
 
     `specs` and `codes` are what a quantised file gives, and ranges and the quantiser then do not say. Without a
-    quantiser only the form of the network is made: matrix layers are left out.
+    quantiser only the form of the network is made: matrix layers are left out. `joined`: for tensors that have one
+    scale with others the one that stands for all (`accel.models.quantisation.joined`).
     """
 
     network: Network
@@ -119,10 +125,15 @@ class _State:
     codes: Mapping[str, Codes] = field(default_factory=dict)
     tensors: dict[str, TensorSpec] = field(default_factory=dict)
     alias: dict[str, str] = field(default_factory=dict)
-    layers: list[MatrixLayer | VectorLayer] = field(default_factory=list)
+    layers: list[AnyLayer] = field(default_factory=list)
     host_layers: list[HostLayer] = field(default_factory=list)
     host_steps: list[HostStep] = field(default_factory=list)
     calibrated: list[str] = field(default_factory=list)
+    joined: Mapping[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.joined = joined(self.network)
+        self.ranges = together(self.ranges, self.joined)
 
     def spec(self, tensor: str) -> TensorSpec:
         """The int8 tensor that holds float tensor `tensor`."""
@@ -199,7 +210,7 @@ def _declare(state: _State, tensor: str, shape: tuple[int, int, int], like: Tens
     elif tensor in state.specs:
         spec = TensorSpec(tensor, shape, *state.specs[tensor])
     else:
-        spec = activation_spec(tensor, shape, *state.ranges[tensor])
+        spec = activation_spec(tensor, shape, *state.ranges[state.joined.get(tensor, tensor)])
         state.calibrated.append(tensor)
     state.tensors[tensor] = spec
     state.alias[tensor] = tensor
@@ -218,6 +229,9 @@ def _convert(state: _State, layer: Layer) -> set[str]:
         case HostStep():
             _declare(state, layer.output, _integer_shape(layer.shape))
             state.host_steps.append(replace(layer, inputs=tuple(state.alias[name] for name in layer.inputs)))
+            return {layer.name}
+        case Concat() | Select():
+            _channels(state, layer)
             return {layer.name}
 
     def addable(operand: str, output: str) -> bool:
@@ -316,8 +330,8 @@ def _pool(state: _State, layer: Pool | GlobalPool, chain: Chain) -> None:
     shape = _integer_shape(state.network.shapes[layer.output])
     reduce: Literal["max", "sum"]
     if layer.kind == "max":
-        spec = _declare(state, chain.output, shape, like=operand)
-        requantise = _vector_requantise(operand, spec, chain, 1, IDENTITY)
+        spec = _declare(state, chain.output, shape, like=None if chain.output in state.joined else operand)
+        requantise = _vector_requantise(operand, spec, chain, 1, _from_to(operand, spec))
         reduce = "max"
     else:
         if isinstance(layer, Pool) and any(window.pads) and not layer.count_include_pad:
@@ -343,6 +357,45 @@ def _elementwise(state: _State, tensor: str, chain: Chain, residual: str | None 
     state.layers.append(
         VectorLayer(chain.source[0], operand.name, spec.name, "max", window, requantise, other, chain.source)
     )
+
+
+def _from_to(operand: TensorSpec, spec: TensorSpec) -> tuple[int, int]:
+    """Multiplier and shift from one scale to another; exact if they are equal."""
+    return IDENTITY if operand.scale == spec.scale else multiplier_and_shift(operand.scale / spec.scale)
+
+
+def _channels(state: _State, layer: Concat | Select) -> None:
+    """Channels under another name; what has another scale than the result is requantised before, or behind."""
+    shape = _integer_shape(state.network.shapes[layer.output])
+    if isinstance(layer, Concat):
+        spec = _declare(state, layer.output, shape)
+        parts = tuple(_in_scale(state, tensor, spec, layer.name) for tensor in layer.inputs)
+        state.layers.append(ChannelLayer(layer.name, parts, spec.name, None, (layer.name,)))
+        return
+    operand = state.spec(layer.inputs[0])
+    wanted = state.specs.get(layer.output, (operand.scale, operand.zero_point))
+    same = wanted == (operand.scale, operand.zero_point)
+    chosen = _declare(state, layer.output if same else f"{layer.output}.chosen", shape, like=operand)
+    state.layers.append(ChannelLayer(layer.name, (operand.name,), chosen.name, layer.channels, (layer.name,)))
+    if not same:
+        _copy(state, chosen, _declare(state, layer.output, shape), f"{layer.name}.scale", layer.name)
+
+
+def _in_scale(state: _State, tensor: str, spec: TensorSpec, name: str) -> str:
+    """The int8 tensor that holds float tensor `tensor` in the scale of `spec`: a copy if that is another one."""
+    operand = state.spec(tensor)
+    if (operand.scale, operand.zero_point) == (spec.scale, spec.zero_point):
+        return operand.name
+    copy = f"{operand.name}.for.{name}"
+    if copy not in state.tensors:
+        _copy(state, operand, _declare(state, copy, operand.shape, like=spec), copy, name)
+    return copy
+
+
+def _copy(state: _State, operand: TensorSpec, spec: TensorSpec, name: str, source: str) -> None:
+    """A layer that requantises `operand` to `spec`."""
+    requantise = _vector_requantise(operand, spec, Chain(spec.name, ()), 1, _from_to(operand, spec))
+    state.layers.append(VectorLayer(name, operand.name, spec.name, "max", Window((1, 1)), requantise, None, (source,)))
 
 
 def _add(state: _State, layer: Add, chain: Chain) -> None:

@@ -14,6 +14,7 @@ from accel.models.errors import InputError
 from accel.models.graph import (
     Activation,
     Add,
+    Concat,
     Conv,
     GlobalPool,
     Layer,
@@ -21,7 +22,9 @@ from accel.models.graph import (
     Network,
     Pool,
     Reshape,
+    Select,
     Softmax,
+    channel_axis,
     operator_of,
 )
 from accel.models.host import HostStep
@@ -104,6 +107,10 @@ def _forward(layer: Layer, inputs: list[Array]) -> Array:
             return x.max((2, 3), keepdims=True) if layer.kind == "max" else x.mean((2, 3), keepdims=True)
         case Add():
             return inputs[0] + inputs[1]
+        case Concat():
+            return np.concatenate(inputs, 1 + channel_axis(x.shape[1:]))
+        case Select():
+            return x.take(layer.channels, 1 + channel_axis(x.shape[1:]))
         case Reshape():
             return x.reshape(len(x), *layer.shape)
         case Softmax():

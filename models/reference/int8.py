@@ -22,7 +22,15 @@ from accel.models.errors import InputError
 from accel.models.host import HostStep
 from accel.models.integers.ends import divided, joined
 from accel.models.integers.layers import CODES
-from accel.models.integers.network import IntegerNetwork, MatrixLayer, Requantise, Residual, TensorSpec, VectorLayer
+from accel.models.integers.network import (
+    AnyLayer,
+    ChannelLayer,
+    IntegerNetwork,
+    MatrixLayer,
+    Requantise,
+    Residual,
+    TensorSpec,
+)
 from accel.models.integers.stretches import in_order, stretches
 from accel.models.reference import im2col
 
@@ -116,8 +124,11 @@ def codes_of(spec: TensorSpec, floats: Array, what: str) -> Int8:
     return codes
 
 
-def run_layer(network: IntegerNetwork, layer: MatrixLayer | VectorLayer, tensors: dict[str, Int8]) -> Int8:
+def run_layer(network: IntegerNetwork, layer: AnyLayer, tensors: dict[str, Int8]) -> Int8:
     """The output of one layer, with all tensors as (channels, n, height, width)."""
+    if isinstance(layer, ChannelLayer):
+        joined = np.concatenate([tensors[name] for name in layer.inputs])
+        return joined if layer.channels is None else joined[list(layer.channels)]
     x = tensors[layer.input]
     zero_point = network.tensors[layer.input].zero_point
     if isinstance(layer, MatrixLayer):

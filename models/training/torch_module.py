@@ -18,6 +18,7 @@ from accel.models.errors import InputError
 from accel.models.graph import (
     Activation,
     Add,
+    Concat,
     Conv,
     GlobalPool,
     Layer,
@@ -25,7 +26,9 @@ from accel.models.graph import (
     Network,
     Pool,
     Reshape,
+    Select,
     Softmax,
+    channel_axis,
     with_layers,
 )
 from accel.models.grid import STEP_BITS, grid_of
@@ -101,6 +104,10 @@ def module(network: Network, keep: Keep = "nothing", dropout: float = 0.0, input
                     return x.amax((2, 3), keepdim=True) if layer.kind == "max" else x.mean((2, 3), keepdim=True)
                 case Add():
                     return inputs[0] + inputs[1]
+                case Concat():
+                    return torch().cat(inputs, 1 + channel_axis(tuple(x.shape[1:])))
+                case Select():
+                    return x.index_select(1 + channel_axis(tuple(x.shape[1:])), torch().tensor(layer.channels))
                 case Reshape():
                     return x.reshape(len(x), *layer.shape)
                 case Softmax():

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.compiler.choose import Formats
-from accel.compiler.step import inputs
 from accel.design import Design, OnChip
 from accel.models.integers.network import (
+    AnyLayer,
     IntegerNetwork,
-    Layer,
     MatrixLayer,
     Requantise,
     Residual,
@@ -26,6 +25,8 @@ from accel.models.integers.network import (
     VectorLayer,
     Window,
 )
+from accel.models.integers.stretches import read_by
+from tests.benches.draw_channels import draw_channels
 
 
 def draw_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
@@ -285,25 +286,38 @@ def _repeating(rng: Random, height: int, width: int) -> Window:
     return Window(kernel, (1, 1), (*pads, *(b - 1 for b in base)), (1, 1), base)  # type: ignore[arg-type]
 
 
-def draw_network(rng: Random, layers: int = 3, size: int = 9, channels: int = 12) -> IntegerNetwork:
+def draw_network(
+    rng: Random, layers: int = 3, size: int = 9, channels: int = 12, joining: bool = True
+) -> IntegerNetwork:
     """1..`layers` matrix and vector layers: mostly a chain, some with a residual operand or an earlier tensor as input.
 
-    The output may be read by further layers.
+    The output may be read by further layers. In some networks, if `joining`, channels are joined and chosen between
+    the layers.
     """
+    joining = joining and rng.random() < 0.4
+    zero_points = [rng.randint(-9, 9)] if joining else range(-30, 31)
     spec = TensorSpec(
-        "x", (rng.randint(1, channels), rng.randint(1, size), rng.randint(1, size)), 1.0, rng.randint(-9, 9)
-    )
+        "x", (rng.randint(1, channels), rng.randint(1, size), rng.randint(1, size)), 1.0,
+        zero_points[0] if joining else rng.randint(-9, 9),
+    )  # fmt: skip
     tensors: dict[str, TensorSpec] = {"x": spec}
-    made: list[Layer] = []
+    made: list[AnyLayer] = []
+    if joining and rng.random() < 0.2:
+        made, spec = [(found := draw_channels(rng, "channels", spec, [spec]))[0]], found[1]
+        tensors[spec.name] = spec
     for index in range(rng.randint(1, layers)):
         build = _vector if made and rng.random() < 0.3 else _matrix
         source = rng.choice(list(tensors.values())) if rng.random() < 0.15 else spec
-        layer, out = build(rng, f"layer{index}", source, rng.randint(-30, 30))
+        layer, out = build(rng, f"layer{index}", source, rng.choice(zero_points))
         partners = [t for t in tensors.values() if t.shape == out.shape and not layer.window.spread]
         if partners and rng.random() < 0.6 and getattr(layer, "reduce", "max") == "max":
             layer = type(layer)(**{**layer.__dict__, "residual": _residual(rng, rng.choice(partners))})
         made.append(layer)
         tensors[out.name] = spec = out
+        if joining and rng.random() < 0.7:
+            channel, spec = draw_channels(rng, f"channels{index}", spec, tensors.values())
+            made.append(channel)
+            tensors[spec.name] = spec
     output = rng.choice(made).output if rng.random() < 0.1 else spec.name
     return IntegerNetwork("random", "x", output, tensors, tuple(made))
 
@@ -312,10 +326,10 @@ def draw_ends(rng: Random, network: IntegerNetwork) -> IntegerNetwork:
     """The network with some of what layers make as further outputs, and some of it given instead of made."""
     layers = list(network.layers)
     for layer in network.layers:
-        read = {tensor for other in layers for tensor in inputs(other)}
+        read = {tensor for other in layers for tensor in read_by(other)}
         if rng.random() < 0.2 and layer.output in read and layer.output != network.output:
             left = [other for other in layers if other is not layer]
-            if all(name in {t for other in left for t in inputs(other)} for name in inputs(layer)):
+            if all(name in {t for other in left for t in read_by(other)} for name in read_by(layer)):
                 layers = left
     made = [layer.output for layer in layers]
     given = tuple(layer.output for layer in network.layers if layer.output not in made)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from accel.models.graph import (
     Activation,
     Add,
+    Concat,
     Conv,
     GlobalPool,
     Layer,
@@ -20,6 +21,7 @@ from accel.models.graph import (
     Network,
     Pool,
     Reshape,
+    Select,
     Softmax,
     build,
     output_shape,
@@ -51,7 +53,7 @@ def draw_network(rng: Random, quantisable: bool = False) -> Network:
         append(Activation, *rng.choice([(), (0.0, 6.0), (-0.5, 0.75), (-np.inf, 0.5)]))
 
     for _ in range(rng.randint(1, 5)):
-        match rng.choice(["conv", "conv", "pool", "add", "activation"]):
+        match rng.choice(["conv", "conv", "pool", "add", "activation", "concat", "select"]):
             case "conv":
                 groups = rng.choice([g for g in (1, 2, 3, 4) if shape[0] % g == 0])
                 out = groups * rng.randint(1, 3)
@@ -69,6 +71,11 @@ def draw_network(rng: Random, quantisable: bool = False) -> Network:
             case "add":
                 same = [t for t, s in shapes.items() if s == shape]
                 append(Add, inputs=(tensor, rng.choice(same)))
+            case "concat":
+                alike = [t for t, s in shapes.items() if s[1:] == shape[1:]]
+                append(Concat, inputs=(tensor, *(rng.choice(alike) for _ in range(rng.randint(1, 2)))))
+            case "select":
+                append(Select, tuple(rng.randrange(shape[0]) for _ in range(rng.randint(1, 6))))
             case "activation":
                 activation()
     if rng.random() < 0.3:

@@ -23,7 +23,7 @@ def model_of(
 ) -> ModelProto:
     """A model from "x" to the last node's output; a node is (op, inputs, output, attributes)."""
     protos = [
-        helper.make_node(op, inputs.split(",") if inputs else [], [out], name=f"the_{out}", **attributes)
+        helper.make_node(op, inputs.split(",") if inputs else [], out.split(","), name=f"the_{out}", **attributes)
         for op, inputs, out, attributes in nodes
     ]
     graph = helper.make_graph(
@@ -213,5 +213,71 @@ CASES: dict[str, tuple[list[tuple[str, str, str, dict[str, Any]]], dict[str, Any
             ("Resize", "a,,k", "y", {"mode": "nearest"}),
         ],
         {"k": np.float32([1, 1, 2, 3])},
+    ),
+    "a fire module": (
+        [
+            ("Conv", "x,s", "q", {}),
+            ("Relu", "q", "r", {}),
+            ("Conv", "r,a", "e1", {}),
+            ("Conv", "r,b", "e3", {"pads": [1, 1, 1, 1]}),
+            ("Relu", "e1", "e1r", {}),
+            ("Relu", "e3", "e3r", {}),
+            ("Concat", "e1r,e3r", "c", {"axis": -3}),
+            ("MaxPool", "c", "y", {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}),
+        ],
+        {"s": floats(3, 4, 1, 1), "a": floats(5, 3, 1, 1), "b": floats(6, 3, 3, 3)},
+    ),
+    "Concat of Concat, and the same twice": (
+        [("Concat", "x", "o", {"axis": 1}), ("Concat", "o,x,o", "c", {"axis": 1}), ("Concat", "c,x", "y", {"axis": 1})],
+        {},
+    ),
+    "Concat of vectors": (
+        [("Flatten", "x", "f", {}), ("Gemm", "f,w", "g", {"transB": 1}), ("Concat", "f,g", "y", {"axis": 1})],
+        {"w": floats(3, 144)},
+    ),
+    "Concat of the features of matrices": (
+        [("Reshape", "x,s", "m", {}), ("MatMul", "m,w", "p", {}), ("Concat", "m,p", "y", {"axis": 2})],
+        {"s": np.array([0, 24, 6]), "w": floats(6, 2)},
+    ),
+    "Split in two, one unused, and by sizes": (
+        [
+            ("Split", "x", "a,b", {"axis": 1}),
+            ("Split", "a", "u,v", {"axis": 1}),
+            ("Conv", "x,w", "q", {}),
+            ("Split", "q,sizes", "c,d", {"axis": 1}),
+            ("Concat", "v,b", "y", {"axis": 1}),
+            ("Concat", "d,y,c", "z", {"axis": 1}),
+        ],
+        {"w": floats(5, 4, 1, 1), "sizes": np.array([2, 3])},
+    ),
+    "Slices of channels": (
+        [
+            ("Slice", "x,s,e,a,t", "b", {}),
+            ("Slice", "x,s1,e1,a1", "c", {}),
+            ("Concat", "b,c", "y", {"axis": 1}),
+        ],
+        {
+            "s": np.array([-1, 0]),
+            "e": np.array([-9, 2**31 - 1]),
+            "a": np.array([1, 3]),
+            "t": np.array([-2, 1]),
+            "s1": np.array([1]),
+            "e1": np.array([3]),
+            "a1": np.array([-3]),
+        },
+    ),
+    "Gather of channels": ([("Gather", "x,i", "y", {"axis": 1})], {"i": np.array([3, -4, 3])}),
+    "a shuffle of channels": (
+        [
+            ("Reshape", "x,s", "a", {}),
+            ("Transpose", "a", "b", {"perm": [0, 2, 1, 3, 4]}),
+            ("Reshape", "b,r", "c", {}),
+            ("Conv", "c,w", "y", {"group": 2}),
+        ],
+        {"s": np.array([0, 2, 2, 6, 6]), "r": np.array([0, -1, 6, 6]), "w": floats(4, 2, 1, 1)},
+    ),
+    "a shuffle undone": (
+        [("Reshape", "x,s", "a", {}), ("Reshape", "a,r", "b", {}), ("Relu", "b", "y", {})],
+        {"s": np.array([0, 2, 2, 6, 6]), "r": np.array([0, 4, 6, 6])},
     ),
 }

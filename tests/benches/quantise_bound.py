@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.models.graph import Add, Conv, Layer, Linear, Network, Softmax
+from accel.models.graph import Add, Concat, Conv, Layer, Linear, Network, Softmax
 from accel.models.integers.network import IntegerNetwork
 from accel.models.reference import float32
 
@@ -22,7 +22,9 @@ MULTIPLIER_ERROR = 2.0**-16  # of a multiplier with 16 significant bits
 def largest_possible_error(network: Network, integer: IntegerNetwork, inputs: NDArray[Any]) -> float:
     """The largest difference between the outputs of both that rounding explains, for the inputs of the calibration."""
     largest = {name: float(np.abs(v).max()) for name, v in float32.run_all(network, inputs).items()}
-    roundings = {x.output: 2 if x.residual else 1 for x in integer.layers}  # a residual is rounded on its own
+    roundings = {
+        x.output: 2 if getattr(x, "residual", None) else 1 for x in integer.layers
+    }  # a residual is rounded on its own
 
     def held(tensor: str, error: float) -> float:
         """The error of `tensor` when it is written to int8, or not if it never is."""
@@ -48,6 +50,8 @@ def _passed_on(layer: Layer, error: dict[str, float], largest: dict[str, float])
             # A bias is a whole number of products of the two steps; the input's is at most twice its error.
             of_bias = half_steps * 2 * before
             return float((weights.sum(1) * before + of_weights + of_bias).max())
+        case Concat():
+            return max(error[tensor] for tensor in layer.inputs)
         case Add():
             return before + error[layer.inputs[1]]
         case Softmax():

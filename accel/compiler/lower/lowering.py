@@ -17,7 +17,7 @@ from accel.compiler.tensors import InputLoader, OutputStorer
 from accel.compiler.weights import LayerWeights
 from accel.design import Design
 from accel.entropy.encode import Encoded
-from accel.models.integers.network import IntegerNetwork, Layer, TensorSpec, VectorLayer
+from accel.models.integers.network import AnyLayer, IntegerNetwork, TensorSpec, VectorLayer
 from accel.models.window import Window
 from accel.program import Compulsory, LayerInfo
 
@@ -96,7 +96,7 @@ class Lowering:
 
     operator: Callable[[Any], str]
     check: Callable[[Any, IntegerNetwork, Design], None]
-    fused: Callable[[Any, list[Layer], IntegerNetwork, Design], VectorLayer | None]
+    fused: Callable[[Any, list[AnyLayer], IntegerNetwork, Design], VectorLayer | None]
     geometry: Callable[[Any, tuple[int, int, int], Window | None], Geometry]
     readings: Callable[[Step, Design, int], list[Reading]]
     weights: Callable[[Step, Design, Reading], LayerWeights | None]

@@ -19,7 +19,7 @@ from accel.design import Design
 from accel.entropy.encode import Encoded
 from accel.memories import RECORD_BYTES, TABLE_ENTRIES
 from accel.models.errors import InputError
-from accel.models.integers.network import IntegerNetwork, Layer, MatrixLayer, Requantise, VectorLayer
+from accel.models.integers.network import AnyLayer, IntegerNetwork, MatrixLayer, Requantise, VectorLayer
 from accel.program import Compulsory, LayerInfo
 
 
@@ -43,7 +43,7 @@ def _check_sums(layer: MatrixLayer, design: Design) -> None:
         )
 
 
-def fused(layer: MatrixLayer, readers: list[Layer], network: IntegerNetwork, design: Design) -> VectorLayer | None:
+def fused(layer: MatrixLayer, readers: list[AnyLayer], network: IntegerNetwork, design: Design) -> VectorLayer | None:
     """The max pooling that alone reads the layer's output, if it can run over the accumulators.
 
     Windows that overlap would make the rows that blocks share twice: only if all fit the accumulators at once.
@@ -84,8 +84,14 @@ def weights(step: Step, design: Design, reading: Reading) -> LayerWeights:
     geometry, arrange = (unfolded.geometry, unfolded.arrange) if unfolded else two or (step.geometry, None)
     return layer_weights(
         step.layer, geometry, design.word_lanes, design.cols, design.weight_rows, arrange, reading.as_dense,
-        design.two_of_four,
+        design.two_of_four, step.source.lanes, made(step, design),
     )  # fmt: skip
+
+
+def made(step: Step, design: Design) -> int:
+    """Output channels that the step makes: all of a word, if its last chunks would be left as they were."""
+    own, written, lanes = step.target.channels, step.target.written, design.lanes
+    return written if -(-written // lanes) > -(-own // lanes) else own
 
 
 def task(s: Setting) -> Task:

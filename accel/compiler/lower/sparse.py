@@ -13,7 +13,7 @@ from accel.compiler.first_layer import Reading
 from accel.compiler.geometry import matrix_geometry
 from accel.compiler.lower.constants import Constants
 from accel.compiler.lower.lowering import Lowering, Setting, Shortage, Writing
-from accel.compiler.lower.matrix import fused, info, operator, readings
+from accel.compiler.lower.matrix import fused, info, made, operator, readings
 from accel.compiler.lower.matrix import task as matrix_task
 from accel.compiler.lower.matrix_commands import Block
 from accel.compiler.lower.matrix_task import Task, Tiling
@@ -113,7 +113,9 @@ def weights(step: Step, design: Design, reading: Reading) -> SparseWeights:
     assert isinstance(step.layer, MatrixLayer)
     unfolded = reading.unfolded
     geometry, arrange = (unfolded.geometry, unfolded.arrange) if unfolded else (step.geometry, None)
-    return sparse_weights(step.layer, geometry, design, arrange, reading.as_dense)
+    return sparse_weights(
+        step.layer, geometry, design, arrange, reading.as_dense, step.source.lanes, made(step, design)
+    )
 
 
 def task(s: Setting) -> SparseTask:

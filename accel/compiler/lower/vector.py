@@ -15,7 +15,7 @@ from accel.design import Design
 from accel.entropy.encode import Encoded
 from accel.memories import TABLE_ENTRIES
 from accel.models.errors import InputError
-from accel.models.integers.network import IntegerNetwork, Layer, VectorLayer
+from accel.models.integers.network import AnyLayer, IntegerNetwork, VectorLayer
 from accel.program import Compulsory, LayerInfo
 
 
@@ -44,7 +44,7 @@ def check(layer: VectorLayer, network: IntegerNetwork, design: Design) -> None:
         raise InputError("a sum must have no residual")
 
 
-def fused(layer: VectorLayer, readers: list[Layer], network: IntegerNetwork, design: Design) -> VectorLayer | None:
+def fused(layer: VectorLayer, readers: list[AnyLayer], network: IntegerNetwork, design: Design) -> VectorLayer | None:
     """None: POST does one window."""
     return None
 

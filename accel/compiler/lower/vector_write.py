@@ -29,7 +29,7 @@ class VectorWriter:
         self.part = step.part
         self.tiling: VectorTiling = plan.tiling
         self.task: VectorTask = plan.task
-        self.machine, self.geometry, self.channels = plan.machine, plan.geometry, w.input.shape[0]
+        self.machine, self.geometry, self.channels = plan.machine, plan.geometry, step.target.written
         self.in_ring, self.out_ring = Ring.of(plan.in_ring), Ring.of(plan.out_ring)
         self.words = words_of(w.stream.design, Target.ACTIVATION)
         self.input_place, self.output_place = w.places[step.input], w.places[step.output]

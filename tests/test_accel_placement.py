@@ -1,0 +1,123 @@
+"""Where channels lie: what is joined without a copy, and what is copied."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from accel.compile import compile_network
+from accel.compiler.placement import Spot, place
+from accel.compiler.prepare import prepare
+from accel.models.integers.network import ChannelLayer, IntegerNetwork, TensorSpec
+from accel.models.quantisation.quantise import quantise
+from accel.models.reference import float32
+from accel.models.reference.int8 import dequantise_output, quantise_input, run
+from accel.models.window import Window
+from accel.sim.execute import execute
+from tests.benches.blocks import BLOCKS
+from tests.benches.layers import design_of, matrix, max_pool
+
+CONV = Window((3, 3), pads=(1, 1, 1, 1))
+
+
+def network_of(*parts: tuple, shape: tuple[int, int, int] = (4, 6, 6)) -> IntegerNetwork:
+    """Layers by (output, maker, input), channel layers by (output, inputs, channels)."""
+    tensors = {"x": TensorSpec("x", shape, 1.0, 3)}
+    layers = []
+    for name, made, of in parts:
+        if isinstance(made, tuple):
+            count = sum(tensors[t].shape[0] for t in made) if of is None else len(of)
+            layers.append(ChannelLayer(name, made, name, of))
+            tensors[name] = TensorSpec(name, (count, *tensors[made[0]].shape[1:]), 1.0, 3)
+        else:
+            layer, spec = made(name, tensors[of])
+            if layer.residual:
+                layer = replace(layer, residual=replace(layer.residual, zero_point=3))
+            layers.append(layer)
+            tensors[spec.name] = spec
+    return IntegerNetwork("n", "x", layers[-1].output, tensors, tuple(layers))
+
+
+A, B, C = (matrix(n, CONV) for n in (10, 5, 8))
+
+
+def test_parts_lie_in_whole_words_behind_each_other() -> None:
+    """Words of 8 lanes: a in words 0 and 1, of which it has 10 lanes, b in word 2; a later part behind both."""
+    found = place(
+        network_of(
+            ("a", A, "x"), ("b", B, "a:out"), ("ab", ("b:out", "a:out"), None), ("c", C, "ab"),
+            ("all", ("ab", "c:out"), None), ("d", C, "all"),
+        ),
+        8,
+    )  # fmt: skip
+    assert not found.copies
+    assert found.spots["a:out"] == Spot("a:out", 0, 10, 16)
+    assert found.spots["b:out"] == Spot("a:out", 2, 5, 8)
+    assert found.spots["c:out"] == Spot("a:out", 3, 8, 8)
+    assert found.spots["ab"] == Spot("a:out", 0, 21, 21, (*range(16, 21), *range(10)))
+    assert found.spots["all"].lanes == (*range(16, 21), *range(10), *range(24, 32))
+    assert found.spots["d:out"] == Spot("d:out", 0, 8, 8)
+
+
+def test_a_slice_begins_at_its_word_and_what_the_vector_unit_makes_of_it_too() -> None:
+    pool = max_pool(Window((2, 2), (2, 2)))
+    found = place(
+        network_of(("a", matrix(30, CONV), "x"), ("s", ("a:out",), (*range(18, 22),)), ("p", pool, "s"),
+                   ("d", C, "p:out")), 8,
+    )  # fmt: skip
+    assert not found.copies
+    assert found.spots["s"] == Spot("a:out", 2, 6, 6, (2, 3, 4, 5))
+    assert found.spots["p:out"] == Spot("p:out", 0, 6, 6, (2, 3, 4, 5))
+
+
+@pytest.mark.parametrize(
+    ("parts", "copies"),
+    [
+        ([("a", A, "x"), ("t", ("a:out", "a:out"), None), ("d", C, "t")], 1),  # the second time
+        ([("a", matrix(4, CONV), "x"), ("t", ("a:out", "x"), None), ("d", C, "t")], 1),  # the input
+        ([("a", A, "x"), ("t", ("a:out",), (3, 1)), ("d", C, "t")], 0),
+        ([("a", A, "x"), ("t", ("a:out",), (3, 1))], 1),  # the output
+        ([("a", A, "x"), ("h", ("a:out",), (0, 1, 2)), ("b", B, "a:out"), ("t", ("h", "b:out"), None),
+          ("d", C, "t")], 1),  # few of the channels of a
+        ([("a", A, "x"), ("b", B, "x"), ("t", ("a:out", "b:out"), None), ("p", max_pool(CONV, "t"), "t"),
+          ("d", C, "p:out")], 0),  # both operands lie alike
+        ([("a", A, "x"), ("b", B, "x"), ("t", ("a:out", "b:out"), None), ("e", matrix(15, CONV, residual="t"), "x"),
+          ("d", C, "e:out")], 1),  # there is a gap in t
+        ([("a", C, "x"), ("b", B, "x"), ("t", ("a:out", "b:out"), None), ("e", matrix(13, CONV, residual="t"), "x"),
+          ("d", C, "e:out")], 0),
+    ],
+)  # fmt: skip
+def test_what_is_copied(parts: list, copies: int) -> None:
+    assert len(place(network_of(*parts), 8).copies) == copies
+
+
+@pytest.mark.parametrize("words", [4096, 60])
+@pytest.mark.parametrize("name", BLOCKS)
+def test_blocks_run_as_the_reference_says(name: str, words: int) -> None:
+    """With all on chip and, in banks of 60 words, with joined tensors in DRAM; in int8 about what the floats say."""
+    network = BLOCKS[name]()
+    inputs = np.random.default_rng(1).standard_normal((8, *network.shapes["x"])).astype(np.float32)
+    integer = quantise(network, inputs)
+    program = compile_network(integer, design_of(8, 8, 64, activation_bytes=2 * 8 * words, weight_bytes=4096))
+    copies = [layer for layer in program.layers if ".copy" in layer.name]
+    assert [(layer.kind, layer.must.macs) for layer in copies] == {"shuffle": [("conv", 0)] * 2}.get(name, [])
+    codes = quantise_input(integer, inputs[:2])
+    expected = run(integer, codes)[integer.output]
+    np.testing.assert_array_equal(execute(program, codes), expected)
+    floats = float32.run(network, inputs[:2])
+    assert np.abs(dequantise_output(integer, expected) - floats).max() < 0.08 * np.abs(floats).max()
+
+
+def test_joining_moves_nothing() -> None:
+    """What is read and written of DRAM with a Concat is what is without: the parts lie where the whole does."""
+    parts = [("a", C, "x"), ("b", C, "x"), ("t", ("a:out", "b:out"), None), ("d", B, "t")]
+    plan = prepare(network_of(*parts), design_of(8, 8, 64)).plan
+    a, b, t = (plan.places[name].region for name in ("a:out", "b:out", "t"))
+    assert a
+    assert b
+    assert t
+    assert (a.bank, a.word, b.word, t.words) == (t.bank, t.word, t.word + 36, 72)
+    assert b.bank == t.bank
+    assert plan.data_bytes == 2 * 36 * 8 + 64  # input and output
