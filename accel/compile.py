@@ -12,8 +12,6 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-import numpy as np
-
 from accel.commands import Load, field_bits
 from accel.compiler.choose import Cost, Formats, coded_layers
 from accel.compiler.compulsory import compulsory
@@ -29,7 +27,7 @@ from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork
 from accel.on_chip import Regions, check_room, regions, shortage
 from accel.program import Placement, Program
-from accel.rows import FieldRangeError, command_of
+from accel.rows import CommandRows, FieldRangeError, encoded
 from accel.timing.recurrence import Timing
 
 __all__ = ["compile_network", "time_network"]
@@ -157,15 +155,15 @@ def _program(prepared: Prepared, stream: Stream, ordered: Ordered) -> Program:
     """Addresses, image and reports."""
     network, design, plan = prepared.network, prepared.design, prepared.plan
     program_offset, placed = ordered.program_offset, _placed(prepared, ordered)
-    commands = tuple(command_of(row) for row in ordered.rows().tolist())
+    commands = CommandRows(ordered.rows())
     image = stream.image(placed.data)
-    encoded = np.frombuffer(b"".join(c.encode() for c in commands), np.uint8)
     infos = [
         lowering(step.layer, design).info(step, prepared.weights[step.name], stream.encoded.get(step.index), must)
         for step, must in zip(prepared.steps, compulsory(prepared, stream.encoded), strict=True)
     ]
     layers, owners = together(infos, [step.part for step in prepared.steps])
-    image[program_offset : program_offset + len(encoded)] = encoded
+    written = encoded(commands.rows).ravel()
+    image[program_offset : program_offset + len(written)] = written
     return Program(
         name=network.name,
         design=design,

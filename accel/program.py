@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
@@ -96,7 +96,7 @@ class Program:
 
     name: str
     design: Design
-    commands: tuple[Command, ...]
+    commands: Sequence[Command]
     layer_of: tuple[int, ...]
     layers: tuple[LayerInfo, ...]
     image: NDArray[np.uint8]

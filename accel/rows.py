@@ -7,14 +7,27 @@ A row is the command's opcode and its fields in the order of its class, filled w
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
-from typing import Any
+from operator import attrgetter
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.commands import COMMANDS, Command, Compute, ConfigCompute, ConfigPost, Load, Opcode, Post, Store
+from accel.commands import (
+    COMMAND_BYTES,
+    COMMANDS,
+    OPCODE_BITS,
+    Command,
+    Compute,
+    ConfigCompute,
+    ConfigPost,
+    Load,
+    Opcode,
+    Post,
+    Store,
+)
 from accel.units import UNIT_NAMES, UNITS
 
 Rows = NDArray[np.int64]
@@ -51,10 +64,74 @@ def row_of(kind: type[Command], **values: int) -> list[int]:
     return made
 
 
+class CommandRows(Sequence[Command]):
+    """The commands that rows stand for, each made when it is asked for: most programs are only timed.
+
+    Raises FieldRangeError for a field that is out of range.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        check_fields(rows)
+        self.rows = rows
+        self.rows.flags.writeable = False
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Command: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Command, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Command | tuple[Command, ...]:
+        if isinstance(index, slice):
+            return tuple(map(command_of, self.rows[index].tolist()))
+        return command_of(self.rows[index].tolist())
+
+    def __iter__(self) -> Iterator[Command]:
+        return map(command_of, self.rows.tolist())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+
+_VALUES: dict[type[Command], Callable[[Command], tuple[Any, ...]]] = {
+    kind: attrgetter("OPCODE", *names) if names else lambda command: (command.OPCODE,) for kind, names in _NAMES.items()
+}
+_FILLING = {kind: (0,) * (WIDTH - 1 - len(names)) for kind, names in _NAMES.items()}
+
+
 def rows_of(commands: Iterable[Command]) -> Rows:
     """(n, WIDTH) rows of the commands."""
-    made = [_filled(type(c), (getattr(c, name) for name in _NAMES[type(c)])) for c in commands]
+    if isinstance(commands, CommandRows):
+        return commands.rows
+    made = [_VALUES[type(c)](c) + _FILLING[type(c)] for c in commands]
     return np.array(made, np.int64).reshape(-1, WIDTH)
+
+
+def encoded(rows: Rows) -> NDArray[np.uint8]:
+    """(n, COMMAND_BYTES) what DRAM holds of the commands, as `Command.encode` gives it."""
+    words = np.zeros((len(rows), COMMAND_BYTES // 8 + 1), np.uint64)  # one more for what passes the end of a word
+    words[:, 0] = rows[:, OPCODE]
+    for kind in COMMANDS.values():
+        (found,) = np.nonzero(rows[:, OPCODE] == kind.OPCODE)
+        at = OPCODE_BITS
+        for column, one in enumerate(fields(kind), start=1):
+            bits = one.metadata["bits"]
+            values = (rows[found, column] & (1 << bits) - 1).astype(np.uint64)
+            word, shift = divmod(at, 64)
+            words[found, word] |= values << np.uint64(shift)
+            if shift + bits > 64:
+                words[found, word + 1] |= values >> np.uint64(64 - shift)
+            at += bits
+    return words[:, :-1].astype("<u8").view(np.uint8).reshape(-1, COMMAND_BYTES)
 
 
 def command_of(values: Iterable[int]) -> Command:

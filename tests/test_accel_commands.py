@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accel.commands import COMMAND_BYTES, COMMANDS, Command, Compute, Load, decode
+from accel.rows import CommandRows, FieldRangeError, encoded, rows_of
 
 
 @st.composite
@@ -49,3 +50,23 @@ def test_illegal_opcode(opcode: int) -> None:
 def test_unused_bits() -> None:
     with pytest.raises(ValueError, match="must be zero"):
         decode((7 | 1 << 255).to_bytes(COMMAND_BYTES, "little"))
+
+
+@given(st.lists(commands(), max_size=8))
+def test_rows_stand_for_commands(found: list[Command]) -> None:
+    """Made again of their rows, and encoded all at once: what `Command.encode` gives."""
+    rows = rows_of(found)
+    assert encoded(rows).tobytes() == b"".join(command.encode() for command in found)
+    made = CommandRows(rows)
+    assert list(made) == found
+    assert made == tuple(found)
+    assert made[1:] == tuple(found[1:])
+    assert [made[index] for index in range(len(made))] == found
+    assert rows_of(made) is rows
+
+
+def test_a_row_that_is_no_command() -> None:
+    rows = rows_of([Compute()])
+    rows[0, 1] = -1
+    with pytest.raises(FieldRangeError, match="must be 0"):
+        CommandRows(rows)

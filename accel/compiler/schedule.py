@@ -32,7 +32,7 @@ from accel.layout import beats, words_per_beat
 from accel.models.errors import InputError
 from accel.rows import LOAD, OPCODE, STORE, Rows, in_force, row_of, set_waits
 from accel.timing.coded import with_streams
-from accel.timing.facts import EVENTS, events_of, facts_of
+from accel.timing.facts import facts_of
 from accel.timing.kernel import call
 from accel.timing.machine import FACTS, Machine
 from accel.timing.recurrence import Timing, known_facts, timing_of
@@ -155,17 +155,16 @@ class Ordered:
         rows = np.concatenate([first, self.rows()])
         count, machine = len(self._sources) + 1, Machine.of(self.design)
         flat, configs = rows[:count].ravel(), in_force(rows[:count])
-        facts, events = np.zeros(FACTS * count, np.int64), np.zeros((len(rows), EVENTS), np.int64)
+        facts = np.zeros(FACTS * count, np.int64)
         call(facts_of, count, (machine, flat, configs), (facts,))
         for column, value, at in self._found():
             facts[FACTS * (at + 1) + column] = value
         streams = dict(self.log.streams)
         placed = ((1 + at, streams[source]) for at, source in enumerate(self._sources.tolist()) if source in streams)
         with_streams(machine, facts, placed)
-        call(events_of, count, (machine, flat, configs, facts), (events.ravel(),))
         out = np.zeros((len(rows), OUT), np.int64)
         out[:count] = np.asarray(self.order.out[: OUT * count]).reshape(-1, OUT)
-        return timing_of(self.design, rows, out, events, self.cycles)
+        return timing_of(self.design, rows, out, facts, self.cycles)
 
 
 class Scheduler:

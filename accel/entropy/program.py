@@ -7,13 +7,14 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.commands import Load, Target
+from accel.commands import Load, Opcode, Target
 from accel.design import Design
 from accel.entropy.decode import Coded, Decoded, decode
 from accel.entropy.lists import CodedLists, DecodedLists, decode_lists
 from accel.entropy.stream import Position
 from accel.memories import RUN_TABLE_BYTES, TABLE_WORD_BYTES, VALUE_TABLE_BYTES
 from accel.program import Program
+from accel.rows import LOAD, OPCODE, rows_of
 
 TABLES, SIZES = (Target.RUN_TABLE, Target.VALUE_TABLE), (RUN_TABLE_BYTES, VALUE_TABLE_BYTES)
 REMEMBERED = 512  # LOADs: a program is timed and executed more often than once
@@ -65,9 +66,11 @@ _decode, _decode_lists = lru_cache(REMEMBERED)(decode), lru_cache(REMEMBERED)(de
 def coded_loads(program: Program) -> list[tuple[int, Decoded | DecodedLists]]:
     """By number of the command, what each coded LOAD of a program becomes. Raises DamagedStream."""
     decoder, found = Decoder(program.design), list[tuple[int, Decoded | DecodedLists]]()
-    for index, c in enumerate(program.commands):
-        if not isinstance(c, Load) or not (c.coded or c.target in TABLES):
-            continue
+    rows = rows_of(program.commands)
+    decoded = (rows[:, LOAD.coded] > 0) | np.isin(rows[:, LOAD.target], TABLES)
+    for index in np.flatnonzero((rows[:, OPCODE] == Opcode.LOAD) & decoded).tolist():
+        c = program.commands[index]
+        assert isinstance(c, Load)
         decoder.layer = layer_name(program, index)
         size = c.row_beats * program.design.beat_bytes
         for row in range(c.rows):

@@ -29,9 +29,9 @@ Ints = Sequence[int]  # a list in Python, an array of int64 when compiled
 MutableInts = Any  # as Ints, and written to
 F = TypeVar("F", bound=Callable[..., int])
 
-# In commands, of about 9 us each in Python. Importing numba and loading what an earlier process compiled takes 0.7 s,
+# In commands, of 4 to 9 us each in Python. Importing numba and loading what an earlier process compiled takes 0.3 s,
 # compiling 13 s: each is done when as much time has been spent without it.
-LOAD_AFTER = 80_000
+LOAD_AFTER = 45_000
 COMPILE_AFTER = 1_500_000
 # Parts allocate nothing, so numba need not count references to arrays: that took five sixths of the time of `order`.
 WITHOUT_REFERENCES: dict[str, Any] = {"_nrt": False}

@@ -7,9 +7,9 @@ cost is per command (and per burst inside loads), never per cycle. The compiler'
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import overload
 
 import numpy as np
@@ -69,12 +69,17 @@ class Timed:
 class History(Sequence[Timed | None]):
     """Each command's history, None for NOP, END and what stands behind it; made when it is asked for.
 
-    `opcodes` (n,), `out` (n, OUT) as in `accel.timing.state`, `events` (n, EVENTS) in the order of `Event`.
+    `opcodes` (n,), `out` (n, OUT) as in `accel.timing.state`; `counted` gives the `events`.
     """
 
     opcodes: NDArray[np.int64]
     out: NDArray[np.int64]
-    events: NDArray[np.int64]
+    counted: Callable[[], NDArray[np.int64]]
+
+    @cached_property
+    def events(self) -> NDArray[np.int64]:
+        """(n, EVENTS) counts in the order of `Event`."""
+        return self.counted()
 
     def __len__(self) -> int:
         return len(self.opcodes)
@@ -87,7 +92,7 @@ class History(Sequence[Timed | None]):
 
     def __getitem__(self, index: int | slice) -> Timed | History | None:
         if isinstance(index, slice):
-            return History(self.opcodes[index], self.out[index], self.events[index])
+            return History(self.opcodes[index], self.out[index], partial(_part_of, self, index))
         unit, out = unit_of(int(self.opcodes[index])), self.out[index].tolist()
         if unit < 0 or not out[PUSHED]:
             return None
@@ -99,17 +104,36 @@ class History(Sequence[Timed | None]):
 
 @dataclass(frozen=True)
 class Timing:
-    """Cycles from start to done, the counters, and each command's history (None for NOP and END).
+    """Cycles from start to done, and what happened, as far as it is asked for.
 
-    `rows`: of the hardware's own fetch and of the commands.
+    `history`, `rows`: of the hardware's own fetch and of the commands.
     """
 
     cycles: int
-    events: dict[Event, int]
-    commands: History
-    first_fetch: Timed
+    history: History = field(repr=False)
     design: Design = field(repr=False)
     rows: Rows = field(repr=False)
+
+    @cached_property
+    def commands(self) -> History:
+        """Each command's history (None for NOP and END)."""
+        return self.history[1:]
+
+    @cached_property
+    def first_fetch(self) -> Timed:
+        """The history of the hardware's own fetch."""
+        found = self.history[0]
+        assert found is not None
+        return found
+
+    @cached_property
+    def events(self) -> dict[Event, int]:
+        """The counters at the end."""
+        counts = zip(Event, self.history.events.sum(axis=0), strict=True)
+        total = {event: int(count) for event, count in counts if event not in DATA_EVENTS}
+        total[Event.COMMANDS] = int((self.history.out[:, PUSHED] > 0).sum())
+        total[Event.CYCLES] = self.cycles
+        return total
 
     @cached_property
     def activations(self) -> NDArray[np.int64]:
@@ -137,7 +161,7 @@ def time_program(program: Program) -> Timing:
     DamagedStream where it would end in STREAM.
     """
     fetch = first_fetch(program.design, program.program_offset, program.first_fetch)
-    rows = rows_of([fetch, *program.commands])
+    rows = np.concatenate([rows_of([fetch]), rows_of(program.commands)])
     streams = [(1 + index, made) for index, made in coded_loads(program)]
     if program.facts is None:
         return time_rows(program.design, rows, streams=streams)
@@ -166,20 +190,18 @@ def time_rows(
     check_rows(design, rows[1:])
     ends = np.flatnonzero(rows[:, OPCODE] == Opcode.END)
     count = int(ends[0]) + 1 if len(ends) else len(rows)
-    machine, configs = Machine.of(design), in_force(rows[:count])
-    flat = np.ascontiguousarray(rows[:count]).ravel()
+    machine = Machine.of(design)
     if facts is None:
         facts = known_facts(design, rows[:count])
     flat_facts = np.array(facts[:count]).ravel()
     gaps = with_streams(machine, flat_facts, streams)
-    events, out = np.zeros((len(rows), EVENTS), np.int64), np.zeros((len(rows), OUT), np.int64)
-    call(events_of, count, (machine, flat, configs, flat_facts), (events.ravel(),))
+    out = np.zeros((len(rows), OUT), np.int64)
     waits, result = waits_of(rows[:count]), np.zeros(2, np.int64)
     clock = Clock.of(count, fetched(facts))
     failed = call(run, count, (machine, flat_facts, gaps, waits.ravel()), (clock, out.ravel(), result))
     if failed:
         raise DeadlockError(_reason(rows, waits, clock.state, failed, int(result[1])))
-    return timing_of(design, rows, out, events, int(result[0]))
+    return timing_of(design, rows, out, flat_facts, int(result[0]))
 
 
 def known_facts(design: Design, rows: Rows) -> NDArray[np.int64]:
@@ -197,16 +219,25 @@ def fetched(facts: NDArray[np.int64]) -> int:
     return int((beats_read // np.maximum(fetches[:, FETCH_BEATS], 1) * fetches[:, GAP]).sum())
 
 
-def timing_of(design: Design, rows: Rows, out: NDArray[np.int64], events: NDArray[np.int64], cycles: int) -> Timing:
-    """The Timing of what the recurrence said of n commands, the hardware's own fetch first."""
-    history = History(rows[:, OPCODE], out, events)
-    counts = zip(Event, events.sum(axis=0), strict=True)
-    total = {event: int(count) for event, count in counts if event not in DATA_EVENTS}
-    total[Event.COMMANDS] = int((out[:, PUSHED] > 0).sum())
-    total[Event.CYCLES] = cycles
-    initial = history[0]
-    assert initial is not None
-    return Timing(cycles, total, history[1:], initial, design, rows)
+def timing_of(design: Design, rows: Rows, out: NDArray[np.int64], facts: NDArray[np.int64], cycles: int) -> Timing:
+    """The Timing of what the recurrence said of n commands, the hardware's own fetch first.
+
+    `facts` (FACTS of each command that can run,), flat.
+    """
+    history = History(rows[:, OPCODE], out, partial(_events, design, rows, facts))
+    return Timing(cycles, history, design, rows)
+
+
+def _events(design: Design, rows: Rows, facts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n, EVENTS) counts of n commands."""
+    count, events = len(facts) // FACTS, np.zeros((len(rows), EVENTS), np.int64)
+    flat = np.ascontiguousarray(rows[:count]).ravel()
+    call(events_of, count, (Machine.of(design), flat, in_force(rows[:count]), facts), (events.ravel(),))
+    return events
+
+
+def _part_of(history: History, index: slice) -> NDArray[np.int64]:
+    return history.events[index]
 
 
 def _reason(rows: Rows, waits: NDArray[np.int64], state: NDArray[np.int64], index: int, error: int) -> str:

@@ -24,6 +24,7 @@ ALEXNET = (
     ("Conv5", 13, 13, 3, 3, 384, 256, 1),
 )
 RUN = """
+import sys
 import tempfile
 from scalesim.scale_sim import scalesim
 config, topology, layout, out = sys.argv[1:]
