@@ -7,8 +7,8 @@ import os
 import secrets
 import stat
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from accel.models.errors import InputError
 
@@ -67,7 +67,7 @@ def read_regular(path: str | Path, most_bytes: int) -> bytes:
         raise OSError(errno.ENOMEM, "it must fit in memory, and does not") from None
 
 
-def open_regular(path: str | Path) -> BinaryIO:
+def open_regular(path: str | Path) -> BufferedReader:
     """A regular file, to be read.
 
     Raises OSError, its `strerror` in words, if there is none, for a folder, and for a pipe or a device: those may have

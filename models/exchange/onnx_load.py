@@ -4,40 +4,56 @@ from __future__ import annotations
 
 import math
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from accel.models.errors import InputError
+from accel.models.exchange import onnx_split
 from accel.models.exchange.foreign import refused
 from accel.models.exchange.onnx_reading import Array
-from accel.models.files import read_whole
+from accel.models.files import open_regular, read_whole
 
 MOST_BYTES = 2**31 - 1  # of a message: protobuf's own limit
 MOST_ELEMENTS = 2**30  # of all tensors together: four times what DRAM of 32-bit addresses holds as int8
 STANDARD_DOMAINS = ("", "ai.onnx")
 
 
-def load(path: Path) -> tuple[onnx.ModelProto, int]:
-    """The model in a file, with its weights, after ONNX's own checks; and the number of all values in it.
+class Loaded(NamedTuple):
+    """A model after ONNX's own checks, the number of all values in it, and the values of large initialisers by name.
 
-    Raises InputError.
+    Those have a shape, and one byte for their values, in the model.
     """
-    content = read_whole(path, MOST_BYTES)
+
+    model: onnx.ModelProto
+    stored: int
+    values: dict[str, Array]
+
+
+def load(path: Path) -> Loaded:
+    """The model in a file, with its weights. Raises InputError."""
+    content, arrays = _content(path)
     model = onnx.ModelProto()
     try:
         model.ParseFromString(content)
     except Exception:  # protobuf's own, and protobuf is not a dependency of ours
         raise InputError(f"{path} must be an ONNX file, and is not") from None
+    del content
     tensors = [message for message in _messages(model, path) if isinstance(message, TensorProto)]
     stored = _check_tensors(tensors, path)
+    initializers = model.graph.initializer
+    values = {initializers[number].name: value for number, value in arrays.items()}
+    if len(values) != len(arrays):
+        raise InputError(f"{path} must be a valid ONNX file: two initialisers have one name")
     with refused(f"{path}: weights that are kept in another file cannot be read"):
+        values |= _external(model, path.parent)
         onnx.load_external_data_for_model(model, str(path.parent))
     checked = onnx.ModelProto()
     checked.CopyFrom(model)
+    _as_inputs(checked.graph, values)
     for value in checked.graph.output:
         # The checker asks for the shape of every output, which some exporters leave out: any will do.
         if value.type.HasField("tensor_type"):
@@ -45,7 +61,43 @@ def load(path: Path) -> tuple[onnx.ModelProto, int]:
     # A few bytes of anything can parse as an empty message, which the checker then refuses.
     with refused(f"{path} must be a valid ONNX file"):
         onnx.checker.check_model(checked)
-    return model, stored
+    return Loaded(model, stored, values)
+
+
+def _as_inputs(graph: onnx.GraphProto, values: Mapping[str, Array]) -> None:
+    """Write initialisers without their values as inputs of their shapes: the checker compares sizes."""
+    kept = [tensor for tensor in graph.initializer if tensor.name not in values]
+    given = {value.name for value in graph.input}
+    for tensor in graph.initializer:
+        if tensor.name in values and tensor.name not in given:
+            graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+
+
+def _content(path: Path) -> tuple[bytes, dict[int, Array]]:
+    """The message in a file, and large initialisers apart from it, by their number. Raises InputError."""
+    try:
+        with open_regular(path) as file:
+            return onnx_split.split(file, MOST_BYTES)
+    except (OSError, MemoryError, onnx_split.OddMessage):
+        return read_whole(path, MOST_BYTES), {}
+
+
+def _external(model: onnx.ModelProto, folder: Path) -> dict[str, Array]:
+    """Large initialisers that are kept in another file, by name; they are then in the model by shape only."""
+    found = {}
+    for tensor in model.graph.initializer:
+        if tensor.data_location != TensorProto.EXTERNAL or math.prod(tensor.dims) < onnx_split.LEAST_BYTES:
+            continue
+        whole = TensorProto()  # of its own, since a message keeps the memory of what it held
+        whole.CopyFrom(tensor)
+        onnx.external_data_helper.load_external_data_for_tensor(whole, str(folder))
+        found[tensor.name] = numpy_helper.to_array(whole)
+        del tensor.external_data[:]
+        tensor.data_location = TensorProto.DEFAULT
+        tensor.raw_data = onnx_split.FILLER
+    return found
 
 
 def opset(model: onnx.ModelProto, file: str) -> int:

@@ -39,8 +39,8 @@ def read(path: str | Path, input_shape: Shape | None = None) -> Network:
     a Blocked; what the output does not depend on is not judged.
     """
     path = Path(path)
-    model, stored = onnx_load.load(path)
-    found = survey(model, stored, printable(path.name), input_shape)
+    model, stored, values = onnx_load.load(path)
+    found = survey(model, stored, printable(path.name), input_shape, values)
     if len(model.graph.output) != 1:
         raise InputError(f"{found.reading.file}: model must have one output, not {len(model.graph.output)}")
     if found.blockers:

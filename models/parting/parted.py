@@ -39,11 +39,13 @@ def read(path: str | Path, input_shape: Shape | None = None) -> Network:
     if path.suffix == TFLITE:
         from accel.models.exchange import tflite_read  # a sixth of the time that a verb takes to start
 
-        model, stored = tflite_read.load(path)
+        found = onnx_load.Loaded(*tflite_read.load(path), {})
     else:
-        model, stored = onnx_load.load(path)
+        found = onnx_load.load(path)
     name = printable(path.name)
-    return _parted(lambda left: onnx_read.survey(model, stored, name, input_shape, left=left))
+    return _parted(
+        lambda left: onnx_read.survey(found.model, found.stored, name, input_shape, found.values, left=left)
+    )  # fmt: skip
 
 
 def of_model(model: onnx.ModelProto, name: str, values: Mapping[str, Array]) -> Network:

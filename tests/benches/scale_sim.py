@@ -25,7 +25,6 @@ ALEXNET = (
 )
 RUN = """
 import sys
-import tempfile
 from scalesim.scale_sim import scalesim
 config, topology, layout, out = sys.argv[1:]
 run = scalesim(save_disk_space=True, verbose=False, config=config, topology=topology, layout=layout)
