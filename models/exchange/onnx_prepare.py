@@ -75,7 +75,9 @@ def input_of(model: onnx.ModelProto, reading: Reading, given: Shape | None) -> s
     if not 2 <= len(dimensions) <= 4:
         raise InputError(f"{where} must have 2 to 4 dimensions, not {len(dimensions)}")
     shape = _known(where, dimensions[1:], given)
-    reading.batch = dimensions[0].dim_value if dimensions[0].HasField("dim_value") else 1
+    # Some exporters write -1 for a size that is free.
+    free = not dimensions[0].HasField("dim_value") or dimensions[0].dim_value == -1
+    reading.batch = 1 if free else dimensions[0].dim_value
     if not 1 <= reading.batch <= LARGEST_BATCH:
         raise InputError(
             f"{reading.file}: batch of input {value.name!r} must be 1..{LARGEST_BATCH}, or free, not {reading.batch}"
