@@ -211,7 +211,7 @@ def _each(one: Callable[[Array], list[Array]], inputs: Array) -> list[Array]:
 
 def _session(path: str) -> Any:
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4
     return onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"])
 
 

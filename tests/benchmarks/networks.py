@@ -28,6 +28,7 @@ from accel.models import zoo
 from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.integers.network import IntegerNetwork
+from accel.models.integers.stretches import stretches
 from accel.models.macs import macs
 from accel.models.quantisation.quantise import quantise
 from accel.models.reference import float32, int8
@@ -64,27 +65,32 @@ class Found:
     seconds: float = 0.0
 
 
-def ours(network: Network, inner: Callable[[Array], Array], inputs: Array) -> list[Array]:
-    """All outputs (n, ...) with the host's part, where `inner` is what the accelerator computes."""
-    entered = network.host.head.run(inputs)[0] if network.host and network.host.head else inputs
-    found = inner(entered.reshape(-1, *network.shapes[network.input]))
-    return network.host.tail.run(found) if network.host and network.host.tail else [found]
+def ours(network: Network, inner: Callable[[Array], list[Array]], inputs: Array) -> list[Array]:
+    """All outputs (n, ...) with the host's part, where `inner` is what is between head and tail."""
+    if network.host and network.host.head:
+        (inputs,) = network.host.head.run([inputs])
+    found = inner(np.asarray(inputs, np.float32).reshape(-1, *network.shapes[network.input]))
+    return network.host.tail.run(found) if network.host and network.host.tail else found
 
 
 def calibrated(network: Network, inputs: Array) -> IntegerNetwork:
     """The integer network, calibrated on inputs of the whole."""
     entered: list[Array] = []
-    ours(network, lambda x: (entered.append(x), float32.run(network, x))[1], inputs)
+    ours(network, lambda x: (entered.append(x), float32.run_outputs(network, x))[1], inputs)
     return quantise(network, entered[0])
 
 
 def in_int8(network: Network, integer: IntegerNetwork, inputs: Array) -> list[Array]:
     """All outputs (n, ...) of the integer reference with the host's part."""
 
-    def inner(x: Array) -> Array:
-        codes = int8.run(integer, int8.quantise_input(integer, x))[integer.output]
-        values = int8.dequantise_output(integer, codes)
-        return values[:, :, 0].swapaxes(1, 2) if len(network.shapes[network.output]) == 2 else values
+    def inner(x: Array) -> list[Array]:
+        codes = int8.run(integer, int8.quantise_input(integer, x))
+        if integer.host_layers:
+            return [
+                int8.dequantise_output(integer, codes[integer.output]).reshape(len(x), *network.shapes[network.output])
+            ]
+        ends = zip(integer.outputs, network.outputs, strict=True)
+        return [int8.real_values(integer.tensors[a], codes[a], network.shapes[b]) for a, b in ends]
 
     return ours(network, inner, inputs)
 
@@ -119,10 +125,10 @@ def run(file: Listed, path: Path) -> Found:
         count = DRAWN if total < MOST_MACS else 1
         calibration, test = (published.drawn(file.inputs, shape, count, seed) for seed in (0, 1))
         expected = published.theirs(path, test)
-        error = float_error(expected, ours(network, lambda x: float32.run(network, x), test))
+        error = float_error(expected, ours(network, lambda x: float32.run_outputs(network, x), test))
         integer = calibrated(network, calibration)
         found = [noise(*pair) for pair in zip(expected, in_int8(network, integer, test), strict=True)]
-        cycles = time_network(integer, load("edge")).cycles
+        cycles = sum(time_network(part, load("edge")).cycles for part in stretches(integer))
     except InputError as refusal:
         return Found(**base, outcome="refused", reason=" ".join(str(refusal).split())[:300])
     host = [name for _, part in (network.host.parts if network.host else ()) for name in part.nodes]
