@@ -89,7 +89,7 @@ class Pool:
     """Pooling of a feature map; an average counts padding as zeros only if `count_include_pad`.
 
     A maximum over a spread input repeats every pixel: its kernel is the base dilation b, its pads are b - 1
-    (`repeating`).
+    (`repeating`). One over repeated edges is a copy with them around it.
     """
 
     name: str
@@ -171,7 +171,7 @@ def operator_of(layer: Layer) -> str:
         case Conv() if layer.window.spread:
             return "ConvTranspose"
         case Pool() if layer.window.spread:
-            return "Resize"
+            return "Pad" if any(layer.window.edges) else "Resize"
         case Activation():
             return "Relu" if (layer.low, layer.high) == (0.0, np.inf) else "Clip"
         case Pool():
@@ -282,6 +282,8 @@ def output_shape(layer: Layer, inputs: list[Shape]) -> Shape:
     if isinstance(layer, Conv | Pool):
         channels, height, width = inputs[0]
         (top, left, bottom, right), (by_y, by_x) = layer.window.pads, layer.window.base_dilation
+        edges = layer.window.edges
+        height, width = height + edges[0] + edges[2], width + edges[1] + edges[3]
         padded = height * by_y + top + bottom, width * by_x + left + right
         sizes.append(("input with its pads", (channels, *padded), LARGEST_TENSOR))
         # A convolution lays its windows side by side, a pooling goes through them one element at a time.
@@ -316,7 +318,8 @@ def _output_shape(layer: Layer, inputs: list[Shape]) -> Shape:
         case Pool():
             channels, height, width = _feature_map(shape)
             window = layer.window
-            if window.spread and (layer.kind != "max" or window != repeating(window.base_dilation)):
+            copies = repeating(window.base_dilation), Window((1, 1), edges=window.edges)
+            if window.spread and (layer.kind != "max" or window not in copies):
                 raise InputError(f"a pooling over a spread input must repeat its pixels, and {window} does not")
             # A window that saw only padding would have no value.
             if any(window.pads[i] >= (window.kernel[i % 2] - 1) * window.dilation[i % 2] + 1 for i in range(4)):
@@ -387,7 +390,7 @@ def _check_transposed(window: Window) -> None:
 
 def _slide(window: Window, height: int, width: int) -> tuple[int, int]:
     counts = *window.kernel, *window.stride, *window.dilation, *window.base_dilation
-    if min(counts) < 1 or min(window.pads) < 0:
+    if min(counts) < 1 or min(*window.pads, *window.edges) < 0:
         raise InputError(f"{window} must have kernel, stride and dilation of at least 1, pads of at least 0")
     if math.prod(window.kernel) > LARGEST_KERNEL:
         raise InputError(f"kernel must have at most {LARGEST_KERNEL} positions, not {window.kernel}")

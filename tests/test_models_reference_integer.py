@@ -38,8 +38,9 @@ def oracle_value(layer, x, zero_point, channel, row, column, residual):
             z = column * window.stride[1] + j * window.dilation[1] - window.pads[1]
             by_y, by_x = window.base_dilation
             inside = y % by_y == z % by_x == 0  # positions between the pixels of a spread input are padding
-            y, z = y // by_y, z // by_x
-            inside = inside and 0 <= y < x.shape[1] and 0 <= z < x.shape[2]
+            y, z, (top, left, bottom, right) = y // by_y, z // by_x, window.edges
+            inside = inside and 0 <= y < x.shape[1] + top + bottom and 0 <= z < x.shape[2] + left + right
+            y, z = (min(max(at, 0), size - 1) for at, size in ((y - top, x.shape[1]), (z - left, x.shape[2])))
             if isinstance(layer, VectorLayer):
                 padding = -128 if layer.reduce == "max" else zero_point
                 terms.append(int(x[channel, y, z]) if inside else padding)

@@ -1,7 +1,8 @@
 """A layer over a spread input as parts, each an ordinary layer that writes some rows and columns of the output.
 
 A transposed convolution is one convolution for each phase of its output (`accel.models.phases`), with the kernel
-positions that this phase meets; its bias has what the sums leave out, the zero points at empty positions.
+positions that this phase meets; its bias has what the sums leave out, the zero points at empty positions. Output pixels
+that meet a repeated edge are parts of their own.
 
     up (x -> y, 4 x 4 over a base dilation of 2)    becomes
     up[0,0] (rows 0, 2, ..., columns 0, 2, ...; 2 x 2), up[0,1], up[1,0], up[1,1], all x -> y
@@ -78,10 +79,8 @@ def _matrix(layer: MatrixLayer, phase: Phase, name: str, zero_point: int, size: 
     """The convolution of a phase; without taps one of a single weight of 0."""
     window, shared = phase.window, layer.shared
     if window:
-        at = (slice(None), slice(None), *phase.taps)
-        weights = np.ascontiguousarray(layer.weights[at])
-        if shared:
-            shared = replace(shared, indices=np.ascontiguousarray(shared.indices[at]))
+        weights = phase.of(layer.weights).astype(np.int8)
+        shared = replace(shared, indices=phase.of(shared.indices)) if shared and phase.single else None
     else:
         weights, shared = np.zeros((*layer.weights.shape[:2], 1, 1), np.int8), None
         bottom, right = (made - have for made, have in zip(phase.size, size, strict=True))
@@ -109,7 +108,7 @@ def together(infos: Sequence[LayerInfo], parts: Sequence[Part | None]) -> tuple[
     before: Layer | None = None
     for info, part in zip(infos, parts, strict=True):
         if part is None or part.of is not before:
-            layers.append(info if part is None else replace(info, name=part.of.name, kind=_kind(info)))
+            layers.append(info if part is None else replace(info, name=part.of.name, kind=_kind(part.of)))
         else:
             layers[-1] = _sum(layers[-1], info)
         before = part.of if part else None
@@ -117,8 +116,10 @@ def together(infos: Sequence[LayerInfo], parts: Sequence[Part | None]) -> tuple[
     return tuple(layers), owners
 
 
-def _kind(info: LayerInfo) -> str:
-    return {"conv": "transposed conv", "fc": "transposed conv", "maxpool": "resize"}.get(info.kind, info.kind)
+def _kind(layer: Layer) -> str:
+    if isinstance(layer, MatrixLayer):
+        return "transposed conv"
+    return "pad" if any(layer.window.edges) else "resize"
 
 
 def _sum(one: LayerInfo, other: LayerInfo) -> LayerInfo:

@@ -139,15 +139,20 @@ class Beats(NamedTuple):
 def part_beats(layout: WordTensor, align: int, step: int, first: int, last: int) -> list[Beats]:
     """The beats in which columns `first`, `first` + `step`, ... `last` of a row lie; beats have `align` words.
 
-    The row's last beat may have words behind the last column that `line` would take for columns: there each column is
-    written alone.
+    The first and the last beat may have words before or behind these that `line` would take for columns, also behind
+    the row's last: there each column is written alone.
     """
     begin, end = first // align * align, min(layout.row_pitch, (last // align + 1) * align)
-    if step == 1 or last + step >= end:
-        return [Beats(begin, end, step, first)]
-    inside = range(first + max(0, -((first - end + align) // step)) * step, last + 1, step)
-    found = [Beats(begin, end - align, step, first)] if begin < end - align else []
-    return found + [Beats(end - align, end, align, column) for column in inside]
+    whole_row = step == 1 and last == layout.width - 1  # what is behind has no strobes, as in every STORE
+    alone: list[int] = []
+    if first - step >= begin:
+        begin += align
+        alone += range(first, min(begin, last + 1), step)
+    if end > begin and last + step < end and not whole_row:
+        end -= align
+        alone += range(first + max(0, -((first - end) // step)) * step, last + 1, step)
+    found = [Beats(begin, end, step, first)] if begin < end else []
+    return found + [Beats(at // align * align, (at // align + 1) * align, align, at) for at in alone]
 
 
 def part_stores(
@@ -196,9 +201,9 @@ class OutputStorer:
         if not self.by_pieces or groups[0] >= groups[1]:
             return
         if self.part:
-            layout, (step_y, step_x) = self.place.layout, self.part.step
-            rows = rows[0] * step_y, layout.height if rows[1] == self.geometry.out_h else rows[1] * step_y
-            cols = cols[0] * step_x, layout.width if cols[1] == self.geometry.out_w else cols[1] * step_x
+            layout, align = self.place.layout, self.words.per_beat
+            rows = self._complete(0, rows, self.geometry.out_h, layout.height, 1)
+            cols = self._complete(1, cols, self.geometry.out_w, layout.width, align)
         pitch = self.view.pitch
         if not self.flat and cols[1] - cols[0] < self.place.layout.width:
             self._store(stores(self.words, self.place, self.flat, self.view, groups, rows, cols))
@@ -207,6 +212,13 @@ class OutputStorer:
         self._merge((groups[0], groups[1], first, last))
         if sum((g1 - g0) * (b - a) for g0, g1, a, b in self.pending) >= self.enough:
             self.flush()
+
+    def _complete(self, axis: int, done: Range, of: int, size: int, align: int) -> Range:
+        """Rows or columns of the tensor that are complete with `done`, of the `of` that its last part has."""
+        assert self.part
+        first, step = self.part.first[axis], self.part.step[axis]
+        low, high = ((first + at * step) // align * align for at in done)
+        return low if done[0] else 0, high if done[1] < of else size
 
     def _merge(self, new: tuple[int, int, int, int]) -> None:
         """Put what is complete to what is pending, or to its end."""

@@ -64,9 +64,8 @@ class WindowRecord(Record):
     stride: tuple[Size, Size] = Field(description="y, x")
     pads: tuple[Pads, Pads, Pads, Pads] = Field(description="top, left, bottom, right")
     dilation: tuple[Size, Size] = Field(description="y, x")
-    base_dilation: tuple[Size, Size] = Field(
-        (1, 1), description="of the input: columns from one pixel to the next; y, x"
-    )
+    base_dilation: tuple[Size, Size] = Field((1, 1), description="of the input: from one pixel to the next; y, x")
+    edges: tuple[Pads, Pads, Pads, Pads] = Field((0, 0, 0, 0), description="of the input, repeated around it first")
 
 
 class _Named(Record):
@@ -216,7 +215,7 @@ def layer_of(record: Any) -> Layer:
 
 def window_of(record: WindowRecord) -> Window:
     """The window of its record."""
-    return Window(record.kernel, record.stride, record.pads, record.dilation, record.base_dilation)
+    return Window(record.kernel, record.stride, record.pads, record.dilation, record.base_dilation, record.edges)
 
 
 def pack(record: Record) -> bytes:

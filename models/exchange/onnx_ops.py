@@ -246,7 +246,10 @@ class Operator:
 _AFFINE = "with a constant per channel: folded into the convolution or Gemm before it, else a depthwise 1 x 1"
 _SHAPE = "the same values in the same order; the batch stays in front"
 _WINDOW = "one or two dimensions, strides, dilations, pads, auto_pad"
-_REPEATED = "nearest by whole factors, in modes that repeat each pixel: copies"
+_RESIZED = (
+    "by whole factors of height and width: nearest, in modes that repeat each pixel, as copies; linear, half_pixel or "
+    "asymmetric, as a depthwise convolution with whole numbers as weights, or two where these need more than 8 bits"
+)
 OPERATORS: dict[str, Operator] = {
     "Add": Operator(arithmetic, f"of two activations of one shape, or {_AFFINE}"),
     "AveragePool": Operator(_pool, f"average over a window: {_WINDOW}, ceil_mode; with pads only count_include_pad 1"),
@@ -272,13 +275,16 @@ OPERATORS: dict[str, Operator] = {
     "MatMul": Operator(_matmul, "on the array: of a vector, or the rows of a matrix, with a constant matrix"),
     "MaxPool": Operator(_pool, f"maximum over a window: {_WINDOW}, ceil_mode; output Indices is not supported"),
     "Mul": Operator(arithmetic, _AFFINE),
-    "Pad": Operator(pad, "zeros around height and width: pads of the convolution or average behind it, else a layer"),
+    "Pad": Operator(
+        pad,
+        "zeros around height and width: pads of the convolution or average behind it, else a layer; mode edge: copies",
+    ),
     "QuantizeLinear": Operator(quantise_linear, "the scale of the int8 tensor: see below"),
     "ReduceMax": Operator(_reduce, "over height and width, or one of them: a maximum over a window"),
     "ReduceMean": Operator(_reduce, "over height and width, or one of them: an average over a window"),
     "Relu": Operator(_relu, "in the post-process of the layer before"),
     "Reshape": Operator(reshape, _SHAPE),
-    "Resize": Operator(resize, _REPEATED),
+    "Resize": Operator(resize, _RESIZED),
     "Slice": Operator(slice_, "of channels, constant: as Concat"),
     "Softmax": Operator(_softmax, "on the host, as the last layer"),
     "Split": Operator(split, "along the channels: as Concat"),
@@ -287,5 +293,5 @@ OPERATORS: dict[str, Operator] = {
     "Sum": Operator(arithmetic, "of any number of activations of one shape, or as Add"),
     "Transpose": Operator(transpose, "between two Reshapes that shuffle channels in groups: as Concat"),
     "Unsqueeze": Operator(reshape, _SHAPE),
-    "Upsample": Operator(resize, _REPEATED),
+    "Upsample": Operator(resize, _RESIZED),
 }

@@ -1,6 +1,7 @@
 """Pad: zeros around height and width, which the Conv or AveragePool behind takes as its own pads.
 
-Where nothing takes them they are run: a 1 x 1 depthwise convolution by 1, with pads.
+Where nothing takes them they are run: a 1 x 1 depthwise convolution by 1, with pads. Repeated edges (mode edge) are a
+copy in parts, or the edges of the ConvTranspose behind.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 import onnx
 
-from accel.models.exchange.onnx_reading import Given, Reading
-from accel.models.graph import Conv
+from accel.models.exchange.onnx_reading import Given, Reading, names
+from accel.models.graph import Conv, Pool
 from accel.models.window import Window
 
 
@@ -19,12 +20,12 @@ def pad(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     """Append the convolution that `node` is, and enter its pads for a reader that can take them."""
     shape = reading.shape(node, node.input[0])
     full = reading.full(shape)
-    if given["mode"] != "constant":
-        raise reading.unsupported(node, f"mode must be constant, not {given['mode']}")
+    if given["mode"] not in ("constant", "edge"):
+        raise reading.unsupported(node, f"mode must be constant or edge, not {given['mode']}")
     value = given["value"]
     if reading.given(node, 2):
         value = float(reading.constant(node, 2, "constant_value", length=1).reshape(()))
-    if value != 0:
+    if value != 0 and given["mode"] == "constant":
         raise reading.unsupported(node, f"value must be 0, not {value:g}")
     amounts = given["pads"] if given["pads"] is not None else given["paddings"]
     amounts = list(amounts) if amounts is not None else reading.integers(node, 1, "pads")
@@ -44,6 +45,9 @@ def pad(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     if len(shape) != 3 or any(begins[axis] or ends[axis] for axis in begins if axis not in (height, width)):
         raise reading.unsupported(node, f"pads must be of height and width, not {amounts} of {full}")
     pads = (begins.get(height, 0), begins.get(width, 0), ends.get(height, 0), ends.get(width, 0))
+    if given["mode"] == "edge":
+        reading.append(node, Pool(*names(reading, node), "max", Window((1, 1), edges=pads)))
+        return
     ones, zeros = np.ones((shape[0], 1, 1, 1), np.float32), np.zeros(shape[0], np.float32)
     tensor = reading.resolve(node.input[0])
     window = Window((1, 1), pads=pads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -42,7 +43,13 @@ def conv_transpose(reading: Reading, node: onnx.NodeProto, given: Given) -> None
     window = _window(reading, node, given, kernel, shape)
     if (found := reading.weights.get(node.input[1])) and groups == 1:
         reading.enter_codes(reading.name(node), found.mirrored(len(weights)))
-    reading.append(node, Conv(*names(reading, node), weights, bias, window, groups))
+    name, (tensor,), output = names(reading, node)
+    before = reading.layers.get(tensor)
+    # The repeated edges of a Pad that nothing else reads are this window's own.
+    if isinstance(before, Pool) and any(before.window.edges) and reading.uses[tensor] == 1:
+        del reading.layers[tensor]
+        tensor, window = before.inputs[0], replace(window, edges=before.window.edges)
+    reading.append(node, Conv(name, (tensor,), output, weights, bias, window, groups))
 
 
 def _window(
@@ -82,7 +89,7 @@ def _window(
 
 
 def resize(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
-    """Resize and Upsample by whole factors, if every pixel becomes a rectangle of equal ones."""
+    """Resize and Upsample by whole factors: copies of pixels if every one becomes a rectangle, or interpolation."""
     shape = reading.shape(node, node.input[0])
     if len(shape) != 3:
         raise reading.unsupported(node, f"must be two-dimensional, with an input of shape {shape}")
@@ -93,14 +100,82 @@ def resize(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     for name in ("antialias", "exclude_outside"):
         if given.get(name):
             raise reading.unsupported(node, f"{name} must be 0, not {given[name]}")
+    if given["mode"] in ("linear", "bilinear"):
+        _linear(reading, node, given, factor)
+        return
     if given["mode"] != "nearest":
-        raise reading.unsupported(node, f"mode must be nearest, not {given['mode']}")
+        raise reading.unsupported(node, f"mode must be nearest or linear, not {given['mode']}")
     for axis in (0, 1):
         taken = nearest(shape[1 + axis], factor[axis], _mode(reading, given), given.get("nearest_mode", "floor"))
         if taken != [place // factor[axis] for place in range(shape[1 + axis] * factor[axis])]:
             modes = f"{_mode(reading, given)} and {given.get('nearest_mode', 'floor')}"
             raise reading.unsupported(node, f"pixels must be repeated {factor} times each; {modes} do not")
     reading.append(node, Pool(*names(reading, node), "max", repeating(factor)))
+
+
+LARGEST_CODE = 127
+
+
+def _linear(reading: Reading, node: onnx.NodeProto, given: Given, factor: tuple[int, int]) -> None:
+    """Linear interpolation: a depthwise convolution over the spread input with its edges repeated, in whole numbers.
+
+    By factors whose products do not fit int8 in two, first the rows, then the columns.
+    """
+    mode = _mode(reading, given)
+    if mode not in ("half_pixel", "pytorch_half_pixel", "asymmetric"):
+        raise reading.unsupported(node, f"a linear Resize must be half_pixel or asymmetric, not {mode}")
+    lines = [Line.of(by, mode) for by in factor]
+    name, (tensor,), output = names(reading, node)
+    # At the edges all weights of a pixel add up.
+    fits = lines[0].total * lines[1].total <= LARGEST_CODE
+    steps = [lines] if fits else [[lines[0], UNCHANGED], [UNCHANGED, lines[1]]]
+    if max(line.total for line in lines) > LARGEST_CODE:
+        raise reading.unsupported(node, f"a linear Resize must be by less than {LARGEST_CODE // 2}, not by {factor}")
+    for step in steps:
+        last = step is steps[-1]
+        own, made = (name, output) if last else (f"{name}.rows", f"{output}.rows")
+        channels = reading.shape(node, tensor)[0]
+        (y, x), total = step, step[0].total * step[1].total
+        weights = np.outer(y.weights, x.weights).astype(np.float32) / np.float32(total)
+        pads, edges = (y.pads[0], x.pads[0], y.pads[1], x.pads[1]), (y.edges[0], x.edges[0], y.edges[1], x.edges[1])
+        kernel, base = (len(y.weights), len(x.weights)), (y.factor, x.factor)
+        window = Window(kernel, (1, 1), pads, (1, 1), base, edges)
+        stacked = np.ascontiguousarray(np.broadcast_to(weights, (channels, 1, *kernel)))
+        reading.append(node, Conv(own, (tensor,), made, stacked, np.zeros(channels, np.float32), window, channels))
+        if not last:
+            reading.uses[made] += 1
+        tensor = made
+
+
+@dataclass(frozen=True)
+class Line:
+    """Linear interpolation along an axis: `weights` over `total` on an input spread by `factor`, its edges repeated."""
+
+    factor: int
+    weights: tuple[int, ...]
+    total: int
+    pads: tuple[int, int]
+    edges: tuple[int, int]
+
+    @classmethod
+    def of(cls, factor: int, mode: str) -> Line:
+        """Weights fall from an input to the next one on both sides.
+
+        An input lies on an output (asymmetric; half_pixel by an odd factor) or between two of them.
+        """
+        if factor == 1:
+            return UNCHANGED
+        if mode == "asymmetric":
+            rising = range(1, factor)
+            return cls(factor, (*rising, factor, *reversed(rising)), factor, (factor - 1, factor - 2), (0, 1))
+        if factor % 2:
+            rising, pad = range(1, factor), (factor - 1) // 2 - 1
+            return cls(factor, (*rising, factor, *reversed(rising)), factor, (pad, pad), (1, 1))
+        odd, pad = range(1, 2 * factor, 2), factor // 2 - 1
+        return cls(factor, (*odd, *reversed(odd)), 2 * factor, (pad, pad), (1, 1))
+
+
+UNCHANGED = Line(1, (1,), 1, (0, 0), (0, 0))
 
 
 def _mode(reading: Reading, given: Given) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,18 @@ def _nodes(layer: Layer, network: Network, constants: list[onnx.TensorProto]) ->
         return [helper.make_node(op, [*layer.inputs, *extra], [layer.output], layer.name, **attributes)]
 
     match layer:
+        case Pool() if any(layer.window.edges):
+            return node("Pad", constant("pads", _edges(layer.window)), mode="edge")
+        case Conv() if any(layer.window.edges):
+            edges = Pool(
+                f"{layer.name}.pad",
+                layer.inputs,
+                f"{layer.name}.padded",
+                "max",
+                Window((1, 1), edges=layer.window.edges),
+            )
+            inside = replace(layer, inputs=(edges.output,), window=replace(layer.window, edges=(0, 0, 0, 0)))
+            return _nodes(edges, network, constants) + _nodes(inside, network, constants)
         case Conv() if layer.window.spread:
             turned = constant("weight", transposed(layer.weights, layer.groups))
             return node("ConvTranspose", turned, constant("bias", layer.bias), group=layer.groups, **_cut(layer.window))
@@ -131,6 +144,12 @@ def _nodes(layer: Layer, network: Network, constants: list[onnx.TensorProto]) ->
             return node("Softmax", axis=1 if len(network.shapes[layer.output]) == 3 else -1)
         case HostStep():
             raise InputError(f"layer {layer.name!r} is the host's: a network with one between stretches is not written")
+
+
+def _edges(window: Window) -> np.ndarray:
+    """The pads of ONNX's Pad around height and width."""
+    top, left, bottom, right = window.edges
+    return np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
 
 
 def _cut(window: Window) -> dict[str, list[int]]:

@@ -190,6 +190,7 @@ def _check_window(window: Window) -> None:
     for what, values, count, least in (
         ("kernel", window.kernel, 2, 1), ("stride", window.stride, 2, 1), ("dilation", window.dilation, 2, 1),
         ("base_dilation", window.base_dilation, 2, 1), ("pads", window.pads, 4, 0),
+        ("edges", window.edges, 4, 0),
     ):  # fmt: skip
         if not isinstance(values, tuple) or len(values) != count or not all(_whole(n, least) for n in values):
             raise InputError(f"{what} must be {count} whole numbers of at least {least}, not {values}")
@@ -202,9 +203,17 @@ def _check_spread(layer: MatrixLayer | VectorLayer, read: TensorSpec) -> None:
     if layer.residual is not None:
         raise InputError("a window over a spread input must have no residual")
     if isinstance(layer, VectorLayer):
+        if any(layer.window.edges) and (
+            layer.reduce != "max" or layer.window != Window((1, 1), edges=layer.window.edges)
+        ):
+            raise InputError(f"a pooling over repeated edges must be a copy, not of {layer.window}")
         if any(phase.window is None for phase in phases(layer.window, *read.shape[1:])):
             raise InputError(f"every window over a spread input must meet a pixel, and of {layer.window} some do not")
         return
+    if any(layer.window.edges):
+        parts = [phase.of(layer.weights) for phase in phases(layer.window, *read.shape[1:])]
+        if any(part.size and (part.max() > CODES[1] or part.min() < CODES[0]) for part in parts):
+            raise InputError("weights that meet one pixel of a repeated edge must add up to 8 bits, and do not")
     most = int(np.abs(layer.requantise.bias.astype(np.int64)).max()) + layer.largest_sum
     if most >= 2 ** (SUM_BITS - 1):
         raise InputError(f"sums with their bias must fit {SUM_BITS} bits over a spread input, and can reach {most}")

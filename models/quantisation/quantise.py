@@ -47,6 +47,7 @@ from accel.models.integers.network import (
     Window,
 )
 from accel.models.quantisation import fuse
+from accel.models.quantisation.exact import exact_codes
 from accel.models.quantisation.fuse import Chain
 from accel.models.quantisation.joined import joined, together
 from accel.models.quantisation.ranges import ranges_of
@@ -278,6 +279,8 @@ def _matrix(state: _State, layer: Conv | Linear, chain: Chain) -> None:
     if layer.name in state.codes:
         own, scale = state.codes[layer.name]
         codes, shared = own.reshape(weights.shape), None
+    elif isinstance(layer, Conv) and any(window.edges) and (exact := exact_codes(weights)):
+        (codes, scale), shared = exact, None
     else:
         codes, scale, shared = state.weight_quantiser(weights, np.abs(bias) / (operand.scale * LARGEST_BIAS))
     flat = codes.reshape(len(codes), -1).astype(np.int64)

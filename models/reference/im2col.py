@@ -7,6 +7,7 @@ product, whose result is again in this order.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ Array = NDArray[Any]
 
 
 def pad(x: Array, window: Window, value: float) -> Array:
-    """`x` (C, N, H, W) spread by the base dilation and padded; what is not `x` is `value`. Pads below 0 cut."""
-    if not any(window.pads) and not window.spread:
+    """`x` (C, N, H, W) with its edges repeated, spread and padded with `value`. Pads below 0 cut."""
+    x = _with_edges(x, window)
+    if not any(window.pads) and window.base_dilation == (1, 1):
         return x
     shape, target, source = list(x.shape), [slice(None)] * 4, [slice(None)] * 4
     for axis, base in enumerate(window.base_dilation):
@@ -35,6 +37,11 @@ def pad(x: Array, window: Window, value: float) -> Array:
     out = np.full(shape, value, x.dtype)
     out[tuple(target)] = x[tuple(source)]
     return out
+
+
+def _with_edges(x: Array, window: Window) -> Array:
+    top, left, bottom, right = window.edges
+    return np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), mode="edge") if any(window.edges) else x
 
 
 def taps(x: Array, window: Window) -> Iterator[tuple[int, int, Array]]:
@@ -53,6 +60,7 @@ def convolution(x: Array, weights: Array, window: Window, groups: int, value: in
     """The convolution of `x` (C, N, H, W), padded and spread with `value`, as `convolve` gives it."""
     if not window.spread:
         return convolve(pad(x, window, value), weights, window, groups)
+    x, window = _with_edges(x, window), replace(window, edges=(0, 0, 0, 0))
     height, width = x.shape[2:]
     out = np.empty((len(weights), x.shape[1], *window.output_size(height, width)), weights.dtype)
     # Every sum over empty positions, to which a phase adds what is not one.
@@ -62,8 +70,8 @@ def convolution(x: Array, weights: Array, window: Window, groups: int, value: in
         part = out[:, :, *phase.rows]
         part[...] = 0
         if phase.window:
-            taps = weights[:, :, *phase.taps]
-            part[...] = convolve(pad(x, phase.window, value), np.ascontiguousarray(taps), phase.window, groups)
+            taps = phase.of(weights)
+            part[...] = convolve(pad(x, phase.window, value), taps, phase.window, groups)
             rest = empty - taps.sum((1, 2, 3)) * value
         if value:
             part += rest[:, None, None, None]

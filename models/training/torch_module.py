@@ -33,6 +33,7 @@ from accel.models.graph import (
 )
 from accel.models.grid import STEP_BITS, grid_of
 from accel.models.host import HostStep
+from accel.models.window import Window
 
 Keep = Literal["nothing", "zeros", "values"]
 
@@ -215,9 +216,15 @@ def _gather() -> Any:
     return Gather
 
 
+def _with_edges(window: Window, x: Any) -> Any:
+    top, left, bottom, right = window.edges
+    return torch().nn.functional.pad(x, (left, right, top, bottom), "replicate") if any(window.edges) else x
+
+
 def _transposed(layer: Conv, x: Any, weights: Any, bias: Any) -> Any:
     """A convolution over a spread input, by torch's own, which has the kernel mirrored and outputs behind inputs."""
     functional, window = torch().nn.functional, layer.window
+    x = _with_edges(window, x)
     out, depth, *kernel = weights.shape
     turned = weights.flip(2, 3).reshape(layer.groups, out // layer.groups, depth, *kernel).transpose(1, 2)
     turned = turned.reshape(layer.groups * depth, out // layer.groups, *kernel)
@@ -230,6 +237,7 @@ def _transposed(layer: Conv, x: Any, weights: Any, bias: Any) -> Any:
 def _pool(layer: Pool, x: Any) -> Any:
     functional, window = torch().nn.functional, layer.window
     if window.spread:
+        x = _with_edges(window, x)
         return x.repeat_interleave(window.base_dilation[0], 2).repeat_interleave(window.base_dilation[1], 3)
     top, left, bottom, right = window.pads
     if layer.kind == "max":

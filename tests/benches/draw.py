@@ -182,7 +182,8 @@ def draw_spread(rng: Random, height: int, width: int) -> Window:
         before.append(rng.randint(0, 4))
         missing = (kernel[axis] - 1) * dilation[axis] - (pixels - 1) * base[axis] - before[axis]
         after.append(max(0, missing) + rng.randint(0, 3))
-    return Window(kernel, (1, 1), (*before, *after), dilation, base)  # type: ignore[arg-type]
+    edges = tuple(rng.choice([0, 1, 1, 2]) for _ in range(4)) if rng.random() < 0.4 else (0, 0, 0, 0)
+    return Window(kernel, (1, 1), (*before, *after), dilation, base, edges)  # type: ignore[arg-type]
 
 
 def _thinned(rng: Random, codes: NDArray[np.int64], zero: int) -> NDArray[np.uint8]:
@@ -221,6 +222,8 @@ def _matrix(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tupl
         shared, weights = Shared(bits, codebook, indices), codebook[indices]
     else:
         weights = _thinned(rng, generator.integers(-128, 128, shape), 0).view(np.int8)
+    if any(window.edges):  # so small that those which meet one pixel of an edge fit together
+        weights, shared = np.clip(weights, -5, 5), None
     if rng.random() < 0.5:  # pruned; a codebook without a 0 cannot be
         weights, shared = _pruned(rng, weights, shared)
     if structured:
@@ -266,6 +269,7 @@ def _vector(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tupl
     reduce = rng.choice(["max", "max", "sum"])
     if rng.random() < 0.25 and height * width <= 60:
         window = _repeating(rng, height, width)
+        reduce = "max" if any(window.edges) else reduce
     identity = Requantise(
         np.array([-source.zero_point], np.int32),
         np.array([32768], np.uint16),
@@ -279,7 +283,9 @@ def _vector(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tupl
 
 
 def _repeating(rng: Random, height: int, width: int) -> Window:
-    """Over a spread input, a kernel of which every window meets a pixel; not only of nearest neighbours."""
+    """Over a spread input, a kernel of which every window meets a pixel; not only of nearest neighbours. Or edges."""
+    if rng.random() < 0.3:
+        return Window((1, 1), edges=rng.choice([(1, 1, 1, 1), (0, 2, 0, 1), (1, 0, 0, 3)]))
     base = rng.choice([(1, 2), (2, 1), (2, 2), (3, 2)])
     kernel = tuple(b + rng.randint(0, int(b > 1 and n > 1)) for b, n in zip(base, (height, width), strict=True))
     pads = tuple(rng.randint(0, b - 1) for b in base)

@@ -63,6 +63,8 @@ def draw_network(rng: Random, quantisable: bool = False) -> Network:
                 append(Conv, *random_weights(out, shape[0] // groups, *window.kernel), window, groups)
             case "pool" if rng.random() < 0.2:
                 append(Pool, "max", repeating(rng.choice([(1, 2), (2, 1), (2, 2), (3, 2)])))
+            case "pool" if rng.random() < 0.1:
+                append(Pool, "max", Window((1, 1), edges=rng.choice([(1, 1, 1, 1), (0, 1, 2, 0)])))
             case "pool" if rng.random() < 0.5:
                 append(Pool, "max", _draw_window(rng, shape, dilated=True))
             case "pool":

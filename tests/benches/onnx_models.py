@@ -280,4 +280,23 @@ CASES: dict[str, tuple[list[tuple[str, str, str, dict[str, Any]]], dict[str, Any
         [("Reshape", "x,s", "a", {}), ("Reshape", "a,r", "b", {}), ("Relu", "b", "y", {})],
         {"s": np.array([0, 2, 2, 6, 6]), "r": np.array([0, 4, 6, 6])},
     ),
+    "resize by linear interpolation": (
+        [
+            ("Resize", "x,,k", "a", {"mode": "linear"}),
+            ("Resize", "a,,h", "y", {"mode": "linear", "coordinate_transformation_mode": "asymmetric"}),
+        ],
+        {"k": np.float32([1, 1, 2, 3]), "h": np.float32([1, 1, 2, 1])},
+    ),
+    "resize by linear interpolation, first the rows": (
+        [("Resize", "x,,k", "y", {"mode": "linear", "coordinate_transformation_mode": "pytorch_half_pixel"})],
+        {"k": np.float32([1, 1, 6, 8])},
+    ),
+    "repeated edges, alone and of a transposed convolution": (
+        [
+            ("Pad", "x,p", "a", {"mode": "edge"}),
+            ("Pad", "a,p", "b", {"mode": "edge"}),
+            ("ConvTranspose", "b,w", "y", {"strides": [2, 1], "pads": [2, 1, 2, 1]}),
+        ],
+        {"w": floats(4, 3, 3, 2), "p": np.array([0, 0, 1, 0, 0, 0, 1, 2])},
+    ),
 }

@@ -40,6 +40,6 @@ def task_of(weights: LayerWeights, **changes: Any) -> Task:
         "grouped": weights.layer.groups > 1,
         "residual_loads": False,
         "in_cycles": 1.0,
-        "out_step": 1,
+        "out_step": 0,
     }
     return Task(**(found | changes))

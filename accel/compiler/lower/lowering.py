@@ -59,8 +59,8 @@ class Setting:
 
     @property
     def out_step(self) -> int:
-        """Columns of the output from one that the step writes to the next."""
-        return self.step.part.step[1] if self.step.part else 1
+        """Columns of the output from one that the step writes to the next; 0 if it writes all of it."""
+        return self.step.part.step[1] if self.step.part else 0
 
 
 @dataclass(frozen=True)

@@ -130,11 +130,11 @@ def region_words(task: Task, size: Size, groups: int) -> tuple[int, int]:
 
 
 def spaced(columns: int, step: int, align: int, whole: int) -> int:
-    """Words of a row of so many columns, in beats of `align`; if they are `step` apart they may begin inside a beat.
+    """Words of a row of so many columns, in beats of `align`; those of a part, `step` apart, may begin inside a beat.
 
     `whole`: words of a row of all columns.
     """
-    if step == 1:
+    if step == 0:
         return up(columns, align)
     return min(whole, up((columns - 1) * step + align, align))
 

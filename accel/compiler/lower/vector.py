@@ -24,7 +24,7 @@ def operator(layer: VectorLayer) -> str:
     if layer.reduce == "sum":
         return "AveragePool"
     if layer.window.spread:
-        return "Resize"
+        return "Pad" if any(layer.window.edges) else "Resize"
     if layer.window.kernel != (1, 1):
         return "MaxPool"
     if layer.residual:

@@ -31,7 +31,7 @@ class VectorTask:
     out_pitch: int
     align: int
     cut_columns: bool
-    out_step: int = 1
+    out_step: int = 0
 
 
 @dataclass(frozen=True)
