@@ -10,11 +10,12 @@ from accel.models.compress.grid import put_on_grid
 from accel.models.compress.prune import matrix_layers
 from accel.models.compress.students import convolutional, mlp, shallow
 from accel.models.errors import InputError
-from accel.models.graph import Conv, Linear, Reshape, Softmax, build
+from accel.models.graph import Conv, Linear, Pool, Reshape, Softmax, build, repeating
 from accel.models.grid import grid_of
 from accel.models.reference import float32
 from accel.models.training.fit import ImageSet, Schedule, Target, describe, fit, mean_logits
 from accel.models.training.torch_module import module
+from accel.models.window import Window
 
 IMAGE = (1, 6, 5)
 CLASSES = 4
@@ -138,6 +139,24 @@ def test_a_softmax_between_layers_is_computed():
         found = module(network)(torch.from_numpy(images)).numpy()
     expected = float32.run(replace_output(network, "b"), images)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.train
+def test_windows_over_a_spread_input_are_computed():
+    """Transposed convolutions in groups, dilated, cut and added to; repeated pixels and edges."""
+    torch = pytest.importorskip("torch")
+    random = np.random.default_rng(0)
+    up = Window((3, 2), (1, 1), (1, 2, 4, 1), (2, 3), (3, 2), (1, 0, 2, 1))
+    weights = random.standard_normal((6, 2, 3, 2)).astype(np.float32)
+    network = build("n", "x", (4, 5, 6), (
+        Conv("up", ("x",), "up", weights, random.standard_normal(6).astype(np.float32), up, 2),
+        Pool("twice", ("up",), "twice", "max", repeating((2, 3))),
+        Pool("edges", ("twice",), "edges", "max", Window((1, 1), edges=(1, 0, 2, 3))),
+    ))  # fmt: skip
+    images = random.standard_normal((3, 4, 5, 6)).astype(np.float32)
+    with torch.no_grad():
+        found = module(network)(torch.from_numpy(images)).numpy()
+    np.testing.assert_allclose(found, float32.run(network, images), rtol=1e-5, atol=1e-5)
 
 
 def replace_output(network, output):

@@ -269,3 +269,20 @@ def test_softmax_over_a_flattened_map():
     assert found.shape == (len(inputs), 12)
     np.testing.assert_allclose(found.sum(1), 1, rtol=1e-5)
     np.testing.assert_allclose(found, float32.run(network, inputs), atol=0.01)
+
+
+def test_an_interpolation_has_whole_numbers_as_weights():
+    """Twice as large, linear: 1 3 3 1 both ways; within half a code, since nothing is rounded but the output."""
+    line = np.float32([1, 3, 3, 1]) / 4
+    weights = np.broadcast_to(np.outer(line, line), (4, 1, 4, 4)) * np.float32([1, -0.3, 2, 5])[:, None, None, None]
+    window = Window((4, 4), base_dilation=(2, 2), edges=(1, 1, 1, 1))
+    network = network_of(Conv("up", ("x",), "up", weights, np.zeros(4, np.float32), window, 4))
+    inputs = calibration()
+    integer = quantise(network, inputs)
+    (layer,) = integer.layers
+    assert np.array_equal(np.abs(layer.weights), np.broadcast_to(np.outer([1, 3, 3, 1], [1, 3, 3, 1]), (4, 1, 4, 4)))
+    codes = quantise_input(integer, inputs)
+    real = (codes.astype(np.float32) - integer.tensors["x"].zero_point) * np.float32(integer.tensors["x"].scale)
+    ours = dequantise_output(integer, run(integer, codes)["up"])
+    scale = integer.tensors["up"].scale
+    assert np.abs(ours - float32.run(network, real)).max() < 0.51 * scale
