@@ -33,13 +33,15 @@ class HostPart:
     """Nodes that the host runs on floats, at one end of the network.
 
     `nodes` are their names and operators, `macs` their multiplications for one input, `values` how many values cross
-    to or from the accelerator, a byte each. `run` takes the tensors at the cut, (n, ...) each, and gives the others.
+    to or from the accelerator, a byte each. `run` takes the tensors at the cut, (n, ...) each, and gives the others; a
+    tail that `reads_input` takes the network's input behind them.
     """
 
     nodes: tuple[str, ...]
     macs: int
     values: int
     run: Run
+    reads_input: bool = False
 
 
 @dataclass(frozen=True, eq=False)

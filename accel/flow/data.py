@@ -172,7 +172,8 @@ def _check_labels(network: Network, data: Data, what: str) -> None:
     labels, count = data.labels, len(data.test)
     shape = network.shapes[network.output]
     if data.host and data.host.tail:
-        outputs = _behind(data, [np.zeros((1, *size), np.float32) for size in data.output_shapes])
+        zeros = [np.zeros((1, *size), np.float32) for size in data.output_shapes]
+        outputs = _behind(data, zeros, np.zeros((1, *network.shapes[network.input]), np.float32))
         own = (np.iinfo(outputs.dtype).max,) if outputs.dtype.kind in "iu" else ()  # the host says the class itself
         shape = (*own, *outputs.shape[1:])
     classes, places = (shape[1], shape[:1]) if len(shape) == 2 else (shape[0], shape[1:])
@@ -199,7 +200,7 @@ def accuracy_percent(network: IntegerNetwork, data: Data) -> float | None:
     if is_values or (data.host and data.host.tail):
         ends = zip(network.outputs, data.output_shapes, strict=True)
         values = [int8.real_values(network.tensors[name], found[name], shape) for name, shape in ends]
-        return _percent(_behind(data, values), data.labels)
+        return _percent(_behind(data, values, data.test), data.labels)
     codes = found[network.output]
     # (n, channels, height, width): channels are the classes, except that a flattened tensor is held as it was.
     return _right_percent(codes.reshape(len(codes), -1, *data.labels.shape[1:]).argmax(1), data.labels)
@@ -209,7 +210,7 @@ def float_accuracy_percent(network: Network, data: Data) -> float | None:
     """As `accuracy_percent`, of the float network."""
     if data.test is None or data.labels is None:
         return None
-    return _percent(_behind(data, float32.run_outputs(network, data.test)), data.labels)
+    return _percent(_behind(data, float32.run_outputs(network, data.test), data.test), data.labels)
 
 
 def _percent(outputs: Array, labels: Array) -> float:
@@ -217,9 +218,11 @@ def _percent(outputs: Array, labels: Array) -> float:
     return judge.percent(outputs, labels) if labels.dtype.kind == "f" else _right_percent(_chosen(outputs), labels)
 
 
-def _behind(data: Data, outputs: Sequence[Array]) -> Array:
-    """The first output of the whole network, of what the accelerator gives: (n, ...) all."""
-    return data.host.tail.run(outputs)[0] if data.host and data.host.tail else outputs[0]
+def _behind(data: Data, outputs: Sequence[Array], inputs: Array) -> Array:
+    """The first output of the whole network, of what the accelerator gives for `inputs`: (n, ...) all."""
+    if not data.host or not data.host.tail:
+        return outputs[0]
+    return data.host.tail.run([*outputs, inputs] if data.host.tail.reads_input else outputs)[0]
 
 
 def _chosen(outputs: Array) -> Array:

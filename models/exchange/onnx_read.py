@@ -17,7 +17,15 @@ import onnx
 
 from accel.models.carried import Carried
 from accel.models.errors import Blocked, Blocker, InputError, printable
-from accel.models.exchange import onnx_fold, onnx_load, onnx_ops, onnx_prepare, onnx_quantised, onnx_shapes
+from accel.models.exchange import (
+    onnx_fold,
+    onnx_load,
+    onnx_ops,
+    onnx_prepare,
+    onnx_quantised,
+    onnx_shapes,
+    onnx_transpose,
+)
 from accel.models.exchange.onnx_attributes import attributes
 from accel.models.exchange.onnx_on_codes import write_out
 from accel.models.exchange.onnx_reading import Array, Reading
@@ -91,6 +99,8 @@ def survey(
     model.graph.node.extend(nodes)
     reading.one_dimensional = onnx_prepare.one_dimensional(model, reading)
     input_name = onnx_prepare.input_of(model, reading, input_shape)
+    onnx_transpose.move(model, reading, input_name)
+    nodes = onnx_prepare.live(model)
     reading.uses = Counter(name for node in nodes for name in onnx_prepare.reads(node))
     reading.uses.update(output.name for output in model.graph.output)
     blockers, unread = _walk(reading, model, nodes, input_name, left)

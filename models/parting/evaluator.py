@@ -23,6 +23,19 @@ class BatchNormalization(OpRun):
         return (((x - mean) * (scale / np.sqrt(variance + epsilon)) + bias).astype(x.dtype),)
 
 
+class LRN(OpRun):
+    """Over all channels: onnx's own goes over as many as there are inputs in the batch (onnx 1.20)."""
+
+    op_domain = ""
+
+    def _run(self, x: Array, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0, size: int = 1) -> tuple[Array]:
+        sums, channels = np.zeros(x.shape, x.dtype), x.shape[1]
+        for c in range(channels):
+            first, last = max(0, c - (size - 1) // 2), min(channels, c + size // 2 + 1)
+            sums[:, c] = (x[:, first:last] ** 2).sum(1)
+        return ((x / (bias + alpha / size * sums) ** beta).astype(x.dtype),)
+
+
 def evaluator_of(model: onnx.ModelProto) -> ReferenceEvaluator:
     """The evaluator of a model. Raises whatever onnx raises for an operator that it does not have."""
-    return ReferenceEvaluator(model, new_ops=[BatchNormalization])
+    return ReferenceEvaluator(model, new_ops=[BatchNormalization, LRN])

@@ -89,8 +89,8 @@ class Part:
     """A part of a network as a function from the tensors `starts` to the tensors `ends`, (n, ...) each.
 
     `shapes` are those of the starts with the batch that `model`, the part as an ONNX file, has in front: so many inputs
-    are run at a time. An end may be a start; there is no model if all are. `where` names the part in errors: calling
-    raises InputError if it cannot run, or does not keep the batch in front.
+    are run at a time. An end may be a start; there is no model if all are. An end that has no batch in front is given
+    for each input, if the batch is 1. `where` names the part in errors: calling raises InputError if it cannot run.
     """
 
     model: bytes
@@ -125,10 +125,16 @@ class Part:
         for first in range(0, len(filled[0]), batch):
             with refused(f"{self.where}: it cannot run"), np.errstate(all="ignore"):
                 groups.append([np.asarray(x) for x in self._session([x[first : first + batch] for x in filled])])
-        for found in groups[0]:
-            if found.shape[:1] != (batch,):
-                raise InputError(f"{self.where}: outputs must have the batch of {batch} in front, not {found.shape}")
-        return [np.concatenate(parts)[:count] for parts in zip(*groups, strict=True)]
+        outputs = []
+        for parts in zip(*groups, strict=True):
+            if parts[0].shape[:1] == (batch,):
+                outputs.append(np.concatenate(parts)[:count])
+            elif batch == 1 and all(part.shape == parts[0].shape for part in parts):
+                outputs.append(np.stack(parts))  # what it gives for one input has no batch in front
+            else:
+                shape = parts[0].shape
+                raise InputError(f"{self.where}: outputs must have the batch of {batch} in front, not {shape}")
+        return outputs
 
     @cached_property
     def _session(self) -> Callable[[Sequence[Array]], list[Array]]:

@@ -152,10 +152,10 @@ def _assembled(found: Survey, reasons: tuple[Blocker, ...]) -> Network:
     layers = _layers(cutter, outputs)
     if not any(not isinstance(layer, HostStep | Reshape) for layer in layers):
         raise Blocked(f"{reading.file}: node", reasons)
-    if found.input in outputs:
-        raise InputError(f"{reading.file}: what the host runs behind the accelerator must not read the input, and does")
+    reads_input = found.input in outputs
+    outputs = tuple(name for name in outputs if name != found.input)
     head, start = None, found.input
-    first = [layer for layer in layers if found.input in layer.inputs]
+    first = [layer for layer in layers if found.input in layer.inputs and not reads_input]
     if len(first) == 1 and isinstance(first[0], HostStep) and first[0].inputs == (found.input,):
         step, start = first[0], first[0].output
         layers = tuple(layer for layer in layers if layer is not step)
@@ -164,8 +164,8 @@ def _assembled(found: Survey, reasons: tuple[Blocker, ...]) -> Network:
     onnx_shapes.compare(onnx_shapes.of_all(found.model, reading, found.input), network, reading)
     tail = None
     if not direct:
-        names, count, run = cutter.part(outputs, ends, "tail")
-        tail = HostPart(names, count, sum(math.prod(network.shapes[name]) for name in outputs), run)
+        names, count, run = cutter.part((*outputs, *[found.input] * reads_input), ends, "tail")
+        tail = HostPart(names, count, sum(math.prod(network.shapes[name]) for name in outputs), run, reads_input)
     between = tuple(layer for layer in layers if isinstance(layer, HostStep))
     if not head and not tail and not between:
         return network

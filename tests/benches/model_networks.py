@@ -27,6 +27,7 @@ from accel.models.graph import (
     output_shape,
     repeating,
 )
+from accel.models.reference import float32
 from accel.models.window import Window
 
 
@@ -129,3 +130,13 @@ def onnxruntime_output(model: onnx.ModelProto, inputs: NDArray[np.float32]) -> N
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return session.run(None, {session.get_inputs()[0].name: inputs})[0]
+
+
+def all_of(network: Network, inputs: np.ndarray) -> list[np.ndarray]:
+    """All outputs (n, ...) of a whole network for its inputs, what the host runs included."""
+    host = network.host
+    entered = host.head.run([inputs])[0] if host and host.head else inputs
+    outputs = float32.run_outputs(network, entered.reshape(-1, *network.shapes[network.input]))
+    if not host or not host.tail:
+        return list(outputs)
+    return host.tail.run([*outputs, inputs] if host.tail.reads_input else outputs)
