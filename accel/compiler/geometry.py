@@ -17,6 +17,7 @@ class Geometry:
 
     `pads` (top, left); `padded`: some window leaves the input (then coordinates matter, else only addresses do).
     `beside`: 1 if a kernel position stands for two columns, in the halves of the lanes (`lower.pairs`).
+    `deep`: the words of a whole map are the groups of one pixel (`lower.deep`).
     `pool` is the fused pooling window, `pooled_h` x `pooled_w` its output (the layer's own without pooling).
     """
 
@@ -32,6 +33,7 @@ class Geometry:
     out_w: int
     pool: Window | None = None
     beside: int = 0
+    deep: bool = False
 
     def __str__(self) -> str:
         (kh, kw), (sh, sw), (dh, dw) = self.kernel, self.stride, self.dilation

@@ -122,7 +122,7 @@ class Planner:
         unfolded = self.unfolded if of_input else None
         if unfolded:
             geometry = replace(unfolded.geometry, pool=geometry.pool)
-        elif (weights := self.weights[step.name]) and weights.geometry.beside:
+        elif (weights := self.weights[step.name]) and (weights.geometry.beside or weights.geometry.deep):
             geometry = weights.geometry
         flat = (
             geometry.pointwise
@@ -145,7 +145,7 @@ class Planner:
             in_groups=source.groups(self.design.word_lanes),
             in_ring=in_ring.words if in_ring else None,
             out_ring=out_ring.words if out_ring else None,
-            in_pitch=source.plane // geometry.in_h,
+            in_pitch=1 if geometry.deep else source.plane // geometry.in_h,
             out_pitch=target.row_pitch if step.part else target.plane // geometry.pooled[0],
             in_align=align if (in_ring or loaded) and not unfolded else 1,
             out_align=align if stored or residual_loads else 1,

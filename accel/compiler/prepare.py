@@ -9,6 +9,7 @@ from accel.compiler.estimate import Machine
 from accel.compiler.first_layer import Reading
 from accel.compiler.formats.coded import Coded
 from accel.compiler.graph import steps
+from accel.compiler.in_parts import in_parts
 from accel.compiler.lower.table import lowering
 from accel.compiler.memory_plan import Planner, TooSmallError
 from accel.compiler.placement import place
@@ -45,7 +46,7 @@ def prepare(
     make. `kept`: coded weights of earlier calls, which keep what was encoded; those of this call are added. Raises
     InputError for a layer that no command can express, TooSmallError for one whose smallest tile does not fit.
     """
-    machine = Machine.of(design)
+    network, machine = in_parts(network, design), Machine.of(design)
     apart: set[str] = set()
     placed = place(network, design.word_lanes)
     network = placed.network

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +98,11 @@ class LayerWeights:
         """Channel groups of R channels."""
         return -(-self.geometry.channels // self.rows)
 
+    @property
+    def words_of_group(self) -> int:
+        """Channel groups of the geometry for R channels of the layer."""
+        return prod(self.layer.window.kernel) if self.geometry.deep else 1
+
     @cached_property
     def reach(self) -> tuple[Range, ...]:
         """The channel groups that each output tile needs."""
@@ -109,7 +115,8 @@ class LayerWeights:
             first = min(own - 1, tile * self.cols) // each_out
             last = (min(own, (tile + 1) * self.cols) - 1) // each_out
             lanes = self._lanes(first * each_in, (last + 1) * each_in)
-            found.append((min(lanes) // self.rows, max(lanes) // self.rows + 1))
+            low, high = min(lanes) // self.rows, max(lanes) // self.rows + 1
+            found.append((low * self.words_of_group, high * self.words_of_group))
         return tuple(found)
 
     def _lanes(self, first: int, last: int) -> Sequence[int]:
@@ -188,6 +195,11 @@ class LayerWeights:
 
     def _arranged(self, first: int, last: int, groups: Range) -> Codes:
         """Codes of outputs first..last over the channels of `groups`: (outputs, channels, kernel)."""
+        if self.layer.groups > 1 and self.geometry.deep:
+            words = self.words_of_group
+            low, high = groups[0] // words, -(-groups[1] // words)
+            whole = deep_order(self._grouped(first, last, (low, high)), self.rows)
+            return whole[:, (groups[0] - low * words) * self.rows : (groups[1] - low * words) * self.rows]
         if self.layer.groups > 1:
             return self._grouped(first, last, groups)
         whole = self.format.codes()[first:last]
@@ -212,6 +224,12 @@ class LayerWeights:
             inside = (at >= 0) & (at < size)
             out[output - first, at[inside]] = codes[output, inside]
         return out
+
+
+def deep_order(codes: Codes, rows: int) -> Codes:
+    """(o, whole groups, h, w) with each word of `rows` channels of a pixel as channels of their own: (o, all, 1, 1)."""
+    split = codes.reshape(len(codes), -1, rows, *codes.shape[2:]).transpose(0, 1, 3, 4, 2)
+    return np.ascontiguousarray(split).reshape(len(codes), -1, 1, 1)
 
 
 def layer_weights(

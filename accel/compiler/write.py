@@ -9,7 +9,7 @@ from accel.compiler.lower.table import lowering
 from accel.compiler.ops import Stream
 from accel.compiler.plan import StepPlan
 from accel.compiler.prepare import Prepared
-from accel.compiler.sources import Source
+from accel.compiler.sources import Source, WordSource
 from accel.compiler.tensors import InputLoader, OutputStorer, word_source
 from accel.compiler.transfers import words_of
 from accel.models.errors import InputError
@@ -80,6 +80,8 @@ class _Writer:
             return None
         if name == self.network.input and unfolded:
             return unfolded.source(place.dram)
+        if plan.geometry.deep and place.region is None:
+            return WordSource(self.words, place.dram, 1, 1)
         return word_source(self.words, place, plan.flat or place.region is not None)
 
     def _loader(self, source: Source | None, unfolded: bool) -> InputLoader:

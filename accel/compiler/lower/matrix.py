@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from accel.commands import ConfigCompute, most
 from accel.compiler.estimate import Machine
 from accel.compiler.first_layer import Reading
 from accel.compiler.first_layer import readings as first_readings
 from accel.compiler.geometry import matrix_geometry
+from accel.compiler.lower.deep import covers, deepened
 from accel.compiler.lower.lowering import Lowering, Setting
 from accel.compiler.lower.matrix_task import Task
 from accel.compiler.lower.matrix_tiling import choose
 from accel.compiler.lower.matrix_write import write
 from accel.compiler.lower.pairs import paired
-from accel.compiler.lower.window import check_window
+from accel.compiler.lower.window import LARGEST_KERNEL, check_window
 from accel.compiler.step import Step
 from accel.compiler.weights import LayerWeights, layer_weights
 from accel.design import Design
@@ -30,7 +33,8 @@ def operator(layer: MatrixLayer) -> str:
 
 def check(layer: MatrixLayer, network: IntegerNetwork, design: Design) -> None:
     """Raise InputError for what COMPUTE cannot express."""
-    check_window(layer, network, most(ConfigCompute, "stride_y"))
+    whole = covers(layer, network.tensors[layer.input].shape)
+    check_window(layer, network, most(ConfigCompute, "stride_y"), most(ConfigCompute, "in_h" if whole else "kernel_h"))
     _check_sums(layer, design)
 
 
@@ -80,12 +84,19 @@ def weights(step: Step, design: Design, reading: Reading) -> LayerWeights:
     """The weights as the array sees them."""
     assert isinstance(step.layer, MatrixLayer)
     unfolded = reading.unfolded
-    two = paired(step.layer, step.geometry, design) if not unfolded else None
+    two = paired(step.layer, step.geometry, design, step.source.lanes) if not unfolded else None
     geometry, arrange = (unfolded.geometry, unfolded.arrange) if unfolded else two or (step.geometry, None)
-    return layer_weights(
+    found = layer_weights(
         step.layer, geometry, design.word_lanes, design.cols, design.weight_rows, arrange, reading.as_dense,
         design.two_of_four, step.source.lanes, made(step, design),
     )  # fmt: skip
+    if unfolded or not covers(step.layer, (0, step.geometry.in_h, step.geometry.in_w)):
+        return found
+    words = Machine.of(design).chunk_words(geometry.taps * found.halves, found.code_bits, 1, 1)
+    deep = deepened(step.layer, step.geometry, design, words, step.source.lanes)
+    if deep is None and max(step.geometry.kernel) > LARGEST_KERNEL:
+        raise InputError(f"layer {step.of!r}: its kernel is too large, and its words do not lie without gaps")
+    return replace(found, geometry=deep[0], arrange=deep[1]) if deep else found
 
 
 def made(step: Step, design: Design) -> int:

@@ -56,6 +56,8 @@ class MatrixWriter:
         self.added = w.places[step.residual] if step.residual else None
         self.out_groups = self.machine.out_groups(self.weights.tiles, self.weights.outputs)
         self.input_view = view_of(self.input_place, plan.flat) if self.in_ring is None else None
+        if self.input_view and self.geometry.deep:
+            self.input_view = self.input_view._replace(pitch=1, plane=1)
         self.part = step.part
         self.output_view = part_view(self.output_place, step.part, plan.flat) if self.output_place.region else None
         self.added_view = view_of(self.added, plan.flat) if self.added and self.added.region else None
@@ -144,7 +146,9 @@ class MatrixWriter:
         """The whole input on chip, and the item that brings what the block reads of it."""
         view, item = self.input_view, -1
         assert view
-        if self.loader:
+        if self.loader and self.geometry.deep:
+            item = self.loader.need_all()
+        elif self.loader:
             last_row = self.geometry.read(0, block.made_rows)[1]
             last_col = self.geometry.read(1, block.made_cols)[1]
             item = self.loader.need(last_col if self.plan.flat else last_row * view.pitch)

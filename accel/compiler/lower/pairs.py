@@ -6,6 +6,7 @@ activations (`ConfigCompute.beside`): then a kernel row takes half as many tiles
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,10 +21,12 @@ from accel.design import Design
 from accel.models.integers.network import MatrixLayer
 
 
-def paired(layer: MatrixLayer, geometry: Geometry, design: Design) -> tuple[Geometry, Arrange] | None:
+def paired(
+    layer: MatrixLayer, geometry: Geometry, design: Design, lanes: Sequence[int] | None
+) -> tuple[Geometry, Arrange] | None:
     """What the array sees with columns two by two, and how weights lie then; None if that is impossible or no faster.
 
-    Lanes that a channel or a column leaves unused need weights of 0.
+    `lanes` of the channels (None: as they are). Those that a channel or a column leaves unused need weights of 0.
     """
     half, (height, width) = design.word_lanes // 2, geometry.kernel
     if not design.takes_beside or layer.groups > 1 or geometry.channels > half or width == 1:
@@ -32,7 +35,9 @@ def paired(layer: MatrixLayer, geometry: Geometry, design: Design) -> tuple[Geom
         return None
     if width % 2 and max(geometry.in_h, geometry.in_w) > most(ConfigCompute, "in_h"):
         return None  # the last column's partner may lie outside
-    exact = geometry.channels == half and width % 2 == 0
+    if -(-geometry.channels // design.lanes) * design.lanes < half:
+        return None  # the other lanes of a half were never written
+    exact = lanes is None and geometry.channels == half and width % 2 == 0
     if not exact and not choose(layer, needs_zero=False).has_zero:
         return None
     seen = replace(
@@ -46,8 +51,9 @@ def paired(layer: MatrixLayer, geometry: Geometry, design: Design) -> tuple[Geom
 
     def arrange(codes: Codes, pad_code: int) -> Codes:
         out = np.full((len(codes), design.word_lanes, *seen.kernel), pad_code, np.uint8)
-        out[:, : geometry.channels] = codes[..., ::2]
-        out[:, half : half + geometry.channels, :, : width // 2] = codes[..., 1::2]
+        at = np.arange(codes.shape[1]) if lanes is None else np.array(lanes)
+        out[:, at] = codes[..., ::2]
+        out[:, half + at, :, : width // 2] = codes[..., 1::2]
         return out
 
     return (seen, arrange) if cycles(seen) < cycles(geometry) else None

@@ -99,7 +99,7 @@ def without_zero_point(r: Requantise, layer: MatrixLayer, zero_point: int) -> Re
 
 def check(layer: MatrixLayer, network: IntegerNetwork, design: Design) -> None:
     """Raise InputError for what COMPUTE cannot express: sums are of activations less the zero point."""
-    check_window(layer, network, most(ConfigCompute, "stride_y"))
+    check_window(layer, network, most(ConfigCompute, "stride_y"), most(ConfigCompute, "kernel_h"))
     zero_point, limit = network.tensors[layer.input].zero_point, 1 << design.widths.accumulator - 1
     largest = layer.largest_sum // -CODES[0] * max(zero_point - CODES[0], CODES[1] - zero_point)
     if largest >= limit:

@@ -35,7 +35,7 @@ def operator(layer: VectorLayer) -> str:
 def check(layer: VectorLayer, network: IntegerNetwork, design: Design) -> None:
     """Raise InputError for what POST cannot express."""
     window = layer.window
-    check_window(layer, network, most(ConfigPost, "stride_y"))
+    check_window(layer, network, most(ConfigPost, "stride_y"), most(ConfigPost, "win_h"))
     if window.dilation != (1, 1):
         raise InputError(f"pooling must have dilation 1, not {window.dilation}")
     if layer.reduce == "max" and any(p >= k for p, k in zip(window.pads, window.kernel * 2, strict=True)):

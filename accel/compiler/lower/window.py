@@ -12,12 +12,12 @@ LARGEST_PADDED = most(ConfigCompute, "in_h")  # rows or columns of an input whos
 FIRST_START, LAST_START = least(Compute, "iy0"), most(Compute, "iy0")  # of a window, in such an input
 
 
-def check_window(layer: Layer, network: IntegerNetwork, largest_stride: int) -> None:
+def check_window(layer: Layer, network: IntegerNetwork, largest_stride: int, largest_kernel: int) -> None:
     """Raise InputError for a window that no command can express."""
     window = layer.window
-    if max(window.kernel) > LARGEST_KERNEL:
+    if max(window.kernel) > largest_kernel:
         raise InputError(
-            f"kernel must be at most {LARGEST_KERNEL} x {LARGEST_KERNEL}, not {window.kernel[0]} x {window.kernel[1]}"
+            f"kernel must be at most {largest_kernel} x {largest_kernel}, not {window.kernel[0]} x {window.kernel[1]}"
         )
     if max(window.stride) > largest_stride:
         raise InputError(f"stride must be at most {largest_stride}, not {max(window.stride)}")
