@@ -120,7 +120,11 @@ def test_nodes_without_names(tmp_path):
             "training_mode must be a constant that is false, and is not",
         ),
         ([("Pad", "x", "y", {"mode": "edge", "pads": [0] * 8})], {}, "must be a valid ONNX file|mode must be constant"),
-        ([("Pad", "x,p,v", "y", {})], {"p": np.ones(8, np.int64), "v": np.float32(0)}, "pads must be of height and"),
+        (
+            [("Pad", "x,p,v", "y", {})],
+            {"p": np.ones(8, np.int64), "v": np.float32(0)},
+            "pads must be of channels, height and",
+        ),
         ([("Pad", "x,p,v", "y", {})], {"p": np.ones(8, np.int64), "v": np.float32(2)}, "value must be 0, not 2"),
         ([("Cast", "x", "y", {"to": 6})], {}, "type of an activation must be 1 or 10, a float, not 6"),
         ([("Sum", "x,k,x", "y", {})], {"k": W}, r"of 3 terms none must be a constant, and 'k' is one"),

@@ -277,7 +277,8 @@ OPERATORS: dict[str, Operator] = {
     "Mul": Operator(arithmetic, _AFFINE),
     "Pad": Operator(
         pad,
-        "zeros around height and width: pads of the convolution or average behind it, else a layer; mode edge: copies",
+        "zeros around height and width: pads of the convolution or average behind it, else a layer; channels of zeros; "
+        "mode edge: copies",
     ),
     "QuantizeLinear": Operator(quantise_linear, "the scale of the int8 tensor: see below"),
     "ReduceMax": Operator(_reduce, "over height and width, or one of them: a maximum over a window"),

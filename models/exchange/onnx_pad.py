@@ -1,7 +1,8 @@
-"""Pad: zeros around height and width, which the Conv or AveragePool behind takes as its own pads.
+"""Pad: zeros around height and width, which the Conv or AveragePool behind takes as its own pads, and further channels.
 
-Where nothing takes them they are run: a 1 x 1 depthwise convolution by 1, with pads. Repeated edges (mode edge) are a
-copy in parts, or the edges of the ConvTranspose behind.
+Where nothing takes them they are run: a 1 x 1 depthwise convolution by 1, with pads; if channels of zeros are added, a
+1 x 1 convolution by ones and zeros, whose int8 copies are exact. Its products are counted, as all that run are.
+Repeated edges (mode edge) are a copy in parts, or the edges of the ConvTranspose behind.
 """
 
 from __future__ import annotations
@@ -42,17 +43,24 @@ def pad(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
         return
     width = len(full) - 1
     height = width - 1 if not reading.one_dimensional else -1
-    if len(shape) != 3 or any(begins[axis] or ends[axis] for axis in begins if axis not in (height, width)):
-        raise reading.unsupported(node, f"pads must be of height and width, not {amounts} of {full}")
+    if len(shape) != 3 or begins.get(0) or ends.get(0):
+        raise reading.unsupported(node, f"pads must be of channels, height and width, not {amounts} of {full}")
     pads = (begins.get(height, 0), begins.get(width, 0), ends.get(height, 0), ends.get(width, 0))
+    tensor, before = reading.resolve(node.input[0]), begins.get(1, 0)
+    channels = before + shape[0] + ends.get(1, 0)
     if given["mode"] == "edge":
+        if channels != shape[0]:
+            raise reading.unsupported(node, f"pads of mode edge must be of height and width, not {amounts} of {full}")
         reading.append(node, Pool(*names(reading, node), "max", Window((1, 1), edges=pads)))
         return
-    ones, zeros = np.ones((shape[0], 1, 1, 1), np.float32), np.zeros(shape[0], np.float32)
-    tensor = reading.resolve(node.input[0])
-    window = Window((1, 1), pads=pads)
-    reading.append(node, Conv(reading.name(node), (tensor,), node.output[0], ones, zeros, window, shape[0]))
-    reading.pads[node.output[0]] = pads
+    window, zeros = Window((1, 1), pads=pads), np.zeros(channels, np.float32)
+    if channels == shape[0]:
+        ones = np.ones((channels, 1, 1, 1), np.float32)
+        reading.append(node, Conv(reading.name(node), (tensor,), node.output[0], ones, zeros, window, channels))
+        reading.pads[node.output[0]] = pads
+        return
+    copies = np.eye(channels, shape[0], -before, np.float32)[:, :, None, None]
+    reading.append(node, Conv(reading.name(node), (tensor,), node.output[0], copies, zeros, window))
 
 
 def unpadded(reading: Reading, node: onnx.NodeProto, tensor: str, window: Window) -> tuple[str, Window]:

@@ -158,6 +158,15 @@ CASES: dict[str, tuple[list[tuple[str, str, str, dict[str, Any]]], dict[str, Any
         [("Pad", "x,p", "a", {}), ("Conv", "a,w", "b", {}), ("Conv", "a,w", "c", {}), ("Add", "b,c", "y", {})],
         {"w": W, "p": np.array([0, 0, 1, 1, 0, 0, 1, 1])},
     ),
+    "pad of channels, in front, behind, and of rows with them": (
+        [
+            ("Pad", "x,p", "a", {}),
+            ("Pad", "x,q", "b", {}),
+            ("Add", "a,b", "s", {}),
+            ("MaxPool", "s", "y", {"kernel_shape": [2, 2]}),
+        ],
+        {"p": np.array([0, 0, 1, 0, 0, 3, 0, 0]), "q": np.array([0, 2, 0, 0, 0, 1, 1, 0])},
+    ),
     "weights that other operators make": (
         [
             ("Tile", "k,r", "t", {}),
