@@ -311,7 +311,8 @@ def draw_network(
     if joining and rng.random() < 0.2:
         made, spec = [(found := draw_channels(rng, "channels", spec, [spec]))[0]], found[1]
         tensors[spec.name] = spec
-    for index in range(rng.randint(1, layers)):
+    count = rng.randint(1, layers)
+    for index in range(count):
         build = _vector if made and rng.random() < 0.3 else _matrix
         source = rng.choice(list(tensors.values())) if rng.random() < 0.15 else spec
         layer, out = build(rng, f"layer{index}", source, rng.choice(zero_points))
@@ -320,7 +321,7 @@ def draw_network(
             layer = type(layer)(**{**layer.__dict__, "residual": _residual(rng, rng.choice(partners))})
         made.append(layer)
         tensors[out.name] = spec = out
-        if joining and rng.random() < 0.7:
+        if joining and rng.random() < (0.7 if index + 1 < count else 0.2):  # at the end they are copied
             channel, spec = draw_channels(rng, f"channels{index}", spec, tensors.values())
             made.append(channel)
             tensors[spec.name] = spec
