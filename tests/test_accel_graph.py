@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from accel.compiler.graph import described, steps
+from accel.compiler.prepare import prepare
 from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork
 from accel.models.window import Window
-from tests.benches.layers import Maker, add, design_of, matrix, max_pool, network_of
+from tests.benches.layers import SAME, Maker, add, design_of, matrix, max_pool, network_of
 
 CONV = matrix(8, Window((3, 3), pads=(1, 1, 1, 1)), low=-50)
 POOL = max_pool(Window((2, 2), (2, 2)))
@@ -92,12 +93,24 @@ def test_a_pooling_that_adds_something_stays() -> None:
     assert not any(step.pool for step in steps(network, DESIGN))
 
 
-def test_overlapping_windows_need_the_whole_map_in_the_accumulators() -> None:
-    """200 words hold 14 x 14 sums, not 15 x 15; windows side by side need not all of them."""
-    for size, expected in ((14, True), (15, False)):
-        network = network_of((8, size, size), CONV, OVERLAPPING, CONV)
-        assert (steps(network, DESIGN)[0].pool is not None) == expected
+def test_what_neighbouring_blocks_would_make_twice_is_weighed() -> None:
+    """200 words hold 6 rows of 30 sums, two of pooled ones: every fifth row is made twice.
+
+    Of a 1 x 1 layer that costs less than a pooling of its own, of 3 x 3 over 64 channels more; where the whole map of
+    14 x 14 fits nothing is made twice.
+    """
+    cheap, dear = matrix(8, Window((1, 1))), matrix(8, Window((3, 3), pads=(1, 1, 1, 1)))
+    for channels, size, layer, expected in ((8, 30, cheap, True), (64, 30, dear, False), (64, 14, dear, True)):
+        network = network_of((channels, size, size), SAME, layer, OVERLAPPING, CONV)
+        assert [step.pool is not None for step in prepare(network, DESIGN).steps][1] == expected
     assert steps(network_of((8, 30, 30), CONV, POOL, CONV), DESIGN)[0].pool is not None
+
+
+def test_of_two_poolings_the_one_that_gains_is_fused() -> None:
+    layers = matrix(64, Window((1, 1))), OVERLAPPING, SAME, matrix(8, Window((5, 5), pads=(2, 2, 2, 2))), OVERLAPPING
+    made = prepare(network_of((8, 61, 61), SAME, *layers), DESIGN).steps
+    assert [step.name for step in made if step.pool] == ["layer1"]
+    assert [step.name for step in made if not step.pool] == ["layer0", "layer3", "layer4", "layer5"]
 
 
 def test_a_pooling_that_changes_codes_or_has_a_second_reader_stays() -> None:

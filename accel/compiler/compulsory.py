@@ -63,7 +63,7 @@ def compulsory(prepared: Prepared, encoded: Mapping[int, Encoded]) -> list[Compu
             read += len(weights.format.codebook)
         if weights:
             read += RECORD_BYTES * len(step.requantise.bias) if len(step.requantise.bias) > 1 else 0
-        read += 0 if step.requantise.table is None else TABLE_ENTRIES
+        read += TABLE_ENTRIES if step.requantise.table is not None and step.completes else 0
         for name in (name for name in network.inputs if step is first[name]):
             if step.part:
                 channels, *size = network.tensors[step.input].shape

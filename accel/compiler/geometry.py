@@ -57,6 +57,12 @@ class Geometry:
         """Kernel positions."""
         return self.kernel[0] * self.kernel[1]
 
+    @property
+    def overlaps(self) -> bool:
+        """Whether windows of the fused pooling share rows or columns, which neighbouring blocks then both make."""
+        window = self.pool
+        return window is not None and any(s < k for s, k in zip(window.stride, window.kernel, strict=True))
+
     def made(self, axis: int, pixels: Range) -> Range:
         """Rows (axis 0) or columns (1) of the convolution under the output pixels `pixels`."""
         if not self.pool:

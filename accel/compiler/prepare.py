@@ -12,7 +12,7 @@ from accel.compiler.graph import steps
 from accel.compiler.in_parts import in_parts
 from accel.compiler.lower.table import lowering
 from accel.compiler.memory_plan import Planner, TooSmallError
-from accel.compiler.placement import place
+from accel.compiler.placement import Placed, place
 from accel.compiler.plan import Plan
 from accel.compiler.step import Step
 from accel.compiler.weights import LayerWeights
@@ -36,20 +36,41 @@ class Prepared:
     copies: frozenset[str] = frozenset()
 
 
-def prepare(
-    network: IntegerNetwork, design: Design, coded: Collection[str] = (), kept: dict[object, LayerWeights] | None = None
-) -> Prepared:
+Kept = dict[object, LayerWeights]
+
+
+def prepare(network: IntegerNetwork, design: Design, coded: Collection[str] = (), kept: Kept | None = None) -> Prepared:
     """The fastest way of which every tile fits its buffers.
 
     Faster ways need more room here and there, so the slower ones are tried before a network is refused: the input read
-    as words, and poolings apart from the convolutions before them. `coded`: the layers whose weights the decoder is to
-    make. `kept`: coded weights of earlier calls, which keep what was encoded; those of this call are added. Raises
-    InputError for a layer that no command can express, TooSmallError for one whose smallest tile does not fit.
+    as words, and poolings apart from the convolutions before them. Those whose windows overlap are fused where tiling
+    says that what blocks make twice costs less than a pass of their own. `coded`: the layers whose weights the decoder
+    is to make. `kept`: coded weights of earlier calls, which keep what was encoded; those of this call are added.
+    Raises InputError for a layer that no command can express, TooSmallError for one whose smallest tile does not fit.
     """
-    network, machine = in_parts(network, design), Machine.of(design)
-    apart: set[str] = set()
+    network = in_parts(network, design)
     placed = place(network, design.word_lanes)
-    network = placed.network
+    fused = _prepared(placed, design, set(), coded, kept)
+    words = Machine.of(design).block_pixels(1)
+    shared = [s for s in fused.steps if s.geometry.overlaps and s.geometry.out_h * s.geometry.out_w > words]
+    if not shared:
+        return fused
+    apart = _prepared(placed, design, {step.name for step in shared}, coded, kept)
+    worse = {step.name for step in shared if _cost(fused, step) > _cost(apart, step)}
+    if len(worse) in (0, len(shared)):
+        return apart if worse else fused
+    return min((fused, apart, _prepared(placed, design, worse, coded, kept)), key=_cost)
+
+
+def _cost(prepared: Prepared, of: Step | None = None) -> float:
+    """Estimated cycles of all steps, or of one and the pooling that is fused into it, be it or not."""
+    names = {of.name, of.pool.name} if of and of.pool else None
+    return sum(plan.tiling.cost for plan in prepared.plan.steps if names is None or plan.step.name in names)
+
+
+def _prepared(placed: Placed, design: Design, apart: set[str], coded: Collection[str], kept: Kept | None) -> Prepared:
+    """The fastest way in which the layers named in `apart`, and more if need be, take no pooling with them."""
+    machine, network = Machine.of(design), placed.network
     while True:
         made = steps(network, design, apart, placed.spots)
         refused: TooSmallError | None = None

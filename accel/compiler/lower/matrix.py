@@ -50,21 +50,19 @@ def _check_sums(layer: MatrixLayer, design: Design) -> None:
 def fused(layer: MatrixLayer, readers: list[AnyLayer], network: IntegerNetwork, design: Design) -> VectorLayer | None:
     """The max pooling that alone reads the layer's output, if it can run over the accumulators.
 
-    Windows that overlap would make the rows that blocks share twice: only if all fit the accumulators at once.
+    Blocks make what windows share twice (`Geometry.overlaps`): `prepare` decides whether that is worth it.
     """
     if layer.residual or layer.output in network.outputs or len(readers) != 1 or not layer.requantise.monotone:
         return None
     pool = readers[0]
     if type(pool) is not VectorLayer or pool.reduce != "max" or pool.residual:
         return None
-    height, width = network.tensors[layer.output].shape[1:]
     window, words = pool.window, Machine.of(design).block_pixels(1)
     if window.dilation != (1, 1) or window.spread or not _identity(pool.requantise):
         return None
     if window.kernel == (1, 1) or window.kernel[0] * window.kernel[1] > words:
         return None
-    apart = window.stride[0] >= window.kernel[0] and window.stride[1] >= window.kernel[1]
-    return pool if apart or height * width <= words else None
+    return pool
 
 
 def _identity(r: Requantise) -> bool:
