@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from accel.models.carried import Carried
 from accel.models.errors import InputError
+from accel.models.functions import Function
 from accel.models.host import Host, HostStep
 from accel.models.window import Window
 
@@ -33,6 +34,7 @@ __all__ = [
     "Reshape",
     "Select",
     "Softmax",
+    "Unary",
     "build",
 ]
 
@@ -82,6 +84,16 @@ class Activation:
     output: str
     low: float = 0.0
     high: float = math.inf
+
+
+@dataclass(frozen=True)
+class Unary:
+    """A function of each value."""
+
+    name: str
+    inputs: tuple[str]
+    output: str
+    function: Function
 
 
 @dataclass(frozen=True)
@@ -160,7 +172,7 @@ class Softmax:
     output: str
 
 
-Layer = Conv | Linear | Activation | Pool | GlobalPool | Add | Concat | Select | Reshape | Softmax | HostStep
+Layer = Conv | Linear | Activation | Unary | Pool | GlobalPool | Add | Concat | Select | Reshape | Softmax | HostStep
 
 
 def operator_of(layer: Layer) -> str:
@@ -174,6 +186,8 @@ def operator_of(layer: Layer) -> str:
             return "Pad" if any(layer.window.edges) else "Resize"
         case Activation():
             return "Relu" if (layer.low, layer.high) == (0.0, np.inf) else "Clip"
+        case Unary():
+            return str(layer.function)
         case Pool():
             return "MaxPool" if layer.kind == "max" else "AveragePool"
         case GlobalPool():
@@ -346,6 +360,8 @@ def _output_shape(layer: Layer, inputs: list[Shape]) -> Shape:
             if math.prod(layer.shape) != math.prod(shape):
                 raise InputError(f"shape {layer.shape} does not hold the values of {shape}")
             return layer.shape
+        case Unary():
+            return shape
         case Activation():
             if not layer.low < layer.high:
                 raise InputError(f"low must be below high, not {layer.low} and {layer.high}")

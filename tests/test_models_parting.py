@@ -70,10 +70,10 @@ CASES: dict[str, tuple[Nodes, dict[str, Any], tuple[Any, ...], list[str], list[s
         ["|", "Reshape", "Sin", "|", "Sin", "Flatten"],
     ),
     "branches around it": (
-        [("Conv", "x,w", "c", {}), ("Sigmoid", "c", "s", {}), ("Relu", "c", "r", {}), ("Add", "s,r", "a", {}),
+        [("Conv", "x,w", "c", {}), ("Atan", "c", "s", {}), ("Relu", "c", "r", {}), ("Add", "s,r", "a", {}),
          ("Conv", "a,v", "d", {}), ("Conv", "d,u", "y", {})],
         {"w": floats(5, 4, 1, 1), "v": floats(9, 5, 3, 3), "u": floats(9, 9, 3, 3)}, ("n", 4, 6, 6),
-        [], ["|", "Sigmoid"],
+        [], ["|", "Atan"],
     ),
     "a shape that the head had": (
         [("Sin", "x", "s", {}), ("Conv", "s,w", "c", {}), ("Shape", "x", "sh", {}), ("Gather", "sh,zero", "n", {}),

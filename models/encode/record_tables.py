@@ -15,7 +15,8 @@ from accel.models.pages import rewrite, with_part
 
 BEGIN, END = "<!-- graph tables -->\n", "<!-- end of graph tables -->"
 FLOAT: tuple[type[Record], ...] = (
-    records.GraphRecord, records.ConvRecord, records.LinearRecord, records.ActivationRecord, records.PoolRecord,
+    records.GraphRecord, records.ConvRecord, records.LinearRecord, records.ActivationRecord, records.UnaryRecord,
+    records.StepRecord, records.PoolRecord,
     records.GlobalPoolRecord, records.AddRecord, records.ReshapeRecord, records.SoftmaxRecord, records.WindowRecord,
 )  # fmt: skip
 INT8: tuple[type[Record], ...] = (

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from accel.models.functions import Function, Step
 from accel.models.graph import (
     Activation,
     Add,
@@ -26,6 +27,7 @@ from accel.models.graph import (
     Select,
     Shape,
     Softmax,
+    Unary,
 )
 from accel.models.window import Window
 
@@ -96,6 +98,23 @@ class ActivationRecord(_Named):
     high: float | None = Field(description="upper limit, null for none")
 
 
+class StepRecord(Record):
+    """A step of a function: an elementwise operator of ONNX."""
+
+    operator: str = Field(max_length=32, description="an operator of ONNX; Constant is a number")
+    operands: tuple[Annotated[int, Field(ge=0, le=999)], ...] = Field(
+        max_length=2, description="of which values: 0 is the argument, k what step k makes"
+    )
+    numbers: tuple[float, ...] = Field(max_length=2, description="the operator's attributes")
+
+
+class UnaryRecord(_Named):
+    """A function of each value."""
+
+    type: Literal["Unary"]
+    function: tuple[StepRecord, ...] = Field(max_length=999, description="its steps, one behind the other")
+
+
 class PoolRecord(_Named):
     """Pooling."""
 
@@ -152,6 +171,7 @@ LayerRecord = Annotated[
     ConvRecord
     | LinearRecord
     | ActivationRecord
+    | UnaryRecord
     | PoolRecord
     | GlobalPoolRecord
     | AddRecord
@@ -174,7 +194,8 @@ class GraphRecord(Record):
 
 
 KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Conv, Linear, Activation, Pool, GlobalPool, Add, Concat, Select, Reshape, Softmax)
+    kind.__name__: kind
+    for kind in (Conv, Linear, Activation, Unary, Pool, GlobalPool, Add, Concat, Select, Reshape, Softmax)
 }
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
@@ -186,6 +207,8 @@ def plain(value: Any) -> Any:
         part = getattr(value, field.name)
         if isinstance(part, Window):
             part = plain(part)
+        if isinstance(part, Function):
+            part = tuple(plain(step) for step in part.steps)
         if not isinstance(part, np.ndarray):
             found[field.name] = None if isinstance(part, float) and math.isinf(part) else part
     return found
@@ -206,6 +229,8 @@ def layer_of(record: Any) -> Layer:
     if isinstance(record, ActivationRecord):
         parts["low"] = -math.inf if record.low is None else record.low
         parts["high"] = math.inf if record.high is None else record.high
+    if isinstance(record, UnaryRecord):
+        parts["function"] = Function(tuple(Step(s.operator, s.operands, s.numbers) for s in record.function))
     kind = KINDS[record.type]
     if kind in (Conv, Linear):
         parts |= {"weights": np.empty(0, np.float32), "bias": np.empty(0, np.float32)}

@@ -11,8 +11,10 @@ from dataclasses import replace
 import numpy as np
 import onnx
 
+from accel.models.exchange.onnx_functions import of_one_tensor
 from accel.models.exchange.onnx_reading import Array, Given, Reading
-from accel.models.graph import Add, Conv, Linear, Reshape, Shape
+from accel.models.functions import straight, with_number
+from accel.models.graph import Add, Conv, Layer, Linear, Reshape, Shape, Unary
 from accel.models.window import Window
 
 LARGEST_DIAGONAL = 1024  # features of a matrix that are scaled by a product with a diagonal
@@ -28,7 +30,7 @@ def batch_norm(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
         raise reading.unsupported(
             node, f"channels are the rows of a matrix {shape}, and must be features or those of a map"
         )
-    channels = _channels(shape)
+    channels = channels_of(shape)
     gain, bias, mean, variance = (
         reading.constant(node, i + 1, what, rank=1, length=channels).astype(np.float64)
         for i, what in enumerate(("scale", "bias", "mean", "variance"))
@@ -48,7 +50,10 @@ def arithmetic(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
         _sum(reading, node)
         return
     if not any(constant):
-        if node.op_type not in ("Add", "Sum"):
+        operator = "Add" if node.op_type == "Sum" else node.op_type
+        if of_one_tensor(reading, node, operator, (operands[0], operands[1])):
+            return
+        if operator != "Add":
             raise reading.unsupported(node, f"{node.op_type} of {len(operands)} activations is not supported")
         first, second = (reading.resolve(t) for t in operands)
         reading.append(node, Add(reading.name(node), (first, second), node.output[0]))
@@ -74,11 +79,21 @@ def arithmetic(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
             scale, offset = -one, value
         case "Div", 1 if np.all(value != 0):
             scale, offset = 1 / value, zero
+        case "Div", 0 if np.all(value == value[0]):
+            function = with_number("Div", float(value[0]), first=True)
+            reading.append(node, Unary(reading.name(node), (reading.resolve(tensor),), node.output[0], function))
+            return
         case "Div", 0:
             raise reading.unsupported(node, "division by an activation is not supported")
         case _:
             raise reading.error(node, "division must not be by zero, and is")
     _affine(reading, node, tensor, scale, offset)
+
+
+def negate(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
+    """Neg, as scale and offset."""
+    channels = channels_of(reading.shape(node, node.input[0]))
+    _affine(reading, node, node.input[0], -np.ones(channels), np.zeros(channels))
 
 
 def _sum(reading: Reading, node: onnx.NodeProto) -> None:
@@ -99,7 +114,8 @@ def _sum(reading: Reading, node: onnx.NodeProto) -> None:
         total = output
 
 
-def _channels(shape: Shape) -> int:
+def channels_of(shape: Shape) -> int:
+    """Of a map its channels, else features."""
     return shape[0] if len(shape) == 3 else shape[-1]
 
 
@@ -113,13 +129,17 @@ def _per_channel(reading: Reading, node: onnx.NodeProto, value: Array, shape: Sh
     first = aligned[tuple(slice(None) if i == axis else slice(1) for i in range(len(full)))]
     if not np.array_equal(aligned, np.broadcast_to(first, aligned.shape)):
         raise reading.unsupported(node, "constant must be one value a channel, and differs inside a channel")
-    return np.broadcast_to(first.reshape(-1), _channels(shape))
+    return np.broadcast_to(first.reshape(-1), channels_of(shape))
 
 
 def _affine(reading: Reading, node: onnx.NodeProto, tensor: str, scale: Array, offset: Array) -> None:
     """y = x * scale + offset per channel, in the layer before if that has no other reader."""
     shape, tensor = reading.shape(node, tensor), reading.resolve(tensor)
     before = reading.layers.get(tensor)
+    if isinstance(before, Unary) and before.function.line is not None and reading.uses[tensor] == 1:
+        a, b = before.function.line
+        scale, offset, tensor = scale * a, scale * b + offset, before.inputs[0]
+        before = reading.layers.get(tensor)
     if isinstance(before, Conv | Linear) and reading.uses[tensor] == 1:
         column = scale.reshape(-1, *[1] * (before.weights.ndim - 1))
         del reading.layers[tensor]
@@ -127,25 +147,28 @@ def _affine(reading: Reading, node: onnx.NodeProto, tensor: str, scale: Array, o
         weights, bias = before.weights * column, before.bias * scale + offset
         folded = replace(before, weights=weights.astype(np.float32), bias=bias.astype(np.float32))
         reading.append(node, replace(folded, output=node.output[0]))
-    elif len(shape) == 2:
-        _diagonal(reading, node, tensor, scale, offset)
-    elif len(shape) == 1:
-        # A vector is held as a map of one pixel: only the names differ.
-        name, output = reading.name(node), node.output[0]
-        reading.append(node, Reshape(f"{name}.map", (tensor,), f"{output}.map", (*shape, 1, 1)))
-        _depthwise(reading, node, f"{output}.map", f"{output}.scaled", scale, offset)
-        reading.append(node, Reshape(f"{name}.vector", (f"{output}.scaled",), output, shape))
-    else:
-        _depthwise(reading, node, tensor, node.output[0], scale, offset)
-
-
-def _depthwise(reading: Reading, node: onnx.NodeProto, tensor: str, output: str, scale: Array, offset: Array) -> None:
-    weights, bias = scale.reshape(-1, 1, 1, 1).astype(np.float32), offset.astype(np.float32)
-    reading.append(node, Conv(reading.name(node), (tensor,), output, weights, bias, Window((1, 1)), len(scale)))
-
-
-def _diagonal(reading: Reading, node: onnx.NodeProto, tensor: str, scale: Array, offset: Array) -> None:
-    if len(scale) > LARGEST_DIAGONAL:
+    elif np.all(scale == scale[0]) and np.all(offset == offset[0]):
+        function = straight(float(scale[0]), float(offset[0]))
+        reading.append(node, Unary(reading.name(node), (tensor,), node.output[0], function))
+    elif len(shape) == 2 and len(scale) > LARGEST_DIAGONAL:
         raise reading.unsupported(node, f"scale and offset of {len(scale)} features must follow a Gemm or MatMul")
-    weights, bias = np.diag(scale).astype(np.float32), offset.astype(np.float32)
-    reading.append(node, Linear(reading.name(node), (tensor,), node.output[0], weights, bias))
+    else:
+        for layer in layers_of(reading.name(node), tensor, node.output[0], shape, scale, offset):
+            reading.append(node, layer)
+
+
+def layers_of(name: str, tensor: str, output: str, shape: Shape, scale: Array, offset: Array) -> list[Layer]:
+    """Scale and offset per channel, (channels,) each, of a tensor of `shape`, as layers of the array."""
+    bias = offset.astype(np.float32)
+    if len(shape) == 2:
+        return [Linear(name, (tensor,), output, np.diag(scale).astype(np.float32), bias)]
+    weights, once = scale.reshape(-1, 1, 1, 1).astype(np.float32), Window((1, 1))
+    if len(shape) == 3:
+        return [Conv(name, (tensor,), output, weights, bias, once, len(scale))]
+    # A vector is held as a map of one pixel: only the names differ.
+    source, made = f"{output}.map", f"{output}.scaled"
+    return [
+        Reshape(f"{name}.map", (tensor,), source, (*shape, 1, 1)),
+        Conv(name, (source,), made, weights, bias, once, len(scale)),
+        Reshape(f"{name}.vector", (made,), output, shape),
+    ]

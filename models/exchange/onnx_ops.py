@@ -15,8 +15,9 @@ from typing import Literal
 import numpy as np
 import onnx
 
-from accel.models.exchange.onnx_affine import arithmetic, batch_norm
+from accel.models.exchange.onnx_affine import arithmetic, batch_norm, negate
 from accel.models.exchange.onnx_channels import concat, gather, slice_, split, transpose
+from accel.models.exchange.onnx_functions import WRITTEN_OUT, prelu, unary, with_constants
 from accel.models.exchange.onnx_pad import pad, unpadded
 from accel.models.exchange.onnx_prepare import REAL
 from accel.models.exchange.onnx_quantised import dequantise_linear, quantise_linear
@@ -250,6 +251,11 @@ _RESIZED = (
     "by whole factors of height and width: nearest, in modes that repeat each pixel, as copies; linear, half_pixel or "
     "asymmetric, as a depthwise convolution with whole numbers as weights, or two where these need more than 8 bits"
 )
+_FUNCTION = "a table of 256 codes in the post-process, one for all that is a function of one tensor"
+_FUNCTIONS = (
+    "Abs", "Ceil", "Celu", "Elu", "Erf", "Exp", "Floor", "HardSigmoid", "LeakyRelu", "Log", "Reciprocal",
+    "Round", "Selu", "Sigmoid", "Sign", "Softplus", "Softsign", "Sqrt", "Tanh", "ThresholdedRelu", *WRITTEN_OUT,
+)  # fmt: skip
 OPERATORS: dict[str, Operator] = {
     "Add": Operator(arithmetic, f"of two activations of one shape, or {_AFFINE}"),
     "AveragePool": Operator(_pool, f"average over a window: {_WINDOW}, ceil_mode; with pads only count_include_pad 1"),
@@ -274,7 +280,12 @@ OPERATORS: dict[str, Operator] = {
     "Identity": Operator(_copy, "nothing"),
     "MatMul": Operator(_matmul, "on the array: of a vector, or the rows of a matrix, with a constant matrix"),
     "MaxPool": Operator(_pool, f"maximum over a window: {_WINDOW}, ceil_mode; output Indices is not supported"),
-    "Mul": Operator(arithmetic, _AFFINE),
+    "Max": Operator(with_constants, f"of an activation and numbers: {_FUNCTION}"),
+    "Min": Operator(with_constants, f"of an activation and numbers: {_FUNCTION}"),
+    "Mul": Operator(arithmetic, f"of two functions of one tensor: {_FUNCTION}; or {_AFFINE}"),
+    "Pow": Operator(with_constants, f"of an activation and a number: {_FUNCTION}"),
+    "Neg": Operator(negate, _AFFINE.replace("with a constant per channel: ", "")),
+    "PRelu": Operator(prelu, f"with one slope: {_FUNCTION}"),
     "Pad": Operator(
         pad,
         "zeros around height and width: pads of the convolution or average behind it, else a layer; channels of zeros; "
@@ -295,4 +306,6 @@ OPERATORS: dict[str, Operator] = {
     "Transpose": Operator(transpose, "between two Reshapes that shuffle channels in groups: as Concat"),
     "Unsqueeze": Operator(reshape, _SHAPE),
     "Upsample": Operator(resize, _RESIZED),
+    **{name: Operator(unary, _FUNCTION) for name in _FUNCTIONS},
 }
+OPERATORS = dict(sorted(OPERATORS.items()))

@@ -20,6 +20,7 @@ from accel.models.errors import Blocked, Blocker, InputError, printable
 from accel.models.exchange import (
     onnx_fold,
     onnx_load,
+    onnx_merge,
     onnx_ops,
     onnx_prepare,
     onnx_quantised,
@@ -121,6 +122,7 @@ def network_of(found: Survey) -> Network:
 def assembled(found: Survey, start: str, layers: tuple[Layer, ...], outputs: tuple[str, ...]) -> Network:
     """The network of layers from tensor `start` on, with what a quantised file says. Raises InputError."""
     reading = found.reading
+    layers = onnx_merge.merged(layers, outputs, reading.shapes)
     network = build(Path(reading.file).stem, start, reading.shapes[start], layers, outputs[0], outputs[1:])
     if reading.specs or reading.codes:
         network = replace(network, carried=Carried(onnx_quantised.spread(reading.specs, network), dict(reading.codes)))

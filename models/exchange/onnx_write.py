@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from accel.models.errors import InputError
 from accel.models.files import write_whole
+from accel.models.functions import OPERATORS, Step
 from accel.models.graph import (
     Activation,
     Add,
@@ -26,6 +27,7 @@ from accel.models.graph import (
     Reshape,
     Select,
     Softmax,
+    Unary,
     channel_axis,
 )
 from accel.models.host import HostStep
@@ -119,6 +121,8 @@ def _nodes(layer: Layer, network: Network, constants: list[onnx.TensorProto]) ->
                 for name, value in (("low", layer.low), ("high", layer.high))
             ]
             return node("Clip", *limits)
+        case Unary():
+            return _steps(layer)
         case Pool(kind="max"):
             return node("MaxPool", **_window(layer.window, dilations=True))
         case Pool():
@@ -150,6 +154,20 @@ def _edges(window: Window) -> np.ndarray:
     """The pads of ONNX's Pad around height and width."""
     top, left, bottom, right = window.edges
     return np.array([0, 0, top, left, 0, 0, bottom, right], np.int64)
+
+
+def _steps(layer: Unary) -> list[onnx.NodeProto]:
+    """A node for each step of a function."""
+    names, nodes = [layer.inputs[0]], []
+    steps = layer.function.steps or (Step("Identity", (0,)),)
+    for number, step in enumerate(steps, 1):
+        last = number == len(steps)
+        names.append(layer.output if last else f"{layer.output}.{number}")
+        title = layer.name if last else f"{layer.name}.{number}"
+        attributes = OPERATORS[step.operator].attributes if step.numbers else ()
+        given: dict[str, Any] = dict(zip(attributes, step.numbers, strict=True))
+        nodes.append(helper.make_node(step.operator, [names[k] for k in step.operands], [names[-1]], title, **given))
+    return nodes
 
 
 def _cut(window: Window) -> dict[str, list[int]]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from accel.models.carried import Carried, Codes, Spec
 from accel.models.errors import Blocked, Blocker, InputError
+from accel.models.functions import useful_range
 from accel.models.graph import (
     Activation,
     Add,
@@ -30,6 +31,7 @@ from accel.models.graph import (
     Reshape,
     Select,
     Softmax,
+    Unary,
     operator_of,
     readers,
 )
@@ -38,6 +40,7 @@ from accel.models.integers.network import (
     AnyLayer,
     ChannelLayer,
     HostLayer,
+    Int8,
     IntegerNetwork,
     MatrixLayer,
     Requantise,
@@ -50,6 +53,7 @@ from accel.models.quantisation import fuse
 from accel.models.quantisation.exact import exact_codes
 from accel.models.quantisation.fuse import Chain
 from accel.models.quantisation.joined import joined, together
+from accel.models.quantisation.lookup import table_of
 from accel.models.quantisation.ranges import ranges_of
 from accel.models.quantisation.requantise import activation_spec, clip_codes, multiplier_and_shift
 from accel.models.quantisation.weights import Quantised, WeightQuantiser, per_channel_weights, per_layer_weights
@@ -248,7 +252,7 @@ def _convert(state: _State, layer: Layer) -> set[str]:
             _pool(state, layer, chain)
         case Add():
             _add(state, layer, chain)
-        case Activation():
+        case Activation() | Unary():
             _elementwise(state, layer.inputs[0], chain)
     return set(chain.source)
 
@@ -275,6 +279,7 @@ def _matrix(state: _State, layer: Conv | Linear, chain: Chain) -> None:
     spec = _declare(state, chain.output, _integer_shape(state.network.shapes[chain.output]))
     if state.weight_quantiser is None:
         return
+    to, table = _coding(state, chain, spec)
     bias = layer.bias.astype(np.float64)
     if layer.name in state.codes:
         own, scale = state.codes[layer.name]
@@ -287,15 +292,16 @@ def _matrix(state: _State, layer: Conv | Linear, chain: Chain) -> None:
     bias_codes = np.rint(bias / (scale * operand.scale)).astype(np.int64) - operand.zero_point * flat.sum(1)
     if (np.abs(flat).sum(1) * 128 + np.abs(bias_codes)).max() > INT32_MAX:
         raise InputError(f"sum of {flat.shape[1]} products and the bias must fit 32 bits, and can overflow")
-    pairs = [multiplier_and_shift(operand.scale * s / spec.scale) for s in scale]
+    pairs = [multiplier_and_shift(operand.scale * s / to.scale) for s in scale]
     requantise = Requantise(
         bias_codes.astype(np.int32),
         np.array([m for m, _ in pairs], np.uint16),
         np.array([s for _, s in pairs], np.uint8),
-        spec.zero_point,
-        *clip_codes(spec, chain.low, chain.high),
+        to.zero_point,
+        *clip_codes(to, chain.low, chain.high),
+        table,
     )
-    residual = _residual(state, chain.residual, spec) if chain.residual else None
+    residual = _residual(state, chain.residual, to) if chain.residual else None
     state.layers.append(
         MatrixLayer(
             layer.name,
@@ -312,16 +318,38 @@ def _matrix(state: _State, layer: Conv | Linear, chain: Chain) -> None:
     )
 
 
+def _coding(
+    state: _State, chain: Chain, made: TensorSpec, like: TensorSpec | None = None
+) -> tuple[TensorSpec, Int8 | None]:
+    """The coding to which a layer requantises, and the table in which its codes are looked up.
+
+    Without a function that is the coding of the tensor that it makes. `like`: the coding of the argument, if it is one
+    that the layer keeps; else it is the file's, or covers what of the argument matters.
+    """
+    if chain.function is None:
+        return made, None
+    name = chain.looked_up
+    if like:
+        to = like
+    elif name in state.specs:
+        to = TensorSpec(name, made.shape, *state.specs[name])
+    else:
+        to = activation_spec(name, made.shape, *useful_range(chain.function, *state.ranges[name], made.scale))
+        state.calibrated.append(name)
+    return to, table_of(chain.function, to, made, *clip_codes(to, chain.low, chain.high))
+
+
 def _vector_requantise(
-    operand: TensorSpec, spec: TensorSpec, chain: Chain, count: int, pair: tuple[int, int]
+    operand: TensorSpec, to: TensorSpec, chain: Chain, count: int, pair: tuple[int, int], table: Int8 | None = None
 ) -> Requantise:
-    """Requantisation of the sum of `count` codes (1 for a maximum) of `operand` to `spec`."""
+    """Requantisation of the sum of `count` codes (1 for a maximum) of `operand` to the coding `to`."""
     return Requantise(
         np.array([-operand.zero_point * count], np.int32),
         np.array([pair[0]], np.uint16),
         np.array([pair[1]], np.uint8),
-        spec.zero_point,
-        *clip_codes(spec, chain.low, chain.high),
+        to.zero_point,
+        *clip_codes(to, chain.low, chain.high),
+        table,
     )
 
 
@@ -333,16 +361,19 @@ def _pool(state: _State, layer: Pool | GlobalPool, chain: Chain) -> None:
     shape = _integer_shape(state.network.shapes[layer.output])
     reduce: Literal["max", "sum"]
     if layer.kind == "max":
-        spec = _declare(state, chain.output, shape, like=None if chain.output in state.joined else operand)
-        requantise = _vector_requantise(operand, spec, chain, 1, _from_to(operand, spec))
+        same = not chain.function and chain.output not in state.joined
+        spec = _declare(state, chain.output, shape, like=operand if same else None)
+        to, table = _coding(state, chain, spec, like=operand)
+        requantise = _vector_requantise(operand, to, chain, 1, _from_to(operand, to), table)
         reduce = "max"
     else:
         if isinstance(layer, Pool) and any(window.pads) and not layer.count_include_pad:
             raise _NoForm(f"average pooling with pads {window.pads} must have count_include_pad 1, not 0")
         spec = _declare(state, chain.output, shape)
+        to, table = _coding(state, chain, spec)
         count = math.prod(window.kernel)
-        pair = multiplier_and_shift(operand.scale / (count * spec.scale))
-        requantise = _vector_requantise(operand, spec, chain, count, pair)
+        pair = multiplier_and_shift(operand.scale / (count * to.scale))
+        requantise = _vector_requantise(operand, to, chain, count, pair, table)
         reduce = "sum"
     state.layers.append(
         VectorLayer(layer.name, operand.name, spec.name, reduce, window, requantise, None, chain.source)
@@ -353,9 +384,11 @@ def _elementwise(state: _State, tensor: str, chain: Chain, residual: str | None 
     """An activation or an Add of its own: a maximum over a 1 x 1 window, then requantisation."""
     operand = state.spec(tensor)
     spec = _declare(state, chain.output, operand.shape)
-    pair = multiplier_and_shift(operand.scale / spec.scale)
-    requantise = _vector_requantise(operand, spec, chain, 1, pair)
-    other = _residual(state, residual, spec) if residual else None
+    alone = chain.looked_up == tensor
+    to, table = _coding(state, chain, spec, like=operand if alone else None)
+    pair = IDENTITY if alone else multiplier_and_shift(operand.scale / to.scale)
+    requantise = _vector_requantise(operand, to, chain, 1, pair, table)
+    other = _residual(state, residual, to) if residual else None
     window = Window((1, 1))
     state.layers.append(
         VectorLayer(chain.source[0], operand.name, spec.name, "max", window, requantise, other, chain.source)

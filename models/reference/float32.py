@@ -24,6 +24,7 @@ from accel.models.graph import (
     Reshape,
     Select,
     Softmax,
+    Unary,
     channel_axis,
     operator_of,
 )
@@ -101,6 +102,8 @@ def _forward(layer: Layer, inputs: list[Array]) -> Array:
             return x @ layer.weights.T + layer.bias
         case Activation():
             return np.clip(x, np.float32(layer.low), np.float32(layer.high))
+        case Unary():
+            return layer.function(x)
         case Pool():
             return _pool(layer, x)
         case GlobalPool():

@@ -9,6 +9,8 @@ the logarithms of its steps are trained; in a layer that is neither only zeros s
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +30,7 @@ from accel.models.graph import (
     Reshape,
     Select,
     Softmax,
+    Unary,
     channel_axis,
     with_layers,
 )
@@ -99,6 +102,8 @@ def module(network: Network, keep: Keep = "nothing", dropout: float = 0.0, input
                     return functional.relu(x) if (layer.low, layer.high) == (0.0, np.inf) else x.clamp(
                         layer.low, layer.high
                     )  # fmt: skip
+                case Unary():
+                    return layer.function(x, torch_names())
                 case Pool():
                     return _pool(layer, x)
                 case GlobalPool():
@@ -129,6 +134,15 @@ def drop(x: Any, share: float) -> Any:
     bits = torch().empty((x.numel() + 7) // 8, dtype=torch().int64).random_(-(1 << 63), None)
     kept = bits.view(torch().uint8)[: x.numel()].reshape(x.shape) >= dropped
     return x * (kept.to(x.dtype) * (256 / (256 - dropped)))
+
+
+@cache
+def torch_names() -> Any:
+    """What `accel.models.functions.OPERATORS` asks for, of torch."""
+    package = torch()
+    names = ("exp", "log", "sqrt", "tanh", "abs", "sign", "floor", "ceil", "round", "where", "erf")
+    found = {name: getattr(package, name) for name in (*names, "sigmoid")}
+    return SimpleNamespace(**found, softplus=package.nn.functional.softplus)
 
 
 def network_of(trained: Any) -> Network:

@@ -10,6 +10,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
+from accel.models.functions import IDENTITY, function_of, joined
 from accel.models.graph import (
     Activation,
     Add,
@@ -23,12 +24,20 @@ from accel.models.graph import (
     Reshape,
     Select,
     Softmax,
+    Unary,
     build,
     output_shape,
     repeating,
 )
 from accel.models.reference import float32
 from accel.models.window import Window
+
+SILU = joined("Mul", IDENTITY, function_of("Sigmoid"))
+FUNCTIONS = (
+    SILU, function_of("Sigmoid"), function_of("Tanh"), function_of("LeakyRelu", 0.125), function_of("Elu", 0.5),
+    function_of("HardSigmoid", 0.25, 0.5), function_of("Softplus"), function_of("Abs"),
+)  # fmt: skip
+"""No slope of which is above 1.1, as `tests.benches.quantise_bound` counts on."""
 
 
 def draw_network(rng: Random, quantisable: bool = False) -> Network:
@@ -51,6 +60,9 @@ def draw_network(rng: Random, quantisable: bool = False) -> Network:
         return weights.astype(np.float32), values.standard_normal(size[0]).astype(np.float32)
 
     def activation() -> None:
+        if rng.random() < 0.4:
+            append(Unary, rng.choice(FUNCTIONS))
+            return
         append(Activation, *rng.choice([(), (0.0, 6.0), (-0.5, 0.75), (-np.inf, 0.5)]))
 
     for _ in range(rng.randint(1, 5)):

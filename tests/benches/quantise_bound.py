@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.models.graph import Add, Concat, Conv, Layer, Linear, Network, Softmax
+from accel.models.graph import Add, Concat, Conv, Layer, Linear, Network, Softmax, Unary
 from accel.models.integers.network import IntegerNetwork
 from accel.models.reference import float32
 
@@ -36,6 +36,8 @@ def largest_possible_error(network: Network, integer: IntegerNetwork, inputs: ND
     error = {network.input: held(network.input, 0.0)}
     for layer in network.layers:
         error[layer.output] = held(layer.output, _passed_on(layer, error, largest))
+        if isinstance(layer, Unary):  # its argument may saturate where that is half a step at most
+            error[layer.output] += integer.tensors[layer.output].scale / 2 if layer.output in integer.tensors else 0
     return error[network.output]
 
 
@@ -52,6 +54,9 @@ def _passed_on(layer: Layer, error: dict[str, float], largest: dict[str, float])
             return float((weights.sum(1) * before + of_weights + of_bias).max())
         case Concat():
             return max(error[tensor] for tensor in layer.inputs)
+        case Unary():  # the argument's codes cover twice its largest value at most; no slope is above 1.1
+            argument = largest[layer.inputs[0]] + before
+            return 1.1 * (before + argument / 255 + MULTIPLIER_ERROR * argument)
         case Add():
             return before + error[layer.inputs[1]]
         case Softmax():
