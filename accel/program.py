@@ -61,11 +61,15 @@ class Placement:
 
 @dataclass(frozen=True)
 class Compulsory:
-    """What a layer, or a network, asks for whatever the schedule: see `accel.compiler.compulsory`."""
+    """What a layer, or a network, asks for whatever the schedule: see `accel.compiler.compulsory`.
+
+    `filter_macs`: of the `macs`, those of depthwise layers that the post-process unit filters.
+    """
 
     macs: int
     read_bytes: int
     write_bytes: int
+    filter_macs: int = 0
 
 
 @dataclass(frozen=True)

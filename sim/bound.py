@@ -15,8 +15,12 @@ def channel_cycles(design: Design, bytes_: int) -> int:
 def bound_cycles(design: Design, must: Compulsory) -> int:
     """The largest of MACs / array size (twice that with 2:4) and the compulsory bytes' time on each AXI data channel.
 
+    Where depthwise layers are filtered, their products come apart: by the filter's multipliers, and by the array at one
+    a column at most.
+
     Reads and writes do not share wires, so a bound on their sum would be beaten by what reads and writes at once.
     Between n beats there are n - 1 intervals: what the memory does after the last beat costs nothing.
     """
-    array = -(-must.macs // (design.rows * design.cols * (2 if design.two_of_four else 1)))
-    return max(array, channel_cycles(design, must.read_bytes), channel_cycles(design, must.write_bytes))
+    array = -(-(must.macs - must.filter_macs) // (design.rows * design.cols * (2 if design.two_of_four else 1)))
+    beside = -(-must.filter_macs // (design.lanes * design.filter_multipliers + design.cols))
+    return max(array, beside, channel_cycles(design, must.read_bytes), channel_cycles(design, must.write_bytes))

@@ -308,6 +308,7 @@ def _sum(infos: Iterable[LayerInfo]) -> LayerInfo:
         sum(info.must.macs for info in infos),
         sum(info.must.read_bytes for info in infos),
         sum(info.must.write_bytes for info in infos),
+        sum(info.must.filter_macs for info in infos),
     )
     return LayerInfo("total", "", must, sum(info.weight_bytes for info in infos), _together(formats))
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal, NamedTuple, cast
 
+from accel.compiler.lower.filter import is_filter
 from accel.design import Design
 from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork, MatrixLayer
@@ -73,7 +74,7 @@ def coded_layers(
 ) -> frozenset[str]:
     """The layers to be coded. `cost` of a program in which some are; it raises InputError where one cannot be."""
     must = fixed(network, design, formats)
-    names = [layer.name for layer in network.layers if isinstance(layer, MatrixLayer)]
+    names = [layer.name for layer in network.layers if isinstance(layer, MatrixLayer) and not is_filter(layer, design)]
     forced = frozenset(name for name, coded in must.items() if coded)
     free = [name for name in names if name not in must]
     if not design.decoder_lanes or not free:

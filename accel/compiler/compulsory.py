@@ -8,7 +8,8 @@ This is the floor under every program, so nothing counts that some program could
                position that meets nothing but padding is not needed. Coded weights: their streams and tables. 2:4: two
                of four. Sparse engine: an entry for each weight that is not zero
     records    8 bytes an output channel, unless the configuration's one record serves all channels; of a layer in parts
-               (`accel.compiler.parts`) for each of them, since their biases differ, as may the formats of their weights
+               (`accel.compiler.parts`) for each of them, since their biases differ, as may the formats of their weights; a depthwise
+               layer that the post-process unit filters has them always, and its weights as bytes
     inputs     the pixels that some window of the first reader of an input reaches, all channels
     outputs    each byte of the network's outputs
 
@@ -30,7 +31,7 @@ from accel.compiler.prepare import Prepared
 from accel.compiler.step import Step
 from accel.entropy.encode import Encoded
 from accel.memories import RECORD_BYTES, TABLE_ENTRIES
-from accel.models.integers.network import IntegerNetwork
+from accel.models.integers.network import IntegerNetwork, MatrixLayer
 from accel.program import Compulsory
 
 
@@ -53,7 +54,7 @@ def compulsory(prepared: Prepared, encoded: Mapping[int, Encoded]) -> list[Compu
     found = []
     for step in prepared.steps:
         y, x = _axes(step, network)
-        macs = read = 0
+        macs = read = filtered = 0
         weights = prepared.weights[step.name]
         if weights and step.name not in prepared.copies and (step.part is None or step.part.taps):
             channels = prod(weights.layer.weights.shape[:2])
@@ -63,6 +64,10 @@ def compulsory(prepared: Prepared, encoded: Mapping[int, Encoded]) -> list[Compu
             read += len(weights.format.codebook)
         if weights:
             read += RECORD_BYTES * len(step.requantise.bias) if len(step.requantise.bias) > 1 else 0
+        elif isinstance(step.layer, MatrixLayer):  # by the filter: a byte a weight, and a record a channel in any case
+            channels = len(step.layer.weights)
+            filtered = macs = channels * y.pairs * x.pairs
+            read = channels * (y.taps * x.taps + RECORD_BYTES)
         read += TABLE_ENTRIES if step.requantise.table is not None and step.completes else 0
         for name in (name for name in network.inputs if step is first[name]):
             if step.part:
@@ -71,7 +76,7 @@ def compulsory(prepared: Prepared, encoded: Mapping[int, Encoded]) -> list[Compu
             else:
                 read += _entering(step, name, network, y.inputs * x.inputs)
         write = prod(network.tensors[step.output].shape) if step.output in network.outputs and step.completes else 0
-        found.append(Compulsory(macs, read, write))
+        found.append(Compulsory(macs, read, write, filtered))
     return found
 
 

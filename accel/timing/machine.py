@@ -84,6 +84,7 @@ class Machine(NamedTuple):
     compute_latency: int
     post_cycles: int
     filter_cycles: int
+    filter_line: int
     filter_passes: int  # cycles of a weighted window
     store_read: int
     store_pending: int
@@ -124,6 +125,7 @@ class Machine(NamedTuple):
             compute_latency=compute_cycles(design),
             post_cycles=post_cycles(design),
             filter_cycles=filter_cycles(design),
+            filter_line=design.filter_line,
             filter_passes=TAPS // design.filter_multipliers if design.filter_multipliers else 0,
             store_read=STORE_READ_CYCLES,
             store_pending=STORE_PENDING,

@@ -66,6 +66,8 @@ def draw_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
             "clock_mhz": 100,
             "engine": {"dataflow": dataflow, "multiplier_stages": rng.choice([1, 1, 2, 3]), "sparsity": sparsity},
             "post_multiplier_stages": rng.choice([1, 1, 2, 3]),
+            "filter_multipliers": rng.choice([0, 3, 9, 9]),
+            "filter_line": rng.choice([8, 9, 12, 128]),
         }
     )
 
@@ -207,7 +209,9 @@ def _matrix(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tupl
         window, out = _window(rng, height, width, rng.choice([3, 3, 3, 7]), conv=True), rng.randint(1, 20)
         if rng.random() < 0.2 and height * width <= 60:
             window = draw_spread(rng, height, width)
-        if rng.random() < 0.25:
+        if rng.random() < 0.3 and channels > 1:
+            groups = out = channels  # depthwise
+        elif rng.random() < 0.25:
             groups = rng.choice([g for g in range(1, channels + 1) if channels % g == 0])
             out = groups * rng.randint(1, max(1, 12 // groups))
     generator = np.random.default_rng(rng.getrandbits(32))

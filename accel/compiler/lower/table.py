@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from accel.compiler.lower.filter import FILTER, is_filter
 from accel.compiler.lower.lowering import Lowering
 from accel.compiler.lower.matrix import MATRIX
 from accel.compiler.lower.sparse import SPARSE
@@ -21,4 +22,6 @@ LOWERINGS: dict[tuple[str, str], Lowering] = {
 
 def lowering(layer: Layer, design: Design) -> Lowering:
     """The row for a layer. Raises KeyError for an engine that cannot run such layers."""
+    if is_filter(layer, design):
+        return FILTER
     return LOWERINGS[KIND_OF[type(layer)], design.engine.kind]

@@ -33,6 +33,17 @@ class VectorTask:
     cut_columns: bool
     out_step: int = 0
 
+    def most_pixels(self, machine: Machine, axis: int) -> int:
+        """Output rows or columns of a piece, whose input has rows or columns that the fields of commands can say."""
+        g = self.geometry
+        reach = (LARGEST_INPUT - g.kernel[axis]) // g.stride[axis] + 1
+        return min(LARGEST_OUTPUT, reach)
+
+    def work(self, machine: Machine, strip: tuple[int, int]) -> float:
+        """Cycles of POST, in pieces of `strip` pixels."""
+        g = self.geometry
+        return self.groups * machine.row_chunks * g.out_h * g.out_w * g.taps
+
 
 @dataclass(frozen=True)
 class VectorTiling:
@@ -73,18 +84,11 @@ def choose_vector(machine: Machine, task: VectorTask) -> VectorTiling | Shortage
     return Shortage("activation_bytes", 2 * max(reads, writes) * machine.word_lanes)
 
 
-def _most_pixels(g: Geometry, axis: int) -> int:
-    """Output rows or columns of a piece, and rows or columns of its input, that the fields of commands can say."""
-    reach = (LARGEST_INPUT - g.kernel[axis]) // g.stride[axis] + 1
-    return min(LARGEST_OUTPUT, reach)
-
-
 def _options(machine: Machine, task: VectorTask) -> Iterator[VectorTiling]:
     g = task.geometry
     largest = max(1, LARGEST_CHUNKS // machine.row_chunks)
-    work = task.groups * machine.row_chunks * g.out_h * g.out_w * g.taps
     step = task.align if task.cut_columns else 1
-    tallest, widest = (min((g.out_h, g.out_w)[axis], _most_pixels(g, axis)) for axis in (0, 1))
+    tallest, widest = (min((g.out_h, g.out_w)[axis], task.most_pixels(machine, axis)) for axis in (0, 1))
     widths = [g.out_w] if g.out_w <= widest else []
     width = max(step, widest // 2 // step * step)
     while width < g.out_w:
@@ -108,6 +112,7 @@ def _options(machine: Machine, task: VectorTask) -> Iterator[VectorTiling]:
                 continue
             groups = -(-task.groups // pieces(task.groups, groups))
             count = pieces(task.groups, groups) * parts * pieces(g.out_w, width, step)
+            work = task.work(machine, (height, width))
             cost = work + PIECE_CYCLES * count
             for ring, size in ((task.in_ring, rows * pitch), (task.out_ring, out_rows * out_pitch)):
                 if ring is not None and count > 1 and 2 * groups * size > ring:

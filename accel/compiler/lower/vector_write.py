@@ -10,7 +10,7 @@ from accel.compiler.ring import Ring
 from accel.compiler.sources import Piece
 from accel.compiler.tensors import View, part_stores, part_view, residual_loads, stores, view_of
 from accel.compiler.transfers import Row, words_of
-from accel.models.integers.network import VectorLayer
+from accel.models.integers.network import Layer, VectorLayer
 from accel.rows import row_of
 
 
@@ -22,11 +22,13 @@ def write(w: Writing) -> None:
 class VectorWriter:
     """Writes one vector step."""
 
+    layer: Layer
+
     def __init__(self, w: Writing) -> None:
         plan, step = w.plan, w.plan.step
-        assert isinstance(step.layer, VectorLayer)
         self.w, self.stream, self.plan, self.layer = w, w.stream, plan, step.layer
         self.part = step.part
+        self.requantise = step.requantise
         self.tiling: VectorTiling = plan.tiling
         self.task: VectorTask = plan.task
         self.machine, self.geometry, self.channels = plan.machine, plan.geometry, step.target.written
@@ -48,6 +50,7 @@ class VectorWriter:
 
     def _piece(self, groups: Range, rows: Range, cols: Range) -> None:
         """One POST."""
+        assert isinstance(self.layer, VectorLayer)
         g, flat = self.geometry, self.plan.flat
         source, size, needs = self._input(groups, g.read(0, rows), g.read(1, cols))
         target = self._output(groups, rows, cols)
@@ -132,7 +135,7 @@ class VectorWriter:
         return View(self.out_ring.bank, word, pitch, height * pitch, groups[0], rows[0], cols[0], step)
 
     def _config(self, source: View, target: View, size: tuple[int, int]) -> Row:
-        g, r, residual, flat = self.geometry, self.layer.requantise, self.layer.residual, self.plan.flat
+        g, r, residual, flat = self.geometry, self.requantise, self.layer.residual, self.plan.flat
         return row_of(
             ConfigPost,
             src_row_step=0 if flat else g.stride[0] * source.pitch,

@@ -1,0 +1,91 @@
+"""Depthwise convolutions on the post-process unit: a pixel of P channels a cycle passes its line buffer.
+
+A kernel below 3 x 3 stands in the lower right corner of a window of zeros. Everything else runs on the array: kernels
+above, dilation, several outputs of an input channel, residual operands, designs without the multipliers.
+"""
+
+from __future__ import annotations
+
+from accel.commands import ConfigPost, most
+from accel.compiler.first_layer import Reading
+from accel.compiler.geometry import Geometry
+from accel.compiler.lower.filter_tiling import FilterTask, choose_filter
+from accel.compiler.lower.filter_write import write
+from accel.compiler.lower.lowering import Lowering, Setting
+from accel.compiler.lower.matrix import operator
+from accel.compiler.step import Step
+from accel.compiler.weights import LayerWeights
+from accel.design import Design
+from accel.entropy.encode import Encoded
+from accel.memories import RECORD_BYTES
+from accel.models.integers.network import IntegerNetwork, Layer, MatrixLayer, VectorLayer
+from accel.models.window import Window
+from accel.program import Compulsory, LayerInfo
+from accel.records import FILTER_WORDS
+
+SIDE = 3  # of a window
+
+
+def is_filter(layer: Layer, design: Design) -> bool:
+    """Whether a layer runs on the filter of the post-process unit."""
+    if not isinstance(layer, MatrixLayer) or not design.filter_multipliers or layer.residual:
+        return False
+    window, (outputs, inputs) = layer.window, layer.weights.shape[:2]
+    return (
+        1 < layer.groups == outputs
+        and inputs == 1
+        and max(window.kernel) <= SIDE
+        and all(d == 1 or k == 1 for d, k in zip(window.dilation, window.kernel, strict=True))
+        and max(window.stride) <= most(ConfigPost, "stride_y")
+        and all(pad < k for pad, k in zip(window.pads, window.kernel * 2, strict=True))
+        and FILTER_WORDS * (design.word_lanes // design.lanes) <= design.parameter_words
+    )
+
+
+def check(layer: MatrixLayer, network: IntegerNetwork, design: Design) -> None:
+    """Nothing: pieces have coordinates of their own, and a sum of nine products fits."""
+
+
+def fused(layer: MatrixLayer, readers: list[Layer], network: IntegerNetwork, design: Design) -> VectorLayer | None:
+    """None: POST does one window."""
+    return None
+
+
+def filter_geometry(layer: MatrixLayer, shape: tuple[int, int, int], pool: Window | None) -> Geometry:
+    """The layer with the kernel filled up to 3 x 3."""
+    assert pool is None
+    window = layer.window
+    channels, height, width = shape
+    out_h, out_w = window.output_size(height, width)
+    pads = (window.pads[0] + SIDE - window.kernel[0], window.pads[1] + SIDE - window.kernel[1])
+    return Geometry(
+        channels, (SIDE, SIDE), window.stride, (1, 1), pads, any(window.pads) or any(pads), height, width, out_h, out_w
+    )
+
+
+def readings(step: Step, design: Design, zero_point: int) -> list[Reading]:
+    """As words."""
+    return [Reading()]
+
+
+def weights(step: Step, design: Design, reading: Reading) -> LayerWeights | None:
+    """None for the weight buffer: taps travel with the records."""
+    return None
+
+
+def task(s: Setting) -> FilterTask:
+    """What tiling must know."""
+    return FilterTask(
+        s.geometry, s.in_groups, s.in_ring, s.out_ring, s.in_pitch, s.out_pitch, s.machine.activation_align,
+        s.out_align > 1,
+    )  # fmt: skip
+
+
+def info(step: Step, weights: LayerWeights | None, encoded: Encoded | None, must: Compulsory) -> LayerInfo:
+    """Parameter words: nine taps a channel, zeros of smaller kernels included, and its record."""
+    assert isinstance(step.layer, MatrixLayer)
+    stored = FILTER_WORDS * RECORD_BYTES * len(step.layer.weights)
+    return LayerInfo(step.name, "depthwise", must, stored, "parameters")
+
+
+FILTER = Lowering(operator, check, fused, filter_geometry, readings, weights, task, choose_filter, write, info)
