@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from accel.compiler.estimate import Machine
 from accel.compiler.first_layer import Unfolded
 from accel.compiler.graph import described
+from accel.compiler.lower.filter import is_filter
+from accel.compiler.lower.filter_tiling import filter_cycles
 from accel.compiler.lower.lowering import Setting, Shortage
 from accel.compiler.lower.table import lowering
 from accel.compiler.ops import ALIGNMENT
@@ -24,6 +27,19 @@ from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork
 
 SAME_BANK = 1.3  # cost of streaming through the bank that the step writes otherwise
+
+
+def following(network: IntegerNetwork, design: Design, steps: Sequence[Step]) -> frozenset[int]:
+    """Numbers of the depthwise steps that alone could be written behind the step before, which the array computes."""
+    return frozenset(
+        after.index
+        for before, after in pairwise(steps)
+        if is_filter(after.layer, design)
+        and before.kind == "matrix"
+        and not is_filter(before.layer, design)
+        and after.input == before.output
+        and not {before.output, after.output} & set(network.outputs)
+    )
 
 
 class TooSmallError(InputError):
@@ -48,7 +64,16 @@ class Planner:
     def plan(self) -> Plan:
         """A plan; raises TooSmallError if some step cannot run even with everything else in DRAM."""
         self.align = self.machine.activation_align
-        self.residency = Residency(self.network, self.design, self.steps, self.unfolded, self.align)
+        self.following = following(self.network, self.design, self.steps)
+        plan = self._plan()
+        if not self.following or not self.residency.spilled - set(self.network.more_inputs):
+            return plan
+        before, self.following = self.residency.spilled, frozenset()
+        other = self._plan()
+        return other if len(self.residency.spilled) < len(before) else plan
+
+    def _plan(self) -> Plan:
+        self.residency = Residency(self.network, self.design, self.steps, self.unfolded, self.align, self.following)
         while True:
             regions = self.residency.place()
             plans = self._tile(regions)
@@ -154,13 +179,27 @@ class Planner:
             residual_loads=residual_loads,
             in_cycles=unfolded.word_cycles if unfolded else self.machine.activation_cycles,
             zero_point=self.network.tensors[step.input].zero_point,
+            beside=self._beside(step, regions),
         )
         row = lowering(step.layer, self.design)
         task = row.task(setting)
         tiling = row.choose(self.machine, task)
         if isinstance(tiling, Shortage):
             return tiling
-        return StepPlan(self.machine, step, geometry, flat, task, tiling, in_ring, out_ring)
+        follows = self._follows(step.index, regions)
+        return StepPlan(self.machine, step, geometry, flat, task, tiling, in_ring, out_ring, follows)
+
+    def _follows(self, index: int, regions: Regions) -> bool:
+        """Whether a step is written behind the one before: both outputs are on chip."""
+        return index in self.following and all(self.steps[k].output in regions for k in (index - 1, index))
+
+    def _beside(self, step: Step, regions: Regions) -> float:
+        """Cycles in which the post-process unit filters what a step makes while it makes it."""
+        if not self._follows(step.index + 1, regions):
+            return 0.0
+        g = self.steps[step.index + 1].geometry
+        groups = self.residency.layouts[step.output].groups(self.design.word_lanes)
+        return filter_cycles(self.machine, g, groups, (g.out_h, g.out_w))
 
     def _finish(self, regions: Regions, plans: list[StepPlan]) -> Plan:
         """DRAM offsets of what crosses: the inputs, the spilled tensors, the outputs."""

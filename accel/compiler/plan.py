@@ -40,7 +40,8 @@ class Place:
 class StepPlan:
     """How a step runs. `flat`: pixels are taken as one row (`geometry` already is).
 
-    `task` and `tiling` are of the types of the step's own lowering.
+    `task` and `tiling` are of the types of the step's own lowering. `follows`: it is written piece by piece behind the
+    blocks of the step before.
     """
 
     machine: Machine
@@ -51,12 +52,14 @@ class StepPlan:
     tiling: Any
     in_ring: Region | None
     out_ring: Region | None
+    follows: bool = False
 
     def __str__(self) -> str:
         rings = "".join(
             f"\n  {name} through {ring}" for name, ring in (("input", self.in_ring), ("output", self.out_ring)) if ring
         )
-        return f"{self.step.index} {self.step.name}: {self.tiling}{'; flat' if self.flat else ''}{rings}"
+        notes = ("; flat" if self.flat else "") + ("; follows" if self.follows else "")
+        return f"{self.step.index} {self.step.name}: {self.tiling}{notes}{rings}"
 
 
 @dataclass(frozen=True)

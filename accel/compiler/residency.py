@@ -28,13 +28,15 @@ WASTE = 1.25  # a tensor on chip has rows of whole beats if they are at most so 
 
 @dataclass
 class Residency:
-    """Places tensors, and spills one more whenever it is told to. `align`: words of a beat."""
+    """Places tensors, and spills one more whenever it is told to. `align`: words of a beat; `following`:
+    numbers of the steps that are written behind the step before."""
 
     network: IntegerNetwork
     design: Design
     steps: Sequence[Step]
     unfolded: Unfolded | None
     align: int
+    following: frozenset[int] = frozenset()
     spilled: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -58,6 +60,9 @@ class Residency:
                 uses[name].append(step.index)
         self.born, self.uses, self.makes = born, uses, makes
         self.lives: dict[str, Range] = {n: (max(0, at), max([at, *makes[n], *uses[n]])) for n, at in born.items()}
+        for index in self.following:  # what it makes, it makes while the step before runs
+            name = self.steps[index].target.storage
+            self.lives[name] = (min(index - 1, self.lives[name][0]), self.lives[name][1])
         self.linked = self._links()
         for name in born:
             if self._words(self._layout(name, False)) > self.bank_words:

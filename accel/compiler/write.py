@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from accel.commands import Target
 from accel.compiler.graph import described
+from accel.compiler.lower.filter_write import FilterWriter
+from accel.compiler.lower.follow import Follower
 from accel.compiler.lower.lowering import Writing
 from accel.compiler.lower.table import lowering
 from accel.compiler.ops import Stream
@@ -23,8 +27,10 @@ def write(prepared: Prepared, taper: float = 1.0) -> Stream:
     before did not foresee.
     """
     writer = _Writer(prepared, taper)
-    for step in prepared.plan.steps:
-        writer.write(step)
+    plans = prepared.plan.steps
+    for plan, after in zip(plans, [*plans[1:], None], strict=True):
+        if not plan.follows:
+            writer.write(plan, after if after and after.follows else None)
     return writer.stream
 
 
@@ -43,10 +49,17 @@ class _Writer:
         self.words = words_of(self.design, Target.ACTIVATION)
         self.loader: InputLoader | None = None
 
-    def write(self, plan: StepPlan) -> None:
-        """Append the operations of one step."""
+    def write(self, plan: StepPlan, after: StepPlan | None) -> None:
+        """Append the operations of one step, and those of the step `after` that follows it piece by piece."""
+        self.stream.new_layer(plan.step.index)
+        writing = self._writing(plan)
+        if after:
+            follower = Follower(FilterWriter(self._writing(after)), plan.flat)
+            writing = replace(writing, done=follower.done)
+        lowering(plan.step.layer, self.design).write(writing)
+
+    def _writing(self, plan: StepPlan) -> Writing:
         step, places, network = plan.step, self.prepared.plan.places, self.network
-        self.stream.new_layer(step.index)
         of_input = step.source.storage == network.input
         source = self._source(plan, network.input if of_input and places[step.input].region else step.input)
         on_chip = places[step.input].region is not None
@@ -60,7 +73,7 @@ class _Writer:
             storer = OutputStorer(
                 self.stream, self.words, output, plan.flat, self.design.word_lanes, step.part, plan.geometry
             )
-        writing = Writing(
+        return Writing(
             stream=self.stream,
             plan=plan,
             places=places,
@@ -71,7 +84,6 @@ class _Writer:
             loader=self.loader if of_input and on_chip else None,
             storer=storer,
         )
-        lowering(step.layer, self.design).write(writing)
 
     def _source(self, plan: StepPlan, name: str) -> Source | None:
         """The step's input, or what has to be loaded of it, in DRAM; None if nothing is loaded in this step."""

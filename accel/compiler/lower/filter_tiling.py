@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from accel.compiler.estimate import Machine
-from accel.compiler.geometry import pieces
+from accel.compiler.geometry import Geometry, pieces
 from accel.compiler.lower.lowering import Shortage
 from accel.compiler.lower.vector_tiling import VectorTask, VectorTiling, choose_vector
 from accel.records import FILTER_WORDS
@@ -25,19 +25,22 @@ class FilterTask(VectorTask):
 
     def work(self, machine: Machine, strip: tuple[int, int]) -> float:
         """Cycles of POST, in pieces of `strip` pixels."""
-        g, contract = self.geometry, machine.contract
-        rows, cols = (self._passing(axis, strip[axis]) for axis in (0, 1))
-        count = pieces(g.out_h, strip[0]) * pieces(g.out_w, strip[1])
-        passes = (contract.filter_passes - 1) * g.out_h * g.out_w
-        each = FILTER_WORDS + rows * cols
-        return count * (self.groups * machine.row_chunks * each + 2 * cols + contract.filter_cycles) + (
-            self.groups * machine.row_chunks * passes
-        )
+        return filter_cycles(machine, self.geometry, self.groups, strip)
 
-    def _passing(self, axis: int, pixels: int) -> int:
-        g = self.geometry
-        size = (g.in_h, g.in_w)[axis]
-        return max(min(size, (pixels - 1) * g.stride[axis] + g.kernel[axis]), (pixels - 1) * g.stride[axis] + 1)
+
+def filter_cycles(machine: Machine, g: Geometry, groups: int, strip: tuple[int, int]) -> float:
+    """Cycles of POST for a layer in pieces of `strip` pixels."""
+    contract, chunks = machine.contract, groups * machine.row_chunks
+    rows, cols = (_passing(g, axis, strip[axis]) for axis in (0, 1))
+    count = pieces(g.out_h, strip[0]) * pieces(g.out_w, strip[1])
+    again = chunks * (contract.filter_passes - 1) * g.out_h * g.out_w
+    return count * (chunks * (FILTER_WORDS + rows * cols) + 2 * cols + contract.filter_cycles) + again
+
+
+def _passing(g: Geometry, axis: int, pixels: int) -> int:
+    """Rows or columns that pass for `pixels` output rows or columns."""
+    span = (pixels - 1) * g.stride[axis]
+    return max(min((g.in_h, g.in_w)[axis], span + g.kernel[axis]), span + 1)
 
 
 def choose_filter(machine: Machine, task: FilterTask) -> VectorTiling | Shortage:

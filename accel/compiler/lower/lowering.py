@@ -8,7 +8,7 @@ from typing import Any
 
 from accel.compiler.estimate import Machine
 from accel.compiler.first_layer import Reading
-from accel.compiler.geometry import Geometry
+from accel.compiler.geometry import Geometry, Range
 from accel.compiler.ops import Stream
 from accel.compiler.plan import Place, StepPlan
 from accel.compiler.sources import Source
@@ -37,7 +37,8 @@ class Setting:
     Rings are words for streamed pieces, None if the tensor is on chip as a whole. `loaded`: the resident input comes
     from DRAM in this step; `stored`: the output leaves in it; `residual_loads`: the residual operand comes in it.
     Pitches are words from row to row; `in_align`, `out_align` are columns that start a beat (1 if nothing crosses).
-    `in_cycles` of loading a word of the input, whose codes have the `zero_point`.
+    `in_cycles` of loading a word of the input, whose codes have the `zero_point`. `beside`: cycles in which the
+    post-process unit filters the output for the next step.
     """
 
     machine: Machine
@@ -56,6 +57,10 @@ class Setting:
     residual_loads: bool
     in_cycles: float
     zero_point: int = 0
+    beside: float = 0.0
+
+
+Done = Callable[[Range, Range, Range], bool]
 
     @property
     def out_step(self) -> int:
@@ -68,7 +73,8 @@ class Writing:
     """What a step's operations are written with.
 
     `source` is the input in DRAM if it is streamed, `loader` brings it if it is loaded whole, `storer` takes the
-    output if that leaves while it is made. `input` and `residual_zero_point` are those of the operands.
+    output if that leaves while it is made. `done` is told what is made, output tiles, rows and columns; it says whether
+    it wrote something. `input` and `residual_zero_point` are those of the operands.
     """
 
     stream: Stream
@@ -80,6 +86,7 @@ class Writing:
     source: Source | None
     loader: InputLoader | None
     storer: OutputStorer | None
+    done: Done | None = None
 
 
 @dataclass(frozen=True)

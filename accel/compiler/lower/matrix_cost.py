@@ -70,7 +70,7 @@ class StripCosts:
         self.stores = self.rounded if costs.crosses else 0
         crossing = costs.out_words * machine.activation_cycles + self.stores * COMMAND_CYCLES
         self.write = crossing if costs.crosses else 0.0
-        self.post = costs.post + self.rounded * COMMAND_CYCLES
+        self.post = costs.post + task.beside + self.rounded * COMMAND_CYCLES
         self.tail = self.post / self.rounded
         if costs.crosses:
             self.tail += costs.out_words / self.rounded * machine.activation_cycles + machine.latency

@@ -7,7 +7,7 @@ blocks of output tiles inside, or the reverse; then the blocks of a strip; then 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from accel.commands import Compute, ConfigPost, Post, most
 from accel.compiler.estimate import Machine, up
@@ -47,6 +47,7 @@ class Task:
     residual_loads: bool
     in_cycles: float
     out_step: int
+    beside: float = field(default=0.0, kw_only=True)
 
     def words(self, machine: Machine, tiles: int, groups: int) -> int:
         """Words of the weight buffer for one COMPUTE."""

@@ -238,6 +238,8 @@ class MatrixWriter:
         if self.storer:
             last = self.out_groups if tiles[1] == self.weights.tiles else channels[1] // self.machine.word_lanes
             self.storer.done((groups[0], last), block.rows, block.cols)
+        if self.w.done and self.w.done(tiles, block.rows, block.cols):
+            self.posted = self.configured = None
 
     def _output(self, block: Block, groups: Range, region: View | None) -> tuple[View, bool]:
         """Where the block's output goes; whether it is the block's own region, to be stored at once."""
