@@ -8,8 +8,8 @@ This is the floor under every program, so nothing counts that some program could
                position that meets nothing but padding is not needed. Coded weights: their streams and tables. 2:4: two
                of four. Sparse engine: an entry for each weight that is not zero
     records    8 bytes an output channel, unless the configuration's one record serves all channels; of a layer in parts
-               (`accel.compiler.parts`) for each of them, since their biases differ, as may the formats of their weights; a depthwise
-               layer that the post-process unit filters has them always, and its weights as bytes
+               (`accel.compiler.parts`) for each of them, since their biases differ, as may the formats of their
+               weights. A depthwise layer that the post-process unit filters has them always, and its weights as bytes
     inputs     the pixels that some window of the first reader of an input reaches, all channels
     outputs    each byte of the network's outputs
 

@@ -51,14 +51,14 @@ def steps(
             if layer.window.spread:
                 parts = parts_of(layer, network)
             for one, _ in parts:
-                row.check(one, network, design)
+                lowering(one, design).check(one, network, design)
         except InputError as error:
             raise InputError(f"{described(layer, design)}: {error}") from None
         source, added = spots[layer.input], spots[layer.residual.tensor] if layer.residual else None
         shape = (source.channels, *network.tensors[layer.input].shape[1:])
         if layer.window.spread:
             for each, part in parts:
-                geometry, target = row.geometry(each, shape, None), spots[layer.output]
+                geometry, target = lowering(each, design).geometry(each, shape, None), spots[layer.output]
                 step = Step(len(made), each, None, geometry, each.requantise, layer.output, source, target, added, part)
                 made.append(step)
             continue

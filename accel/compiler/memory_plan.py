@@ -37,6 +37,7 @@ def following(network: IntegerNetwork, design: Design, steps: Sequence[Step]) ->
         if is_filter(after.layer, design)
         and before.kind == "matrix"
         and not is_filter(before.layer, design)
+        and before.part is after.part is None
         and after.input == before.output
         and not {before.output, after.output} & set(network.outputs)
     )

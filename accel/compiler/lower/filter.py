@@ -33,6 +33,7 @@ def is_filter(layer: Layer, design: Design) -> bool:
     window, (outputs, inputs) = layer.window, layer.weights.shape[:2]
     return (
         1 < layer.groups == outputs
+        and not window.spread
         and inputs == 1
         and max(window.kernel) <= SIDE
         and all(d == 1 or k == 1 for d, k in zip(window.dilation, window.kernel, strict=True))

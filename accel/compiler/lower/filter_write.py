@@ -11,7 +11,7 @@ from accel.commands import Post, Target
 from accel.compiler.geometry import Range, split
 from accel.compiler.lower.lowering import Writing
 from accel.compiler.lower.vector_write import VectorWriter
-from accel.compiler.tensors import View, stores, view_of
+from accel.compiler.tensors import View, view_of
 from accel.compiler.transfers import load_words, words_of
 from accel.compiler.weights import parameter_words
 from accel.latency import least_line
@@ -96,7 +96,7 @@ class FilterWriter(VectorWriter):
 
     def _piece(self, groups: Range, rows: Range, cols: Range) -> None:
         """One POST. Its coordinates count from the first pixel that passes."""
-        g, machine, flat = self.geometry, self.machine, self.plan.flat
+        g, machine = self.geometry, self.machine
         read_rows, read_cols = g.read(0, rows), g.read(1, cols)
         source, needs = self._brought(groups, read_rows, read_cols)
         target = self._output(groups, rows, cols)
@@ -118,17 +118,14 @@ class FilterWriter(VectorWriter):
                 dst_addr=target.at(groups[0], rows[0], cols[0]),
                 chunks=-(-lanes // machine.lanes),
                 param_addr=param_addr,
+                dst_step=target.step,
                 filter=1,
                 stream_h=max(size[0], (out_h - 1) * g.stride[0] + 1),
                 stream_w=max(size[1], (out_w - 1) * g.stride[1] + 1, least_line(self.stream.design)),
             ),
             [*needs, item],
         )
-        if self.out_ring:
-            for row in stores(self.words, self.output_place, flat, target, groups, rows, cols):
-                self.stream.op(row)
-        if self.w.storer:
-            self.w.storer.done(groups, rows, cols)
+        self.leave(target, groups, rows, cols)
 
     def _brought(self, groups: Range, rows: Range, cols: Range) -> tuple[View, list[int]]:
         """View of the source, and the items that bring it."""

@@ -59,13 +59,13 @@ class Setting:
     zero_point: int = 0
     beside: float = 0.0
 
-
-Done = Callable[[Range, Range, Range], bool]
-
     @property
     def out_step(self) -> int:
         """Columns of the output from one that the step writes to the next; 0 if it writes all of it."""
         return self.step.part.step[1] if self.step.part else 0
+
+
+Done = Callable[[Range, Range, Range], bool]
 
 
 @dataclass(frozen=True)

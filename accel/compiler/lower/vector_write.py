@@ -90,6 +90,11 @@ class VectorWriter:
             ),
             needs,
         )
+        self.leave(target, groups, rows, cols)
+
+    def leave(self, target: View, groups: Range, rows: Range, cols: Range) -> None:
+        """Store what was made, if it does not stay."""
+        flat = self.plan.flat
         if self.out_ring:
             if self.part:
                 made = part_stores(self.words, self.output_place, self.part, target, groups, rows, cols)
