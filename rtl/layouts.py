@@ -11,12 +11,14 @@ from accel.commands import COMMAND_BYTES, OPCODE_BITS, Command, field_bits, used
 
 
 def layout(command: type[Command]) -> data.StructLayout:
-    """256 bits: `opcode`, the fields in order (signed where the command says so), and `unused`."""
+    """256 bits: `opcode`, the fields in order (signed where the command says so), and `unused` if any are left."""
     members = {"opcode": unsigned(OPCODE_BITS)}
     for f in fields(command):
         bits = f.metadata["bits"]
         members[f.name] = signed(bits) if f.metadata["signed"] else unsigned(bits)
-    members["unused"] = unsigned(8 * COMMAND_BYTES - used_bits(command))
+    unused = 8 * COMMAND_BYTES - used_bits(command)
+    if unused:  # a signal without bits would be `wire [-1:0]` in Verilog
+        members["unused"] = unsigned(unused)
     return data.StructLayout(members)
 
 

@@ -141,7 +141,7 @@ class Sequencer(wiring.Component):
             wrong = [test for test in tests if test is not False]  # a rule of another engine
             if cls in CONFIGURED_BY:
                 wrong.append(~configured[CONFIGURED_BY[cls]])
-            if len(Value.cast(view.unused)):
+            if "unused" in dict(view.shape()):
                 wrong.append(view.unused != 0)
             is_it = view.opcode == int(cls.OPCODE)
             known.append(is_it)

@@ -87,7 +87,7 @@ def test_a_pixel_a_cycle() -> None:
 
 
 def test_the_array_works_while_windows_are_weighed() -> None:
-    """1 x 1, depthwise, 1 x 1: pieces of the second layer stand among the COMPUTEs of the first, so most of it hides."""
+    """1 x 1, depthwise, 1 x 1: pieces of the second layer stand among the COMPUTEs of the first, so most is hidden."""
     pointwise, window = Window((1, 1)), Window((3, 3), (1, 1), PADDED)
     network = network_of(
         (64, 24, 24), matrix(64, pointwise), matrix(64, window, groups=64), matrix(64, pointwise)
