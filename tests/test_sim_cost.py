@@ -182,7 +182,6 @@ def test_every_event_counts_in_proportion(event: Event, name: str) -> None:
         free |= {Event.BROADCASTS, Event.POINTER_WRITES}
     else:
         free |= {Event.RUN_TABLE_WRITES, Event.VALUE_TABLE_WRITES, Event.RUN_READS, Event.VALUE_READS}
-        free |= {Event.FILTER_STEPS, Event.FILTER_MACS}
     assert (one > 0) == (event not in free)
 
 

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from accel.compiler.lower.filter import is_filter
 from accel.compiler.lower.table import lowering
 from accel.compiler.parts import Part, parts_of
 from accel.compiler.placement import Spot, place
-from accel.compiler.step import Step, inputs
+from accel.compiler.step import OnArray, Step, inputs
 from accel.design import Design, OnChip
 from accel.models.errors import InputError
-from accel.models.integers.network import AnyLayer, ChannelLayer, IntegerNetwork, Layer, Requantise
+from accel.models.integers.network import AnyLayer, ChannelLayer, IntegerNetwork, Layer, MatrixLayer, Requantise
 
 
 def steps(
@@ -45,6 +46,9 @@ def steps(
     for layer in network.layers:
         if isinstance(layer, ChannelLayer):
             continue
+        source, added = spots[layer.input], spots[layer.residual.tensor] if layer.residual else None
+        if source.lanes is not None and isinstance(layer, MatrixLayer) and is_filter(layer, design):
+            layer = OnArray.of(layer)
         row = lowering(layer, design)
         try:
             parts: Sequence[tuple[Layer, Part | None]] = [(layer, None)]
@@ -54,7 +58,6 @@ def steps(
                 lowering(one, design).check(one, network, design)
         except InputError as error:
             raise InputError(f"{described(layer, design)}: {error}") from None
-        source, added = spots[layer.input], spots[layer.residual.tensor] if layer.residual else None
         shape = (source.channels, *network.tensors[layer.input].shape[1:])
         if layer.window.spread:
             for each, part in parts:

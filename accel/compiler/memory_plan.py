@@ -39,6 +39,7 @@ def following(network: IntegerNetwork, design: Design, steps: Sequence[Step]) ->
         and not is_filter(before.layer, design)
         and before.part is after.part is None
         and after.input == before.output
+        and after.source == before.target
         and not {before.output, after.output} & set(network.outputs)
     )
 

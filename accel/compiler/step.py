@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from accel.compiler.geometry import Geometry
 from accel.compiler.parts import Part
 from accel.compiler.placement import Spot
 from accel.models.integers.network import Layer, MatrixLayer, Requantise, VectorLayer
 
-KIND_OF: dict[type[Layer], str] = {MatrixLayer: "matrix", VectorLayer: "vector"}
+
+@dataclass(frozen=True)
+class OnArray(MatrixLayer):
+    """A layer that stays on the array though another unit could run it: its input's channels lie in other lanes."""
+
+    @classmethod
+    def of(cls, layer: MatrixLayer) -> OnArray:
+        """The same layer."""
+        return cls(**{f.name: getattr(layer, f.name) for f in fields(layer)})
+
+
+KIND_OF: dict[type[Layer], str] = {MatrixLayer: "matrix", OnArray: "matrix", VectorLayer: "vector"}
 """Kinds of step, by the class of their layers: with an engine, the keys of `accel.compiler.lower.table.LOWERINGS`."""
 
 

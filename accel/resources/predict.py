@@ -15,6 +15,7 @@ from operator import mul
 from typing import Any
 
 from accel.commands import Target
+from accel.datapath import FILTER_LANE_LUTS, FILTER_LUTS, FILTER_REGISTERS, filter_registers
 from accel.design import Design, OnChip
 from accel.layout import beats_per_word
 from accel.resources.features import FEATURES, OTHER, Features, Sizes, engine_of, rams
@@ -45,6 +46,9 @@ def predict(design: Design) -> Resources:
         row = found.setdefault(component, [0.0, 0.0])
         row[0] += sum(map(mul, lut, values))
         row[1] += sum(map(mul, ff, values))
+    if design.filter_multipliers:
+        luts = FILTER_LUTS + design.lanes * FILTER_LANE_LUTS
+        found["filter"] = [luts, FILTER_REGISTERS + design.lanes * sum(filter_registers(design).values())]
     memories = _memories(design, fit()["ram"])
     clock = fmax_mhz(design)
     components = {name: Resources(round(lut), round(ff), 0, 0, clock) for name, (lut, ff) in found.items()}
@@ -61,6 +65,8 @@ def predict(design: Design) -> Resources:
 def dsps(design: Design) -> dict[str, int]:
     """Multipliers by component: products of one bit, and by a power of two, need none."""
     found = {"array": design.rows * design.cols, "post": REQUANTISE_DSP * design.lanes}
+    if design.filter_multipliers:
+        found["filter"] = design.filter_multipliers * design.lanes
     engine, counts = engine_of(design), int(design.rows > 1 and design.cols > 1)
     if engine == "ws":
         found["feeder"] = counts  # rows times columns of a tile, for the counter of MACs

@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from accel.datapath import (
+    FILTER_LANE_LUTS,
+    FILTER_LUTS,
+    FILTER_REGISTERS,
     OFFSET_BITS,
     REQUANTISE_ADDERS,
     REQUANTISE_MULTIPLIERS,
@@ -29,14 +32,12 @@ STORE = "store"  # the memory of a core without DRAM
 EDGE_REGISTERS, PLACE_REGISTERS, SPARSE_PLACE_REGISTERS = 437, 48, 30  # of an engine beside its PEs: fixed, a place
 LANE_REGISTERS = 228  # of a lane of requantisation
 DECODER_LANE_REGISTERS = 158
-FILTER_REGISTERS = 420  # of the filter's walk
 SHELL_REGISTERS, SHELL_LANE_REGISTERS = 9440, 216  # loader, storer, queues, CSR, control: fixed, a lane of post-process
 # 4-input LUTs without those of multipliers: `python -m tests.benchmarks.synthesis`, docs/results.md.
 PE_LUTS, OUTPUT_PE_LUTS = 50, 106  # whose weight stays, and whose output does
 SPARSE_PE_LUTS, SPARSE_LANE_LUTS = 290, 190  # of a PE of the sparse engine, and for each of its multipliers
 LANE_LUTS = 1242
 DECODER_LANE_LUTS = 2530
-FILTER_LUTS, FILTER_LANE_LUTS = 900, 330  # of the filter: its walk, a lane
 SHELL_LUTS = 14_000
 
 # Of a lane of requantisation: products of widths of its multipliers, bits of its adders; and what a residual moves.

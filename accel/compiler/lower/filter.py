@@ -17,8 +17,8 @@ from accel.compiler.step import Step
 from accel.compiler.weights import LayerWeights
 from accel.design import Design
 from accel.entropy.encode import Encoded
-from accel.memories import RECORD_BYTES
-from accel.models.integers.network import IntegerNetwork, Layer, MatrixLayer, VectorLayer
+from accel.memories import RECORD_BYTES, TABLE_ENTRIES
+from accel.models.integers.network import AnyLayer, IntegerNetwork, MatrixLayer, VectorLayer
 from accel.models.window import Window
 from accel.program import Compulsory, LayerInfo
 from accel.records import FILTER_WORDS
@@ -26,9 +26,9 @@ from accel.records import FILTER_WORDS
 SIDE = 3  # of a window
 
 
-def is_filter(layer: Layer, design: Design) -> bool:
+def is_filter(layer: AnyLayer, design: Design) -> bool:
     """Whether a layer runs on the filter of the post-process unit."""
-    if not isinstance(layer, MatrixLayer) or not design.filter_multipliers or layer.residual:
+    if type(layer) is not MatrixLayer or not design.filter_multipliers or layer.residual:
         return False
     window, (outputs, inputs) = layer.window, layer.weights.shape[:2]
     return (
@@ -47,7 +47,7 @@ def check(layer: MatrixLayer, network: IntegerNetwork, design: Design) -> None:
     """Nothing: pieces have coordinates of their own, and a sum of nine products fits."""
 
 
-def fused(layer: MatrixLayer, readers: list[Layer], network: IntegerNetwork, design: Design) -> VectorLayer | None:
+def fused(layer: MatrixLayer, readers: list[AnyLayer], network: IntegerNetwork, design: Design) -> VectorLayer | None:
     """None: POST does one window."""
     return None
 
@@ -86,6 +86,7 @@ def info(step: Step, weights: LayerWeights | None, encoded: Encoded | None, must
     """Parameter words: nine taps a channel, zeros of smaller kernels included, and its record."""
     assert isinstance(step.layer, MatrixLayer)
     stored = FILTER_WORDS * RECORD_BYTES * len(step.layer.weights)
+    stored += 0 if step.requantise.table is None else TABLE_ENTRIES
     return LayerInfo(step.name, "depthwise", must, stored, "parameters")
 
 

@@ -28,18 +28,18 @@ def write(w: Writing) -> None:
 
 def filter_words(layer: MatrixLayer, requantise: Requantise, channels: Range, lanes: int) -> NDArray[np.uint8]:
     """Parameter words of the chunks of P channels that `channels` are, FILTER_WORDS each: (words, bytes)."""
-    first, last = channels
-    count = len(layer.weights)
+    (first, last), count = channels, len(layer.weights)
+    more = max(0, last - count)  # lanes that are written besides
     whole = replace(
         requantise,
-        bias=np.broadcast_to(requantise.bias, count),
-        multiplier=np.broadcast_to(requantise.multiplier, count),
-        shift=np.broadcast_to(requantise.shift, count),
+        bias=np.pad(np.broadcast_to(requantise.bias, count), (0, more)),
+        multiplier=np.pad(np.broadcast_to(requantise.multiplier, count), (0, more)),
+        shift=np.pad(np.broadcast_to(requantise.shift, count), (0, more)),
     )
     records = parameter_words(whole, channels, lanes).reshape(-1, lanes, RECORD_BYTES)
     height, width = layer.window.kernel
     taps = np.zeros((records.shape[0] * lanes, 3, 3), np.int8)
-    taps[: last - first, 3 - height :, 3 - width :] = layer.weights[first:last, 0]
+    taps[: min(last, count) - first, 3 - height :, 3 - width :] = layer.weights[first:last, 0]
     return pack_filters(records, taps.reshape(-1, lanes, TAPS))
 
 
@@ -123,7 +123,7 @@ class FilterWriter(VectorWriter):
                 stream_h=max(size[0], (out_h - 1) * g.stride[0] + 1),
                 stream_w=max(size[1], (out_w - 1) * g.stride[1] + 1, least_line(self.stream.design)),
             ),
-            [*needs, item],
+            [*needs, item, *self.table.needs],
         )
         self.leave(target, groups, rows, cols)
 
