@@ -44,6 +44,13 @@ CASES: dict[str, tuple[Nodes, dict[str, Any], tuple[Any, ...], list[str], list[s
         [("Conv", "x,w", "c", {}), ("Sin", "c", "a", {}), ("Conv", "a,v", "y", {})],
         {"w": W, "v": floats(7, 5, 1, 1)}, ("n", 4, 6, 6), [], ["|", "Sin"],
     ),
+    "a maximum that is undone where it was": (
+        [("Conv", "x,w", "c", {}), ("Relu", "c", "r", {}),
+         ("MaxPool", "r", "p,i", {"kernel_shape": [2, 2], "strides": [2, 2]}),
+         ("Conv", "p,v", "d", {}), ("MaxUnpool", "d,i", "u", {"kernel_shape": [2, 2], "strides": [2, 2]}),
+         ("Conv", "u,v", "y", {})],
+        {"w": W, "v": floats(5, 5, 1, 1)}, ("n", 4, 6, 6), [], ["|", "MaxPool", "|", "MaxPool", "MaxUnpool"],
+    ),
     "a stretch that multiplies nothing": (
         [("Conv", "x,w", "c", {}), ("Sin", "c", "a", {}), ("Relu", "a", "r", {}), ("Sin", "r", "s", {}),
          ("Conv", "s,v", "y", {})],

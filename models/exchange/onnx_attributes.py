@@ -135,6 +135,7 @@ ATTRIBUTES: dict[str, dict[str, Rule]] = {
     "ConvTranspose": _SLIDING
     | {"kernel_shape": Integers((1, 2), None, low=1), "group": Integer(1, 1)}
     | {"output_padding": Integers((1, 2), None), "output_shape": Integers(None, None, low=1)},
+    "DepthToSpace": {"blocksize": Integer(None, 1, 64), "mode": Word("DCR", ("DCR", "CRD"))},
     "DequantizeLinear": _SCALED,
     "Div": _ARITHMETIC,
     "Dropout": _LEGACY | {"ratio": Number(0.5), "is_test": FLAG, "seed": Integer(None, -(2**63), 2**63 - 1)},
@@ -194,8 +195,9 @@ ATTRIBUTES: dict[str, dict[str, Rule]] = {
         "axes": Integers(None, None, low=ANY),
         "keep_aspect_ratio_policy": Word("stretch", ("stretch", "not_larger", "not_smaller")),
     },
-    "Slice": dict.fromkeys(("starts", "ends", "axes", "steps"), Integers(None, None, low=ANY)),
+    "Slice": dict.fromkeys(("starts", "ends", "axes"), Integers(None, None, low=ANY)),
     "Softmax": {"axis": Integer(None, ANY)},
+    "SpaceToDepth": {"blocksize": Integer(None, 1, 64)},
     "Split": {
         "axis": Integer(0, ANY), "split": Integers(None, None), "num_outputs": Integer(None, 1)
     },

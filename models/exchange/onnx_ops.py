@@ -22,6 +22,7 @@ from accel.models.exchange.onnx_pad import pad, unpadded
 from accel.models.exchange.onnx_prepare import REAL
 from accel.models.exchange.onnx_quantised import dequantise_linear, quantise_linear
 from accel.models.exchange.onnx_reading import Array, Given, Reading, names
+from accel.models.exchange.onnx_rearrange import depth_to_space, space_to_depth
 from accel.models.exchange.onnx_reshape import reshape
 from accel.models.exchange.onnx_upsample import conv_transpose, resize
 from accel.models.graph import Activation, Conv, GlobalPool, Linear, Pool, Softmax
@@ -269,6 +270,7 @@ OPERATORS: dict[str, Operator] = {
         "on the array, phase by phase: constant weights, groups, one or two dimensions, strides, dilations, pads, "
         "auto_pad, output_padding, output_shape",
     ),
+    "DepthToSpace": Operator(depth_to_space, "a transposed convolution by ones, DCR or CRD"),
     "DequantizeLinear": Operator(dequantise_linear, "of a constant its values, of an activation nothing: see below"),
     "Div": Operator(arithmetic, f"by a constant, {_AFFINE}"),
     "Dropout": Operator(_copy, "nothing, outside of training"),
@@ -299,6 +301,7 @@ OPERATORS: dict[str, Operator] = {
     "Resize": Operator(resize, _RESIZED),
     "Slice": Operator(slice_, "of channels, constant: as Concat"),
     "Softmax": Operator(_softmax, "on the host, as the last layer"),
+    "SpaceToDepth": Operator(space_to_depth, "a convolution by ones"),
     "Split": Operator(split, "along the channels: as Concat"),
     "Squeeze": Operator(reshape, _SHAPE),
     "Sub": Operator(arithmetic, _AFFINE),

@@ -308,4 +308,14 @@ CASES: dict[str, tuple[list[tuple[str, str, str, dict[str, Any]]], dict[str, Any
         ],
         {"w": floats(4, 3, 3, 2), "p": np.array([0, 0, 1, 0, 0, 0, 1, 2])},
     ),
+    "depth to space both ways, and back": (
+        [
+            ("Conv", "x,w", "c", {}),
+            ("DepthToSpace", "c", "d", {"blocksize": 2}),
+            ("DepthToSpace", "c", "e", {"blocksize": 2, "mode": "CRD"}),
+            ("Add", "d,e", "s", {}),
+            ("SpaceToDepth", "s", "y", {"blocksize": 4}),
+        ],
+        {"w": floats(8, 4, 1, 1)},
+    ),
 }
