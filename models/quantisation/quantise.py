@@ -288,9 +288,10 @@ def _matrix(state: _State, layer: Conv | Linear, chain: Chain) -> None:
         (codes, scale), shared = exact, None
     else:
         codes, scale, shared = state.weight_quantiser(weights, np.abs(bias) / (operand.scale * LARGEST_BIAS))
-    flat = codes.reshape(len(codes), -1).astype(np.int64)
-    bias_codes = np.rint(bias / (scale * operand.scale)).astype(np.int64) - operand.zero_point * flat.sum(1)
-    if (np.abs(flat).sum(1) * 128 + np.abs(bias_codes)).max() > INT32_MAX:
+    flat = codes.reshape(len(codes), -1)
+    sums, magnitudes = flat.sum(1, dtype=np.int64), np.abs(flat, dtype=np.int16).sum(1, dtype=np.int64)
+    bias_codes = np.rint(bias / (scale * operand.scale)).astype(np.int64) - operand.zero_point * sums
+    if (magnitudes * 128 + np.abs(bias_codes)).max() > INT32_MAX:
         raise InputError(f"sum of {flat.shape[1]} products and the bias must fit 32 bits, and can overflow")
     pairs = [multiplier_and_shift(operand.scale * s / to.scale) for s in scale]
     requantise = Requantise(

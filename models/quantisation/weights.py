@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from accel.models.integers.network import Int8, Shared
 
+BLOCK = 2**20  # weights that are worked on at a time: as float64 those of VGG-16's fc6 take 0.8 GB
 # Weights (O, ...) and the smallest scale (O,) that each channel's bias allows -> codes, scale (O,), sharing.
 Quantised = tuple[Int8, NDArray[np.float64], Shared | None]
 WeightQuantiser = Callable[[NDArray[np.float32], NDArray[np.float64]], Quantised]
@@ -16,17 +17,23 @@ WeightQuantiser = Callable[[NDArray[np.float32], NDArray[np.float64]], Quantised
 
 def per_channel_weights(weights: NDArray[np.float32], smallest: NDArray[np.float64]) -> Quantised:
     """Codes -127..127 with one scale for each output channel."""
-    largest = np.abs(weights.reshape(len(weights), -1)).max(1).astype(np.float64)
+    rows = weights.reshape(len(weights), -1)
+    largest = np.maximum(rows.max(1), -rows.min(1)).astype(np.float64)
     return _symmetric(weights, np.maximum(largest / 127, smallest))
 
 
 def per_layer_weights(weights: NDArray[np.float32], smallest: NDArray[np.float64]) -> Quantised:
     """Codes -127..127 with one scale for all channels."""
-    scale = max(float(np.abs(weights).max()) / 127, float(smallest.max()))
+    scale = max(float(max(weights.max(), -weights.min())) / 127, float(smallest.max()))
     return _symmetric(weights, np.full(len(weights), scale))
 
 
 def _symmetric(weights: NDArray[np.float32], scale: NDArray[np.float64]) -> Quantised:
     scale = np.where(scale > 0, scale, 1.0)  # a channel of zeros: any scale holds it
-    codes = np.rint(weights / scale.reshape(-1, *[1] * (weights.ndim - 1)))
-    return np.clip(codes, -127, 127).astype(np.int8), scale, None
+    codes = np.empty(weights.shape, np.int8)
+    step = max(1, BLOCK // max(1, weights[:1].size))
+    for first in range(0, len(weights), step):
+        part = slice(first, first + step)
+        found = np.rint(weights[part] / scale[part].reshape(-1, *[1] * (weights.ndim - 1)))
+        codes[part] = np.clip(found, -127, 127)
+    return codes, scale, None
