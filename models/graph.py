@@ -277,6 +277,14 @@ def check_input(name: str, input: str, shape: Shape) -> None:
         raise InputError(f"{name}: input {input!r} must have at most {LARGEST_TENSOR} values, not {shape}")
 
 
+def stages(network: Network) -> dict[str, int]:
+    """For each tensor, how many steps of the host in a row it waits for: layers of one number are one program."""
+    found = {network.input: 0}
+    for layer in network.layers:
+        found[layer.output] = max(found[name] for name in layer.inputs) + isinstance(layer, HostStep)
+    return found
+
+
 def readers(network: Network) -> dict[str, list[Layer]]:
     """The layers that read each tensor; one that reads it twice stands there twice."""
     found: dict[str, list[Layer]] = {tensor: [] for tensor in network.shapes}

@@ -99,6 +99,48 @@ def test_programs_give_the_codes_of_the_reference(integer: IntegerNetwork) -> No
     assert found.to_dict()["programs"] == 3
 
 
+SAME = {"pads": [1, 1, 1, 1]}
+TWICE = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+# Name -> nodes of networks whose branches go around the host's step, or end in it.
+BRANCHES: dict[str, list[tuple[str, str, str, dict[str, Any]]]] = {
+    "joined channels into the step": [
+        ("Conv", "x,w", "a", SAME), ("Conv", "x,v", "b", SAME), ("Concat", "a,b", "c", {"axis": 1}),
+        ("LRN", "c", "l", {"size": 3}), ("Conv", "l,u", "y", SAME),
+    ],
+    "joined channels around the step": [
+        ("Conv", "x,w", "a", SAME), ("Conv", "x,v", "b", SAME), ("Concat", "a,b", "c", {"axis": 1}),
+        ("LRN", "a", "l", {"size": 3}), ("Concat", "c,l", "d", {"axis": 1}), ("Conv", "d,k", "y", SAME),
+    ],
+    "a skip connection": [
+        ("Conv", "x,w", "a", SAME), ("MaxPool", "a", "p", {"kernel_shape": [2, 2], "strides": [2, 2]}),
+        ("Conv", "p,q", "b", SAME), ("LRN", "b", "l", {"size": 3}), ("Resize", "l,,s", "r", TWICE),
+        ("Concat", "a,r", "c", {"axis": 1}), ("Conv", "c,z", "y", SAME),
+    ],
+}  # fmt: skip
+SIZES = {"w": (5, 4), "v": (7, 4), "u": (6, 12), "k": (6, 17), "q": (5, 5), "z": (3, 10)}  # outputs, inputs
+
+
+@pytest.mark.parametrize("case", BRANCHES)
+@pytest.mark.parametrize("design", ["nano", "edge-sparse"])
+def test_branches(tmp_path: Path, case: str, design: str) -> None:
+    nodes = BRANCHES[case]
+    read = {name for _, inputs, _, _ in nodes for name in inputs.split(",")}
+    constants = {name: floats(*size, 3, 3) / 5 for name, size in SIZES.items() if name in read}
+    constants |= {"s": np.float32([1, 1, 2, 2])} if "s" in read else {}
+    path, inputs = tmp_path / "mine.onnx", floats(6, 4, 8, 8)
+    path.write_bytes(model_of(nodes, constants, ("n", 4, 8, 8)).SerializeToString())
+    integer = quantise(parted.read(path), inputs)
+    codes = int8.quantise_input(integer, inputs[:1])
+    tensors = int8.run(integer, codes, all_tensors=True)
+    parts = int8.stretch_codes(integer, codes)
+    assert len(parts) == 2
+    for part, given in parts:
+        program = compile_network(part, designs.load(design))
+        memory = execute_memory(program, given[0])
+        for place in program.outputs:
+            np.testing.assert_array_equal(program.unpack_output(memory, place=place), tensors[place.name][0])
+
+
 def test_from_the_command_line(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     calibration, space = tmp_path / "x.npy", tmp_path / "space.yaml"
     np.save(calibration, INPUTS)
@@ -118,6 +160,8 @@ def test_from_the_command_line(path: Path, tmp_path: Path, capsys: pytest.Captur
     assert [line for line in text.splitlines() if line.startswith("program ")] == [
         line for name in ("mine-1", "mine-2", "mine-3") for line in text.splitlines() if f"program {name} " in line
     ]
+    assert run(["check", str(path)]) == 0
+    assert "(30,885 multiplications, in 3 programs)" in capsys.readouterr().out
     arguments = [*given, "--test", str(calibration), "--labels", str(tmp_path / "y.npy"), "--design", "nano"]
     np.save(tmp_path / "y.npy", np.zeros(len(INPUTS), np.int64))
     assert run(["compare", str(path), *arguments, "--technique", "dense", "--technique", "shared-4", "-o",

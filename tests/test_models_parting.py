@@ -96,6 +96,10 @@ CASES: dict[str, tuple[Nodes, dict[str, Any], tuple[Any, ...], list[str], list[s
         {"w": floats(6, 5), "u": floats(5, 2), "g": floats(5), "b": floats(5), "m": floats(5), "v": floats(5) ** 2},
         ("n", 5, 6), [], ["|", "BatchNormalization"],
     ),
+    "a vector that becomes a map": (
+        [("Flatten", "x", "f", {}), ("Gemm", "f,v", "g", {}), ("Reshape", "g,s", "m", {}), ("Conv", "m,w", "y", {})],
+        {"v": floats(144, 100) / 9, "w": W, "s": np.array([0, 4, 5, 5])}, ("n", 4, 6, 6), [], ["|", "Reshape"],
+    ),
     "a tail that reads the input": (
         [("Conv", "x,w", "c", {}), ("LRN", "c", "l", {"size": 3}), ("GlobalMaxPool", "x", "g", {}),
          ("CumSum", "g,axis", "h", {}), ("Concat", "l,h", "y", {"axis": 1})],
@@ -175,6 +179,30 @@ def test_several_outputs(tmp_path: Path) -> None:
     first, second = all_of(network, inputs)
     np.testing.assert_allclose(first, onnxruntime_output(model, inputs), rtol=1e-4, atol=1e-4)
     assert second.shape == (3, 2, 4, 4)
+
+
+def test_a_head_of_boxes(tmp_path: Path) -> None:
+    """Boxes and scores of two branches, with what chooses among them behind the accelerator."""
+    limits = {"most": np.array([3]), "overlap": np.float32([0.5]), "least": np.float32([-9.0])}
+    nodes: Nodes = [
+        ("Conv", "x,w", "c", {}), ("Conv", "c,v", "d", {}), ("Conv", "c,u", "e", {}),
+        ("Transpose", "d", "t", {"perm": [0, 2, 3, 1]}), ("Reshape", "t,s", "boxes", {}),
+        ("Reshape", "e,r", "scores", {}),
+        ("NonMaxSuppression", "boxes,scores,most,overlap,least", "y", {}),
+    ]  # fmt: skip
+    constants = {"w": W, "v": floats(4, 5, 1, 1), "u": floats(2, 5, 1, 1), "s": np.array([0, 16, 4]),
+                 "r": np.array([0, 2, 16]), **limits}  # fmt: skip
+    model = model_of(nodes, constants, (1, 4, 6, 6))
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
+    network = parted_of(tmp_path, model)
+    assert network.outputs == ("d", "e")
+    assert network.host is not None
+    assert [where for where, _ in network.host.parts] == ["after"]
+    inputs = floats(1, 4, 6, 6)
+    expected = onnxruntime_output(model, inputs)
+    assert len(expected) == 6
+    np.testing.assert_array_equal(all_of(network, inputs)[0].reshape(expected.shape), expected)
+    quantise(network, floats(4, 4, 6, 6))
 
 
 def test_nothing_is_left(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 from accel.models import zoo
 from accel.models.errors import Blocked, Blocker, printable
 from accel.models.exchange.onnx_ops import OPERATORS
-from accel.models.graph import Reshape, Shape, Softmax, operator_of
+from accel.models.graph import Reshape, Shape, Softmax, operator_of, stages
+from accel.models.host import HostStep
 from accel.models.macs import macs
 
 
@@ -26,6 +27,7 @@ class Findings:
     macs: int
     host_macs: int
     blockers: tuple[Blocker, ...]
+    programs: int = 1
 
     def record(self) -> dict[str, Any]:
         """All of it as JSON."""
@@ -33,6 +35,7 @@ class Findings:
             "network": self.network,
             "runs": self.runs,
             "layers": dict(self.layers),
+            "programs": self.programs,
             "host": list(self.host),
             "macs": self.macs,
             "host_macs": self.host_macs,
@@ -52,11 +55,13 @@ def findings(name_or_path: str, input_shape: Shape | None = None) -> Findings:
     parts = network.host.parts if network.host else ()
     on_host = [name for _, part in parts for name in part.nodes]
     on_host += [f"{layer.name} (Softmax)" for layer in network.layers if isinstance(layer, Softmax)]
-    counts = Counter(operator_of(x) for x in network.layers if not isinstance(x, Softmax | Reshape))
+    counts = Counter(operator_of(x) for x in network.layers if not isinstance(x, Softmax | Reshape | HostStep))
     reasons = network.host.reasons if network.host else ()
     host_macs = sum(part.macs for _, part in parts)
     own = sum(macs(network).values())
-    return Findings(network.name, True, dict(sorted(counts.items())), tuple(on_host), own, host_macs, reasons)
+    stage = stages(network)
+    programs = len({stage[x.output] for x in network.layers if not isinstance(x, Softmax | Reshape | HostStep)})
+    return Findings(network.name, True, dict(sorted(counts.items())), tuple(on_host), own, host_macs, reasons, programs)
 
 
 def supported(operator: str) -> str:
@@ -67,7 +72,8 @@ def supported(operator: str) -> str:
 def text(found: Findings) -> str:
     """The findings for a terminal."""
     layers = ", ".join(f"{count} {operator}" for operator, count in found.layers.items())
-    lines = [f"{found.network} runs: {layers} ({found.macs:,} multiplications)"]
+    programs = f", in {found.programs} programs" if found.programs > 1 else ""
+    lines = [f"{found.network} runs: {layers} ({found.macs:,} multiplications{programs})"]
     if not found.runs:
         lines = [f"{found.network} does not run"]
     if found.host:

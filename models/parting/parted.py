@@ -17,7 +17,7 @@ import onnx
 from accel.models.errors import Blocked, Blocker, InputError, printable
 from accel.models.exchange import onnx_load, onnx_read, onnx_shapes
 from accel.models.exchange.onnx_read import Survey
-from accel.models.graph import Conv, Layer, Linear, Network, Reshape, Shape
+from accel.models.graph import Conv, Layer, Linear, Network, Reshape, Shape, stages
 from accel.models.host import Array, Host, HostPart, HostStep
 from accel.models.macs import macs
 from accel.models.parting import onnx_host
@@ -89,13 +89,11 @@ def _owners(found: Survey, network: Network) -> dict[str, int]:
 
 def _without_products(network: Network) -> set[str]:
     """The layers of stretches that multiply nothing, where others do: their bytes would cross for nothing."""
-    stage = {network.input: 0}
+    stage = stages(network)
     members: dict[int, list[Layer]] = {}
     for layer in network.layers:
-        last = max(stage[name] for name in layer.inputs)
-        stage[layer.output] = last + isinstance(layer, HostStep)
         if not isinstance(layer, HostStep):
-            members.setdefault(last, []).append(layer)
+            members.setdefault(stage[layer.output], []).append(layer)
     busy = {number for number, layers in members.items() if any(isinstance(x, Conv | Linear) for x in layers)}
     return {x.name for number, layers in members.items() if busy and number not in busy for x in layers}
 

@@ -110,7 +110,11 @@ def _ones(weights: NDArray[np.float32], _: NDArray[np.float64]) -> Quantised:
 
 
 class _NoForm(InputError):
-    """A layer that has no integer form, whatever its numbers."""
+    """A layer that has no integer form, whatever its numbers; `layer` is another one that is to blame."""
+
+    def __init__(self, message: str, layer: Layer | None = None) -> None:
+        super().__init__(message)
+        self.layer = layer
 
 
 @dataclass
@@ -191,7 +195,8 @@ def _convert_all(state: _State, what: type[InputError] = InputError) -> tuple[Bl
             fused.update(_convert(state, layer))
         except InputError as error:
             if isinstance(error, what):
-                found.append(Blocker(layer.name, operator_of(layer), str(error)))
+                culprit = getattr(error, "layer", None) or layer
+                found.append(Blocker(culprit.name, operator_of(culprit), str(error)))
             _declare(state, layer.output, _integer_shape(network.shapes[layer.output]))
     return tuple(found)
 
@@ -268,7 +273,7 @@ def _matrix(state: _State, layer: Conv | Linear, chain: Chain) -> None:
     operand = state.spec(layer.inputs[0])
     shape = state.network.shapes[layer.inputs[0]]
     if isinstance(layer, Conv):
-        _same_layout(operand, shape)
+        _same_layout(state, layer.inputs[0])
         weights, window, groups = layer.weights, layer.window, layer.groups
     elif len(shape) == 2:
         weights, window, groups = layer.weights[:, :, None, None], Window((1, 1)), 1
@@ -357,7 +362,7 @@ def _vector_requantise(
 def _pool(state: _State, layer: Pool | GlobalPool, chain: Chain) -> None:
     """A maximum keeps the coding of its input, so that it is exact; an average is a sum with a divisor."""
     operand = state.spec(layer.inputs[0])
-    _same_layout(operand, state.network.shapes[layer.inputs[0]])
+    _same_layout(state, layer.inputs[0])
     window = layer.window if isinstance(layer, Pool) else Window((operand.shape[1], operand.shape[2]))
     shape = _integer_shape(state.network.shapes[layer.output])
     reduce: Literal["max", "sum"]
@@ -451,9 +456,12 @@ def _reshape(state: _State, layer: Reshape) -> None:
     state.alias[layer.output] = state.alias[layer.inputs[0]]
 
 
-def _same_layout(operand: TensorSpec, shape: tuple[int, ...]) -> None:
+def _same_layout(state: _State, tensor: str) -> None:
+    """Raise _NoForm, of the Reshape that made it, for a tensor that is not held in its own shape."""
+    operand, shape = state.spec(tensor), state.network.shapes[tensor]
     if operand.shape != shape:
-        raise _NoForm(f"input must be held as {shape}, not {operand.shape}: only flattening needs no copy")
+        maker = next((x for x in state.network.layers if x.output == tensor and isinstance(x, Reshape)), None)
+        raise _NoForm(f"input must be held as {shape}, not {operand.shape}: only flattening needs no copy", maker)
 
 
 def _softmax(state: _State, layer: Softmax) -> None:
