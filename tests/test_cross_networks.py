@@ -81,7 +81,6 @@ def test_joined_channels_through_the_verilog(name: str, built: Built) -> None:
     check(built, trial, compile_network(integer, built.design))
 
 
-@pytest.mark.slow
 @pytest.mark.rtl
 def test_mlperf_tiny_through_the_verilog_of_edge(tmp_path: Path) -> None:
     edge = Built(load("edge"), tmp_path)

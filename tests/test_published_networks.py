@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.benches import published
+from accel.models.graph import Network
+from accel.models.parting import parted
+from accel.models.reference import float32
+from tests.benches import published, published_weights
 from tests.benchmarks import networks
 
 LIGHT = [x for x in published.listed() if x.package == "onnx"]
@@ -59,3 +62,42 @@ def test_noise_and_error() -> None:
     assert (round(decibels), good) == (20, True)
     assert not networks.noise(signal, signal[::-1])[1]
     assert networks.float_error([signal, signal], [signal, signal * 1.01]) == pytest.approx(0.01, rel=1e-3)
+
+
+def integer_outputs(network: Network, calibration: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+    return networks.in_int8(network, networks.calibrated(network, calibration), inputs)[0]
+
+
+def test_efficientnet_lite0_on_photographs(tmp_path: Path) -> None:
+    """It says what they show, in float and in int8, all on the accelerator; calibrated on others and mirror images."""
+    path = published_weights.efficientnet_lite0(tmp_path / "lite0.onnx")
+    shown, others = (
+        np.stack([(published_weights.photograph(name, 224) - 127) / 128 for name in names])
+        for names in (published_weights.SHOWN, published_weights.OTHERS)
+    )
+    network = parted.read(path)
+    assert network.host is None
+    assert network.parameters == 4_652_008 - 21_008  # the published number, with batch normalisation folded away
+    (expected,) = published.theirs(path, shown)
+    floats = float32.run(network, shown)
+    np.testing.assert_allclose(floats, expected, rtol=1e-3, atol=1e-3)
+    found = integer_outputs(network, np.concatenate([others, shown[..., ::-1]]), shown)
+    for own, one, classes in zip(found, floats, published_weights.SHOWN.values(), strict=True):
+        assert one.argmax() in classes
+        assert own.argmax() in classes
+        assert networks.noise(one, own)[0] > 14
+
+
+def test_r_net_of_mtcnn_on_faces(tmp_path: Path) -> None:
+    """Faces of the subset of LFW against the other images there: calibrated on every fourth, right on the rest."""
+    path = published_weights.r_net(tmp_path / "rnet.onnx")
+    images, labels = published_weights.faces()
+    inputs = np.repeat(((255 * images[:, None, :24, :24] - 127.5) / 128), 3, 1)
+    network = parted.read(path)
+    (expected,) = published.theirs(path, inputs)
+    test = np.arange(len(inputs)) % 4 > 0
+    assert (expected.argmax(1) == labels).mean() >= 0.98
+    np.testing.assert_allclose(float32.run(network, inputs), expected, rtol=1e-3, atol=1e-3)
+    found = integer_outputs(network, inputs[~test], inputs[test])
+    assert (found.argmax(1) == labels[test]).mean() >= 0.98
+    assert networks.noise(expected[test], found)[0] > 20
