@@ -110,6 +110,22 @@ def test_blocks_run_as_the_reference_says(name: str, words: int) -> None:
     assert np.abs(dequantise_output(integer, expected) - floats).max() < 0.08 * np.abs(floats).max()
 
 
+def test_a_sum_is_written_over_its_operand_where_that_keeps_both_on_chip() -> None:
+    """Banks of 4,096 words hold one tensor of 2,312 each: what the sum adds, and what it is computed from."""
+    network = BLOCKS["residual"]()
+    integer = quantise(network, np.random.default_rng(1).standard_normal((2, 3, 34, 34)).astype(np.float32))
+    found = {}
+    for words in (4096, 4700):
+        prepared = prepare(integer, design_of(8, 8, 64, activation_bytes=2 * 8 * words))
+        (step,) = (step for step in prepared.steps if step.residual)
+        total, operand = (prepared.plan.places[name].region for name in (step.output, step.residual))
+        assert total
+        assert operand
+        found[words] = total == operand
+        assert not any(step.in_ring or step.out_ring for step in prepared.plan.steps[1:])
+    assert found == {4096: True, 4700: False}
+
+
 def test_joining_moves_nothing() -> None:
     """What is read and written of DRAM with a Concat is what is without: the parts lie where the whole does."""
     parts = [("a", C, "x"), ("b", C, "x"), ("t", ("a:out", "b:out"), None), ("d", B, "t")]

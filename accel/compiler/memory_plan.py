@@ -26,6 +26,7 @@ from accel.layout import stride_bytes
 from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork
 
+WORTH = 0.9995  # of the cycles without, those of a plan with sums over operands: estimates are not finer
 SAME_BANK = 1.3  # cost of streaming through the bank that the step writes otherwise
 
 
@@ -64,18 +65,32 @@ class Planner:
     unfolded: Unfolded | None
 
     def plan(self) -> Plan:
-        """A plan; raises TooSmallError if some step cannot run even with everything else in DRAM."""
+        """A plan; raises TooSmallError if some step cannot run even with everything else in DRAM.
+
+        What sums that are written over their operands keep on chip takes room from the rings of other tensors: that is
+        done if it is estimated to be worth it.
+        """
+        over = self._planned(over=True)
+        if not self.residency.sums:
+            return over
+        apart = self._planned(over=False)
+        return over if _cost(over) < WORTH * _cost(apart) else apart
+
+    def _planned(self, over: bool) -> Plan:
+        """A plan; `over` as in `Residency`."""
         self.align = self.machine.activation_align
         self.following = following(self.network, self.design, self.steps)
-        plan = self._plan()
+        plan = self._plan(over)
         if not self.following or not self.residency.spilled - set(self.network.more_inputs):
             return plan
         before, self.following = self.residency.spilled, frozenset()
-        other = self._plan()
+        other = self._plan(over)
         return other if len(self.residency.spilled) < len(before) else plan
 
-    def _plan(self) -> Plan:
-        self.residency = Residency(self.network, self.design, self.steps, self.unfolded, self.align, self.following)
+    def _plan(self, over: bool) -> Plan:
+        self.residency = Residency(
+            self.network, self.design, self.steps, self.unfolded, self.align, self.following, over=over
+        )
         while True:
             regions = self.residency.place()
             plans = self._tile(regions)
@@ -221,3 +236,8 @@ class Planner:
             dram = None if dram is None else dram + spot.group * layout.plane * stride
             places[name] = Place(layout, residency.region(name, regions), dram)
         return Plan(places, plans, at)
+
+
+def _cost(plan: Plan) -> float:
+    """Estimated cycles of all steps."""
+    return sum(step.tiling.cost for step in plan.steps)

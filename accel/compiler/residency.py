@@ -29,7 +29,9 @@ WASTE = 1.25  # a tensor on chip has rows of whole beats if they are at most so 
 @dataclass
 class Residency:
     """Places tensors, and spills one more whenever it is told to. `align`: words of a beat; `following`:
-    numbers of the steps that are written behind the step before."""
+    numbers of the steps that are written behind the step before. `over`: sums may be written over their operand; `sums`
+    are those that are.
+    """
 
     network: IntegerNetwork
     design: Design
@@ -38,6 +40,8 @@ class Residency:
     align: int
     following: frozenset[int] = frozenset()
     spilled: set[str] = field(default_factory=set)
+    over: bool = True
+    sums: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.bank_words = self.design.activation_words // self.align * self.align
@@ -139,6 +143,7 @@ class Residency:
             self._close()
             self.layouts = {name: self._layout(name, bool(self.linked[name] & self.spilled)) for name in self.born}
             regions: Regions = {}
+            self.sums.clear()
             for name in self.born:
                 if name in self.spilled:
                     continue
@@ -151,7 +156,10 @@ class Residency:
                 return regions
 
     def _region(self, name: str, regions: Regions) -> Region | None:
-        """The first gap in which a tensor fits, in the bank that its maker does not read if there is one."""
+        """The first gap in which a storage fits, in the bank that its maker does not read if there is one.
+
+        If there is none, the place of the operand that its maker adds, if nobody needs that any more.
+        """
         prefer, words = 0, self.words(name)
         if self.born[name] >= 0:
             source = regions.get(self.steps[self.born[name]].source.storage)
@@ -160,7 +168,22 @@ class Residency:
             for gap in self.gaps(bank, self.lives[name], regions):
                 if gap.words >= words:
                     return Region(bank, gap.word, words)
-        return None
+        return self._over_operand(name, regions)
+
+    def _over_operand(self, name: str, regions: Regions) -> Region | None:
+        """The region of a residual operand over which the sum can be written: a POST reads each word before."""
+        step = self.steps[self.born[name]] if self.born[name] >= 0 else None
+        if not self.over or step is None or not step.added or step.part or self.makes[name] != [step.index]:
+            return None
+        if step.index in self.following:  # it writes while the step before still reads
+            return None
+        operand = step.added.storage
+        if self.lives[operand][1] > step.index or operand == step.source.storage or operand not in regions:
+            return None
+        if self.groups[operand] != self.groups[name]:
+            return None
+        self.sums.add(name)
+        return regions[operand]
 
     def gaps(self, bank: int, life: Range, regions: Regions) -> list[Region]:
         """Free runs of a bank during the steps `life[0]`..`life[1]`."""

@@ -1,4 +1,4 @@
-"""Small float networks of the blocks that the literature joins channels with, as torchvision writes them."""
+"""Small float networks of the blocks that the literature joins channels with, as torchvision writes them; a sum."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from accel.models.graph import (
     Activation,
+    Add,
     Concat,
     Conv,
     GlobalPool,
@@ -53,6 +54,12 @@ class Blocks:
         """Some channels."""
         name = f"select{len(self.layers)}"
         return self._add(Select(name, (source,), name, tuple(channels)), len(channels))
+
+    def add(self, first: str, second: str) -> str:
+        """The sum, and ReLU."""
+        name = f"add{len(self.layers)}"
+        self._add(Add(name, (first, second), f"{name}.sum"), self.channels[first])
+        return self._add(Activation(f"{name}.relu", (f"{name}.sum",), name), self.channels[first])
 
     def network(self, name: str, size: int, source: str, classes: int = 10) -> Network:
         """The network, with an average over all pixels and a linear layer at the end."""
@@ -123,4 +130,11 @@ def shuffle() -> Network:
     return b.network("shuffle", 16, x)
 
 
-BLOCKS = {network.__name__: network for network in (fire, inception, dense, shuffle)}
+def residual() -> Network:
+    """ResNet: a block whose tensors have 2,312 words of 8 channels, so that a bank of 4,096 holds one of them."""
+    b = Blocks(3)
+    x = b.conv("x", 16, 3)
+    return b.network("residual", 34, b.add(b.conv(b.conv(x, 16, 3), 16, 3, relu=False), x))
+
+
+BLOCKS = {network.__name__: network for network in (fire, inception, dense, shuffle, residual)}
