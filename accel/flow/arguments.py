@@ -59,7 +59,7 @@ InputShape = Annotated[
     ),
 ]
 LARGEST_SEED = 2**32 - 1
-DesignHelp = "A design by name (see `accel designs`) or a YAML file."
+DesignHelp = "A design by name (see `accel designs`), a YAML file or a .cfg of SCALE-Sim."
 Calibration = Annotated[
     str, typer.Option(metavar="FILE", help="Inputs that set the ranges: .npy of floats [N,C,H,W], or mnist.")
 ]
