@@ -9,6 +9,7 @@ import pytest
 
 from accel.compile import compile_network
 from accel.compiler.placement import Spot, place
+from accel.compiler.pooled_parts import pooled_parts
 from accel.compiler.prepare import prepare
 from accel.models.integers.network import ChannelLayer, IntegerNetwork, TensorSpec
 from accel.models.quantisation.quantise import quantise
@@ -108,6 +109,36 @@ def test_blocks_run_as_the_reference_says(name: str, words: int) -> None:
     np.testing.assert_array_equal(execute(program, codes), expected)
     floats = float32.run(network, inputs[:2])
     assert np.abs(dequantise_output(integer, expected) - floats).max() < 0.08 * np.abs(floats).max()
+
+
+def test_joined_channels_are_pooled_where_their_parts_are_made() -> None:
+    """Of two poolings over joined channels both go with the four convolutions; nothing is left but matrix steps."""
+    network = BLOCKS["fire"]()
+    integer = quantise(network, np.random.default_rng(1).standard_normal((2, 3, 16, 16)).astype(np.float32))
+    made = prepare(integer, design_of(8, 8, 64)).steps
+    assert [step.pool.name for step in made if step.pool] == [
+        "pool9:part0", "pool9:part1", "pool17:part0", "pool17:part1",
+    ]  # fmt: skip
+    assert [step.name for step in made if step.kind == "vector"] == ["mean"]
+
+
+def test_only_what_gains_is_pooled_in_parts() -> None:
+    """A part that is read elsewhere, or comes twice, or that no convolution makes, is left."""
+    pool = max_pool(Window((2, 2), (2, 2)))
+    made = [("a", A, "x"), ("b", B, "x"), ("t", ("a:out", "b:out"), None), ("p", pool, "t")]
+    assert [layer.name for layer in pooled_parts(network_of(*made)).layers] == [
+        "a", "b", "p:part0", "p:part1", "t",
+    ]  # fmt: skip
+    whole = network_of(*made, ("d", C, "t"))
+    assert pooled_parts(whole) is whole
+    twice = network_of(("a", A, "x"), ("t", ("a:out", "a:out"), None), ("p", pool, "t"))
+    assert pooled_parts(twice) is twice
+    others = network_of(("a", pool, "x"), ("b", pool, "x"), ("t", ("a:out", "b:out"), None), ("p", pool, "t"))
+    assert pooled_parts(others) is others
+    nested = network_of(*made[:3], ("c", C, "x"), ("u", ("t", "c:out"), (0, 3, 17)), ("p", pool, "u"))
+    assert [layer.name for layer in pooled_parts(nested).layers] == [
+        "a", "b", "c", "p:part0:part0", "p:part0:part1", "t", "p:part1", "u",
+    ]  # fmt: skip
 
 
 def test_a_sum_is_written_over_its_operand_where_that_keeps_both_on_chip() -> None:

@@ -14,6 +14,7 @@ from accel.compiler.lower.table import lowering
 from accel.compiler.memory_plan import Planner, TooSmallError
 from accel.compiler.placement import Placed, place
 from accel.compiler.plan import Plan
+from accel.compiler.pooled_parts import pooled_parts
 from accel.compiler.step import Step
 from accel.compiler.weights import LayerWeights
 from accel.design import Design
@@ -44,12 +45,22 @@ def prepare(network: IntegerNetwork, design: Design, coded: Collection[str] = ()
 
     Faster ways need more room here and there, so the slower ones are tried before a network is refused: the input read
     as words, and poolings apart from the convolutions before them. Those whose windows overlap are fused where tiling
-    says that what blocks make twice costs less than a pass of their own. `coded`: the layers whose weights the decoder
-    is to make. `kept`: coded weights of earlier calls, which keep what was encoded; those of this call are added.
-    Raises InputError for a layer that no command can express, TooSmallError for one whose smallest tile does not fit.
+    says that what blocks make twice costs less than a pass of their own, and joined channels are pooled part by part
+    where that costs less. `coded`: the layers whose weights the decoder is to make. `kept`: coded weights of earlier
+    calls, which keep what was encoded; those of this call are added. Raises InputError for a layer that no command can
+    express, TooSmallError for one whose smallest tile does not fit.
     """
-    network = in_parts(network, design)
-    placed = place(network, design.word_lanes)
+    whole = in_parts(network, design)
+    found = _fused(place(whole, design.word_lanes), design, coded, kept)
+    parts = pooled_parts(whole)
+    if parts is whole:
+        return found
+    other = _fused(place(parts, design.word_lanes), design, coded, kept)
+    return other if _cost(other) < _cost(found) else found
+
+
+def _fused(placed: Placed, design: Design, coded: Collection[str], kept: Kept | None) -> Prepared:
+    """With those poolings fused whose windows overlap that gain by it."""
     fused = _prepared(placed, design, set(), coded, kept)
     words = Machine.of(design).block_pixels(1)
     shared = [s for s in fused.steps if s.geometry.overlaps and s.geometry.out_h * s.geometry.out_w > words]
