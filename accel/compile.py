@@ -18,7 +18,7 @@ from accel.compiler.compulsory import compulsory
 from accel.compiler.lower.table import lowering
 from accel.compiler.ops import Log, Stream
 from accel.compiler.parts import together
-from accel.compiler.prepare import Prepared, prepare
+from accel.compiler.prepare import Prepared, patient, prepare
 from accel.compiler.schedule import Ordered, Scheduler
 from accel.compiler.weights import LayerWeights
 from accel.compiler.write import refused, write
@@ -34,6 +34,7 @@ __all__ = ["compile_network", "time_network"]
 
 DRAM_LIMIT = 1 << field_bits(Load, "dram_addr")
 TAPERS = (1.0, 1.1, 1.2, 1.5)
+BUSY = 0.9  # of the cycles, in which LOADs of more than commands read
 FEW = 64  # programs of at most so many commands try several tapers
 
 
@@ -90,8 +91,21 @@ def _chosen(network: IntegerNetwork, design: Design, formats: Formats) -> tuple[
 def _ordered(
     network: IntegerNetwork, design: Design, coded: frozenset[str], kept: dict[object, LayerWeights]
 ) -> tuple[Prepared, Stream, Ordered]:
-    """The fastest program order of those that are tried."""
-    prepared = prepare(network, design, coded, kept)
+    """The fastest program order of those that are tried.
+
+    If the bus is busy nearly all the time, tilings are tried as well that ask for fewer commands.
+    """
+    found = _fastest(prepare(network, design, coded, kept))
+    prepared, _, ordered = found
+    if ordered.log.beats * design.memory.beat_interval_cycles < BUSY * ordered.cycles:
+        return found
+    other = _fastest(patient(prepared))
+    return other if other[2].cycles < ordered.cycles else found
+
+
+def _fastest(prepared: Prepared) -> tuple[Prepared, Stream, Ordered]:
+    """The fastest program order of a plan's operations."""
+    design = prepared.design
     best: tuple[Prepared, Stream, Ordered] | None = None
     for taper in TAPERS:
         stream = write(prepared, taper)

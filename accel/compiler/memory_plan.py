@@ -55,7 +55,9 @@ class TooSmallError(InputError):
 
 @dataclass
 class Planner:
-    """Searches for a plan. `weights` by name of step; `unfolded` is set if the input is read by window loads."""
+    """Searches for a plan. `weights` by name of step; `unfolded` is set if the input is read by window loads;
+    `patient` as in `Task`.
+    """
 
     network: IntegerNetwork
     design: Design
@@ -63,6 +65,7 @@ class Planner:
     steps: Sequence[Step]
     weights: Mapping[str, LayerWeights | None]
     unfolded: Unfolded | None
+    patient: bool = False
 
     def plan(self) -> Plan:
         """A plan; raises TooSmallError if some step cannot run even with everything else in DRAM.
@@ -197,6 +200,7 @@ class Planner:
             in_cycles=unfolded.word_cycles if unfolded else self.machine.activation_cycles,
             zero_point=self.network.tensors[step.input].zero_point,
             beside=self._beside(step, regions),
+            patient=self.patient,
         )
         row = lowering(step.layer, self.design)
         task = row.task(setting)

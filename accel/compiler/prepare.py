@@ -40,6 +40,15 @@ class Prepared:
 Kept = dict[object, LayerWeights]
 
 
+def patient(prepared: Prepared) -> Prepared:
+    """The same in tiles for a program that waits for its loads all along: larger ones, of fewer commands."""
+    planner = Planner(
+        prepared.network, prepared.design, Machine.of(prepared.design), prepared.steps, prepared.weights,
+        prepared.reading.unfolded, patient=True,
+    )  # fmt: skip
+    return replace(prepared, plan=planner.plan())
+
+
 def prepare(network: IntegerNetwork, design: Design, coded: Collection[str] = (), kept: Kept | None = None) -> Prepared:
     """The fastest way of which every tile fits its buffers.
 

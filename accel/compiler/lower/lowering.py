@@ -38,7 +38,7 @@ class Setting:
     from DRAM in this step; `stored`: the output leaves in it; `residual_loads`: the residual operand comes in it.
     Pitches are words from row to row; `in_align`, `out_align` are columns that start a beat (1 if nothing crosses).
     `in_cycles` of loading a word of the input, whose codes have the `zero_point`. `beside`: cycles in which the
-    post-process unit filters the output for the next step.
+    post-process unit filters the output for the next step. `patient`: the whole program waits for its loads.
     """
 
     machine: Machine
@@ -58,6 +58,7 @@ class Setting:
     in_cycles: float
     zero_point: int = 0
     beside: float = 0.0
+    patient: bool = False
 
     @property
     def out_step(self) -> int:

@@ -109,6 +109,7 @@ class StripCosts:
         if chunking.words > capacity // 2 and costs.weights > capacity:
             compute += weights  # one chunk at a time: the next is loaded when this one is done
         inputs, first, loads = 0.0, 0.0, 0
+        waited = 0.0 if task.patient else chunking.words * costs.word_cycles
         if task.in_ring is not None:
             piece = self.piece(chunking.groups if chunking.split_input else costs.groups)
             if chunking.split_input:
@@ -116,15 +117,15 @@ class StripCosts:
             else:
                 loads = strips if strips_outside or strips == 1 else strips * self.rounds
             inputs = loads * piece * task.in_cycles
-            first = piece * task.in_cycles + chunking.words * costs.word_cycles
+            first = piece * task.in_cycles + waited
             if 2 * piece > task.in_ring and loads > 1:
                 compute += inputs  # one piece at a time
         elif task.loaded:
             loads, inputs = strips, costs.whole_input
-            first = self.piece(costs.groups) * task.in_cycles + chunking.words * costs.word_cycles
+            first = self.piece(costs.groups) * task.in_cycles + waited
         inputs += costs.residual
         commands = 2 * computes + 2 * loads + self.rounded * 2 + self.stores
         read = weights + inputs + commands * machine.command_cycles + self.records
-        lag = compute / computes * min(1.0, read / compute)
+        lag = 0.0 if task.patient else compute / computes * min(1.0, read / compute)
         work = compute + read + self.write + self.post
         return max(compute, read, self.write, self.post) + PENALTY * work + first + lag + self.tail

@@ -27,6 +27,7 @@ class Task:
 
     `reach`: how many channel groups each output tile needs. `uniform`: one requantisation record for all channels.
     `grouped`: the layer has groups. `bits` of a weight's code; `halves`: tiles of a channel group and kernel position.
+    `patient`: the program waits for its loads all along, so that what the array does after one is hidden by the next.
     """
 
     geometry: Geometry
@@ -48,6 +49,7 @@ class Task:
     in_cycles: float
     out_step: int
     beside: float = field(default=0.0, kw_only=True)
+    patient: bool = field(default=False, kw_only=True)
 
     def words(self, machine: Machine, tiles: int, groups: int) -> int:
         """Words of the weight buffer for one COMPUTE."""
