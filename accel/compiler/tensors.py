@@ -85,6 +85,7 @@ class InputLoader:
         self.unit = place.layout.row_pitch if by_rows else align
         self.at_once = not by_rows and place.layout.plane % align != 0
         self.done, self.item = 0, -1
+        self.apart: dict[Range, tuple[int, int]] = {}  # words and item of groups that were asked for by themselves
 
     def need(self, end: int) -> int:
         """The item after which words 0..end of every plane are there."""
@@ -101,6 +102,19 @@ class InputLoader:
             self.item = self.stream.item(self.source.loads(piece), True)
             self.done = end
         return self.item
+
+    def need_of(self, groups: Range, end: int) -> int:
+        """As `need`, of some channel groups, always the same ranges of them; before all others."""
+        layout, (first, item) = self.place.layout, self.apart.get(groups, (0, -1))
+        end = layout.plane if self.at_once else min(layout.plane, -(-end // self.unit) * self.unit)
+        if end > first:
+            word = self.view.at(groups[0], 0, 0) + first
+            piece = Piece(groups, (0, 1), (first, end), word, layout.plane, self.view.pitch)
+            item = self.stream.item(self.source.loads(piece), True)
+            self.apart[groups] = end, item
+            if sum((g1 - g0) * words for (g0, g1), (words, _) in self.apart.items()) == self.groups[1] * layout.plane:
+                self.done, self.item = layout.plane, item
+        return item
 
     def need_all(self) -> int:
         """The item after which all of it is there."""

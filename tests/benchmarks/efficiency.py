@@ -46,6 +46,7 @@ def design_of(size: int, axi_bits: int = 128) -> Design:
             "name": f"{size}x{size}",
             "array": {"rows": size, "cols": size, "weight_rows": 1},
             "buffers": {f"{name}_bytes": value << 10 for name, value in kib.items()},
+            "filter_multipliers": 9,
             "memory": {"axi_bits": axi_bits, "latency_cycles": 40},
             "clock_mhz": 500,
         }

@@ -78,7 +78,7 @@ def task(s: Setting) -> FilterTask:
     """What tiling must know."""
     return FilterTask(
         s.geometry, s.in_groups, s.in_ring, s.out_ring, s.in_pitch, s.out_pitch, s.machine.activation_align,
-        s.out_align > 1,
+        s.out_align > 1, s.out_step, loaded=s.loaded, stored=s.stored,
     )  # fmt: skip
 
 

@@ -53,19 +53,24 @@ class FilterWriter(VectorWriter):
         self.parameter_words = words_of(w.stream.design, Target.PARAMETER)
         self.whole = FILTER_WORDS * -(-self.channels // self.machine.lanes)
         self.offsets: dict[Range, int] = {}
+        self.by_groups = False
 
     def write(self) -> None:
-        """Append the step's operations to the stream: row by row, all channels of a row one after the other."""
-        g, align = self.geometry, self.task.align if self.task.cut_columns else 1
-        most = self.task.most_pixels(self.machine, 1)
-        for rows in split(g.out_h, self.tiling.strip[0]):
-            for cols in split(g.out_w, min(most, self.tiling.strip[1]), align):
-                for groups in split(self.task.groups, self.tiling.groups):
-                    self.piece(groups, rows, cols)
-        self.finish()
+        """Append the step's operations to the stream.
 
-    def finish(self) -> None:
-        """All pieces are written."""
+        Row by row, all channels of a row one after the other, so that the next step can begin; but what comes from DRAM
+        comes group by group, none of it twice.
+        """
+        g, align = self.geometry, self.task.align if self.task.cut_columns else 1
+        rows_of, cols_of = split(g.out_h, self.tiling.strip[0]), split(g.out_w, self.tiling.strip[1], align)
+        groups_of = split(self.task.groups, self.tiling.groups)
+        if self.w.loader or self.in_ring:
+            self.by_groups = self.w.loader is not None and self.w.loader.done == 0
+            order = [(groups, rows, cols) for groups in groups_of for rows in rows_of for cols in cols_of]
+        else:
+            order = [(groups, rows, cols) for rows in rows_of for cols in cols_of for groups in groups_of]
+        for groups, rows, cols in order:
+            self.piece(groups, rows, cols)
         if self.w.storer:
             self.w.storer.finish()
 
@@ -134,4 +139,8 @@ class FilterWriter(VectorWriter):
             return view, needs
         view = view_of(self.input_place, self.plan.flat)
         loader = self.w.loader
-        return view, [loader.need(rows[1] * view.pitch)] if loader else []
+        if not loader:
+            return view, []
+        if self.by_groups:
+            return view, [loader.need_of(groups, rows[1] * view.pitch)]
+        return view, [loader.need(rows[1] * view.pitch)]
