@@ -64,7 +64,7 @@ def pe_registers(design: Design) -> dict[str, int]:
 
 # Of the filter: registers and 4-input LUTs of its walk, and LUTs of a lane without those of its multipliers
 # (`synth_ecp5` of the post-process unit of 2 and 4 lanes, with it less without).
-FILTER_REGISTERS, FILTER_LUTS, FILTER_LANE_LUTS = 420, 900, 330
+FILTER_REGISTERS, FILTER_LUTS, FILTER_LANE_LUTS = 590, 1630, 380
 
 
 def filter_registers(design: Design) -> dict[str, int]:
