@@ -100,7 +100,8 @@ class Unary:
 class Pool:
     """Pooling of a feature map; an average counts padding as zeros only if `count_include_pad`.
 
-    A maximum over a spread input repeats every pixel: its kernel is the base dilation b, its pads are b - 1
+    A maximum over windows of one pixel takes some rows and columns; its pads may be below 0, what is cut off
+    (`Window.crops`). One over a spread input repeats every pixel: its kernel is the base dilation b, its pads are b - 1
     (`repeating`). One over repeated edges is a copy with them around it.
     """
 
@@ -184,6 +185,8 @@ def operator_of(layer: Layer) -> str:
             return "ConvTranspose"
         case Pool() if layer.window.spread:
             return "Pad" if any(layer.window.edges) else "Resize"
+        case Pool() if layer.window.crops:
+            return "Slice"
         case Activation():
             return "Relu" if (layer.low, layer.high) == (0.0, np.inf) else "Clip"
         case Unary():
@@ -343,6 +346,8 @@ def _output_shape(layer: Layer, inputs: list[Shape]) -> Shape:
             copies = repeating(window.base_dilation), Window((1, 1), edges=window.edges)
             if window.spread and (layer.kind != "max" or window not in copies):
                 raise InputError(f"a pooling over a spread input must repeat its pixels, and {window} does not")
+            if window.crops and layer.kind != "max":
+                raise InputError("pads of an average must be at least 0")
             # A window that saw only padding would have no value.
             if any(window.pads[i] >= (window.kernel[i % 2] - 1) * window.dilation[i % 2] + 1 for i in range(4)):
                 raise InputError(f"pads {window.pads} must be smaller than the kernel {window.kernel}")
@@ -414,7 +419,7 @@ def _check_transposed(window: Window) -> None:
 
 def _slide(window: Window, height: int, width: int) -> tuple[int, int]:
     counts = *window.kernel, *window.stride, *window.dilation, *window.base_dilation
-    if min(counts) < 1 or min(*window.pads, *window.edges) < 0:
+    if min(counts) < 1 or min(window.edges) < 0 or (min(window.pads) < 0 and not window.crops):
         raise InputError(f"{window} must have kernel, stride and dilation of at least 1, pads of at least 0")
     if math.prod(window.kernel) > LARGEST_KERNEL:
         raise InputError(f"kernel must have at most {LARGEST_KERNEL} positions, not {window.kernel}")

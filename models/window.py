@@ -37,6 +37,11 @@ class Window:
         """Whether the input is spread or has its edges repeated: then the stride is 1."""
         return self.base_dilation != (1, 1) or any(self.edges)
 
+    @property
+    def crops(self) -> bool:
+        """Whether it takes some rows and columns: single pixels, none of padding; pads below 0 are what is cut off."""
+        return self.kernel == (1, 1) and not self.spread and min(self.pads) < 0 and max(self.pads) <= 0
+
     def output_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the output for an input of `height` x `width`."""
         size = []

@@ -16,13 +16,14 @@ from accel.compiler.parts import parts_of
 from accel.compiler.tensors import part_beats
 from accel.design import load
 from accel.layout import WordTensor
+from accel.models.errors import InputError
 from accel.models.integers.network import MatrixLayer, Shared
 from accel.models.reference import im2col
 from accel.models.reference.int8 import matrix_sums
 from accel.models.window import Window
 from accel.sim.result import simulate
 from tests.benches.draw import draw_spread
-from tests.benches.layers import SAME, design_of, matrix, network_of
+from tests.benches.layers import SAME, Maker, design_of, matrix, max_pool, network_of
 
 
 @settings(max_examples=300, deadline=None)
@@ -122,3 +123,21 @@ def test_a_part_keeps_its_codebook() -> None:
     network = network_of((4, 3, 3), SAME, matrix(4, Window((3, 3), base_dilation=(2, 2)), [0, 5]))
     shared = [part.shared for part, _ in parts_of(network.layers[1], network) if isinstance(part, MatrixLayer)]
     assert all(isinstance(s, Shared) and s.bits == 1 for s in shared)
+
+
+@pytest.mark.parametrize(
+    ("maker", "message"),
+    [
+        (max_pool(Window((2, 2), (2, 2), base_dilation=(2, 2))), "a window over a spread input must have stride 1"),
+        (max_pool(Window((1, 1), base_dilation=(2, 1))), "every window over a spread input must meet a pixel"),
+        (max_pool(Window((2, 2), edges=(0, 0, 1, 1))), "a pooling over repeated edges must be a copy"),
+        (max_pool(Window((3, 3), base_dilation=(2, 2)), "x"), "a window over a spread input must have no residual"),
+        (
+            matrix(4, Window((3, 3), edges=(1, 1, 1, 1))),
+            "weights that meet one pixel of a repeated edge must add up to 8",
+        ),
+    ],
+)
+def test_windows_that_have_no_parts_are_refused(maker: Maker, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        network_of((4, 3, 3), SAME, maker)

@@ -146,6 +146,10 @@ WRONG = {
     ),
     "a dilation of 0": (pool(window=Window((2, 2), dilation=(0, 1))), "dilation must be 2 whole numbers of at least 1"),
     "negative pads": (pool(window=Window((2, 2), pads=(0, 0, 0, -1))), "pads must be 4 whole numbers of at least 0"),
+    "pads that cut, beside others": (
+        pool(window=Window((1, 1), pads=(0, 1, 0, -1))),
+        r"pads below 0 must only cut off, without any above",
+    ),
     "two pads": (pool(window=Window((2, 2), pads=(0, 0))), r"pads must be 4 whole numbers of at least 0, not \(0, 0\)"),
     "half a kernel": (pool(window=Window((2, 1.5))), r"kernel must be 2 whole numbers of at least 1, not \(2, 1.5\)"),
     "a truth value": (pool(window=Window((2, True))), r"kernel must be 2 whole numbers of at least 1, not \(2, True\)"),

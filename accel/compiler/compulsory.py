@@ -66,8 +66,9 @@ def compulsory(prepared: Prepared, encoded: Mapping[int, Encoded]) -> list[Compu
             read += RECORD_BYTES * len(step.requantise.bias) if len(step.requantise.bias) > 1 else 0
         elif isinstance(step.layer, MatrixLayer):  # by the filter: a byte a weight, and a record a channel in any case
             channels = len(step.layer.weights)
-            filtered = macs = channels * y.pairs * x.pairs
-            read = channels * (y.taps * x.taps + RECORD_BYTES)
+            met = step.part is None or step.part.taps
+            filtered = macs = channels * y.pairs * x.pairs if met else 0
+            read = channels * ((y.taps * x.taps if met else 0) + RECORD_BYTES)
         read += TABLE_ENTRIES if step.requantise.table is not None and step.completes else 0
         for name in (name for name in network.inputs if step is first[name]):
             if step.part:

@@ -57,6 +57,7 @@ Title = Annotated[str, Field(max_length=1000), AfterValidator(_printable)]  # wh
 Size = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Channel = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Pads = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Cut = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 
 
 class WindowRecord(Record):
@@ -64,7 +65,7 @@ class WindowRecord(Record):
 
     kernel: tuple[Size, Size] = Field(description="rows, columns")
     stride: tuple[Size, Size] = Field(description="y, x")
-    pads: tuple[Pads, Pads, Pads, Pads] = Field(description="top, left, bottom, right")
+    pads: tuple[Cut, Cut, Cut, Cut] = Field(description="top, left, bottom, right; below 0: cut off")
     dilation: tuple[Size, Size] = Field(description="y, x")
     base_dilation: tuple[Size, Size] = Field((1, 1), description="of the input: from one pixel to the next; y, x")
     edges: tuple[Pads, Pads, Pads, Pads] = Field((0, 0, 0, 0), description="of the input, repeated around it first")

@@ -7,7 +7,8 @@ import math
 import onnx
 
 from accel.models.exchange.onnx_reading import Given, Reading
-from accel.models.graph import Concat, Select
+from accel.models.graph import Concat, Pool, Select
+from accel.models.window import Window
 
 Full = tuple[int, ...]  # a shape with the batch in front
 
@@ -45,7 +46,7 @@ def split(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
 
 
 def slice_(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
-    """Slice of the channels, with any step; of other axes only all."""
+    """Slice of the channels, with any step, and of rows and columns, forwards: a maximum over single pixels."""
     full = reading.full(reading.shape(node, node.input[0]))
     starts, ends, axes, steps = (_numbers(reading, node, given, i, name) for i, name in enumerate(_SLICE, 1))
     if starts is None or ends is None or len(starts) != len(ends):
@@ -54,6 +55,7 @@ def slice_(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     if len(axes) != len(starts) or len(steps) != len(starts) or 0 in steps:
         raise reading.error(node, f"axes and steps (not 0) must be {len(starts)}, not {axes} and {steps}")
     channels = None
+    lines: dict[int, range] = {}
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         if not -len(full) <= axis < len(full):
             raise reading.error(node, f"axes must be {-len(full)}..{len(full) - 1}, not {axis}")
@@ -63,13 +65,36 @@ def slice_(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
         taken = range(full[at])[start:last:step]
         if not taken:
             raise reading.error(node, f"slice {start}:{end}:{step} of {full[at]} must take something")
-        if taken != range(full[at]):
+        if taken != range(full[at]) and at in _line_axes(reading, full) and step > 0:
+            lines[_line_axes(reading, full)[at]] = taken
+        elif taken != range(full[at]):
             _check_axis(reading, node, at, full)
             channels = tuple(taken)
-    if channels is None:
+    if channels is None and not lines:
         reading.copy(node, node.input[0])
-    else:
-        _select(reading, node, node.output[0], channels)
+        return
+    output = node.output[0]
+    if channels is not None:
+        output = f"{output}.channels" if lines else output
+        _select(reading, node, output, channels)
+    if lines:
+        source = reading.resolve(node.input[0]) if channels is None else output
+        if channels is not None:
+            reading.uses[output] += 1
+        _, *size = reading.shapes[source]
+        y, x = (lines.get(axis, range(size[axis])) for axis in (0, 1))
+        cut = (-y[0], -x[0], y[-1] + 1 - size[0], x[-1] + 1 - size[1])
+        name = reading.name(node)
+        name = name if name not in reading.taken else node.output[0]
+        window = Window((1, 1), (y.step, x.step), cut)
+        reading.append(node, Pool(name, (source,), node.output[0], "max", window))
+
+
+def _line_axes(reading: Reading, full: Full) -> dict[int, int]:
+    """ONNX's axes of rows (0) and columns (1) of a map."""
+    if reading.one_dimensional:
+        return {2: 1} if len(full) == 3 else {}
+    return {2: 0, 3: 1} if len(full) == 4 else {}
 
 
 _SLICE = ("starts", "ends", "axes", "steps")

@@ -299,7 +299,7 @@ OPERATORS: dict[str, Operator] = {
     "Relu": Operator(_relu, "in the post-process of the layer before"),
     "Reshape": Operator(reshape, _SHAPE),
     "Resize": Operator(resize, _RESIZED),
-    "Slice": Operator(slice_, "of channels, constant: as Concat"),
+    "Slice": Operator(slice_, "constant: of channels as Concat, of rows and columns forwards as copies"),
     "Softmax": Operator(_softmax, "on the host, as the last layer"),
     "SpaceToDepth": Operator(space_to_depth, "a convolution by ones"),
     "Split": Operator(split, "along the channels: as Concat"),

@@ -97,6 +97,15 @@ def _nodes(layer: Layer, network: Network, constants: list[onnx.TensorProto]) ->
         case Conv() if layer.window.spread:
             turned = constant("weight", transposed(layer.weights, layer.groups))
             return node("ConvTranspose", turned, constant("bias", layer.bias), group=layer.groups, **_cut(layer.window))
+        case Pool() if layer.window.crops:
+            (top, left, bottom, right), (height, width) = layer.window.pads, network.shapes[layer.inputs[0]][1:]
+            values = {
+                "starts": [-top, -left],
+                "ends": [height + bottom, width + right],
+                "axes": [2, 3],
+                "steps": list(layer.window.stride),
+            }
+            return node("Slice", *(constant(name, np.array(value, np.int64)) for name, value in values.items()))
         case Pool() if layer.window.spread:
             scales = constant("scales", np.array([1, 1, *layer.window.base_dilation], np.float32))
             modes = {"coordinate_transformation_mode": "asymmetric", "mode": "nearest", "nearest_mode": "floor"}

@@ -271,7 +271,11 @@ def _vector(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tupl
     channels, height, width = source.shape
     window = _window(rng, height, width, 3, conv=False)
     reduce = rng.choice(["max", "max", "sum"])
-    if rng.random() < 0.25 and height * width <= 60:
+    if rng.random() < 0.1:
+        cut = [-rng.randint(0, (n - 1) // 2) for n in (height, width)] * 2
+        window = Window((1, 1), (rng.randint(1, 3), rng.randint(1, 2)), tuple(cut))  # type: ignore[arg-type]
+        reduce = "max"
+    elif rng.random() < 0.25 and height * width <= 60:
         window = _repeating(rng, height, width)
         reduce = "max" if any(window.edges) else reduce
     identity = Requantise(

@@ -78,6 +78,9 @@ def draw_network(rng: Random, quantisable: bool = False) -> Network:
                 append(Pool, "max", repeating(rng.choice([(1, 2), (2, 1), (2, 2), (3, 2)])))
             case "pool" if rng.random() < 0.1:
                 append(Pool, "max", Window((1, 1), edges=rng.choice([(1, 1, 1, 1), (0, 1, 2, 0)])))
+            case "pool" if rng.random() < 0.1 and min(shape[1:]) > 1:
+                cut = rng.choice([(0, -1, 0, 0), (-1, 0, 0, -1), (0, 0, -1, -1)])
+                append(Pool, "max", Window((1, 1), (rng.randint(1, 2), rng.randint(1, 2)), cut))
             case "pool" if rng.random() < 0.5:
                 append(Pool, "max", _draw_window(rng, shape, dilated=True))
             case "pool":

@@ -318,4 +318,21 @@ CASES: dict[str, tuple[list[tuple[str, str, str, dict[str, Any]]], dict[str, Any
         ],
         {"w": floats(8, 4, 1, 1)},
     ),
+    "slices of rows and columns, and of channels with them": (
+        [
+            ("Slice", "x,zero,end,axes,two", "a", {}),
+            ("Slice", "x,one,end,axes,two", "b", {}),
+            ("Concat", "a,b", "c", {"axis": 1}),
+            ("Slice", "c,s,e", "y", {}),
+        ],
+        {
+            "zero": np.array([0, 1]),
+            "one": np.array([1, 0]),
+            "end": np.array([2**31, 6]),
+            "axes": np.array([2, -1]),
+            "two": np.array([2, 2]),
+            "s": np.array([0, 1, 1]),
+            "e": np.array([2**31, 7, 3]),
+        },
+    ),
 }

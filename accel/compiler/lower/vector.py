@@ -23,6 +23,8 @@ def operator(layer: VectorLayer) -> str:
     """The ONNX operators that become such a layer."""
     if layer.reduce == "sum":
         return "AveragePool"
+    if layer.window.crops:
+        return "Slice"
     if layer.window.spread:
         return "Pad" if any(layer.window.edges) else "Resize"
     if layer.window.kernel != (1, 1):
