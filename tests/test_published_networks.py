@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from accel.models import zoo
 from accel.models.graph import Network
 from accel.models.parting import parted
 from accel.models.reference import float32
@@ -71,12 +72,10 @@ def integer_outputs(network: Network, calibration: np.ndarray, inputs: np.ndarra
 def test_efficientnet_lite0_on_photographs(tmp_path: Path) -> None:
     """It says what they show, in float and in int8, all on the accelerator; calibrated on others and mirror images."""
     path = published_weights.efficientnet_lite0(tmp_path / "lite0.onnx")
-    shown, others = (
-        np.stack([(published_weights.photograph(name, 224) - 127) / 128 for name in names])
-        for names in (published_weights.SHOWN, published_weights.OTHERS)
-    )
+    shown, others = published_weights.photographs()
     network = parted.read(path)
     assert network.host is None
+    assert zoo.architecture("efficientnet-lite0", weights=path).parameters == network.parameters
     assert network.parameters == 4_652_008 - 21_008  # the published number, with batch normalisation folded away
     (expected,) = published.theirs(path, shown)
     floats = float32.run(network, shown)
@@ -92,7 +91,7 @@ def test_r_net_of_mtcnn_on_faces(tmp_path: Path) -> None:
     """Faces of the subset of LFW against the other images there: calibrated on every fourth, right on the rest."""
     path = published_weights.r_net(tmp_path / "rnet.onnx")
     images, labels = published_weights.faces()
-    inputs = np.repeat(((255 * images[:, None, :24, :24] - 127.5) / 128), 3, 1)
+    inputs = published_weights.for_r_net(images)
     network = parted.read(path)
     (expected,) = published.theirs(path, inputs)
     test = np.arange(len(inputs)) % 4 > 0

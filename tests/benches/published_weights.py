@@ -173,3 +173,14 @@ SHOWN = {
     "motorcycle_left.png": (665, 670), "camera.png": (872,),
 }  # fmt: skip
 OTHERS = ("astronaut.png", "hubble_deep_field.jpg", "coins.png", "horse.png", "page.png")  # to calibrate on
+
+
+def photographs() -> tuple[Array, Array]:
+    """Those of SHOWN, and OTHERS, as EfficientNet-Lite0 takes them."""
+    of = [[(photograph(name, 224) - 127) / 128 for name in names] for names in (SHOWN, OTHERS)]
+    return np.stack(of[0]), np.stack(of[1])
+
+
+def for_r_net(images: Array) -> Array:
+    """Grey images (n, 25, 25) in 0..1 as R-Net takes them."""
+    return np.repeat((255 * images[:, None, :24, :24] - 127.5) / 128, 3, 1)

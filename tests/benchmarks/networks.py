@@ -15,6 +15,7 @@ import json
 import logging
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from accel.models.graph import Network
 from accel.models.integers.network import IntegerNetwork
 from accel.models.integers.stretches import stretches
 from accel.models.macs import macs
+from accel.models.pages import with_part
 from accel.models.quantisation.quantise import quantise
 from accel.models.reference import float32, int8
 from tests.benches import published
@@ -131,6 +133,9 @@ def run(file: Listed, path: Path) -> Found:
         cycles = sum(time_network(part, load("edge")).cycles for part in stretches(integer))
     except InputError as refusal:
         return Found(**base, outcome="refused", reason=" ".join(str(refusal).split())[:300])
+    except Exception as defect:  # the other files are run all the same, and the status says it
+        traceback.print_exc()
+        return Found(**base, outcome="wrong", reason=f"{type(defect).__name__}: {str(defect)[:200]}")
     host = [name for _, part in (network.host.parts if network.host else ()) for name in part.nodes]
     outcome, others = "with host" if host else "whole", None
     if error > FLOAT_ERROR:
@@ -184,9 +189,8 @@ def write_page(page: Path, found: Sequence[Found]) -> None:
     """Replace what stands between the marks in docs/networks.md."""
     text = page.read_text(encoding="utf-8")
     for what, lines in (("found", [summary(found) + ":", "", *table(found)]), ("list", the_list())):
-        begin, end = f"<!-- {what} -->", f"<!-- end of {what} -->"
-        head, tail = text.split(begin)[0], text.split(end)[1]
-        text = head + begin + "\n\n" + "\n".join(lines) + "\n\n" + end + tail
+        marks = f"<!-- {what} -->\n", f"<!-- end of {what} -->\n"
+        text = with_part(text, *marks, "\n" + "\n".join(lines) + "\n\n")
     page.write_text(text, encoding="utf-8")
 
 
