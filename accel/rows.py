@@ -116,22 +116,35 @@ def rows_of(commands: Iterable[Command]) -> Rows:
     return np.array(made, np.int64).reshape(-1, WIDTH)
 
 
+def _places(kind: type[Command]) -> tuple[NDArray[np.int64], NDArray[np.uint64], list[int], list[tuple[int, int, int]]]:
+    """Of a kind's fields: masks, shifts inside 64-bit words, the first field of each word, and (field, word, right
+    shift) of those that go on in the next word. The opcode counts as the first field."""
+    sizes = [OPCODE_BITS, *(f.metadata["bits"] for f in fields(kind))]
+    starts = [sum(sizes[:k]) for k in range(len(sizes))]
+    words = [start // 64 for start in starts]
+    first = [words.index(word) for word in range(words[-1] + 1)]
+    on = [(k, words[k] + 1, 64 - starts[k] % 64) for k in range(len(sizes)) if starts[k] % 64 + sizes[k] > 64]
+    masks = np.array([(1 << bits) - 1 for bits in sizes])
+    return masks, np.array([start % 64 for start in starts], np.uint64), first, on
+
+
+_PLACES = {kind: _places(kind) for kind in COMMANDS.values()}
+
+
 def encoded(rows: Rows) -> NDArray[np.uint8]:
     """(n, COMMAND_BYTES) what DRAM holds of the commands, as `Command.encode` gives it."""
-    words = np.zeros((len(rows), COMMAND_BYTES // 8 + 1), np.uint64)  # one more for what passes the end of a word
-    words[:, 0] = rows[:, OPCODE]
-    for kind in COMMANDS.values():
+    made = np.zeros((len(rows), COMMAND_BYTES // 8), np.uint64)
+    for kind, (masks, shifts, first, on) in _PLACES.items():
         (found,) = np.nonzero(rows[:, OPCODE] == kind.OPCODE)
-        at = OPCODE_BITS
-        for column, one in enumerate(fields(kind), start=1):
-            bits = one.metadata["bits"]
-            values = (rows[found, column] & (1 << bits) - 1).astype(np.uint64)
-            word, shift = divmod(at, 64)
-            words[found, word] |= values << np.uint64(shift)
-            if shift + bits > 64:
-                words[found, word + 1] |= values >> np.uint64(64 - shift)
-            at += bits
-    return words[:, :-1].astype("<u8").view(np.uint8).reshape(-1, COMMAND_BYTES)
+        if not len(found):
+            continue
+        values = (rows[found, : len(masks)] & masks).astype(np.uint64)
+        words = np.zeros((len(found), made.shape[1]), np.uint64)
+        words[:, : len(first)] = np.bitwise_or.reduceat(values << shifts, first, axis=1)
+        for field, word, shift in on:
+            words[:, word] |= values[:, field] >> np.uint64(shift)
+        made[found] = words
+    return made.astype("<u8").view(np.uint8).reshape(-1, COMMAND_BYTES)
 
 
 def command_of(values: Iterable[int]) -> Command:

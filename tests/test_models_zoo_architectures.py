@@ -80,6 +80,8 @@ def test_the_host_normalises_and_nothing_else(name):
     network = zoo.architecture(name, seed=None)
     assert [node for _, part in network.host.parts for node in part.nodes] == ["norm1 (LRN)", "norm2 (LRN)"]
     assert macs(network) == sketch(name).macs
+    with pytest.raises(InputError, match=f"^{name}: a program must be of a stretch"):
+        time_network(shapes_alone(network), load("large"))
 
 
 @pytest.mark.parametrize("name", sorted(zoo.ARCHITECTURES.keys() - set(WHOLE)))

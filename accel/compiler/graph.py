@@ -33,7 +33,7 @@ def steps(
     A layer over a spread input has a step for each of its parts (`accel.compiler.parts`). Raises InputError for a layer
     that no command can express.
     """
-    _check_graph(network, design)
+    check_graph(network, design)
     if spots is None:
         placed = place(network, design.word_lanes)
         network, spots = placed.network, placed.spots
@@ -91,7 +91,7 @@ def _clipped(first: Requantise, second: Requantise) -> Requantise:
     return replace(first, low=low, high=high)
 
 
-def _check_graph(network: IntegerNetwork, design: Design) -> None:
+def check_graph(network: IntegerNetwork, design: Design) -> None:
     """Something is computed; all else that a network must be, `IntegerNetwork` has checked."""
     if network.host_steps:
         raise InputError(

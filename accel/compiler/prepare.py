@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from accel.compiler.estimate import Machine
 from accel.compiler.first_layer import Reading
 from accel.compiler.formats.coded import Coded
-from accel.compiler.graph import steps
+from accel.compiler.graph import check_graph, steps
 from accel.compiler.in_parts import in_parts
 from accel.compiler.lower.table import lowering
 from accel.compiler.memory_plan import Planner, TooSmallError
@@ -59,6 +59,7 @@ def prepare(network: IntegerNetwork, design: Design, coded: Collection[str] = ()
     calls, which keep what was encoded; those of this call are added. Raises InputError for a layer that no command can
     express, TooSmallError for one whose smallest tile does not fit.
     """
+    check_graph(network, design)  # before tensors are placed
     whole = in_parts(network, design)
     found = _fused(place(whole, design.word_lanes), design, coded, kept)
     parts = pooled_parts(whole)
