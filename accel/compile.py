@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import NamedTuple
 
 from accel.commands import Load, field_bits
@@ -23,6 +24,7 @@ from accel.compiler.schedule import Ordered, Scheduler
 from accel.compiler.weights import LayerWeights
 from accel.compiler.write import refused, write
 from accel.design import Design, OnChip
+from accel.layout import RowTensor, WordTensor
 from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork
 from accel.on_chip import Regions, check_room, regions, shortage
@@ -159,7 +161,9 @@ def _place(prepared: Prepared, ordered: Ordered) -> Placed:
     def placement(name: str) -> Placement:
         spec, place = network.tensors[name], plan.places[name]
         assert place.dram is not None
-        layout = unfolded.layout if unfolded and name == network.input else place.layout
+        layout: WordTensor | RowTensor = replace(place.layout, channels=spec.shape[0])  # without what lies beside it
+        if unfolded and name == network.input:
+            layout = unfolded.layout
         return Placement(name, data + place.dram, layout, spec.scale, spec.zero_point)
 
     return Placed(data, tuple(map(placement, network.inputs)), tuple(map(placement, network.outputs)))

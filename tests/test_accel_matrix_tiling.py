@@ -73,7 +73,7 @@ def case(
         ),
         (
             {"shape": (24, 9, 9), "out": 20, "window": Window((3, 3)), "bits": 3, "loaded": True, "in_cycles": 2.5},
-            "strips > tiles: strip 1 x 7, block 1 x 7 x 1 tiles, chunk 1 tiles x 6 groups, about 14,254 cycles",
+            "strips > tiles: strip 1 x 7, block 1 x 7 x 5 tiles, chunk 5 tiles x 1 groups, about 13,941 cycles",
         ),
         (
             {

@@ -52,6 +52,22 @@ def test_the_input_comes_as_it_is_needed() -> None:
     )
 
 
+def test_channel_groups_come_as_they_are_needed() -> None:
+    """An item may be older than the last one: what brings a group is found again, whatever came since."""
+    made, tensor = stream(), place(32, 4, 6)
+    loader = InputLoader(made, word_source(WORDS, tensor, True), tensor, 8, 2, by_rows=False)
+    needs = ((12, (0, 1)), (12, (1, 3)), (12, (0, 1)), (24, (0, 2)), (12, (0, 4)), (24, (2, 4)), (24, (0, 4)))
+    assert [loader.need(*need) for need in needs] == [0, 1, 0, 2, 3, 4, 4]
+    assert loader.need_all() == 4
+    assert log_text(made.finish()) == (
+        "0 item 0   Load dram_addr=data+320 ACTIVATION dst_addr=524298 row_beats=6\n"
+        "0 item 1   Load dram_addr=data+512 ACTIVATION dst_addr=524322 row_beats=6 rows=2 dram_pitch=192 dst_pitch=24\n"
+        "0 item 2   Load dram_addr=data+416 ACTIVATION dst_addr=524310 row_beats=6 rows=2 dram_pitch=192 dst_pitch=24\n"
+        "0 item 3   Load dram_addr=data+896 ACTIVATION dst_addr=524370 row_beats=6\n"
+        "0 item 4   Load dram_addr=data+800 ACTIVATION dst_addr=524358 row_beats=6 rows=2 dram_pitch=192 dst_pitch=24"
+    )
+
+
 def test_planes_that_do_not_end_with_a_beat_come_at_once() -> None:
     made, tensor = stream(), place(16, 1, 7)
     loader = InputLoader(made, word_source(WORDS, tensor, True), tensor, 8, 2, by_rows=False)

@@ -96,7 +96,10 @@ def _cheapest(
     outputs: int, pads: tuple[int, int, int, int], geometry: Geometry, machine: Machine, pad_value: int, has_zero: bool
 ) -> Unfolded | None:
     """The cheapest way to unfold a convolution to `outputs` channels; see `unfold`."""
-    best, least = None, plain_cycles(outputs, geometry, machine)
+    load, compute = _plain(outputs, geometry, machine)
+    if geometry.taps == 1 and load <= compute:
+        return None  # as words, its pixels are one row
+    best, least = None, _cost(load, compute)
     for cut in _cuts(geometry, machine):
         for rows in range(1, min(geometry.kernel[0], machine.word_lanes // cut.run) + 1):
             exact = geometry.kernel[0] % rows == 0 and cut.parts * cut.run == geometry.kernel[1] * geometry.channels
@@ -128,7 +131,8 @@ def _cuts(geometry: Geometry, machine: Machine) -> Iterator[Cut]:
     channels, kernel, stride, dilation = geometry.channels, geometry.kernel[1], geometry.stride[1], geometry.dilation[1]
     lanes, row = machine.word_lanes, kernel * channels
     if dilation == 1 and stride * channels <= LARGEST_STEP:
-        for parts in range(1, min(LARGEST_PARTS, LARGEST_STRIDE) + 1):
+        most_parts = min(LARGEST_PARTS, LARGEST_STRIDE) if geometry.taps > 1 else 1
+        for parts in range(1, most_parts + 1):
             run = -(-row // parts)
             if run <= lanes and parts * run <= 2 * lanes and run * (parts - 1) < row:
                 yield Cut(run, parts, stride * channels, parts, 1, parts)
@@ -143,9 +147,14 @@ def _cuts(geometry: Geometry, machine: Machine) -> Iterator[Cut]:
 
 def plain_cycles(outputs: int, geometry: Geometry, machine: Machine) -> float:
     """The cost of reading the input of a layer with so many outputs as words, on the scale of `Unfolded.cycles`."""
+    return _cost(*_plain(outputs, geometry, machine))
+
+
+def _plain(outputs: int, geometry: Geometry, machine: Machine) -> tuple[float, float]:
+    """Cycles of loading the input as words, and of computing."""
     tiles, groups = -(-outputs // machine.cols), -(-geometry.channels // machine.word_lanes)
     load = groups * geometry.in_h * geometry.in_w * machine.activation_cycles
-    return _cost(load, _compute(machine, geometry, groups, tiles))
+    return load, _compute(machine, geometry, groups, tiles)
 
 
 def _cost(load: float, compute: float) -> float:

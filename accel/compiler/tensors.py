@@ -84,37 +84,43 @@ class InputLoader:
         self.groups = (0, place.layout.groups(rows))
         self.unit = place.layout.row_pitch if by_rows else align
         self.at_once = not by_rows and place.layout.plane % align != 0
-        self.done, self.item = 0, -1
-        self.apart: dict[Range, tuple[int, int]] = {}  # words and item of groups that were asked for by themselves
+        self.done = 0
+        self.items: list[tuple[int, int, dict[int, int]]] = []  # words of a plane, and by group the item with them
+        self.whole, self.last = 0, -1  # pieces of which all groups are there, and the last item of these
 
-    def need(self, end: int) -> int:
-        """The item after which words 0..end of every plane are there."""
-        layout, first = self.place.layout, self.done
-        if end <= first:
-            return self.item
+    def need(self, end: int, groups: Range | None = None) -> int:
+        """The item after which words 0..end of the planes of some channel groups (None: of all) are there.
+
+        They are loaded as they are asked for: what reads the first groups begins before the last ones come.
+        """
+        layout = self.place.layout
+        groups = self.groups if groups is None or self.at_once else groups
         end = layout.plane if self.at_once else min(layout.plane, -(-end // self.unit) * self.unit)
-        if end > first:
-            rows, cols = (0, 1), (first, end)
-            if self.by_rows:
-                rows, cols = (first // self.unit, end // self.unit), (0, layout.width)
-            word = self.view.at(0, 0, 0) + first
-            piece = Piece(self.groups, rows, cols, word, layout.plane, self.view.pitch)
-            self.item = self.stream.item(self.source.loads(piece), True)
+        if end > self.done:
+            self.items.append((self.done, end, {}))
             self.done = end
-        return self.item
-
-    def need_of(self, groups: Range, end: int) -> int:
-        """As `need`, of some channel groups, always the same ranges of them; before all others."""
-        layout, (first, item) = self.place.layout, self.apart.get(groups, (0, -1))
-        end = layout.plane if self.at_once else min(layout.plane, -(-end // self.unit) * self.unit)
-        if end > first:
-            word = self.view.at(groups[0], 0, 0) + first
-            piece = Piece(groups, (0, 1), (first, end), word, layout.plane, self.view.pitch)
-            item = self.stream.item(self.source.loads(piece), True)
-            self.apart[groups] = end, item
-            if sum((g1 - g0) * words for (g0, g1), (words, _) in self.apart.items()) == self.groups[1] * layout.plane:
-                self.done, self.item = layout.plane, item
+        item = self.last
+        for first, last, there in self.items[self.whole :]:
+            if first >= end:
+                break
+            missing = [g for g in range(*groups) if g not in there]
+            if missing:
+                taken = (missing[0], missing[-1] + 1)
+                there |= dict.fromkeys(range(*taken), self._load(first, last, taken))
+            item = max([item, *(there[g] for g in range(*groups))])
+        while self.whole < len(self.items) and len(self.items[self.whole][2]) == self.groups[1]:
+            self.last = max([self.last, *self.items[self.whole][2].values()])
+            self.whole += 1
         return item
+
+    def _load(self, first: int, last: int, groups: Range) -> int:
+        """The item of some words of the planes of some groups."""
+        rows, cols = (0, 1), (first, last)
+        if self.by_rows:
+            rows, cols = (first // self.unit, last // self.unit), (0, self.place.layout.width)
+        word = self.view.at(groups[0], 0, 0) + first
+        piece = Piece(groups, rows, cols, word, self.place.layout.plane, self.view.pitch)
+        return self.stream.item(self.source.loads(piece), True)
 
     def need_all(self) -> int:
         """The item after which all of it is there."""

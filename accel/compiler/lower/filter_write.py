@@ -142,5 +142,5 @@ class FilterWriter(VectorWriter):
         if not loader:
             return view, []
         if self.by_groups:
-            return view, [loader.need_of(groups, rows[1] * view.pitch)]
+            return view, [loader.need(rows[1] * view.pitch, groups)]
         return view, [loader.need(rows[1] * view.pitch)]

@@ -45,6 +45,7 @@ class Costs:
         self.window = pool.kernel[0] * pool.kernel[1] if pool else 1
         self.chunks = -(-task.outputs * machine.chunks // machine.cols)
         self.post = self.chunks * self.height * self.width * self.window
+        self.by_groups = task.by_groups(machine)
         self.whole_input = self.groups * task.geometry.in_h * task.in_pitch * task.in_cycles
         self.residual = self.out_words * machine.activation_cycles if task.residual_loads else 0.0
 
@@ -122,10 +123,16 @@ class StripCosts:
                 compute += inputs  # one piece at a time
         elif task.loaded:
             loads, inputs = strips, costs.whole_input
-            first = self.piece(costs.groups) * task.in_cycles + waited
+            groups = chunking.groups if costs.by_groups else costs.groups
+            first = self.piece(groups) * task.in_cycles + waited
         inputs += costs.residual
         commands = 2 * computes + 2 * loads + self.rounded * 2 + self.stores
         read = weights + inputs + commands * machine.command_cycles + self.records
         lag = 0.0 if task.patient else compute / computes * min(1.0, read / compute)
         work = compute + read + self.write + self.post
-        return max(compute, read, self.write, self.post) + PENALTY * work + first + lag + self.tail
+        both = max(compute, read)
+        if costs.by_groups:  # what is computed while the input comes, or its first strip, and the rest
+            parts = strips if strips_outside else 1
+            begin, start = inputs / parts + weights / self.rounds, compute / parts / self.rounds
+            both = max(begin, start) + max(read - begin, compute - start)
+        return max(both, self.write, self.post) + PENALTY * work + first + lag + self.tail

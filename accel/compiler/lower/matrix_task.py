@@ -51,6 +51,11 @@ class Task:
     beside: float = field(default=0.0, kw_only=True)
     patient: bool = field(default=False, kw_only=True)
 
+    def by_groups(self, machine: Machine) -> bool:
+        """Whether the input comes as its channel groups are used: not if its weights are what comes late."""
+        plane = self.geometry.in_h * self.geometry.in_w * self.in_cycles
+        return self.loaded and plane > machine.contract.fill_cycles * machine.weight_cycles
+
     def words(self, machine: Machine, tiles: int, groups: int) -> int:
         """Words of the weight buffer for one COMPUTE."""
         return machine.chunk_words(self.geometry.taps * self.halves, self.bits, tiles, groups)

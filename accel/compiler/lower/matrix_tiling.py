@@ -23,6 +23,7 @@ from accel.memories import RECORD_BYTES, SUM_BYTES
 
 PARTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024)  # that a size is cut into
 SHARES = (2, 4, 8, 16, 32, 1)  # parts of the weight buffer that a chunk may take; 1 if no other fits
+FEW_GROUPS = (1, 2, 4)  # that a chunk of all tiles of a block may have
 ENOUGH = 24  # strips that are compared for one number of tiles
 REMEMBERED = 1 << 14  # tilings, of all networks and designs of a process
 ROUNDING = 1 - 1e-9
@@ -144,6 +145,11 @@ def _whole_chunkings(costs: Costs, block_tiles: int) -> list[Chunking]:
                 size -= 1
         if (tiles, size) not in found:
             found[tiles, size] = costs.chunking(False, tiles, size, block_tiles)
+    if costs.by_groups:  # a few groups of all tiles, so that the array begins when few have come
+        for size in FEW_GROUPS:
+            fits = size < groups and task.words(machine, block_tiles, size) <= machine.weights // 2
+            if fits and (block_tiles, size) not in found:
+                found[block_tiles, size] = costs.chunking(False, block_tiles, size, block_tiles)
     return list(found.values())
 
 

@@ -127,7 +127,9 @@ class MatrixWriter:
         """One COMPUTE; the sums of `first_tile` lie at the beginning of the bank."""
         (n0, _), groups = chunk
         weight_addr, weight_item = self.constants.chunk(chunk)
-        view, input_item = self._resident(block) if self.in_ring is None else self._piece(self.in_ring, strip, groups)
+        view, input_item = (
+            self._resident(block, groups) if self.in_ring is None else self._piece(self.in_ring, strip, groups)
+        )
         if self.configured != (view.plane, view.pitch):
             self.configured = view.plane, view.pitch
             self.stream.configure(config_compute(self.geometry, view, self.plan.flat, self.w.input.zero_point))
@@ -142,8 +144,8 @@ class MatrixWriter:
         """What else an engine says in a COMPUTE, and what its time depends on besides."""
         return None
 
-    def _resident(self, block: Block) -> tuple[View, int]:
-        """The whole input on chip, and the item that brings what the block reads of it."""
+    def _resident(self, block: Block, groups: Range) -> tuple[View, int]:
+        """The whole input on chip, and the item that brings what the block reads of some channel groups."""
         view, item = self.input_view, -1
         assert view
         if self.loader and self.geometry.deep:
@@ -151,7 +153,9 @@ class MatrixWriter:
         elif self.loader:
             last_row = self.geometry.read(0, block.made_rows)[1]
             last_col = self.geometry.read(1, block.made_cols)[1]
-            item = self.loader.need(last_col if self.plan.flat else last_row * view.pitch)
+            first = self.plan.step.source.group
+            taken = (first + groups[0], first + groups[1]) if self.task.by_groups(self.machine) else None
+            item = self.loader.need(last_col if self.plan.flat else last_row * view.pitch, taken)
         return view, item
 
     def _piece(self, ring: Ring, strip: Strip, groups: Range) -> tuple[View, int]:
