@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from accel.commands import Target
+from accel.compiler.geometry import Geometry
 from accel.compiler.ops import Segment, Stream
 from accel.compiler.plan import Place, Region
 from accel.compiler.tensors import InputLoader, OutputStorer, View, residual_loads, stores, view_of, word_source
@@ -21,6 +22,12 @@ def place(channels: int, height: int, width: int, pitch: int | None = None) -> P
     pitch = pitch or width
     layout = WordTensor(channels, height, width, pitch, height * pitch)
     return Place(layout, Region(1, 10, layout.words(8)), 320)
+
+
+def geometry(tensor: Place) -> Geometry:
+    """A step that makes the tensor pixel by pixel."""
+    size = (tensor.layout.height, tensor.layout.width)
+    return Geometry(tensor.layout.channels, (1, 1), (1, 1), (1, 1), (0, 0), False, *size, *size)
 
 
 def stream() -> Stream:
@@ -110,7 +117,7 @@ def test_stores(flat: bool, rows: tuple[int, int], cols: tuple[int, int], expect
 
 
 def storer(made: Stream, tensor: Place) -> OutputStorer:
-    return OutputStorer(made, WORDS, tensor, False, 8)
+    return OutputStorer(made, WORDS, tensor, False, 8, None, geometry(tensor))
 
 
 def test_rows_are_stored_when_enough_is_complete() -> None:
