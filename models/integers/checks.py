@@ -187,12 +187,13 @@ def _check_channels(layer: ChannelLayer, known: Mapping[str, TensorSpec], made: 
 
 def _check_window(window: Window) -> None:
     _is("window", window, Window)
-    cut = -(2**31) if window.kernel == (1, 1) else 0  # pads of `Window.crops`
     for what, values, count, least in (
         ("kernel", window.kernel, 2, 1), ("stride", window.stride, 2, 1), ("dilation", window.dilation, 2, 1),
-        ("base_dilation", window.base_dilation, 2, 1), ("pads", window.pads, 4, cut),
+        ("base_dilation", window.base_dilation, 2, 1), ("pads", window.pads, 4, 0),
         ("edges", window.edges, 4, 0),
     ):  # fmt: skip
+        if what == "pads" and window.kernel == (1, 1):  # of `Window.crops`
+            least = -(2**31)
         if not isinstance(values, tuple) or len(values) != count or not all(_whole(n, least) for n in values):
             raise InputError(f"{what} must be {count} whole numbers of at least {least}, not {values}")
     if min(window.pads) < 0 and not window.crops:
