@@ -16,6 +16,7 @@ from accel.memories import ACTIVATION
 from accel.rows import STORE
 
 BANK = ACTIVATION.bank_words
+FEW_WORDS = 4  # of a part's row: a command for them would cost more than the words between them
 ENOUGH = 8  # latencies of the memory: so many words are worth a STORE
 
 
@@ -178,11 +179,22 @@ def part_beats(layout: WordTensor, align: int, step: int, first: int, last: int)
 def part_stores(
     words: Words, place: Place, part: Part, view: View, groups: Range, rows: Range, cols: Range
 ) -> list[Row]:
-    """STOREs of a rectangle of some groups of a part: whole beats, of which only the part's own words are written."""
+    """STOREs of a rectangle of some groups of a part: whole beats, of which only the part's own words are written.
+
+    Where a word is a beat or more, words that are far apart are rows of their own: a burst costs a cycle more than its
+    beats.
+    """
     assert place.dram is not None
     layout, stride, (step_y, step_x) = place.layout, words.stride_bytes, part.step
     first, last = part.first[1] + cols[0] * step_x, part.first[1] + (cols[1] - 1) * step_x
     found = []
+    if words.per_beat == 1 and step_x * words.beats > words.beats + 1 and cols[1] - cols[0] >= FEW_WORDS:
+        for g in range(*groups):
+            for row in range(*rows):
+                at = g * layout.plane + (part.first[0] + row * step_y) * layout.row_pitch + first
+                dram, word = place.dram + at * stride, view.at(g, row, cols[0])
+                found += store_rows(words, dram, word, 1, cols[1] - cols[0], step_x, view.step)
+        return with_strobes(found, words, layout, place.dram)
     for beats in part_beats(layout, words.per_beat, step_x, first, last):
         here = []
         for g in range(*groups):
