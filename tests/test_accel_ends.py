@@ -28,8 +28,8 @@ def several(rng: Random) -> IntegerNetwork:
     return network
 
 
-@counted(40)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@counted(25)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(st.randoms(use_true_random=False))
 def test_every_output_is_the_references(rng: Random) -> None:
     network, design = several(rng), draw_design(rng, largest=rng.choice([4, 8]))

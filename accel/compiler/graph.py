@@ -47,13 +47,12 @@ def steps(
         if isinstance(layer, ChannelLayer):
             continue
         source, added = spots[layer.input], spots[layer.residual.tensor] if layer.residual else None
-        if source.lanes is not None and isinstance(layer, MatrixLayer) and is_filter(layer, design):
-            layer = OnArray.of(layer)
+        layer = _where(layer, source, design)
         row = lowering(layer, design)
         try:
             parts: Sequence[tuple[Layer, Part | None]] = [(layer, None)]
             if layer.window.spread:
-                parts = parts_of(layer, network)
+                parts = [(_where(one, source, design), part) for one, part in parts_of(layer, network)]
             for one, _ in parts:
                 lowering(one, design).check(one, network, design)
         except InputError as error:
@@ -75,6 +74,12 @@ def steps(
             output, requantise = pool.output, _clipped(requantise, pool.requantise)
         made.append(Step(len(made), layer, pool, geometry, requantise, output, source, spots[output], added))
     return made
+
+
+def _where(layer: Layer, source: Spot, design: Design) -> Layer:
+    """The layer, on the array if the filter would leave its channels in the lanes of what it reads."""
+    moves = source.lanes is not None and isinstance(layer, MatrixLayer) and is_filter(layer, design)
+    return OnArray.of(layer) if moves and isinstance(layer, MatrixLayer) else layer
 
 
 def described(layer: Layer, design: Design) -> str:

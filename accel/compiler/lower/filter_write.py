@@ -65,7 +65,8 @@ class FilterWriter(VectorWriter):
         rows_of, cols_of = split(g.out_h, self.tiling.strip[0]), split(g.out_w, self.tiling.strip[1], align)
         groups_of = split(self.task.groups, self.tiling.groups)
         if self.w.loader or self.in_ring:
-            self.by_groups = self.w.loader is not None and self.w.loader.done == 0
+            loader = self.w.loader  # groups that do not begin with a beat come all at once
+            self.by_groups = loader is not None and loader.done == 0 and not loader.at_once
             order = [(groups, rows, cols) for groups in groups_of for rows in rows_of for cols in cols_of]
         else:
             order = [(groups, rows, cols) for rows in rows_of for cols in cols_of for groups in groups_of]
