@@ -11,7 +11,7 @@ from accel.compile import compile_network
 from accel.compiler.placement import Spot, place
 from accel.compiler.pooled_parts import pooled_parts
 from accel.compiler.prepare import prepare
-from accel.models.integers.network import ChannelLayer, IntegerNetwork, TensorSpec
+from accel.models.integers.network import ChannelLayer, IntegerNetwork, MatrixLayer, TensorSpec
 from accel.models.quantisation.quantise import quantise
 from accel.models.reference import float32
 from accel.models.reference.int8 import dequantise_output, quantise_input, run
@@ -71,6 +71,30 @@ def test_a_slice_begins_at_its_word_and_what_the_vector_unit_makes_of_it_too() -
     assert not found.copies
     assert found.spots["s"] == Spot("a:out", 2, 6, 6, (2, 3, 4, 5))
     assert found.spots["p:out"] == Spot("p:out", 0, 6, 6, (2, 3, 4, 5))
+
+
+def test_a_depthwise_layer_over_joined_channels_is_one_of_each_part() -> None:
+    """In the order of the part's own channels; where parts fill their words it is left whole."""
+    order = (*range(10, 15), *reversed(range(10)))
+    network = network_of(
+        ("a", A, "x"), ("b", B, "x"), ("t", ("a:out", "b:out"), order), ("d", matrix(15, CONV, groups=15), "t"),
+        ("e", C, "d:out"),
+    )  # fmt: skip
+    found = place(network, 8)
+    b, a = (layer for layer in found.network.layers if layer.name.startswith("d:part"))
+    assert isinstance(a, MatrixLayer)
+    assert isinstance(b, MatrixLayer)
+    assert (b.input, a.input) == ("b:out", "a:out")
+    whole = network.layers[3]
+    assert isinstance(whole, MatrixLayer)
+    np.testing.assert_array_equal(b.weights, whole.weights[:5])
+    np.testing.assert_array_equal(a.weights, whole.weights[:4:-1])
+    np.testing.assert_array_equal(a.requantise.bias, whole.requantise.bias[:4:-1])
+    assert found.spots["d:out"].lanes == (*range(5), *reversed(range(8, 18)))
+    even = network_of(
+        ("a", C, "x"), ("b", B, "x"), ("t", ("a:out", "b:out"), None), ("d", matrix(13, CONV, groups=13), "t")
+    )
+    assert [layer.name for layer in place(even, 8).network.layers] == ["a", "b", "t", "d"]
 
 
 @pytest.mark.parametrize(

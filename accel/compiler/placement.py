@@ -6,6 +6,9 @@ which they are made, so that what a reader finds between the channels that it wa
 the array reads from the first to the last group that it needs: lanes that are not its own get weights of 0. The vector
 unit works lane by lane: what it writes lies in the lanes of what it reads.
 
+A depthwise layer runs once for each base that it reads, in the order of its channels, if that is not the order of the
+layer: a filter works lane by lane, and an array in reach of few.
+
 Where that cannot be, channels are copied first, by a layer of the network that `place` returns: what is joined twice,
 part of a tensor that belongs elsewhere, the network's input and output, operands that do not lie lane upon lane.
 """
@@ -15,19 +18,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
+from accel.compiler.placed_layers import copy_layer, some_outputs
 from accel.models.integers.network import (
     AnyLayer,
     ChannelLayer,
     IntegerNetwork,
     Layer,
     MatrixLayer,
-    Requantise,
     TensorSpec,
     VectorLayer,
 )
-from accel.models.window import Window
 
 Lanes = tuple[int, ...]
 Origin = list[tuple[str, int]]  # of each channel of a tensor: base, and channel of it
@@ -126,8 +126,40 @@ class _Builder:
                     self._join(layer.output)
                 self._name(layer.output, self.origin[layer.output])
                 continue
+            if isinstance(layer, MatrixLayer) and self._scattered(layer):
+                self._by_bases(layer)
+                if layer.output in read:
+                    self._join(layer.output)
+                self._name(layer.output, self.origin[layer.output])
+                continue
             self.layers.append(layer)
             self._base(layer.output)
+
+    def _scattered(self, layer: MatrixLayer) -> bool:
+        """Whether a depthwise layer reads all channels of some bases, each once, but not in the lanes 0, 1, 2, ..."""
+        found, channels = self.origin[layer.input], len(layer.weights)
+        if layer.groups != channels or layer.weights.shape[1] > 1 or layer.residual or len(set(found)) < channels:
+            return False
+        bases = dict.fromkeys(base for base, _ in found)
+        if sum(len(self.origin[base]) for base in bases) != channels:
+            return False
+        *first, _ = (len(self.origin[base]) for base in bases)
+        in_order = found == [at for base in bases for at in self.origin[base]]
+        return not in_order or any(count % self.word_lanes for count in first)
+
+    def _by_bases(self, layer: MatrixLayer) -> None:
+        """The layer as one for each base that it reads, in the order of the base; what it makes has their channels."""
+        found, made = self.origin[layer.input], list[tuple[str, int]]((("", 0),) * len(layer.weights))
+        for number, base in enumerate(dict.fromkeys(base for base, _ in found)):
+            taken = sorted((i for i, (of, _) in enumerate(found) if of == base), key=lambda i: found[i][1])
+            part = some_outputs(layer, taken, f"{layer.name}:part{number}", base, f"{layer.output}:part{number}")
+            spec = self.tensors[layer.output]
+            self.tensors[part.output] = replace(spec, name=part.output, shape=(len(taken), *spec.shape[1:]))
+            self.layers.append(part)
+            self._base(part.output)
+            for channel, i in enumerate(taken):
+                made[i] = (part.output, channel)
+        self.origin[layer.output] = made
 
     def _join(self, name: str) -> None:
         """Bring all channels of a tensor into one storage."""
@@ -322,14 +354,3 @@ def _repeats(found: Origin) -> list[int]:
         turns.append(seen.get(at, 0))
         seen[at] = turns[-1] + 1
     return turns
-
-
-def copy_layer(name: str, source: TensorSpec, output: str, by_vector: bool) -> Layer:
-    """A layer that keeps every code: a maximum over one pixel, which keeps lanes, or a product with the identity."""
-    zero, count = source.zero_point, source.shape[0]
-    bias = np.array([-zero], np.int32)
-    requantise = Requantise(bias, np.array([32768], np.uint16), np.array([15], np.uint8), zero)
-    window = Window((1, 1))
-    if by_vector:
-        return VectorLayer(name, source.name, output, "max", window, requantise)
-    return MatrixLayer(name, source.name, output, np.eye(count, dtype=np.int8)[:, :, None, None], window, requantise)

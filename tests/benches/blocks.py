@@ -111,7 +111,7 @@ def dense() -> Network:
 
 
 def shuffle() -> Network:
-    """ShuffleNet v2: a unit that halves the map and two that split, join and shuffle channels."""
+    """ShuffleNet v2: two units that halve the map, and between them two that split, join and shuffle channels."""
     b = Blocks(3)
     x, half = b.conv("x", 12, 3, 2), 11
 
@@ -122,12 +122,16 @@ def shuffle() -> Network:
         y = b.conv(source, half)
         return b.conv(b.conv(y, half, 3, stride, half, relu=False), half)
 
-    left = b.conv(b.conv(x, 12, 3, 2, 12, relu=False), half)
-    x = shuffled(b.concat(left, branch(x, 2)))
+    def halved(source: str) -> str:
+        channels = b.channels[source]
+        left = b.conv(b.conv(source, channels, 3, 2, channels, relu=False), half)
+        return shuffled(b.concat(left, branch(source, 2)))
+
+    x = halved(x)
     for _ in range(2):
         kept, worked = b.select(x, range(half)), b.select(x, range(half, 2 * half))
         x = shuffled(b.concat(kept, branch(worked, 1)))
-    return b.network("shuffle", 16, x)
+    return b.network("shuffle", 16, halved(x))
 
 
 def residual() -> Network:
