@@ -64,6 +64,10 @@ ONE_LAYER = {
     "Gemm": ([("Flatten", "x", "f", {}), ("Gemm", "f,w,b", "y", {"transB": 1})], {"w": floats(5, 144), "b": floats(5)}),
     "MatMul": ([("Flatten", "x", "f", {}), ("MatMul", "f,w", "y", {})], {"w": floats(144, 5)}),
     "sum": ([("Relu", "x", "r", {}), ("Add", "x,r", "y", {})], {}),
+    "join": (
+        [("Relu", "x", "r", {}), ("Concat", "r,x", "c", {"axis": 1}), ("Conv", "c,w", "y", {})],
+        {"w": floats(5, 8, 3, 3)},
+    ),
     "average": ([("GlobalAveragePool", "x", "y", {})], {}),
     "maximum": ([("MaxPool", "x", "m", {"kernel_shape": [2, 2]}), ("Conv", "m,w", "y", {})], {"w": W[:, :, :2, :2]}),
 }
