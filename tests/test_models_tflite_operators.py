@@ -15,6 +15,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from accel.models.errors import Blocked, InputError
 from accel.models.exchange import tflite_ops, tflite_read
+from accel.models.parting import parted
 from tests.benches.tflite_models import Op, Sparse, model
 
 MAP, ROWS, BATCH = (1, 4, 6, 8), (1, 5, 8), (1, 24)
@@ -257,3 +258,38 @@ def test_sparse_weights(tmp_path: Path) -> None:
     wrong = replace(in_rows, levels=(3, 1, 1, (segments[::-1], tuple(columns))))
     with pytest.raises(InputError, match="its segments must follow each other"):
         ours(model(MAP, [replace(operators[0], inputs=[wrong]), operators[1]]), inputs, path)
+
+
+def test_joined_and_split_channels_run_on_the_accelerator(tmp_path: Path) -> None:
+    """Two CONCATENATIONs and a SPLIT between convolutions leave only the orders of input and output to the host."""
+
+    def conv(source: str, inputs: int, out: str, outputs: int) -> Op:
+        shape = {out: (1, 4, 6, outputs)}
+        return Op(
+            "CONV_2D", [source, f(outputs, 1, 1, inputs), f(outputs)], shape, **options("Conv2D", StrideH=1, StrideW=1)
+        )
+
+    halves = {"h": (1, 4, 6, 4), "g": (1, 4, 6, 4)}
+    content = model(
+        MAP,
+        [
+            conv("x", 8, "a", 5),
+            conv("x", 8, "b", 3),
+            Op("CONCATENATION", ["a", "b"], {"c": (1, 4, 6, 8)}, **options("Concatenation", Axis=3)),
+            Op("SPLIT", [i(3).reshape(()), "c"], halves, **options("Split", NumSplits=2)),
+            Op("CONCATENATION", ["g", "a"], {"d": (1, 4, 6, 9)}, **options("Concatenation", Axis=-1)),
+            conv("d", 9, "y", 2),
+        ],
+    )
+    inputs, path = f(*MAP, seed=0), tmp_path / "joined.tflite"
+    (found,) = ours(content, inputs, path)
+    interpreter = Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], inputs)
+    interpreter.invoke()
+    expected = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-5)
+    network = parted.read(path)
+    assert [type(layer).__name__ for layer in network.layers] == ["Conv", "Conv", "Concat", "Select", "Concat", "Conv"]
+    assert network.host
+    assert not network.host.between
