@@ -181,6 +181,20 @@ def test_a_sum_is_written_over_its_operand_where_that_keeps_both_on_chip() -> No
     assert found == {4096: True, 4700: False}
 
 
+def test_no_sum_is_written_over_what_its_convolution_still_reads() -> None:
+    """Banks of 160 words hold one tensor of 144; x is alive to the end, so e would fit over a alone."""
+    eight = matrix(8, CONV, residual="a:out")
+    network = network_of(
+        ("a", matrix(8, CONV), "x"),
+        ("e", eight, "a:out"),
+        ("f", matrix(8, CONV, residual="x"), "e:out"),
+        shape=(8, 12, 12),
+    )
+    design = design_of(8, 8, 64, activation_bytes=2 * 8 * 160)
+    codes = np.random.default_rng(0).integers(-128, 128, (1, 8, 12, 12)).astype(np.int8)
+    np.testing.assert_array_equal(execute(compile_network(network, design), codes), run(network, codes)[network.output])
+
+
 def test_joining_moves_nothing() -> None:
     """What is read and written of DRAM with a Concat is what is without: the parts lie where the whole does."""
     parts = [("a", C, "x"), ("b", C, "x"), ("t", ("a:out", "b:out"), None), ("d", B, "t")]
