@@ -23,6 +23,15 @@ def of_all(model: onnx.ModelProto, reading: Reading, input_name: str) -> dict[st
     return {name: shape for name, shape in inferred.items() if shape and min(shape) > 0}
 
 
+def kinds(model: onnx.ModelProto, reading: Reading, input_name: str) -> dict[str, int]:
+    """The element types that ONNX infers, without those that it cannot tell."""
+    try:
+        found = _values(model, reading, input_name, strict=False)
+    except InputError:
+        return {}
+    return {value.name: value.type.tensor_type.elem_type for value in found if value.type.tensor_type.elem_type}
+
+
 def strict(model: onnx.ModelProto, reading: Reading, input_name: str) -> dict[str, Full]:
     """The shapes, batch included, that ONNX infers, 0 for a size that it cannot tell.
 
@@ -48,6 +57,15 @@ def compare(inferred: Mapping[str, Full], network: Network, reading: Reading) ->
 
 def _inferred(model: onnx.ModelProto, reading: Reading, input_name: str, strict: bool) -> dict[str, Full]:
     """Shapes by name, 0 for a size that is not known."""
+    return {
+        value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
+        for value in _values(model, reading, input_name, strict)
+        if value.type.tensor_type.HasField("shape")
+    }
+
+
+def _values(model: onnx.ModelProto, reading: Reading, input_name: str, strict: bool) -> list[onnx.ValueInfoProto]:
+    """What ONNX infers of each tensor."""
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
     del fixed.graph.value_info[:]
@@ -61,11 +79,7 @@ def _inferred(model: onnx.ModelProto, reading: Reading, input_name: str, strict:
     with refused(f"{reading.file}: shapes do not fit"):
         # The values of constants that were refused are not to be computed here either.
         inferred = onnx.shape_inference.infer_shapes(fixed, check_type=strict, strict_mode=strict, data_prop=strict)
-    return {
-        value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
-        for value in [*inferred.graph.value_info, *inferred.graph.output]
-        if value.type.tensor_type.HasField("shape")
-    }
+    return [*inferred.graph.value_info, *inferred.graph.output]
 
 
 def _with_explicit_pads(node: onnx.NodeProto, reading: Reading) -> None:

@@ -23,10 +23,10 @@ Full = tuple[int, ...]
 reads = onnx_prepare.reads
 
 
-def part(found: Survey, starts: Mapping[str, Full], ends: Sequence[str]) -> onnx.ModelProto:
+def part(found: Survey, starts: Mapping[str, Full], ends: Sequence[str], kinds: Mapping[str, int]) -> onnx.ModelProto:
     """The model from the tensors `starts`, with their shapes, batch included, to the tensors `ends`.
 
-    Constants are values.
+    Constants are values. `kinds`: the types of tensors, where they are known; they are float32 else.
     """
     wanted, nodes = set(ends), list[onnx.NodeProto]()
     values = found.reading.constants.keys() - found.reading.weights.keys()  # codes of weights stay codes
@@ -40,11 +40,14 @@ def part(found: Survey, starts: Mapping[str, Full], ends: Sequence[str]) -> onnx
     for name in wanted & values:
         constants[name] = found.reading.constants[name]
     (value,) = (x for x in found.model.graph.input if x.name == found.input)
-    kind = value.type.tensor_type.elem_type
+    kinds = {**kinds, found.input: value.type.tensor_type.elem_type}
     graph = helper.make_graph(
         nodes[::-1],
         found.model.graph.name or "part",
-        [helper.make_tensor_value_info(name, kind, shape) for name, shape in starts.items()],
+        [
+            helper.make_tensor_value_info(name, kinds.get(name, onnx.TensorProto.FLOAT), shape)
+            for name, shape in starts.items()
+        ],
         [helper.make_empty_tensor_value_info(name) for name in ends],
         [numpy_helper.from_array(value, name) for name, value in sorted(constants.items())],
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import onnx
@@ -106,6 +107,11 @@ class _Cutter:
         self.makers = {name: node for node in found.nodes for name in node.output if name}
         self.constants = found.reading.constants.keys()
 
+    @cached_property
+    def kinds(self) -> dict[str, int]:
+        """The element types of the model's tensors."""
+        return onnx_shapes.kinds(self.found.model, self.reading, self.found.input)
+
     def is_made(self, name: str) -> bool:
         """Whether a layer makes a tensor that is not only another shape."""
         return not isinstance(self.reading.layers.get(name), Reshape | None)
@@ -132,7 +138,7 @@ class _Cutter:
         part = Part(b"", starts, tuple(shapes.values()), ends, f"{self.reading.file}: {where}")
         if not part.made:
             return (), 0, part
-        model = onnx_host.part(self.found, shapes, part.made)
+        model = onnx_host.part(self.found, shapes, part.made, self.kinds)
         return onnx_host.names(model), onnx_host.macs(model, batch), replace(part, model=model.SerializeToString())
 
 
