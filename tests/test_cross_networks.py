@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
 
+from accel.commands import ConfigCompute, Load
 from accel.compile import compile_network
 from accel.design import Design, load
 from accel.models import zoo
@@ -21,6 +23,7 @@ from accel.sim.execute.facts import time_executed
 from accel.timing.recurrence import time_program
 from tests.benches.blocks import BLOCKS
 from tests.benches.cross import Trial, check
+from tests.benches.draw import draw_image_network, draw_input
 from tests.benches.verilator import Built
 
 FOREIGN = Path(__file__).parent / "data/mnist-conv/model.onnx"
@@ -79,6 +82,22 @@ def test_joined_channels_through_the_verilog(name: str, built: Built) -> None:
     integer = quantise(network, inputs)
     trial = Trial(built.design, integer, quantise_input(integer, inputs[:1])[0], 3)
     check(built, trial, compile_network(integer, built.design))
+
+
+@pytest.mark.rtl
+def test_images_and_few_channels_through_the_verilog(built: Built) -> None:
+    """Rows of the input side by side, shared by windows, pixels of several words; kernel columns two by two."""
+    seen = set[str]()
+    for seed in range(24):
+        rng = Random(seed)
+        network = draw_image_network(rng)
+        program = compile_network(network, built.design)
+        check(built, Trial(built.design, network, draw_input(rng, network)[0], seed), program)
+        windows = [c for c in program.commands if isinstance(c, Load) and c.window]
+        seen |= {"several words"} if any(c.parts for c in windows) else set()
+        seen |= {"shared rows"} if any(1 <= c.code_bits < c.zero_code for c in windows) else set()
+        seen |= {"beside"} if any(c.beside for c in program.commands if isinstance(c, ConfigCompute)) else set()
+    assert seen == {"several words", "shared rows", "beside"}
 
 
 @pytest.mark.rtl

@@ -200,10 +200,24 @@ def _thinned(rng: Random, codes: NDArray[np.int64], zero: int) -> NDArray[np.uin
     return np.where(generator.random(codes.shape) < density, codes, zero).astype(np.uint8)
 
 
-def _matrix(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tuple[MatrixLayer, TensorSpec]:
+def _few(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tuple[MatrixLayer, TensorSpec]:
+    """A convolution such as images begin with, to few channels: its input is unfolded, or columns share a tile."""
+    _, height, width = source.shape
+    first = name == "layer0"
+    kernel = (rng.randint(1, min(height, 7 if first else 3)), rng.randint(min(2, width), min(width, 7 if first else 3)))
+    stride = (rng.randint(1, 4), rng.randint(1, 4)) if first else (rng.randint(1, 2), 1)
+    pads = tuple(rng.randint(0, min(2, k - 1)) for k in kernel * 2)
+    return _matrix(rng, name, source, zero_point, Window(kernel, stride, pads), rng.choice([rng.randint(1, 4), 20]))  # type: ignore[arg-type]
+
+
+def _matrix(
+    rng: Random, name: str, source: TensorSpec, zero_point: int, wanted: Window | None = None, outputs: int = 0
+) -> tuple[MatrixLayer, TensorSpec]:
     channels, height, width = source.shape
     groups = 1
-    if rng.random() < 0.25:  # fully connected on whatever comes
+    if wanted:
+        window, out = wanted, outputs
+    elif rng.random() < 0.25:  # fully connected on whatever comes
         window, out = Window((height, width)), rng.randint(1, 40)
     else:
         window, out = _window(rng, height, width, rng.choice([3, 3, 3, 7]), conv=True), rng.randint(1, 20)
@@ -314,6 +328,9 @@ def draw_network(
         "x", (rng.randint(1, channels), rng.randint(1, size), rng.randint(1, size)), 1.0,
         zero_points[0] if joining else rng.randint(-9, 9),
     )  # fmt: skip
+    image = not joining and size > 6 and rng.random() < 0.25
+    if image:
+        spec = TensorSpec("x", (rng.randint(1, 4), rng.randint(6, 14), rng.randint(6, 14)), 1.0, spec.zero_point)
     tensors: dict[str, TensorSpec] = {"x": spec}
     made: list[AnyLayer] = []
     if joining and rng.random() < 0.2:
@@ -322,6 +339,7 @@ def draw_network(
     count = rng.randint(1, layers)
     for index in range(count):
         build = _vector if made and rng.random() < 0.3 else _matrix
+        build = _few if image and (index == 0 or rng.random() < 0.7) else build
         source = rng.choice(list(tensors.values())) if rng.random() < 0.15 else spec
         layer, out = build(rng, f"layer{index}", source, rng.choice(zero_points))
         partners = [t for t in tensors.values() if t.shape == out.shape and not layer.window.spread]
@@ -335,6 +353,17 @@ def draw_network(
             tensors[spec.name] = spec
     output = rng.choice(made).output if rng.random() < 0.1 else spec.name
     return IntegerNetwork("random", "x", output, tensors, tuple(made))
+
+
+def draw_image_network(rng: Random) -> IntegerNetwork:
+    """A chain of convolutions of an image to few channels each, some of which lie on a larger map than usual."""
+    spec = TensorSpec("x", (rng.randint(1, 4), rng.randint(8, 24), rng.randint(8, 24)), 1.0, rng.randint(-9, 9))
+    tensors, made = {"x": spec}, list[AnyLayer]()
+    for index in range(rng.randint(2, 3)):
+        layer, spec = _few(rng, f"layer{index}", spec, rng.randint(-30, 30))
+        made.append(layer)
+        tensors[spec.name] = spec
+    return IntegerNetwork("image", "x", spec.name, tensors, tuple(made))
 
 
 def draw_ends(rng: Random, network: IntegerNetwork) -> IntegerNetwork:
