@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from accel.compile import compile_network
@@ -12,7 +14,8 @@ from accel.compiler.placement import Spot, place
 from accel.compiler.pooled_parts import pooled_parts
 from accel.compiler.prepare import prepare
 from accel.models.integers.network import ChannelLayer, IntegerNetwork, MatrixLayer, TensorSpec
-from accel.models.quantisation.quantise import quantise
+from accel.models.parting import parted
+from accel.models.quantisation.quantise import quantise, shapes_alone
 from accel.models.reference import float32
 from accel.models.reference.int8 import dequantise_output, quantise_input, run
 from accel.models.window import Window
@@ -179,6 +182,15 @@ def test_a_sum_is_written_over_its_operand_where_that_keeps_both_on_chip() -> No
         found[words] = total == operand
         assert not any(step.in_ring or step.out_ring for step in prepared.plan.steps[1:])
     assert found == {4096: True, 4700: False}
+
+
+@pytest.mark.parametrize(("name", "joins"), [("squeezenet", 8), ("densenet121", 58)])
+def test_networks_of_joined_channels_move_none(name: str, joins: int) -> None:
+    """In words of 32 channels: Concats of fire modules; those of dense blocks, each of everything before it."""
+    path = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light" / f"light_{name}.onnx"
+    network = shapes_alone(parted.read(path))
+    assert sum(isinstance(layer, ChannelLayer) for layer in network.layers) == joins
+    assert not place(network, 32).copies
 
 
 def test_no_sum_is_written_over_what_its_convolution_still_reads() -> None:
