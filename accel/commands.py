@@ -301,6 +301,8 @@ class ConfigPost(Command):
     uniform_shift: int = _bits(6, "shift of that record")
     table: int = _bits(1, "outputs are looked up in a table after the clip")
     table_bank: int = _bits(1, "which of the two tables")
+    multiply: int = _bits(1, "the residual operand is multiplied instead of added")
+    subtract: int = _bits(1, "the residual operand is subtracted: its sign is turned")
 
 
 @dataclass(frozen=True)
@@ -314,7 +316,10 @@ class Post(Command):
             with offset = oy * src_row_step + wy * src_row_pitch + ox * stride_x + wx
         v = max or sum over the window (an element outside contributes nothing to max, res_zero_point to sum)
         y = round_shift((v + bias) * multiplier, shift) + zero_point  with the record param_addr + q, or the uniform one
-        y += round_shift((act[res_addr + same offset as the output] - res_zero_point) * res_multiplier, res_shift)
+        r = act[res_addr + same offset as the output] - res_zero_point     (with `subtract` -r; 0 without `residual`)
+            (with `res_plane` the offset is (d // (R/P)) * res_plane)
+        y += round_shift(r * res_multiplier, res_shift)
+        with `multiply` instead y = round_shift((v + bias) * r * multiplier, shift) + zero_point, by the uniform record
         act[dst_addr + (d // (R/P)) * dst_plane + oy * dst_row_pitch + ox * dst_step] chunk d % (R/P) =
                                 clip(y, low, high), d = dst_chunk + q
                                 (with `table` entry clip(y, low, high) + 128 of bank `table_bank`)
@@ -327,8 +332,9 @@ class Post(Command):
     stream_w at least (out_w - 1) * stride_x + 1, stream_h likewise: else outputs are missing or mean nothing.
 
     A sum has no residual (res_zero_point is its pad value) and 32 bits. A maximum over a window that is all outside is
-    -2**31. What a POST writes in its last post_cycles (with `table` one more) is not there for the next one, but with a
-    CONFIG_POST between.
+    -2**31. Of v + bias the lowest 17 bits are multiplied by r. What a POST writes in its last post_cycles (with `table`
+    one more, with `multiply` `post_multiplier_stages` more) is not there for the next one, but with a CONFIG_POST
+    between.
     """
 
     OPCODE: ClassVar[Opcode] = Opcode.POST
@@ -354,6 +360,7 @@ class Post(Command):
     filter: int = _bits(2, "1: weighted sums over 3 x 3 windows, by the line buffer")
     stream_h: int = _bits(12, "filter: rows of the source that pass a chunk")
     stream_w: int = _bits(12, "filter: columns of a row that pass")
+    res_plane: int = _bits(7, "not 0: the residual operand is one pixel, in words this far apart")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ SUM_BITS = 32  # of what the post-process reduces and adds a bias to
 BIASED_BITS = SUM_BITS + 1
 RESIDUAL_BITS = CODE_BITS + 1  # an operand minus its zero point
 MULTIPLIER_BITS = field_bits(ConfigPost, "uniform_multiplier")
+FACTOR_BITS = MULTIPLIER_BITS + 1  # of a first operand that the second is multiplied with
 
 # The widths of the factors: a sum with its bias, and a residual operand, times the multipliers of their records.
 REQUANTISE_MULTIPLIERS = ((BIASED_BITS, MULTIPLIER_BITS), (RESIDUAL_BITS, MULTIPLIER_BITS))

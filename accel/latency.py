@@ -156,5 +156,10 @@ def post_cycles(design: Design) -> int:
     return cycles(post_pipeline(design))
 
 
+def product_pipeline(design: Design) -> Pipeline:
+    """What a configuration that multiplies two operands has more: their product, before that with the multiplier."""
+    return (Stage("operands", design.post_multiplier_stages),)
+
+
 TABLE_LOOKUP: Pipeline = (Stage("look up"),)  # behind that pipeline, of a configuration with a table
 TABLE_CYCLES = cycles(TABLE_LOOKUP)

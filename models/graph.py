@@ -29,11 +29,13 @@ __all__ = [
     "GlobalPool",
     "Layer",
     "Linear",
+    "Mul",
     "Network",
     "Pool",
     "Reshape",
     "Select",
     "Softmax",
+    "Sub",
     "Unary",
     "build",
 ]
@@ -125,7 +127,25 @@ class GlobalPool:
 
 @dataclass(frozen=True)
 class Add:
-    """Elementwise sum of two tensors of one shape."""
+    """Elementwise sum of two tensors of one shape; or of a map and a pixel (channels, 1, 1), for all of its pixels."""
+
+    name: str
+    inputs: tuple[str, str]
+    output: str
+
+
+@dataclass(frozen=True)
+class Sub:
+    """The first tensor less the second, of shapes as for Add."""
+
+    name: str
+    inputs: tuple[str, str]
+    output: str
+
+
+@dataclass(frozen=True)
+class Mul:
+    """Elementwise product of two tensors, of shapes as for Add: gates, squeeze and excite."""
 
     name: str
     inputs: tuple[str, str]
@@ -173,7 +193,22 @@ class Softmax:
     output: str
 
 
-Layer = Conv | Linear | Activation | Unary | Pool | GlobalPool | Add | Concat | Select | Reshape | Softmax | HostStep
+Layer = (
+    Conv
+    | Linear
+    | Activation
+    | Unary
+    | Pool
+    | GlobalPool
+    | Add
+    | Sub
+    | Mul
+    | Concat
+    | Select
+    | Reshape
+    | Softmax
+    | HostStep
+)
 
 
 def operator_of(layer: Layer) -> str:
@@ -354,10 +389,13 @@ def _output_shape(layer: Layer, inputs: list[Shape]) -> Shape:
             return (channels, *_slide(window, height, width))
         case GlobalPool():
             return (_feature_map(shape)[0], 1, 1)
-        case Add():
-            if inputs[0] != inputs[1]:
-                raise InputError(f"both inputs must have one shape, not {inputs[0]} and {inputs[1]}")
-            return shape
+        case Add() | Sub() | Mul():
+            larger, smaller = sorted(inputs, key=math.prod, reverse=True)
+            if larger != smaller and (len(larger) != 3 or smaller != (larger[0], 1, 1)):
+                raise InputError(
+                    f"both inputs must have one shape, or one be a pixel of the other, not {inputs[0]} and {inputs[1]}"
+                )
+            return larger
         case Concat():
             at = channel_axis(shape)
             rest = {(*s[:at], *s[at + 1 :]) for s in inputs}

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from accel.datapath import BIASED_BITS, MULTIPLIER_BITS, RESIDUAL_BITS
+from accel.datapath import BIASED_BITS, FACTOR_BITS, MULTIPLIER_BITS, RESIDUAL_BITS
 from accel.design import Design
 from accel.latency import requantise_pipeline, until
 from accel.rtl.pipeline import later, multiplier
@@ -25,8 +25,9 @@ class Requantise(wiring.Component):
     They are: + bias | x multiplier | round-shift | + zero point + residual, clip.
 
     Cycle 0 takes `value`, the record (`bias`, `multiplier`, `shift`) and `residual` (already minus its zero point; 0
-    without a residual). `code` is there after the last stage. The other inputs do not change while something is in the
-    pipeline. Its multipliers are `accel.datapath.REQUANTISE_MULTIPLIERS`.
+    without a residual). `code` is there after the last stage; with `multiply`, when the residual is a factor and the
+    record does not change, `accel.latency.product_pipeline` later. The other inputs do not change while something is in
+    the pipeline. Its multipliers are `accel.datapath.REQUANTISE_MULTIPLIERS`.
     """
 
     def __init__(self, design: Design) -> None:
@@ -35,7 +36,7 @@ class Requantise(wiring.Component):
             {
                 "value": In(signed(32)), "bias": In(signed(32)), "multiplier": In(MULTIPLIER_BITS), "shift": In(6),
                 "residual": In(signed(RESIDUAL_BITS)), "res_multiplier": In(MULTIPLIER_BITS), "res_shift": In(6),
-                "zero_point": In(signed(8)), "low": In(signed(8)), "high": In(signed(8)),
+                "multiply": In(1), "zero_point": In(signed(8)), "low": In(signed(8)), "high": In(signed(8)),
                 "code": Out(signed(8)),
             }
         )  # fmt: skip
@@ -58,10 +59,14 @@ class Requantise(wiring.Component):
             return multiplier(m, left, right, signed(bits), depth, name)
 
         biased = register(BIASED_BITS, "biased", self.value + self.bias)
-        product = times(biased, wait(self.multiplier, "bias", "multiplier_later"), 50, "product")
+        # With `multiply` the residual's multiplier takes both operands, and the other one what it makes of them.
+        factor = Mux(self.multiply, biased[:FACTOR_BITS].as_signed(), self.res_multiplier)
+        res_product = times(wait(self.residual, "bias", "residual_later"), factor, 26, "res_product")
+        left = Mux(self.multiply, res_product, biased)
+        product = times(left, wait(self.multiplier, "bias", "multiplier_later"), 50, "product")
         scaled = register(51, "scaled", round_shift(m, product, wait(self.shift, "multiply", "shift_later"), "main"))
-        res_product = times(wait(self.residual, "bias", "residual_later"), self.res_multiplier, 26, "res_product")
-        res_scaled = register(26, "res_scaled", round_shift(m, res_product, self.res_shift, "res"))
+        added = Mux(self.multiply, 0, round_shift(m, res_product, self.res_shift, "res"))
+        res_scaled = register(26, "res_scaled", added)
         total = Signal(signed(53), name="total")
         m.d.comb += total.eq(scaled + res_scaled + self.zero_point)
         m.d.sync += self.code.eq(Mux(total < self.low, self.low, Mux(total > self.high, self.high, total)))

@@ -74,6 +74,6 @@ def test_weights_that_are_not_finite(value):
 
 
 def test_add_of_two_shapes():
-    layers = (GlobalPool("g", ("x",), "g", "max"), Add("a", ("x", "g"), "y"))
+    layers = (Pool("g", ("x",), "g", "max", Window((2, 2))), Add("a", ("x", "g"), "y"))
     with pytest.raises(InputError, match="both inputs must have one shape"):
         build("n", "x", (2, 8, 8), layers)

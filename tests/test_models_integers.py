@@ -204,8 +204,13 @@ WRONG = {
     "a residual of itself": (residual(tensor="c"), "tensor of the residual must be one of 'x', not 'c'"),
     "a residual of another shape": (
         pool(residual=Residual("x", 1, 1, -7)),
-        r"residual 'x' must have the shape of the output, \(4, 3, 3\), not \(4, 6, 6\)",
+        r"residual 'x' must have the shape of the output, \(4, 3, 3\), or one pixel of it, not \(4, 6, 6\)",
     ),
+    "an unknown operation": (
+        residual(operation="divide"),
+        "operation must be one of add, subtract, multiply, not 'divide'",
+    ),
+    "a product with sums": (residual(operation="multiply"), "must be multiplied with activations or their maximum"),
     "a residual's other zero point": (
         residual(zero_point=5),
         "zero point of the residual must be that of 'x', -7, not 5",

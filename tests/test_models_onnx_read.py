@@ -132,7 +132,7 @@ def test_nodes_without_names(tmp_path):
         (
             [("Conv", "x,w", "c", {}), ("Add", "c,x", "y", {})],
             {"w": W},
-            r"\(Add\): both inputs must have one shape, not \(5, 4, 4\) and \(4, 6, 6\)",
+            r"\(Add\): operands must have one shape, or one be a pixel of the other, not \(5, 4, 4\) and \(4, 6, 6\)",
         ),
         ([("MaxPool", "x", "y", {"kernel_shape": [9, 9]})], {}, r"kernel \(9, 9\) does not fit in an input of 6 x 6"),
         ([("MaxPool", "x", "y", {"kernel_shape": [3]})], {}, "kernel_shape must be 2 integers, not 1"),

@@ -55,8 +55,12 @@ def oracle_value(layer, x, zero_point, channel, row, column, residual):
     value = round_shift((total + bias) * multiplier, shift) + to.zero_point
     if layer.residual:
         other = layer.residual
-        r = int(residual[channel, row, column]) - other.zero_point
-        value += round_shift(r * other.multiplier, other.shift)
+        place = (row, column) if residual.shape[1:] != (1, 1) else (0, 0)
+        r = int(residual[channel, *place]) - other.zero_point
+        if other.operation == "multiply":
+            value = round_shift((total + bias) * r * multiplier, shift) + to.zero_point
+        else:
+            value += round_shift((-r if other.operation == "subtract" else r) * other.multiplier, other.shift)
     code = min(max(value, to.low), to.high)
     return code if to.table is None else int(to.table[code + 128])
 

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from accel.models.errors import Blocked, InputError
 from accel.models.exchange import tflite_ops, tflite_read
 from accel.models.parting import parted
+from accel.models.quantisation.quantise import quantise
+from accel.models.reference import int8
 from tests.benches.tflite_models import Op, Sparse, model
 
 MAP, ROWS, BATCH = (1, 4, 6, 8), (1, 5, 8), (1, 24)
@@ -293,3 +295,36 @@ def test_joined_and_split_channels_run_on_the_accelerator(tmp_path: Path) -> Non
     assert [type(layer).__name__ for layer in network.layers] == ["Conv", "Conv", "Concat", "Select", "Concat", "Conv"]
     assert network.host
     assert not network.host.between
+
+
+WINDOW = options("Pool2D", FilterHeight=2, FilterWidth=2, StrideH=1, StrideW=1, Padding=0)
+POOLED = Op("MAX_POOL_2D", ["x"], {"m": MAP}, kind=np.int8, **WINDOW)
+ON_CODES = [
+    ([Op("LOGISTIC", ["x"], {"y": MAP}, kind=np.int8)], (1 / 256, -128)),
+    ([Op("TANH", ["x"], {"y": MAP}, kind=np.int8)], (1 / 128, 0)),
+    ([Op("HARD_SWISH", ["x"], {"y": MAP}, kind=np.int8)], (0.03, -100)),
+    ([Op("LEAKY_RELU", ["x"], {"y": MAP}, kind=np.int8, **options("LeakyRelu", Alpha=0.2))], (0.03, -80)),
+    ([Op("GELU", ["x"], {"y": MAP}, kind=np.int8)], (0.03, -100)),
+    ([POOLED, Op("MUL", ["x", "m"], {"y": MAP}, kind=np.int8, **options("Mul"))], (0.1, -60)),
+    ([POOLED, Op("SUB", ["m", "x"], {"y": MAP}, kind=np.int8, **options("Sub"))], (0.04, -110)),
+]
+
+
+@pytest.mark.parametrize(("operators", "coding"), ON_CODES, ids=lambda x: x[-1].name if isinstance(x, list) else "")
+def test_codes_are_within_one_of_the_kernels(operators: list[Op], coding: tuple[float, int], tmp_path: Path) -> None:
+    """The file's scales, on every code; HARD_SWISH and LEAKY_RELU are not tables there, and round more often."""
+    scale, zero = 0.04, 5
+    path = tmp_path / "codes.tflite"
+    path.write_bytes(model(MAP, operators, {"x": (scale, zero), "m": (scale, zero), "y": coding}))
+    codes = np.random.default_rng(3).permutation(np.resize(np.arange(-128, 128), 192)).astype(np.int8).reshape(MAP)
+    interpreter = Interpreter(str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], codes)
+    interpreter.invoke()
+    expected = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    network = parted.read(path)
+    integer = quantise(network, np.zeros((1, *network.shapes[network.input]), np.float32))
+    order = (0, 1, 2, 3) if network.shapes[network.input] == MAP[1:] else (0, 3, 1, 2)  # transposes may have gone
+    found, expected = int8.run(integer, codes.transpose(order))[integer.output], expected.transpose(order)
+    assert (integer.tensors[integer.output].scale, integer.tensors[integer.output].zero_point) == pytest.approx(coding)
+    assert np.abs(found.astype(int) - expected.astype(int)).max() <= 1

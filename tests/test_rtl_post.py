@@ -133,10 +133,17 @@ def expected(design: Design, contents: Contents, commands: Sequence[Post | Confi
                     bias, multiplier = config.uniform_bias, config.uniform_multiplier
                     shift = config.uniform_shift
                 at = chunk * lanes + lane
-                y = round_shift((v + bias) * multiplier, shift) + config.zero_point
+                r = 0
                 if c.residual:
-                    operand = memory[c.res_addr // ACTIVATION_BANK, c.res_addr % ACTIVATION_BANK + offset, at]
-                    y += round_shift((operand - config.res_zero_point) * config.res_multiplier, config.res_shift)
+                    apart = group * c.res_plane if c.res_plane else offset
+                    operand = memory[c.res_addr // ACTIVATION_BANK, c.res_addr % ACTIVATION_BANK + apart, at]
+                    r = (operand - config.res_zero_point) * (-1 if config.subtract else 1)
+                if config.multiply:
+                    factor = (v + config.uniform_bias + (1 << 16)) % (1 << 17) - (1 << 16)
+                    y = round_shift(factor * r * config.uniform_multiplier, config.uniform_shift) + config.zero_point
+                else:
+                    y = round_shift((v + bias) * multiplier, shift) + config.zero_point
+                    y += round_shift(r * config.res_multiplier, config.res_shift)
                 word = c.dst_addr % ACTIVATION_BANK + offset
                 code = min(max(y, config.low), config.high)
                 if config.table:
@@ -169,7 +176,7 @@ def _draw_config(rng: Random) -> ConfigPost:
         res_shift=rng.choice([0, 14, 15, 16, 17, rng.randint(0, 47)]), res_zero_point=rng.randint(-128, 127),
         uniform_bias=rng.choice([0, rng.randint(-(1 << 31), (1 << 31) - 1)]), uniform_multiplier=rng.randint(0, 65535),
         uniform_shift=rng.choice([0, 15, 16, 17, rng.randint(0, 47)]), table=rng.randint(0, 1),
-        table_bank=rng.randint(0, 1),
+        table_bank=rng.randint(0, 1), multiply=int(rng.random() < 0.3), subtract=rng.randint(0, 1),
     )  # fmt: skip
 
 
@@ -194,13 +201,16 @@ def _draw_command(rng: Random, design: Design, config: ConfigPost, half: int) ->
             break
         chunks, out_h = max(1, chunks - 1), max(1, out_h - 1)
     base = first + rng.randint(0, room) + iy0 * config.src_row_pitch + ix0
+    res_plane = rng.choice([0, 0, 1, 2])
+    apart = (dst_chunk + chunks - 1) // per_word * res_plane + 1
     return Post(
         from_activation=from_activation, src_addr=rng.randint(0, 1) * source_bank + base % source_bank,
         src_chunk=src_chunk, reduce_sum=reduce_sum, residual=int(not reduce_sum and rng.random() < 0.5),
         uniform=rng.randint(0, 1), iy0=iy0, ix0=ix0, out_h=out_h, out_w=out_w,
         dst_addr=rng.randint(0, 1) * ACTIVATION_BANK + HALF * (1 - half) + rng.randint(0, HALF - reach),
         dst_chunk=dst_chunk, chunks=chunks, param_addr=rng.randint(0, RECORDS - chunks),
-        res_addr=rng.randint(0, 1) * ACTIVATION_BANK + HALF * half + rng.randint(0, HALF - reach), dst_step=dst_step,
+        res_addr=rng.randint(0, 1) * ACTIVATION_BANK + HALF * half + rng.randint(0, HALF - max(reach, apart)),
+        dst_step=dst_step, res_plane=res_plane,
     )  # fmt: skip
 
 

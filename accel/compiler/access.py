@@ -202,7 +202,10 @@ def _post(m: Machine, rows: Ints, r: int, c: int, table: MutableInts, t: int) ->
     for write in range(1 if rows[r + POST.residual] == 0 else 0, 2):
         address = rows[r + POST.dst_addr] if write else rows[r + POST.res_addr]
         bank, word = address // ACT_BANK, address % ACT_BANK
-        a = put(table, a, ACT + bank, write, word + low * plane, length, high - low + 1, plane)
+        if rows[r + POST.res_plane] and not write:
+            a = put(table, a, ACT + bank, 0, word, 1, high + 1, rows[r + POST.res_plane])
+        else:
+            a = put(table, a, ACT + bank, write, word + low * plane, length, high - low + 1, plane)
         ports |= 1 << (ACT_WRITE if write else ACT_READ) + bank
     if rows[r + POST.filter]:
         a = put(table, a, PARAMETERS, 0, rows[r + POST.param_addr], FILTER_WORDS * chunks, 1, 0)

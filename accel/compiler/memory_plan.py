@@ -19,7 +19,7 @@ from accel.compiler.lower.table import lowering
 from accel.compiler.ops import ALIGNMENT
 from accel.compiler.plan import Place, Plan, Region, StepPlan
 from accel.compiler.residency import Regions, Residency
-from accel.compiler.step import Step
+from accel.compiler.step import Step, one_pixel
 from accel.compiler.weights import LayerWeights
 from accel.design import Design
 from accel.layout import stride_bytes
@@ -182,6 +182,8 @@ class Planner:
         loaded = of_input and in_ring is None
         stored = (step.output in self.network.outputs and step.completes) or out_ring is not None
         residual_loads = step.added is not None and step.added.storage in residency.spilled
+        if residual_loads and one_pixel(step, self.network):
+            return Shortage("activation_bytes", 2 * self.design.word_lanes * source.groups(self.design.word_lanes))
         setting = Setting(
             step=step,
             machine=self.machine,

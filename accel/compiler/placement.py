@@ -236,6 +236,9 @@ class _Builder:
         lanes = self._spot(layer.input).lanes if isinstance(layer, VectorLayer) else None
         if not added:
             return layer, lanes
+        if added.tensor in self.network.more_inputs and self.tensors[added.tensor].shape[1:] == (1, 1):
+            added = replace(added, tensor=self._plain(added.tensor))  # on chip: one pixel for all cannot be streamed
+            layer = replace(layer, residual=added)
         theirs = self._spot(added.tensor).lanes
         if isinstance(layer, VectorLayer) and lanes is not None and theirs != lanes:
             layer, lanes = replace(layer, input=self._plain(layer.input)), None
@@ -282,12 +285,12 @@ class _Builder:
     # What comes of it.
 
     def placed(self) -> Placed:
-        """The result; with a copy of each output that does not lie alone and in order."""
+        """The result; with a copy of each output that does not lie alone and in order, or has more lanes written."""
         for output in self.network.outputs:
             spot = self._spot(output)
             width = -(-spot.channels // self.word_lanes)
             alone = spot.lanes is None and self.sizes[spot.storage] == width
-            if not alone or output not in self.parent:
+            if not alone or output not in self.parent or output in self._filled():
                 self._copy_output(output, spot)
         spots = {name: self._spot(name) for name in self.origin}
         full = self._filled()

@@ -16,7 +16,7 @@ from accel.compiler.first_layer import Unfolded
 from accel.compiler.geometry import Range
 from accel.compiler.placement import Spot
 from accel.compiler.plan import Region
-from accel.compiler.step import Step
+from accel.compiler.step import Step, one_pixel
 from accel.design import Design
 from accel.layout import WordTensor
 from accel.models.integers.network import IntegerNetwork
@@ -67,6 +67,7 @@ class Residency:
         for index in self.following:  # what it makes, it makes while the step before runs
             name = self.steps[index].target.storage
             self.lives[name] = (min(index - 1, self.lives[name][0]), self.lives[name][1])
+        self.pinned = {step.added.storage for step in self.steps if step.added and one_pixel(step, self.network)}
         self.linked = self._links()
         for name in born:
             if self._words(self._layout(name, False)) > self.bank_words:
@@ -78,6 +79,8 @@ class Residency:
         """Tensors that must have the same layout, since they are added."""
         linked = {name: {name} for name in self.born}
         for step in self.steps:
+            if one_pixel(step, self.network):
+                continue
             if step.added and linked[step.target.storage] is not linked[step.added.storage]:
                 linked[step.target.storage] |= linked[step.added.storage]
                 for name in linked[step.target.storage]:
@@ -132,7 +135,7 @@ class Residency:
         while changed:
             changed = False
             for step in self.steps:
-                added = step.added and step.added.storage
+                added = step.added and not one_pixel(step, self.network) and step.added.storage
                 if added and step.target.storage in self.spilled and added not in self.spilled:
                     self.spilled.add(added)
                     changed = True
@@ -173,7 +176,14 @@ class Residency:
     def _over_operand(self, name: str, regions: Regions) -> Region | None:
         """The region of a residual operand over which the sum can be written: a POST reads each word before."""
         step = self.steps[self.born[name]] if self.born[name] >= 0 else None
-        if not self.over or step is None or not step.added or step.part or self.makes[name] != [step.index]:
+        if (
+            not self.over
+            or step is None
+            or not step.added
+            or one_pixel(step, self.network)
+            or step.part
+            or self.makes[name] != [step.index]
+        ):
             return None
         if step.index in self.following:  # it writes while the step before still reads
             return None
@@ -211,7 +221,7 @@ class Residency:
     def spill(self, index: int, needed: Sequence[str] = ()) -> None:
         """Spill the tensor on chip during step `index`, or of `needed`, whose next use is farthest.
 
-        The largest of these, the last by name if there are several.
+        The largest of these, the last by name if there are several. Operands of one pixel stay: none can be streamed.
         """
 
         def distance(name: str) -> tuple[int, int]:
@@ -221,4 +231,4 @@ class Residency:
             return away, self.words(name)
 
         candidates = set(self.live(index)) | (set(needed) - self.spilled)
-        self.spilled.add(max(sorted(candidates), key=distance))
+        self.spilled.add(max(sorted(candidates - self.pinned or candidates), key=distance))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from accel.compiler.geometry import Geometry
 from accel.compiler.parts import Part
 from accel.compiler.placement import Spot
-from accel.models.integers.network import Layer, MatrixLayer, Requantise, VectorLayer
+from accel.models.integers.network import IntegerNetwork, Layer, MatrixLayer, Requantise, VectorLayer
 
 
 @dataclass(frozen=True)
@@ -98,3 +98,10 @@ def inputs(layer: Layer) -> tuple[str, ...]:
     """The tensors that a layer reads, each once."""
     added = layer.residual.tensor if layer.residual else layer.input
     return (layer.input,) if added == layer.input else (layer.input, added)
+
+
+def one_pixel(step: Step, network: IntegerNetwork) -> bool:
+    """Whether the residual operand of a step is one pixel for several of the output."""
+    if step.residual is None:
+        return False
+    return network.tensors[step.residual].shape[1:] == (1, 1) != network.tensors[step.output].shape[1:]

@@ -14,6 +14,7 @@ from accel.compiler.ops import Stream
 from accel.compiler.plan import StepPlan
 from accel.compiler.prepare import Prepared
 from accel.compiler.sources import Source, WordSource
+from accel.compiler.step import one_pixel
 from accel.compiler.tensors import InputLoader, OutputStorer, word_source
 from accel.compiler.transfers import words_of
 from accel.models.errors import InputError
@@ -80,6 +81,7 @@ class _Writer:
             weights=self.prepared.weights[step.name],
             input=network.tensors[step.input],
             residual_zero_point=step.layer.residual.zero_point if step.layer.residual else 0,
+            one_pixel=one_pixel(step, network),
             source=None if on_chip else source,
             loader=self.loader if of_input and on_chip else None,
             storer=storer,

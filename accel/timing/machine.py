@@ -40,8 +40,10 @@ from accel.latency import (
     STORE_PENDING,
     STORE_READ_CYCLES,
     compute_cycles,
+    cycles,
     filter_cycles,
     post_cycles,
+    product_pipeline,
     unit_cycles,
 )
 from accel.layout import beats_per_word, words_per_beat
@@ -83,6 +85,7 @@ class Machine(NamedTuple):
     min_tile: int
     compute_latency: int
     post_cycles: int
+    product_cycles: int
     filter_cycles: int
     filter_line: int
     filter_passes: int  # cycles of a weighted window
@@ -124,6 +127,7 @@ class Machine(NamedTuple):
             min_tile=MIN_TILE_CYCLES,
             compute_latency=compute_cycles(design),
             post_cycles=post_cycles(design),
+            product_cycles=cycles(product_pipeline(design)),
             filter_cycles=filter_cycles(design),
             filter_line=design.filter_line,
             filter_passes=TAPS // design.filter_multipliers if design.filter_multipliers else 0,

@@ -23,12 +23,13 @@ class TensorRecord(Record):
 
 
 class ResidualRecord(Record):
-    """A second operand that is added on the way out."""
+    """A second operand on the way out."""
 
     tensor: Name
     multiplier: Multiplier
     shift: Shift
     zero_point: Code
+    operation: Literal["add", "subtract", "multiply"] = Field(default="add", description="left out if add")
 
 
 class SharedRecord(Record):

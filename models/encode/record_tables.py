@@ -17,7 +17,8 @@ BEGIN, END = "<!-- graph tables -->\n", "<!-- end of graph tables -->"
 FLOAT: tuple[type[Record], ...] = (
     records.GraphRecord, records.ConvRecord, records.LinearRecord, records.ActivationRecord, records.UnaryRecord,
     records.StepRecord, records.PoolRecord,
-    records.GlobalPoolRecord, records.AddRecord, records.ReshapeRecord, records.SoftmaxRecord, records.WindowRecord,
+    records.GlobalPoolRecord, records.AddRecord,
+    records.SubRecord, records.MulRecord, records.ReshapeRecord, records.SoftmaxRecord, records.WindowRecord,
 )  # fmt: skip
 INT8: tuple[type[Record], ...] = (
     integer_records.IntegerRecord, integer_records.TensorRecord, integer_records.MatrixRecord,

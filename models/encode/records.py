@@ -22,11 +22,13 @@ from accel.models.graph import (
     GlobalPool,
     Layer,
     Linear,
+    Mul,
     Pool,
     Reshape,
     Select,
     Shape,
     Softmax,
+    Sub,
     Unary,
 )
 from accel.models.window import Window
@@ -155,6 +157,20 @@ class SelectRecord(_Named):
     channels: tuple[Channel, ...] = Field(description="of the input", min_length=1, max_length=MOST_CHANNELS)
 
 
+class SubRecord(_Named):
+    """Difference of two tensors."""
+
+    type: Literal["Sub"]
+    inputs: tuple[Name, Name] = Field(description="the tensors that are read")  # type: ignore[assignment]
+
+
+class MulRecord(_Named):
+    """Product of two tensors."""
+
+    type: Literal["Mul"]
+    inputs: tuple[Name, Name] = Field(description="the tensors that are read")  # type: ignore[assignment]
+
+
 class ReshapeRecord(_Named):
     """The same values in row-major order under another shape."""
 
@@ -176,6 +192,8 @@ LayerRecord = Annotated[
     | PoolRecord
     | GlobalPoolRecord
     | AddRecord
+    | SubRecord
+    | MulRecord
     | ConcatRecord
     | SelectRecord
     | ReshapeRecord
@@ -196,7 +214,7 @@ class GraphRecord(Record):
 
 KINDS: dict[str, type[Any]] = {
     kind.__name__: kind
-    for kind in (Conv, Linear, Activation, Unary, Pool, GlobalPool, Add, Concat, Select, Reshape, Softmax)
+    for kind in (Conv, Linear, Activation, Unary, Pool, GlobalPool, Add, Sub, Mul, Concat, Select, Reshape, Softmax)
 }
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 

@@ -6,6 +6,7 @@ too, or for a matrix a Linear with a diagonal of weights.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -14,9 +15,10 @@ import onnx
 from accel.models.exchange.onnx_functions import of_one_tensor
 from accel.models.exchange.onnx_reading import Array, Given, Reading
 from accel.models.functions import straight, with_number
-from accel.models.graph import Add, Conv, Layer, Linear, Reshape, Shape, Unary
+from accel.models.graph import Add, Conv, Layer, Linear, Mul, Reshape, Shape, Sub, Unary
 from accel.models.window import Window
 
+TWO: dict[str, type[Add] | type[Sub] | type[Mul]] = {"Add": Add, "Sub": Sub, "Mul": Mul}
 LARGEST_DIAGONAL = 1024  # features of a matrix that are scaled by a product with a diagonal
 
 
@@ -43,7 +45,7 @@ def batch_norm(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
 
 
 def arithmetic(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
-    """Add, Sub, Mul, Div: of two activations only Add; with a constant per channel, scale and offset."""
+    """Add, Sub, Mul, Div: of two activations but Div; with a constant per channel, scale and offset."""
     operands = list(node.input)
     constant = [name in reading.constants for name in operands]
     if node.op_type == "Sum" and len(operands) != 2:
@@ -53,10 +55,16 @@ def arithmetic(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
         operator = "Add" if node.op_type == "Sum" else node.op_type
         if of_one_tensor(reading, node, operator, (operands[0], operands[1])):
             return
-        if operator != "Add":
+        if operator not in TWO:
             raise reading.unsupported(node, f"{node.op_type} of {len(operands)} activations is not supported")
         first, second = (reading.resolve(t) for t in operands)
-        reading.append(node, Add(reading.name(node), (first, second), node.output[0]))
+        shapes = [reading.shape(node, t) for t in operands]
+        backwards = operator == "Sub" and math.prod(shapes[0]) < math.prod(shapes[1])
+        if shapes[0] != shapes[1] and (backwards or not _pixel(*shapes)):
+            pixel = "the second" if operator == "Sub" else "one"
+            text = f"operands must have one shape, or {pixel} be a pixel of the other, not {shapes[0]} and {shapes[1]}"
+            raise reading.unsupported(node, text)
+        reading.append(node, TWO[operator](reading.name(node), (first, second), node.output[0]))
         return
     index = constant.index(True)
     tensor = operands[1 - index]
@@ -88,6 +96,12 @@ def arithmetic(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
         case _:
             raise reading.error(node, "division must not be by zero, and is")
     _affine(reading, node, tensor, scale, offset)
+
+
+def _pixel(first: Shape, second: Shape) -> bool:
+    """Whether one is a map and the other a pixel of it."""
+    larger, smaller = sorted((first, second), key=math.prod, reverse=True)
+    return len(larger) == 3 and smaller == (larger[0], 1, 1)
 
 
 def negate(reading: Reading, node: onnx.NodeProto, given: Given) -> None:

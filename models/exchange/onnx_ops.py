@@ -246,6 +246,7 @@ class Operator:
 
 
 _AFFINE = "with a constant per channel: folded into the convolution or Gemm before it, else a depthwise 1 x 1"
+_TWO = "of two activations of one shape, or of a map and one pixel of as many channels, in the post-process"
 _SHAPE = "the same values in the same order; the batch stays in front"
 _WINDOW = "one or two dimensions, strides, dilations, pads, auto_pad"
 _RESIZED = (
@@ -258,7 +259,7 @@ _FUNCTIONS = (
     "Round", "Selu", "Sigmoid", "Sign", "Softplus", "Softsign", "Sqrt", "Tanh", "ThresholdedRelu", *WRITTEN_OUT,
 )  # fmt: skip
 OPERATORS: dict[str, Operator] = {
-    "Add": Operator(arithmetic, f"of two activations of one shape, or {_AFFINE}"),
+    "Add": Operator(arithmetic, f"{_TWO}; {_AFFINE}"),
     "AveragePool": Operator(_pool, f"average over a window: {_WINDOW}, ceil_mode; with pads only count_include_pad 1"),
     "BatchNormalization": Operator(batch_norm, _AFFINE.replace("with a constant per channel: ", "")),
     "Cast": Operator(_cast, "between float32 and float16, which are one here"),
@@ -284,7 +285,7 @@ OPERATORS: dict[str, Operator] = {
     "MaxPool": Operator(_pool, f"maximum over a window: {_WINDOW}, ceil_mode; output Indices is not supported"),
     "Max": Operator(with_constants, f"of an activation and numbers: {_FUNCTION}"),
     "Min": Operator(with_constants, f"of an activation and numbers: {_FUNCTION}"),
-    "Mul": Operator(arithmetic, f"of two functions of one tensor: {_FUNCTION}; or {_AFFINE}"),
+    "Mul": Operator(arithmetic, f"{_TWO}; {_AFFINE}"),
     "Pow": Operator(with_constants, f"of an activation and a number: {_FUNCTION}"),
     "Neg": Operator(negate, _AFFINE.replace("with a constant per channel: ", "")),
     "PRelu": Operator(prelu, f"with one slope: {_FUNCTION}"),
@@ -304,7 +305,7 @@ OPERATORS: dict[str, Operator] = {
     "SpaceToDepth": Operator(space_to_depth, "a convolution by ones"),
     "Split": Operator(split, "along the channels: as Concat"),
     "Squeeze": Operator(reshape, _SHAPE),
-    "Sub": Operator(arithmetic, _AFFINE),
+    "Sub": Operator(arithmetic, f"{_TWO}; {_AFFINE}"),
     "Sum": Operator(arithmetic, "of any number of activations of one shape, or as Add"),
     "Transpose": Operator(transpose, "between two Reshapes that shuffle channels in groups: as Concat"),
     "Unsqueeze": Operator(reshape, _SHAPE),

@@ -22,11 +22,13 @@ from accel.models.graph import (
     GlobalPool,
     Layer,
     Linear,
+    Mul,
     Network,
     Pool,
     Reshape,
     Select,
     Softmax,
+    Sub,
     Unary,
     channel_axis,
 )
@@ -141,8 +143,8 @@ def _nodes(layer: Layer, network: Network, constants: list[onnx.TensorProto]) ->
             return node("AveragePool", count_include_pad=include, **_window(layer.window, dilations=False))
         case GlobalPool():
             return node("GlobalMaxPool" if layer.kind == "max" else "GlobalAveragePool")
-        case Add():
-            return node("Add")
+        case Add() | Sub() | Mul():
+            return node(type(layer).__name__)
         case Concat():
             return node("Concat", axis=1 + channel_axis(network.shapes[layer.output]))
         case Select():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from accel.models.integers.layers import (
     ChannelLayer,
     HostLayer,
     MatrixLayer,
+    Operation,
     Requantise,
     Residual,
     Shared,
@@ -33,6 +34,7 @@ from accel.models.window import Window
 
 SUM_BITS = 32
 Ends = tuple[str, tuple[str, ...]]  # the first input or output, and the others
+LARGEST_FACTOR = 2**16 - 129  # of 17 bits, with a code added
 TABLE_ENTRIES = CODES[1] - CODES[0] + 1
 
 
@@ -163,6 +165,10 @@ def _check_layer(layer: MatrixLayer | VectorLayer, known: Mapping[str, TensorSpe
     _check_requantise(layer.requantise, records, made)
     if window.spread:
         _check_spread(layer, read)
+    if layer.residual is not None and layer.residual.operation == "multiply":
+        if not isinstance(layer, VectorLayer) or layer.reduce != "max":
+            raise InputError("operand must be multiplied with activations or their maximum, not with sums")
+        _in_range("bias of a product", int(layer.requantise.bias[0]), -LARGEST_FACTOR, LARGEST_FACTOR)
     if layer.residual is not None:
         _check_residual(layer.residual, known[layer.residual.tensor], made)
 
@@ -278,8 +284,13 @@ def _check_requantise(to: Requantise, records: tuple[int, ...], made: TensorSpec
 
 
 def _check_residual(residual: Residual, read: TensorSpec, made: TensorSpec) -> None:
-    if read.shape != made.shape:
-        raise InputError(f"residual {read.name!r} must have the shape of the output, {made.shape}, not {read.shape}")
+    if read.shape not in (made.shape, (made.shape[0], 1, 1)):
+        raise InputError(
+            f"residual {read.name!r} must have the shape of the output, {made.shape}, or one pixel of it, "
+            f"not {read.shape}"
+        )
+    if residual.operation not in get_args(Operation):
+        raise InputError(f"operation must be one of {', '.join(get_args(Operation))}, not {residual.operation!r}")
     _in_range("multiplier of the residual", residual.multiplier, 0, LARGEST_MULTIPLIER)
     _in_range("shift of the residual", residual.shift, 0, LARGEST_SHIFT)
     _same_zero_point("zero point of the residual", residual.zero_point, read)

@@ -6,6 +6,8 @@ of real values `scale * (q - zero_point)` with int8 codes q:
     acc[o]  = sum over window of weight * q            (int32; padding contributes q = pad value)
     y       = round_shift((acc + bias) * multiplier, shift) + zero_point
     y      += round_shift((r - r_zero_point) * r_multiplier, r_shift)      when a residual is added
+            -= when it is subtracted; when it is multiplied, instead
+    y       = round_shift((q + bias) * (r - r_zero_point) * multiplier, shift) + zero_point
     q_out   = clip(y, low, high)                                           or table[clip(y, low, high) + 128]
     round_shift(v, s) = (v + 2**(s-1)) >> s  for s > 0, v for s = 0        (arithmetic shift: half rounds up)
 
@@ -68,14 +70,22 @@ class Requantise:
         return self.table is None or bool((np.diff(self.table.astype(np.int16)) >= 0).all())
 
 
+Operation = Literal["add", "subtract", "multiply"]
+
+
 @dataclass(frozen=True)
 class Residual:
-    """A second operand added on the way out, aligned with the output: same shape as the layer's output."""
+    """A second operand on the way out: of the output's shape, or one pixel for all, (channels, 1, 1).
+
+    It is added or subtracted, by its own multiplier and shift; or multiplied with the codes and their bias, and then
+    only the layer's multiplier and shift count (one for all channels, no sums before it).
+    """
 
     tensor: str
     multiplier: int
     shift: int
     zero_point: int
+    operation: Operation = "add"
 
 
 @dataclass(frozen=True)

@@ -26,16 +26,19 @@ from accel.models.graph import (
     GlobalPool,
     Layer,
     Linear,
+    Mul,
     Network,
     Pool,
     Reshape,
     Select,
     Softmax,
+    Sub,
     Unary,
     operator_of,
     readers,
 )
 from accel.models.host import HostStep
+from accel.models.integers.layers import Operation
 from accel.models.integers.network import (
     AnyLayer,
     ChannelLayer,
@@ -247,7 +250,9 @@ def _convert(state: _State, layer: Layer) -> set[str]:
     def addable(operand: str, output: str) -> bool:
         shape = _integer_shape(state.network.shapes[output])
         on_array = isinstance(layer, Linear) or (isinstance(layer, Conv) and not layer.window.spread)
-        return on_array and operand in state.alias and state.spec(operand).shape == shape
+        if not on_array or operand not in state.alias or _integer_shape(state.network.shapes[layer.output]) != shape:
+            return False
+        return state.spec(operand).shape in (shape, (shape[0], 1, 1))
 
     chain = fuse.chain_of(state.network, state.readers, layer, addable)
     match layer:
@@ -255,8 +260,8 @@ def _convert(state: _State, layer: Layer) -> set[str]:
             _matrix(state, layer, chain)
         case Pool() | GlobalPool():
             _pool(state, layer, chain)
-        case Add():
-            _add(state, layer, chain)
+        case Add() | Sub() | Mul():
+            _two(state, layer, chain)
         case Activation() | Unary():
             _elementwise(state, layer.inputs[0], chain)
     return set(chain.source)
@@ -386,7 +391,9 @@ def _pool(state: _State, layer: Pool | GlobalPool, chain: Chain) -> None:
     )
 
 
-def _elementwise(state: _State, tensor: str, chain: Chain, residual: str | None = None) -> None:
+def _elementwise(
+    state: _State, tensor: str, chain: Chain, residual: str | None = None, operation: Operation = "add"
+) -> None:
     """An activation or an Add of its own: a maximum over a 1 x 1 window, then requantisation."""
     operand = state.spec(tensor)
     spec = _declare(state, chain.output, operand.shape)
@@ -394,7 +401,7 @@ def _elementwise(state: _State, tensor: str, chain: Chain, residual: str | None 
     to, table = _coding(state, chain, spec, like=operand if alone else None)
     pair = IDENTITY if alone else multiplier_and_shift(operand.scale / to.scale)
     requantise = _vector_requantise(operand, to, chain, 1, pair, table)
-    other = _residual(state, residual, to) if residual else None
+    other = replace(_residual(state, residual, to), operation=operation) if residual else None
     window = Window((1, 1))
     state.layers.append(
         VectorLayer(chain.source[0], operand.name, spec.name, "max", window, requantise, other, chain.source)
@@ -440,11 +447,27 @@ def _copy(state: _State, operand: TensorSpec, spec: TensorSpec, name: str, sourc
     state.layers.append(VectorLayer(name, operand.name, spec.name, "max", Window((1, 1)), requantise, None, (source,)))
 
 
-def _add(state: _State, layer: Add, chain: Chain) -> None:
-    first, second = (state.spec(t) for t in layer.inputs)
-    if first.shape != second.shape:
+def _two(state: _State, layer: Add | Sub | Mul, chain: Chain) -> None:
+    """Two operands, of which a pixel for a whole map can be the second alone."""
+    tensors = layer.inputs
+    first, second = (state.spec(t) for t in tensors)
+    if first.shape != second.shape and math.prod(first.shape) < math.prod(second.shape):
+        if isinstance(layer, Sub):
+            raise _NoForm(f"a map {second.shape} must not be subtracted from a pixel {first.shape}")
+        first, second, tensors = second, first, (tensors[1], tensors[0])
+    if second.shape not in (first.shape, (first.shape[0], 1, 1)):
         raise _NoForm(f"operands must have one layout, not {first.shape} and {second.shape}")
-    _elementwise(state, layer.inputs[0], chain, layer.inputs[1])
+    if not isinstance(layer, Mul):
+        _elementwise(state, tensors[0], chain, tensors[1], "subtract" if isinstance(layer, Sub) else "add")
+        return
+    spec = _declare(state, chain.output, first.shape)
+    to, table = _coding(state, chain, spec)
+    pair = multiplier_and_shift(first.scale * second.scale / to.scale)
+    requantise = _vector_requantise(first, to, chain, 1, pair, table)
+    other = Residual(second.name, 0, 0, second.zero_point, "multiply")
+    state.layers.append(
+        VectorLayer(layer.name, first.name, spec.name, "max", Window((1, 1)), requantise, other, chain.source)
+    )
 
 
 def _reshape(state: _State, layer: Reshape) -> None:

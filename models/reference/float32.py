@@ -19,11 +19,13 @@ from accel.models.graph import (
     GlobalPool,
     Layer,
     Linear,
+    Mul,
     Network,
     Pool,
     Reshape,
     Select,
     Softmax,
+    Sub,
     Unary,
     channel_axis,
     operator_of,
@@ -110,6 +112,10 @@ def _forward(layer: Layer, inputs: list[Array]) -> Array:
             return x.max((2, 3), keepdims=True) if layer.kind == "max" else x.mean((2, 3), keepdims=True)
         case Add():
             return inputs[0] + inputs[1]
+        case Sub():
+            return inputs[0] - inputs[1]
+        case Mul():
+            return inputs[0] * inputs[1]
         case Concat():
             return np.concatenate(inputs, 1 + channel_axis(x.shape[1:]))
         case Select():

@@ -151,12 +151,20 @@ def matrix_sums(layer: MatrixLayer, x: Int8, zero_point: int) -> Array:
 
 
 def requantise(sums: Array, to: Requantise, residual: Residual | None = None, operand: Int8 | None = None) -> Int8:
-    """Codes from `sums` (channels, n, height, width), with `operand` of that shape added if there is a residual."""
+    """Codes from `sums` (channels, n, height, width); `operand` of the residual has that shape, or one pixel."""
     channels = (-1, 1, 1, 1)
-    y = _scaled(sums, to.bias.reshape(channels), to.multiplier.reshape(channels), to.shift.reshape(channels))
+    bias, multiplier, shift = (part.reshape(channels) for part in (to.bias, to.multiplier, to.shift))
+    if residual is None or operand is None:
+        y = _scaled(sums, bias, multiplier, shift)
+    elif residual.operation == "multiply":
+        factor = operand.astype(np.float64) - residual.zero_point
+        y = _scaled((sums.astype(np.float64) + bias) * factor, np.zeros(1), multiplier, shift)
+    else:
+        y = _scaled(sums, bias, multiplier, shift)
+        sign = -1 if residual.operation == "subtract" else 1
+        terms = sign * (operand.astype(np.float64) - residual.zero_point)
+        y += _scaled(terms, *(np.array(v) for v in (0, residual.multiplier, residual.shift)))
     y += to.zero_point
-    if residual is not None and operand is not None:
-        y += _scaled(operand, *(np.array(v) for v in (-residual.zero_point, residual.multiplier, residual.shift)))
     codes = np.clip(y, to.low, to.high, out=y).astype(np.int8)
     return codes if to.table is None else to.table[codes.astype(np.int16) - CODES[0]]
 

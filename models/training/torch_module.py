@@ -25,11 +25,13 @@ from accel.models.graph import (
     GlobalPool,
     Layer,
     Linear,
+    Mul,
     Network,
     Pool,
     Reshape,
     Select,
     Softmax,
+    Sub,
     Unary,
     channel_axis,
     with_layers,
@@ -110,6 +112,10 @@ def module(network: Network, keep: Keep = "nothing", dropout: float = 0.0, input
                     return x.amax((2, 3), keepdim=True) if layer.kind == "max" else x.mean((2, 3), keepdim=True)
                 case Add():
                     return inputs[0] + inputs[1]
+                case Sub():
+                    return inputs[0] - inputs[1]
+                case Mul():
+                    return inputs[0] * inputs[1]
                 case Concat():
                     return torch().cat(inputs, 1 + channel_axis(tuple(x.shape[1:])))
                 case Select():

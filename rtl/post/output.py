@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from accel.commands import ErrorCode
 from accel.design import Design
-from accel.latency import TABLE_CYCLES
+from accel.latency import TABLE_CYCLES, cycles, product_pipeline
 from accel.memories import ACTIVATION, CODE_BITS, TABLE, TABLE_WORD_BYTES
 from accel.rtl.pipeline import later
 from accel.rtl.ports import word_of, write_port
@@ -65,8 +65,24 @@ class Output(NamedTuple):
 
 
 def write(m: Module, unit: PostUnit, config: data.View, found: Output, outside: Value) -> None:
-    """The masked write of an output, or of its entries in a table a cycle later. `outside`: a read was."""
+    """The masked write of an output, or of its entries in a table a cycle later. `outside`: a read was.
+
+    Codes that were multiplied come later than `found` says what they are: that is delayed here.
+    """
     design = unit.design
+    more = cycles(product_pipeline(design))
+
+    def multiplied(value: Value, name: str) -> Signal:
+        # Nothing of a configuration before may come out later.
+        signal = Signal(value.shape(), name=f"{name}_made")
+        product = later(m, Mux(config.multiply, value, 0), more, f"{name}_multiplied")
+        m.d.comb += signal.eq(Mux(config.multiply, product, value))
+        return signal
+
+    found = found._replace(
+        address=multiplied(found.address, "to"), chunk=multiplied(found.chunk, "to_part"),
+        valid=multiplied(found.valid, "written"), last=multiplied(found.last, "ended"),
+    )  # fmt: skip
     m.submodules.tables = tables = Tables(design)
     wiring.connect(m, wiring.flipped(unit.w_table), tables.w)
     m.d.comb += [
@@ -78,7 +94,8 @@ def write(m: Module, unit: PostUnit, config: data.View, found: Output, outside: 
 
     def chosen(value: Value, name: str) -> Signal:
         signal = Signal(value.shape(), name=name)
-        m.d.comb += signal.eq(Mux(config.table, later(m, value, TABLE_CYCLES, f"{name}_looked_up"), value))
+        entry = later(m, Mux(config.table, value, 0), TABLE_CYCLES, f"{name}_looked_up")
+        m.d.comb += signal.eq(Mux(config.table, entry, value))
         return signal
 
     to, chunk = chosen(found.address, "to"), chosen(found.chunk, "to_part")

@@ -82,7 +82,7 @@ def pipeline(
         unit.r_act.addr.eq(
             Mux(
                 res_reads,
-                _moved(command.res_addr, e["to"]),
+                _moved(command.res_addr, e["operand"]),
                 Cat(e["at"], bank),
             )
         ),
@@ -138,7 +138,7 @@ def pipeline(
             for k, (en, at, cycles, depth) in enumerate(reads)
         ).any()
     )
-    uniform3 = after("reduce", uniform2, "uniform2", begun="select")
+    uniform3 = after("reduce", uniform2, "uniform2", begun="select") | config.multiply
     codes = []
     for lane in range(lanes):
         x2 = Signal(signed(32), name=f"x_{lane}", reset_less=True)
@@ -157,7 +157,7 @@ def pipeline(
         m.d.sync += [
             x2.eq(selected),
             r2.eq(res_chunk.word_select(lane, 8)),
-            residual3.eq(Mux(res2, r2 - config.res_zero_point, 0)),
+            residual3.eq(Mux(res2, Mux(config.subtract, config.res_zero_point - r2, r2 - config.res_zero_point), 0)),
         ]
         m.d.comb += [
             element.eq(Mux(inside2, x2, Mux(sum2, config.res_zero_point, -(1 << 31)))),
@@ -180,6 +180,7 @@ def pipeline(
             ),
             lane_unit.shift.eq(Mux(uniform3, config.uniform_shift, record[SHIFT.first : SHIFT.end])),
             lane_unit.residual.eq(residual3),
+            lane_unit.multiply.eq(config.multiply),
             lane_unit.res_multiplier.eq(config.res_multiplier),
             lane_unit.res_shift.eq(config.res_shift),
             lane_unit.zero_point.eq(config.zero_point),

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from accel.commands import COMMAND_BYTES, ConfigPost, Opcode, Post
 from accel.design import Design
-from accel.latency import TABLE_CYCLES, post_cycles
+from accel.latency import TABLE_CYCLES, cycles, post_cycles, product_pipeline
 from accel.memories import ACCUMULATOR, ACTIVATION, PARAMETER, TABLE
 from accel.records import TAPS
 from accel.rtl.layouts import layout
@@ -67,7 +67,8 @@ class PostUnit(wiring.Component):
         head = data.View(layout(Post), self.i.payload)
         is_post = head.opcode == Opcode.POST
         active, finishing, take = Signal(name="active"), Signal(name="finishing"), Signal(name="take")
-        draining = Signal(range(post_cycles(self.design) + TABLE_CYCLES + 1), name="draining")
+        more = cycles(product_pipeline(self.design))
+        draining = Signal(range(post_cycles(self.design) + more + TABLE_CYCLES + 1), name="draining")
         waits = waits_hold(self, head)
         m.d.comb += [
             take.eq(self.i.valid & ~self.halt & Mux(is_post, waits & (~active | finishing), ~active & (draining == 0))),
@@ -75,7 +76,8 @@ class PostUnit(wiring.Component):
             self.idle.eq(~active & (draining == 0)),
         ]
         with m.If(active):
-            m.d.sync += draining.eq(post_cycles(self.design) + Mux(config.table, TABLE_CYCLES, 0))
+            behind = Mux(config.table, TABLE_CYCLES, 0) + Mux(config.multiply, more, 0)
+            m.d.sync += draining.eq(post_cycles(self.design) + behind)
         with m.Elif(draining != 0):
             m.d.sync += draining.eq(draining - 1)
         with m.If(finishing):

@@ -35,6 +35,7 @@ def walk(
     iy, ix, iy_o, ix_o = (Signal(signed(POSITION_BITS), name=n) for n in ("iy", "ix", "iy_o", "ix_o"))
     # Offsets of the destination (and of the residual operand) from the command's addresses.
     to, to_oy, to_q = (Signal(word_bits, name=n) for n in ("to", "to_oy", "to_q"))
+    one_q = Signal(word_bits, name="one_q")  # the same of a residual operand of one pixel
     per_source = Mux(command.from_activation, design.word_lanes // design.lanes, design.cols // design.lanes)
     chunk_bits = field_bits(Post, "src_chunk") + 1
     src_chunk, dst_chunk = Signal(chunk_bits, name="src_chunk"), Signal(chunk_bits, name="dst_chunk")
@@ -81,9 +82,12 @@ def walk(
                         dst_chunk.eq(Mux(dst_wraps, 0, dst_chunk + 1)),
                     ]
                     m.d.sync += go_to(next_q, at, at_wy, at_ox, at_oy, at_q)
-                    m.d.sync += go_to(next_to_q, to, to_oy, to_q)
+                    m.d.sync += [
+                        *go_to(next_to_q, to, to_oy, to_q),
+                        one_q.eq(one_q + Mux(dst_wraps, command.res_plane, 0)),
+                    ]
     with m.If(begin):
-        m.d.sync += [*go_to(head.src_addr, at, at_wy, at_ox, at_oy, at_q), *go_to(Const(0), to, to_oy, to_q)]
+        m.d.sync += [*go_to(head.src_addr, at, at_wy, at_ox, at_oy, at_q), *go_to(Const(0), to, to_oy, to_q, one_q)]
         m.d.sync += [*go_to(head.iy0, iy, iy_o), *go_to(head.ix0, ix, ix_o), extra.eq(0)]
         m.d.sync += [*go_to(Const(0), ox, oy, wx, wy, chunk), dst_chunk.eq(head.dst_chunk)]
         m.d.sync += src_chunk.eq(Mux(head.from_activation, head.src_chunk, 0))
@@ -91,5 +95,6 @@ def walk(
     return {
         "element": active & ~extra, "reads": active & ~extra & inside, "first": (wx == 0) & (wy == 0) & ~extra,
         "last": last, "inside": inside, "at": at, "to": to, "src_chunk": src_chunk, "dst_chunk": dst_chunk,
-        "record": last, "param": command.param_addr + chunk, "finishing": finishing,
+        "operand": Mux(command.res_plane == 0, to, one_q), "record": last, "param": command.param_addr + chunk,
+        "finishing": finishing,
     }  # fmt: skip

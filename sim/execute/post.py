@@ -9,18 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.commands import ConfigPost, Post
+from accel.datapath import FACTOR_BITS
 from accel.memories import ACCUMULATOR, ACTIVATION, CODE_BITS, PARAMETER, TABLE, TABLE_ENTRIES, Memory
 from accel.records import FILTER_WORDS, unpack_records, unpack_taps
 from accel.sim.execute.machine import Machine, check
 
 LEAST_SUM = np.iinfo(np.int32).min
+LARGEST_FACTOR = 1 << FACTOR_BITS - 1
 
 
 def post(machine: Machine, c: Post, config: ConfigPost) -> None:
     """Write the outputs of a POST."""
     value = _filtered(machine, c, config) if c.filter else _reduced(machine, c, config)
     bias, multiplier, shift = _records(machine, c, config)
-    y = _round_shift((value + bias) * multiplier, shift) + config.zero_point
     per = machine.program.design.word_lanes // machine.program.design.lanes
     d = c.dst_chunk + np.arange(c.chunks)[:, None, None]
     pixels = np.arange(c.out_h)[:, None] * config.dst_row_pitch + np.arange(c.out_w) * c.dst_step
@@ -31,11 +32,22 @@ def post(machine: Machine, c: Post, config: ConfigPost) -> None:
         check(int(found.max()) < depth, "activation range", c)
         return found
 
+    r: NDArray[np.int64] = np.zeros(1, np.int64)
     if c.residual:
         operand = _chunks(machine, ACTIVATION, c.res_addr)
-        r = operand[:, words(c.res_addr, operand.shape[1]), d % per].astype(np.int64)
-        residual_shift = np.full(1, config.res_shift, np.int64)
-        y = y + _round_shift((r - config.res_zero_point) * config.res_multiplier, residual_shift)
+        at = words(c.res_addr, operand.shape[1])
+        if c.res_plane:
+            at = (c.res_addr + d // per * c.res_plane) % ACTIVATION.bank_words
+            check(int(at.max()) < operand.shape[1], "activation range", c)
+        r = operand[:, at, d % per].astype(np.int64) - config.res_zero_point
+        r = -r if config.subtract else r
+    if config.multiply:
+        value = (value + config.uniform_bias + LARGEST_FACTOR) % (2 * LARGEST_FACTOR) - LARGEST_FACTOR
+        y = _round_shift(value * r * config.uniform_multiplier, np.full(1, config.uniform_shift, np.int64))
+    else:
+        y = _round_shift((value + bias) * multiplier, shift)
+        y = y + _round_shift(r * config.res_multiplier, np.full(1, config.res_shift, np.int64))
+    y = y + config.zero_point
     target = _chunks(machine, ACTIVATION, c.dst_addr)
     at = words(c.dst_addr, target.shape[1])
     codes = np.clip(y, config.low, config.high).astype(np.int8)

@@ -5,6 +5,7 @@ Every function takes a `random.Random`; tests pass Hypothesis's own (`strategies
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from math import gcd
 from random import Random
@@ -17,6 +18,7 @@ from accel.design import Design, OnChip
 from accel.models.integers.network import (
     AnyLayer,
     IntegerNetwork,
+    Layer,
     MatrixLayer,
     Requantise,
     Residual,
@@ -159,8 +161,10 @@ def _table(rng: Random) -> NDArray[np.int8]:
     return np.sort(entries) if rng.random() < 0.5 else entries
 
 
-def _residual(rng: Random, tensor: TensorSpec) -> Residual:
-    return Residual(tensor.name, rng.randint(1, 65535), rng.randint(14, 18), tensor.zero_point)
+def _residual(rng: Random, tensor: TensorSpec, factor: bool = False) -> Residual:
+    """A second operand; with `factor` it may be multiplied."""
+    operation = rng.choice(["add", "add", "subtract", *["multiply"] * factor])
+    return Residual(tensor.name, rng.randint(1, 65535), rng.randint(14, 18), tensor.zero_point, operation)
 
 
 def _window(rng: Random, height: int, width: int, most: int, conv: bool) -> Window:
@@ -314,6 +318,16 @@ def _repeating(rng: Random, height: int, width: int) -> Window:
     return Window(kernel, (1, 1), (*pads, *(b - 1 for b in base)), (1, 1), base)  # type: ignore[arg-type]
 
 
+def _gated(rng: Random, name: str, source: TensorSpec) -> Iterator[tuple[Layer, TensorSpec]]:
+    """A pixel of all that there is, and that as the second operand of the whole map: squeeze and excite."""
+    pixel = TensorSpec(f"{name}:pixel", (source.shape[0], 1, 1), 1.0, rng.randint(-30, 30))
+    squeeze = _requantise(rng, 1, 1, pixel.zero_point, True)
+    yield VectorLayer(f"{name}:squeeze", source.name, pixel.name, "max", Window(source.shape[1:]), squeeze), pixel
+    out = TensorSpec(f"{name}:out", source.shape, 1.0, rng.randint(-30, 30))
+    record = _requantise(rng, rng.choice([1, 100]), 1, out.zero_point, True)
+    yield VectorLayer(name, source.name, out.name, "max", Window((1, 1)), record, _residual(rng, pixel, True)), out
+
+
 def draw_network(
     rng: Random, layers: int = 3, size: int = 9, channels: int = 12, joining: bool = True
 ) -> IntegerNetwork:
@@ -344,9 +358,14 @@ def draw_network(
         layer, out = build(rng, f"layer{index}", source, rng.choice(zero_points))
         partners = [t for t in tensors.values() if t.shape == out.shape and not layer.window.spread]
         if partners and rng.random() < 0.6 and getattr(layer, "reduce", "max") == "max":
-            layer = type(layer)(**{**layer.__dict__, "residual": _residual(rng, rng.choice(partners))})
+            factor = isinstance(layer, VectorLayer)
+            layer = type(layer)(**{**layer.__dict__, "residual": _residual(rng, rng.choice(partners), factor)})
         made.append(layer)
         tensors[out.name] = spec = out
+        if rng.random() < 0.25:
+            for layer, spec in _gated(rng, f"gate{index}", out):
+                made.append(layer)
+                tensors[spec.name] = spec
         if joining and rng.random() < (0.7 if index + 1 < count else 0.2):  # at the end they are copied
             channel, spec = draw_channels(rng, f"channels{index}", spec, tensors.values())
             made.append(channel)

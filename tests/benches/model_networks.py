@@ -19,11 +19,13 @@ from accel.models.graph import (
     GlobalPool,
     Layer,
     Linear,
+    Mul,
     Network,
     Pool,
     Reshape,
     Select,
     Softmax,
+    Sub,
     Unary,
     build,
     output_shape,
@@ -88,7 +90,7 @@ def draw_network(rng: Random, quantisable: bool = False) -> Network:
                 append(Pool, "average", window, quantisable or rng.random() < 0.5)
             case "add":
                 same = [t for t, s in shapes.items() if s == shape]
-                append(Add, inputs=(tensor, rng.choice(same)))
+                append(rng.choice([Add, Add, Sub, Mul]), inputs=(tensor, rng.choice(same)))
             case "concat":
                 alike = [t for t, s in shapes.items() if s[1:] == shape[1:]]
                 append(Concat, inputs=(tensor, *(rng.choice(alike) for _ in range(rng.randint(1, 2)))))

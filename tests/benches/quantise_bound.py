@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.models.graph import Add, Concat, Conv, Layer, Linear, Network, Softmax, Unary
+from accel.models.graph import Add, Concat, Conv, Layer, Linear, Mul, Network, Softmax, Sub, Unary
 from accel.models.integers.network import IntegerNetwork
 from accel.models.reference import float32
 
@@ -57,8 +57,11 @@ def _passed_on(layer: Layer, error: dict[str, float], largest: dict[str, float])
         case Unary():  # the argument's codes cover twice its largest value at most; no slope is above 1.1
             argument = largest[layer.inputs[0]] + before
             return 1.1 * (before + argument / 255 + MULTIPLIER_ERROR * argument)
-        case Add():
+        case Add() | Sub():
             return before + error[layer.inputs[1]]
+        case Mul():
+            other = error[layer.inputs[1]]
+            return largest[layer.inputs[0]] * other + largest[layer.inputs[1]] * before + before * other
         case Softmax():
             return before / 2  # no row of its Jacobian sums to more than 1/2 in magnitude
         case _:

@@ -13,6 +13,7 @@ import tflite
 Array = np.ndarray
 CODES = {np.dtype(kind): number for number, kind in enumerate((np.float32, np.float16, np.int32, np.uint8, np.int64))}
 CODES[np.dtype(np.bool_)] = tflite.TensorType.BOOL
+CODES[np.dtype(np.int8)] = tflite.TensorType.INT8
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,14 @@ class Op:
     custom: bytes = b""
 
 
-def model(shape: tuple[int, ...], operators: Sequence[Op]) -> bytes:
-    """A file of one graph from the activation "x" of `shape` to the outputs of the last operator."""
+def model(
+    shape: tuple[int, ...], operators: Sequence[Op], scales: Mapping[str, tuple[float, int]] | None = None
+) -> bytes:
+    """A file of one graph from the activation "x" of `shape` to the outputs of the last operator.
+
+    `scales`: scale and zero point of activations of int8; "x" is one if it is among them.
+    """
+    scales = scales or {}
     builder = flatbuffers.Builder(1024)
     tensors, buffers, places = list[int](), [_buffer(builder, b"")], dict[str, int]()
 
@@ -56,7 +63,8 @@ def model(shape: tuple[int, ...], operators: Sequence[Op]) -> bytes:
     ) -> int:
         if content:
             buffers.append(_buffer(builder, content))
-        tensors.append(_tensor(builder, name, shape, CODES[kind], len(buffers) - 1 if content else 0, sparse))
+        place = len(buffers) - 1 if content else 0
+        tensors.append(_tensor(builder, name, shape, CODES[kind], place, sparse, scales.get(name)))
         return len(tensors) - 1
 
     def constant(name: str, value: Array | Sparse) -> int:
@@ -65,7 +73,7 @@ def model(shape: tuple[int, ...], operators: Sequence[Op]) -> bytes:
             return tensor(name, value.shape, value.values.dtype, value.values.tobytes(), sparse)
         return tensor(name, value.shape, value.dtype, value.tobytes())
 
-    places["x"] = tensor("x", shape, np.dtype(np.float32))
+    places["x"] = tensor("x", shape, np.dtype(np.int8 if "x" in scales else np.float32))
     written, codes = [], []
     for number, op in enumerate(operators):
         inputs = [
@@ -115,13 +123,25 @@ def _buffer(builder: Any, content: bytes) -> int:
     return int(tflite.BufferEnd(builder))
 
 
-def _tensor(builder: Any, name: str, shape: tuple[int, ...], kind: int, buffer: int, sparse: int | None) -> int:
+def _tensor(
+    builder: Any, name: str, shape: tuple[int, ...], kind: int, buffer: int, sparse: int | None,
+    coding: tuple[float, int] | None,
+) -> int:  # fmt: skip
     sizes, text = _integers(builder, shape), builder.CreateString(name)
+    if coding:
+        scale = builder.CreateNumpyVector(np.array(coding[:1], np.float32))
+        zero = builder.CreateNumpyVector(np.array(coding[1:], np.int64))
+        tflite.QuantizationParametersStart(builder)
+        tflite.QuantizationParametersAddScale(builder, scale)
+        tflite.QuantizationParametersAddZeroPoint(builder, zero)
+        quantised = tflite.QuantizationParametersEnd(builder)
     tflite.TensorStart(builder)
     tflite.TensorAddShape(builder, sizes)
     tflite.TensorAddType(builder, kind)
     tflite.TensorAddBuffer(builder, buffer)
     tflite.TensorAddName(builder, text)
+    if coding:
+        tflite.TensorAddQuantization(builder, quantised)
     if sparse is not None:
         tflite.TensorAddSparsity(builder, sparse)
     return int(tflite.TensorEnd(builder))

@@ -75,7 +75,8 @@ class Writing:
 
     `source` is the input in DRAM if it is streamed, `loader` brings it if it is loaded whole, `storer` takes the
     output if that leaves while it is made. `done` is told what is made, output tiles, rows and columns; it says whether
-    it wrote something. `input` and `residual_zero_point` are those of the operands.
+    it wrote something. `input` and `residual_zero_point` are those of the operands; `one_pixel`: the residual one is,
+    for all of the output.
     """
 
     stream: Stream
@@ -84,6 +85,7 @@ class Writing:
     weights: LayerWeights | None
     input: TensorSpec
     residual_zero_point: int
+    one_pixel: bool
     source: Source | None
     loader: InputLoader | None
     storer: OutputStorer | None

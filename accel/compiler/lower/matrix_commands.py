@@ -125,6 +125,7 @@ def config_post(
         uniform_bias=int(r.bias[0]) if uniform else 0,
         uniform_multiplier=int(r.multiplier[0]) if uniform else 0,
         uniform_shift=int(r.shift[0]) if uniform else 0,
+        subtract=int(residual is not None and residual.operation == "subtract"),
         table=table.used,
         table_bank=table.bank,
     )

@@ -24,6 +24,7 @@ from accel.compiler.ring import Ring
 from accel.compiler.sources import Piece
 from accel.compiler.tensors import View, part_stores, part_view, residual_loads, stores, view_of
 from accel.compiler.transfers import Row, words_of
+from accel.rows import POST
 
 
 class Strip(NamedTuple):
@@ -207,7 +208,8 @@ class MatrixWriter:
         param_addr, item = (0, -1) if uniform else self.constants.records(tiles)
         needs, res_addr = [item], None
         if self.added_view:
-            res_addr = self.added_view.at(groups[0], block.rows[0], block.cols[0])
+            at_pixel = (0, 0) if self.w.one_pixel else (block.rows[0], block.cols[0])
+            res_addr = self.added_view.at(groups[0], *at_pixel)
         elif self.added:
             res_addr = at
             if self.aligned or tiles[0] == 0:
@@ -236,6 +238,8 @@ class MatrixWriter:
             res_addr,
             view.step,
         )
+        if self.added_view and self.w.one_pixel:
+            made[POST.res_plane] = self.added_view.plane
         self.stream.op(made, [*needs, *self.table.needs])
         if owned:
             self._store(view, groups, block.rows, block.cols)

@@ -30,7 +30,7 @@ def operator(layer: VectorLayer) -> str:
     if layer.window.kernel != (1, 1):
         return "MaxPool"
     if layer.residual:
-        return "Add"
+        return {"add": "Add", "subtract": "Sub", "multiply": "Mul"}[layer.residual.operation]
     return "Relu or Clip" if layer.requantise.table is None else "a function of one activation"
 
 
@@ -72,7 +72,8 @@ def task(s: Setting) -> VectorTask:
 def info(step: Step, weights: LayerWeights | None, encoded: Encoded | None, must: Compulsory) -> LayerInfo:
     """No weights."""
     assert isinstance(step.layer, VectorLayer)
-    kind = "add" if step.residual else {"max": "maxpool", "sum": "avgpool"}[step.layer.reduce]
+    operand = step.layer.residual
+    kind = operand.operation if operand else {"max": "maxpool", "sum": "avgpool"}[step.layer.reduce]
     if kind == "maxpool" and step.layer.window.kernel == (1, 1) and step.requantise.table is not None:
         kind = "table"
     return LayerInfo(step.name, kind, must, 0 if step.requantise.table is None else TABLE_ENTRIES, "none")

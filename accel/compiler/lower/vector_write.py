@@ -55,9 +55,11 @@ class VectorWriter:
         source, size, needs = self._input(groups, g.read(0, rows), g.read(1, cols))
         target = self._output(groups, rows, cols)
         at = target.at(groups[0], rows[0], cols[0])
-        res_addr = 0
+        res_addr = res_plane = 0
         if self.added and self.added.region:
-            res_addr = view_of(self.added, flat).at(groups[0], rows[0], cols[0])
+            view = view_of(self.added, flat)
+            res_addr = view.at(groups[0], 0, 0) if self.w.one_pixel else view.at(groups[0], rows[0], cols[0])
+            res_plane = view.plane if self.w.one_pixel else 0
         elif self.added:
             res_addr = at
             loads = residual_loads(self.words, self.added, flat, target, groups, rows, cols)
@@ -86,6 +88,7 @@ class VectorWriter:
                 dst_addr=at,
                 chunks=min(chunks, self.machine.row_chunks * (groups[1] - groups[0])),
                 res_addr=res_addr,
+                res_plane=res_plane,
                 dst_step=target.step,
             ),
             needs,
@@ -163,6 +166,8 @@ class VectorWriter:
             uniform_bias=int(r.bias[0]),
             uniform_multiplier=int(r.multiplier[0]),
             uniform_shift=int(r.shift[0]),
+            multiply=int(residual is not None and residual.operation == "multiply"),
+            subtract=int(residual is not None and residual.operation == "subtract"),
             table=self.table.used,
             table_bank=self.table.bank,
         )
