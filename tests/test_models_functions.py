@@ -189,7 +189,6 @@ def test_what_is_no_function(steps: tuple[Step, ...], message: str) -> None:
     [
         ("y = Pow c c", "must be of one activation and constants, not of 2"),
         ("y = Max c b", "constant 'b' must be one finite number"),
-        ("y = PRelu c b", "slope must be one number"),
     ],
 )
 def test_what_no_table_can_be(text: str, message: str, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from tests.benches.model_networks import onnxruntime_output
 GENERATOR = np.random.default_rng(11)
 WEIGHTS = {
     "w": GENERATOR.normal(0, 0.3, (12, 3, 3, 3)), "v": GENERATOR.normal(0, 0.3, (12, 3, 3, 3)),
+    "a": GENERATOR.uniform(-0.5, 1.5, (12, 1, 1)),
     "s": GENERATOR.normal(0, 0.6, (4, 12, 1, 1)), "e": GENERATOR.normal(0, 1.5, (12, 4, 1, 1)),
 }  # fmt: skip
 INPUTS = GENERATOR.uniform(-3, 3, (6, 3, 7, 7)).astype(np.float32)
@@ -64,6 +65,8 @@ CASES = {
     "a difference with a pixel": (*MAPS, PIXEL, "y = Sub c p"),
     "squeeze and excite": (MAPS[0], *GATE, "y = Mul c k"),
     "and an activation behind it": (MAPS[0], *GATE, "m = Mul k c", "y = Tanh m"),
+    "a slope per channel": (MAPS[0], "y = PRelu c a"),
+    "a slope per channel, and what else reads its argument": (*MAPS, "p = PRelu c a", "m = Add p d", "y = Mul m c"),
     "a gate of its own": (*MAPS, "k = Sigmoid d", "m = Mul c k", "y = Relu m"),
 }
 

@@ -14,8 +14,8 @@ import onnx
 
 from accel.models.exchange.onnx_functions import of_one_tensor
 from accel.models.exchange.onnx_reading import Array, Given, Reading
-from accel.models.functions import straight, with_number
-from accel.models.graph import Add, Conv, Layer, Linear, Mul, Reshape, Shape, Sub, Unary
+from accel.models.functions import function_of, straight, with_number
+from accel.models.graph import Activation, Add, Conv, Layer, Linear, Mul, Reshape, Shape, Sub, Unary
 from accel.models.window import Window
 
 TWO: dict[str, type[Add] | type[Sub] | type[Mul]] = {"Add": Add, "Sub": Sub, "Mul": Mul}
@@ -108,6 +108,27 @@ def negate(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     """Neg, as scale and offset."""
     channels = channels_of(reading.shape(node, node.input[0]))
     _affine(reading, node, node.input[0], -np.ones(channels), np.zeros(channels))
+
+
+def prelu(reading: Reading, node: onnx.NodeProto, _: Given) -> None:
+    """PRelu: of one slope a function; of a slope per channel x + (slope - 1) * min(x, 0)."""
+    slope = reading.constant(node, 1, "slope")
+    shape, tensor = reading.shape(node, node.input[0]), reading.resolve(node.input[0])
+    name, output = reading.name(node), node.output[0]
+    if slope.size == 1:
+        function = function_of("LeakyRelu", float(slope.reshape(-1)[0]))
+        reading.append(node, Unary(name, (tensor,), output, function))
+        return
+    value = _per_channel(reading, node, slope, shape)
+    if len(shape) == 2 and len(value) > LARGEST_DIAGONAL:
+        raise reading.unsupported(node, f"slopes of {len(value)} features of a matrix are too many")
+    below, scaled = f"{output}.below", f"{output}.weighed"
+    reading.append(node, Activation(f"{name}.below", (tensor,), below, -math.inf, 0.0))
+    for layer in layers_of(f"{name}.weighed", below, scaled, shape, value - 1, np.zeros(len(value))):
+        reading.append(node, layer)
+    reading.append(node, Add(name, (scaled, tensor), output))
+    reading.uses[tensor] += 1
+    reading.uses.update((below, scaled))
 
 
 def _sum(reading: Reading, node: onnx.NodeProto) -> None:

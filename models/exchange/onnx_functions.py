@@ -79,14 +79,6 @@ def with_constants(reading: Reading, node: onnx.NodeProto, _: Given) -> None:
     reading.append(node, Unary(reading.name(node), (reading.resolve(activations[0]),), node.output[0], function))
 
 
-def prelu(reading: Reading, node: onnx.NodeProto, _: Given) -> None:
-    """PRelu with one slope."""
-    slope = reading.constant(node, 1, "slope")
-    if slope.size != 1:
-        raise reading.unsupported(node, f"slope must be one number, not {slope.shape}")
-    reading.append(node, Unary(*names(reading, node), function_of("LeakyRelu", float(slope.reshape(-1)[0]))))
-
-
 def own_function(layer: Layer) -> Function | None:
     """The function of a layer of one activation that is one."""
     match layer:

@@ -15,9 +15,9 @@ from typing import Literal
 import numpy as np
 import onnx
 
-from accel.models.exchange.onnx_affine import arithmetic, batch_norm, negate
+from accel.models.exchange.onnx_affine import arithmetic, batch_norm, negate, prelu
 from accel.models.exchange.onnx_channels import concat, gather, slice_, split, transpose
-from accel.models.exchange.onnx_functions import WRITTEN_OUT, prelu, unary, with_constants
+from accel.models.exchange.onnx_functions import WRITTEN_OUT, unary, with_constants
 from accel.models.exchange.onnx_pad import pad, unpadded
 from accel.models.exchange.onnx_prepare import REAL
 from accel.models.exchange.onnx_quantised import dequantise_linear, quantise_linear
@@ -258,6 +258,10 @@ _FUNCTIONS = (
     "Abs", "Ceil", "Celu", "Elu", "Erf", "Exp", "Floor", "HardSigmoid", "LeakyRelu", "Log", "Reciprocal",
     "Round", "Selu", "Sigmoid", "Sign", "Softplus", "Softsign", "Sqrt", "Tanh", "ThresholdedRelu", *WRITTEN_OUT,
 )  # fmt: skip
+_SLOPES = (
+    f"with one slope: {_FUNCTION}; with a slope per channel: a depthwise 1 x 1 of what is below 0, to which the rest "
+    "is added"
+)
 OPERATORS: dict[str, Operator] = {
     "Add": Operator(arithmetic, f"{_TWO}; {_AFFINE}"),
     "AveragePool": Operator(_pool, f"average over a window: {_WINDOW}, ceil_mode; with pads only count_include_pad 1"),
@@ -288,7 +292,10 @@ OPERATORS: dict[str, Operator] = {
     "Mul": Operator(arithmetic, f"{_TWO}; {_AFFINE}"),
     "Pow": Operator(with_constants, f"of an activation and a number: {_FUNCTION}"),
     "Neg": Operator(negate, _AFFINE.replace("with a constant per channel: ", "")),
-    "PRelu": Operator(prelu, f"with one slope: {_FUNCTION}"),
+    "PRelu": Operator(
+        prelu,
+        _SLOPES,
+    ),
     "Pad": Operator(
         pad,
         "zeros around height and width: pads of the convolution or average behind it, else a layer; channels of zeros; "
