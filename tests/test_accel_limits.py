@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from accel.commands import Compute, ConfigCompute, Load, Post
+from accel.commands import Compute, ConfigCompute, Load, Post, most
 from accel.compile import compile_network
+from accel.compiler.lower.window import LARGEST_KERNEL
 from accel.design import Design
 from accel.layout import WordTensor
 from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork
+from accel.models.quantisation import quantise
 from accel.models.reference.int8 import run
 from accel.models.window import Window
 from accel.program import Program
@@ -219,3 +221,8 @@ def test_what_is_added_comes_once_for_tiles_that_share_words(accumulators: int) 
     design = design_of(4, 3, 32, activation_bytes=2 * 4 * 60, accumulator_bytes=8 * 3 * accumulators)
     program = assert_exact(network, design)
     assert len({c.dst_chunk for c in program.commands if isinstance(c, Post) and not c.from_activation}) == 4
+
+
+def test_what_import_leaves_to_the_host_is_what_no_command_holds() -> None:
+    assert quantise.LARGEST_KERNEL == LARGEST_KERNEL == most(ConfigCompute, "kernel_w")
+    assert quantise.LARGEST_STRIDE == most(ConfigCompute, "stride_y") == most(ConfigCompute, "stride_x")

@@ -20,7 +20,7 @@ from onnx.backend.test.case.node import collect_testcases
 from accel.models.errors import InputError
 from accel.models.exchange.onnx_ops import OPERATORS
 from accel.models.parting import parted
-from accel.models.reference import float32
+from tests.benches.model_networks import all_of
 
 RIGHT = 80  # at least
 
@@ -52,12 +52,7 @@ def outcome(case: Any, scratch: Path) -> str:
     onnx.save(model, path)
     try:
         network = parted.read(path)
-        entered = inputs[0]
-        if network.host and network.host.head:
-            (entered,) = network.host.head.run([entered])
-        entered = np.asarray(entered, np.float32).reshape(-1, *network.shapes[network.input])
-        found = float32.run_outputs(network, entered)
-        found = network.host.tail.run(found) if network.host and network.host.tail else found
+        found = all_of(network, inputs[0])
     except InputError:
         return "refused"
     for mine, theirs in zip(found, expected, strict=True):

@@ -40,6 +40,10 @@ CASES: dict[str, tuple[Nodes, dict[str, Any], tuple[Any, ...], list[str], list[s
          ("Flatten", "g", "f", {}), ("Softmax", "f", "s", {}), ("ArgMax", "s", "y", {"axis": 1, "keepdims": 0})],
         {"w": W}, ("n", 4, 6, 6), ["LRN"], ["ArgMax"],
     ),
+    "a kernel and a stride that no command holds": (
+        [("Conv", "x,k", "c", {}), ("Conv", "c,v", "d", {"strides": [16, 1]}), ("Conv", "d,v", "y", {})],
+        {"k": floats(5, 4, 1, 130), "v": floats(5, 5, 1, 1)}, ("n", 4, 20, 140), ["Conv", "Conv"], [],
+    ),
     "a step in the middle": (
         [("Conv", "x,w", "c", {}), ("Sin", "c", "a", {}), ("Conv", "a,v", "y", {})],
         {"w": W, "v": floats(7, 5, 1, 1)}, ("n", 4, 6, 6), [], ["|", "Sin"],

@@ -112,6 +112,10 @@ def _ones(weights: NDArray[np.float32], _: NDArray[np.float64]) -> Quantised:
     return np.broadcast_to(np.int8(1), weights.shape), np.full(len(weights), 1 / 127), None
 
 
+# What the commands hold of a convolution that does not cover its map (accel.compiler.lower.window).
+LARGEST_KERNEL, LARGEST_STRIDE = 127, 15
+
+
 class _NoForm(InputError):
     """A layer that has no integer form, whatever its numbers; `layer` is another one that is to blame."""
 
@@ -273,6 +277,15 @@ def _residual(state: _State, tensor: str, spec: TensorSpec) -> Residual:
     return Residual(operand.name, multiplier, shift, operand.zero_point)
 
 
+def _check_commands(window: Window, shape: tuple[int, int, int]) -> None:
+    """Raise what leaves a convolution to the host that no command holds, on any design: it has an integer form."""
+    if max(window.kernel) > LARGEST_KERNEL and window.kernel != shape[1:]:
+        height, width = window.kernel
+        raise _NoForm(f"kernel must be at most {LARGEST_KERNEL} x {LARGEST_KERNEL}, not {height} x {width}")
+    if max(window.stride) > LARGEST_STRIDE:
+        raise _NoForm(f"stride must be at most {LARGEST_STRIDE}, not {max(window.stride)}")
+
+
 def _matrix(state: _State, layer: Conv | Linear, chain: Chain) -> None:
     """Convolution or fully connected layer on the array."""
     operand = state.spec(layer.inputs[0])
@@ -280,6 +293,8 @@ def _matrix(state: _State, layer: Conv | Linear, chain: Chain) -> None:
     if isinstance(layer, Conv):
         _same_layout(state, layer.inputs[0])
         weights, window, groups = layer.weights, layer.window, layer.groups
+        if state.weight_quantiser is None:
+            _check_commands(window, operand.shape)
     elif len(shape) == 2:
         weights, window, groups = layer.weights[:, :, None, None], Window((1, 1)), 1
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -151,9 +152,14 @@ def onnxruntime_output(model: onnx.ModelProto, inputs: NDArray[np.float32]) -> N
 
 def all_of(network: Network, inputs: np.ndarray) -> list[np.ndarray]:
     """All outputs (n, ...) of a whole network for its inputs, what the host runs included."""
-    host = network.host
-    entered = host.head.run([inputs])[0] if host and host.head else inputs
-    outputs = float32.run_outputs(network, entered.reshape(-1, *network.shapes[network.input]))
-    if not host or not host.tail:
-        return list(outputs)
-    return host.tail.run([*outputs, inputs] if host.tail.reads_input else outputs)
+    return around(network, lambda x: float32.run_outputs(network, x), inputs)
+
+
+def around(network: Network, inner: Callable[[np.ndarray], list[np.ndarray]], inputs: np.ndarray) -> list[np.ndarray]:
+    """As `all_of`, where `inner` is what is between the host's head and tail."""
+    head, tail = (network.host.head, network.host.tail) if network.host else (None, None)
+    entered = head.run([inputs])[0] if head else inputs
+    outputs = list(inner(np.asarray(entered, np.float32).reshape(-1, *network.shapes[network.input])))
+    if not tail:
+        return outputs
+    return tail.run([*outputs, inputs] if tail.reads_input else outputs)

@@ -16,7 +16,7 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from accel.models.pages import with_part
 from accel.models.quantisation.quantise import quantise
 from accel.models.reference import float32, int8
 from tests.benches import published
+from tests.benches.model_networks import all_of, around
 from tests.benches.published import Array, Listed
 
 WANTED = 30
@@ -67,18 +68,10 @@ class Found:
     seconds: float = 0.0
 
 
-def ours(network: Network, inner: Callable[[Array], list[Array]], inputs: Array) -> list[Array]:
-    """All outputs (n, ...) with the host's part, where `inner` is what is between head and tail."""
-    if network.host and network.host.head:
-        (inputs,) = network.host.head.run([inputs])
-    found = inner(np.asarray(inputs, np.float32).reshape(-1, *network.shapes[network.input]))
-    return network.host.tail.run(found) if network.host and network.host.tail else found
-
-
 def calibrated(network: Network, inputs: Array) -> IntegerNetwork:
     """The integer network, calibrated on inputs of the whole."""
     entered: list[Array] = []
-    ours(network, lambda x: (entered.append(x), float32.run_outputs(network, x))[1], inputs)
+    around(network, lambda x: (entered.append(x), float32.run_outputs(network, x))[1], inputs)
     return quantise(network, entered[0])
 
 
@@ -94,7 +87,7 @@ def in_int8(network: Network, integer: IntegerNetwork, inputs: Array) -> list[Ar
         ends = zip(integer.outputs, network.outputs, strict=True)
         return [int8.real_values(integer.tensors[a], codes[a], network.shapes[b]) for a, b in ends]
 
-    return ours(network, inner, inputs)
+    return around(network, inner, inputs)
 
 
 def noise(expected: Array, found: Array) -> tuple[float, bool]:
@@ -127,7 +120,7 @@ def run(file: Listed, path: Path) -> Found:
         count = DRAWN if total < MOST_MACS else 1
         calibration, test = (published.drawn(file.inputs, shape, count, seed) for seed in (0, 1))
         expected = published.theirs(path, test)
-        error = float_error(expected, ours(network, lambda x: float32.run_outputs(network, x), test))
+        error = float_error(expected, all_of(network, test))
         integer = calibrated(network, calibration)
         found = [noise(*pair) for pair in zip(expected, in_int8(network, integer, test), strict=True)]
         cycles = sum(time_network(part, load("edge")).cycles for part in stretches(integer))
