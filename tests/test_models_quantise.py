@@ -240,7 +240,9 @@ def test_largest_sum():
         linear = Linear("l", ("x",), "y", np.ones((1, depth), np.float32), np.zeros(1, np.float32))
         network, inputs = network_of(linear, shape=(depth,)), np.ones((1, depth), np.float32)
         if fits:
-            assert quantise(network, inputs).layers[0].requantise.bias.item() == depth * 127 * 128
+            found = quantise(network, inputs, correct=False)
+            assert found.layers[0].requantise.bias.item() == depth * 127 * 128
+            quantise(network, inputs)  # a corrected bias leaves as much room
         else:
             with pytest.raises(InputError, match="must fit 32 bits"):
                 quantise(network, inputs)

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from accel.models.compress.prune import matrix_layers, with_weights
 from accel.models.errors import InputError
 from accel.models.graph import Network
+from accel.models.integers.network import Shared
+from accel.models.quantisation.weights import Quantised
 
 Start = Literal["linear", "density", "random"]
 STARTS: tuple[Start, ...] = ("linear", "density", "random")
@@ -66,6 +68,42 @@ def cluster(
     ascending = np.sort(weights, axis=None).astype(np.float64)
     centroids = lloyd(ascending, initial(ascending, count, start, seed))
     return centroids, nearest(weights, centroids)
+
+
+def share_per_output(
+    weights: NDArray[np.float32], bits: int, smallest: NDArray[np.float64] | float = 0.0
+) -> Quantised | None:  # fmt: skip
+    """`weights` (outputs, ...) as codes of one codebook of 2**bits, with a scale for each output; None if too few.
+
+    The codes of int8 if a codebook holds them all, else k-means on weights over the largest of their output, rounded to
+    such codes; zeros of a pruned layer stay zeros. No scale is below `smallest` (of each output).
+    None where there are fewer weights than a codebook has entries for two each.
+    """
+    matrix = weights.reshape(len(weights), -1)
+    largest = np.abs(matrix).max(1)
+    used = matrix != 0
+    if np.count_nonzero(used) < 2 * 2**bits:
+        return None
+    scale = np.maximum(np.where(largest > 0, largest, 127).astype(np.float64) / 127, smallest)
+    relative = (matrix / scale[:, None]).astype(np.float32)
+    whole = np.rint(relative).astype(np.int8)
+    values, members = np.unique(whole, return_inverse=True)
+    if len(values) <= 2**bits:  # a codebook holds all codes that int8 has
+        codebook = np.concatenate([values, np.full(2**bits - len(values), values[-1])])
+        return whole.reshape(weights.shape), scale, _shared(bits, codebook, members.astype(np.uint8), weights)
+    pruned = not used.all()
+    centroids, indices_used = cluster(relative[used], 2**bits - pruned)
+    rounded = np.clip(np.rint(centroids), -127, 127).astype(np.int8)
+    codebook = np.concatenate([rounded, np.zeros(int(pruned), np.int8)])
+    indices = np.full(matrix.shape, 2**bits - 1, np.uint8)
+    indices[used] = indices_used
+    return codebook[indices].reshape(weights.shape), scale, _shared(bits, codebook, indices, weights)
+
+
+def _shared(
+    bits: int, codebook: NDArray[np.int8], indices: NDArray[np.uint8], weights: NDArray[np.float32]
+) -> Shared:  # fmt: skip
+    return Shared(bits, codebook, indices.reshape(weights.shape))
 
 
 def share_weights(network: Network, bits: int | Mapping[str, int], start: Start = "linear", seed: int = 0) -> Network:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from accel.models.compress.cluster import share_weights
-from accel.models.graph import Network
+from accel.models.codebook import is_shared
+from accel.models.compress.cluster import share_per_output, share_weights
+from accel.models.compress.prune import matrix_layers, with_weights
+from accel.models.graph import Float, Network
 from accel.models.integers.network import IntegerNetwork
-from accel.models.quantisation.shared import quantise_compressed
+from accel.models.quantisation.biases import correct_biases
+from accel.models.quantisation.quantise import quantise_with
+from accel.models.quantisation.shared import quantised
+from accel.models.quantisation.weights import Quantised
 
 __all__ = ["share"]
 
@@ -17,9 +23,50 @@ __all__ = ["share"]
 def share(network: Network, calibration: NDArray[Any], bits: int) -> IntegerNetwork:
     """`network` in int8, with the weights of each layer drawn from a codebook of at most 2**bits codes.
 
-    It is `share_weights`, then `quantise_compressed`: the ranges of activations are those of the network whose weights
-    are shared, and a layer that is too small to share anything stays dense.
+    A layer has one codebook, with one scale (`share_weights`, then `quantise_compressed`) or a scale for each output
+    (`share_per_output`): the one that loses less, see `_closer`. The ranges of activations are those of the network
+    whose weights are shared, and a layer that is too small to share anything stays dense.
 
     Raises InputError for bits outside 1..8, and what `quantise` raises.
     """
-    return quantise_compressed(share_weights(network, bits), calibration)
+    of_layer = {layer.name: layer.weights for layer in matrix_layers(share_weights(network, bits))}
+    originals: dict[bytes, Float] = {}
+    for layer in matrix_layers(network):
+        candidate, found = of_layer[layer.name], share_per_output(layer.weights, bits)
+        if found is None:
+            of_layer[layer.name] = layer.weights  # nothing is gained by what its values lose
+            continue
+        codes, scale, _ = found
+        own = (codes * scale.reshape(-1, *[1] * (codes.ndim - 1))).astype(np.float32)
+        if not is_shared(candidate) or _closer(layer.weights, own, _in_int8(candidate)):
+            of_layer[layer.name], originals[own.tobytes()] = own, layer.weights
+
+    def quantiser(weights: Float, smallest: NDArray[np.float64]) -> Quantised:
+        original = originals.get(weights.tobytes())
+        found = None if original is None else share_per_output(original.reshape(weights.shape), bits, smallest)
+        return found or quantised(weights, smallest)
+
+    integer = quantise_with(with_weights(network, of_layer), calibration, quantiser, correct=False)
+    return correct_biases(network, integer, calibration)  # what sharing shifts is taken back, too
+
+
+def _in_int8(weights: Float) -> Float:
+    """Weights of one codebook as int8 with one scale has them."""
+    scale = float(np.abs(weights).max()) / 127 or 1.0
+    return (np.rint(weights / scale) * scale).astype(np.float32)
+
+
+def _closer(weights: Float, one: Float, other: Float) -> bool:
+    """Whether `one` is closer to `weights` than `other` is, by the mean over outputs of error over power.
+
+    Each output counts alike, whatever its size: behind batch normalisation an output's scale says nothing of its
+    weight, since what reads it undoes that.
+    """
+    matrix = weights.reshape(len(weights), -1).astype(np.float64)
+    power = np.square(matrix).sum(1)
+
+    def lost(found: Float) -> float:
+        error = np.square(found.reshape(matrix.shape) - matrix).sum(1)
+        return float((error[power > 0] / power[power > 0]).mean()) if power.any() else 0.0
+
+    return lost(one) < lost(other)

@@ -53,6 +53,7 @@ from accel.models.integers.network import (
     Window,
 )
 from accel.models.quantisation import fuse
+from accel.models.quantisation.biases import correct_biases
 from accel.models.quantisation.exact import exact_codes
 from accel.models.quantisation.fuse import Chain
 from accel.models.quantisation.joined import joined, together
@@ -69,20 +70,23 @@ INT32_MAX = 2**31 - 1
 IDENTITY = (32768, 15)  # multiplier and shift whose product is exactly 1
 
 
-def quantise(network: Network, calibration: NDArray[Any], per_channel: bool = True) -> IntegerNetwork:
+def quantise(
+    network: Network, calibration: NDArray[Any], per_channel: bool = True, correct: bool = True
+) -> IntegerNetwork:
     """`network` in int8.
 
     Arguments:
         calibration: float inputs (n, *input shape), a few hundred typical ones; they set the ranges.
         per_channel: a weight scale for each output channel, or one for each layer.
+        correct: biases take back what rounded weights shift (`accel.models.quantisation.biases`).
 
     Raises InputError for a calibration set that is empty, of the wrong shape or not finite, for a layer
     without an integer form, and for a sum that could overflow 32 bits.
 
-    A network from a file that was quantised (`Network.carried`) keeps its scales, and its weights' codes.
+    A network from a file that was quantised (`Network.carried`) keeps its scales, and its weights' codes and biases.
     """
     quantiser = per_channel_weights if per_channel else per_layer_weights
-    return _quantise(network, calibration, quantiser, keep_codes=True)
+    return _quantise(network, calibration, quantiser, correct, keep_codes=True)
 
 
 def without_scale(network: Network) -> tuple[str, ...]:
@@ -156,18 +160,22 @@ class _State:
         return self.tensors[self.alias[tensor]]
 
 
-def quantise_with(network: Network, calibration: NDArray[Any], weight_quantiser: WeightQuantiser) -> IntegerNetwork:
+def quantise_with(
+    network: Network, calibration: NDArray[Any], weight_quantiser: WeightQuantiser, correct: bool = True
+) -> IntegerNetwork:
     """`quantise` with the codes and scales of the weights chosen by `weight_quantiser`."""
-    return _quantise(network, calibration, weight_quantiser)
+    return _quantise(network, calibration, weight_quantiser, correct)
 
 
 def _quantise(
-    network: Network, calibration: NDArray[Any], weight_quantiser: WeightQuantiser, keep_codes: bool = False
-) -> IntegerNetwork:
+    network: Network, calibration: NDArray[Any], weight_quantiser: WeightQuantiser, correct: bool,
+    keep_codes: bool = False,
+) -> IntegerNetwork:  # fmt: skip
     carried = network.carried or Carried()
     ranges = ranges_of(network, calibration)
     codes = carried.codes if keep_codes else {}
-    return _network_of(_State(network, ranges, readers(network), weight_quantiser, carried.specs, codes))
+    found = _network_of(_State(network, ranges, readers(network), weight_quantiser, carried.specs, codes))
+    return correct_biases(network, found, calibration) if correct and not codes else found
 
 
 def _network_of(state: _State) -> IntegerNetwork:

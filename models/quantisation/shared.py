@@ -25,10 +25,11 @@ def quantise_compressed(network: Network, calibration: NDArray[Any]) -> IntegerN
     more different codes than before; it is shared as well if its codes are few.
     `calibration` is as in `accel.models.quantisation.quantise.quantise`, whose InputErrors are raised.
     """
-    return quantise_with(network, calibration, _quantised)
+    return quantise_with(network, calibration, quantised)
 
 
-def _quantised(weights: NDArray[np.float32], smallest: NDArray[np.float64]) -> Quantised:
+def quantised(weights: NDArray[np.float32], smallest: NDArray[np.float64]) -> Quantised:
+    """Weights (O, ...) as they are, shared, on a grid or neither; a `WeightQuantiser`."""
     grid = grid_of(weights)
     if grid is not None and (grid.steps >= smallest).all():
         return _on_grid(grid)

@@ -13,6 +13,7 @@ of an exact quotient is the arithmetic shift.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -65,14 +66,24 @@ def run(network: IntegerNetwork, inputs: Int8, all_tensors: bool = False) -> dic
             name: np.ascontiguousarray(codes.swapaxes(0, 1))
             for name, codes in zip(network.inputs, entered, strict=True)
         }
-        for part in in_order(network.inputs, network.layers, network.host_steps):
-            if isinstance(part, HostStep):
-                tensors[part.output] = _run_step(network, part, tensors)
-            else:
-                tensors[part.output] = run_layer(network, part, tensors)
+        forward(network, tensors)
         for name in wanted:
             parts[name].append(tensors[name].swapaxes(0, 1))
     return {name: np.concatenate(chunks) for name, chunks in parts.items()}
+
+
+def forward(
+    network: IntegerNetwork, tensors: dict[str, Int8], change: Callable[[AnyLayer], AnyLayer] = lambda layer: layer
+) -> None:
+    """Add all other tensors to `tensors`, which has the inputs, each (channels, n, height, width).
+
+    What `change` makes of a layer is run, once all before it are.
+    """
+    for part in in_order(network.inputs, network.layers, network.host_steps):
+        if isinstance(part, HostStep):
+            tensors[part.output] = _run_step(network, part, tensors)
+        else:
+            tensors[part.output] = run_layer(network, change(part), tensors)
 
 
 def _run_step(network: IntegerNetwork, step: HostStep, tensors: dict[str, Int8]) -> Int8:
