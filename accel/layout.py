@@ -148,6 +148,8 @@ class RowTensor:
 def words_to_dram(words: NDArray[np.int8], beat_bytes: int) -> NDArray[np.int8]:
     """(..., n, Z) words to (..., n * stride) DRAM bytes."""
     stride = stride_bytes(words.shape[-1], beat_bytes)
+    if stride == words.shape[-1]:
+        return words.reshape(*words.shape[:-2], -1)
     out = np.zeros((*words.shape[:-1], stride), np.int8)
     out[..., : words.shape[-1]] = words
     return out.reshape(*words.shape[:-2], -1)

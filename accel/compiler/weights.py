@@ -185,7 +185,10 @@ class LayerWeights:
         own = len(self.layer.weights)
         first, last = min(own - 1, tiles[0] * cols), min(own, tiles[1] * cols)
         codes = self._arranged(first, max(first + 1, last), groups)[: max(0, last - tiles[0] * cols)]
-        full = np.full(((tiles[1] - tiles[0]) * cols, *codes.shape[1:]), self.format.pad_code, np.uint8)
+        whole = (tiles[1] - tiles[0]) * cols
+        if len(codes) == whole:
+            return codes
+        full = np.full((whole, *codes.shape[1:]), self.format.pad_code, np.uint8)
         full[: len(codes)] = codes
         return full
 
@@ -203,8 +206,11 @@ class LayerWeights:
         if self.layer.groups > 1:
             return self._grouped(first, last, groups)
         whole = self.format.codes()[first:last]
+        first_lane, last_lane = groups[0] * self.rows, groups[1] * self.rows
+        if not self.arrange and self.lanes is None and last_lane <= whole.shape[1]:
+            return whole[:, first_lane:last_lane]
         arranged = self.arrange(whole, self.format.pad_code) if self.arrange else self._pad(whole)
-        return arranged[:, groups[0] * self.rows : groups[1] * self.rows]
+        return arranged[:, first_lane:last_lane]
 
     def _pad(self, codes: Codes) -> Codes:
         """(o, C, kh, kw) with the channels in their lanes, filled up to whole groups."""
