@@ -165,4 +165,10 @@ def _numbers(reading: Reading, node: onnx.NodeProto, given: Given, index: int, n
     """An attribute (before opset 10), or the input in its place."""
     if given.get(name) is not None:
         return list(given[name])
-    return reading.integers(node, index, name) if reading.given(node, index) else None
+    if not reading.given(node, index):
+        return None
+    if node.input[index] in reading.constants and reading.constants[node.input[index]].ndim != 1:
+        raise reading.error(
+            node, f"{name} must be a vector, not of {reading.constants[node.input[index]].ndim} dimensions"
+        )
+    return reading.integers(node, index, name)

@@ -16,6 +16,8 @@ from accel.models.exchange.onnx_reading import Given, Reading, names
 from accel.models.graph import Conv, Pool
 from accel.models.window import Window
 
+LARGEST_CHANNELS = 4096  # of a product with a matrix of ones and zeros
+
 
 def pad(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     """Append the convolution that `node` is, and enter its pads for a reader that can take them."""
@@ -48,6 +50,8 @@ def pad(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     pads = (begins.get(height, 0), begins.get(width, 0), ends.get(height, 0), ends.get(width, 0))
     tensor, before = reading.resolve(node.input[0]), begins.get(1, 0)
     channels = before + shape[0] + ends.get(1, 0)
+    if channels > max(shape[0], LARGEST_CHANNELS):
+        raise reading.unsupported(node, f"pads of channels must make at most {LARGEST_CHANNELS}, not {channels}")
     if given["mode"] == "edge":
         if channels != shape[0]:
             raise reading.unsupported(node, f"pads of mode edge must be of height and width, not {amounts} of {full}")

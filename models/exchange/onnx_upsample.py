@@ -77,7 +77,9 @@ def _window(
         size = whole + added[i] - cut[i] - cut[i + 2]
         if wanted is not None or auto.startswith("SAME"):
             size = wanted[i] if wanted is not None else shape[1 + i] * stride[i]
-            total = max(0, whole + added[i] - size)
+            total = whole + added[i] - size
+            if total < 0:  # as ONNX Runtime
+                raise reading.error(node, f"output must be at most {whole + added[i]} long without pads, not {size}")
             cut[i] = total // 2 if auto == "SAME_UPPER" else total - total // 2
         if added[i] >= stride[i]:  # as ONNX Runtime
             raise reading.error(node, f"output_padding must be below the stride, not {added}")

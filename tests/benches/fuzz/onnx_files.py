@@ -27,6 +27,7 @@ FILES = Path(__file__).parents[2] / "data" / "cases"
 PLAUSIBLE = {
     "strides": 3, "dilations": 2, "kernel_shape": 3, "pads": 2, "ceil_mode": 1, "count_include_pad": 1, "group": 4,
     "axis": 3, "keepdims": 1, "transB": 1, "transA": 1, "storage_order": 1, "training_mode": 1, "axes": 3,
+    "output_padding": 2, "output_shape": 14, "blocksize": 3,
 }  # fmt: skip
 
 
