@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from accel import design as designs
 from accel.compile import compile_network
 from accel.flow import simulate as job
+from accel.flow.cache import digest
 from accel.flow.cli import run
 from accel.models.errors import InputError
 from accel.models.graph import Network
@@ -179,6 +181,21 @@ def test_from_the_command_line(path: Path, tmp_path: Path, capsys: pytest.Captur
     recipe.write_text("name: few\nsteps:\n  - prune: {density: 0.5}\n")
     assert run(["compress", str(path), str(recipe), "-o", str(tmp_path / "o.onnx")]) == 2
     assert "mine: encoded weights must be of one stretch with one output, and are not" in capsys.readouterr().err
+
+
+def test_steps_have_a_digest_and_go_to_other_processes(tmp_path: Path, network: Network) -> None:
+    """Results are kept under a digest that sees what the host runs, and explorations send networks around."""
+
+    def read(size: int) -> Network:
+        path = tmp_path / "mine.onnx"
+        nodes = [("Conv", "x,w", "c", {}), ("LRN", "c", "l", {"size": size}), ("Conv", "l,v", "y", {})]
+        path.write_bytes(model_of(nodes, {"w": W, "v": CONSTANTS["v"]}).SerializeToString())
+        return parted.read(path)
+
+    assert digest(read(3)) == digest(read(3)) != digest(read(5))
+    float32.run(network, INPUTS[:1])  # its parts are open then
+    copy = pickle.loads(pickle.dumps(network))
+    np.testing.assert_array_equal(float32.run(copy, INPUTS), float32.run(network, INPUTS))
 
 
 def test_the_emitted_folder(path: Path, integer: IntegerNetwork, tmp_path: Path) -> None:
