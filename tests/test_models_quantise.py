@@ -206,9 +206,9 @@ def test_bad_calibration(inputs, message):
     ("layers", "shape", "message"),
     [
         (
-            [Pool("p", ("x",), "y", "average", Window((2, 2), pads=(1, 0, 0, 0)))],
+            [Pool("p", ("x",), "y", "average", Window((2, 2), pads=(1, 0, 0, 0), dilation=(2, 2)))],
             (4, 6, 6),
-            "count_include_pad 1, not 0",
+            "that leaves pads out must have dilation 1",
         ),
         (
             [Softmax("s", ("x",), "s"), Activation("a", ("s",), "y")],

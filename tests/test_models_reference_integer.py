@@ -51,7 +51,16 @@ def oracle_value(layer, x, zero_point, channel, row, column, residual):
                 q = int(x[group * depth + c, y, z]) if inside else zero_point
                 terms.append(int(layer.weights[channel, c, i, j]) * q)
     total = max(terms) if isinstance(layer, VectorLayer) and layer.reduce == "max" else sum(terms)
-    bias, multiplier, shift = (int(a[channel if len(a) > 1 else 0]) for a in (to.bias, to.multiplier, to.shift))
+    number = channel
+    if isinstance(layer, VectorLayer) and layer.counts:
+        ends = [
+            [at * s + k - p for k in range(kernel) if 0 <= at * s + k - p < size]
+            for at, s, p, kernel, size in zip(
+                (row, column), window.stride, window.pads[:2], window.kernel, x.shape[1:], strict=True
+            )
+        ]
+        number = layer.counts.index(len(ends[0]) * len(ends[1]))
+    bias, multiplier, shift = (int(a[number if len(a) > 1 else 0]) for a in (to.bias, to.multiplier, to.shift))
     value = round_shift((total + bias) * multiplier, shift) + to.zero_point
     if layer.residual:
         other = layer.residual

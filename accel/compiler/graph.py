@@ -9,12 +9,20 @@ import numpy as np
 
 from accel.compiler.lower.filter import is_filter
 from accel.compiler.lower.table import lowering
-from accel.compiler.parts import Part, parts_of
+from accel.compiler.parts import Part, counted_parts, parts_of
 from accel.compiler.placement import Spot, place
 from accel.compiler.step import OnArray, Step, inputs
 from accel.design import Design, OnChip
 from accel.models.errors import InputError
-from accel.models.integers.network import AnyLayer, ChannelLayer, IntegerNetwork, Layer, MatrixLayer, Requantise
+from accel.models.integers.network import (
+    AnyLayer,
+    ChannelLayer,
+    IntegerNetwork,
+    Layer,
+    MatrixLayer,
+    Requantise,
+    VectorLayer,
+)
 
 
 def steps(
@@ -53,12 +61,14 @@ def steps(
             parts: Sequence[tuple[Layer, Part | None]] = [(layer, None)]
             if layer.window.spread:
                 parts = [(_where(one, source, design), part) for one, part in parts_of(layer, network)]
+            elif isinstance(layer, VectorLayer) and layer.counts:
+                parts = counted_parts(layer, network)
             for one, _ in parts:
                 lowering(one, design).check(one, network, design)
         except InputError as error:
             raise InputError(f"{described(layer, design)}: {error}") from None
         shape = (source.channels, *network.tensors[layer.input].shape[1:])
-        if layer.window.spread:
+        if parts[0][1] is not None:
             for each, part in parts:
                 geometry, target = lowering(each, design).geometry(each, shape, None), spots[layer.output]
                 step = Step(len(made), each, None, geometry, each.requantise, layer.output, source, target, added, part)

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accel.commands import Post, most
 from accel.models.errors import InputError
-from accel.models.integers.network import IntegerNetwork, Layer, MatrixLayer, Requantise
+from accel.models.inside import along
+from accel.models.integers.network import IntegerNetwork, Layer, MatrixLayer, Requantise, VectorLayer
 from accel.models.phases import Phase, phases
 from accel.models.window import Window
 from accel.program import Compulsory, LayerInfo
@@ -61,6 +64,34 @@ def parts_of(layer: Layer, network: IntegerNetwork) -> list[tuple[Layer, Part]]:
             record = _with_bias(layer.requantise, rest * read.zero_point)
             made.append((replace(layer, name=name, window=phase.window, requantise=record), part))
     return made
+
+
+def counted_parts(layer: VectorLayer, network: IntegerNetwork) -> list[tuple[Layer, Part]]:
+    """An average that leaves pads out as parts of windows with one number of elements inside, each with its record."""
+    height, width = network.tensors[layer.input].shape[1:]
+    rows, cols = (_runs(along(layer.window, axis, size)) for axis, size in ((0, height), (1, width)))
+    names, found = {other.name for other in network.layers}, [(y, x) for y in rows for x in cols]
+    made: list[tuple[Layer, Part]] = []
+    for number, ((y, down, high), (x, right, wide)) in enumerate(found):
+        window, at = layer.window, layer.counts.index(high * wide)
+        top, left = window.pads[0] - y * window.stride[0], window.pads[1] - x * window.stride[1]
+        bottom = (down - 1) * window.stride[0] + window.kernel[0] - height - top
+        behind = (right - 1) * window.stride[1] + window.kernel[1] - width - left
+        r = layer.requantise
+        one = replace(r, bias=r.bias[at : at + 1], multiplier=r.multiplier[at : at + 1], shift=r.shift[at : at + 1])
+        name = f"{layer.name}[{y},{x}]"
+        while name in names:
+            name += "'"
+        part = Part(layer, (y, x), (1, 1), True, number == len(found) - 1)
+        moved = replace(window, pads=(top, left, bottom, behind))
+        made.append((replace(layer, name=name, window=moved, requantise=one, counts=()), part))
+    return made
+
+
+def _runs(counts: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """First, length and value of runs of equal numbers."""
+    edges = [0, *(np.flatnonzero(np.diff(counts)) + 1).tolist(), len(counts)]
+    return [(a, b - a, int(counts[a])) for a, b in pairwise(edges)]
 
 
 def _taps(window: Window) -> int:

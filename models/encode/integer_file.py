@@ -159,7 +159,9 @@ def _plain(layer: AnyLayer) -> Plain:
     }
     if isinstance(layer, VectorLayer):
         record = {name: int(getattr(out, name)[0]) for name in ("bias", "multiplier", "shift")}
-        return found | record | {"type": "Vector", "reduce": layer.reduce}
+        numbers = zip(layer.counts, out.multiplier.tolist(), out.shift.tolist(), strict=False)
+        counts = tuple({"count": c, "multiplier": m, "shift": s} for c, m, s in numbers)
+        return found | record | {"type": "Vector", "reduce": layer.reduce, "counts": counts}
     shared = None
     if layer.shared:
         used, entries = np.unique(layer.weights), np.unique(layer.shared.codebook)
@@ -199,7 +201,10 @@ def _layer(
     place = record.name, record.input, record.output
     if isinstance(record, VectorRecord):
         rows = np.array([(record.bias, record.multiplier, record.shift, 0)], RECORD)
-        return VectorLayer(*place, record.reduce, window, _requantise(rows, out), residual, record.source)
+        counts = tuple(each.count for each in record.counts)
+        if counts:
+            rows = np.array([(record.bias, each.multiplier, each.shift, 0) for each in record.counts], RECORD)
+        return VectorLayer(*place, record.reduce, window, _requantise(rows, out), residual, record.source, counts)
     stored = layer_file.read_layer(reader, record.name, 4, INT8_BITS)
     channels = tensors[record.input].shape[0]
     wanted = (tensors[record.output].shape[0], channels // record.groups, *window.kernel)

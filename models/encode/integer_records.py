@@ -67,6 +67,14 @@ class MatrixRecord(Record):
     source: tuple[Title, ...] = Field(description="nodes of the float network that are fused here")
 
 
+class CountRecord(Record):
+    """Multiplier and shift for windows of which so many elements lie inside."""
+
+    count: Size
+    multiplier: Multiplier
+    shift: Shift
+
+
 class VectorRecord(Record):
     """Pooling or addition."""
 
@@ -82,6 +90,10 @@ class VectorRecord(Record):
     out: OutRecord
     residual: ResidualRecord | None
     source: tuple[Title, ...]
+    counts: tuple[CountRecord, ...] = Field(
+        default=(), max_length=4096,
+        description="records by the elements of a window that lie inside, instead of the one above; left out if none",
+    )  # fmt: skip
 
 
 class ChannelRecord(Record):

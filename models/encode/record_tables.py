@@ -22,7 +22,8 @@ FLOAT: tuple[type[Record], ...] = (
 )  # fmt: skip
 INT8: tuple[type[Record], ...] = (
     integer_records.IntegerRecord, integer_records.TensorRecord, integer_records.MatrixRecord,
-    integer_records.VectorRecord, integer_records.OutRecord, integer_records.ResidualRecord,
+    integer_records.VectorRecord, integer_records.CountRecord, integer_records.OutRecord,
+    integer_records.ResidualRecord,
     integer_records.SharedRecord, integer_records.HostRecord,
 )  # fmt: skip
 

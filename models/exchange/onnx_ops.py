@@ -264,7 +264,7 @@ _SLOPES = (
 )
 OPERATORS: dict[str, Operator] = {
     "Add": Operator(arithmetic, f"{_TWO}; {_AFFINE}"),
-    "AveragePool": Operator(_pool, f"average over a window: {_WINDOW}, ceil_mode; with pads only count_include_pad 1"),
+    "AveragePool": Operator(_pool, f"average over a window: {_WINDOW}, ceil_mode, pads counted or not"),
     "BatchNormalization": Operator(batch_norm, _AFFINE.replace("with a constant per channel: ", "")),
     "Cast": Operator(_cast, "between float32 and float16, which are one here"),
     "Clip": Operator(_clip, "limits that are constants, in the post-process of the layer before"),

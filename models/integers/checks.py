@@ -14,6 +14,7 @@ import numpy as np
 
 from accel.models.errors import InputError
 from accel.models.host import HostStep
+from accel.models.inside import elements
 from accel.models.integers.layers import (
     CODES,
     LARGEST_MULTIPLIER,
@@ -156,12 +157,21 @@ def _check_layer(layer: MatrixLayer | VectorLayer, known: Mapping[str, TensorSpe
     else:
         if not isinstance(layer.reduce, str) or layer.reduce not in ("max", "sum"):
             raise InputError(f"reduce must be max or sum, not {layer.reduce!r}")
-        channels = read.shape[0]
+        _is("counts", layer.counts, tuple)
+        channels, records = read.shape[0], (max(1, len(layer.counts)),)
     size = window.output_size(*read.shape[1:])
     if min(size) < 1:
         raise InputError(f"kernel {window.kernel} must fit its input {read.shape} with its pads, and does not")
     if made.shape != (channels, *size):
         raise InputError(f"output {made.name!r} must have the shape {(channels, *size)}, not {made.shape}")
+    if isinstance(layer, VectorLayer) and layer.counts:
+        if not all(_whole(count, 1) for count in layer.counts):
+            raise InputError(f"counts must be whole numbers above 0, not {layer.counts}")
+        if layer.reduce != "sum" or window.spread or window.dilation != (1, 1):
+            raise InputError("counts must be of a sum without dilation")
+        found = tuple(np.unique(elements(window, *read.shape[1:])).tolist())
+        if layer.counts != found or found[0] < 1:
+            raise InputError(f"counts must be those of its windows, {found}, all above 0, not {layer.counts}")
     _check_requantise(layer.requantise, records, made)
     if window.spread:
         _check_spread(layer, read)

@@ -135,7 +135,8 @@ class VectorLayer:
 
     `reduce` "max" (padding contributes -128) or "sum" (padding contributes the input's zero point; average
     pooling has its divisor in the multiplier). An Add is a 1 x 1 "max" with a residual.
-    `requantise` arrays have length 1.
+    `requantise` arrays have length 1. With `counts`, of a sum, they have a record for each of these numbers of elements
+    that lie inside of the input, ascending: averages that leave pads out.
     """
 
     name: str
@@ -146,6 +147,7 @@ class VectorLayer:
     requantise: Requantise
     residual: Residual | None = None
     source: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

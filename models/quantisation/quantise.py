@@ -38,6 +38,7 @@ from accel.models.graph import (
     readers,
 )
 from accel.models.host import HostStep
+from accel.models.inside import elements
 from accel.models.integers.layers import Operation
 from accel.models.integers.network import (
     AnyLayer,
@@ -402,7 +403,8 @@ def _pool(state: _State, layer: Pool | GlobalPool, chain: Chain) -> None:
         reduce = "max"
     else:
         if isinstance(layer, Pool) and any(window.pads) and not layer.count_include_pad:
-            raise _NoForm(f"average pooling with pads {window.pads} must have count_include_pad 1, not 0")
+            _uncounted(state, layer, chain)
+            return
         spec = _declare(state, chain.output, shape)
         to, table = _coding(state, chain, spec)
         count = math.prod(window.kernel)
@@ -411,6 +413,27 @@ def _pool(state: _State, layer: Pool | GlobalPool, chain: Chain) -> None:
         reduce = "sum"
     state.layers.append(
         VectorLayer(layer.name, operand.name, spec.name, reduce, window, requantise, None, chain.source)
+    )
+
+
+def _uncounted(state: _State, layer: Pool, chain: Chain) -> None:
+    """An average that leaves pads out: a divisor for each number of elements inside."""
+    operand, window = state.spec(layer.inputs[0]), layer.window
+    if window.dilation != (1, 1):
+        raise _NoForm(f"average pooling that leaves pads out must have dilation 1, not {window.dilation}")
+    spec = _declare(state, chain.output, _integer_shape(state.network.shapes[layer.output]))
+    to, table = _coding(state, chain, spec)
+    counts = tuple(np.unique(elements(window, *operand.shape[1:])).tolist())
+    pairs = [multiplier_and_shift(operand.scale / (count * to.scale)) for count in counts]
+    record = _vector_requantise(operand, to, chain, math.prod(window.kernel), pairs[0], table)
+    requantise = replace(
+        record,
+        bias=np.repeat(record.bias, len(counts)),
+        multiplier=np.array([m for m, _ in pairs], np.uint16),
+        shift=np.array([s for _, s in pairs], np.uint8),
+    )
+    state.layers.append(
+        VectorLayer(layer.name, operand.name, spec.name, "sum", window, requantise, None, chain.source, counts)
     )
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from accel.models.errors import InputError
 from accel.models.host import HostStep
+from accel.models.inside import elements
 from accel.models.integers.ends import divided, joined
 from accel.models.integers.layers import CODES
 from accel.models.integers.network import (
@@ -150,8 +152,21 @@ def run_layer(network: IntegerNetwork, layer: AnyLayer, tensors: dict[str, Int8]
     else:
         views = im2col.taps(im2col.pad(x, layer.window, zero_point), layer.window)
         sums = _reduce(np.add, views, np.int32)
+        if layer.counts:
+            which = np.searchsorted(layer.counts, elements(layer.window, *x.shape[2:]))
+            return _by_place(sums, layer.requantise, which)
     residual = tensors[layer.residual.tensor] if layer.residual else None
     return requantise(sums, layer.requantise, layer.residual, residual)
+
+
+def _by_place(sums: Array, to: Requantise, which: Array) -> Int8:
+    """Codes from `sums`, with the record of number `which` (height, width)."""
+    found = np.empty(sums.shape, np.int8)
+    for number in range(len(to.bias)):
+        one = slice(number, number + 1)
+        record = replace(to, bias=to.bias[one], multiplier=to.multiplier[one], shift=to.shift[one])
+        found = np.where(which == number, requantise(sums, record), found)
+    return found
 
 
 def matrix_sums(layer: MatrixLayer, x: Int8, zero_point: int) -> Array:

@@ -264,6 +264,11 @@ def _pool(layer: Pool, x: Any) -> Any:
         if any(window.pads):
             x = functional.pad(x, (left, right, top, bottom), value=-np.inf)
         return functional.max_pool2d(x, window.kernel, window.stride, 0, window.dilation)
-    if window.dilation != (1, 1) or (any(window.pads) and not layer.count_include_pad):
-        raise InputError(f"layer {layer.name!r}: training needs average pooling that counts its padding, undilated")
-    return functional.avg_pool2d(functional.pad(x, (left, right, top, bottom)), window.kernel, window.stride)
+    if window.dilation != (1, 1):
+        raise InputError(f"layer {layer.name!r}: training needs average pooling without dilation")
+
+    def mean(values: Any) -> Any:
+        return functional.avg_pool2d(functional.pad(values, (left, right, top, bottom)), window.kernel, window.stride)
+
+    counted = layer.count_include_pad or not any(window.pads)
+    return mean(x) if counted else mean(x) / mean(torch().ones_like(x[:1, :1]))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from accel.compiler.choose import Formats
 from accel.design import Design, OnChip
+from accel.models.inside import elements
 from accel.models.integers.network import (
     AnyLayer,
     IntegerNetwork,
@@ -303,7 +304,13 @@ def _vector(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tupl
         source.zero_point,
     )
     requantise = identity if reduce == "max" and rng.random() < 0.7 else _requantise(rng, 1, 1, zero_point, True)
-    layer = VectorLayer(name, source.name, f"{name}:out", reduce, window, requantise)  # type: ignore[arg-type]
+    counts: tuple[int, ...] = ()
+    if reduce == "sum" and any(window.pads) and not window.spread and rng.random() < 0.5:
+        counts = tuple(np.unique(elements(window, height, width)).tolist())
+        requantise = _requantise(rng, 1, len(counts), zero_point, False)
+    layer = VectorLayer(
+        name, source.name, f"{name}:out", reduce, window, requantise, counts=counts  # type: ignore[arg-type]
+    )  # fmt: skip
     out = TensorSpec(layer.output, (channels, *window.output_size(height, width)), 1.0, requantise.zero_point)
     return layer, out
 

@@ -88,7 +88,7 @@ def draw_network(rng: Random, quantisable: bool = False) -> Network:
                 append(Pool, "max", _draw_window(rng, shape, dilated=True))
             case "pool":
                 window = _draw_window(rng, shape, dilated=False)
-                append(Pool, "average", window, quantisable or rng.random() < 0.5)
+                append(Pool, "average", window, rng.random() < 0.5)
             case "add":
                 same = [t for t, s in shapes.items() if s == shape]
                 append(rng.choice([Add, Add, Sub, Mul]), inputs=(tensor, rng.choice(same)))
