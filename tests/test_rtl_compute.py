@@ -143,7 +143,7 @@ def _draw_config(rng: Random, design: Design) -> tuple[ConfigCompute, int]:
     pitch = in_w + rng.randint(0, 2)
     stride, dilation = (rng.randint(1, 3), rng.randint(1, 3)), (rng.randint(1, 2), rng.randint(1, 3))
     kernel = rng.choice([(1, 1), (1, 1), (1, 2), (3, 1), (2, 2), (3, 3)])
-    beside = int(design.takes_beside and rng.random() < 0.4)
+    beside = int(design.takes_beside and rng.random() < 0.7)
     stride = (stride[0], 1) if beside else stride
     config = ConfigCompute(
         plane=min(31, in_h * pitch + rng.randint(0, 2)), row_step=stride[0] * pitch, tap_row_step=dilation[0] * pitch,
@@ -247,6 +247,19 @@ def test_values_cycles_and_events(rng: Random) -> None:
     rows, cols = 2 * rng.randint(1, 3) if pairs else rng.randint(1, 6), rng.randint(1, 6)
     bits, stages = rng.choice([20, 25, 32]), rng.randint(1, 3)
     design = compute_design(rows, cols, bits, stages, divisor(rng, rows) if dataflow == "ws" else 1, pairs, dataflow)
+    check_values(rng, design)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_kernel_columns_two_by_two(rng: Random) -> None:
+    """As above on arrays that take them, most of whose configurations have them."""
+    rows = 2 * rng.randint(1, 3)
+    check_values(rng, compute_design(rows, rng.randint(1, 6), 32, rng.randint(1, 3), divisor(rng, rows)))
+
+
+def check_values(rng: Random, design: Design) -> None:
+    """Random commands on random contents: sums, cycles and counts."""
     contents = draw_contents(rng, design)
     offers = draw_offers(rng, draw_commands(rng, design))
     log, sums = run(design, contents, offers)
