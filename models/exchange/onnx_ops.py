@@ -47,13 +47,16 @@ def _cast(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     reading.copy(node, node.input[0])
 
 
+FEW_STEPS = 15
+
+
 def _window(reading: Reading, node: onnx.NodeProto, given: Given, kernel: tuple[int, int]) -> Window:
     """The window of a Conv or pooling node; "same" padding and a rounded-up size become explicit pads."""
     shape = reading.shape(node, node.input[0])
     if len(shape) != 3:
         raise reading.unsupported(node, f"must be two-dimensional: kernel {kernel}, input {shape}")
     stride, dilation = _pair(reading, node, given, "strides"), _pair(reading, node, given, "dilations")
-    pads = list(_pads(reading, node, given) or (0, 0, 0, 0))
+    pads, steps = list(_pads(reading, node, given) or (0, 0, 0, 0)), list(stride)
     auto = given["auto_pad"]
     if auto != "NOTSET" and given["pads"] is not None:
         raise reading.error(node, f"pads must not be given together with auto_pad {auto}")
@@ -76,8 +79,10 @@ def _window(reading: Reading, node: onnx.NodeProto, given: Given, kernel: tuple[
             starts = shape[1 + i] + pads[i] + pads[i + 2] - span - rest + stride[i]
             if rest and starts < shape[1 + i] + pads[i]:
                 pads[i + 2] += stride[i] - rest
+        if stride[i] > FEW_STEPS and shape[1 + i] + pads[i] + pads[i + 2] == span:
+            steps[i] = 1  # it is never taken, and commands hold no large ones
     top, left, bottom, right = pads
-    return Window(kernel, stride, (top, left, bottom, right), dilation)
+    return Window(kernel, (steps[0], steps[1]), (top, left, bottom, right), dilation)
 
 
 def _pair(reading: Reading, node: onnx.NodeProto, given: Given, name: str) -> tuple[int, int]:

@@ -154,6 +154,10 @@ CASES: dict[str, tuple[list[tuple[str, str, str, dict[str, Any]]], dict[str, Any
         [("Pad", "x,p", "a", {}), ("Pad", "a,z", "b", {}), ("MaxPool", "b", "y", {"kernel_shape": [3, 3]})],
         {"p": np.array([0, 0, 1, 1, 0, 0, 1, 1]), "z": np.zeros(8, np.int64)},
     ),
+    "a pooling of the whole map whose stride is as large": (
+        [("Pad", "x,p", "a", {}), ("AveragePool", "a", "y", {"kernel_shape": [36, 40], "strides": [36, 40]})],
+        {"p": np.array([0, 0, 15, 17, 0, 0, 15, 17])},
+    ),
     "pad with two readers": (
         [("Pad", "x,p", "a", {}), ("Conv", "a,w", "b", {}), ("Conv", "a,w", "c", {}), ("Add", "b,c", "y", {})],
         {"w": W, "p": np.array([0, 0, 1, 1, 0, 0, 1, 1])},

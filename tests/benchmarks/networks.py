@@ -130,19 +130,22 @@ def run(file: Listed, path: Path) -> Found:
         traceback.print_exc()
         return Found(**base, outcome="wrong", reason=f"{type(defect).__name__}: {str(defect)[:200]}")
     host = [name for _, part in (network.host.parts if network.host else ()) for name in part.nodes]
-    outcome, others = "with host" if host else "whole", None
+    outcome, others, reason = "with host" if host else "whole", None, ""
     if error > FLOAT_ERROR:
         outcome = "wrong"
     elif not all(small for _, small in found):
-        rivals = published.theirs_in_int8(path, calibration, test)
-        limits = [noise(*pair)[0] for pair in zip(expected, rivals, strict=True)]
-        others = min(limits)
+        try:
+            rivals = published.theirs_in_int8(path, calibration, test)
+            limits = [noise(*pair)[0] for pair in zip(expected, rivals, strict=True)]
+        except Exception:  # whatever its quantisation does not take
+            limits, reason = [NOISE_DB + BIT_DB] * len(found), "ONNX Runtime cannot quantise it"
+        others = None if reason else min(limits)
         if not all(small or own_db >= limit - BIT_DB for (own_db, small), limit in zip(found, limits, strict=True)):
             outcome = "inexact"
     return Found(
-        **base, outcome=outcome, layers=len(network.layers), host_nodes=len(host), share=own / max(total, 1),
-        macs=total, float_error=error, decibels=min(x for x, _ in found), others_decibels=others, cycles=cycles,
-        seconds=time.process_time() - started,
+        **base, outcome=outcome, reason=reason, layers=len(network.layers), host_nodes=len(host),
+        share=own / max(total, 1), macs=total, float_error=error, decibels=min(x for x, _ in found),
+        others_decibels=others, cycles=cycles, seconds=time.process_time() - started,
     )  # fmt: skip
 
 
