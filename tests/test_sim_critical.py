@@ -128,9 +128,14 @@ def chain(shape: tuple[int, int, int], *layers: Layer) -> IntegerNetwork:
     return IntegerNetwork("chain", "x", "y", tensors, tuple(made))
 
 
-def matrix(outputs: int, inputs: int, kernel: int = 1) -> MatrixLayer:
+def wide(design: Design) -> Design:
+    """The design in front of the memory of `large`."""
+    return design.model_copy(update={"memory": load("large").memory})
+
+
+def matrix(outputs: int, inputs: int, kernel: int = 1, stride: int = 1) -> MatrixLayer:
     weights = np.ones((outputs, inputs, kernel, kernel), np.int8)
-    return MatrixLayer("", "", "", weights, Window((kernel, kernel)), record())
+    return MatrixLayer("", "", "", weights, Window((kernel, kernel), (stride, stride)), record())
 
 
 def shared(outputs: int, inputs: int, bits: int) -> MatrixLayer:
@@ -164,7 +169,8 @@ KNOWN = {
     "weight fill": (chain((512, 1, 1), shared(512, 512, 4)), one_row(EDGE)),
     "DRAM read": (chain((512, 1, 1), matrix(512, 512)), slower(EDGE, interval=4)),
     "DRAM write": (chain((1, 64, 64), matrix(64, 1)), slower(EDGE, interval=8)),
-    "load unit": (chain((3, 112, 112), matrix(8, 3, 3)), EDGE.model_copy(update={"memory": load("large").memory})),
+    # In groups the input is read as words, four of them a beat.
+    "load unit": (chain((8, 96, 96), replace(matrix(8, 1, stride=4), groups=8)), wide(load("nano"))),
     "post-process": (chain((16, 32, 32), pool(5, 1)), EDGE),
     "program": (chain((1, 2, 2), *[pool(1, 1) for _ in range(40)]), small_program(slower(EDGE, latency=200))),
     "latency": (chain((16, 1, 1), matrix(16, 16)), slower(EDGE, latency=1000)),

@@ -52,8 +52,11 @@ def check(result: Result) -> None:
         assert part.info.must.read_bytes <= part.dram_read_bytes
         assert part.info.must.write_bytes <= part.dram_write_bytes
         each = 2 if part.design.two_of_four else 1  # products of the network that one of the array may stand for
-        assert part.info.must.macs <= each * part.events[Event.MACS] <= each * part.array_macs
-        assert part.utilisation <= each * part.array_utilisation <= each
+        filtered = part.info.must.filter_macs
+        assert filtered <= part.events[Event.FILTER_MACS]
+        assert part.info.must.macs - filtered <= each * part.events[Event.MACS] <= each * part.array_macs
+        assert filtered or part.utilisation <= each * part.array_utilisation
+        assert part.array_utilisation <= 1
         assert sum(part.limits.values()) == part.cycles
         if part.info.kind in ("conv", "fc"):  # a fused pooling may read a sum twice, or never
             read, written = part.events[Event.ACC_READS], part.events[Event.ACC_WRITES]
@@ -222,8 +225,10 @@ def test_padding_is_the_arrays_work_not_the_networks() -> None:
     record = Requantise(np.zeros(1, np.int32), np.array([1 << 15], np.uint16), np.array([20], np.uint8), 0)
     layer = MatrixLayer("dw", "x", "y", weights, Window((3, 3), pads=(1, 1, 1, 1)), record, groups=16)
     shapes = {name: TensorSpec(name, (16, 4, 4), 1.0, 0) for name in "xy"}
-    result = simulate(compile_network(IntegerNetwork("dw", "x", "y", shapes, (layer,)), load("edge")))
-    (found,) = result.layers
+    network, edge = IntegerNetwork("dw", "x", "y", shapes, (layer,)), load("edge")
+    (found,) = simulate(compile_network(network, edge)).layers
+    assert (found.info.must.macs, found.array_macs) == (16 * 100, 0)  # the post-process unit filters them
+    (found,) = simulate(compile_network(network, edge.model_copy(update={"filter_multipliers": 0}))).layers
     assert (found.info.must.macs, found.array_macs) == (16 * 100, 9 * 16 * 256)
     assert found.array_utilisation / found.utilisation == pytest.approx(9 * 16 * 256 / 1600)
     assert found.info.must.read_bytes == 16 * 9 + 16 * 16
