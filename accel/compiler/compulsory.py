@@ -10,6 +10,7 @@ This is the floor under every program, so nothing counts that some program could
     records    8 bytes an output channel, unless the configuration's one record serves all channels; of a layer in parts
                (`accel.compiler.parts`) for each of them, since their biases differ, as may the formats of their
                weights. A depthwise layer that the post-process unit filters has them always, and its weights as bytes
+    tables     256 bytes for each table of a function that differs from those before
     inputs     the pixels that some window of the first reader of an input reaches, all channels
     outputs    each byte of the network's outputs
 
@@ -51,7 +52,7 @@ def compulsory(prepared: Prepared, encoded: Mapping[int, Encoded]) -> list[Compu
         name: next((s for s in prepared.steps if name in (spot.storage for spot in s.spots.values())), None)
         for name in network.inputs
     }
-    found = []
+    found, tables = list[Compulsory](), set[bytes]()
     for step in prepared.steps:
         y, x = _axes(step, network)
         macs = read = filtered = 0
@@ -69,7 +70,10 @@ def compulsory(prepared: Prepared, encoded: Mapping[int, Encoded]) -> list[Compu
             met = step.part is None or step.part.taps
             filtered = macs = channels * y.pairs * x.pairs if met else 0
             read = channels * ((y.taps * x.taps if met else 0) + RECORD_BYTES)
-        read += TABLE_ENTRIES if step.requantise.table is not None and step.completes else 0
+        table = None if step.requantise.table is None else step.requantise.table.tobytes()
+        if table is not None and table not in tables:  # one that is there need not come again
+            tables.add(table)
+            read += TABLE_ENTRIES
         for name in (name for name in network.inputs if step is first[name]):
             if step.part:
                 channels, *size = network.tensors[step.input].shape

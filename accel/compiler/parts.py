@@ -11,7 +11,7 @@ that meet a repeated edge are parts of their own.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 
 import numpy as np
@@ -155,7 +155,7 @@ def _kind(layer: Layer) -> str:
 
 def _sum(one: LayerInfo, other: LayerInfo) -> LayerInfo:
     a, b = one.must, other.must
-    must = Compulsory(a.macs + b.macs, a.read_bytes + b.read_bytes, a.write_bytes + b.write_bytes)
+    must = Compulsory(*(getattr(a, f.name) + getattr(b, f.name) for f in fields(Compulsory)))
     formats = dict.fromkeys([*one.weight_format.split(" + "), other.weight_format])
     return replace(
         one, must=must, weight_bytes=one.weight_bytes + other.weight_bytes, weight_format=" + ".join(formats)

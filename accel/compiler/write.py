@@ -52,10 +52,13 @@ class _Writer:
 
     def write(self, plan: StepPlan, after: StepPlan | None) -> None:
         """Append the operations of one step, and those of the step `after` that follows it piece by piece."""
+        follower = None
+        if after:
+            self.stream.new_layer(after.step.index)  # whose table is loaded
+            follower = Follower(FilterWriter(self._writing(after)), plan.flat)
         self.stream.new_layer(plan.step.index)
         writing = self._writing(plan)
-        if after:
-            follower = Follower(FilterWriter(self._writing(after)), plan.flat)
+        if follower:
             writing = replace(writing, done=follower.done)
         lowering(plan.step.layer, self.design).write(writing)
 
