@@ -167,8 +167,7 @@ class Design(Section):
     )
     filter_multipliers: Literal[0, 3, 9] = Field(
         default=0,
-        description="multipliers of a lane of post-processing for depthwise 3 x 3: a window row a cycle (3), a window "
-        "(9); 0: they run on the array",
+        description="multipliers a post-process lane for depthwise 3 x 3: a row (3) or window (9) a cycle; 0: none",
     )
     filter_line: int = Field(
         default=128, ge=8, le=1 << 11, description="columns of the line buffer of that, 2P bytes each"

@@ -28,11 +28,10 @@ def test_the_machine_of_a_design() -> None:
 
 
 def test_cycles_of_beats_and_words() -> None:
-    """A beat of 16 bytes: two words of 8, 16 bytes by window loads; or the memory's interval, if that is longer."""
+    """A beat of 16 bytes: two words of 8; or the memory's interval, if that is longer."""
     usual = Machine.of(design_of(8, 4, 128)).contract
     slow = Machine.of(with_memory(design_of(8, 4, 128), beat_interval_cycles=3)).contract
     assert [beat_cycles(m, Target.ACTIVATION) for m in (usual, slow)] == [2, 3]
-    assert [beat_cycles(m, Target.ACTIVATION, window=True) for m in (usual, slow)] == [16, 16]
     assert [word_cycles(m, Target.ACTIVATION) for m in (usual, slow)] == [1.0, 1.5]
     assert [word_cycles(m, Target.PROGRAM) for m in (usual, slow)] == [2.0, 6.0]  # two beats a command
 

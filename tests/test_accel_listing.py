@@ -97,7 +97,7 @@ def test_the_verb_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("program lenet-300-100 on nano: ")
     assert len(lines) == 5 + int(lines[0].split(": ")[1].split()[0])
-    assert sum(" COMPUTE " in line for line in lines) > 50
+    assert sum(" COMPUTE " in line for line in lines) > 30
     assert lines[-1].split()[-1] in ("END", "NOP")
 
 

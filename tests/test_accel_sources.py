@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from random import Random
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from accel.commands import Load, Target
 from accel.compiler.ops import Segment
-from accel.compiler.sources import FlatSource, Lanes, Piece, RowSource, Source, WordSource
+from accel.compiler.sources import FlatSource, Piece, RowSource, Source, WordSource
 from accel.compiler.text import command_text
 from accel.compiler.transfers import words_of
 from accel.rows import check_fields, command_of
@@ -46,14 +47,20 @@ def text(source: Source, piece: Piece) -> list[str]:
             WordSource(WORDS, 1000, 6, 24), Piece((1, 3), (1, 2), (2, 6), 50, 8, 4),
             ["Load dram_addr=data+1256 ACTIVATION dst_addr=50 row_beats=2 rows=2 dram_pitch=192 dst_pitch=8"],
         ),
-        (  # byte rows: two kernel rows side by side in the lanes, every second input row
-            RowSource(16, 1000, 32, 2, 3, (Lanes(0, 0, 9, 0, 0), Lanes(0, 9, 9, 0, 1))),
-            Piece((0, 1), (1, 3), (6, 8), 50, 4, 2),
+        (  # byte rows: two kernel rows side by side in the lanes, every second input row; each row is read once
+            RowSource(16, 1000, 32, 2, 2, 1, 9, 3, 1), Piece((0, 1), (1, 3), (6, 8), 50, 4, 2),
+            [
+                "Load dram_addr=data+1080 ACTIVATION dst_addr=50 rows=4 dram_pitch=32 dst_pitch=2 window=1 "
+                "run=9 step=3 row_words=2 skip_bytes=2 zero_code=2 code_bits=2",
+            ],
+        ),
+        (  # two rows of a dilated kernel, three rows apart: a LOAD for each
+            RowSource(16, 1000, 32, 2, 2, 3, 8, 3, 1), Piece((0, 1), (1, 3), (6, 8), 50, 4, 2),
             [
                 "Load dram_addr=data+1080 ACTIVATION dst_addr=50 rows=2 dram_pitch=64 dst_pitch=2 window=1 "
-                "run=9 step=3 row_words=2 skip_bytes=2",
-                "Load dram_addr=data+1112 ACTIVATION dst_addr=50 rows=2 dram_pitch=64 dst_pitch=2 window=1 "
-                "run=9 step=3 lane=9 row_words=2 skip_bytes=2",
+                "run=8 step=3 row_words=2 skip_bytes=2 zero_code=1 code_bits=1",
+                "Load dram_addr=data+1176 ACTIVATION dst_addr=50 rows=2 dram_pitch=64 dst_pitch=2 window=1 "
+                "run=8 step=3 lane=8 row_words=2 skip_bytes=2 zero_code=1 code_bits=1",
             ],
         ),
         (  # bytes in a row that are words as they lie
@@ -64,11 +71,11 @@ def text(source: Source, piece: Piece) -> list[str]:
             FlatSource(WORDS, 8, 16, 1000), Piece((3, 5), (0, 1), (0, 1), 50, 1, 1),
             [
                 "Load dram_addr=data+1016 ACTIVATION dst_addr=50 row_beats=2 window=1 run=8 step=8 row_words=2 "
-                "skip_bytes=8"
+                "skip_bytes=8 zero_code=1 code_bits=1"
             ],
         ),
     ],
-    ids=["whole rows", "whole planes", "columns", "columns of a row", "byte rows", "flat", "flat within a beat"],
+    ids=["rows", "planes", "columns", "columns of a row", "byte rows", "dilated rows", "flat", "flat within a beat"],
 )  # fmt: skip
 def test_pieces(source: Source, piece: Piece, expected: list[str]) -> None:
     assert text(source, piece) == expected
@@ -78,7 +85,7 @@ def test_columns_are_whole_beats() -> None:
     source = WordSource(WORDS, 0, 7, 28)
     assert source.align == 2
     assert [source.columns(cols) for cols in ((0, 1), (1, 2), (3, 6), (6, 7))] == [(0, 2), (0, 2), (2, 6), (6, 7)]
-    assert RowSource(16, 0, 32, 1, 3, ()).columns((1, 2)) == (1, 2)
+    assert RowSource(16, 0, 32, 1, 1, 1, 3, 3, 2).columns((1, 3)) == (0, 4)  # whole pixels of two parts
 
 
 def bytes_of(rows: list[list[int]], beat: int) -> dict[tuple[int, int], int]:
@@ -89,38 +96,37 @@ def bytes_of(rows: list[list[int]], beat: int) -> dict[tuple[int, int], int]:
         c = command_of(row)
         assert isinstance(c, Load)
         assert c.window
-        for y in range(c.rows):
-            for i in range(c.row_words):
-                for k in range(c.run):
-                    at = c.skip_bytes + i * c.step + k
-                    assert at < c.row_beats * beat
-                    key = (c.dst_addr + y * c.dst_pitch + i, c.lane + k)
-                    assert key not in found
-                    found[key] = c.dram_addr + y * c.dram_pitch + at
+        windows = [y for y in range(c.rows) if y == 0 or (y - 1) * c.code_bits + c.zero_code < c.rows]
+        for y, k, i, byte in product(windows, range(c.zero_code), range(c.row_words), range(c.run)):
+            row_of_load, (x, part) = y * c.code_bits + k, divmod(i, c.parts + 1)
+            if row_of_load < c.rows:
+                at = c.skip_bytes + x * c.step + part * c.run + byte
+                assert at < c.row_beats * beat
+                key = (c.dst_addr + y * c.dst_pitch + i, c.lane + k * c.run + byte)
+                assert key not in found
+                found[key] = c.dram_addr + row_of_load * c.dram_pitch + at
     return found
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_byte_rows_reach_their_lanes(rng: Random) -> None:
-    beat, step, row_step, pitch = rng.choice([4, 16, 64]), rng.randint(1, 9), rng.randint(1, 3), 64 * rng.randint(1, 4)
-    lanes = [Lanes(0, 0, rng.randint(1, 5), rng.randint(0, 9), 0), Lanes(1, 5, rng.randint(1, 3), rng.randint(0, 9), 1)]
-    y0, x0 = rng.randint(0, 5), rng.randint(0, 5)
-    rows, cols = (y0, y0 + rng.randint(1, 3)), (x0, x0 + rng.randint(1, 4))
-    groups = rng.choice([(0, 1), (1, 2), (0, 2)])
-    piece = Piece(groups, rows, cols, 200, 40, 8)
-    found = bytes_of(RowSource(beat, 128, pitch, row_step, step, tuple(lanes)).loads(piece), beat)
+    beat, step, pitch, parts = rng.choice([4, 16, 64]), rng.randint(1, 9), 64 * rng.randint(1, 4), rng.randint(1, 3)
+    tall, apart, dilation, run = rng.randint(1, 4), rng.randint(1, 3), rng.randint(1, 3), rng.randint(1, 5)
+    y0, x0 = rng.randint(0, 5), parts * rng.randint(0, 5)
+    rows, cols = (y0, y0 + rng.randint(1, 3)), (x0, x0 + parts * rng.randint(1, 4))
+    source = RowSource(beat, 128, pitch, tall, apart, dilation, run, step, parts)
+    found = bytes_of(source.loads(Piece((0, 1), rows, cols, 200, 40, 13)), beat)
     expected = {
-        (200 + (lane.group - groups[0]) * 40 + (y - y0) * 8 + x - x0, lane.lane + k): 128
-        + (y * row_step + lane.row) * pitch
-        + x * step
-        + lane.start
-        + k
-        for lane in lanes
-        if groups[0] <= lane.group < groups[1]
+        (200 + (y - y0) * 13 + i - x0, k * run + byte): 128
+        + (y * apart + k * dilation) * pitch
+        + i // parts * step
+        + i % parts * run
+        + byte
         for y in range(*rows)
-        for x in range(*cols)
-        for k in range(lane.run)
+        for i in range(*cols)
+        for k in range(tall)
+        for byte in range(run)
     }
     assert found == expected
 

@@ -97,7 +97,7 @@ def test_a_smaller_format_would_have_been_taken(made: Path) -> None:
         (RECIPE.replace("0.2", "2"), [], "(prune) density ip1 must be less than or equal to 1, not 2"),
         (RECIPE.replace("share:", "shear:"), [], "step 2 must be one of prune"),
         (RECIPE.replace("{bits: 5}", "{bits: 5, epochs: 2}"), [], "give what to learn from (--data)"),
-        (RECIPE.replace("{bits: 5}", "{bits: 5, epochs: 2}"), ["--data", "nowhere"], "cannot be read"),
+        (RECIPE.replace("{bits: 5}", "{bits: 5, epochs: 2}"), ["--data", "nowhere"], "nowhere: data to learn must be"),
         (RECIPE, ["--validation"], "--validation must come with --data DIR, and without --test and --labels"),
         (RECIPE, ["--validation", "--data", "nowhere"], "lenet-300-100 has learnt every training image: accel train"),
     ],

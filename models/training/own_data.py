@@ -74,7 +74,7 @@ def read(path: str | Path, network: Network, labels: str | Path = "", validation
     elif path.suffix == ".npy":
         arrays = Arrays(array(path), None)
     else:
-        raise InputError(f"{path}: data to learn must be a folder, an .npz or a .npy file, and is none")
+        raise InputError(f"{path}: data to learn must be a folder that exists, an .npz or a .npy file, and is none")
     if labels:
         if arrays.labels is not None:
             raise InputError(f"labels must be left out with {path}, which has its own")

@@ -23,6 +23,7 @@ from accel.sim.cost.constants import HIGH, LOGIC_NODE_NM, LOW, NOMINAL, Values
 from accel.sim.cost.plan import Plan
 from accel.sim.cost.structure import (
     DECODER_LANE_LUTS,
+    FILTER_SUM_BITS,
     LANE_ADDERS,
     LANE_BITS2,
     LANE_LUTS,
@@ -35,7 +36,6 @@ from accel.sim.cost.structure import (
 LEAKAGE = ("memory leakage", "logic leakage")
 CLOCK_TREE = "clock tree"
 LOGIC = ("array", "post-process", "filter", "control", "decoder")
-FILTER_SUM_BITS = 20  # of nine products
 
 
 @dataclass(frozen=True)

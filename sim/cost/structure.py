@@ -43,6 +43,7 @@ SHELL_LUTS = 14_000
 # Of a lane of requantisation: products of widths of its multipliers, bits of its adders; and what a residual moves.
 LANE_BITS2, LANE_RESIDUAL_BITS2 = (left * right for left, right in REQUANTISE_MULTIPLIERS)
 LANE_ADDERS, LANE_RESIDUAL_ADDERS = sum(REQUANTISE_ADDERS.values()), sum(RESIDUAL_ADDERS.values())
+FILTER_SUM_BITS = 20  # of nine products of a filter
 
 
 @dataclass(frozen=True)
