@@ -68,9 +68,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 @pytest.fixture(scope="module")
 def sound(built: Built) -> tuple[Case, int]:
     """A program that works, and its cycles."""
-    network = gemm_network(20, 40, 28)
+    network = gemm_network(16, 32, 24)
     program = compile_network(network, built.design)
-    codes = np.random.default_rng(0).integers(-128, 128, (40, 1, 20)).astype(np.int8)
+    codes = np.random.default_rng(0).integers(-128, 128, (32, 1, 16)).astype(np.int8)
     case = case_of(program, codes)
     outcome = built.run([case])[0]
     expected = run(network, codes[None])[network.output][0]
