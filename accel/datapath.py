@@ -19,8 +19,9 @@ RESIDUAL_BITS = CODE_BITS + 1  # an operand minus its zero point
 MULTIPLIER_BITS = field_bits(ConfigPost, "uniform_multiplier")
 FACTOR_BITS = MULTIPLIER_BITS + 1  # of a first operand that the second is multiplied with
 
-# The widths of the factors: a sum with its bias, and a residual operand, times the multipliers of their records.
-REQUANTISE_MULTIPLIERS = ((BIASED_BITS, MULTIPLIER_BITS), (RESIDUAL_BITS, MULTIPLIER_BITS))
+# The widths of the factors: a sum with its bias times the multiplier of its record; a residual operand times the
+# multiplier of its own, or, of a product of two activations, times the first operand, which has a sign.
+REQUANTISE_MULTIPLIERS = ((BIASED_BITS, MULTIPLIER_BITS), (RESIDUAL_BITS, FACTOR_BITS))
 
 # Bits of the adders of a lane, and of those that only a residual operand moves.
 REQUANTISE_ADDERS = {"bias": BIASED_BITS, "round": 51, "zero_point": 53}

@@ -22,7 +22,7 @@ from accel.resources.features import FEATURES, OTHER, Features, Sizes, engine_of
 from accel.resources.memory import blocks_and_registers, rows_of
 
 FAMILY = "ecp5"
-REQUANTISE_DSP = 3  # of a lane: a product of 33 x 31 bits, and one of 9 x 31
+REQUANTISE_DSP = 3  # of a lane: a product of 33 x 16 bits, and one of 9 x 17
 
 
 @dataclass(frozen=True)

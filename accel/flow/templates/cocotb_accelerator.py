@@ -29,7 +29,8 @@ class AxiMemory:
     """AXI4 slave in front of `content`, and AXI4-Lite master, stepped once a clock cycle.
 
     A read burst's first beat is offered `latency` cycles after its address, the others every `interval` cycles; a write
-    burst is answered `latency` cycles after its last beat. With `stalls` every handshake waits at random.
+    burst is answered `latency` cycles after its last beat. With `stalls` every handshake waits at random, so that beats
+    may come before their address: they wait for it here, as AXI4 has it.
     """
 
     def __init__(self, dut: Any, content: bytearray, latency: int, interval: int, stalls: random.Random | None) -> None:
@@ -39,6 +40,7 @@ class AxiMemory:
         self.cycle = 0
         self.reads: deque[list[int]] = deque()  # due, address, beats left
         self.writes: deque[list[int]] = deque()  # address, beats left
+        self.beats: deque[tuple[Any, int, bool]] = deque()  # data, strobes, last: taken, and not written yet
         self.answers: deque[int] = deque()
         self.read_earliest = self.write_earliest = 0
         self.r_valid = self.b_valid = self.lite_taken = False
@@ -81,9 +83,8 @@ class AxiMemory:
         assert DRAM_BASE <= address <= last < end, f"a burst at {address:#x} leaves the memory"
         return address - DRAM_BASE, beats
 
-    def take(self, at: int) -> None:
-        """Write the beat that is offered to its place: the bytes that have a strobe."""
-        data, strobes = self.dut.m_axi_wdata.value, int(self.dut.m_axi_wstrb.value)
+    def put(self, at: int, data: Any, strobes: int) -> None:
+        """Write a beat to its place: the bytes that have a strobe."""
         if strobes == (1 << self.beat) - 1:
             assert data.is_resolvable, f"undefined data for {at:#x}: {data}"
             self.content[at : at + self.beat] = int(data).to_bytes(self.beat, "little")
@@ -115,17 +116,19 @@ class AxiMemory:
             offset, beats = self.burst("ar")
             self.reads.append([self.cycle + self.latency, offset, beats])
         if self.driven["m_axi_wready"] and dut.m_axi_wvalid.value == 1:
-            assert self.writes, "write data before its address"
-            self.take(self.writes[0][0])
-            self.writes[0][0] += self.beat
-            self.writes[0][1] -= 1
-            assert (self.writes[0][1] == 0) == (dut.m_axi_wlast.value == 1), "wlast is not at the end of the burst"
-            if not self.writes[0][1]:
-                self.writes.popleft()
-                self.answers.append(self.cycle + self.latency)
+            self.beats.append((dut.m_axi_wdata.value, int(dut.m_axi_wstrb.value), dut.m_axi_wlast.value == 1))
             self.write_earliest = self.cycle + self.interval
         if self.driven["m_axi_awready"] and dut.m_axi_awvalid.value == 1:
             self.writes.append(list(self.burst("aw")))
+        while self.writes and self.beats:
+            at, left = self.writes[0]
+            data, strobes, last = self.beats.popleft()
+            self.put(at, data, strobes)
+            assert (left == 1) == last, "wlast is not at the end of the burst"
+            self.writes[0] = [at + self.beat, left - 1]
+            if last:
+                self.writes.popleft()
+                self.answers.append(self.cycle + self.latency)
         self.cycle += 1
         self.drive()
 
