@@ -36,6 +36,7 @@ from accel.timing.state import (
     UNITS,
 )
 from tests.benches.draw import draw_design, draw_memory, with_memory
+from tests.benches.draw_windows import draw_window
 
 
 def draw_program(rng: Random, design: Design) -> tuple[list[Command], int]:
@@ -76,9 +77,7 @@ def draw_program(rng: Random, design: Design) -> tuple[list[Command], int]:
             target = rng.choice([t for t in Target if t < Target.PROGRAM])
             commands.append(Load(target=target, row_beats=rng.randint(1, 80), **rows(), **waits("load")))
         elif kind == "window":
-            commands.append(
-                Load(window=1, run=1, step=1, row_words=rng.randint(1, 9), row_beats=3, **rows(), **waits("load"))
-            )
+            commands.append(Load(**draw_window(rng, design, 9), **rows(), **waits("load")))
         elif kind == "compute":
             sizes = {"groups": rng.randint(1, 4), "n_tiles": rng.randint(1, 3), "weight_bits": rng.randint(1, 8)}
             flags = {"use_codebook": rng.randint(0, 1), "accumulate": rng.randint(0, 1)}

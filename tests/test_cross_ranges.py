@@ -28,6 +28,7 @@ from accel.layout import WordTensor, beats_per_word, target_depth
 from accel.program import Placement, Program
 from accel.sim.execute import ExecutionError, execute_memory
 from accel.timing.recurrence import time_commands
+from tests.benches.draw_windows import draw_window
 from tests.benches.unit_designs import ACCUMULATOR_BANK, ACTIVATION_BANK
 from tests.benches.verilator import Built, case_of
 
@@ -75,7 +76,7 @@ def draw_load(rng: Random, design: Design) -> list[Command]:
     values = {"target": target, "dst_addr": (bank + near(rng, depth, words, depth + 8)) % (1 << 20)}
     values |= {"rows": rows, "dst_pitch": pitch, "row_beats": words * beats_per_word(design, target), "dram_pitch": 64}
     if target is Target.ACTIVATION and rng.random() < 0.5:
-        values |= {"window": 1, "run": 1, "step": 2, "row_words": words}
+        values |= draw_window(rng, design, words)
     return [Load(**values)]
 
 

@@ -19,6 +19,7 @@ from accel.rtl.loader import Loader
 from tests.benches import bus_unit
 from tests.benches.axi import BASE, EAGER, Manner, ReadMemory
 from tests.benches.draw import with_memory
+from tests.benches.draw_windows import draw_window
 from tests.benches.simulator import Bench
 from tests.benches.timing import UnitTiming
 
@@ -77,15 +78,8 @@ def draw_load(rng: Random, design: Design) -> Load:
     depth = target_depth(design, target)
     window: dict[str, int] = {}
     if target is Target.ACTIVATION and rng.random() < 0.6:
-        run = rng.randint(1, rng.choice([design.rows, max(1, design.rows // 3)]))
-        step, skip, parts = rng.randint(1, 40), rng.randint(0, beat - 1), rng.randint(1, min(8, 2 * design.rows // run))
-        row_words = rng.randint(1, min(20, depth // rows))
-        last = max(i // parts * step + i % parts * run for i in range(row_words)) + run
-        row_beats = -(-(skip + last) // beat) + rng.choice([0, 0, 1])
-        lane, tall = rng.randint(0, design.rows - run), rng.randint(1, rng.choice([1, min(7, design.rows)]))
-        window = {"window": 1, "run": run, "step": step, "lane": lane, "row_words": row_words, "skip_bytes": skip}
-        window |= {"zero_code": tall, "code_bits": rng.randint(1, min(15, tall)), "parts": parts - 1}
-        words = row_words
+        window = draw_window(rng, design, min(20, depth // rows))
+        words, row_beats = window["row_words"], window.pop("row_beats")
     else:
         per_word = max(1, stride // beat)
         row_beats = rng.randint(1, max(1, min(40, depth // rows * stride // beat) // per_word)) * per_word
@@ -139,6 +133,8 @@ def window_twin(design: Design, load: Load, number: int, row: bytes) -> list[tup
     out: list[tuple] = []
     for i in range(load.row_words):
         piece = row[load.skip_bytes + i // parts * load.step + i % parts * load.run :][: load.run]
+        if len(piece) < load.run:
+            break
         for y, top in reversed(list(enumerate(tops))):
             lane = load.lane + (number - top) * load.run
             if 0 <= number - top < tall:

@@ -122,8 +122,10 @@ def load_events(m: Machine, rows: Ints, r: int, facts: Ints, f: int, events: Mut
     events[e + VALUE_READS] += facts[f + VALUES]
     words = row_beats // m.beats_per_word[target] * m.words_per_beat[target]
     if target == ACTIVATION and rows[r + ROW.window]:
-        writes = row_writes(count, facts[f + TALL], facts[f + APART])
-        events[e + ACT_WRITES] += writes * rows[r + ROW.row_words]
+        writes, size = row_writes(count, facts[f + TALL], facts[f + APART]), row_beats * m.beat_bytes - facts[f + SKIP]
+        events[e + ACT_WRITES] += writes * words_complete(
+            size, facts[f + WORDS], facts[f + RUN], facts[f + STEP], facts[f + PARTS]
+        )
     elif target == ACTIVATION:
         events[e + ACT_WRITES] += count * words
     elif target == WEIGHT and m.sparse:

@@ -12,7 +12,7 @@ from accel.memories import ACTIVATION, BY_TARGET, TABLE_WORD_BYTES, WEIGHT
 from accel.models.integers.layers import Int8
 from accel.sim.execute.machine import Machine, check
 from accel.sim.execute.sparse import load_entries, load_lists
-from accel.timing.window import windows
+from accel.timing.window import windows, words_complete
 
 ADDRESSES = ACTIVATION.banks * ACTIVATION.bank_words
 
@@ -50,17 +50,18 @@ def load(machine: Machine, c: Load, config: None) -> None:
 def _window(machine: Machine, c: Load, row: int, data: Int8) -> None:
     """Write the words that a row (batch, bytes) of a window LOAD makes, in all windows that it is in."""
     design = machine.program.design
-    number = np.arange(c.row_words)
+    number = np.arange(words_complete(data.shape[1] - c.skip_bytes, c.row_words, c.run, c.step, c.parts + 1))
     starts = c.skip_bytes + number // (c.parts + 1) * c.step + number % (c.parts + 1) * c.run
-    check(int(starts.max()) + c.run <= data.shape[1], "a window leaves its row", c)
     words = data[:, starts[:, None] + np.arange(c.run)]
     for y in range(windows(c.rows, c.zero_code, c.code_bits)):
         lane = c.lane + (row - y * c.code_bits) * c.run
-        if not 0 <= row - y * c.code_bits < c.zero_code or lane >= design.word_lanes:
+        if not 0 <= row - y * c.code_bits < c.zero_code:
             continue
         bank, word = machine.bank(ACTIVATION, (c.dst_addr + y * c.dst_pitch) % ADDRESSES)
-        check(word + c.row_words <= ACTIVATION.words(design), "activation range", c)
-        bank[:, word : word + c.row_words, lane : lane + c.run] = words[:, :, : design.word_lanes - lane]
+        # Also words none of whose lanes there are.
+        check(not len(number) or word + len(number) <= ACTIVATION.words(design), "activation range", c)
+        kept = max(0, min(c.run, design.word_lanes - lane))
+        bank[:, word : word + len(number), lane : lane + kept] = words[:, :, :kept]
 
 
 def _decode(machine: Machine, c: Load) -> None:
