@@ -190,5 +190,8 @@ def test_simulator_and_hardware_refuse_the_same_programs(design: Design, tmp_pat
                 assert outcome.memory.tobytes() == program.image_with(codes).tobytes(), command
         else:
             assert outcome.error == 0, (ErrorCode(outcome.error), program.commands)
-            assert outcome.cycles == time_commands(design, program.commands, 0, program.first_fetch).cycles
+            timing = time_commands(design, program.commands, 0, program.first_fetch)
+            assert outcome.cycles == timing.cycles
+            wrong = {e.name: (outcome.events[e], n) for e, n in timing.events.items() if outcome.events[e] != n}
+            assert not wrong, (wrong, program.commands)
     assert all(5 <= count <= CASES // 4 - 5 for count in refused.values()), refused

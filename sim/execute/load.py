@@ -55,13 +55,11 @@ def _window(machine: Machine, c: Load, row: int, data: Int8) -> None:
     words = data[:, starts[:, None] + np.arange(c.run)]
     for y in range(windows(c.rows, c.zero_code, c.code_bits)):
         lane = c.lane + (row - y * c.code_bits) * c.run
-        if not 0 <= row - y * c.code_bits < c.zero_code:
+        if not 0 <= row - y * c.code_bits < c.zero_code or lane >= design.word_lanes:
             continue
         bank, word = machine.bank(ACTIVATION, (c.dst_addr + y * c.dst_pitch) % ADDRESSES)
-        # Also words none of whose lanes there are.
         check(not len(number) or word + len(number) <= ACTIVATION.words(design), "activation range", c)
-        kept = max(0, min(c.run, design.word_lanes - lane))
-        bank[:, word : word + len(number), lane : lane + kept] = words[:, :, :kept]
+        bank[:, word : word + len(number), lane : lane + c.run] = words[:, :, : design.word_lanes - lane]
 
 
 def _decode(machine: Machine, c: Load) -> None:
