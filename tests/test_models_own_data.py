@@ -193,9 +193,7 @@ def test_arrays_that_are_refused(tmp_path, arrays, message):
 
 def test_what_is_no_data(tmp_path):
     (tmp_path / "text.txt").write_text("hello")
-    with pytest.raises(
-        InputError, match=r"data to learn must be a folder that exists, an .npz or a .npy file"
-    ):
+    with pytest.raises(InputError, match=r"data to learn must be a folder that exists, an .npz or a .npy file"):
         own_data.read(tmp_path / "text.txt", network())
     with pytest.raises(InputError, match="cannot be read: No such file"):
         own_data.read(tmp_path / "none.npz", network())
