@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amaranth.hdl import ClockSignal, Const, Instance, Module, Mux, Signal, Value
+from amaranth.hdl import ClockSignal, Instance, Module, Mux, Signal, Value
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out, Signature
 
@@ -93,8 +93,8 @@ class OnChipMemory(wiring.Component):
     is not used.
 
     Images come through `w_image` and results leave through `r_result`, in places that `image_place` and `result_place`
-    choose for loader and storer. Bytes of a result without a strobe are written as zeros: they are no part of the
-    tensor, and the stream has no others to send.
+    choose for loader and storer. Several STOREs may share a beat of the result. Bytes that none of them writes are
+    zeros from the start: they are no part of the tensor, and the stream has no others to send.
     """
 
     def __init__(self, design: Design, constants: list[int], depths: Depths) -> None:
@@ -102,7 +102,7 @@ class OnChipMemory(wiring.Component):
         bits = design.memory.axi_bits
         self.rams = {
             "image": Ram(bits, max(2, PLACES * depths.image)),
-            "result": Ram(bits, max(2, PLACES * depths.result)),
+            "result": Ram(bits, max(2, PLACES * depths.result), bits // 8, zeros=True),
         }
         if depths.spill:
             self.rams["spill"] = Ram(bits, max(2, depths.spill), bits // 8)
@@ -212,7 +212,7 @@ class OnChipMemory(wiring.Component):
 
     def _writes(self, m: Module) -> None:
         """Beats go to the result's place, to what is spilled, or to both."""
-        axi, lanes = self.write, self.design.beat_bytes
+        axi = self.write
         cursor = Signal(BEAT_BITS, name="write_cursor")
         taken = axi.wvalid & axi.wready
         m.d.comb += [axi.awready.eq(1), axi.wready.eq(1), axi.bresp.eq(0)]
@@ -223,12 +223,10 @@ class OnChipMemory(wiring.Component):
         result = self.rams["result"]
         offset, in_result = self._offset(m, cursor, "result", "write")
         m.d.comb += [
-            result.w_en.eq(taken & in_result),
+            result.w_en.eq(Mux(taken & in_result, axi.wstrb, 0)),
             result.w_addr.eq(offset + Mux(self.result_place, self.result_beats, 0)),
+            result.w_data.eq(axi.wdata),
         ]
-        for k in range(lanes):
-            kept = Mux(axi.wstrb[k], axi.wdata.word_select(k, 8), Const(0, 8))
-            m.d.comb += result.w_data.word_select(k, 8).eq(kept)
         if spill := self.rams.get("spill"):
             offset, in_spill = self._offset(m, cursor, "spill", "write")
             m.d.comb += [spill.w_addr.eq(offset), spill.w_data.eq(axi.wdata)]

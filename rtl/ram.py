@@ -10,12 +10,14 @@ from accel.rtl.modules import is_collecting
 
 RAM_VERILOG = """\
 // All on-chip memories are this module: one write port with a lane mask, one read port, both synchronous. A word that
-// is read while it is written comes as it was before. Contents need no initial value. It infers block RAM; for an
-// ASIC, put the process's SRAM macros here, selected by WIDTH and DEPTH.
+// is read while it is written comes as it was before. Contents need no initial value, but for a memory with ZEROS: what
+// is never written there is read as zeros. It infers block RAM; for an ASIC, put the process's SRAM macros here,
+// selected by WIDTH and DEPTH.
 module ram #(
     parameter WIDTH = 8,
     parameter DEPTH = 16,
     parameter LANES = 1,
+    parameter ZEROS = 0,
     parameter ADDRESS = $clog2(DEPTH)
 ) (
     input clk,
@@ -29,6 +31,10 @@ module ram #(
     localparam LANE = WIDTH / LANES;
     reg [WIDTH-1:0] words [0:DEPTH-1];
     integer k;
+    generate if (ZEROS) begin : zeroed
+        integer word;
+        initial for (word = 0; word < DEPTH; word = word + 1) words[word] = {WIDTH{1'b0}};
+    end endgenerate
     always @(posedge clk) begin
         for (k = 0; k < LANES; k = k + 1)
             if (w_en[k]) words[w_addr][k*LANE +: LANE] <= w_data[k*LANE +: LANE];
@@ -43,11 +49,12 @@ class Ram(wiring.Component):
 
     Lane k of `w_data` is written at the clock edge if `w_en[k]`. `r_data` is the word at `r_addr` from the cycle after
     `r_en` on, until the next read; the old word if it is written in the same cycle. In emitted Verilog it is an
-    instance of the module `ram` (RAM_VERILOG): Amaranth's own memory would write out every initial word.
+    instance of the module `ram` (RAM_VERILOG): Amaranth's own memory would write out every initial word. `zeros`: what
+    is never written there is 0.
     """
 
-    def __init__(self, width: int, depth: int, lanes: int = 1) -> None:
-        self.width, self.depth, self.lanes = width, depth, lanes
+    def __init__(self, width: int, depth: int, lanes: int = 1, zeros: bool = False) -> None:
+        self.width, self.depth, self.lanes, self.zeros = width, depth, lanes, zeros
         address = (depth - 1).bit_length()
         super().__init__(
             {
@@ -60,8 +67,9 @@ class Ram(wiring.Component):
         """The hardware."""
         m = Module()
         if is_collecting():
+            zeros = {"p_ZEROS": 1} if self.zeros else {}
             m.submodules.cells = Instance(
-                "ram", p_WIDTH=self.width, p_DEPTH=self.depth, p_LANES=self.lanes, i_clk=ClockSignal(),
+                "ram", p_WIDTH=self.width, p_DEPTH=self.depth, p_LANES=self.lanes, i_clk=ClockSignal(), **zeros,
                 i_w_en=self.w_en, i_w_addr=self.w_addr, i_w_data=self.w_data,
                 i_r_en=self.r_en, i_r_addr=self.r_addr, o_r_data=self.r_data,
             )  # fmt: skip

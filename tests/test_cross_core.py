@@ -42,8 +42,8 @@ IMAGES = 3
 def test_images_in_a_row(core_seed: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     rng = Random(7760 + core_seed)
     design = draw_core(rng, f"core-{core_seed}", largest=rng.choice([4, 8]))
-    beats = (1 << 16) // design.beat_bytes
-    built = BuiltCore(design, tmp_path, Depths(beats, beats // 4, beats // 4, beats))
+    beats = design.memory.bytes // design.beat_bytes  # room for all that compiles: of images and results there are two
+    built = BuiltCore(design, tmp_path, Depths(beats, beats // 2, beats // 2, beats))
     wanted, done = request.config.getoption("--layer-cases"), 0
 
     @settings(

@@ -9,15 +9,17 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel.commands import Load, Target
+from accel.commands import Load, Post, Target
 from accel.compile import compile_network
 from accel.design import Design, load
 from accel.gemm import gemm_network
-from accel.models.integers.network import MatrixLayer
+from accel.models.integers.network import ChannelLayer, IntegerNetwork, MatrixLayer, Residual, TensorSpec, VectorLayer
 from accel.models.reference.int8 import run
+from accel.models.window import Window
 from accel.sim.execute import execute
 from tests.benches.counted import accepted, counted
 from tests.benches.draw import draw_design, draw_input, draw_network
+from tests.benches.layers import design_of, matrix, uniform
 
 
 @counted(125)
@@ -51,3 +53,27 @@ def test_a_broken_index_shows() -> None:
         image = program.image.copy()
         image[first + 4 * row + at // 8] ^= 1 << at % 8
         assert not np.array_equal(execute(replace(program, image=image), codes), expected), (row, lane, bit)
+
+
+def gate(*, joined: bool) -> IntegerNetwork:
+    """A convolution's 3 x 3 map and a pixel that is an input of its own, added."""
+    x, p, y, z = (TensorSpec(n, (4, *((1, 1) if n == "p" else (3, 3))), 1.0, 5) for n in "xpyz")
+    first, made = matrix(4, Window((1, 1)))("first", x)
+    added = VectorLayer("gate", made.name, "y", "max", Window((1, 1)), uniform(5), Residual("p", 30000, 15, 5))
+    layers, last = ((first, added, ChannelLayer("join", ("y",), "z", None)), z) if joined else ((first, added), y)
+    tensors = {t.name: t for t in (x, p, made, y, *((z,) if joined else ()))}
+    return IntegerNetwork("gate", "x", last.name, tensors, layers, more_inputs=("p",))
+
+
+def test_a_pixel_may_lie_at_the_end_of_a_bank() -> None:
+    """Its operand has one word; as many as the map has would pass the bank's 17."""
+    program = compile_network(gate(joined=True), design_of(4, 4, activation_bytes=2 * 4 * 17))
+    assert any(c.res_plane and c.res_addr % 2**19 + 9 > 17 for c in program.commands if isinstance(c, Post))
+    codes = draw_input(Random(1), gate(joined=True))
+    np.testing.assert_array_equal(execute(program, codes), run(gate(joined=True), codes)["z"])
+
+
+def test_a_pixel_that_is_an_input_needs_no_joined_tensors() -> None:
+    program = compile_network(gate(joined=False), load("nano"))
+    codes = draw_input(Random(1), gate(joined=False))
+    np.testing.assert_array_equal(execute(program, codes), run(gate(joined=False), codes)["y"])

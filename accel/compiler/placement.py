@@ -60,13 +60,21 @@ class Placed:
 
 def place(network: IntegerNetwork, word_lanes: int) -> Placed:
     """The spots of `network` in words of so many lanes."""
-    if not any(isinstance(layer, ChannelLayer) for layer in network.layers):
+    if not any(isinstance(layer, ChannelLayer) or _given_pixel(layer, network) for layer in network.layers):
         spots = {name: Spot(name, 0, spec.shape[0], spec.shape[0]) for name, spec in network.tensors.items()}
         return Placed(network, spots, frozenset())
     builder = _Builder(network, word_lanes)
     builder.join()
     builder.lay()
     return builder.placed()
+
+
+def _given_pixel(layer: AnyLayer, network: IntegerNetwork) -> bool:
+    """Whether the layer's second operand is one pixel that is an input of the network."""
+    added = None if isinstance(layer, ChannelLayer) else layer.residual
+    return (
+        added is not None and added.tensor in network.more_inputs and network.tensors[added.tensor].shape[1:] == (1, 1)
+    )
 
 
 @dataclass
@@ -236,7 +244,7 @@ class _Builder:
         lanes = self._spot(layer.input).lanes if isinstance(layer, VectorLayer) else None
         if not added:
             return layer, lanes
-        if added.tensor in self.network.more_inputs and self.tensors[added.tensor].shape[1:] == (1, 1):
+        if _given_pixel(layer, self.network):
             added = replace(added, tensor=self._plain(added.tensor))  # on chip: one pixel for all cannot be streamed
             layer = replace(layer, residual=added)
         theirs = self._spot(added.tensor).lanes

@@ -27,7 +27,7 @@ def post(machine: Machine, c: Post, config: ConfigPost) -> None:
     pixels = np.arange(c.out_h)[:, None] * config.dst_row_pitch + np.arange(c.out_w) * c.dst_step
     offset = (d // per) * config.dst_plane + pixels
 
-    def words(address: int, depth: int) -> NDArray[np.int64]:
+    def words(address: int, offset: NDArray[np.int64], depth: int) -> NDArray[np.int64]:
         found = (address + offset) % ACTIVATION.bank_words
         check(int(found.max()) < depth, "activation range", c)
         return found
@@ -35,10 +35,7 @@ def post(machine: Machine, c: Post, config: ConfigPost) -> None:
     r: NDArray[np.int64] = np.zeros(1, np.int64)
     if c.residual:
         operand = _chunks(machine, ACTIVATION, c.res_addr)
-        at = words(c.res_addr, operand.shape[1])
-        if c.res_plane:
-            at = (c.res_addr + d // per * c.res_plane) % ACTIVATION.bank_words
-            check(int(at.max()) < operand.shape[1], "activation range", c)
+        at = words(c.res_addr, d // per * c.res_plane if c.res_plane else offset, operand.shape[1])
         r = operand[:, at, d % per].astype(np.int64) - config.res_zero_point
         r = -r if config.subtract else r
     if config.multiply:
@@ -49,7 +46,7 @@ def post(machine: Machine, c: Post, config: ConfigPost) -> None:
         y = y + _round_shift(r * config.res_multiplier, np.full(1, config.res_shift, np.int64))
     y = y + config.zero_point
     target = _chunks(machine, ACTIVATION, c.dst_addr)
-    at = words(c.dst_addr, target.shape[1])
+    at = words(c.dst_addr, offset, target.shape[1])
     codes = np.clip(y, config.low, config.high).astype(np.int8)
     if config.table:
         entries = machine.constants[TABLE].reshape(-1, TABLE_ENTRIES)[config.table_bank].view(np.int8)
