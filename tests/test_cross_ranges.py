@@ -69,7 +69,7 @@ def near(rng: Random, end: int, extent: int, size: int) -> int:
 
 
 def draw_load(rng: Random, design: Design) -> list[Command]:
-    target = rng.choice([Target.ACTIVATION, Target.WEIGHT, Target.PARAMETER, Target.CODEBOOK])
+    target = rng.choice([t for t in Target if t not in (Target.PROGRAM, Target.RUN_TABLE, Target.VALUE_TABLE)])
     rows, words, depth = rng.randint(1, 3), rng.randint(1, 4), target_depth(design, target)
     bank = ACTIVATION_BANK * rng.randint(0, 1) if target is Target.ACTIVATION else 0
     pitch = rng.choice([words, 9, (1 << 20) - 1, ACTIVATION_BANK])
@@ -82,12 +82,13 @@ def draw_load(rng: Random, design: Design) -> list[Command]:
 
 def draw_compute(rng: Random, design: Design) -> list[Command]:
     height, width, pitch = rng.randint(1, 4), rng.randint(1, 4), rng.randint(4, 6)
+    beside = rng.randint(0, int(design.takes_beside))
     stride, dilation = rng.randint(1, 2), rng.randint(1, 2)
     kernel = rng.randint(1, 3), rng.randint(1, 3)
     config = ConfigCompute(
         plane=rng.choice([0, height * pitch, (1 << 20) - 1]), row_step=stride * pitch, tap_row_step=dilation * pitch,
-        stride_x=stride, stride_y=stride, dilation_x=dilation, dilation_y=dilation, kernel_h=kernel[0],
-        kernel_w=kernel[1], in_h=height, in_w=width,
+        stride_x=1 if beside else stride, stride_y=stride, dilation_x=dilation, dilation_y=dilation,
+        kernel_h=kernel[0], kernel_w=kernel[1], in_h=height, in_w=width, beside=beside,
     )  # fmt: skip
     iy0, ix0, groups = rng.randint(-2, 2), rng.randint(-2, 2), rng.randint(1, 2)
     first = near(rng, design.activation_words, (height - 1) * pitch + width, design.activation_words)
@@ -111,7 +112,7 @@ def draw_post(rng: Random, design: Design) -> list[Command]:
         src_row_step=stride * pitch, src_row_pitch=pitch, src_plane=rng.choice([0, height * pitch]),
         win_h=rng.randint(1, 3), win_w=rng.randint(1, 3), stride_y=stride, stride_x=stride,
         dst_row_pitch=rng.choice([3, 3, 0, 65535]), dst_plane=rng.choice([9, 9, 0, (1 << 20) - 1]),
-        in_h=height, in_w=width,
+        in_h=height, in_w=width, table=rng.randint(0, 1), multiply=rng.choice([0, 0, 1]), subtract=rng.randint(0, 1),
     )  # fmt: skip
     activation, iy0, ix0 = rng.randint(0, 1), rng.randint(-2, 2), rng.randint(-2, 2)
     out_h, out_w, chunks = rng.randint(1, 3), rng.randint(1, 3), rng.randint(1, 5)
@@ -132,7 +133,8 @@ def draw_post(rng: Random, design: Design) -> list[Command]:
     command = Post(
         from_activation=activation, residual=rng.randint(0, 1), iy0=iy0, ix0=ix0,
         uniform=0 if name == "param_addr" else rng.randint(0, 1),
-        out_h=out_h, out_w=out_w, chunks=chunks, dst_step=step, **(safe | {name: ends[name]}),
+        out_h=out_h, out_w=out_w, chunks=chunks, dst_step=step, res_plane=rng.choice([0, 0, 1, 5]),
+        **(safe | {name: ends[name]}),
     )  # fmt: skip
     return [config, command]
 
