@@ -156,7 +156,7 @@ class Load(Command):
     and s = `code_bits` rows lie between two such windows: row y * s + k (k < m) goes to the lanes from lane + k * run
     on of the words from dst_addr + y * dst_pitch on, for every y, 0 first, while y = 0 or (y - 1) * s + m < rows.
     So a row may be written several times; it is read once. Lanes that are not written, or beyond R, keep what they
-    had. A word that a row has not all bytes of is not written.
+    had. A word that a row has not all bytes of is not written, nor is one behind it.
 
     Entries (weights of a sparse engine; one row): words of C bytes are C bit streams of entries ("Sparse weights" in
     docs/formats.md) with runs of `run` bits and values of `step` bits. Each row of entries is written to the next word

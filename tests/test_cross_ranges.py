@@ -24,12 +24,14 @@ from accel.commands import (
     Target,
 )
 from accel.design import Design
+from accel.latency import least_line
 from accel.layout import WordTensor, beats_per_word, target_depth
 from accel.program import Placement, Program
+from accel.records import FILTER_WORDS
 from accel.sim.execute import ExecutionError, execute_memory
 from accel.timing.recurrence import time_commands
 from tests.benches.draw_windows import draw_window
-from tests.benches.unit_designs import ACCUMULATOR_BANK, ACTIVATION_BANK
+from tests.benches.unit_designs import ACCUMULATOR_BANK, ACTIVATION_BANK, LINE
 from tests.benches.verilator import Built, case_of
 
 IMAGE, DRAM = 2048, 4096
@@ -51,6 +53,8 @@ def design_of(rows: int, cols: int, activations: int, weights: int, accumulators
                 "program_commands": 12,
             },
             "post_lanes": 1,
+            "filter_multipliers": 9,
+            "filter_line": LINE,
             "memory": {"axi_bits": 64, "latency_cycles": 9, "burst_beats": 4},
             "clock_mhz": 100,
         }
@@ -119,22 +123,30 @@ def draw_post(rng: Random, design: Design) -> list[Command]:
     depth, bank = (
         (design.activation_words, ACTIVATION_BANK) if activation else (design.accumulator_words, ACCUMULATOR_BANK)
     )
-    first = near(rng, depth, (height - 1) * pitch + width, depth) + iy0 * pitch + ix0
+    by_line: dict[str, int] = {}
+    if activation and rng.random() < 0.5:
+        lines = [
+            max(first + (count - 1) * stride + 3, 1) for first, count in ((min(iy0, 0), out_h), (min(ix0, 0), out_w))
+        ]
+        lines = [max(size, (count - 1) * stride + 1) for size, count in zip(lines, (out_h, out_w), strict=True)]
+        by_line = {"filter": 1, "reduce_sum": 1, "stream_h": lines[0], "stream_w": max(lines[1], least_line(design))}
+    y0, x0 = (max(iy0, 0), max(ix0, 0)) if by_line else (iy0, ix0)
+    first = near(rng, depth, (height - 1) * pitch + width, depth) + y0 * pitch + x0
     step = rng.choice([1, 1, 2, 63])
     extent = (out_h - 1) * 3 + (out_w - 1) * step + 1
-    safe = {"src_addr": (iy0 * pitch + ix0) % bank, "dst_addr": ACTIVATION_BANK, "res_addr": 20, "param_addr": 0}
+    safe = {"src_addr": (y0 * pitch + x0) % bank, "dst_addr": ACTIVATION_BANK, "res_addr": 20, "param_addr": 0}
     ends = {
         "src_addr": first % bank + bank * rng.randint(0, 1),
         "dst_addr": near(rng, design.activation_words, extent, ACTIVATION_BANK) + ACTIVATION_BANK * rng.randint(0, 1),
         "res_addr": near(rng, design.activation_words, extent, ACTIVATION_BANK) + ACTIVATION_BANK * rng.randint(0, 1),
-        "param_addr": near(rng, design.parameter_words, chunks, 1 << 14),
+        "param_addr": near(rng, design.parameter_words, chunks * (FILTER_WORDS if by_line else 1), 1 << 14),
     }
     name = rng.choice([*ends, "param_addr"])  # the only address that does not wrap around
     command = Post(
-        from_activation=activation, residual=rng.randint(0, 1), iy0=iy0, ix0=ix0,
+        from_activation=activation, residual=0 if by_line else rng.randint(0, 1), iy0=iy0, ix0=ix0,
         uniform=0 if name == "param_addr" else rng.randint(0, 1),
         out_h=out_h, out_w=out_w, chunks=chunks, dst_step=step, res_plane=rng.choice([0, 0, 1, 5]),
-        **(safe | {name: ends[name]}),
+        **by_line, **(safe | {name: ends[name]}),
     )  # fmt: skip
     return [config, command]
 
