@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from accel.models.compress.prune import matrix_layers, with_weights
 from accel.models.graph import Float, Network
 from accel.models.integers.network import IntegerNetwork
 from accel.models.quantisation.biases import correct_biases
+from accel.models.quantisation.noise import output_db
 from accel.models.quantisation.quantise import quantise_with
 from accel.models.quantisation.shared import quantised
 from accel.models.quantisation.weights import Quantised
@@ -24,13 +26,15 @@ def share(network: Network, calibration: NDArray[Any], bits: int) -> IntegerNetw
     """`network` in int8, with the weights of each layer drawn from a codebook of at most 2**bits codes.
 
     A layer has one codebook, with one scale (`share_weights`, then `quantise_compressed`) or a scale for each output
-    (`share_per_output`): the one that loses less, see `_closer`. The ranges of activations are those of the network
-    whose weights are shared, and a layer that is too small to share anything stays dense.
+    (`share_per_output`) where that loses less of the weights, see `_closer`; of that network and the one with one scale
+    everywhere the one whose outputs are nearer to the float network's on calibration inputs is taken. The ranges of
+    activations are those of the network whose weights are shared, and a layer that is too small to share anything
+    stays dense.
 
     Raises InputError for bits outside 1..8, and what `quantise` raises.
     """
     of_layer = {layer.name: layer.weights for layer in matrix_layers(share_weights(network, bits))}
-    originals: dict[bytes, Float] = {}
+    of_outputs, originals = dict[str, Float](), dict[bytes, Float]()
     for layer in matrix_layers(network):
         candidate, found = of_layer[layer.name], share_per_output(layer.weights, bits)
         if found is None:
@@ -39,15 +43,22 @@ def share(network: Network, calibration: NDArray[Any], bits: int) -> IntegerNetw
         codes, scale, _ = found
         own = (codes * scale.reshape(-1, *[1] * (codes.ndim - 1))).astype(np.float32)
         if not is_shared(candidate) or _closer(layer.weights, own, _in_int8(candidate)):
-            of_layer[layer.name], originals[own.tobytes()] = own, layer.weights
+            of_outputs[layer.name], originals[own.tobytes()] = own, layer.weights
 
     def quantiser(weights: Float, smallest: NDArray[np.float64]) -> Quantised:
         original = originals.get(weights.tobytes())
         found = None if original is None else share_per_output(original.reshape(weights.shape), bits, smallest)
         return found or quantised(weights, smallest)
 
-    integer = quantise_with(with_weights(network, of_layer), calibration, quantiser, correct=False)
-    return correct_biases(network, integer, calibration)  # what sharing shifts is taken back, too
+    def made(weights: Mapping[str, Float]) -> IntegerNetwork:
+        integer = quantise_with(with_weights(network, weights), calibration, quantiser, correct=False)
+        return correct_biases(network, integer, calibration)  # what sharing shifts is taken back, too
+
+    one = made(of_layer)
+    if not of_outputs:
+        return one
+    several = made(of_layer | of_outputs)
+    return max(several, one, key=lambda found: output_db(network, found, calibration))
 
 
 def _in_int8(weights: Float) -> Float:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from accel.models.graph import Conv, Linear, Network
 from accel.models.integers.network import AnyLayer, IntegerNetwork, MatrixLayer
+from accel.models.quantisation.noise import output_db
 from accel.models.reference import float32, int8
 
 Double = NDArray[np.float64]
@@ -26,7 +27,10 @@ MOST_FLOATS = 2**26
 
 
 def correct_biases(network: Network, integer: IntegerNetwork, calibration: NDArray[Any]) -> IntegerNetwork:
-    """`integer`, made of the float `network`, with biases that give each sum the mean that it has in float.
+    """`integer`, made of the float `network`, with biases that give sums the means that they have in float, if it gains.
+
+    Where weights are far from the float ones (shared with two bits, say), right means in each layer can leave the
+    network's outputs further from the float network's than they were: then `integer` stays as it is.
 
     Layers are matched by name; one that has no namesake, or a channel whose output does not depend on its sums, stays.
     A bias moves by whole units of its accumulator, and no sum leaves 32 bits. `calibration` (n, *input shape) are
@@ -45,7 +49,8 @@ def correct_biases(network: Network, integer: IntegerNetwork, calibration: NDArr
         return layer
 
     int8.forward(integer, tensors, corrected)
-    return replace(integer, layers=tuple(layers))
+    found = replace(integer, layers=tuple(layers))
+    return max(integer, found, key=lambda one: output_db(network, one, calibration))
 
 
 def _means(network: Network, inputs: NDArray[Any]) -> dict[str, Double]:

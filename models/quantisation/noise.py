@@ -14,6 +14,8 @@ from accel.models.integers.network import IntegerNetwork
 from accel.models.reference import float32, int8
 
 EXACT_DB = 100.0  # of a tensor without noise
+JUDGED = 32  # inputs on which two ways are compared
+MOST_FLOATS = 2**26  # in all tensors of those inputs
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,13 @@ def noise(network: Network, integer: IntegerNetwork, inputs: NDArray[Any]) -> tu
         if layer.output in ratios:
             found.append(LayerNoise(makers[layer.output], ratios[layer.output], read_db))
     return tuple(found)
+
+
+def output_db(network: Network, integer: IntegerNetwork, calibration: NDArray[Any]) -> float:
+    """Signal to noise of the last layer's output on some calibration inputs: fewer of a network that is large."""
+    each = sum(map(math.prod, network.shapes.values()))
+    found = noise(network, integer, calibration[: max(2, min(JUDGED, MOST_FLOATS // each))])
+    return found[-1].ratio_db if found else EXACT_DB
 
 
 def _ratio_db(wanted: NDArray[Any], found: NDArray[Any]) -> float:
