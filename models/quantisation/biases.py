@@ -27,7 +27,7 @@ MOST_FLOATS = 2**26
 
 
 def correct_biases(network: Network, integer: IntegerNetwork, calibration: NDArray[Any]) -> IntegerNetwork:
-    """`integer`, made of the float `network`, with biases that give sums the means that they have in float, if it gains.
+    """`integer`, made of the float `network`, with biases that give sums their means in float, if it gains.
 
     Where weights are far from the float ones (shared with two bits, say), right means in each layer can leave the
     network's outputs further from the float network's than they were: then `integer` stays as it is.
