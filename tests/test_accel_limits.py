@@ -12,7 +12,7 @@ from accel.design import Design
 from accel.layout import WordTensor
 from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork
-from accel.models.quantisation import quantise
+from accel.models.quantisation import matrix_form
 from accel.models.reference.int8 import run
 from accel.models.window import Window
 from accel.program import Program
@@ -224,5 +224,5 @@ def test_what_is_added_comes_once_for_tiles_that_share_words(accumulators: int) 
 
 
 def test_what_import_leaves_to_the_host_is_what_no_command_holds() -> None:
-    assert quantise.LARGEST_KERNEL == LARGEST_KERNEL == most(ConfigCompute, "kernel_w")
-    assert quantise.LARGEST_STRIDE == most(ConfigCompute, "stride_y") == most(ConfigCompute, "stride_x")
+    assert matrix_form.LARGEST_KERNEL == LARGEST_KERNEL == most(ConfigCompute, "kernel_w")
+    assert matrix_form.LARGEST_STRIDE == most(ConfigCompute, "stride_y") == most(ConfigCompute, "stride_x")

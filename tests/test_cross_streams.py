@@ -99,9 +99,12 @@ def damaged(rng: Random, program: Program) -> Program:
 def words(program: Program) -> int:
     """Words of the weight buffer, or entries of all PEs, that coded LOADs may write."""
     coded, design = [c for c in program.commands if isinstance(c, Load) and c.coded], program.design
+    # Layers in parts have formats of their own, plain ones among them: a word, or entry, takes a bit at least.
+    plain = [c for c in program.commands if isinstance(c, Load) and c.target == Target.WEIGHT and not c.coded]
+    others = sum(8 * c.rows * c.row_beats * design.beat_bytes for c in plain)
     if design.is_sparse:
-        return sum(c.dram_pitch * design.cols for c in coded)
-    return sum(packed_words(c.dst_pitch, c.code_bits, 8) for c in coded)
+        return others + sum(c.dram_pitch * design.cols for c in coded)
+    return others + sum(packed_words(c.dst_pitch, c.code_bits, 8) for c in coded)
 
 
 def columns(program: Program) -> list[tuple[int, ...]]:
