@@ -93,14 +93,15 @@ def _uncounted(state: Conversion, layer: Pool, chain: Chain) -> None:
 
 
 def convert_elementwise(
-    state: Conversion, tensor: str, chain: Chain, residual: str | None = None, operation: Operation = "add"
-) -> None:
-    """An activation or an Add of its own: a maximum over a 1 x 1 window, then requantisation."""
+    state: Conversion, tensor: str, chain: Chain, residual: str | None = None, operation: Operation = "add",
+    times: int = 1,
+) -> None:  # fmt: skip
+    """An activation or an Add of its own: a maximum over a 1 x 1 window, then requantisation, `times` as large."""
     operand = state.spec(tensor)
     spec = declare(state, chain.output, operand.shape)
     alone = chain.looked_up == tensor
     to, table = coding(state, chain, spec, like=operand if alone else None)
-    pair = IDENTITY if alone else multiplier_and_shift(operand.scale / to.scale)
+    pair = IDENTITY if alone else multiplier_and_shift(times * operand.scale / to.scale)
     requantise = _vector_requantise(operand, to, chain, 1, pair, table)
     other = replace(residual_of(state, residual, to), operation=operation) if residual else None
     window = Window((1, 1))
@@ -153,6 +154,9 @@ def convert_two(state: Conversion, layer: Add | Sub | Mul, chain: Chain) -> None
         first, second, tensors = second, first, (tensors[1], tensors[0])
     if second.shape not in (first.shape, (first.shape[0], 1, 1)):
         raise NoForm(f"operands must have one layout, not {first.shape} and {second.shape}")
+    if isinstance(layer, Add) and tensors[0] == tensors[1]:  # the halves of a sum would be rounded apart
+        convert_elementwise(state, tensors[0], chain, times=2)
+        return
     if not isinstance(layer, Mul):
         convert_elementwise(state, tensors[0], chain, tensors[1], "subtract" if isinstance(layer, Sub) else "add")
         return

@@ -6,7 +6,7 @@ above, dilation, several outputs of an input channel, residual operands, designs
 
 from __future__ import annotations
 
-from accel.commands import ConfigPost, most
+from accel.commands import ConfigPost, Target, most
 from accel.compiler.first_layer import Reading
 from accel.compiler.geometry import Geometry
 from accel.compiler.lower.filter_tiling import FilterTask, choose_filter
@@ -17,6 +17,7 @@ from accel.compiler.step import Step
 from accel.compiler.weights import LayerWeights
 from accel.design import Design
 from accel.entropy.encode import Encoded
+from accel.layout import words_per_beat
 from accel.memories import RECORD_BYTES, TABLE_ENTRIES
 from accel.models.integers.network import AnyLayer, IntegerNetwork, MatrixLayer, VectorLayer
 from accel.models.window import Window
@@ -40,6 +41,8 @@ def is_filter(layer: AnyLayer, design: Design) -> bool:
         and max(window.stride) <= most(ConfigPost, "stride_y")
         and all(pad < k for pad, k in zip(window.pads, window.kernel * 2, strict=True))
         and FILTER_WORDS * (design.word_lanes // design.lanes) <= design.parameter_words
+        # Columns may have to be cut where beats begin: as many pixels as a beat has words must fit the line.
+        and (words_per_beat(design, Target.ACTIVATION) - 1) * window.stride[1] + SIDE <= design.filter_line
     )
 
 
