@@ -14,7 +14,6 @@ from accel.models.compress.prune import matrix_layers, with_weights
 from accel.models.graph import Float, Network
 from accel.models.integers.network import IntegerNetwork
 from accel.models.quantisation.biases import correct_biases
-from accel.models.quantisation.noise import output_db
 from accel.models.quantisation.quantise import quantise_with
 from accel.models.quantisation.shared import quantised
 from accel.models.quantisation.weights import Quantised
@@ -51,14 +50,11 @@ def share(network: Network, calibration: NDArray[Any], bits: int) -> IntegerNetw
         return found or quantised(weights, smallest)
 
     def made(weights: Mapping[str, Float]) -> IntegerNetwork:
-        integer = quantise_with(with_weights(network, weights), calibration, quantiser, correct=False)
-        return correct_biases(network, integer, calibration)  # what sharing shifts is taken back, too
+        return quantise_with(with_weights(network, weights), calibration, quantiser, correct=False)
 
     one = made(of_layer)
-    if not of_outputs:
-        return one
-    several = made(of_layer | of_outputs)
-    return max(several, one, key=lambda found: output_db(network, found, calibration))
+    several = (made(of_layer | of_outputs),) if of_outputs else ()
+    return correct_biases(network, calibration, *several, one)  # what sharing shifts is taken back, too
 
 
 def _in_int8(weights: Float) -> Float:

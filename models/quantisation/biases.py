@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.models.graph import Conv, Linear, Network
-from accel.models.integers.network import AnyLayer, IntegerNetwork, MatrixLayer
-from accel.models.quantisation.noise import output_db
+from accel.models.integers.network import AnyLayer, IntegerNetwork, MatrixLayer, Requantise
+from accel.models.quantisation.noise import nearest
 from accel.models.reference import float32, int8
 
 Double = NDArray[np.float64]
@@ -26,11 +26,11 @@ MOST_CODES = 2**28  # in all tensors of the inputs that are used: of a large net
 MOST_FLOATS = 2**26
 
 
-def correct_biases(network: Network, integer: IntegerNetwork, calibration: NDArray[Any]) -> IntegerNetwork:
-    """`integer`, made of the float `network`, with biases that give sums their means in float, if it gains.
+def correct_biases(network: Network, calibration: NDArray[Any], *made: IntegerNetwork) -> IntegerNetwork:
+    """The nearest to the float `network`, by the outputs, of those `made` of it, as they are or with corrected biases.
 
-    Where weights are far from the float ones (shared with two bits, say), right means in each layer can leave the
-    network's outputs further from the float network's than they were: then `integer` stays as it is.
+    These give sums their means in float. Where weights are far from the float ones (shared with two bits, say), right
+    means in each layer can leave the network's outputs further from the float network's than they were.
 
     Layers are matched by name; one that has no namesake, or a channel whose output does not depend on its sums, stays.
     A bias moves by whole units of its accumulator, and no sum leaves 32 bits. `calibration` (n, *input shape) are
@@ -39,18 +39,24 @@ def correct_biases(network: Network, integer: IntegerNetwork, calibration: NDArr
     each = sum(map(math.prod, network.shapes.values()))
     inputs = calibration[: max(4, min(INPUTS, MOST_CODES // each))]
     wanted = _means(network, inputs)
-    tensors = {integer.input: int8.quantise_input(integer, inputs).swapaxes(0, 1)}
-    layers: list[AnyLayer] = []
+    ways = (way for integer in made for way in (integer, _with_means(integer, inputs, wanted)))
+    return nearest(network, ways, calibration)
 
-    def corrected(layer: AnyLayer) -> AnyLayer:
-        if isinstance(layer, MatrixLayer) and layer.name in wanted:
-            layer = _corrected(integer, layer, tensors[layer.input], wanted[layer.name])
-        layers.append(layer)
-        return layer
+
+def _with_means(integer: IntegerNetwork, inputs: NDArray[Any], wanted: dict[str, Double]) -> IntegerNetwork:
+    """`integer` with biases for which the means of sums are those `wanted`, by name of the layer."""
+    tensors = {integer.input: int8.quantise_input(integer, inputs).swapaxes(0, 1)}
+    found: dict[str, AnyLayer] = {}
+
+    def corrected(layer: MatrixLayer, sums: Double) -> Requantise:
+        if layer.name not in wanted:
+            return layer.requantise
+        to = _corrected(layer, sums, integer.tensors[layer.output].scale, wanted[layer.name])
+        found[layer.name] = replace(layer, requantise=to)
+        return to
 
     int8.forward(integer, tensors, corrected)
-    found = replace(integer, layers=tuple(layers))
-    return max(integer, found, key=lambda one: output_db(network, one, calibration))
+    return replace(integer, layers=tuple(found.get(layer.name, layer) for layer in integer.layers))
 
 
 def _means(network: Network, inputs: NDArray[Any]) -> dict[str, Double]:
@@ -69,16 +75,15 @@ def _means(network: Network, inputs: NDArray[Any]) -> dict[str, Double]:
     return {name: total / len(inputs) for name, total in sums.items()}
 
 
-def _corrected(integer: IntegerNetwork, layer: MatrixLayer, x: NDArray[np.int8], wanted: Double) -> MatrixLayer:
-    """The layer with biases for which the mean of its sums over `x` (channels, n, height, width) is `wanted`."""
+def _corrected(layer: MatrixLayer, sums: Double, scale: float, wanted: Double) -> Requantise:
+    """With biases for which the mean of `sums` (channels, n, height, width), in steps of `scale`, is `wanted`."""
     to = layer.requantise
-    unit = to.multiplier * np.ldexp(1.0, -to.shift.astype(np.int64)) * integer.tensors[layer.output].scale
+    unit = to.multiplier * np.ldexp(1.0, -to.shift.astype(np.int64)) * scale
     if wanted.shape != (len(layer.weights),) or to.table is not None:
-        return layer
-    sums = int8.matrix_sums(layer, x, integer.tensors[layer.input].zero_point)
+        return to
     found = sums.reshape(len(sums), -1).mean(1, dtype=np.float64) + to.bias
     with np.errstate(divide="ignore", invalid="ignore"):
         shift = np.where(unit > 0, np.rint(wanted / unit - found), 0.0)
     largest = np.maximum(INT32_MAX - layer.largest_sum, np.abs(to.bias.astype(np.int64)))
     bias = np.clip(to.bias + np.nan_to_num(shift), -largest, largest).astype(np.int32)
-    return replace(layer, requantise=replace(to, bias=np.broadcast_to(bias, wanted.shape).copy()))
+    return replace(to, bias=np.broadcast_to(bias, wanted.shape).copy())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.models.graph import Conv, Linear, Network
+from accel.models.graph import Conv, Float, Linear, Network
 from accel.models.integers.network import IntegerNetwork
 from accel.models.reference import float32, int8
 
@@ -42,15 +43,7 @@ def noise(network: Network, integer: IntegerNetwork, inputs: NDArray[Any]) -> tu
     Tensors are twins if they have one name and as many values. What was fused into a layer has none: it is looked
     through. Raises InputError for inputs of another shape.
     """
-    floats = float32.run_all(network, inputs)
-    codes = int8.run(integer, int8.quantise_input(integer, inputs), all_tensors=True)
-    ratios: dict[str, float] = {}
-    for name, wanted in floats.items():
-        if name in integer.tensors and codes[name].size == wanted.size:
-            spec = integer.tensors[name]
-            if wanted.ndim == 3:  # rows of a matrix lie along the width
-                wanted = wanted.swapaxes(1, 2)
-            ratios[name] = _ratio_db(wanted, spec.scale * (codes[name].astype(np.float64) - spec.zero_point))
+    ratios = dict(_ratios(float32.run_all(network, inputs), integer, inputs))
     # Of a tensor without a twin what it was made of, and the layer with weights that made it.
     reads: dict[str, float | None] = {network.input: ratios.get(network.input)}
     makers: dict[str, str] = {}
@@ -66,11 +59,27 @@ def noise(network: Network, integer: IntegerNetwork, inputs: NDArray[Any]) -> tu
     return tuple(found)
 
 
-def output_db(network: Network, integer: IntegerNetwork, calibration: NDArray[Any]) -> float:
-    """Signal to noise of the last layer's output on some calibration inputs: fewer of a network that is large."""
+def nearest(network: Network, ways: Iterable[IntegerNetwork], calibration: NDArray[Any]) -> IntegerNetwork:
+    """The one of `ways` that has the most signal to noise in the output of the last layer that both networks have.
+
+    On some calibration inputs: fewer of a network that is large.
+    """
     each = sum(map(math.prod, network.shapes.values()))
-    found = noise(network, integer, calibration[: max(2, min(JUDGED, MOST_FLOATS // each))])
-    return found[-1].ratio_db if found else EXACT_DB
+    inputs = calibration[: max(2, min(JUDGED, MOST_FLOATS // each))]
+    floats = float32.run_all(network, inputs)
+    last_first = {layer.output: floats[layer.output] for layer in reversed(network.layers)}
+    return max(ways, key=lambda integer: next(_ratios(last_first, integer, inputs), ("", EXACT_DB))[1])
+
+
+def _ratios(floats: Mapping[str, Float], integer: IntegerNetwork, inputs: NDArray[Any]) -> Iterator[tuple[str, float]]:
+    """Of each of `floats` that has a twin in `integer`, in their order, its name and the twin's signal to noise."""
+    codes = int8.run(integer, int8.quantise_input(integer, inputs), all_tensors=True)
+    for name, wanted in floats.items():
+        if name in integer.tensors and codes[name].size == wanted.size:
+            spec = integer.tensors[name]
+            if wanted.ndim == 3:  # rows of a matrix lie along the width
+                wanted = wanted.swapaxes(1, 2)
+            yield name, _ratio_db(wanted, spec.scale * (codes[name].astype(np.float64) - spec.zero_point))
 
 
 def _ratio_db(wanted: NDArray[Any], found: NDArray[Any]) -> float:

@@ -112,7 +112,7 @@ def _quantise(
     ranges = ranges_of(network, calibration)
     codes = carried.codes if keep_codes else {}
     found = _network_of(Conversion(network, ranges, readers(network), weight_quantiser, carried.specs, codes))
-    return correct_biases(network, found, calibration) if correct and network.carried is None else found
+    return correct_biases(network, calibration, found) if correct and network.carried is None else found
 
 
 def _network_of(state: Conversion) -> IntegerNetwork:

@@ -41,6 +41,7 @@ __all__ = ["dequantise_output", "quantise_input", "run"]
 
 Array = NDArray[Any]
 Int8 = NDArray[np.int8]
+Change = Callable[[MatrixLayer, Array], Requantise]
 CHUNK = 128  # images at a time: the im2col matrix of LeNet-5 is then 7 MB
 
 
@@ -75,17 +76,17 @@ def run(network: IntegerNetwork, inputs: Int8, all_tensors: bool = False) -> dic
 
 
 def forward(
-    network: IntegerNetwork, tensors: dict[str, Int8], change: Callable[[AnyLayer], AnyLayer] = lambda layer: layer
+    network: IntegerNetwork, tensors: dict[str, Int8], change: Change = lambda layer, sums: layer.requantise
 ) -> None:
     """Add all other tensors to `tensors`, which has the inputs, each (channels, n, height, width).
 
-    What `change` makes of a layer is run, once all before it are.
+    `change` says what becomes of a matrix layer's sums, once they are known.
     """
     for part in in_order(network.inputs, network.layers, network.host_steps):
         if isinstance(part, HostStep):
             tensors[part.output] = _run_step(network, part, tensors)
         else:
-            tensors[part.output] = run_layer(network, change(part), tensors)
+            tensors[part.output] = run_layer(network, part, tensors, change)
 
 
 def _run_step(network: IntegerNetwork, step: HostStep, tensors: dict[str, Int8]) -> Int8:
@@ -137,15 +138,20 @@ def codes_of(spec: TensorSpec, floats: Array, what: str) -> Int8:
     return codes
 
 
-def run_layer(network: IntegerNetwork, layer: AnyLayer, tensors: dict[str, Int8]) -> Int8:
-    """The output of one layer, with all tensors as (channels, n, height, width)."""
+def run_layer(
+    network: IntegerNetwork, layer: AnyLayer, tensors: dict[str, Int8],
+    change: Change = lambda layer, sums: layer.requantise,
+) -> Int8:  # fmt: skip
+    """The output of one layer, with all tensors as (channels, n, height, width); `change` as of `forward`."""
     if isinstance(layer, ChannelLayer):
         joined = np.concatenate([tensors[name] for name in layer.inputs])
         return joined if layer.channels is None else joined[list(layer.channels)]
     x = tensors[layer.input]
     zero_point = network.tensors[layer.input].zero_point
+    to = layer.requantise
     if isinstance(layer, MatrixLayer):
         sums = matrix_sums(layer, x, zero_point)
+        to = change(layer, sums)
     elif layer.reduce == "max":
         views = im2col.taps(im2col.pad(x, layer.window, -128), layer.window)
         sums = _reduce(np.maximum, views, np.int8)
@@ -154,9 +160,9 @@ def run_layer(network: IntegerNetwork, layer: AnyLayer, tensors: dict[str, Int8]
         sums = _reduce(np.add, views, np.int32)
         if layer.counts:
             which = np.searchsorted(layer.counts, elements(layer.window, *x.shape[2:]))
-            return _by_place(sums, layer.requantise, which)
+            return _by_place(sums, to, which)
     residual = tensors[layer.residual.tensor] if layer.residual else None
-    return requantise(sums, layer.requantise, layer.residual, residual)
+    return requantise(sums, to, layer.residual, residual)
 
 
 def _by_place(sums: Array, to: Requantise, which: Array) -> Int8:
