@@ -177,8 +177,7 @@ def _by_place(sums: Array, to: Requantise, which: Array) -> Int8:
 
 def matrix_sums(layer: MatrixLayer, x: Int8, zero_point: int) -> Array:
     """The 32-bit sums of a matrix layer, as exact integers in floating point; padding is the zero point."""
-    bound = int(np.abs(layer.weights.astype(np.int64)).sum((1, 2, 3)).max()) * 128
-    kind = np.float32 if bound <= 2**24 else np.float64
+    kind = np.float32 if layer.largest_sum <= 2**24 else np.float64
     return im2col.convolution(x, layer.weights.astype(kind), layer.window, layer.groups, zero_point)
 
 
