@@ -17,7 +17,7 @@ from accel.models.compress.prune import matrix_layers, with_weights
 from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.integers.network import Shared
-from accel.models.quantisation.weights import Quantised
+from accel.models.quantisation.weights import Quantised, shared_codes
 
 Start = Literal["linear", "density", "random"]
 STARTS: tuple[Start, ...] = ("linear", "density", "random")
@@ -89,21 +89,15 @@ def share_per_output(
     whole = np.rint(relative).astype(np.int8)
     values, members = np.unique(whole, return_inverse=True)
     if len(values) <= 2**bits:  # a codebook holds all codes that int8 has
-        codebook = np.concatenate([values, np.full(2**bits - len(values), values[-1])])
-        return whole.reshape(weights.shape), scale, _shared(bits, codebook, members.astype(np.uint8), weights)
+        return whole.reshape(weights.shape), scale, shared_codes(values, members.reshape(weights.shape), bits)
     pruned = not used.all()
     centroids, indices_used = cluster(relative[used], 2**bits - pruned)
     rounded = np.clip(np.rint(centroids), -127, 127).astype(np.int8)
     codebook = np.concatenate([rounded, np.zeros(int(pruned), np.int8)])
     indices = np.full(matrix.shape, 2**bits - 1, np.uint8)
     indices[used] = indices_used
-    return codebook[indices].reshape(weights.shape), scale, _shared(bits, codebook, indices, weights)
-
-
-def _shared(
-    bits: int, codebook: NDArray[np.int8], indices: NDArray[np.uint8], weights: NDArray[np.float32]
-) -> Shared:  # fmt: skip
-    return Shared(bits, codebook, indices.reshape(weights.shape))
+    shared = Shared(bits, codebook, indices.reshape(weights.shape))
+    return codebook[shared.indices], scale, shared
 
 
 def share_weights(network: Network, bits: int | Mapping[str, int], start: Start = "linear", seed: int = 0) -> Network:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from accel.models.codebook import is_shared
 from accel.models.graph import Network
 from accel.models.grid import Grid, grid_of
-from accel.models.integers.network import IntegerNetwork, Shared
+from accel.models.integers.network import IntegerNetwork
 from accel.models.quantisation.quantise import quantise_with
-from accel.models.quantisation.weights import Quantised, per_channel_weights
+from accel.models.quantisation.weights import Quantised, per_channel_weights, shared_codes
 
 __all__ = ["quantise_compressed"]
 
@@ -36,12 +36,10 @@ def quantised(weights: NDArray[np.float32], smallest: NDArray[np.float64]) -> Qu
     if not is_shared(weights):
         return per_channel_weights(weights, smallest)
     values, members = np.unique(weights, return_inverse=True)
-    bits = max(1, (len(values) - 1).bit_length())
-    full = np.concatenate([values, np.full(2**bits - len(values), values[-1])]).astype(np.float64)
-    scale = max(float(np.abs(full).max()) / 127, float(smallest.max())) or 1.0
-    codebook = np.clip(np.rint(full / scale), -127, 127).astype(np.int8)
-    indices = members.reshape(weights.shape).astype(np.uint8)
-    return codebook[indices], np.full(len(indices), scale), Shared(bits, codebook, indices)
+    scale = max(float(np.abs(values).max()) / 127, float(smallest.max())) or 1.0
+    codes = np.clip(np.rint(values.astype(np.float64) / scale), -127, 127).astype(np.int8)
+    shared = shared_codes(codes, members.reshape(weights.shape))
+    return codes[shared.indices], np.full(len(weights), scale), shared
 
 
 def _on_grid(grid: Grid) -> Quantised:
@@ -49,6 +47,4 @@ def _on_grid(grid: Grid) -> Quantised:
     if not is_shared(grid.codes.astype(np.float32)):
         return grid.codes, scale, None
     values, members = np.unique(grid.codes, return_inverse=True)
-    bits = max(1, (len(values) - 1).bit_length())
-    codebook = np.concatenate([values, np.full(2**bits - len(values), values[-1])])
-    return grid.codes, scale, Shared(bits, codebook, members.reshape(grid.codes.shape).astype(np.uint8))
+    return grid.codes, scale, shared_codes(values, members.reshape(grid.codes.shape))

@@ -28,6 +28,13 @@ def per_layer_weights(weights: NDArray[np.float32], smallest: NDArray[np.float64
     return _symmetric(weights, np.full(len(weights), scale))
 
 
+def shared_codes(codes: Int8, indices: NDArray[np.integer], bits: int | None = None) -> Shared:
+    """Weights that are `codes[indices]`, with as many bits as the codes need, or `bits`; the last one fills up."""
+    bits = bits or max(1, (len(codes) - 1).bit_length())
+    full = np.concatenate([codes, np.full(2**bits - len(codes), codes[-1])])
+    return Shared(bits, full, indices.astype(np.uint8))
+
+
 def _symmetric(weights: NDArray[np.float32], scale: NDArray[np.float64]) -> Quantised:
     scale = np.where(scale > 0, scale, 1.0)  # a channel of zeros: any scale holds it
     codes = np.empty(weights.shape, np.int8)
