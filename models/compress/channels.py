@@ -14,6 +14,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from accel.models.compress.prune import matrix_layers
 from accel.models.errors import InputError
 from accel.models.graph import Activation, Add, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, with_layers
 
@@ -28,7 +29,7 @@ def drop_channels(network: Network, share: Mapping[str, float] | float) -> Netwo
     exist, one whose channels reach a convolution in groups, the network's input or its output, for a share outside
     its range, and if one number finds no layer.
     """
-    names = [layer.name for layer in _matrix(network)]
+    names = [layer.name for layer in matrix_layers(network)]
     given = dict(share) if isinstance(share, Mapping) else {"every layer": share}
     for name, value in given.items():
         if name not in names and isinstance(share, Mapping):
@@ -46,8 +47,8 @@ def drop_channels(network: Network, share: Mapping[str, float] | float) -> Netwo
 
 def droppable(network: Network) -> tuple[str, ...]:
     """Layers whose channels can go, in order; of those that keep the same channels the first."""
-    fixed = _Sets(network).fixed
-    return tuple(layers[0].name for channels, layers in _makers(network).items() if not fixed[channels])
+    sets = _Sets(network)
+    return tuple(layers[0].name for channels, layers in _makers(sets).items() if not sets.fixed[channels])
 
 
 def strongest(layer: Conv | Linear, share: float) -> Kept:
@@ -60,10 +61,6 @@ def _strongest(layers: list[Conv | Linear], share: float) -> Kept:
     assert not isinstance(strength, int)
     count = max(1, round(share * len(strength)))
     return np.sort(np.argsort(-strength, kind="stable")[:count])
-
-
-def _matrix(network: Network) -> list[Conv | Linear]:
-    return [layer for layer in network.layers if isinstance(layer, Conv | Linear)]
 
 
 def _is_depthwise(layer: Conv) -> bool:
@@ -133,10 +130,10 @@ class _Sets:
         self.fixed[source] = self.fixed[source] or self.fixed.pop(other)
 
 
-def _makers(network: Network) -> dict[str, list[Conv | Linear]]:
+def _makers(sets: _Sets) -> dict[str, list[Conv | Linear]]:
     """The layers whose outputs are the channels of each set, depthwise ones apart."""
-    sets, found = _Sets(network), dict[str, list[Conv | Linear]]()
-    for layer in _matrix(network):
+    found = dict[str, list[Conv | Linear]]()
+    for layer in matrix_layers(sets.network):
         if not (isinstance(layer, Conv) and _is_depthwise(layer)):
             found.setdefault(sets.of[layer.output][0], []).append(layer)
     return found
@@ -145,11 +142,11 @@ def _makers(network: Network) -> dict[str, list[Conv | Linear]]:
 def _dropped(network: Network, name: str, share: float) -> Network:
     """The network with the strongest `share` of the channels of the layer `name` and of those that are added to it."""
     sets = _Sets(network)
-    named = next(layer for layer in _matrix(network) if layer.name == name)
+    named = next(layer for layer in matrix_layers(network) if layer.name == name)
     channels = sets.of[named.output][0]
     if sets.fixed[channels]:
         raise InputError(f"{network.name}: channels of layer {name!r} cannot be dropped: {sets.fixed[channels]}")
-    kept = _strongest(_makers(network)[channels], share)
+    kept = _strongest(_makers(sets)[channels], share)
 
     def features(tensor: str) -> Kept | None:
         """Those of a tensor that stay; None if it has other channels."""
