@@ -20,9 +20,6 @@ from accel.models.host import Array
 Full = tuple[int, ...]
 
 
-reads = onnx_prepare.reads
-
-
 def part(found: Survey, starts: Mapping[str, Full], ends: Sequence[str], kinds: Mapping[str, int]) -> onnx.ModelProto:
     """The model from the tensors `starts`, with their shapes, batch included, to the tensors `ends`.
 
@@ -36,7 +33,7 @@ def part(found: Survey, starts: Mapping[str, Full], ends: Sequence[str], kinds: 
         if all(name in values for name in makes):
             continue
         nodes.append(node)
-        wanted.update(name for name in reads(node) if name)
+        wanted.update(name for name in onnx_prepare.reads(node) if name)
     for name in wanted & values:
         constants[name] = found.reading.constants[name]
     (value,) = (x for x in found.model.graph.input if x.name == found.input)

@@ -16,7 +16,7 @@ from pathlib import Path
 import onnx
 
 from accel.models.errors import Blocked, Blocker, InputError, printable
-from accel.models.exchange import onnx_load, onnx_read, onnx_shapes
+from accel.models.exchange import onnx_load, onnx_prepare, onnx_read, onnx_shapes
 from accel.models.exchange.onnx_read import Survey
 from accel.models.graph import Conv, Layer, Linear, Network, Reshape, Shape, stages
 from accel.models.host import Array, Host, HostPart, HostStep
@@ -127,7 +127,7 @@ class _Cutter:
             if name == self.found.input or self.is_made(name):
                 found.add(name)
             elif name in self.makers:
-                todo += [x for x in onnx_host.reads(self.makers[name]) if x]
+                todo += [x for x in onnx_prepare.reads(self.makers[name]) if x]
         order = [self.found.input, *self.makers]
         return tuple(name for name in order if name in found)
 
