@@ -7,37 +7,35 @@ rewrites the part of the page between the two marks.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from accel.models.encode import integer_records, records
 from accel.models.encode.records import Record
 from accel.models.pages import rewrite, with_part
 
 BEGIN, END = "<!-- graph tables -->\n", "<!-- end of graph tables -->"
-FLOAT: tuple[type[Record], ...] = (
-    records.GraphRecord, records.ConvRecord, records.LinearRecord, records.ActivationRecord, records.UnaryRecord,
-    records.StepRecord, records.PoolRecord,
-    records.GlobalPoolRecord, records.AddRecord,
-    records.SubRecord, records.MulRecord, records.ReshapeRecord, records.SoftmaxRecord, records.WindowRecord,
-)  # fmt: skip
-INT8: tuple[type[Record], ...] = (
-    integer_records.IntegerRecord, integer_records.TensorRecord, integer_records.MatrixRecord,
-    integer_records.VectorRecord, integer_records.CountRecord, integer_records.OutRecord,
-    integer_records.ResidualRecord,
-    integer_records.SharedRecord, integer_records.HostRecord,
-)  # fmt: skip
 
 
 def tables() -> str:
     """Both graphs."""
+    floats = _records(records.GraphRecord)
     return "\n".join(
         [
             "### Graph of a float network (`ACCELWTS`)\n",
-            *(_table(kind) for kind in FLOAT),
+            *map(_table, floats),
             "### Graph of an int8 network (`ACCELINT`)\n",
-            *(_table(kind) for kind in INT8),
+            *(_table(kind) for kind in _records(integer_records.IntegerRecord) if kind not in floats),
         ]
     )
+
+
+def _records(part: Any) -> list[type[Record]]:
+    """The classes that a type is made of, each once, and behind each those of its fields."""
+    if isinstance(part, type) and issubclass(part, Record):
+        inside = [part, *(kind for field in part.model_fields.values() for kind in _records(field.annotation))]
+    else:
+        inside = [kind for inner in get_args(part) for kind in _records(inner)]
+    return list(dict.fromkeys(inside))
 
 
 def replace(page: str) -> str:
