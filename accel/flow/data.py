@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from accel.models import zoo
 from accel.models.errors import InputError, printable
-from accel.models.graph import Network
+from accel.models.graph import Network, channel_axis
 from accel.models.host import Host
 from accel.models.integers.network import IntegerNetwork
 from accel.models.quantisation.quantise import without_scale
@@ -176,7 +176,7 @@ def _check_labels(network: Network, data: Data, what: str) -> None:
         outputs = _behind(data, zeros, np.zeros((1, *network.shapes[network.input]), np.float32))
         own = (np.iinfo(outputs.dtype).max,) if outputs.dtype.kind in "iu" else ()  # the host says the class itself
         shape = (*own, *outputs.shape[1:])
-    classes, places = (shape[1], shape[:1]) if len(shape) == 2 else (shape[0], shape[1:])
+    classes, places = judge.classes_and_places(shape)
     expected = (count, *places)
     if labels.dtype.kind not in "iu" or labels.shape != expected:
         raise InputError(
@@ -227,7 +227,7 @@ def _behind(data: Data, outputs: Sequence[Array], inputs: Array) -> Array:
 
 def _chosen(outputs: Array) -> Array:
     """The classes that outputs (n, ...) say: those of the largest values, or integers as they are."""
-    return outputs if outputs.dtype.kind in "iu" else outputs.argmax(2 if outputs.ndim == 3 else 1)
+    return outputs if outputs.dtype.kind in "iu" else outputs.argmax(1 + channel_axis(outputs.shape[1:]))
 
 
 def _right_percent(chosen: Array, labels: Array) -> float:

@@ -15,7 +15,7 @@ import onnx
 from accel.models.exchange.onnx_functions import of_one_tensor
 from accel.models.exchange.onnx_reading import Array, Given, Reading
 from accel.models.functions import function_of, straight, with_number
-from accel.models.graph import Activation, Add, Conv, Layer, Linear, Mul, Reshape, Shape, Sub, Unary
+from accel.models.graph import Activation, Add, Conv, Layer, Linear, Mul, Reshape, Shape, Sub, Unary, channel_axis
 from accel.models.window import Window
 
 TWO: dict[str, type[Add] | type[Sub] | type[Mul]] = {"Add": Add, "Sub": Sub, "Mul": Mul}
@@ -151,7 +151,7 @@ def _sum(reading: Reading, node: onnx.NodeProto) -> None:
 
 def channels_of(shape: Shape) -> int:
     """Of a map its channels, else features."""
-    return shape[0] if len(shape) == 3 else shape[-1]
+    return shape[channel_axis(shape)]
 
 
 def _per_channel(reading: Reading, node: onnx.NodeProto, value: Array, shape: Shape) -> Array:
@@ -160,7 +160,7 @@ def _per_channel(reading: Reading, node: onnx.NodeProto, value: Array, shape: Sh
     aligned = value.astype(np.float64).reshape((1,) * (len(full) - value.ndim) + value.shape)
     if aligned.ndim != len(full) or any(n not in (1, size) for n, size in zip(aligned.shape, full, strict=True)):
         raise reading.error(node, f"constant of shape {value.shape} does not fit an input of {full}")
-    axis = 1 if len(shape) == 3 else len(full) - 1
+    axis = 1 + channel_axis(shape)
     first = aligned[tuple(slice(None) if i == axis else slice(1) for i in range(len(full)))]
     if not np.array_equal(aligned, np.broadcast_to(first, aligned.shape)):
         raise reading.unsupported(node, "constant must be one value a channel, and differs inside a channel")

@@ -25,7 +25,7 @@ from accel.models.exchange.onnx_reading import Array, Given, Reading, names
 from accel.models.exchange.onnx_rearrange import depth_to_space, space_to_depth
 from accel.models.exchange.onnx_reshape import reshape
 from accel.models.exchange.onnx_upsample import conv_transpose, resize
-from accel.models.graph import Activation, Conv, GlobalPool, Linear, Pool, Softmax
+from accel.models.graph import Activation, Conv, GlobalPool, Linear, Pool, Softmax, channel_axis
 from accel.models.window import Window, same_padding
 
 
@@ -237,7 +237,7 @@ def _softmax(reading: Reading, node: onnx.NodeProto, given: Given) -> None:
     axis = axis + rank if axis < 0 else axis
     # Before opset 13 softmax runs over all the dimensions from its axis on.
     flattens = reading.opset < 13 and math.prod(shape[axis:]) > 1
-    if axis != (1 if len(shape) == 3 else len(shape)) or flattens:
+    if axis != 1 + channel_axis(shape) or flattens:
         raise reading.unsupported(node, f"axis must be the features of an input of shape {shape}, not {given['axis']}")
     reading.append(node, Softmax(*names(reading, node)))
 

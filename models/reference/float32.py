@@ -123,7 +123,7 @@ def _forward(layer: Layer, inputs: list[Array]) -> Array:
         case Reshape():
             return x.reshape(len(x), *layer.shape)
         case Softmax():
-            axis = 1 if x.ndim == 4 else -1
+            axis = 1 + channel_axis(x.shape[1:])
             e = np.exp(x - x.max(axis, keepdims=True))
             return e / e.sum(axis, keepdims=True)
         case HostStep():

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.models.errors import InputError
+from accel.models.graph import Shape, channel_axis
 
 Array = NDArray[Any]
 
 
-def check(name: str, shape: tuple[int, ...], labels: Array) -> None:
+def check(name: str, shape: Shape, labels: Array) -> None:
     """Raise InputError unless `labels` are for outputs of `shape` of the network `name`: see `percent`."""
     if labels.dtype.kind == "f":
         if labels.shape[1:] != shape:
@@ -22,7 +23,7 @@ def check(name: str, shape: tuple[int, ...], labels: Array) -> None:
     if labels.ndim == 1:
         classes = math.prod(shape)
     else:
-        classes, places = (shape[1], shape[:1]) if len(shape) == 2 else (shape[0], shape[1:])
+        classes, places = classes_and_places(shape)
         if labels.shape[1:] != places:
             raise InputError(f"{name}: labels must be a class, or one for each place {places}, not {labels.shape[1:]}")
     low, high = int(labels.min(initial=0)), int(labels.max(initial=0))
@@ -30,6 +31,12 @@ def check(name: str, shape: tuple[int, ...], labels: Array) -> None:
         raise InputError(f"{name}: labels must be classes from 0 on, not {low}")
     if high >= classes:
         raise InputError(f"{name}: output must have a value for each of {high + 1} classes, not {classes}")
+
+
+def classes_and_places(shape: Shape) -> tuple[int, Shape]:
+    """How many classes an output of `shape` has values for, and the shape of the places that have one each."""
+    at = channel_axis(shape)
+    return shape[at], (*shape[:at], *shape[at + 1 :])
 
 
 def by_class(outputs: Any, labels: Array) -> Any:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from accel.models.errors import InputError, printable
 from accel.models.files import open_regular
-from accel.models.graph import Network, Softmax, build
+from accel.models.graph import Network, Softmax, build, channel_axis
 from accel.models.reference import float32
 from accel.models.training import image_folders, judge
 from accel.models.training.fit import LOGITS_AT_ONCE
@@ -101,7 +101,7 @@ def _image_set(path: Path, network: Network, arrays: Arrays, validation: bool) -
         labels = outputs_of(network, inputs)
     if judged_labels is None:
         judged_labels = outputs_of(network, judged)
-        if _class_like(network):
+        if judge.classes_and_places(network.shapes[network.output])[0] > 1:
             judged_labels = _classes(judged_labels)
     return ImageSet(inputs, labels, judged, judged_labels, part)
 
@@ -115,14 +115,9 @@ def outputs_of(network: Network, inputs: Array) -> Array:
     return np.concatenate([float32.run(network, floats(inputs[i : i + step])) for i in range(0, len(inputs), step)])
 
 
-def _class_like(network: Network) -> bool:
-    shape = network.shapes[network.output]
-    return (shape[-1] if len(shape) < 3 else shape[0]) > 1
-
-
 def _classes(outputs: Array) -> Array:
     """The largest value's class of each input, or place."""
-    found = outputs.argmax(1 if outputs.ndim == 4 else -1)
+    found = outputs.argmax(1 + channel_axis(outputs.shape[1:]))
     return found.ravel() if found[0].size == 1 else found
 
 

@@ -124,7 +124,7 @@ def module(network: Network, keep: Keep = "nothing", dropout: float = 0.0, input
                     return x.reshape(len(x), *layer.shape)
                 case Softmax():
                     # The losses are of logits, so one at the end is left out.
-                    return x if layer.output == network.output else x.softmax(-1 if x.dim() < 4 else 1)
+                    return x if layer.output == network.output else x.softmax(1 + channel_axis(tuple(x.shape[1:])))
             raise AssertionError(layer)
 
     # Convolutions run about twice as fast with channels last in memory; shapes are unaffected.
