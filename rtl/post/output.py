@@ -70,14 +70,18 @@ def write(m: Module, unit: PostUnit, config: data.View, found: Output, outside: 
     Codes that were multiplied come later than `found` says what they are: that is delayed here.
     """
     design = unit.design
-    more = cycles(product_pipeline(design))
+
+    def behind(what: Value, delay: int, value: Value, name: str, made: str) -> Signal:
+        """`value`, so many cycles later if `what`; nothing of a configuration before may come out later."""
+        signal = Signal(value.shape(), name=name)
+        m.d.comb += signal.eq(Mux(what, later(m, Mux(what, value, 0), delay, made), value))
+        return signal
 
     def multiplied(value: Value, name: str) -> Signal:
-        # Nothing of a configuration before may come out later.
-        signal = Signal(value.shape(), name=f"{name}_made")
-        product = later(m, Mux(config.multiply, value, 0), more, f"{name}_multiplied")
-        m.d.comb += signal.eq(Mux(config.multiply, product, value))
-        return signal
+        return behind(config.multiply, cycles(product_pipeline(design)), value, f"{name}_made", f"{name}_multiplied")
+
+    def chosen(value: Value, name: str) -> Signal:
+        return behind(config.table, TABLE_CYCLES, value, name, f"{name}_looked_up")
 
     found = found._replace(
         address=multiplied(found.address, "to"), chunk=multiplied(found.chunk, "to_part"),
@@ -91,13 +95,6 @@ def write(m: Module, unit: PostUnit, config: data.View, found: Output, outside: 
         tables.codes.eq(found.codes),
         unit.event_table_reads.eq(Mux(tables.en, design.lanes, 0)),
     ]
-
-    def chosen(value: Value, name: str) -> Signal:
-        signal = Signal(value.shape(), name=name)
-        entry = later(m, Mux(config.table, value, 0), TABLE_CYCLES, f"{name}_looked_up")
-        m.d.comb += signal.eq(Mux(config.table, entry, value))
-        return signal
-
     to, chunk = chosen(found.address, "to"), chosen(found.chunk, "to_part")
     written, fits = chosen(found.valid, "written"), word_of(ACTIVATION, to) < design.activation_words
     m.d.comb += [
