@@ -97,10 +97,7 @@ def run(
     else:
         parts = [*int8.stretch_codes(network, int8.quantise_input(network, inputs[:EXECUTED]))]
     results = [simulate(compile_network(part, design, formats), codes) for part, codes in parts]
-    result = in_turn(network.name, results)
-    cost = cost_of(design, result, result.total.info.must.macs)
-    layers = (Part(work, energy(work.events, design, work.row_activations)) for work in result.layers)
-    return Simulation(result, cost, Part(result.total, cost.energy), tuple(layers), network.host_layers, len(results))
+    return _priced(in_turn(network.name, results), network.host_layers, len(results))
 
 
 def run_each(name: str, layers: Sequence[LayerShape], design: Design, formats: Formats = "auto") -> Simulation:
@@ -112,10 +109,14 @@ def run_each(name: str, layers: Sequence[LayerShape], design: Design, formats: F
     for number, layer in enumerate(layers):
         total = simulate(compile_network(layer.network(number), design, formats)).total
         found.append(replace(total, info=replace(total.info, name=layer.name, kind="alone")))
-    result = together(name, found)
-    cost = cost_of(design, result, result.total.info.must.macs)
-    parts = (Part(work, energy(work.events, design, work.row_activations)) for work in found)
-    return Simulation(result, cost, Part(result.total, cost.energy), tuple(parts), ())
+    return _priced(together(name, found))
+
+
+def _priced(result: Result, host_layers: tuple[HostLayer, ...] = (), programs: int = 1) -> Simulation:
+    """A result with what it costs."""
+    cost = cost_of(result.design, result, result.total.info.must.macs)
+    layers = (Part(work, energy(work.events, work.design, work.row_activations)) for work in result.layers)
+    return Simulation(result, cost, Part(result.total, cost.energy), tuple(layers), host_layers, programs)
 
 
 def energy_record(found: Energy) -> dict[str, float]:

@@ -149,7 +149,6 @@ def compare(
     from accel.flow.data import resolve
     from accel.flow.progress import progress
     from accel.flow.techniques import find, techniques_for
-    from accel.models.errors import printable
     from accel.models.training import own_data
 
     rows = tuple(find(name, network) for name in technique) if technique else techniques_for(network)
