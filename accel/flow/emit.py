@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -17,6 +18,7 @@ from accel.compiler.choose import Formats
 from accel.design import Design, OnChip
 from accel.flow import emit_core, emit_stretches, register_map
 from accel.flow.design_fields import commented
+from accel.flow.emit_stretches import Emitted
 from accel.flow.emit_text import expected, layout_text, origin, readme_words, template
 from accel.flow.report import write
 from accel.models.errors import InputError
@@ -75,43 +77,41 @@ def contents(
         return emit_core.contents(network, design, inputs, formats) | models
     if not len(inputs):
         raise InputError(f"{network.name}: the test bench needs at least one input")
-    codes = int8.quantise_input(network, inputs[:1])
+    tensors = int8.run(network, int8.quantise_input(network, inputs[:1]), all_tensors=True)
     verilog = (origin(design, "AXI4") + verilog_text(design)).encode()
     if not network.host_steps:
-        return _stretch(network, design, codes, formats, verilog, said)[1] | models
-    tensors = int8.run(network, codes, all_tensors=True)
-
-    def emitted(part: IntegerNetwork, known: Mapping[str, NDArray[np.int8]]) -> tuple[Program, dict[str, bytes]]:
-        return _stretch(part, design, joined(part, known), formats, verilog)
-
+        return _stretch(network, design, tensors, formats, verilog, said).files | models
+    emitted = partial(_stretch, design=design, tensors=tensors, formats=formats, verilog=verilog)
     return models | emit_stretches.contents(network, design, tensors, emitted, said)
 
 
 def _stretch(
-    network: IntegerNetwork, design: Design, codes: NDArray[np.int8], formats: Formats, verilog: bytes, ends: str = ""
-) -> tuple[Program, dict[str, bytes]]:
-    """The program of one stretch, and its folder for input codes (1, ...)."""
+    network: IntegerNetwork, design: Design, tensors: Mapping[str, NDArray[np.int8]], formats: Formats, verilog: bytes,
+    ends: str = "",
+) -> Emitted:  # fmt: skip
+    """The program of one stretch, and its folder, for codes (1, channels, height, width) of every tensor."""
     program = compile_network(network, design, formats)
-    outputs = int8.run(network, codes)
+    codes = joined(network, tensors)
     memory = execute_memory(program, codes[0])
     for end in program.outputs:
-        if not np.array_equal(program.unpack_output(memory, place=end), outputs[end.name][0]):
+        if not np.array_equal(program.unpack_output(memory, place=end), tensors[end.name][0]):
             raise AssertionError(f"{network.name}: the program does not give the reference's bytes")
     result = simulate(program, codes)
     place = _output_place(program)
-    return program, {
+    files = {
         "accelerator.v": verilog,
         "waivers.vlt": waivers_text().encode(),
         "design.yaml": commented(design).encode(),
         "image.bin": program.image_with(codes[0])[: _image_bytes(program)].tobytes(),
         "expected.bin": memory[place].tobytes(),
         "expected_mask.bin": written(program)[place].astype(np.uint8).tobytes(),
-        MARK: (json.dumps(_expected(program, result, outputs[network.output][0]), indent=1) + "\n").encode(),
+        MARK: (json.dumps(_expected(program, result, tensors[network.output][0]), indent=1) + "\n").encode(),
         "registers.md": register_map.markdown(design).encode(),
         "accelerator.h": register_map.header(program).encode(),
         "README.md": _readme(network, program, result, ends).encode(),
         **{name: template(name).encode() for name in COPIED},
     }
+    return Emitted(program, result.cycles, files)
 
 
 def _image_bytes(program: Program) -> int:

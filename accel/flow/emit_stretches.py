@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from string import Template
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,19 @@ from accel.program import Placement, Program
 
 PLAN = "network.json"
 FILES = (PLAN, "host.py", "input.bin", "README.md")
-Emitted = tuple[Program, Mapping[str, bytes]]
+
+
+class Emitted(NamedTuple):
+    """A stretch: its program, the cycles of that, and the files of its folder."""
+
+    program: Program
+    cycles: int
+    files: dict[str, bytes]
 
 
 def contents(
     network: IntegerNetwork, design: Design, tensors: Mapping[str, NDArray[np.int8]],
-    emitted: Callable[[IntegerNetwork, Mapping[str, NDArray[np.int8]]], Emitted], ends: str,
+    emitted: Callable[[IntegerNetwork], Emitted], ends: str,
 ) -> dict[str, bytes]:  # fmt: skip
     """The files by name. `tensors` (n, C, H, W): the codes of every tensor; `emitted` makes the folder of a stretch;
     `ends`: a sentence about what the host runs at the ends.
@@ -45,9 +52,9 @@ def contents(
             continue
         count += 1
         folder = f"stretch-{count}"
-        program, found = emitted(part, tensors)
+        program, taken, found = emitted(part)
         files |= {f"{folder}/{name}": content for name, content in found.items()}
-        cycles += json.loads(found["expected.json"])["events"]["CYCLES"]
+        cycles += taken
         ends_of = {"inputs": program.inputs, "outputs": program.outputs}
         plan.append({"folder": folder} | {what: [_place(x, design) for x in some] for what, some in ends_of.items()})
     shapes = {name: shape for _, _, step in steps for name, shape in zip(step.inputs, step.shapes, strict=True)}
