@@ -16,12 +16,10 @@ from accel.models.integers.network import (
 from accel.models.window import Window
 
 
-class Builder:
-    """Layers of random weights; a tensor is called as the layer that makes it, the input `source`."""
-
-    def __init__(self, size: int, source: str = "x") -> None:
+class _Builder:
+    def __init__(self, size: int) -> None:
         self.generator = np.random.default_rng(0)
-        self.tensors = {source: TensorSpec(source, (3, size, size), 1.0, 0)}
+        self.tensors = {"x": TensorSpec("x", (3, size, size), 1.0, 0)}
         self.layers: list[Layer] = []
 
     def _add(self, layer: Layer, channels: int) -> str:
@@ -31,11 +29,9 @@ class Builder:
         self.layers.append(layer)
         return layer.output
 
-    def conv(
-        self, name: str, source: str, out: int, window: Window, residual: str | None = None, groups: int = 1
-    ) -> str:
+    def conv(self, name: str, source: str, out: int, window: Window, residual: str | None = None) -> str:
         """A convolution with ReLU; its output's name."""
-        channels = self.tensors[source].shape[0] // groups
+        channels = self.tensors[source].shape[0]
         weights = self.generator.integers(-127, 128, (out, channels, *window.kernel)).astype(np.int8)
         shift = 15 + round(np.log2(5000 * weights[0].size ** 0.5 / 60))
         record = Requantise(
@@ -43,7 +39,7 @@ class Builder:
             self.generator.integers(32768, 65536, out).astype(np.uint16), np.full(out, shift, np.uint8), 0, low=0,
         )  # fmt: skip
         added = Residual(residual, 32768, 16, 0) if residual else None
-        return self._add(MatrixLayer(name, source, f"{name}:out", weights, window, record, groups, added), out)
+        return self._add(MatrixLayer(name, source, f"{name}:out", weights, window, record, 1, added), out)
 
     def pool(self, name: str, source: str, window: Window, average: bool) -> str:
         """A pooling; its output's name."""
@@ -55,7 +51,7 @@ class Builder:
 
 def resnet18(size: int = 224) -> IntegerNetwork:
     """He et al., arXiv 1512.03385, table 1, on `size` x `size` pixels (a multiple of 32)."""
-    build = Builder(size)
+    build = _Builder(size)
     at = build.conv("conv1", "x", 64, Window((7, 7), (2, 2), (3, 3, 3, 3)))
     at = build.pool("pool1", at, Window((3, 3), (2, 2), (1, 1, 1, 1)), average=False)
     same = (1, 1, 1, 1)
