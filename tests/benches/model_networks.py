@@ -32,6 +32,8 @@ from accel.models.graph import (
     output_shape,
     repeating,
 )
+from accel.models.integers.network import IntegerNetwork
+from accel.models.quantisation.quantise import quantise
 from accel.models.reference import float32
 from accel.models.window import Window
 
@@ -153,6 +155,11 @@ def onnxruntime_output(model: onnx.ModelProto, inputs: NDArray[np.float32]) -> N
 def all_of(network: Network, inputs: np.ndarray) -> list[np.ndarray]:
     """All outputs (n, ...) of a whole network for its inputs, what the host runs included."""
     return around(network, lambda x: float32.run_outputs(network, x), inputs)
+
+
+def with_own_scales(network: Network) -> IntegerNetwork:
+    """The int8 network, whose scales are all its file's: calibration on zeros changes nothing."""
+    return quantise(network, np.zeros((1, *network.shapes[network.input]), np.float32))
 
 
 def around(network: Network, inner: Callable[[np.ndarray], list[np.ndarray]], inputs: np.ndarray) -> list[np.ndarray]:

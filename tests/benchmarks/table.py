@@ -27,9 +27,9 @@ from accel.models.integers.network import IntegerNetwork
 from accel.models.macs import macs
 from accel.models.pages import with_part
 from accel.models.parting import parted
-from accel.models.quantisation.quantise import quantise
 from accel.models.reference import int8
 from tests.benches import published, published_weights
+from tests.benches.model_networks import with_own_scales
 from tests.benchmarks import networks, tiny
 
 Array = np.ndarray
@@ -81,7 +81,7 @@ def networks_of(name: str, folder: Path | None) -> tuple[Network, IntegerNetwork
             of_float, of_int8 = tiny.rows(folder, [name])
             unit = "AUC in hundredths" if name == "autoencoder" else "%"
             accuracy = f"{of_int8.int8:.1f} {unit} ({of_float.int8:.1f} from the float file)"
-        return network, quantise(network, np.zeros((1, *network.shapes[network.input]), np.float32)), accuracy
+        return network, with_own_scales(network), accuracy
     if name in PUBLISHED:
         with tempfile.TemporaryDirectory() as scratch:
             return of_package(name, Path(scratch) / "network.onnx")

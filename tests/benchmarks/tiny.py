@@ -24,6 +24,7 @@ from accel.models.integers.network import IntegerNetwork
 from accel.models.parting import parted
 from accel.models.quantisation.quantise import quantise
 from accel.models.reference import float32, int8
+from tests.benches.model_networks import with_own_scales
 
 Array = np.ndarray
 FRAME, WINDOW, EVERY = 128, 5 * 128, 4
@@ -130,6 +131,15 @@ def in_int8(network: Network, integer: IntegerNetwork) -> Callable[[Array], Arra
     return run
 
 
+def row_of(name: str, file: str, network: Network, integer: IntegerNetwork, inputs: Array, labels: Array) -> Row:
+    """A network from one of its files on inputs (n, ...)."""
+    tiny = NETWORKS[name]
+    plain = figure(name, lambda x: float32.run(network, entered(network, x)), inputs, labels)
+    found = figure(name, in_int8(network, integer), inputs, labels)
+    wanted = tiny.wanted if file == tiny.floating else tiny.theirs - POINTS_LOST
+    return Row(name, file, len(inputs), plain, found, tiny.theirs, wanted)
+
+
 def rows(folder: Path, names: Sequence[str] = tuple(NETWORKS)) -> Iterator[Row]:
     """Both rows of each network."""
     for name in names:
@@ -142,15 +152,10 @@ def rows(folder: Path, names: Sequence[str] = tuple(NETWORKS)) -> Iterator[Row]:
             rest[::TENTH] = False
             calibration = inputs[~rest]
             calibration = windows(calibration).reshape(-1, WINDOW) if name == "autoencoder" else calibration
-        ours = in_int8(network, quantise(network, entered(network, calibration)))
-        plain = figure(name, lambda x, of=network: float32.run(of, entered(of, x)), inputs[rest], labels[rest])
-        found = figure(name, ours, inputs[rest], labels[rest])
-        yield Row(name, tiny.floating, int(rest.sum()), plain, found, tiny.theirs, tiny.wanted)
+        integer = quantise(network, entered(network, calibration))
+        yield row_of(name, tiny.floating, network, integer, inputs[rest], labels[rest])
         network = parted.read(folder / f"{tiny.quantised}.tflite")
-        ours = in_int8(network, quantise(network, np.zeros((1, *network.shapes[network.input]), np.float32)))
-        plain = figure(name, lambda x, of=network: float32.run(of, entered(of, x)), inputs, labels)
-        found = figure(name, ours, inputs, labels)
-        yield Row(name, tiny.quantised, len(inputs), plain, found, tiny.theirs, tiny.theirs - POINTS_LOST)
+        yield row_of(name, tiny.quantised, network, with_own_scales(network), inputs, labels)
 
 
 def main(arguments: Sequence[str]) -> int:

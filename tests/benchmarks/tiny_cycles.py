@@ -12,27 +12,19 @@ from __future__ import annotations
 
 import sys
 
-import numpy as np
-
 from accel.compile import compile_network
 from accel.design import Design, load
 from accel.memories import RECORD_BYTES
 from accel.models import zoo
-from accel.models.integers.network import IntegerNetwork, MatrixLayer
-from accel.models.quantisation.quantise import quantise
+from accel.models.integers.network import MatrixLayer
 from accel.sim.result import simulate
+from tests.benches.model_networks import with_own_scales
 from tests.benchmarks.limits import report_missed
 
 EDGE = {"resnet-8": 52_500, "ds-cnn": 15_000, "mobilenet-v1-0.25": 45_000, "autoencoder": 18_000}
 VELA = {"resnet-8": 141_933, "ds-cnn": 58_340, "mobilenet-v1-0.25": 161_459, "autoencoder": 201_184}
 WEIGHT_BYTES = {"mobilenet-v1-0.25": 41_500, "autoencoder": 178_000}
 SLOW = (("edge", 0), ("edge-coded", 64), ("edge-coded", 16), ("edge-sparse-coded", 16))  # with lanes of the decoder
-
-
-def network_of(name: str) -> IntegerNetwork:
-    """A network with the scales of its file."""
-    network = zoo.resolve(name)
-    return quantise(network, np.zeros((1, *network.shapes[network.input]), np.float32))
 
 
 def slow(name: str, lanes: int) -> Design:
@@ -47,7 +39,7 @@ def main() -> int:
     found: dict[str, float] = {}
     limits: dict[str, float] = {}
     for name in zoo.TINY:
-        network = network_of(name)
+        network = with_own_scales(zoo.resolve(name))
         records = RECORD_BYTES * sum(len(layer.weights) for layer in network.layers if isinstance(layer, MatrixLayer))
         found[name], limits[name] = simulate(compile_network(network, load("edge"), "plain")).cycles, EDGE[name]
         print(f"{name:18} {found[name]:9,} cycles on edge, wanted {EDGE[name]:,}", flush=True)
