@@ -46,17 +46,17 @@ def following(network: IntegerNetwork, design: Design, steps: Sequence[Step]) ->
 
 
 class TooSmallError(InputError):
-    """A tile of `step` does not fit a buffer."""
+    """A tile of `step` does not fit `buffer`, a field of the design's."""
 
-    def __init__(self, step: Step, design: Design, message: str) -> None:
+    def __init__(self, step: Step, design: Design, buffer: str, message: str) -> None:
         super().__init__(f"{described(step.layer, design)}: {message}")
-        self.step = step
+        self.step, self.buffer = step, buffer
 
 
 @dataclass
 class Planner:
     """Searches for a plan. `weights` by name of step; `unfolded` is set if the input is read by window loads;
-    `patient` as in `Task`.
+    `patient` as in `Task`; without `tries` a refusal says the least that the step could need, not what is enough.
     """
 
     network: IntegerNetwork
@@ -66,6 +66,7 @@ class Planner:
     weights: Mapping[str, LayerWeights | None]
     unfolded: Unfolded | None
     patient: bool = False
+    tries: bool = True
 
     def plan(self) -> Plan:
         """A plan; raises TooSmallError if some step cannot run even with everything else in DRAM.
@@ -111,15 +112,35 @@ class Planner:
             if not self.residency.live(step.index) or best.buffer != "activation_bytes":
                 has = getattr(self.design.buffers, best.buffer)
                 needs = max(best.needs, has + 2 * self.design.word_lanes)
+                if self.residency.pinned and self.tries:
+                    needs = self._enough(step, best.buffer, needs)
                 raise TooSmallError(
                     step,
                     self.design,
+                    best.buffer,
                     f"one tile needs {needs:,} bytes of {best.buffer}, the design has {has:,}: "
                     f"short by {needs - has:,}",
                 )
             self.residency.spill(step.index)
             return None
         return plans
+
+    def _enough(self, step: Step, buffer: str, needs: int) -> int:
+        """`needs` bytes of a buffer, or as many more as the step takes beside operands of a pixel, which must stay.
+
+        What else stays on chip depends on the size, so larger ones are tried.
+        """
+        more = 2 * self.design.word_lanes
+        while True:
+            buffers = self.design.buffers.model_copy(update={buffer: needs})
+            design = self.design.model_copy(update={"buffers": buffers})
+            try:
+                replace(self, design=design, machine=Machine.of(design), tries=False).plan()
+            except TooSmallError as error:
+                if (error.step.index, error.buffer) == (step.index, buffer):
+                    needs, more = needs + more, 2 * more
+                    continue
+            return needs
 
     def _step(self, step: Step, regions: Regions) -> StepPlan | Shortage:
         """The cheapest way to run a step with the rings that it needs."""
