@@ -8,19 +8,9 @@ from dataclasses import dataclass, field
 from accel.models.carried import Codes, Spec
 from accel.models.errors import InputError
 from accel.models.functions import useful_range
-from accel.models.graph import (
-    Layer,
-    Network,
-    Reshape,
-)
+from accel.models.graph import Layer, Network, Reshape
 from accel.models.host import HostStep
-from accel.models.integers.network import (
-    AnyLayer,
-    HostLayer,
-    Int8,
-    Residual,
-    TensorSpec,
-)
+from accel.models.integers.network import AnyLayer, HostLayer, Int8, Residual, TensorSpec
 from accel.models.quantisation.fuse import Chain
 from accel.models.quantisation.joined import joined, together
 from accel.models.quantisation.lookup import table_of

@@ -5,15 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from accel.models.errors import InputError
-from accel.models.graph import (
-    Conv,
-    Linear,
-)
-from accel.models.integers.network import (
-    MatrixLayer,
-    Requantise,
-    Window,
-)
+from accel.models.graph import Conv, Linear
+from accel.models.integers.network import MatrixLayer, Requantise, Window
 from accel.models.quantisation.conversion import (
     Conversion,
     NoForm,

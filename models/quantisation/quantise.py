@@ -36,10 +36,7 @@ from accel.models.graph import (
     readers,
 )
 from accel.models.host import HostStep
-from accel.models.integers.network import (
-    HostLayer,
-    IntegerNetwork,
-)
+from accel.models.integers.network import HostLayer, IntegerNetwork
 from accel.models.quantisation import fuse
 from accel.models.quantisation.biases import correct_biases
 from accel.models.quantisation.conversion import Conversion, NoForm, declare, integer_shape

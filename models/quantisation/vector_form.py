@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
-from accel.models.graph import (
-    Add,
-    Concat,
-    GlobalPool,
-    Mul,
-    Pool,
-    Select,
-    Sub,
-)
+from accel.models.graph import Add, Concat, GlobalPool, Mul, Pool, Select, Sub
 from accel.models.inside import elements
 from accel.models.integers.layers import Operation
 from accel.models.integers.network import (
@@ -50,46 +43,32 @@ def convert_pool(state: Conversion, layer: Pool | GlobalPool, chain: Chain) -> N
     window = layer.window if isinstance(layer, Pool) else Window((operand.shape[1], operand.shape[2]))
     shape = integer_shape(state.network.shapes[layer.output])
     reduce: Literal["max", "sum"]
+    counts: tuple[int, ...] = ()
     if layer.kind == "max":
         same = not chain.function and chain.output not in state.joined
         spec = declare(state, chain.output, shape, like=operand if same else None)
         to, table = coding(state, chain, spec, like=operand)
-        requantise = _vector_requantise(operand, to, chain, 1, _from_to(operand, to), table)
+        requantise = _vector_requantise(operand, to, chain, 1, [_from_to(operand, to)], table)
         reduce = "max"
     else:
+        size = math.prod(window.kernel)
         if isinstance(layer, Pool) and any(window.pads) and not layer.count_include_pad:
-            _uncounted(state, layer, chain)
-            return
+            counts = _counts(window, operand)
         spec = declare(state, chain.output, shape)
         to, table = coding(state, chain, spec)
-        count = math.prod(window.kernel)
-        pair = multiplier_and_shift(operand.scale / (count * to.scale))
-        requantise = _vector_requantise(operand, to, chain, count, pair, table)
+        pairs = [multiplier_and_shift(operand.scale / (count * to.scale)) for count in counts or (size,)]
+        requantise = _vector_requantise(operand, to, chain, size, pairs, table)
         reduce = "sum"
     state.layers.append(
-        VectorLayer(layer.name, operand.name, spec.name, reduce, window, requantise, None, chain.source)
+        VectorLayer(layer.name, operand.name, spec.name, reduce, window, requantise, None, chain.source, counts)
     )
 
 
-def _uncounted(state: Conversion, layer: Pool, chain: Chain) -> None:
-    """An average that leaves pads out: a divisor for each number of elements inside."""
-    operand, window = state.spec(layer.inputs[0]), layer.window
+def _counts(window: Window, operand: TensorSpec) -> tuple[int, ...]:
+    """Of an average that leaves pads out: the numbers of elements inside of a window, a divisor each."""
     if window.dilation != (1, 1):
         raise NoForm(f"average pooling that leaves pads out must have dilation 1, not {window.dilation}")
-    spec = declare(state, chain.output, integer_shape(state.network.shapes[layer.output]))
-    to, table = coding(state, chain, spec)
-    counts = tuple(np.unique(elements(window, *operand.shape[1:])).tolist())
-    pairs = [multiplier_and_shift(operand.scale / (count * to.scale)) for count in counts]
-    record = _vector_requantise(operand, to, chain, math.prod(window.kernel), pairs[0], table)
-    requantise = replace(
-        record,
-        bias=np.repeat(record.bias, len(counts)),
-        multiplier=np.array([m for m, _ in pairs], np.uint16),
-        shift=np.array([s for _, s in pairs], np.uint8),
-    )
-    state.layers.append(
-        VectorLayer(layer.name, operand.name, spec.name, "sum", window, requantise, None, chain.source, counts)
-    )
+    return tuple(np.unique(elements(window, *operand.shape[1:])).tolist())
 
 
 def convert_elementwise(
@@ -102,7 +81,7 @@ def convert_elementwise(
     alone = chain.looked_up == tensor
     to, table = coding(state, chain, spec, like=operand if alone else None)
     pair = IDENTITY if alone else multiplier_and_shift(times * operand.scale / to.scale)
-    requantise = _vector_requantise(operand, to, chain, 1, pair, table)
+    requantise = _vector_requantise(operand, to, chain, 1, [pair], table)
     other = replace(residual_of(state, residual, to), operation=operation) if residual else None
     window = Window((1, 1))
     state.layers.append(
@@ -140,7 +119,7 @@ def _in_scale(state: Conversion, tensor: str, spec: TensorSpec, name: str) -> st
 
 def _copy(state: Conversion, operand: TensorSpec, spec: TensorSpec, name: str, source: str) -> None:
     """A layer that requantises `operand` to `spec`."""
-    requantise = _vector_requantise(operand, spec, Chain(spec.name, ()), 1, _from_to(operand, spec))
+    requantise = _vector_requantise(operand, spec, Chain(spec.name, ()), 1, [_from_to(operand, spec)])
     state.layers.append(VectorLayer(name, operand.name, spec.name, "max", Window((1, 1)), requantise, None, (source,)))
 
 
@@ -163,7 +142,7 @@ def convert_two(state: Conversion, layer: Add | Sub | Mul, chain: Chain) -> None
     spec = declare(state, chain.output, first.shape)
     to, table = coding(state, chain, spec)
     pair = multiplier_and_shift(first.scale * second.scale / to.scale)
-    requantise = _vector_requantise(first, to, chain, 1, pair, table)
+    requantise = _vector_requantise(first, to, chain, 1, [pair], table)
     other = Residual(second.name, 0, 0, second.zero_point, "multiply")
     state.layers.append(
         VectorLayer(layer.name, first.name, spec.name, "max", Window((1, 1)), requantise, other, chain.source)
@@ -171,13 +150,14 @@ def convert_two(state: Conversion, layer: Add | Sub | Mul, chain: Chain) -> None
 
 
 def _vector_requantise(
-    operand: TensorSpec, to: TensorSpec, chain: Chain, count: int, pair: tuple[int, int], table: Int8 | None = None
-) -> Requantise:
-    """Requantisation of the sum of `count` codes (1 for a maximum) of `operand` to the coding `to`."""
+    operand: TensorSpec, to: TensorSpec, chain: Chain, count: int, pairs: Sequence[tuple[int, int]],
+    table: Int8 | None = None,
+) -> Requantise:  # fmt: skip
+    """Requantisation of the sum of `count` codes (1 for a maximum) of `operand` to the coding `to`: a record a pair."""
     return Requantise(
-        np.array([-operand.zero_point * count], np.int32),
-        np.array([pair[0]], np.uint16),
-        np.array([pair[1]], np.uint8),
+        np.full(len(pairs), -operand.zero_point * count, np.int32),
+        np.array([m for m, _ in pairs], np.uint16),
+        np.array([s for _, s in pairs], np.uint8),
         to.zero_point,
         *clip_codes(to, chain.low, chain.high),
         table,
