@@ -17,8 +17,9 @@ def merged(layers: tuple[Layer, ...], outputs: Collection[str], shapes: Mapping[
     A function begins at the nearest tensor that others read as well, or else at what no function makes.
     """
     known: dict[str, Chain] = {}
+    by_output: dict[str, Layer] = {}
     for layer in layers:
-        known[layer.output] = extended(layer, known)
+        known[layer.output], by_output[layer.output] = extended(layer, known), layer
     elementwise = {layer.output for layer in layers if len(known[layer.output]) > 1}
     read = {tensor for layer in layers if layer.output not in elementwise for tensor in layer.inputs} | set(outputs)
     wanted, kept = set(outputs), list[Layer]()
@@ -29,16 +30,15 @@ def merged(layers: tuple[Layer, ...], outputs: Collection[str], shapes: Mapping[
             roots = list(known[layer.output])[1:]
             root = next((tensor for tensor in roots if tensor in read), roots[-1])
             function = known[layer.output][root]
-            if not isinstance(layer, Activation) or not _clips(layers, layer, root):
+            if not isinstance(layer, Activation) or not _clips(by_output, layer, root):
                 layer = Unary(layer.name, (root,), layer.output, function)
         kept += reversed(_settled(layer, shapes))
         wanted.update(layer.inputs)
     return tuple(reversed(kept))
 
 
-def _clips(layers: tuple[Layer, ...], layer: Layer, root: str) -> bool:
+def _clips(by_output: Mapping[str, Layer], layer: Layer, root: str) -> bool:
     """Whether from `root` up to an Activation all is clipping, which the hardware does without a table."""
-    by_output = {x.output: x for x in layers}
     tensor = layer.inputs[0]
     while tensor != root:
         before = by_output[tensor]

@@ -6,7 +6,8 @@ Labels may be missing: then what the float network says is what is learnt (disti
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -176,40 +177,43 @@ def _forms(inputs: Array) -> Sequence[Array]:
 
 def array(path: str | Path) -> Array:
     """The array in a .npy file. Raises InputError."""
-    try:
+    with _numbers(path, "a .npy file"):
         with open_regular(path):
             pass
         # As a map of the file, whose size is compared with the header before memory is taken.
         return np.array(np.lib.format.open_memmap(path, mode="r"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
-    except MemoryError:
-        raise InputError(f"{path} must fit in memory, and does not: it is too large") from None
-    except Exception:  # a header is a Python literal: what a damaged one raises is not documented
-        raise InputError(f"{path} must be a .npy file of numbers, and is damaged or something else") from None
 
 
-def _from_npz(path: Path) -> Arrays:
+@contextmanager
+def _numbers(path: str | Path, what: str) -> Iterator[None]:
+    """Turn what NumPy raises for a file that should be `what` into InputError.
+
+    A header is a Python literal, an .npz file a zip file of .npy files: what damaged ones raise is not documented.
+    """
     try:
-        with open_regular(path) as opened, np.load(opened, allow_pickle=False) as file:
-            sizes = sum(info.file_size for info in file.zip.infolist())
-            if sizes > LARGEST_BYTES:
-                raise InputError(f"{path} must hold at most {LARGEST_BYTES:,} bytes, not {sizes:,}")
-            held = set(file.files)
-            names = next((names for names in NAMES if names[0] in held), None)
-            if names is None:
-                known = ", ".join(dict.fromkeys(name for names in NAMES for name in names))
-                named = ", ".join(printable(name) for name in file.files[:8])
-                raise InputError(f"{path} must hold arrays called {known}, and holds {named or 'none'}")
-            found = [file[name] if name in held else None for name in names]
+        yield
     except InputError:
         raise
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
     except MemoryError:
         raise InputError(f"{path} must fit in memory, and does not: it is too large") from None
-    except Exception:  # a zip file with .npy files: what damaged ones raise is not documented
-        raise InputError(f"{path} must be an .npz file of numbers, and is damaged or something else") from None
+    except Exception:
+        raise InputError(f"{path} must be {what} of numbers, and is damaged or something else") from None
+
+
+def _from_npz(path: Path) -> Arrays:
+    with _numbers(path, "an .npz file"), open_regular(path) as opened, np.load(opened, allow_pickle=False) as file:
+        sizes = sum(info.file_size for info in file.zip.infolist())
+        if sizes > LARGEST_BYTES:
+            raise InputError(f"{path} must hold at most {LARGEST_BYTES:,} bytes, not {sizes:,}")
+        held = set(file.files)
+        names = next((names for names in NAMES if names[0] in held), None)
+        if names is None:
+            known = ", ".join(dict.fromkeys(name for names in NAMES for name in names))
+            named = ", ".join(printable(name) for name in file.files[:8])
+            raise InputError(f"{path} must hold arrays called {known}, and holds {named or 'none'}")
+        found = [file[name] if name in held else None for name in names]
     assert found[0] is not None
     for name, one in zip(names, found, strict=True):
         if one is not None and one.ndim == 0:
