@@ -149,6 +149,22 @@ def test_joined_channels_are_pooled_where_their_parts_are_made() -> None:
     assert [step.name for step in made if step.kind == "vector"] == ["mean"]
 
 
+def test_coded_weights_are_those_of_the_lanes_that_a_way_reads() -> None:
+    """The joined input lies behind b if they are pooled together, before it if each is: d reads other lanes."""
+    pool = max_pool(Window((2, 2), (2, 2)))
+    network = network_of(
+        ("b", A, "x"), ("t", ("x", "b:out"), None), ("p", pool, "t"), ("d", C, "p:out"), shape=(4, 12, 12)
+    )
+    design = design_of(8, 8, 64).model_copy(update={"decoder_lanes": 4})
+    whole, parts = (place(n, 8).spots["p:out"].lanes for n in (network, pooled_parts(network)))
+    assert whole != parts
+    program = compile_network(network, design, "coded")
+    assert [layer.name for layer in program.layers] == ["b", "p:part0", "d"]
+    assert "huffman" in program.layers[-1].weight_format
+    codes = np.random.default_rng(0).integers(-128, 128, (1, 4, 12, 12)).astype(np.int8)
+    np.testing.assert_array_equal(execute(program, codes), run(network, codes)[network.output])
+
+
 def test_only_what_gains_is_pooled_in_parts() -> None:
     """A part that is read elsewhere, or comes twice, or that no convolution makes, is left."""
     pool = max_pool(Window((2, 2), (2, 2)))

@@ -95,7 +95,7 @@ def _prepared(placed: Placed, design: Design, apart: set[str], coded: Collection
     while True:
         made = steps(network, design, apart, placed.spots)
         refused: TooSmallError | None = None
-        for number, reading in enumerate(_readings(network, design, made)):
+        for reading in _readings(network, design, made):
             weights: dict[str, LayerWeights | None] = {}
             for step in made:
                 first = reading if step.input == network.input else Reading()
@@ -103,7 +103,7 @@ def _prepared(placed: Placed, design: Design, apart: set[str], coded: Collection
                 if made_weights and step.of in coded:
                     made_weights = replace(made_weights, format=Coded(made_weights.format))
                     if kept is not None:
-                        made_weights = kept.setdefault((step.name, number, step.pool is None), made_weights)
+                        made_weights = kept.setdefault(_seen(step, first), made_weights)
                 weights[step.name] = made_weights
             planner = Planner(network, design, machine, made, weights, reading.unfolded)
             try:
@@ -114,6 +114,15 @@ def _prepared(placed: Placed, design: Design, apart: set[str], coded: Collection
         if refused.step.pool is None:
             raise refused
         apart.add(refused.step.name)
+
+
+def _seen(step: Step, reading: Reading) -> tuple[object, ...]:
+    """What the weights of a step depend on: where channels lie is not the same in all ways that are compared."""
+    target, unfolded = step.target, reading.unfolded is not None
+    return (
+        step.name, step.input, step.geometry, step.source.lanes, target.channels, target.written, unfolded,
+        reading.as_dense,
+    )  # fmt: skip
 
 
 def _readings(network: IntegerNetwork, design: Design, made: list[Step]) -> list[Reading]:
