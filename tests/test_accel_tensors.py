@@ -7,8 +7,9 @@ import pytest
 from accel.commands import Target
 from accel.compiler.geometry import Geometry
 from accel.compiler.ops import Segment, Stream
+from accel.compiler.output_storer import OutputStorer
 from accel.compiler.plan import Place, Region
-from accel.compiler.tensors import InputLoader, OutputStorer, View, residual_loads, stores, view_of, word_source
+from accel.compiler.tensors import InputLoader, View, residual_loads, stores, view_of, word_source
 from accel.compiler.text import command_text, log_text
 from accel.compiler.transfers import words_of
 from accel.layout import WordTensor

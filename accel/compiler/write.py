@@ -11,11 +11,12 @@ from accel.compiler.lower.follow import Follower
 from accel.compiler.lower.lowering import Writing
 from accel.compiler.lower.table import lowering
 from accel.compiler.ops import Stream
+from accel.compiler.output_storer import OutputStorer
 from accel.compiler.plan import StepPlan
 from accel.compiler.prepare import Prepared
 from accel.compiler.sources import Source, WordSource
 from accel.compiler.step import one_pixel
-from accel.compiler.tensors import InputLoader, OutputStorer, word_source
+from accel.compiler.tensors import InputLoader, word_source
 from accel.compiler.transfers import words_of
 from accel.models.errors import InputError
 from accel.rows import FieldRangeError

@@ -10,10 +10,11 @@ from accel.compiler.estimate import Machine
 from accel.compiler.first_layer import Reading
 from accel.compiler.geometry import Geometry, Range
 from accel.compiler.ops import Stream
+from accel.compiler.output_storer import OutputStorer
 from accel.compiler.plan import Place, StepPlan
 from accel.compiler.sources import Source
 from accel.compiler.step import Step
-from accel.compiler.tensors import InputLoader, OutputStorer
+from accel.compiler.tensors import InputLoader
 from accel.compiler.weights import LayerWeights
 from accel.design import Design
 from accel.entropy.encode import Encoded

@@ -22,7 +22,7 @@ from accel.compiler.lower.taper import Chunk
 from accel.compiler.ops import NO_TABLE, Facts
 from accel.compiler.ring import Ring
 from accel.compiler.sources import Piece
-from accel.compiler.tensors import View, part_stores, part_view, residual_loads, stores, view_of
+from accel.compiler.tensors import View, part_view, region_view, residual_loads, stores, view_of
 from accel.compiler.transfers import Row, words_of
 from accel.rows import POST
 
@@ -188,15 +188,8 @@ class MatrixWriter:
         words, pitch = region_words(self.task, size, self.out_groups)
         found = ring.find(strip) if tiles[0] else None
         word = found[0] if found else ring.take(words, strip, -1)
-        return self._region(ring.bank, word, pitch, size[0] * pitch, 0, strip.rows[0], strip.cols[0])
-
-    def _region(self, bank: int, word: int, pitch: int, plane: int, group: int, row: int, col: int) -> View:
-        """A region of the output's ring, which begins with the beat of its first pixel."""
-        if self.part is None:
-            return View(bank, word, pitch, plane, group, row, col)
-        step = self.part.step[1]
-        word += (self.part.first[1] + col * step) % self.task.out_align
-        return View(bank, word, pitch, plane, group, row, col, step)
+        view = View(ring.bank, word, pitch, size[0] * pitch, 0, strip.rows[0], strip.cols[0])
+        return region_view(view, self.part, self.task.out_align)
 
     def _post(self, block: Block, tiles: Range, bank: int, region: View | None) -> None:
         """Requantise the sums of a block, and store them if they do not stay."""
@@ -259,13 +252,9 @@ class MatrixWriter:
         size = (block.rows[1] - block.rows[0], block.cols[1] - block.cols[0])
         words, pitch = region_words(self.task, size, groups[1] - groups[0])
         word = self.out_ring.take(words, None, -1)
-        plane = size[0] * pitch
-        return self._region(self.out_ring.bank, word, pitch, plane, groups[0], block.rows[0], block.cols[0]), True
+        view = View(self.out_ring.bank, word, pitch, size[0] * pitch, groups[0], block.rows[0], block.cols[0])
+        return region_view(view, self.part, self.task.out_align), True
 
     def _store(self, view: View, groups: Range, rows: Range, cols: Range) -> None:
-        if self.part:
-            made = part_stores(self.words, self.output_place, self.part, view, groups, rows, cols)
-        else:
-            made = stores(self.words, self.output_place, self.plan.flat, view, groups, rows, cols)
-        for row in made:
+        for row in stores(self.words, self.output_place, self.plan.flat, view, groups, rows, cols, self.part):
             self.stream.op(row)

@@ -8,7 +8,7 @@ from accel.compiler.lower.lowering import Writing
 from accel.compiler.lower.vector_tiling import VectorTask, VectorTiling, vector_piece
 from accel.compiler.ring import Ring
 from accel.compiler.sources import Piece
-from accel.compiler.tensors import View, part_stores, part_view, residual_loads, stores, view_of
+from accel.compiler.tensors import View, part_view, region_view, residual_loads, stores, view_of
 from accel.compiler.transfers import Row, words_of
 from accel.models.integers.network import Layer, VectorLayer
 from accel.rows import row_of
@@ -97,13 +97,8 @@ class VectorWriter:
 
     def leave(self, target: View, groups: Range, rows: Range, cols: Range) -> None:
         """Store what was made, if it does not stay."""
-        flat = self.plan.flat
         if self.out_ring:
-            if self.part:
-                made = part_stores(self.words, self.output_place, self.part, target, groups, rows, cols)
-            else:
-                made = stores(self.words, self.output_place, flat, target, groups, rows, cols)
-            for row in made:
+            for row in stores(self.words, self.output_place, self.plan.flat, target, groups, rows, cols, self.part):
                 self.stream.op(row)
         if self.w.storer:
             self.w.storer.done(groups, rows, cols)
@@ -137,10 +132,8 @@ class VectorWriter:
         height = rows[1] - rows[0]
         _, _, _, pitch = vector_piece(self.task, (height, cols[1] - cols[0]))
         word = self.out_ring.take((groups[1] - groups[0]) * height * pitch, None, -1)
-        step = self.part.step[1] if self.part else 1
-        if self.part:  # the region begins with the beat of its first pixel
-            word += (self.part.first[1] + cols[0] * step) % self.task.align
-        return View(self.out_ring.bank, word, pitch, height * pitch, groups[0], rows[0], cols[0], step)
+        view = View(self.out_ring.bank, word, pitch, height * pitch, groups[0], rows[0], cols[0])
+        return region_view(view, self.part, self.task.align)
 
     def _config(self, source: View, target: View, size: tuple[int, int]) -> Row:
         g, r, residual, flat = self.geometry, self.requantise, self.layer.residual, self.plan.flat
