@@ -54,7 +54,7 @@ def parts_of(layer: Layer, network: IntegerNetwork) -> list[tuple[Layer, Part]]:
     found = phases(layer.window, *read.shape[1:])
     made: list[tuple[Layer, Part]] = []
     for phase in found:
-        name = _name(layer, phase, names)
+        name = _name(layer, phase.first, names)
         part = Part(layer, phase.first, phase.step, phase.window is not None, phase is found[-1])
         if isinstance(layer, MatrixLayer):
             made.append((_matrix(layer, phase, name, read.zero_point, read.shape[1:]), part))
@@ -79,9 +79,7 @@ def counted_parts(layer: VectorLayer, network: IntegerNetwork) -> list[tuple[Lay
         behind = (right - 1) * window.stride[1] + window.kernel[1] - width - left
         r = layer.requantise
         one = replace(r, bias=r.bias[at : at + 1], multiplier=r.multiplier[at : at + 1], shift=r.shift[at : at + 1])
-        name = f"{layer.name}[{y},{x}]"
-        while name in names:
-            name += "'"
+        name = _name(layer, (y, x), names)
         part = Part(layer, (y, x), (1, 1), True, number == len(found) - 1)
         moved = replace(window, pads=(top, left, bottom, behind))
         made.append((replace(layer, name=name, window=moved, requantise=one, counts=()), part))
@@ -98,9 +96,9 @@ def _taps(window: Window) -> int:
     return window.kernel[0] * window.kernel[1]
 
 
-def _name(layer: Layer, phase: Phase, names: Collection[str]) -> str:
+def _name(layer: Layer, first: tuple[int, int], names: Collection[str]) -> str:
     """A name that no layer of the network has."""
-    name = f"{layer.name}[{phase.first[0]},{phase.first[1]}]"
+    name = f"{layer.name}[{first[0]},{first[1]}]"
     while name in names:
         name += "'"
     return name
