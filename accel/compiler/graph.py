@@ -11,7 +11,7 @@ from accel.compiler.lower.filter import is_filter
 from accel.compiler.lower.table import lowering
 from accel.compiler.parts import Part, counted_parts, parts_of
 from accel.compiler.placement import Spot, place
-from accel.compiler.step import OnArray, Step, inputs
+from accel.compiler.step import OnArray, Step
 from accel.design import Design, OnChip
 from accel.models.errors import InputError
 from accel.models.integers.network import (
@@ -19,10 +19,10 @@ from accel.models.integers.network import (
     ChannelLayer,
     IntegerNetwork,
     Layer,
-    MatrixLayer,
     Requantise,
     VectorLayer,
 )
+from accel.models.integers.stretches import read_by
 
 
 def steps(
@@ -41,13 +41,13 @@ def steps(
     A layer over a spread input has a step for each of its parts (`accel.compiler.parts`). Raises InputError for a layer
     that no command can express.
     """
-    check_graph(network, design)
     if spots is None:
+        check_graph(network, design)
         placed = place(network, design.word_lanes)
         network, spots = placed.network, placed.spots
     readers: dict[str, list[AnyLayer]] = {name: [] for name in network.tensors}
     for layer in network.layers:
-        for tensor in dict.fromkeys(layer.inputs) if isinstance(layer, ChannelLayer) else inputs(layer):
+        for tensor in dict.fromkeys(read_by(layer)):
             readers[tensor].append(layer)
     fused: set[str] = set()
     made: list[Step] = []
@@ -88,8 +88,7 @@ def steps(
 
 def _where(layer: Layer, source: Spot, design: Design) -> Layer:
     """The layer, on the array if the filter would leave its channels in the lanes of what it reads."""
-    moves = source.lanes is not None and isinstance(layer, MatrixLayer) and is_filter(layer, design)
-    return OnArray.of(layer) if moves and isinstance(layer, MatrixLayer) else layer
+    return OnArray.of(layer) if source.lanes is not None and is_filter(layer, design) else layer
 
 
 def described(layer: Layer, design: Design) -> str:

@@ -28,6 +28,7 @@ from accel.models.integers.network import (
     TensorSpec,
     VectorLayer,
 )
+from accel.models.integers.stretches import read_by
 
 Lanes = tuple[int, ...]
 Origin = list[tuple[str, int]]  # of each channel of a tensor: base, and channel of it
@@ -125,7 +126,7 @@ class _Builder:
             if isinstance(layer, ChannelLayer):  # what is only joined further is joined there
                 read |= set() if layer.channels is None else set(layer.inputs)
             else:
-                read |= {layer.input, layer.residual.tensor if layer.residual else layer.input}
+                read.update(read_by(layer))
         for layer in network.layers:
             if isinstance(layer, ChannelLayer):
                 joined = [at for name in layer.inputs for at in self.origin[name]]

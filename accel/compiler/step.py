@@ -8,6 +8,7 @@ from accel.compiler.geometry import Geometry
 from accel.compiler.parts import Part
 from accel.compiler.placement import Spot
 from accel.models.integers.network import IntegerNetwork, Layer, MatrixLayer, Requantise, VectorLayer
+from accel.models.integers.stretches import read_by
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Step:
     @property
     def reads(self) -> tuple[str, ...]:
         """The tensors that it reads, each once."""
-        return inputs(self.layer)
+        return tuple(dict.fromkeys(read_by(self.layer)))
 
     @property
     def spots(self) -> dict[str, Spot]:
@@ -92,12 +93,6 @@ class Step:
         where = f" ({self.part})" if self.part else ""
         reads = f"{self.index} {self.kind} {self.name}{fused}: {self.input}{added}"
         return f"{reads} -> {self.output}{where}; {self.geometry}"
-
-
-def inputs(layer: Layer) -> tuple[str, ...]:
-    """The tensors that a layer reads, each once."""
-    added = layer.residual.tensor if layer.residual else layer.input
-    return (layer.input,) if added == layer.input else (layer.input, added)
 
 
 def one_pixel(step: Step, network: IntegerNetwork) -> bool:

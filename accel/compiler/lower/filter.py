@@ -6,6 +6,8 @@ above, dilation, several outputs of an input channel, residual operands, designs
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from accel.commands import ConfigPost, Target, most
 from accel.compiler.first_layer import Reading
 from accel.compiler.geometry import Geometry
@@ -27,7 +29,7 @@ from accel.records import FILTER_WORDS
 SIDE = 3  # of a window
 
 
-def is_filter(layer: AnyLayer, design: Design) -> bool:
+def is_filter(layer: AnyLayer, design: Design) -> TypeGuard[MatrixLayer]:
     """Whether a layer runs on the filter of the post-process unit."""
     if type(layer) is not MatrixLayer or not design.filter_multipliers or layer.residual:
         return False
