@@ -78,7 +78,7 @@ class Planner:
         if not self.residency.sums:
             return over
         apart = self._planned(over=False)
-        return over if _cost(over) < WORTH * _cost(apart) else apart
+        return over if over.cost() < WORTH * apart.cost() else apart
 
     def _planned(self, over: bool) -> Plan:
         """A plan; `over` as in `Residency`."""
@@ -263,8 +263,3 @@ class Planner:
             dram = None if dram is None else dram + spot.group * layout.plane * stride
             places[name] = Place(layout, residency.region(name, regions), dram)
         return Plan(places, plans, at)
-
-
-def _cost(plan: Plan) -> float:
-    """Estimated cycles of all steps."""
-    return sum(step.tiling.cost for step in plan.steps)

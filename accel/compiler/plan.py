@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +70,10 @@ class Plan:
     places: dict[str, Place]
     steps: list[StepPlan]
     data_bytes: int
+
+    def cost(self, names: Collection[str] | None = None) -> float:
+        """Estimated cycles of all steps, or of those named."""
+        return sum(plan.tiling.cost for plan in self.steps if names is None or plan.step.name in names)
 
     def __str__(self) -> str:
         places = [f"{name}: {place}" for name, place in self.places.items()]

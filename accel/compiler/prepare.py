@@ -85,8 +85,7 @@ def _fused(placed: Placed, design: Design, coded: Collection[str], kept: Kept | 
 
 def _cost(prepared: Prepared, of: Step | None = None) -> float:
     """Estimated cycles of all steps, or of one and the pooling that is fused into it, be it or not."""
-    names = {of.name, of.pool.name} if of and of.pool else None
-    return sum(plan.tiling.cost for plan in prepared.plan.steps if names is None or plan.step.name in names)
+    return prepared.plan.cost({of.name, of.pool.name} if of and of.pool else None)
 
 
 def _prepared(placed: Placed, design: Design, apart: set[str], coded: Collection[str], kept: Kept | None) -> Prepared:
