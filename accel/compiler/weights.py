@@ -214,9 +214,7 @@ class LayerWeights:
 
     def _pad(self, codes: Codes) -> Codes:
         """(o, C, kh, kw) with the channels in their lanes, filled up to whole groups."""
-        out = np.full((len(codes), self.groups * self.rows, *codes.shape[2:]), self.format.pad_code, np.uint8)
-        out[:, slice(codes.shape[1]) if self.lanes is None else list(self.lanes)] = codes
-        return out
+        return in_lanes(codes, self.lanes, self.groups * self.rows, self.format.pad_code)
 
     def _grouped(self, first: int, last: int, groups: Range) -> Codes:
         """Weights of outputs first..last over the channels of `groups`, zero outside each output's own."""
@@ -230,6 +228,13 @@ class LayerWeights:
             inside = (at >= 0) & (at < size)
             out[output - first, at[inside]] = codes[output, inside]
         return out
+
+
+def in_lanes(codes: Codes, lanes: Sequence[int] | None, count: int, pad_code: int) -> Codes:
+    """(o, C, kh, kw) with the channels in `lanes` (None: as they are) of `count`: (o, count, kh, kw)."""
+    out = np.full((len(codes), count, *codes.shape[2:]), pad_code, np.uint8)
+    out[:, slice(codes.shape[1]) if lanes is None else list(lanes)] = codes
+    return out
 
 
 def deep_order(codes: Codes, rows: int) -> Codes:

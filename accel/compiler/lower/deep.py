@@ -11,19 +11,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from accel.compiler.estimate import Machine
 from accel.compiler.formats import choose
 from accel.compiler.formats.format import Codes
 from accel.compiler.geometry import Geometry
 from accel.compiler.lower.window import LARGEST_KERNEL
-from accel.compiler.weights import Arrange, deep_order
+from accel.compiler.weights import Arrange, deep_order, in_lanes
 from accel.design import Design
-from accel.models.integers.network import MatrixLayer
+from accel.models.integers.network import Layer, MatrixLayer
 
 
-def covers(layer: MatrixLayer, shape: tuple[int, int, int]) -> bool:
+def covers(layer: Layer, shape: tuple[int, int, int]) -> bool:
     """Whether one window is the whole map."""
     window = layer.window
     return window.kernel == shape[1:] and not any(window.pads) and window.dilation == (1, 1)
@@ -54,8 +52,6 @@ def deepened(
     )  # fmt: skip
 
     def arrange(codes: Codes, pad_code: int) -> Codes:
-        full = np.full((len(codes), groups * rows, height, width), pad_code, np.uint8)
-        full[:, np.arange(codes.shape[1]) if lanes is None else np.array(lanes)] = codes
-        return deep_order(full, rows)
+        return deep_order(in_lanes(codes, lanes, groups * rows, pad_code), rows)
 
     return seen, arrange

@@ -16,7 +16,7 @@ from accel.compiler.estimate import Machine
 from accel.compiler.formats import choose
 from accel.compiler.formats.format import Codes
 from accel.compiler.geometry import Geometry
-from accel.compiler.weights import Arrange
+from accel.compiler.weights import Arrange, in_lanes
 from accel.design import Design
 from accel.models.integers.network import MatrixLayer
 
@@ -51,9 +51,9 @@ def paired(
 
     def arrange(codes: Codes, pad_code: int) -> Codes:
         out = np.full((len(codes), design.word_lanes, *seen.kernel), pad_code, np.uint8)
-        at = np.arange(codes.shape[1]) if lanes is None else np.array(lanes)
-        out[:, at] = codes[..., ::2]
-        out[:, half + at, :, : width // 2] = codes[..., 1::2]
+        one = in_lanes(codes, lanes, half, pad_code)
+        out[:, :half] = one[..., ::2]
+        out[:, half : 2 * half, :, : width // 2] = one[..., 1::2]
         return out
 
     return (seen, arrange) if cycles(seen) < cycles(geometry) else None
