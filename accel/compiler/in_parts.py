@@ -13,12 +13,13 @@ from typing import TypeGuard
 import numpy as np
 
 from accel.commands import ConfigPost, most
+from accel.compiler.lower.deep import covers
+from accel.compiler.placed_layers import same_codes
 from accel.design import Design
 from accel.models.integers.network import (
     AnyLayer,
     IntegerNetwork,
     MatrixLayer,
-    Requantise,
     Shared,
     TensorSpec,
     VectorLayer,
@@ -26,7 +27,6 @@ from accel.models.integers.network import (
 )
 
 LARGEST_KERNEL, LARGEST_STRIDE = most(ConfigPost, "win_h"), most(ConfigPost, "stride_y")
-ONE = 1 << 15  # a multiplier of 1, shifted by 15
 
 
 def in_parts(network: IntegerNetwork, design: Design) -> IntegerNetwork:
@@ -48,11 +48,10 @@ def in_parts(network: IntegerNetwork, design: Design) -> IntegerNetwork:
 
 def _too_large(layer: AnyLayer, network: IntegerNetwork, design: Design) -> TypeGuard[VectorLayer]:
     """Whether a layer is a pooling over a whole map, without an operand to add, that no POST can do."""
-    if type(layer) is not VectorLayer or layer.residual or any(layer.window.pads):
+    if type(layer) is not VectorLayer or layer.residual or not covers(layer, network.tensors[layer.input].shape):
         return False
-    height, width = network.tensors[layer.input].shape[1:]
-    over = max(height, width) > LARGEST_KERNEL or height * width > design.activation_words
-    return over and layer.window.kernel == (height, width) and layer.window.dilation == (1, 1)
+    height, width = layer.window.kernel
+    return max(height, width) > LARGEST_KERNEL or height * width > design.activation_words
 
 
 def _ones(layer: VectorLayer, channels: int) -> MatrixLayer:
@@ -74,10 +73,7 @@ def windows(size: int) -> tuple[int, int]:
 
 def _maxima(layer: VectorLayer, source: TensorSpec) -> tuple[list[VectorLayer], list[TensorSpec]]:
     """Maxima of rows, of columns of these, and of what is left if a row or a column has several; what lies between."""
-    same = Requantise(
-        np.array([-source.zero_point], np.int32), np.array([ONE], np.uint16), np.array([15], np.uint8),
-        source.zero_point,
-    )  # fmt: skip
+    same = same_codes(source.zero_point)
     (down, step_down), (right, step_right) = (windows(size) for size in source.shape[1:])
     cuts = [Window((1, right), (1, step_right)), Window((down, 1), (step_down, 1))]
     made, between, at = list[VectorLayer](), list[TensorSpec](), source

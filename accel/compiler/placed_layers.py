@@ -1,4 +1,4 @@
-"""Layers that placement makes: copies of channels, and parts of depthwise layers."""
+"""Layers that the compiler makes: copies of channels, parts of depthwise layers, and what keeps every code."""
 
 from __future__ import annotations
 
@@ -27,12 +27,15 @@ def some_outputs(layer: MatrixLayer, taken: list[int], name: str, source: str, o
     )
 
 
+def same_codes(zero_point: int) -> Requantise:
+    """One record that keeps every code: times 2**15, shifted by 15."""
+    bias = np.array([-zero_point], np.int32)
+    return Requantise(bias, np.array([1 << 15], np.uint16), np.array([15], np.uint8), zero_point)
+
+
 def copy_layer(name: str, source: TensorSpec, output: str, by_vector: bool) -> Layer:
     """A layer that keeps every code: a maximum over one pixel, which keeps lanes, or a product with the identity."""
-    zero, count = source.zero_point, source.shape[0]
-    bias = np.array([-zero], np.int32)
-    requantise = Requantise(bias, np.array([32768], np.uint16), np.array([15], np.uint8), zero)
-    window = Window((1, 1))
+    count, requantise, window = source.shape[0], same_codes(source.zero_point), Window((1, 1))
     if by_vector:
         return VectorLayer(name, source.name, output, "max", window, requantise)
     return MatrixLayer(name, source.name, output, np.eye(count, dtype=np.int8)[:, :, None, None], window, requantise)
