@@ -123,7 +123,11 @@ def _with_bias(r: Requantise, more: np.ndarray) -> Requantise:
     """The record with `more` in the biases; of all channels together still, if it is the same for all."""
     if len(r.bias) == 1 and (more == more[0]).all():
         more = more[:1]
-    bias = r.bias.astype(np.int64) + more
+    return with_biases(r, r.bias.astype(np.int64) + more)
+
+
+def with_biases(r: Requantise, bias: NDArray[np.integer]) -> Requantise:
+    """The record with these biases, and with as many multipliers and shifts."""
     return replace(
         r, bias=bias.astype(np.int32), multiplier=np.broadcast_to(r.multiplier, bias.shape),
         shift=np.broadcast_to(r.shift, bias.shape),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +9,7 @@ from accel.commands import Post, Target
 from accel.compiler.geometry import Range, split
 from accel.compiler.lower.lowering import Writing
 from accel.compiler.lower.vector_write import VectorWriter
+from accel.compiler.parts import with_biases
 from accel.compiler.tensors import View, view_of
 from accel.compiler.transfers import load_words, words_of
 from accel.compiler.weights import parameter_words
@@ -29,13 +28,7 @@ def write(w: Writing) -> None:
 def filter_words(layer: MatrixLayer, requantise: Requantise, channels: Range, lanes: int) -> NDArray[np.uint8]:
     """Parameter words of the chunks of P channels that `channels` are, FILTER_WORDS each: (words, bytes)."""
     (first, last), count = channels, len(layer.weights)
-    more = max(0, last - count)  # lanes that are written besides
-    whole = replace(
-        requantise,
-        bias=np.pad(np.broadcast_to(requantise.bias, count), (0, more)),
-        multiplier=np.pad(np.broadcast_to(requantise.multiplier, count), (0, more)),
-        shift=np.pad(np.broadcast_to(requantise.shift, count), (0, more)),
-    )
+    whole = with_biases(requantise, np.broadcast_to(requantise.bias, count))
     records = parameter_words(whole, channels, lanes).reshape(-1, lanes, RECORD_BYTES)
     height, width = layer.window.kernel
     taps = np.zeros((records.shape[0] * lanes, 3, 3), np.int8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from accel.compiler.lower.matrix_write import MatrixWriter
 from accel.compiler.lower.taper import Chunk
 from accel.compiler.lower.window import check_window
 from accel.compiler.ops import Facts
+from accel.compiler.parts import with_biases
 from accel.compiler.ring import Ring
 from accel.compiler.sparse_weights import SparseWeights, sparse_weights
 from accel.compiler.step import Step
@@ -89,12 +90,7 @@ def without_zero_point(r: Requantise, layer: MatrixLayer, zero_point: int) -> Re
     if zero_point == 0:
         return r
     sums = layer.weights.reshape(len(layer.weights), -1).sum(axis=1, dtype=np.int64)
-    bias = r.bias.astype(np.int64) + zero_point * sums
-    shape = bias.shape
-    return replace(
-        r, bias=bias.astype(np.int32), multiplier=np.broadcast_to(r.multiplier, shape),
-        shift=np.broadcast_to(r.shift, shape),
-    )  # fmt: skip
+    return with_biases(r, r.bias.astype(np.int64) + zero_point * sums)
 
 
 def check(layer: MatrixLayer, network: IntegerNetwork, design: Design) -> None:
