@@ -216,7 +216,7 @@ def _part_stores(
             at = g * layout.plane + (part.first[0] + rows[0] * step_y) * layout.row_pitch + beats.begin
             word, dram = view.at(g, rows[0], cols[0]) - (first - beats.begin), place.dram + at * stride
             count, far = beats.end - beats.begin, step_y * layout.row_pitch
-            here += store_rows(words, dram, word, count, rows[1] - rows[0], far, view.pitch)
+            here += store_rows(words, dram, word, count, rows[1] - rows[0], far, view.pitch, beats.line)
         found += with_strobes(here, words, layout, place.dram)
         if beats.line > 1:
             for store in here:

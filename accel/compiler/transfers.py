@@ -103,9 +103,14 @@ def store_words(words: Words, dram: int, src: int, count: int) -> list[Row]:
     return found
 
 
-def store_rows(words: Words, dram: int, src: int, count: int, rows: int, far: int, near: int) -> list[Row]:
-    """STOREs of `rows` rows of `count` words, `far` words apart in DRAM and `near` on chip."""
-    if rows > 1 and far == near == count:
+def store_rows(
+    words: Words, dram: int, src: int, count: int, rows: int, far: int, near: int, line: int = 1
+) -> list[Row]:
+    """STOREs of `rows` rows of `count` words, `far` words apart in DRAM and `near` on chip.
+
+    Which words of a row are written repeats after `line` words, and begins anew with the row.
+    """
+    if rows > 1 and far == near == count and count % line == 0:
         count, rows = count * rows, 1
     pitch = far * words.stride_bytes
     found = []

@@ -62,6 +62,7 @@ class _Writer:
         if follower:
             writing = replace(writing, done=follower.done)
         lowering(plan.step.layer, self.design).write(writing)
+        assert follower is None or follower.finished, f"{after}: written in part"
 
     def _writing(self, plan: StepPlan) -> Writing:
         step, places, network = plan.step, self.prepared.plan.places, self.network

@@ -21,7 +21,8 @@ class Follower:
     def __init__(self, writer: FilterWriter, flat: bool) -> None:
         self.writer, self.flat = writer, flat
         machine, g = writer.machine, writer.geometry
-        self.rows_of_tile = [0] * -(-writer.channels // machine.cols)
+        self.channels = len(writer.layer.weights)  # of the step before; this one may fill a word
+        self.rows_of_tile = [0] * -(-self.channels // machine.cols)
         self.made = [0] * writer.task.groups  # output rows
         self.columns = split(g.out_w, writer.task.most_pixels(machine, 1))
 
@@ -34,11 +35,16 @@ class Follower:
         self.rows_of_tile[tiles[0] : tiles[1]] = [complete] * (tiles[1] - tiles[0])
         return self._write()
 
+    @property
+    def finished(self) -> bool:
+        """Whether all rows of all groups are written."""
+        return self.made == [self.writer.geometry.out_h] * len(self.made)
+
     def _ready(self, group: int) -> int:
         """Output rows of a channel group that can be made, if they are worth a piece."""
-        writer, g = self.writer, self.writer.geometry
-        lanes, cols = writer.machine.word_lanes, writer.machine.cols
-        last = min(writer.channels, (group + 1) * lanes)
+        g = self.writer.geometry
+        lanes, cols = self.writer.machine.word_lanes, self.writer.machine.cols
+        last = min(self.channels, (group + 1) * lanes)
         rows = min(self.rows_of_tile[group * lanes // cols : -(-last // cols)])
         if rows >= g.in_h:
             return g.out_h
