@@ -16,6 +16,7 @@ from accel.compiler.plan import Region
 from accel.compiler.prepare import Prepared, prepare
 from accel.compiler.residency import Residency
 from accel.compiler.step import one_pixel
+from accel.design import load
 from accel.layout import WordTensor, stride_bytes, words_per_beat
 from accel.models.integers.network import IntegerNetwork
 from accel.models.window import Window
@@ -199,6 +200,15 @@ def test_what_does_not_fit_says_by_how_much() -> None:
         TooSmallError, match=r"layer 'layer1' \(Conv or Gemm\): one tile needs 144 bytes of activation_"
     ):
         text(branches(), 4)
+
+
+def test_a_lack_of_pointers_is_none_of_bytes() -> None:
+    """The columns of a channel group under a 6 x 9 kernel: no weight buffer is large enough."""
+    sparse = load("edge-sparse")
+    few = sparse.model_copy(update={"engine": sparse.engine.model_copy(update={"pointers": 200})})
+    network = network_of((8, 6, 9), matrix(16, Window((1, 1))), matrix(8, Window((6, 9), pads=(1, 1, 1, 1))))
+    with pytest.raises(TooSmallError, match=r"one tile needs 864 pointers, the design has 200: short by 664"):
+        prepare(network, few)
 
 
 def test_a_pooling_whose_block_does_not_fit_runs_apart() -> None:

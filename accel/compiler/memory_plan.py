@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from pydantic import ValidationError
+
 from accel.compiler.estimate import Machine
 from accel.compiler.first_layer import Unfolded
 from accel.compiler.graph import described
@@ -46,7 +48,7 @@ def following(network: IntegerNetwork, design: Design, steps: Sequence[Step]) ->
 
 
 class TooSmallError(InputError):
-    """A tile of `step` does not fit `buffer`, a field of the design's."""
+    """A tile of `step` does not fit `buffer`, a field of the design's, or needs more of what else that names."""
 
     def __init__(self, step: Step, design: Design, buffer: str, message: str) -> None:
         super().__init__(f"{described(step.layer, design)}: {message}")
@@ -110,32 +112,37 @@ class Planner:
                 plans.append(best)
                 continue
             if not self.residency.live(step.index) or best.buffer != "activation_bytes":
-                has = getattr(self.design.buffers, best.buffer)
-                needs = max(best.needs, has + 2 * self.design.word_lanes)
-                if self.residency.pinned and self.tries:
-                    needs = self._enough(step, best.buffer, needs)
-                raise TooSmallError(
-                    step,
-                    self.design,
-                    best.buffer,
-                    f"one tile needs {needs:,} bytes of {best.buffer}, the design has {has:,}: "
-                    f"short by {needs - has:,}",
-                )
+                raise self._too_small(step, best)
             self.residency.spill(step.index)
             return None
         return plans
 
+    def _too_small(self, step: Step, short: Shortage) -> TooSmallError:
+        """What the step lacks, and how much of it."""
+        if short.has is None:
+            what, has = f"bytes of {short.buffer}", getattr(self.design.buffers, short.buffer)
+            needs = max(short.needs, has + 2 * self.design.word_lanes)
+            if self.residency.pinned and self.tries:
+                needs = self._enough(step, short.buffer, needs)
+        else:
+            what, has, needs = short.buffer, short.has, short.needs
+        message = f"one tile needs {needs:,} {what}, the design has {has:,}: short by {needs - has:,}"
+        return TooSmallError(step, self.design, short.buffer, message)
+
     def _enough(self, step: Step, buffer: str, needs: int) -> int:
         """`needs` bytes of a buffer, or as many more as the step takes beside operands of a pixel, which must stay.
 
-        What else stays on chip depends on the size, so larger ones are tried.
+        What else stays on chip depends on the size, so larger ones are tried, up to the largest that a design may have.
         """
-        more = 2 * self.design.word_lanes
+        buffers, more = self.design.buffers, 2 * self.design.word_lanes
         while True:
-            buffers = self.design.buffers.model_copy(update={buffer: needs})
-            design = self.design.model_copy(update={"buffers": buffers})
             try:
+                design = self.design.model_copy(
+                    update={"buffers": type(buffers).model_validate(buffers.model_dump() | {buffer: needs})}
+                )
                 replace(self, design=design, machine=Machine.of(design), tries=False).plan()
+            except ValidationError:
+                pass
             except TooSmallError as error:
                 if (error.step.index, error.buffer) == (step.index, buffer):
                     needs, more = needs + more, 2 * more

@@ -25,10 +25,14 @@ from accel.program import Compulsory, LayerInfo
 
 @dataclass(frozen=True)
 class Shortage:
-    """The smallest tile does not fit: the field of `Design.buffers`, and the bytes that it would need."""
+    """The smallest tile does not fit: the field of `Design.buffers`, and the bytes that it would need.
+
+    With `has`, `buffer` is what else there are so many of, and no larger buffer helps.
+    """
 
     buffer: str
     needs: int
+    has: int | None = None
 
 
 @dataclass(frozen=True)

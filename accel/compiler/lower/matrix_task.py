@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from accel.commands import Compute, ConfigPost, Post, most
 from accel.compiler.estimate import Machine, up
 from accel.compiler.geometry import Geometry
+from accel.compiler.lower.lowering import Shortage
 
 Size = tuple[int, int]  # height, width
 
@@ -59,6 +60,10 @@ class Task:
     def words(self, machine: Machine, tiles: int, groups: int) -> int:
         """Words of the weight buffer for one COMPUTE."""
         return machine.chunk_words(self.geometry.taps * self.halves, self.bits, tiles, groups)
+
+    def short(self, machine: Machine) -> Shortage | None:
+        """What there is too little of for the smallest tile, but for buffers."""
+        return None
 
     def stream_cycles(self, machine: Machine, pixels: int, tiles: int) -> float:
         """Cycles in which the engine computes a block of so many pixels, for all output tiles, `tiles` a COMPUTE."""

@@ -210,6 +210,8 @@ def _fitting(
 
 def _shortage(machine: Machine, task: Task) -> Shortage:
     """Which buffer is short of the smallest tile: one channel group, one output tile, one row of the fewest pixels."""
+    if short := task.short(machine):
+        return short
     weights = task.words(machine, 1, 1)
     if weights > machine.weights:
         return Shortage("weight_bytes", task.weight_bytes(machine, weights))

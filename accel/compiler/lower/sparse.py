@@ -55,12 +55,23 @@ class SparseTask(Task):
 
     def words(self, machine: Machine, tiles: int, groups: int) -> int:
         """Rows of entries for one COMPUTE; more, if pointers are what is short."""
-        rows = self.rows_of(tiles, groups) + machine.weight_align
-        columns = min(self.columns, groups * self.lanes * self.geometry.taps)
-        largest = min(self.pointers, LARGEST_COLUMNS)
+        rows, columns, largest = self._block(machine, tiles, groups)
         if columns > largest or rows > self.largest_rows:
             return max(rows, machine.weights + 1)
         return max(rows, -(-columns * machine.weights // largest))
+
+    def _block(self, machine: Machine, tiles: int, groups: int) -> tuple[int, int, int]:
+        """Rows of entries and columns of a COMPUTE, and the most columns that it can have."""
+        rows = self.rows_of(tiles, groups) + machine.weight_align
+        columns = min(self.columns, groups * self.lanes * self.geometry.taps)
+        return rows, columns, min(self.pointers, LARGEST_COLUMNS)
+
+    def short(self, machine: Machine) -> Shortage | None:
+        """Of pointers, or of rows that a LOAD can bring."""
+        rows, columns, largest = self._block(machine, 1, 1)
+        if columns > largest:
+            return Shortage("pointers", columns, largest)
+        return Shortage("rows of entries in a LOAD", rows, self.largest_rows) if rows > self.largest_rows else None
 
     def total_words(self, machine: Machine) -> int:
         """Rows of entries of the whole layer."""
