@@ -19,7 +19,7 @@ import pytest
 
 from accel.commands import ErrorCode, Load, Store, Target
 from accel.compile import compile_network
-from accel.design import Array, Memory, load, parse
+from accel.design import load, parse
 from accel.events import Event
 from accel.flow.cli import run as accel
 from accel.flow.emit import FILES, emit
@@ -31,7 +31,8 @@ from accel.registers import COUNTERS, REGISTERS, registers
 from accel.rtl.emit import verilog_text
 from accel.sim.execute import execute
 from tests.benches.draw import draw_network
-from tests.benches.emitted import bench
+from tests.benches.driver import STRICT
+from tests.benches.emitted import GAPS, bench
 
 NETWORKS = ("lenet-5", "lenet-300-100")
 TECHNIQUES = ("dense", "shared-4")
@@ -187,30 +188,26 @@ def test_expectations_are_the_reference(emitted: dict[tuple[str, str], Path]) ->
         assert json.loads((folder / "expected.json").read_text())["output_codes"] == codes.tolist()
 
 
-@pytest.mark.rtl
-def test_header_compiles(emitted: dict[tuple[str, str], Path], tmp_path: Path) -> None:
+def test_headers_compile(emitted: dict[tuple[str, str], Path], tmp_path: Path) -> None:
+    """In C++ and, with the example of the README, in C: registers, and where the program lies."""
     folder = emitted["lenet-5", "dense"]
-    source = tmp_path / "driver.c"
-    names = re.findall(r"#define (ACCEL_\w+)", (folder / "accelerator.h").read_text())  # accel_start is compiled too
-    prints = "".join(f'printf("{name} %u\\n", {name});' for name in names)
-    source.write_text(f'#include <stdio.h>\n#include "accelerator.h"\nint main(void) {{ {prints} return 0; }}\n')
-    subprocess.run(["cc", "-Wall", "-Werror", f"-I{folder}", source, "-o", tmp_path / "driver"], check=True)
-    printed = subprocess.run([tmp_path / "driver"], capture_output=True, text=True, check=True).stdout
-    values = dict(line.split() for line in printed.splitlines())
+    names = re.findall(r"#define (ACCEL_[A-Z]\w+) 0x", (folder / "accel_registers.h").read_text())
+    prints = "".join(f'printf("{name} %u\\n", {name});' for name in [*names, "ACCEL_IMAGE_PROGRAM_OFFSET"])
+    (tmp_path / "main.c").write_text(
+        f'#include <stdio.h>\n#include "accel_network.h"\nint main(void) {{ {prints} return 0; }}\n'
+    )
+    command = ["c++", "-Wall", "-Werror", f"-I{folder}", "-xc++", "main.c", "-o", "a"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    printed = subprocess.run([tmp_path / "a"], capture_output=True, text=True, check=True).stdout
+    values = {name: int(value) for name, value in map(str.split, printed.splitlines())}
     expected = json.loads((folder / "expected.json").read_text())
-    assert all(int(values[f"ACCEL_{r.name}"]) == r.offset for r in (*REGISTERS, *COUNTERS))
-    assert int(values["ACCEL_IMAGE_PROGRAM_OFFSET"]) == expected["program_offset"]
-
-
-GAPS = load("nano").model_copy(
-    update={
-        "name": "gaps",
-        "array": Array(rows=3, cols=4),
-        "post_lanes": 1,
-        "memory": Memory(axi_bits=128, latency_cycles=9, axi_address_bits=64, axi_prot=5, axi_write_cache=15),
-    }
-)
-"""Several words in a beat, rows that do not fill their beats, groups that are not full; 64-bit addresses."""
+    assert all(values[f"ACCEL_{r.name}"] == r.offset for r in (*REGISTERS, *COUNTERS))
+    assert values["ACCEL_IMAGE_PROGRAM_OFFSET"] == expected["program_offset"]
+    example = re.search(r"```c\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    assert example
+    (tmp_path / "example.c").write_text(example[1])
+    sources = [tmp_path / "example.c", folder / "accel.c"]
+    subprocess.run(["cc", *STRICT, f"-I{folder}", "-c", *sources], cwd=tmp_path, check=True)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from accel.compile import compile_network
 from accel.compiler.choose import Formats
 from accel.design import Design, OnChip
-from accel.flow import emit_core, emit_stretches, register_map
+from accel.flow import driver, emit_core, emit_stretches, register_map
 from accel.flow.design_fields import commented
 from accel.flow.emit_stretches import Emitted
 from accel.flow.emit_text import expected, layout_text, origin, readme_words, template
@@ -39,7 +39,7 @@ WHERE = {"head.onnx": "before the accelerator, on floats", "tail.onnx": "behind 
 COPIED = ("cocotb_accelerator.py", "run.py")
 FILES = (
     "accelerator.v", "waivers.vlt", "design.yaml", "image.bin", "expected.bin", "expected_mask.bin", MARK,
-    "registers.md", "accelerator.h", "README.md", *COPIED,
+    "registers.md", *driver.FILES, "README.md", *COPIED,
 )  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def _stretch(
         "expected_mask.bin": written(program)[place].astype(np.uint8).tobytes(),
         MARK: (json.dumps(_expected(program, result, tensors[network.output][0]), indent=1) + "\n").encode(),
         "registers.md": register_map.markdown(design).encode(),
-        "accelerator.h": register_map.header(program).encode(),
+        **{name: text.encode() for name, text in driver.files(program, _image_bytes(program), result.cycles).items()},
         "README.md": _readme(network, program, result, ends).encode(),
         **{name: template(name).encode() for name in COPIED},
     }

@@ -69,52 +69,6 @@ def _table(found: tuple[Register, ...]) -> list[str]:
     return lines
 
 
-START = """
-/* Starts the program of image.bin, which lies at dram_base (4 KiB aligned). Returns 0, or the bits of STATUS for which
-   the accelerator refuses: 1 it is busy, 8 a run that was stopped still has bursts in flight. */
-static inline uint32_t accel_start(volatile uint32_t *registers, uint64_t dram_base)
-{
-    uint32_t status = registers[ACCEL_STATUS / 4] & 9u;
-    if (status)
-        return status;
-    registers[ACCEL_STATUS / 4] = 2u;
-    registers[ACCEL_DRAM_BASE / 4] = (uint32_t)dram_base;
-    if (ACCEL_ADDRESS_BITS > 32)
-        registers[ACCEL_DRAM_BASE_HIGH / 4] = (uint32_t)(dram_base >> 32);
-    registers[ACCEL_DRAM_SIZE / 4] = ACCEL_IMAGE_DRAM_BYTES;
-    registers[ACCEL_PROGRAM_OFFSET / 4] = ACCEL_IMAGE_PROGRAM_OFFSET;
-    registers[ACCEL_PROGRAM_COUNT / 4] = ACCEL_IMAGE_PROGRAM_COUNT;
-    registers[ACCEL_CONTROL / 4] = 1u;
-    return 0;
-}
-"""
-
-
-def header(program: Program) -> str:
-    """Registers, error codes, what a driver writes to run `program`, and a function that does."""
-    values = {
-        "ADDRESS_BITS": program.design.memory.axi_address_bits,
-        "IMAGE_DRAM_BYTES": program.dram_bytes,
-        "IMAGE_PROGRAM_OFFSET": program.program_offset,
-        "IMAGE_PROGRAM_COUNT": program.first_fetch,
-        "IMAGE_INPUT_OFFSET": program.input.offset,
-        "IMAGE_OUTPUT_OFFSET": program.output.offset,
-    }
-    lines = [
-        "/* Registers (byte offsets), error codes, and the values that start the program in image.bin. */",
-        "#ifndef ACCELERATOR_H",
-        "#define ACCELERATOR_H",
-        "",
-        "#include <stdint.h>",
-        "",
-        *definitions(),
-        "",
-        f"/* {program.name} on {program.design.name} */",
-        *(f"#define ACCEL_{name} {value}u" for name, value in values.items()),
-    ]
-    return "\n".join([*lines, START, "#endif", ""])
-
-
 def core_header(program: Program) -> str:
     """Registers, error codes, and the sizes of packets, of a core without DRAM."""
     found = regions_of(program)
@@ -142,5 +96,7 @@ def definitions(found: tuple[Register, ...] = REGISTERS) -> list[str]:
     lines.append(f"#define ACCEL_COUNTER_BASE 0x{COUNTER_BASE:03X}u /* of the first one */")
     lines += [f"#define ACCEL_{r.name} 0x{r.offset:03X}u /* {r.text} */" for r in COUNTERS]
     lines.append("")
-    lines += [f"#define ACCEL_ERROR_{code.name} {int(code)}u /* {code.text} */" for code in ErrorCode]
-    return lines
+    lines += [f"#define ACCEL_ERROR_{code.name} {int(code)} /* {code.text} */" for code in ErrorCode]
+    assert [int(code) for code in ErrorCode] == list(range(len(ErrorCode)))
+    texts = ", \\\n    ".join(f'"{code.text}"' for code in ErrorCode)
+    return [*lines, f"#define ACCEL_ERROR_TEXTS {{ \\\n    {texts}, \\\n}}"]

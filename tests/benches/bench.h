@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "ports.h"
-#include "registers.h"  // accel.flow.register_map.definitions()
+#include "accel_registers.h"  // as `accel emit` writes it
 #include "verilated.h"
 
 static void fail(const char* what) {

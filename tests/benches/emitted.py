@@ -1,4 +1,4 @@
-"""The bench of a folder that `accel emit` wrote."""
+"""The bench of a folder that `accel emit` wrote, and a design for such folders."""
 
 from __future__ import annotations
 
@@ -6,6 +6,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+
+from accel.design import Array, Memory, load
+
+GAPS = load("nano").model_copy(
+    update={
+        "name": "gaps",
+        "array": Array(rows=3, cols=4),
+        "post_lanes": 1,
+        "memory": Memory(axi_bits=128, latency_cycles=9, axi_address_bits=64, axi_prot=5, axi_write_cache=15),
+    }
+)
+"""Several words in a beat, rows that do not fill their beats, groups that are not full; 64-bit addresses."""
 
 
 def bench(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,13 @@ from numpy.typing import NDArray
 from accel.design import Design
 from accel.dram import Rank, rank_of
 from accel.events import Event
-from accel.flow.register_map import definitions
+from accel.flow.driver import registers_header
 from accel.program import Program
 from accel.rtl.emit import TOP, verilog_text
 from tests.benches.axi import EAGER, Manner
 
 BENCH = Path(__file__).parent / "verilator.cpp"
+TEMPLATES = Path(str(files("accel.flow"))) / "templates"
 DRAM_BASE = 0x7654_3000
 NEVER = (1 << 64) - 1
 OUTCOME_FIELDS = 8
@@ -138,7 +140,7 @@ def _compile(source: Path | str, target: str, folder: Path, *flags: str, own: Pa
     header = ["-include", str(own / "models.h")] if own else []
     prefix = ["ccache"] if shutil.which("ccache") else []
     known = [f"-DVM_{name}=0" for name in ("COVERAGE", "SC", "TIMING", "TRACE")]
-    paths = [f"-I{path}" for path in (".", include, include / "vltstd", BENCH.parent)]
+    paths = [f"-I{path}" for path in (".", include, include / "vltstd", BENCH.parent, TEMPLATES)]
     _done([*prefix, "c++", "-DVERILATOR=1", *known, *flags, *header, *paths, "-c", "-o", target, str(source)], folder)
 
 
@@ -149,8 +151,9 @@ def _common(bench: Path) -> Path:
     In the user's cache, by what it is made of; of two processes the second one waits.
     """
     compiler = subprocess.run(["c++", "--version"], capture_output=True, text=True, check=True).stdout
-    registers = "\n".join(definitions())
-    texts = [path.read_text(encoding="utf-8") for path in (bench, *sorted(BENCH.parent.glob("*.h")), Path(__file__))]
+    registers = registers_header()
+    headers = [*sorted(BENCH.parent.glob("*.h")), TEMPLATES / "accel.h"]
+    texts = [path.read_text(encoding="utf-8") for path in (bench, *headers, Path(__file__))]
     what = repr((version("verilator"), str(_root()), compiler, registers, texts))
     user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = user / "accel-tests" / hashlib.sha256(what.encode()).hexdigest()[:16]
@@ -158,7 +161,7 @@ def _common(bench: Path) -> Path:
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "done").exists():
-            (folder / "registers.h").write_text(registers, encoding="utf-8")
+            (folder / "accel_registers.h").write_text(registers, encoding="utf-8")
             (folder / "models.h").write_text('#include "verilated.h"\n#include "ports.h"\n', encoding="utf-8")
             _compile("models.h", "models.h.gch", folder, *OPTIMISE.split(), *_streams(bench), "-xc++-header")
             for name in ("verilated", "verilated_threads"):
@@ -176,8 +179,10 @@ def _streams(bench: Path) -> list[str]:
     return ["-DSTREAMS"] * ("#define STREAMS" in bench.read_text(encoding="utf-8"))
 
 
-def build(verilog: str, design: Design, bench: Path, folder: Path, optimise: str = OPTIMISE) -> None:
-    """Build Verilog with a bench in C++: `obj/bench` in `folder`.
+def build(
+    verilog: str, design: Design, bench: Path, folder: Path, optimise: str = OPTIMISE, objects: Sequence[Path] = ()
+) -> None:
+    """Build Verilog with a bench in C++, and further `objects`: `obj/bench` in `folder`.
 
     What depends on the design is one file of C++. What runs once, when the model is made, is not optimised in it.
     """
@@ -192,8 +197,8 @@ def build(verilog: str, design: Design, bench: Path, folder: Path, optimise: str
     (obj / "model.cpp").write_text("\n".join(lines) + "\n", encoding="utf-8")
     flags = [*optimise.split(), f"-DBEAT_BYTES={design.beat_bytes}", *_streams(bench)]
     _compile("model.cpp", "model.o", obj, *flags, own=common)
-    objects = [common / f"{name}.o" for name in ("bench", "verilated", "verilated_threads")]
-    _done(["c++", "model.o", *map(str, objects), "-pthread", "-o", "bench"], obj)
+    made = [common / f"{name}.o" for name in ("bench", "verilated", "verilated_threads")]
+    _done(["c++", "model.o", *map(str, (*made, *objects)), "-pthread", "-o", "bench"], obj)
 
 
 class Built:
