@@ -11,8 +11,7 @@ from accel.rtl.core import Core
 from accel.rtl.identifiers import plain_identifiers
 from accel.rtl.modules import convert
 from accel.rtl.on_chip import rom_verilog
-from accel.rtl.ram import RAM_VERILOG
-from accel.rtl.sparse.queue import STORE_VERILOG
+from accel.rtl.ram import RAM_VERILOG, STORE_VERILOG
 from accel.rtl.top import Accelerator
 
 __all__ = ["core_text", "verilog_text"]
@@ -40,8 +39,7 @@ def verilog_text(design: Design) -> str:
 
 def text_of(component: wiring.Component, design: Design) -> str:
     """A component of a design's hardware as Verilog, module `TOP`, with the memories that all others are made of."""
-    memories = [RAM_VERILOG, STORE_VERILOG] if design.is_sparse else [RAM_VERILOG]
-    return plain_identifiers("\n".join([*convert(component, TOP).values(), *memories]))
+    return plain_identifiers("\n".join([*convert(component, TOP).values(), RAM_VERILOG, STORE_VERILOG]))
 
 
 def core_text(program: Program) -> str:

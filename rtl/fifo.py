@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.latency import QUEUE_DEPTH
 from accel.rtl.ports import COMMAND_STREAM
+from accel.rtl.ram import Store
 
 
 class CommandQueue(wiring.Component):
@@ -20,14 +21,19 @@ class CommandQueue(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """The hardware."""
         m = Module()
-        slots = Array(Signal(len(self.i.payload), name=f"slot_{k}", reset_less=True) for k in range(self.depth))
+        depth = max(2, self.depth)  # of the store: an address has a bit at least
+        m.submodules.cells = cells = Store(len(self.i.payload), depth)
         level = Signal(range(self.depth + 1), name="level")
-        read, write = Signal(range(self.depth), name="read"), Signal(range(self.depth), name="write")
+        read, write = Signal(range(depth), name="read"), Signal(range(depth), name="write")
         push, pop = Signal(name="push"), Signal(name="pop")
         m.d.comb += [
             self.i.ready.eq(level != self.depth),
             self.o.valid.eq(level != 0),
-            self.o.payload.eq(slots[read]),
+            cells.w_en.eq(push),
+            cells.w_addr.eq(write),
+            cells.w_data.eq(self.i.payload),
+            cells.r_addr.eq(read),
+            self.o.payload.eq(cells.r_data),
             push.eq(self.i.valid & self.i.ready),
             pop.eq(self.o.valid & self.o.ready),
         ]
@@ -35,8 +41,6 @@ class CommandQueue(wiring.Component):
         for pointer, moved in ((read, pop), (write, push)):
             with m.If(moved):
                 m.d.sync += pointer.eq(pointer + 1)
-                with m.If(pointer == self.depth - 1):
+                with m.If(pointer == depth - 1):
                     m.d.sync += pointer.eq(0)
-        with m.If(push):
-            m.d.sync += slots[write].eq(self.i.payload)
         return m

@@ -2,31 +2,11 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import ClockSignal, Instance, Module, Mux, Signal
-from amaranth.lib import memory, wiring
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from accel.rtl.modules import is_collecting
-
-STORE_VERILOG = """\
-// A few words that are written at the clock and read at once: registers, or the distributed memory of an FPGA.
-module store #(
-    parameter WIDTH = 8,
-    parameter DEPTH = 8,
-    parameter ADDRESS = $clog2(DEPTH)
-) (
-    input clk,
-    input w_en,
-    input [ADDRESS-1:0] w_addr,
-    input [WIDTH-1:0] w_data,
-    input [ADDRESS-1:0] r_addr,
-    output [WIDTH-1:0] r_data
-);
-    reg [WIDTH-1:0] words [0:DEPTH-1];
-    assign r_data = words[r_addr];
-    always @(posedge clk) if (w_en) words[w_addr] <= w_data;
-endmodule
-"""
+from accel.rtl.ram import Store
 
 
 class Queue(wiring.Component):
@@ -58,16 +38,9 @@ class Queue(wiring.Component):
                 m.d.sync += pointer.eq(Mux(pointer == depth - 1, 0, pointer + 1))
         with m.If(self.flush):
             m.d.sync += [level.eq(0), read.eq(0), write.eq(0)]
-        if is_collecting():
-            m.submodules.cells = Instance(
-                "store", p_WIDTH=self.width, p_DEPTH=depth, i_clk=ClockSignal(),
-                i_w_en=self.push, i_w_addr=write, i_w_data=self.i, i_r_addr=read, o_r_data=self.o,
-            )  # fmt: skip
-            return m
-        m.submodules.cells = cells = memory.Memory(shape=self.width, depth=depth, init=[])
-        read_port, write_port = cells.read_port(domain="comb"), cells.write_port()
+        m.submodules.cells = cells = Store(self.width, depth)
         m.d.comb += [
-            write_port.en.eq(self.push), write_port.addr.eq(write), write_port.data.eq(self.i),
-            read_port.addr.eq(read), self.o.eq(read_port.data),
+            cells.w_en.eq(self.push), cells.w_addr.eq(write), cells.w_data.eq(self.i),
+            cells.r_addr.eq(read), self.o.eq(cells.r_data),
         ]  # fmt: skip
         return m

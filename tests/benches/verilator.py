@@ -27,12 +27,15 @@ from accel.events import Event
 from accel.flow.driver import registers_header
 from accel.program import Program
 from accel.rtl.emit import TOP, verilog_text
+from accel.rtl.ram import RAM_VERILOG
 from tests.benches.axi import EAGER, Manner
 
 BENCH = Path(__file__).parent / "verilator.cpp"
 TEMPLATES = Path(str(files("accel.flow"))) / "templates"
 DRAM_BASE = 0x7654_3000
 NEVER = (1 << 64) - 1
+READ = "if (r_en) r_data <= words[r_addr];"
+COLLIDED = "if (r_en && |w_en && w_addr == r_addr) r_data <= {((WIDTH + 31) / 32){$random}};\n        else "
 OUTCOME_FIELDS = 8
 # -O1 without the passes that take most of the compiler's time on generated code and gain nothing there.
 OPTIMISE = "-O1 " + " ".join(f"-fno-tree-{name}" for name in ("sink", "fre", "dse", "dominator-opts", "copy-prop"))
@@ -179,15 +182,24 @@ def _streams(bench: Path) -> list[str]:
     return ["-DSTREAMS"] * ("#define STREAMS" in bench.read_text(encoding="utf-8"))
 
 
+def with_garbage(verilog: str) -> str:
+    """Emitted Verilog whose memories give random bits for a word that is read in the cycle in which it is written."""
+    ram = RAM_VERILOG.replace(READ, COLLIDED + READ)
+    found = verilog.replace(RAM_VERILOG, ram)
+    assert found.count(COLLIDED) == 1
+    return found
+
+
 def build(
     verilog: str, design: Design, bench: Path, folder: Path, optimise: str = OPTIMISE, objects: Sequence[Path] = ()
 ) -> None:
     """Build Verilog with a bench in C++, and further `objects`: `obj/bench` in `folder`.
 
     What depends on the design is one file of C++. What runs once, when the model is made, is not optimised in it.
+    Memories give garbage on collisions (`with_garbage`).
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{TOP}.v").write_text(verilog, encoding="utf-8")
+    (folder / f"{TOP}.v").write_text(with_garbage(verilog), encoding="utf-8")
     options = ["-Wno-fatal", "-Wno-lint", "-O3", "--x-assign", "fast"]
     _done(["verilator", "--cc", *options, "--top-module", TOP, "--Mdir", "obj", f"{TOP}.v"], folder)
     obj, common = folder / "obj", _common(bench)

@@ -41,7 +41,8 @@ module spec #(
         .left(left), .row_beats(row_beats), .rows(rows), .beats_left(beats_left), .rows_left(rows_left),
         .emitted(emitted), .emit_rows(emit_rows), .slots(slots), .back_command(back_command),
         .\ahead.level (ahead_level), .\ahead.read (ahead_read), .\ahead.write (ahead_write),
-        .\ahead.slot_0 (slot_0), .\ahead.slot_1 (slot_1), .\ahead.slot_2 (slot_2), .\ahead.slot_3 (slot_3)
+        .\ahead.cells.word_0 (slot_0), .\ahead.cells.word_1 (slot_1), .\ahead.cells.word_2 (slot_2),
+        .\ahead.cells.word_3 (slot_3)
     );
 
     // The bus as a slave sees it: bursts whose address was taken, and the beats that are to come of each.
