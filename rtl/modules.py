@@ -20,6 +20,8 @@ from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Flow
 
+from accel.rtl.acyclic import quick_check
+
 _collected: ContextVar[dict[str, wiring.Component] | None] = ContextVar("collected", default=None)
 
 
@@ -67,9 +69,9 @@ def convert(top: wiring.Component, name: str) -> dict[str, str]:
 
     Yosys is started once for all of them, and without locations in the source, which would be stripped: two thirds of
     its time. What Amaranth makes lives until the end, so that looking for garbage meanwhile finds nothing, in half of
-    the time of Python.
+    the time of Python; half of the rest would go into its check for combinational cycles.
     """
-    with collecting() as table, _no_garbage_collection():
+    with collecting() as table, _no_garbage_collection(), quick_check():
         texts = {name: rtlil.convert(top, name=name, emit_src=False)}
         while missing := [module for module in table if module not in texts]:
             for module in missing:
