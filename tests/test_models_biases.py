@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from accel.models.build import Chain
 from accel.models.graph import Network
+from accel.models.quantisation.method import Method
 from accel.models.quantisation.noise import noise
 from accel.models.quantisation.quantise import quantise
 from accel.models.reference import float32, int8
@@ -28,7 +29,7 @@ def test_means_are_those_of_the_float_network(seed: int) -> None:
     """Of one layer without clipping: as near as half a unit of its sums, and of its output's codes on average."""
     whole = network(seed, relu="")
     inputs = np.random.default_rng(seed).uniform(0, 1, (16, 4, 6, 6)).astype(np.float32)
-    plain, corrected = (quantise(whole, inputs, correct=correct) for correct in (False, True))
+    plain, corrected = (quantise(whole, inputs, method=Method(correct=correct)) for correct in (False, True))
     wanted = float32.run(whole, inputs).mean((0, 2, 3))
 
     def means(integer):
@@ -51,7 +52,8 @@ def test_deep_networks_are_nearer_to_float(seed: int) -> None:
     rng = np.random.default_rng(seed)
     inputs, others = (rng.uniform(0, 1, (n, 4, 6, 6)).astype(np.float32) for n in (64, 32))
     plain, corrected = (
-        noise(whole, quantise(whole, inputs, correct=correct), others)[-1].ratio_db for correct in (False, True)
+        noise(whole, quantise(whole, inputs, method=Method(correct=correct)), others)[-1].ratio_db
+        for correct in (False, True)
     )
     assert corrected > plain
 
@@ -60,5 +62,5 @@ def test_what_has_no_namesake_stays() -> None:
     """A network whose layers have other names, and channels that are always zero."""
     whole = network(0)
     inputs = np.zeros((4, 4, 6, 6), np.float32)
-    integer = quantise(whole, inputs, correct=False)
+    integer = quantise(whole, inputs, method=Method(correct=False))
     assert quantise(whole, inputs).layers[0].requantise.bias.shape == integer.layers[0].requantise.bias.shape

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from accel.models.errors import InputError
 from accel.models.graph import Activation, Add, Conv, GlobalPool, Linear, Pool, Reshape, Softmax, build
 from accel.models.integers.network import ChannelLayer, HostLayer, MatrixLayer, VectorLayer
+from accel.models.quantisation.method import Method
 from accel.models.quantisation.quantise import quantise
 from accel.models.reference import float32
 from accel.models.reference.int8 import dequantise_output, quantise_input, run
@@ -240,7 +241,7 @@ def test_largest_sum():
         linear = Linear("l", ("x",), "y", np.ones((1, depth), np.float32), np.zeros(1, np.float32))
         network, inputs = network_of(linear, shape=(depth,)), np.ones((1, depth), np.float32)
         if fits:
-            found = quantise(network, inputs, correct=False)
+            found = quantise(network, inputs, method=Method(correct=False))
             assert found.layers[0].requantise.bias.item() == depth * 127 * 128
             quantise(network, inputs)  # a corrected bias leaves as much room
         else:

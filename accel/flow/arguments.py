@@ -63,6 +63,14 @@ DesignHelp = "A design by name (see `accel designs`), a YAML file or a .cfg of S
 Calibration = Annotated[
     str, typer.Option(metavar="FILE", help="Inputs that set the ranges: .npy of floats [N,C,H,W], or mnist.")
 ]
+Quantisation = Annotated[
+    str,
+    typer.Option(
+        metavar="WORDS",
+        help="How int8 is made: min-max, percentile[=P] or mse ranges; equalise; plain-biases; or best, which tries "
+        "them. With commas between. [default: min-max]",
+    ),
+]
 Test = Annotated[str, typer.Option(metavar="FILE", help="Test inputs for the accuracy column: .npy, or mnist.")]
 Labels = Annotated[str, typer.Option(metavar="FILE", help="Classes of the test inputs: .npy of integers.")]
 Images = Annotated[

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from accel.models.graph import Network
 from accel.models.integers.network import IntegerNetwork
-from accel.models.quantisation.noise import noise
+from accel.models.quantisation.noise import noise, worst
 
 INPUTS = 32  # on so many the activations are compared
 
@@ -18,15 +18,14 @@ def reason(network: Network, compressed: IntegerNetwork, calibration: NDArray[An
 
     The layer to blame is the one that adds most noise to what it reads, and the remedy follows from what it became.
     """
-    found = [one for one in noise(network, compressed, calibration[:INPUTS]) if one.lost_db is not None]
-    if not found:
+    blamed = worst(noise(network, compressed, calibration[:INPUTS]))
+    if blamed is None:
         return ""
-    worst = max(found, key=lambda one: one.lost_db or 0.0)
     what = (
-        f"; {worst.layer} loses most: its output has {worst.ratio_db:.0f} dB of signal to noise, "
-        f"what it reads {worst.read_db:.0f} dB"
+        f"; {blamed.layer} loses most: its output has {blamed.ratio_db:.0f} dB of signal to noise, "
+        f"what it reads {blamed.read_db:.0f} dB"
     )
-    return f"{what}; {_remedy(worst.layer, compressed, untrained)}"
+    return f"{what}; {_remedy(blamed.layer, compressed, untrained)}"
 
 
 def _remedy(layer: str, compressed: IntegerNetwork, untrained: bool) -> str:

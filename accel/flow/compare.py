@@ -217,12 +217,13 @@ class _Trial:
         self.network, self.data, self.technique, self.cache = network, data, technique, cache
         # The network of a technique that brings its own, else the one that all others have too.
         compressed = technique.given or network
-        self.key = (technique.name, technique.given is None, *_digests(cache, compressed, data.calibration))
+        method = str(technique.method or data.method)
+        self.key = (technique.name, technique.given is None, method, *_digests(cache, compressed, data.calibration))
 
     @cached_property
     def integer(self) -> IntegerNetwork:
         """The int8 network."""
-        return self.technique.apply(self.network, self.data.calibration)
+        return self.technique.apply(self.network, self.data.calibration, method=self.data.method)
 
     def run(self, design: Design) -> simulate.Simulation:
         """It on a design. Raises InputError for what does not fit."""

@@ -110,7 +110,7 @@ def own_rows(
     context = Context(data, state_folder, progress=progress, resolve=partial(resolve, 0))
     for chosen in loaded:
         result = recipe.run(chosen, network, context)
-        rows.append(given(chosen.name, f"recipe {chosen.name}", result.network, result.formats))
+        rows.append(given(chosen.name, f"recipe {chosen.name}", result.network, result.formats, result.method))
     for path in files:
         other = zoo.resolve(path)
         for end in ("input", "output"):

@@ -17,6 +17,7 @@ from accel.models.errors import InputError, printable
 from accel.models.graph import Network, channel_axis
 from accel.models.host import Host
 from accel.models.integers.network import IntegerNetwork
+from accel.models.quantisation.method import DEFAULT, Method, parse
 from accel.models.quantisation.quantise import without_scale
 from accel.models.reference import float32, int8
 from accel.models.training import judge
@@ -36,6 +37,7 @@ class Data:
     """Float inputs (n, *input shape) for calibration and test, labels of the test inputs, and where they come from.
 
     The inputs are the accelerator's: what the host runs before it has been run. `host` is what it runs behind it.
+    `method`: how the network becomes int8 on them.
     """
 
     calibration: Array
@@ -45,6 +47,7 @@ class Data:
     warning: str = ""
     host: Host | None = None
     output_shapes: tuple[tuple[int, ...], ...] = ()
+    method: Method = DEFAULT
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -68,10 +71,13 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMES]) + (f" and {more} more nodes" if more > 0 else "")
 
 
-def resolve(network: Network, from_zoo: bool, calibration: str = "", test: str = "", labels: str = "") -> Data:
+def resolve(
+    network: Network, from_zoo: bool, calibration: str = "", test: str = "", labels: str = "", quantisation: str = ""
+) -> Data:
     """The data for `network`: what the user names, else for calibration MNIST (the zoo's networks) or random numbers.
 
-    `calibration` and `test` are .npy files or "mnist" (its images as pixel / 255); `labels` belongs to a test file.
+    `calibration` and `test` are .npy files or "mnist" (its images as pixel / 255); `labels` belongs to a test file,
+    `quantisation` is in the words of `accel.models.quantisation.method`.
 
     Raises InputError for a file that is not what it should be, and for labels without test or the reverse.
     """
@@ -82,7 +88,7 @@ def resolve(network: Network, from_zoo: bool, calibration: str = "", test: str =
         raise InputError(f"--test {test} must come with --labels, the classes of its inputs, and does not")
     if labels and not own_test:
         raise InputError(f"--labels must go with a --test file, and --test is {test or 'missing'}")
-    sources, warning = [], ""
+    sources, warning, method = [], "", parse(quantisation) if quantisation else DEFAULT
     if calibration == MNIST:
         ranges: Array = zoo.preprocess(zoo.mnist_calibration())
         sources.append(f"calibrated on {len(ranges)} MNIST training images")
@@ -102,8 +108,10 @@ def resolve(network: Network, from_zoo: bool, calibration: str = "", test: str =
             )
         else:
             sources.append("the scales of the file")
+    if quantisation:
+        sources[-1] += f" ({method})"
     shapes = tuple(network.shapes[name] for name in network.outputs)
-    made = partial(Data, ranges, host=network.host, output_shapes=shapes, warning=warning)
+    made = partial(Data, ranges, host=network.host, output_shapes=shapes, warning=warning, method=method)
     if not test:
         return made(None, None, sources[0])
     if test == MNIST:

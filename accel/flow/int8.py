@@ -15,7 +15,7 @@ from accel.models import zoo
 from accel.models.encode import integer_file
 from accel.models.encode.encoded_layer import FORMATS
 from accel.models.errors import InputError, printable
-from accel.models.graph import Shape
+from accel.models.graph import Network, Shape
 from accel.models.integers.network import IntegerNetwork
 from accel.one_layer import is_layer, parse
 
@@ -31,26 +31,29 @@ class Source:
     formats: tuple[str, ...]
     data: Callable[[str], Data]  # what it is calibrated on, from the option --calibration
     make: Callable[[Data], IntegerNetwork]
+    float_network: Network | None = None
 
 
-def source(network: str, technique: str, input_shape: Shape | None = None) -> Source:
+def source(network: str, technique: str, input_shape: Shape | None = None, quantisation: str = "") -> Source:
     """The network as `technique` ("" is dense) makes it int8, or as it stands in a file NAME.int8 or in words.
 
-    `input_shape`: see `zoo.resolve`.
+    `input_shape`: see `zoo.resolve`; `quantisation`: see `data.resolve`.
 
     Raises InputError for what `find` and `zoo.resolve` refuse, and for a technique with an int8 file.
     """
     if is_layer(network) or Path(network).suffix == SUFFIX:
-        if technique:
-            raise InputError(f"--technique must be left out with {network}, whose weights are int8 codes already")
+        for name, option in (("--technique", technique), ("--quantisation", quantisation)):
+            if option:
+                raise InputError(f"{name} must be left out with {network}, whose weights are int8 codes already")
         found, title = _given(network)
         return Source("as-is", title, FORMATS, lambda given: _inputs(found, given), lambda _: found)
     chosen = find(technique or "dense", network)
     float_network, from_zoo = zoo.resolve(network, input_shape=input_shape), zoo.trained_on_mnist(network)
     return Source(
         chosen.name, chosen.title, chosen.formats,
-        lambda given: data.resolve(float_network, from_zoo, given),
-        lambda given: chosen.apply(float_network, given.calibration),
+        lambda given: data.resolve(float_network, from_zoo, given, quantisation=quantisation),
+        lambda given: chosen.apply(float_network, given.calibration, method=given.method),
+        float_network,
     )  # fmt: skip
 
 
@@ -73,7 +76,7 @@ def _inputs(network: IntegerNetwork, path: str) -> Data:
     return Data(inputs, None, None, f"inputs of {printable(Path(path).name)}")
 
 
-def save(chosen: Source, given: Data, out: Path) -> int:
-    """Write the network as int8; the bytes of the file. Raises InputError if it cannot be written."""
-    integer_file.save(chosen.make(given), out, chosen.formats)
+def save(chosen: Source, made: IntegerNetwork, out: Path) -> int:
+    """Write what the source made; the bytes of the file. Raises InputError if it cannot be written."""
+    integer_file.save(made, out, chosen.formats)
     return out.stat().st_size

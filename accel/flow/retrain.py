@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from accel.flow.data import Data
@@ -13,6 +13,7 @@ from accel.models.compress.standard import RATE, STANDARD, Standard, shared
 from accel.models.compress.training_step import Context
 from accel.models.errors import InputError
 from accel.models.graph import Network
+from accel.models.quantisation.method import DEFAULT
 from accel.models.training.fit import Diverged
 from accel.models.training.images import ImageSet, floats
 
@@ -43,13 +44,14 @@ def with_data(data: Data, examples: ImageSet, source: str, calibrated: bool) -> 
     """
     calibration = data.calibration if calibrated else floats(examples.train_images[:CALIBRATION])
     warning = data.warning if calibrated else ""
-    words = [data.source] if calibrated else [f"calibrated on {len(calibration)} inputs of {source}"]
+    how = f" ({data.method})" if data.method != DEFAULT else ""
+    words = [data.source] if calibrated else [f"calibrated on {len(calibration)} inputs of {source}{how}"]
     test, labels = data.test, data.labels
     if test is None:
         test, labels = floats(examples.judged_images), examples.judged_labels
         held_out = ", which are held out" if examples.part == "validation" else ""
         words.append(f"accuracy on {len(test):,} inputs of {source}{held_out}")
-    return Data(calibration, test, labels, ", ".join(words), warning, data.host, data.output_shapes)
+    return replace(data, calibration=calibration, test=test, labels=labels, source=", ".join(words), warning=warning)
 
 
 def retrained(network: Network, rows: Sequence[Technique], how: Retraining) -> tuple[Technique, ...]:

@@ -5,9 +5,8 @@ A later technique is a new entry here, and nothing else in this folder changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
@@ -20,6 +19,7 @@ from accel.models.encode.stored import FORMATS
 from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.integers.network import IntegerNetwork
+from accel.models.quantisation.method import DEFAULT, Method
 from accel.models.quantisation.quantise import quantise
 from accel.models.quantisation.shared import quantise_compressed
 
@@ -28,35 +28,44 @@ __all__ = ["TECHNIQUES", "Technique", "find", "techniques_for"]
 Calibration = NDArray[Any]
 
 
+class Apply(Protocol):
+    """What a technique makes of a network on calibration inputs, by a method of quantisation."""
+
+    def __call__(self, network: Network, calibration: Calibration, /, *, method: Method = DEFAULT) -> IntegerNetwork:
+        """The integer network. Raises InputError."""
+
+
 @dataclass(frozen=True)
 class Technique:
-    """`apply(network, calibration)` gives the integer network; `calibration` is as `quantise` takes it.
+    """`apply(network, calibration, method=...)` gives the integer network; both are as `quantise` takes them.
 
     `formats` are those in which the technique's own encoder may write a layer, see `accel.models.encode.stored`; the
     hardware runs the nearest that it decodes, and a comparison shows both. `given` is the network that `apply` takes
     whatever it is asked about, or the bytes of its file. A name belongs to one way of applying: results are kept under
     it. `untrained`: a recipe that would train, and has not; a comparison goes on without it where a network has nothing
-    that it could be applied to, and does not recommend it where no accuracy is measured.
+    that it could be applied to, and does not recommend it where no accuracy is measured. `method`: that of its recipe,
+    by which it is quantised whatever it is asked for.
     """
 
     name: str
     title: str
-    apply: Callable[[Network, Calibration], IntegerNetwork]
+    apply: Apply
     formats: tuple[str, ...] = ("dense",)
     given: Network | bytes | None = None
     untrained: bool = False
+    method: Method | None = None
 
 
 def _shared(bits: int) -> Technique:
-    def apply(network: Network, calibration: Calibration) -> IntegerNetwork:
-        return share(network, calibration, bits)
+    def apply(network: Network, calibration: Calibration, /, *, method: Method = DEFAULT) -> IntegerNetwork:
+        return share(network, calibration, bits, method)
 
     return Technique(f"shared-{bits}", f"shared, {bits} bits", apply, ("shared",))
 
 
 # The first is what the others are compared to.
 TECHNIQUES = (
-    Technique("dense", "dense int8", lambda network, calibration: quantise(network, calibration)),
+    Technique("dense", "dense int8", quantise),
     *(_shared(bits) for bits in (8, 6, 4, 3, 2)),
 )
 
@@ -79,16 +88,22 @@ TITLES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-def given(name: str, title: str, network: Network, formats: tuple[str, ...] = FORMATS) -> Technique:
-    """A row of a network that is compressed already, whatever the comparison is about."""
-    return Technique(name, title, lambda _, calibration: quantise_compressed(network, calibration), formats, network)
+def given(
+    name: str, title: str, network: Network, formats: tuple[str, ...] = FORMATS, own: Method | None = None
+) -> Technique:
+    """A row of a network that is compressed already, whatever the comparison is about; `own`: its recipe's method."""
+
+    def apply(_: Network, calibration: Calibration, /, *, method: Method = DEFAULT) -> IntegerNetwork:
+        return quantise_compressed(network, calibration, own or method)
+
+    return Technique(name, title, apply, formats, network, method=own)
 
 
 def untrained(standard: Standard) -> Technique:
     """A standard recipe without training."""
 
-    def apply(network: Network, calibration: Calibration) -> IntegerNetwork:
-        return quantise_compressed(recipe.apply(standard.recipe(), network, Context())[0], calibration)
+    def apply(network: Network, calibration: Calibration, /, *, method: Method = DEFAULT) -> IntegerNetwork:
+        return quantise_compressed(recipe.apply(standard.recipe(), network, Context())[0], calibration, method)
 
     return Technique(standard.name, f"{standard.title}, not retrained", apply, standard.formats, untrained=True)
 
@@ -111,9 +126,11 @@ def _of_zoo(network: str, name: str) -> Technique:
     title, formats = TITLES[name]
     full = f"{network}-{name}"
     content = (zoo.DATA / f"{full}.weights").read_bytes()
-    return Technique(
-        name, title, lambda _, calibration: quantise_compressed(zoo.load(full), calibration), formats, content
-    )
+
+    def apply(_: Network, calibration: Calibration, /, *, method: Method = DEFAULT) -> IntegerNetwork:
+        return quantise_compressed(zoo.load(full), calibration, method)
+
+    return Technique(name, title, apply, formats, content)
 
 
 def names(network: str = "") -> tuple[str, ...]:

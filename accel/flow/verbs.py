@@ -22,6 +22,7 @@ from accel.flow.arguments import (
     NetworkArgument,
     OneDesign,
     OneTechnique,
+    Quantisation,
     RunNetwork,
     Test,
     Validation,
@@ -110,6 +111,7 @@ def compare(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for the files.")] = None,
     calibration: Calibration = "",
+    quantisation: Quantisation = "",
     test: Test = "",
     labels: Labels = "",
     recipe: Annotated[
@@ -163,7 +165,7 @@ def compare(
     read += [*outputs.images(images), *outputs.images(train), train_labels or ""]
     outputs.check(folder, (*(folder / name for name in report.FILES), states), read)
     report.check_folder(folder)
-    data = resolve(float_network, from_zoo, calibration, test or ("mnist" if from_zoo else ""), labels)
+    data = resolve(float_network, from_zoo, calibration, test or ("mnist" if from_zoo else ""), labels, quantisation)
     with report.made(states, keep=False):  # it stays if something was trained
         if train:
             examples = own_data.read(train, float_network, train_labels or "")
@@ -217,6 +219,7 @@ def simulate(
         typer.Option(metavar="FILE", help="Also write when every unit does what: .json for Perfetto, .png or .svg."),
     ] = None,
     calibration: Calibration = "",
+    quantisation: Quantisation = "",
     shape: InputShape = "",
     like: Annotated[
         str, typer.Option("--conventions", metavar="NAME", help="Also the stall-free cycles that scale-sim counts.")
@@ -239,12 +242,13 @@ def simulate(
         report.check_folder(trace.parent)
     conventions.check(like)
     if Path(network).suffix == topology.SUFFIX:
-        for name, given in (("--technique", technique), ("--calibration", calibration), ("--trace", trace)):
+        options = ("--technique", technique), ("--calibration", calibration), ("--quantisation", quantisation)
+        for name, given in (*options, ("--trace", trace)):
             if given:
                 raise InputError(f"{name} must be left out with {network}, a list of layers that is no network")
         _simulate_topology(network, designs_module.load(design), parse(formats or ()), like, as_json)
         return
-    chosen, on = int8.source(network, technique, input_shape(shape)), designs_module.load(design)
+    chosen, on = int8.source(network, technique, input_shape(shape), quantisation), designs_module.load(design)
     data = chosen.data(calibration)
     with progress(2) as advance:
         advance(f"{chosen.title}: compressing")
@@ -291,6 +295,7 @@ def program(
     technique: OneTechnique = "",
     formats: WeightFormats = None,
     calibration: Calibration = "",
+    quantisation: Quantisation = "",
     shape: InputShape = "",
     as_json: AsJson = False,
 ) -> None:
@@ -300,7 +305,7 @@ def program(
     from accel.flow import int8
     from accel.models.integers.stretches import stretches
 
-    chosen, on = int8.source(network, technique, input_shape(shape)), designs_module.load(design)
+    chosen, on = int8.source(network, technique, input_shape(shape), quantisation), designs_module.load(design)
     data = chosen.data(calibration)
     made = [compile_network(part, on, parse(formats or ())) for part in stretches(chosen.make(data))]
     if as_json:
@@ -318,6 +323,7 @@ def emit(
     technique: OneTechnique = "",
     formats: WeightFormats = None,
     calibration: Calibration = "",
+    quantisation: Quantisation = "",
     shape: InputShape = "",
     point: Annotated[int | None, typer.Option(metavar="N", help="A point that accel explore found.")] = None,
     storage: Annotated[
@@ -333,12 +339,12 @@ def emit(
     from accel.resources.clock import clock_notes
 
     if point is not None or storage:
-        if point is None or design or technique or formats:
+        if point is None or design or technique or formats or quantisation:
             raise InputError("--point N [--storage FILE] says design, technique and formats: leave those options out")
         on, data = _emit_point(network, out, point, storage, calibration, shape)
     else:
         design = design or "edge"
-        chosen, on = int8.source(network, technique, input_shape(shape)), designs_module.load(design)
+        chosen, on = int8.source(network, technique, input_shape(shape), quantisation), designs_module.load(design)
         outputs.check(out, (out / name for name in job.FILES), (network, design, calibration))
         report.check_folder(out)
         job.check(out)
@@ -391,6 +397,10 @@ def quantise(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The file to write, NAME.int8.")],
     technique: OneTechnique = "",
     calibration: Calibration = "",
+    quantisation: Quantisation = "",
+    noise: Annotated[
+        bool, typer.Option("--noise", help="Also say what int8 costs each layer, and which layer is to blame.")
+    ] = False,
     shape: InputShape = "",
     as_json: AsJson = False,
 ) -> None:
@@ -398,21 +408,26 @@ def quantise(
 
     `accel simulate`, `program` and `emit` read it.
     """
-    from accel.flow import int8, outputs, report
+    from accel.flow import blame, int8, outputs, report, tables
 
     if out.suffix != int8.SUFFIX or out.is_dir():
         raise InputError(f"--out must be the name of a file that ends in {int8.SUFFIX}, not {out}")
-    chosen = int8.source(network, technique, input_shape(shape))
+    chosen = int8.source(network, technique, input_shape(shape), quantisation)
     outputs.check(out, (out,), (network, calibration))
     report.check_folder(out.parent)
     data = chosen.data(calibration)
+    made = chosen.make(data)
+    layers = blame.layers(chosen, made, data) if noise else ()
     with report.made(out.parent):
-        size_bytes = int8.save(chosen, data, out)
+        size_bytes = int8.save(chosen, made, out)
     _say_notes(data)
     if as_json:
-        _print_json({"file": str(out), "bytes": size_bytes, "technique": chosen.technique})
-    else:
-        typer.echo(f"wrote {out}: {size_bytes:,} bytes")
+        found: dict[str, Any] = {"file": str(out), "bytes": size_bytes, "technique": chosen.technique}
+        _print_json(found | (blame.record(layers) if noise else {}))
+        return
+    if noise:
+        blame.show(tables.console(), layers)
+    typer.echo(f"wrote {out}: {size_bytes:,} bytes")
 
 
 @app.command()

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from accel.models import yaml_text
 from accel.models.compress.prune import matrix_layers
@@ -26,6 +26,7 @@ from accel.models.compress.training_step import Context, Report
 from accel.models.encode.encoded import EncodedNetwork
 from accel.models.errors import InputError
 from accel.models.graph import Network
+from accel.models.quantisation import method as methods
 from accel.models.yaml_text import shown
 
 __all__ = ["Compressed", "Recipe", "load", "parse", "run"]
@@ -36,21 +37,42 @@ TRIED = ("int", "float", "str", "[key]")
 
 
 class Recipe(BaseModel):
-    """Steps in the order in which they are applied; a `Written`, which says how the result is written, comes last."""
+    """Steps in the order in which they are applied; a `Written`, which says how the result is written, comes last.
+
+    `quantise`: how int8 is made of the result, in the words of `accel.models.quantisation.method`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
     steps: tuple[Step, ...] = Field(min_length=1)
+    quantise: str = ""
+
+    @field_validator("quantise")
+    @classmethod
+    def _is_method(cls, text: str) -> str:
+        try:
+            return str(methods.parse(text)) if text else text
+        except InputError as error:
+            raise ValueError(str(error)) from None
+
+    @property
+    def method(self) -> methods.Method | None:
+        """How int8 is made of the result; None: as of every other network."""
+        return methods.parse(self.quantise) if self.quantise else None
 
 
 @dataclass(frozen=True)
 class Compressed:
-    """The network after a recipe, its weights as they are written, in which formats, and the steps' reports."""
+    """The network after a recipe, its weights as they are written, in which formats, and the steps' reports.
+
+    `method`: how int8 is made of it, if the recipe says so.
+    """
 
     network: Network
     encoded: EncodedNetwork
     formats: tuple[str, ...]
     reports: tuple[tuple[str, Report], ...]
+    method: methods.Method | None = None
 
 
 def parse(text: str, where: str = "recipe") -> Recipe:
@@ -124,11 +146,11 @@ def run(recipe: Recipe, network: Network, context: Context) -> Compressed:
     changed, reports = apply(recipe, network, context)
     number, last = len(recipe.steps), recipe.steps[-1]
     if not isinstance(last, Written):
-        return Compressed(changed, Encode().encode(changed)[0], Encode.formats, tuple(reports))
+        return Compressed(changed, Encode().encode(changed)[0], Encode.formats, tuple(reports), recipe.method)
     label = f"{number}-{last.kind}"
     with _at(recipe, number, last):
         written, report = last.encode(changed)
-    return Compressed(changed, written, last.formats, (*reports, (label, report)))
+    return Compressed(changed, written, last.formats, (*reports, (label, report)), recipe.method)
 
 
 def apply(recipe: Recipe, network: Network, context: Context) -> tuple[Network, list[tuple[str, Report]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from accel.models.compress.prune import matrix_layers, with_weights
 from accel.models.graph import Float, Network
 from accel.models.integers.network import IntegerNetwork
 from accel.models.quantisation.biases import correct_biases
+from accel.models.quantisation.method import DEFAULT, Method, by
+from accel.models.quantisation.noise import nearest
 from accel.models.quantisation.quantise import quantise_with
 from accel.models.quantisation.shared import quantised
 from accel.models.quantisation.weights import Quantised
@@ -21,7 +24,7 @@ from accel.models.quantisation.weights import Quantised
 __all__ = ["share"]
 
 
-def share(network: Network, calibration: NDArray[Any], bits: int) -> IntegerNetwork:
+def share(network: Network, calibration: NDArray[Any], bits: int, method: Method = DEFAULT) -> IntegerNetwork:
     """`network` in int8, with the weights of each layer drawn from a codebook of at most 2**bits codes.
 
     A layer has one codebook, with one scale (`share_weights`, then `quantise_compressed`) or a scale for each output
@@ -30,8 +33,14 @@ def share(network: Network, calibration: NDArray[Any], bits: int) -> IntegerNetw
     activations are those of the network whose weights are shared, and a layer that is too small to share anything
     stays dense.
 
-    Raises InputError for bits outside 1..8, and what `quantise` raises.
+    `method` is as in `quantise`. Raises InputError for bits outside 1..8, and what `quantise` raises.
     """
+    return by(method, network, calibration, lambda one, how: _share(one, calibration, bits, how))
+
+
+def _share(network: Network, calibration: NDArray[Any], bits: int, method: Method) -> IntegerNetwork:
+    """By one method, of a network that is equalised already."""
+    plain = replace(method, equalise=False, correct=False)
     of_layer = {layer.name: layer.weights for layer in matrix_layers(share_weights(network, bits))}
     of_outputs, originals = dict[str, Float](), dict[bytes, Float]()
     for layer in matrix_layers(network):
@@ -50,10 +59,12 @@ def share(network: Network, calibration: NDArray[Any], bits: int) -> IntegerNetw
         return found or quantised(weights, smallest)
 
     def made(weights: Mapping[str, Float]) -> IntegerNetwork:
-        return quantise_with(with_weights(network, weights), calibration, quantiser, correct=False)
+        return quantise_with(with_weights(network, weights), calibration, quantiser, plain)
 
     one = made(of_layer)
     several = (made(of_layer | of_outputs),) if of_outputs else ()
+    if not method.correct:
+        return nearest(network, (*several, one), calibration)
     return correct_biases(network, calibration, *several, one)  # what sharing shifts is taken back, too
 
 

@@ -14,6 +14,8 @@ from accel.models.graph import Conv, Float, Linear, Network
 from accel.models.integers.network import IntegerNetwork
 from accel.models.reference import float32, int8
 
+__all__ = ["LayerNoise", "noise", "worst"]
+
 EXACT_DB = 100.0  # of a tensor without noise
 JUDGED = 32  # inputs on which two ways are compared
 MOST_FLOATS = 2**26  # in all tensors of those inputs
@@ -21,20 +23,21 @@ MOST_FLOATS = 2**26  # in all tensors of those inputs
 
 @dataclass(frozen=True)
 class LayerNoise:
-    """A layer of the float network with weights, up to the next tensor that both networks have.
+    """A layer of the float network with weights, up to the next tensor that both networks have, which is `tensor`.
 
     `ratio_db`: 10 log10 of the power of the output over that of the int8 network's difference to it. `read_db`: the
     least of what it reads, as far as both networks have that; None if they do not.
     """
 
     layer: str
+    tensor: str
     ratio_db: float
     read_db: float | None
 
     @property
-    def lost_db(self) -> float | None:
-        """How much worse the output is than the worst of what is read."""
-        return None if self.read_db is None else self.read_db - self.ratio_db
+    def added(self) -> float | None:
+        """Power of the noise that comes to that of what is read, over that of the signal; below 0 if it shrinks."""
+        return None if self.read_db is None else 10 ** (-self.ratio_db / 10) - 10 ** (-self.read_db / 10)
 
 
 def noise(network: Network, integer: IntegerNetwork, inputs: NDArray[Any]) -> tuple[LayerNoise, ...]:
@@ -55,8 +58,17 @@ def noise(network: Network, integer: IntegerNetwork, inputs: NDArray[Any]) -> tu
         makers[layer.output] = layer.name if is_matrix else makers.get(layer.inputs[0], layer.name)
         reads[layer.output] = ratios.get(layer.output, read_db)
         if layer.output in ratios:
-            found.append(LayerNoise(makers[layer.output], ratios[layer.output], read_db))
+            found.append(LayerNoise(makers[layer.output], layer.output, ratios[layer.output], read_db))
     return tuple(found)
+
+
+def worst(layers: Iterable[LayerNoise]) -> LayerNoise | None:
+    """The layer to blame: the one that adds most noise to what it reads; None if that is not known of any.
+
+    By power, not by dB: from 100 dB to 40 is less than from 20 to 10.
+    """
+    known = [(one.added, one) for one in layers if one.added is not None]
+    return max(known, key=lambda pair: pair[0])[1] if known else None
 
 
 def nearest(network: Network, ways: Iterable[IntegerNetwork], calibration: NDArray[Any]) -> IntegerNetwork:

@@ -41,6 +41,7 @@ from accel.models.quantisation import fuse
 from accel.models.quantisation.biases import correct_biases
 from accel.models.quantisation.conversion import Conversion, NoForm, declare, integer_shape
 from accel.models.quantisation.matrix_form import convert_matrix
+from accel.models.quantisation.method import DEFAULT, Method, by
 from accel.models.quantisation.ranges import ranges_of
 from accel.models.quantisation.vector_form import convert_channels, convert_elementwise, convert_pool, convert_two
 from accel.models.quantisation.weights import Quantised, WeightQuantiser, per_channel_weights, per_layer_weights
@@ -49,14 +50,14 @@ __all__ = ["blockers", "quantise", "shapes_alone"]
 
 
 def quantise(
-    network: Network, calibration: NDArray[Any], per_channel: bool = True, correct: bool = True
+    network: Network, calibration: NDArray[Any], per_channel: bool = True, method: Method = DEFAULT
 ) -> IntegerNetwork:
     """`network` in int8.
 
     Arguments:
         calibration: float inputs (n, *input shape), a few hundred typical ones; they set the ranges.
         per_channel: a weight scale for each output channel, or one for each layer.
-        correct: biases take back what rounded weights shift (`accel.models.quantisation.biases`).
+        method: how ranges are found, whether channels are equalised, whether biases are corrected.
 
     Raises InputError for a calibration set that is empty, of the wrong shape or not finite, for a layer
     without an integer form, and for a sum that could overflow 32 bits.
@@ -64,7 +65,7 @@ def quantise(
     A network from a file that was quantised (`Network.carried`) keeps its scales, and its weights' codes and biases.
     """
     quantiser = per_channel_weights if per_channel else per_layer_weights
-    return _quantise(network, calibration, quantiser, correct, keep_codes=True)
+    return by(method, network, calibration, lambda one, how: _quantise(one, calibration, quantiser, how, True))
 
 
 def without_scale(network: Network) -> tuple[str, ...]:
@@ -95,21 +96,22 @@ def _ones(weights: NDArray[np.float32], _: NDArray[np.float64]) -> Quantised:
 
 
 def quantise_with(
-    network: Network, calibration: NDArray[Any], weight_quantiser: WeightQuantiser, correct: bool = True
+    network: Network, calibration: NDArray[Any], weight_quantiser: WeightQuantiser, method: Method = DEFAULT
 ) -> IntegerNetwork:
-    """`quantise` with the codes and scales of the weights chosen by `weight_quantiser`."""
-    return _quantise(network, calibration, weight_quantiser, correct)
+    """`quantise` with the codes and scales of the weights chosen by `weight_quantiser`; what is shared stays so."""
+    return by(method, network, calibration, lambda one, how: _quantise(one, calibration, weight_quantiser, how), True)
 
 
 def _quantise(
-    network: Network, calibration: NDArray[Any], weight_quantiser: WeightQuantiser, correct: bool,
+    network: Network, calibration: NDArray[Any], weight_quantiser: WeightQuantiser, method: Method,
     keep_codes: bool = False,
 ) -> IntegerNetwork:  # fmt: skip
+    """By one method, of a network that is equalised already."""
     carried = network.carried or Carried()
-    ranges = ranges_of(network, calibration)
+    ranges = ranges_of(network, calibration, method)
     codes = carried.codes if keep_codes else {}
     found = _network_of(Conversion(network, ranges, readers(network), weight_quantiser, carried.specs, codes))
-    return correct_biases(network, calibration, found) if correct and network.carried is None else found
+    return correct_biases(network, calibration, found) if method.correct and network.carried is None else found
 
 
 def _network_of(state: Conversion) -> IntegerNetwork:

@@ -11,21 +11,22 @@ from accel.models.codebook import is_shared
 from accel.models.graph import Network
 from accel.models.grid import Grid, grid_of
 from accel.models.integers.network import IntegerNetwork
+from accel.models.quantisation.method import DEFAULT, Method
 from accel.models.quantisation.quantise import quantise_with
 from accel.models.quantisation.weights import Quantised, per_channel_weights, shared_codes
 
 __all__ = ["quantise_compressed"]
 
 
-def quantise_compressed(network: Network, calibration: NDArray[Any]) -> IntegerNetwork:
+def quantise_compressed(network: Network, calibration: NDArray[Any], method: Method = DEFAULT) -> IntegerNetwork:
     """`network` in int8 as its weights are: layers that are shared (`is_shared`) become so, others dense.
 
     A shared layer has one weight scale, and as many bits as its values need (0 of a pruned layer among them). A layer
     on a grid (`accel.models.grid`) keeps it: its codes are the multiples, its scale is the step, so that there are no
     more different codes than before; it is shared as well if its codes are few.
-    `calibration` is as in `accel.models.quantisation.quantise.quantise`, whose InputErrors are raised.
+    `calibration` and `method` are as in `accel.models.quantisation.quantise.quantise`, whose InputErrors are raised.
     """
-    return quantise_with(network, calibration, quantised)
+    return quantise_with(network, calibration, quantised, method)
 
 
 def quantised(weights: NDArray[np.float32], smallest: NDArray[np.float64]) -> Quantised:

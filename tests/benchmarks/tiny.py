@@ -140,18 +140,22 @@ def row_of(name: str, file: str, network: Network, integer: IntegerNetwork, inpu
     return Row(name, file, len(inputs), plain, found, tiny.theirs, wanted)
 
 
+def parts(folder: Path, name: str, inputs: Array) -> tuple[Array, Array]:
+    """Inputs to calibrate a network on, and which of `inputs` (n, ...) then test it: truth values (n,)."""
+    rest = np.ones(len(inputs), bool)
+    if name == "resnet-8":
+        return training_images(folder), rest
+    rest[::TENTH] = False
+    calibration = inputs[~rest]
+    return (windows(calibration).reshape(-1, WINDOW) if name == "autoencoder" else calibration), rest
+
+
 def rows(folder: Path, names: Sequence[str] = tuple(NETWORKS)) -> Iterator[Row]:
     """Both rows of each network."""
     for name in names:
         tiny, (inputs, labels) = NETWORKS[name], samples(folder, name)
         network = parted.read(folder / f"{tiny.floating}.tflite")
-        rest = np.ones(len(inputs), bool)
-        if name == "resnet-8":
-            calibration = training_images(folder)
-        else:
-            rest[::TENTH] = False
-            calibration = inputs[~rest]
-            calibration = windows(calibration).reshape(-1, WINDOW) if name == "autoencoder" else calibration
+        calibration, rest = parts(folder, name, inputs)
         integer = quantise(network, entered(network, calibration))
         yield row_of(name, tiny.floating, network, integer, inputs[rest], labels[rest])
         network = parted.read(folder / f"{tiny.quantised}.tflite")

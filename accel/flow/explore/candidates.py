@@ -123,7 +123,8 @@ def _network(
         (technique,) = own_rows(source.float_network, recipes, files, images, states, say)
     else:
         technique = find(name, source.name)
-    return technique.apply(source.float_network, source.data.calibration), technique.formats
+    data = source.data
+    return technique.apply(source.float_network, data.calibration, method=data.method), technique.formats
 
 
 def _check_ends(name: str, network: IntegerNetwork, source: Source) -> None:
@@ -157,4 +158,4 @@ def dense(source: Source) -> IntegerNetwork | None:
     """The int8 network that nothing compressed; None without a float network."""
     if source.float_network is None:
         return None
-    return find(DENSE).apply(source.float_network, source.data.calibration)
+    return find(DENSE).apply(source.float_network, source.data.calibration, method=source.data.method)
