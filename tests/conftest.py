@@ -22,6 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--mnist", help="folder with the IDX files of MNIST, for tests/test_published_results.py")
     group.addoption("--fashion", help="the same of Fashion-MNIST")
+    group.addoption("--cifar", help="folder with CIFAR-10 as images: train.zip and test.zip, or train and test")
     group.addoption("--results", help="folder in which those tests keep what they train")
 
 

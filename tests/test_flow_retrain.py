@@ -109,6 +109,9 @@ def test_data_of_a_comparison_come_from_what_is_learnt() -> None:
     np.testing.assert_array_equal(found.test, floats(examples.judged_images))
     assert found.source == "calibrated on 240 inputs of mine.npz, accuracy on 60 inputs of mine.npz"
     assert not found.warning
+    many = replace(examples, train_images=np.arange(5120, dtype=np.float32).reshape(-1, 1))
+    # Images of one class lie together in a folder: those that calibrate are of all.
+    assert with_data(calibrated(), many, "mine.npz", False).calibration.ravel().tolist() == [*range(0, 5120, 10)]
     own = Data(floats(examples.train_images[:5]), floats(examples.train_images[:9]), examples.train_labels[:9], "own")
     assert with_data(own, examples, "mine.npz", True).test is own.test
     held = with_data(calibrated(), replace(examples, part="validation"), "mine.npz", True)

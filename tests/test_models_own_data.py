@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
+import shutil
+from zipfile import ZipFile
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -136,6 +140,24 @@ def test_folders_of_images(tmp_path):
     assert grey.train_images.shape == (10, 1, 6, 5)
 
 
+def pack(folder):
+    """The folder in a .zip file beside it, and no longer itself."""
+    with ZipFile(folder.with_suffix(".zip"), "w") as packed:
+        for path in [*folder.rglob("*.png")]:
+            packed.write(path, path.relative_to(folder.parent))
+    shutil.rmtree(folder)
+    return folder.with_suffix(".zip")
+
+
+def test_parts_in_zip_files_are_the_same(tmp_path):
+    write_images(tmp_path / "train")
+    write_images(tmp_path / "test", count=2)
+    plain = own_data.read(tmp_path, network())
+    for part in ("train", "test"):
+        pack(tmp_path / part)
+    assert pickle.dumps(own_data.read(tmp_path, network())) == pickle.dumps(plain)
+
+
 def bad_folder(folder, how):
     write_images(folder / "train")
     if how == "one":
@@ -146,6 +168,16 @@ def bad_folder(folder, how):
         (folder / "train" / "bee" / "odd.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing")
     if how == "empty":
         (folder / "train" / "cat").mkdir()
+    if how == "no zip":
+        (folder / "test.zip").write_bytes(b"PK\3\4 nothing")
+    if how == "another zip":
+        pack(folder / "train").rename(folder / "test.zip")
+        write_images(folder / "train")
+    if how == "damaged zip":
+        packed = pack(folder / "train")
+        content = bytearray(packed.read_bytes())
+        content[content.index(b"IDAT") + 6] ^= 255  # of a file in it, whose checksum is wrong then
+        packed.write_bytes(content)
     if how == "other":
         write_images(folder / "val", ("ant", "cow"))
     return folder
@@ -157,6 +189,9 @@ def bad_folder(folder, how):
         ("one", (3, 6, 5), "must hold a folder of images for each of two classes or more, not 0"),
         ("size", (3, 6, 5), "odd.png: images must have 5 x 6 pixels, not 7 x 6"),
         ("damaged", (3, 6, 5), "odd.png must be an image"),
+        ("no zip", (3, 6, 5), "test.zip must be a .zip file, and is damaged or something else"),
+        ("another zip", (3, 6, 5), "test.zip must hold a folder called test, and does not"),
+        ("damaged zip", (3, 6, 5), "train.zip.*png must be an image, and"),
         ("empty", (3, 6, 5), r"cat must hold images \(.png"),
         ("other", (3, 6, 5), "classes must be those of .*train: ant, bee"),
         ("grey", (1, 6, 5), "0.png: images must be grey, as the network reads one channel, not RGB"),

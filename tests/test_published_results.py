@@ -1,6 +1,6 @@
-"""The published results on real MNIST and Fashion-MNIST: hours of training, and what must come out of it.
+"""The published results on real MNIST, Fashion-MNIST and CIFAR-10: hours of training, and what must come out of it.
 
-    pytest -m train tests/test_published_results.py --mnist DIR --fashion DIR --results OUT
+    pytest -m train tests/test_published_results.py --mnist DIR --fashion DIR --cifar DIR --results OUT
 
 What is finished in OUT is read from there, so a run that was cut short goes on. Last figures: docs/results.md.
 """
@@ -16,6 +16,7 @@ import pytest
 from accel.flow.cli import run as accel
 from accel.models import zoo
 
+EXAMPLES = Path(__file__).parent.parent / "examples"
 RECIPES = Path(zoo.__file__).parent / "recipes"
 pytestmark = pytest.mark.train
 
@@ -39,8 +40,8 @@ def mnist(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-def fashion(request: pytest.FixtureRequest) -> Path:
-    return folder(request, "--fashion")
+def cifar(request: pytest.FixtureRequest) -> Path:
+    return folder(request, "--cifar")
 
 
 def experiment(name: str, data: Path, out: Path) -> tuple[list[dict[str, Any]], dict[str, float]]:
@@ -105,20 +106,42 @@ def test_ba_caruana(results: Path, mnist: Path) -> None:
     assert summary["logits_below_ensemble_points"] < summary["labels_below_ensemble_points"]
 
 
-def test_urban(results: Path, fashion: Path) -> None:
+@pytest.mark.parametrize("ground", ["fashion", "cifar"])
+def test_urban(request: pytest.FixtureRequest, results: Path, ground: str) -> None:
     """arXiv 1603.05691: at one budget of parameters students with more convolutions win."""
-    rows, _ = experiment("urban", fashion, results / "fashion")
+    rows, _ = experiment("urban", folder(request, f"--{ground}"), results / ground)
     students = [row for row in rows if row["network"] == "student"]
     for learnt in {row["learnt"] for row in students}:
-        errors = {row["convolutions"]: row["errors"] for row in students if row["learnt"] == learnt}
+        errors = [
+            sum(row["errors"] for row in students if (row["learnt"], row["convolutions"]) == (learnt, n))
+            for n in range(5)
+        ]
         assert errors[4] < errors[2] < errors[1] < errors[0]
 
 
-def test_kim(results: Path, fashion: Path) -> None:
+@pytest.mark.parametrize("ground", ["fashion", "cifar"])
+def test_kim(request: pytest.FixtureRequest, results: Path, ground: str) -> None:
     """arXiv 1511.06530: Tucker-2 with EVBMF ranks and fine-tuning takes MACs at little loss."""
-    (original, *rows), _ = experiment("kim", fashion, results / "fashion")
+    (original, *rows), _ = experiment("kim", folder(request, f"--{ground}"), results / ground)
     tuned = [row for row in rows if row["network"] == "fine-tuned"]
     assert any(
         3 * row["conv_macs"] <= original["conv_macs"] and row["accuracy_percent"] >= original["accuracy_percent"] - 0.5
         for row in tuned
     )
+
+
+def test_resnet8(results: Path, cifar: Path) -> None:
+    """arXiv 1510.00149 and 2:4 on a network without a layer to spare, in int8, at 128 multipliers each."""
+    out = results / "resnet-8"
+    experiment("resnet-8", cifar, out)
+    designs = [f"--design={EXAMPLES / 'resnet-8' / name}.yaml" for name in ("dense", "2of4", "sparse")]
+    also = [f"--also={out / name}.onnx" for name in ("2of4", "deep")]
+    arguments = ["compare", str(out / "dense.onnx"), *also, "--technique=dense", f"--train={out / 'images.npz'}"]
+    assert accel([*arguments, *designs, "-o", str(out / "compare")]) == 0
+    found = json.loads((out / "compare" / "compare.json").read_text())
+    rows = {(row["technique"], row["design"]): row for row in found["rows"]}
+    dense, two, deep = rows["dense", "half-dense"], rows["2of4", "half-2of4"], rows["deep", "half-sparse"]
+    for row, cycles in ((two, 0.6), (deep, 0.5)):
+        assert row["accuracy_percent"] >= dense["accuracy_percent"] - 1
+        assert row["cycles"] <= cycles * dense["cycles"]
+    assert deep["stored_bytes"] <= dense["stored_bytes"] / 4

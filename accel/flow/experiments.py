@@ -13,10 +13,9 @@ from rich.console import Console
 
 from accel.flow.report import check_folder
 from accel.flow.tables import Column, show
-from accel.models.experiments import ba_caruana, hinton, kim, urban
-from accel.models.training.fit import Epoch
+from accel.models.experiments import ba_caruana, hinton, kim, resnet8, urban
 
-EXPERIMENTS = {"hinton": hinton, "ba-caruana": ba_caruana, "urban": urban, "kim": kim}
+EXPERIMENTS = {"hinton": hinton, "ba-caruana": ba_caruana, "urban": urban, "kim": kim, "resnet-8": resnet8}
 
 
 def run(where: Console, name: str, data: Path, out: Path, validation: bool = False) -> dict[str, Any]:
@@ -28,12 +27,8 @@ def run(where: Console, name: str, data: Path, out: Path, validation: bool = Fal
     check_folder(out)
     experiment = EXPERIMENTS[name]
 
-    def tell(network: str, epoch: Epoch) -> None:
-        where.print(
-            f"{network}: epoch {epoch.number} of {epoch.epochs}: loss {epoch.loss:.5f}, "
-            f"accuracy {epoch.accuracy_percent:.2f} %",
-            highlight=False,
-        )
+    def tell(line: str) -> None:
+        where.print(line, highlight=False)
 
     rows: tuple[Any, ...] = experiment.run(data, out, tell, validation)
     names = [field.name for field in dataclasses.fields(rows[0])]

@@ -15,9 +15,9 @@ from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.quantisation.method import DEFAULT
 from accel.models.training.fit import Diverged
-from accel.models.training.images import ImageSet, floats
+from accel.models.training.images import ImageSet, floats, spread
 
-CALIBRATION = 512  # inputs that set the ranges where nobody says which, as for the zoo's networks
+CALIBRATION = 512  # inputs that set the ranges where nobody says which, as many as for the zoo's networks
 SHARED_BITS = (6, 4, 3, 2)  # with 8 there is little left to learn
 SLOWER = (1.0, 0.1, 0.01)  # learning rates that are tried, one after the other, until the loss stays finite
 TRAINED = {standard.name: standard for standard in (*map(shared, SHARED_BITS), *STANDARD)}
@@ -40,9 +40,9 @@ class Retraining:
 def with_data(data: Data, examples: ImageSet, source: str, calibrated: bool) -> Data:
     """`data` of a comparison, with what `examples` know where the user named nothing else.
 
-    The inputs that judge test, the first that are learnt calibrate unless `calibrated`.
+    The inputs that judge test, some that are learnt, evenly spaced, calibrate unless `calibrated`.
     """
-    calibration = data.calibration if calibrated else floats(examples.train_images[:CALIBRATION])
+    calibration = data.calibration if calibrated else floats(spread(examples.train_images, CALIBRATION))
     warning = data.warning if calibrated else ""
     how = f" ({data.method})" if data.method != DEFAULT else ""
     words = [data.source] if calibrated else [f"calibrated on {len(calibration)} inputs of {source}{how}"]

@@ -21,10 +21,7 @@ def run(where: Console, name: str, data: Path, out: Path, epochs: int, seed: int
 
     def show(epoch: Epoch) -> None:
         last.update(epochs=epoch.epochs, loss=epoch.loss, accuracy_percent=epoch.accuracy_percent)
-        where.print(
-            f"epoch {epoch.number} of {epoch.epochs}: loss {epoch.loss:.4f}, accuracy {epoch.accuracy_percent:.2f} %",
-            highlight=False,
-        )
+        where.print(str(epoch), highlight=False)
 
     with made(out.parent):
         train(name, data, out, seed, epochs, show, validation)

@@ -620,10 +620,18 @@ def train(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help=f"{', '.join(zoo.NAMES)}, or an experiment: hinton, ba-caruana, urban (Fashion), kim."
+            metavar="NAME",
+            help=f"{', '.join(zoo.NAMES)}, or an experiment: hinton, ba-caruana (MNIST), "
+            "urban, kim (Fashion-MNIST or CIFAR-10), resnet-8 (CIFAR-10).",
         ),
     ],
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder with the four IDX files of (Fashion-)MNIST.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Folder with the four IDX files of (Fashion-)MNIST; of CIFAR-10 a folder of images, or .npz.",
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="PATH", help="ONNX file, or an experiment's folder.")],
     epochs: Annotated[int | None, typer.Option(help="Passes over the training set. [default: 10]")] = None,
     seed: Annotated[int | None, typer.Option(help="Of initial weights and batches. [default: 0]")] = None,

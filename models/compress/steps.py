@@ -25,7 +25,7 @@ from accel.models.grid import LARGEST_CODE
 from accel.models.macs import macs
 from accel.models.reference import float32
 from accel.models.training import judge
-from accel.models.training.images import floats
+from accel.models.training.images import floats, spread
 
 T = TypeVar("T")
 SCANNED = 2000  # training images on which a sensitivity scan measures where none are held out
@@ -106,9 +106,9 @@ class Prune(TrainingStep):
             raise InputError("a scan measures accuracy: give what to learn from (--data)")
         data = context.data
         held_out = data.part == "validation"
-        scanned = data.judged_images if held_out else data.train_images[:SCANNED]
+        scanned = data.judged_images if held_out else spread(data.train_images, SCANNED)
         images = floats(scanned)
-        labels = data.judged_labels if held_out else data.train_labels[:SCANNED]
+        labels = data.judged_labels if held_out else spread(data.train_labels, SCANNED)
 
         def quality(pruned: Network) -> float:
             return judge.percent(float32.run(pruned, images), labels)

@@ -70,6 +70,7 @@ class TrainingStep(Checked):
     learning_rate: float = Field(default=0.02, gt=0)
     batch: int = Field(default=64, ge=1)
     shift: int = Field(default=2, ge=0, le=8)
+    mirror: bool = False
     weight_decay: float = Field(default=1e-5, ge=0)
     target: Literal["labels", "soft", "logits"] = "labels"
     teacher: str | tuple[str, ...] = ()  # of soft targets and logits, several are an ensemble; none: see `train`
@@ -103,7 +104,7 @@ class TrainingStep(Checked):
             target = Target(self.target, teachers, self.temperature, self.hard_weight)
         schedule = Schedule(
             epochs, self.learning_rate, self.batch, weight_decay=self.weight_decay, shift=self._shift(context.data),
-            bfloat16=self.bfloat16,
+            mirror=self.mirror, bfloat16=self.bfloat16,
         )  # fmt: skip
         done = None
         if context.state_folder:
@@ -117,10 +118,7 @@ class TrainingStep(Checked):
                 return replace(onnx_read.read(done), name=network.name)
 
         def show(epoch: Epoch) -> None:
-            context.progress(
-                f"{label}: epoch {epoch.number} of {epoch.epochs}: loss {epoch.loss:.4f}, "
-                f"accuracy {epoch.accuracy_percent:.2f} %"
-            )
+            context.progress(f"{label}: {epoch}")
 
         state = done.with_suffix(".state") if done else None
         trained = fit(network, context.data, schedule, target, keep, context.seed, state, show)

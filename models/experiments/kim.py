@@ -1,9 +1,9 @@
 """Tucker-2 with ranks by EVBMF, then fine-tuning: Kim et al., arXiv 1511.06530, section 3, on a small VGG.
 
 The paper's VGG-16 takes 4.9 times fewer MACs at half a point of top-5 accuracy (table 1). Here a small VGG learns
-Fashion-MNIST; its convolutions but the first, which has one input channel, are decomposed and the result is fine-tuned:
-once at EVBMF's ranks, and once at ranks a part of the way from there to the full ones. EVBMF keeps what stands out of
-noise; of weights that short training has left near their random start it keeps little.
+Fashion-MNIST or CIFAR-10; its convolutions but the first, which reads the image, are decomposed and the result is
+fine-tuned: once at EVBMF's ranks, and once at ranks a part of the way from there to the full ones. EVBMF keeps what
+stands out of noise; of weights that short training has left near their random start it keeps little.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from accel.models.compress.tucker import Options, decompose
-from accel.models.experiments.fashion import trained_vgg
-from accel.models.experiments.runs import Progress, count_errors, open_runs, trained, write_table
+from accel.models.experiments.cifar import open_either
+from accel.models.experiments.runs import Progress, count_errors, trained, write_table
+from accel.models.experiments.vgg import trained_vgg
 from accel.models.graph import Conv, Network
 from accel.models.macs import macs
 from accel.models.training.fit import Schedule
-from accel.models.training.images import read_images
 
 FINE_TUNING = Schedule(
     epochs=8, learning_rate=0.02, batch=128, weight_decay=3e-4, shift=1, mirror=True, warm_up=1, bfloat16=True
@@ -43,16 +43,16 @@ class Row:
 def run(
     data_folder: str | Path, out_folder: str | Path, progress: Progress | None = None, validation: bool = False,
 ) -> tuple[Row, ...]:  # fmt: skip
-    """Train the VGG, decompose and fine-tune it on the Fashion-MNIST files in `data_folder`.
+    """Train the VGG, decompose and fine-tune it on Fashion-MNIST or CIFAR-10 (`open_either`).
 
     Networks go to `out_folder` when they are done and are not trained again; kim.json has the rows and the summary.
     Raises InputError for bad folders, without torch, and for networks in `out_folder` of other settings.
     """
-    runs = open_runs(read_images(data_folder, validation), out_folder, progress)
+    runs = open_either(data_folder, out_folder, progress, validation)
 
     def row(name: str, weakening: float, network: Network) -> Row:
-        errors = count_errors((network,), runs.data)
-        accuracy = 100 - 100 * errors / len(runs.data.judged_labels)
+        errors = count_errors((network,), runs.judged)
+        accuracy = 100 - 100 * errors / len(runs.judged.judged_labels)
         return Row(name, weakening, network.parameters, conv_macs(network), errors, accuracy)
 
     original = trained_vgg(runs)

@@ -13,21 +13,35 @@ from typing import Any
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_read, onnx_write
 from accel.models.files import write_whole
-from accel.models.graph import Network
+from accel.models.graph import Network, Shape
 from accel.models.training.fit import LABELS, Epoch, Schedule, Target, describe, fit, mean_logits
-from accel.models.training.images import ImageSet
+from accel.models.training.images import ImageSet, floats
 from accel.models.training.torch_module import Keep
 
-Progress = Callable[[str, Epoch], None]
+Progress = Callable[[str], None]  # of lines: an epoch of a network
 
 
 @dataclass(frozen=True)
 class Runs:
-    """Where trained networks are kept, the data that they learn, and who hears of each epoch (file name, epoch)."""
+    """Where trained networks are kept, the data that they learn, who hears of each epoch, and what a table is of.
+
+    The images that judge an epoch are those of `data`, and of a table as well unless there is a `table`.
+    """
 
     folder: Path
     data: ImageSet
     progress: Progress | None = None
+    table: ImageSet | None = None
+
+    @property
+    def image(self) -> Shape:
+        """The shape of an image as networks read it."""
+        return floats(self.data.train_images[:1]).shape[1:]
+
+    @property
+    def judged(self) -> ImageSet:
+        """What the networks in a table are judged on."""
+        return self.table or self.data
 
 
 def trained(
@@ -52,7 +66,7 @@ def trained(
 
     def show(epoch: Epoch) -> None:
         if runs.progress:
-            runs.progress(name, epoch)
+            runs.progress(f"{name}: {epoch}")
 
     started = time.monotonic()
     state_file = path.with_name(path.name + ".state")
@@ -71,7 +85,7 @@ def count_errors(networks: tuple[Network, ...], data: ImageSet) -> int:
 
 def write_table(runs: Runs, name: str, rows: tuple[Any, ...], summary: dict[str, float]) -> None:
     """`name`.json in the runs' folder: what judged, the rows (frozen dataclasses) and the summary."""
-    table = {"judged_on": runs.data.part, "rows": [asdict(row) for row in rows], "summary": summary}
+    table = {"judged_on": runs.judged.part, "rows": [asdict(row) for row in rows], "summary": summary}
     write_json(runs.folder / f"{name}.json", table)
 
 
@@ -82,6 +96,11 @@ def write_json(path: Path, value: Any) -> None:
 
 def open_runs(data: ImageSet, folder: str | Path, progress: Progress | None) -> Runs:
     """The folder made if it does not exist. Raises InputError if it cannot be written."""
+    return Runs(writable(folder), data, progress)
+
+
+def writable(folder: str | Path) -> Path:
+    """The folder, made if it does not exist. Raises InputError if it cannot be written."""
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -89,4 +108,4 @@ def open_runs(data: ImageSet, folder: str | Path, progress: Progress | None) -> 
         raise InputError(f"{folder} must be a folder that can be written: {error.strerror}") from None
     if not os.access(folder, os.W_OK):
         raise InputError(f"{folder} must be a folder that can be written")
-    return Runs(folder, data, progress)
+    return folder

@@ -93,6 +93,9 @@ class Epoch:
     loss: float
     accuracy_percent: float
 
+    def __str__(self) -> str:
+        return f"epoch {self.number} of {self.epochs}: loss {self.loss:.4f}, accuracy {self.accuracy_percent:.2f} %"
+
 
 @dataclass
 class _Run:

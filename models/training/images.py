@@ -51,6 +51,12 @@ def floats(images: Array) -> NDArray[np.float32]:
     return (images[:, None] if images.ndim == 3 else images).astype(np.float32) / np.float32(255)
 
 
+def spread(values: Array, wanted: int) -> Array:
+    """`wanted` of the values, or all if there are fewer, evenly spaced: images of one class may lie together."""
+    found = min(wanted, len(values))
+    return values[np.arange(found) * len(values) // max(found, 1)]
+
+
 def read_images(folder: str | Path, validation: bool = False) -> ImageSet:
     """The four IDX files of MNIST or Fashion-MNIST in `folder`, as they are or gzipped. Raises InputError.
 

@@ -1,4 +1,4 @@
-"""What both experiments on Fashion-MNIST begin with: a small VGG (Simonyan & Zisserman, arXiv 1409.1556)."""
+"""What two experiments begin with: a small VGG (Simonyan & Zisserman, arXiv 1409.1556)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from accel.models.build import Chain
 from accel.models.compress.students import GREY
 from accel.models.experiments.runs import Runs, trained
-from accel.models.graph import Network
+from accel.models.graph import Network, Shape
 from accel.models.training.fit import Schedule
 from accel.models.window import Window
 
@@ -26,12 +26,12 @@ SCHEDULE = Schedule(
 )
 
 
-def vgg(blocks: tuple[int, ...], hidden: int, random: np.random.Generator) -> Network:
+def vgg(blocks: tuple[int, ...], hidden: int, random: np.random.Generator, image: Shape = GREY) -> Network:
     """Blocks of two 3 x 3 convolutions of so many channels and a pooling, one hidden layer, ten classes.
 
-    Input (1, 28, 28); no batch normalisation.
+    `image` is the shape of the input; no batch normalisation.
     """
-    chain = Chain(random, GREY)
+    chain = Chain(random, image)
     for i, channels in enumerate(blocks, 1):
         for j in (1, 2):
             window = Window((3, 3), pads=(1, 1, 1, 1))
@@ -45,4 +45,4 @@ def vgg(blocks: tuple[int, ...], hidden: int, random: np.random.Generator) -> Ne
 
 def trained_vgg(runs: Runs) -> Network:
     """The small VGG that is urban's teacher and kim's original, trained unless the folder has it."""
-    return trained(runs, "vgg", vgg(BLOCKS, HIDDEN, np.random.default_rng(0)), SCHEDULE)
+    return trained(runs, "vgg", vgg(BLOCKS, HIDDEN, np.random.default_rng(0), runs.image), SCHEDULE)

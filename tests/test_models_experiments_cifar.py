@@ -1,0 +1,114 @@
+"""The experiments on CIFAR-10 end to end on a few images; their results on real ones are in docs/results.md."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from accel.flow.cli import run as accel
+from accel.models import zoo
+from accel.models.encode import integer_file
+from accel.models.errors import InputError
+from accel.models.exchange import onnx_read
+from accel.models.experiments import cifar, resnet8
+from accel.models.quantisation.shared import quantise_compressed
+from accel.models.reference import float32
+from accel.models.training.images import floats
+
+CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Ten classes as their JPEG files lie in two .zip files: 6 to learn of each, 2 to test."""
+    root, random = tmp_path_factory.mktemp("cifar"), np.random.default_rng(0)
+    for part, count in (("train", 6), ("test", 2)):
+        with zipfile.ZipFile(root / f"{part}.zip", "w") as packed:
+            for label, name in enumerate(CLASSES):
+                for k in range(count):
+                    pixels = random.integers(0, 60, (32, 32, 3)).astype(np.uint8) + np.uint8(15 * label)
+                    with packed.open(f"{part}/{name}/{k:04}.png", "w") as file:
+                        Image.fromarray(pixels).save(file, "PNG")
+    return root
+
+
+def test_the_first_weights_are_those_of_the_zoo():
+    ours, theirs = resnet8.resnet8(), zoo.resolve("resnet-8")
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 3, 32, 32)).astype(np.uint8)
+    logits = float32.run(ours, floats(pixels)).astype(np.float64)
+    chances = np.exp(logits - logits.max(1, keepdims=True))
+    chances /= chances.sum(1, keepdims=True)
+    np.testing.assert_allclose(chances, float32.run(theirs, pixels.astype(np.float32)), atol=1e-4)
+    assert [layer.output for layer in ours.layers if layer.name in resnet8.CONVOLUTIONS] == [*resnet8.CONVOLUTIONS]
+
+
+def test_images_are_decoded_once(folder, tmp_path, monkeypatch):
+    path = cifar.decoded(folder, tmp_path)
+    with np.load(path) as found:
+        assert found["x_train"].shape == (60, 3, 32, 32)
+        assert found["y_test"].tolist() == sorted([*range(10)] * 2)
+        with zipfile.ZipFile(folder / "test.zip") as packed, packed.open("test/bird/0001.png") as file:
+            pixels = np.asarray(Image.open(file))
+        np.testing.assert_array_equal(found["x_test"][5], np.moveaxis(pixels, -1, 0))
+    first = path.stat().st_mtime_ns
+    assert cifar.decoded(folder, tmp_path).stat().st_mtime_ns == first
+    # Of another folder's images no copy is taken.
+    other = tmp_path / "other"
+    other.mkdir()
+    for part in ("train", "test"):
+        (other / f"{part}.zip").write_bytes((folder / f"{part}.zip").read_bytes() + b"\0")
+    assert cifar.decoded(other, tmp_path).stat().st_mtime_ns > first
+
+
+@pytest.mark.train
+def test_resnet8_is_compressed_and_read_back(folder, tmp_path, capsys):
+    pytest.importorskip("torch")
+    lines: list[str] = []
+    rows = resnet8.run(folder, tmp_path, lines.append)
+    assert [row.network for row in rows] == ["dense", "2of4", "deep", "dense-longer"]
+    networks = {row.network: onnx_read.read(tmp_path / f"{row.network}.onnx") for row in rows}
+    with np.load(tmp_path / "images.npz") as data:
+        images, labels = floats(data["x_test"]), data["y_test"]
+        held = np.arange(60) % 6 == 5
+        calibration = floats(data["x_train"][~held])
+    for row in rows:
+        network = networks[row.network]
+        assert row.errors == (float32.run(network, images).argmax(1) != labels).sum()
+        weights = [layer.weights for layer in network.layers if hasattr(layer, "weights")]
+        kept = sum(np.count_nonzero(w) for w in weights) / sum(w.size for w in weights)
+        assert row.density_percent == pytest.approx(100 * kept)
+        if row.network == "2of4":
+            for w in weights[1:]:
+                groups = np.moveaxis(w, 1, -1).reshape(-1, 4)
+                assert (np.count_nonzero(groups, axis=1) <= 2).all()
+        if row.network == "deep":
+            assert all(len(np.unique(w)) <= 32 for w in weights)
+        integer = quantise_compressed(network, calibration)
+        formats = ("dense",) if row.network.startswith("dense") else resnet8.FORMATS
+        assert row.stored_bytes == len(integer_file.to_bytes(integer, formats))
+    # All trainings are there: nothing is trained again, and the table is the same; the test set may judge only once.
+    table = json.loads((tmp_path / "resnet-8.json").read_text())
+    assert table["judged_on"] == "test"
+    assert len(lines) == 3 + 2 + 4 + 4
+    assert accel(["train", "resnet-8", "--data", str(folder), "-o", str(tmp_path)]) == 0
+    assert ": epoch" not in capsys.readouterr().out
+    assert json.loads((tmp_path / "resnet-8.json").read_text()) == table
+    # The same networks on the held-out images.
+    judged = resnet8.run(folder, tmp_path, lines.append, validation=True)
+    assert len(lines) == 13
+    with np.load(tmp_path / "images.npz") as data:
+        images, labels = floats(data["x_train"][held]), data["y_train"][held]
+    assert judged[0].errors == (float32.run(networks["dense"], images).argmax(1) != labels).sum()
+
+
+def test_what_is_not_cifar_is_refused(folder, tmp_path):
+    np.savez(tmp_path / "grey.npz", x=np.zeros((12, 28, 28), np.uint8), y=np.zeros(12, np.int64))
+    np.savez(tmp_path / "alone.npz", x=np.zeros((12, 3, 32, 32), np.uint8), y=np.zeros(12, np.int64))
+    for name, message in (("grey", "inputs must have the shape"), ("alone", "must have images to test on")):
+        with pytest.raises(InputError, match=message):
+            resnet8.run(tmp_path / f"{name}.npz", tmp_path / "out")
+        assert not (tmp_path / "out").exists()
