@@ -38,29 +38,44 @@ def pe_lanes(design: Design) -> int:
     return QUAD if design.two_of_four else 1
 
 
+def array_sum_bits(design: Design) -> int:
+    """Bits of a sum in the array: where weights are held, of one product of each row; else all that is kept of it."""
+    bits = design.widths.accumulator
+    return bits if design.output_stationary else min(bits, PRODUCT_BITS + (design.rows - 1).bit_length())
+
+
+def beside_weight_bits(design: Design) -> int:
+    """Of the flags, those that travel through the array with a weight: whether it is 0 matters to gates only."""
+    return flag_bits(design) - (not design.gates_zeros)
+
+
+def product_registers(design: Design, bits: int) -> dict[str, int]:
+    """Bits of the registers of a multiplier, with factors of 8 and the rest of `bits`; none beside a block's own."""
+    stages = design.engine.multiplier_stages
+    if not design.gates_zeros:
+        return {}
+    operands = {"product_left": bits - CODE_BITS, "product_right": CODE_BITS, "product_used": 1}
+    return {**(operands if stages > 1 else {}), **{f"product{k or ''}": bits for k in range(max(1, stages - 1))}}
+
+
 def pe_registers(design: Design) -> dict[str, int]:
     """Bits of each register of a processing element; of a sparse engine's PE, those of each multiplier and its sum."""
-    stages, flags, lanes = design.engine.multiplier_stages, flag_bits(design), pe_lanes(design)
-    operands = {"product_left": CODE_BITS, "product_right": CODE_BITS, "product_used": 1} if stages > 1 else {}
+    flags, lanes, total = beside_weight_bits(design), pe_lanes(design), array_sum_bits(design)
     if design.is_sparse:
+        sums = dict.fromkeys(("total", "earlier"), design.widths.accumulator)
         return {
-            "acts": OFFSET_BITS, "acts_1": OFFSET_BITS, **operands,
-            **{f"product{k or ''}": PRODUCT_BITS + 1 for k in range(max(1, stages - 1))},
-            "total": design.widths.accumulator, "earlier": design.widths.accumulator,
+            "acts": OFFSET_BITS, "acts_1": OFFSET_BITS, **product_registers(design, OFFSET_BITS + CODE_BITS), **sums
         }  # fmt: skip
+    product = product_registers(design, PRODUCT_BITS)
+    valid = {"valid": lanes} if design.gates_zeros else {}
     if design.output_stationary:
         return {
-            "act": CODE_BITS, "valid": 1, "first": 1, "last": 1, "shift": 1, "weight": CODE_BITS, "flags": flags,
-            **operands, **{f"product{k or ''}": PRODUCT_BITS for k in range(max(1, stages - 1))},
-            "total": design.widths.accumulator, "drained": design.widths.accumulator,
+            "act": CODE_BITS, **valid, "first": 1, "last": 1, "shift": 1, "weight": CODE_BITS + flags, **product,
+            "total": total, "drained": total,
         }  # fmt: skip
+    weights = dict.fromkeys(("passing", "weight", "shadow"), CODE_BITS + flags)
     return {
-        "act": CODE_BITS * lanes, "valid": lanes, "swap": 1, "passing": CODE_BITS, "half_way": 1, "capture": 1,
-        "weight": CODE_BITS, "shadow": CODE_BITS,
-        "passing_flags": flags, "weight_flags": flags, "shadow_flags": flags,
-        **operands,
-        **{f"product{k or ''}": PRODUCT_BITS for k in range(max(1, stages - 1))},
-        "total": design.widths.accumulator,
+        "act": CODE_BITS * lanes, **valid, "swap": 1, "half_way": 1, "capture": 1, **weights, **product, "total": total
     }  # fmt: skip
 
 

@@ -140,6 +140,10 @@ class Technology(Section):
 class Design(Section):
     """One accelerator.
 
+    `multiplier`: what the engine multiplies with. Portable multipliers are written as products, and zero operands leave
+    them as they were; the blocks of FPGAs are instances, with the block's own registers, `engine.multiplier_stages` of
+    them, and multiply whatever comes.
+
     `post_lanes` channels are requantised each cycle; it must divide `array.cols` and the channels of an activation
     word, which are `array.rows`, with a sparse engine the larger of both (default: the greatest common divisor). Each
     multiplier has `post_multiplier_stages` registers. `decoder_lanes` must divide the codes of a weight word,
@@ -161,6 +165,10 @@ class Design(Section):
         ge=0,
         le=256,
         description="codes of weights (sparse: entries) that are decoded in a cycle; 0: no decoder",
+    )
+    multiplier: Literal["portable", "ecp5", "xilinx"] = Field(
+        default="portable",
+        description="what the engine multiplies with: products, or an FPGA's MULT18X18D or DSP48E1",
     )
     post_multiplier_stages: int = Field(
         default=1, ge=1, le=3, description="registers of each multiplier of the post-process"
@@ -268,6 +276,11 @@ class Design(Section):
     def two_of_four(self) -> bool:
         """Whether two rows of the array can do the work of four (`accel.structured`)."""
         return isinstance(self.engine, Systolic) and self.engine.sparsity == "2:4"
+
+    @property
+    def gates_zeros(self) -> bool:
+        """Whether a zero operand leaves the engine's multipliers as they were."""
+        return self.multiplier == "portable"
 
     @property
     def takes_beside(self) -> bool:

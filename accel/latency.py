@@ -74,7 +74,7 @@ assert MIN_TILE_CYCLES >= REUSE_CYCLES
 
 
 def array_pipeline(design: Design) -> Pipeline:
-    """From a pixel at the array's edge to its sums: the last row's skew, its product and sum, the last column.
+    """From a pixel at the array's edge to its sums: the last row's skew, factors, product and sum, the last column.
 
     A product takes `multiplier_stages` registers in every row, and a sum goes down one row a cycle: so the depth of the
     multiplier counts once. Output-stationary, from the last terms of a tile at the edge to the sums of its first pixel,
@@ -82,6 +82,7 @@ def array_pipeline(design: Design) -> Pipeline:
     """
     return (
         Stage("skew", design.rows - 1),
+        Stage("factors"),
         Stage("multiply", design.engine.multiplier_stages),
         Stage("add"),
         *((Stage("drain"),) if design.output_stationary else ()),

@@ -10,6 +10,7 @@ from accel.program import Program
 from accel.rtl.core import Core
 from accel.rtl.identifiers import plain_identifiers
 from accel.rtl.modules import convert
+from accel.rtl.multiplier import models
 from accel.rtl.on_chip import rom_verilog
 from accel.rtl.ram import RAM_VERILOG, STORE_VERILOG
 from accel.rtl.top import Accelerator
@@ -23,6 +24,7 @@ WAIVERS = {
     "DECLFILENAME": "all modules are in one file",
     "WIDTHEXPAND": "operands of different widths are extended by Verilog's own rules, as is meant",
     "WIDTHTRUNC": "a sum is a bit wider than its register, and a logical not reads a vector, as is meant",
+    "UNUSEDPARAM": "parameters of a multiplier block that its model does not need",
     "UNUSEDSIGNAL": "fields of commands that a unit does not use, and bits that a slice leaves over",
     "PROCASSINIT": "registers have an initial value as well as a reset: FPGAs load it with the bit stream",
     "CASEINCOMPLETE": "a value is assigned before the case statement, which changes it for the cases that it names",
@@ -39,7 +41,8 @@ def verilog_text(design: Design) -> str:
 
 def text_of(component: wiring.Component, design: Design) -> str:
     """A component of a design's hardware as Verilog, module `TOP`, with the memories that all others are made of."""
-    return plain_identifiers("\n".join([*convert(component, TOP).values(), RAM_VERILOG, STORE_VERILOG]))
+    text = "\n".join([*convert(component, TOP).values(), RAM_VERILOG, STORE_VERILOG])
+    return plain_identifiers(text) + models(design)
 
 
 def core_text(program: Program) -> str:

@@ -31,12 +31,24 @@ def registers(text: str) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("stages", [1, 2, 3])
-@pytest.mark.parametrize("bits", [20, 27, 32])
-def test_registers_of_a_processing_element(bits: int, stages: int) -> None:
-    design = compute_design(1, 1, bits, stages)
+@pytest.mark.parametrize(("rows", "bits"), [(1, 32), (8, 32), (64, 20)])
+def test_registers_of_a_processing_element(rows: int, bits: int, stages: int) -> None:
+    """A sum has the bits of a product (-128 * -128 needs 16), one more for each doubling of the rows."""
+    design = compute_design(rows, 1, bits, stages)
     (text,) = convert(PE(design), "pe").values()
     assert sorted(registers(text).values()) == sorted(pe_registers(design).values())
-    assert sum(pe_registers(design).values()) == bits + [55, 72, 88][stages - 1]
+    total = min(bits, (rows * 2**14).bit_length() + 1)
+    assert sum(pe_registers(design).values()) == total + [55, 72, 88][stages - 1]
+
+
+@pytest.mark.parametrize("dataflow", ["ws", "os"])
+def test_registers_beside_a_multiplier_block(dataflow: str) -> None:
+    """Those of the multiplier are in the block, and nothing tells a gate of zeros."""
+    design = compute_design(8, 1, 32, 3, dataflow=dataflow, multiplier="ecp5")
+    made = (PE if dataflow == "ws" else OutputPE)(design)
+    text = convert(made, "pe")["pe"]
+    assert sorted(registers(text).values()) == sorted(pe_registers(design).values())
+    assert sum(pe_registers(design).values()) == (4 * 8 + 3 + 19 if dataflow == "ws" else 2 * 8 + 3 + 2 * 32)
 
 
 @pytest.mark.parametrize("stages", [1, 2, 3])

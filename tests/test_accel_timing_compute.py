@@ -41,7 +41,7 @@ def walk(rows: int, cols: int, stages: int, offers: Sequence[Offer]) -> list[tup
             weights = max(weights, start) + rows
             start = max(pixels, weights, start + MIN_TILE_CYCLES)
             pixels = start + c.out_h * c.out_w
-        result.append((pop, pixels - 1 + 3 + rows + cols - 1 + stages + 1))
+        result.append((pop, pixels - 1 + 3 + rows + cols + stages + 1))
     return result
 
 
@@ -97,8 +97,8 @@ def test_closed_form_is_the_walk_over_units_where_outputs_stay(rng: Random) -> N
             left -= block
             for _ in np.ndindex(c.n_tiles, c.groups, config.kernel_h, config.kernel_w):
                 free, streamed = free + max(rows, MIN_TILE_CYCLES), streamed + rows
-        # read, pad, edge | the columns | skew, multiply, add, drain, columns | write; the first pixel, then others
-        way = 3 + rows + (rows - 1) + stages + 1 + 1 + (cols - 1) + 1
+        # read, pad, edge | the columns | skew, factors, multiply, add, drain, columns | write; first pixel, then others
+        way = 3 + rows + (rows - 1) + 1 + stages + 1 + 1 + (cols - 1) + 1
         assert (step.pop, step.complete) == (pop, free - 1 + way + block - 1)
         assert step.events[Event.STREAM_CYCLES] == streamed
 

@@ -14,7 +14,7 @@ from accel.latency import array_pipeline, cycles
 from accel.rtl.modules import convert
 from accel.rtl.systolic.array import SystolicArray
 from tests.benches.simulator import check_sums, from_lanes, simulate, to_lanes
-from tests.benches.unit_designs import compute_design, divisor
+from tests.benches.unit_designs import compute_design, divisor, draw_multiplier
 
 
 @settings(max_examples=20, deadline=None)
@@ -39,17 +39,19 @@ def test_tiles(rng: Random) -> None:
         for k in range(rng.randint(1, 8)):
             pixel = generator.integers(-128, 128, rows)
             pixel_in[start + k] = pixel, valid, int(k == 0)
-            sums_out[start + k + rows + cols - 1 + stages] = (pixel * gate) @ tile
+            sums_out[start + k + rows + cols + stages] = (pixel * gate) @ tile
             free = start + k + 1
         weights_at = max(weights_at + fill, start) + rng.choice([0, 0, 2])
-    design = compute_design(rows, cols, multiplier_stages=stages, weight_rows=segments)
-    assert cycles(array_pipeline(design)) == rows + cols - 1 + stages
+    design = compute_design(rows, cols, multiplier_stages=stages, weight_rows=segments, multiplier=draw_multiplier(rng))
+    assert cycles(array_pipeline(design)) == rows + cols + stages
 
     def inputs(cycle: int) -> dict[str, int]:
         nothing = generator.integers(-128, 128, cols), 0
         entering = [weight_in.get((cycle, s), nothing) for s in range(segments)]
         row, capture = np.concatenate([w for w, _ in entering]), sum(c << s for s, (_, c) in enumerate(entering))
         pixel, valid, swap = pixel_in.get(cycle, (generator.integers(-128, 128, rows), 0, 0))
+        if not design.gates_zeros:
+            pixel = pixel * np.array([valid >> r & 1 for r in range(rows)])
         flags = sum(int(value == 0) << lane for lane, value in enumerate(row))
         return {
             "weights": from_lanes(row), "flags": flags, "capture": capture,
@@ -77,7 +79,7 @@ def test_extreme_products_do_not_overflow(value: int) -> None:
     array = SystolicArray(compute_design(rows, 1, 20))
 
     async def testbench(ctx: Any) -> None:
-        for cycle in range(rows + rows + 1):
+        for cycle in range(rows + rows + 2):
             ctx.set(array.weights, -128 & 255)
             ctx.set(array.capture, cycle == 0)
             ctx.set(array.acts, from_lanes([value] * rows))

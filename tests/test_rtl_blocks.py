@@ -13,7 +13,7 @@ from accel.rtl.ram import Ram
 from accel.rtl.systolic.accumulators import Accumulators
 from accel.rtl.systolic.pe import PE
 from tests.benches.simulator import from_lanes, simulate, to_lanes
-from tests.benches.unit_designs import ACCUMULATOR_WORDS, compute_design
+from tests.benches.unit_designs import ACCUMULATOR_WORDS, compute_design, draw_multiplier
 
 rngs = st.randoms(use_true_random=False)
 
@@ -23,30 +23,29 @@ rngs = st.randoms(use_true_random=False)
 def test_processing_element(rng: Random) -> None:
     """All inputs at random: outputs as the docstring says, one or more cycles later.
 
-    Whoever feeds it holds the activation that is not valid, and says of each weight whether it is 0.
+    Whoever feeds it holds the activation that is not valid, and says of each weight whether it is 0; without gates the
+    activation is 0.
     """
     rng = Random(rng.getrandbits(32))
     stages = rng.randint(1, 3)
-    dut = PE(compute_design(1, 1, 24, stages))
+    design = compute_design(64, 1, multiplier_stages=stages, multiplier=draw_multiplier(rng))
+    dut, gates = PE(design), design.gates_zeros
 
     async def testbench(ctx: Any) -> None:
         weight = shadow = before = act = 0
-        products = [0] * stages  # the oldest first
+        products = [0] * (stages + 1)  # the oldest first
         for _ in range(60):
             passing, total = rng.choice([0, rng.randint(-128, 127)]), rng.randint(-(1 << 20), 1 << 20)
             valid, swap, capture = (int(rng.random() < chance) for chance in (0.7, 0.2, 0.3))
-            act = rng.randint(-128, 127) if valid else act
-            values = {
-                "act_i": act & 255, "valid_i": valid, "swap_i": swap, "weight_i": passing, "flags_i": int(passing == 0),
-                "capture_i": capture, "sum_i": total,
-            }  # fmt: skip
-            for name, value in values.items():
+            act = rng.randint(-128, 127) if valid else act * gates
+            pixel = (act & 255) | (swap << 9 | valid << 8 if gates else swap << 8)
+            down = (passing & 255) | (gates & (passing == 0)) << 8
+            for name, value in {"pixel_i": pixel, "weight_i": down, "capture_i": capture, "sum_i": total}.items():
                 ctx.set(getattr(dut, name), value)
             weight = shadow if swap else weight  # for this activation already
             shadow = passing if capture else shadow
             await ctx.tick()
-            assert (ctx.get(dut.act_o), ctx.get(dut.valid_o), ctx.get(dut.swap_o)) == (act & 255, valid, swap)
-            assert (ctx.get(dut.weight_o), ctx.get(dut.capture_o)) == (passing, before)
+            assert (ctx.get(dut.pixel_o), ctx.get(dut.weight_o), ctx.get(dut.capture_o)) == (pixel, down, before)
             assert ctx.get(dut.sum_o) == total + products[0]
             products, before = [*products[1:], act * weight * valid], capture
 
@@ -109,7 +108,7 @@ def test_accumulators(rng: Random) -> None:
                         "valid": 1, "address": bank << 14 | (word + ACCUMULATOR_WORDS * beyond),
                         "overwrite": overwrite, "last": rng.random() < 0.2,
                     }  # fmt: skip
-                    following = [rng.randint(-(1 << 30), 1 << 30) // 64 for _ in range(cols)]
+                    following = [rng.randint(-(1 << 15), (1 << 15) - 1) for _ in range(cols)]  # of one row
                     lasts += tag["last"]
                     reads += not overwrite
                     if beyond:
@@ -122,7 +121,7 @@ def test_accumulators(rng: Random) -> None:
             else:
                 recent = [*recent[-2:], (-1, -1)]
             ctx.set(dut.tag, tag)
-            ctx.set(dut.sums, from_lanes(coming or [0] * cols, 32))
+            ctx.set(dut.sums, from_lanes(coming or [0] * cols, 16))
             coming = following
             _, _, done, out, read, write = await ctx.tick().sample(
                 dut.done, dut.outside, dut.event_acc_reads, dut.event_acc_writes

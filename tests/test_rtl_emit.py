@@ -66,6 +66,7 @@ def test_memories_have_no_initial_words() -> None:
         sized(64, 1),
         pytest.param(sized(64, 64), marks=pytest.mark.slow),  # half a minute
         largest_buffers(),
+        *(sized(2, 3).model_copy(update={"name": make, "multiplier": make}) for make in ("ecp5", "xilinx")),
     ],
     ids=lambda d: f"{d.name}-{d.rows}x{d.cols}-{d.memory.axi_bits}",
 )

@@ -15,11 +15,11 @@ from accel.rtl.modules import convert
 from accel.rtl.output_stationary.array import OutputArray
 from accel.rtl.output_stationary.turner import Turner
 from tests.benches.simulator import check_sums, from_lanes, simulate
-from tests.benches.unit_designs import compute_design
+from tests.benches.unit_designs import compute_design, draw_multiplier
 
 
-def design_of(rows: int, cols: int, stages: int = 1) -> Design:
-    return compute_design(rows, cols, multiplier_stages=stages, dataflow="os")
+def design_of(rows: int, cols: int, stages: int = 1, multiplier: str = "portable") -> Design:
+    return compute_design(rows, cols, multiplier_stages=stages, dataflow="os", multiplier=multiplier)
 
 
 @settings(max_examples=12, deadline=None)
@@ -60,8 +60,8 @@ def test_words_come_out_as_columns(rng: Random) -> None:
 def test_tiles(rng: Random) -> None:
     """Tiles of R terms a sum or more, back to back or not, with activations that are not valid, and columns between."""
     rows, cols, stages = rng.randint(1, 6), rng.randint(1, 4), rng.randint(1, 3)
-    design = design_of(rows, cols, stages)
-    assert cycles(array_pipeline(design)) == rows + cols + stages
+    design = design_of(rows, cols, stages, draw_multiplier(rng))
+    assert cycles(array_pipeline(design)) == rows + cols + stages + 1
     generator = np.random.default_rng(rng.getrandbits(32))
     terms: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray, int, int]] = {}
     sums_out: dict[int, np.ndarray] = {}
@@ -74,12 +74,13 @@ def test_tiles(rng: Random) -> None:
             terms[cycle] = acts[k], valid[k], weights[k], int(k == 0), int(k == count - 1)
             cycle += 1 + (rng.choice([0, 0, 0, 2]) if k < count - 1 else 0)
         found = (acts * valid).T @ weights
-        sums_out |= {cycle - 1 + rows + cols + stages + p: found[p] for p in range(rows)}
+        sums_out |= {cycle + rows + cols + stages + p: found[p] for p in range(rows)}
         cycle += rng.choice([0, 0, 0, 1, 4])
 
     def inputs(cycle: int) -> dict[str, int]:
         nothing = generator.integers(-128, 128, rows), np.zeros(rows, int), generator.integers(-128, 128, cols), 0, 0
         acts, valid, weights, first, last = terms.get(cycle, nothing)
+        acts = acts if design.gates_zeros else acts * valid
         flags = sum(int(value == 0) << lane for lane, value in enumerate(weights))
         return {
             "acts": from_lanes(acts), "valid": sum(int(v) << p for p, v in enumerate(valid)),

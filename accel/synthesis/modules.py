@@ -18,7 +18,8 @@ _MODULE = re.compile(r"^module\s+(\w+)\s*(#\(.*?\)\s*)?\((.*?)\)\s*;(.*?)^endmod
 _INSTANCE = re.compile(r"^  (\w+)\s+(?:#\(([^;]*?)\)\s*)?(\w+)\s*\(\n([^;]*?)\n?  \);", re.M)
 _CONNECTION = re.compile(r"(?<![\w.])\.(\w+)\s*\(")
 _VALUE = re.compile(r"\.(\w+)\((?:\d+'s?d)?(\d+)\)")
-_WORD = re.compile(r"\d+'[a-z0-9]+|[A-Za-z_]\w*")
+_SIMULATION = re.compile(r"^`ifndef SYNTHESIS\n.*?^`endif\n", re.M | re.S)
+_WORD = re.compile(r"\d+'[a-z0-9]+|\"[^\"]*\"|[A-Za-z_]\w*")
 _SPACE = re.compile(r"\s*([^\w\s])\s*")
 _DECLARATION = re.compile(r"^\s*(?:input|output|wire|reg)\b")
 _COMMENT = re.compile(r"//[^\n]*|\(\*.*?\*\)", re.S)
@@ -105,7 +106,7 @@ class Tree:
 
 def parse(text: str, top: str) -> Tree:
     """The modules of a Verilog text below `top`, each distinct one once. Raises InputError if `top` is not there."""
-    found = {match[1]: match[0] for match in _MODULE.finditer(text)}
+    found = {match[1]: match[0] for match in _MODULE.finditer(_SIMULATION.sub("", text))}
     if top not in found:
         raise InputError(f"the Verilog must have a module {top}, and has none")
     parts: dict[str, Part] = {}
@@ -164,7 +165,7 @@ def _key(part: Part, keys: dict[str, str], parts: dict[str, Part]) -> str:
 
     def named(match: re.Match[str]) -> str:
         word = match[0]
-        if word in _VERILOG or word[0].isdigit():
+        if word in _VERILOG or word[0].isdigit() or word[0] == '"':
             return word
         return numbers.setdefault(word, f"v{len(numbers)}")
 

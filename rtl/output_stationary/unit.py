@@ -9,6 +9,7 @@ from amaranth.lib.wiring import connect, flipped
 from accel.commands import ErrorCode
 from accel.design import Design
 from accel.memories import CODE_BITS
+from accel.rtl.multiplier import hold
 from accel.rtl.output_stationary.array import OutputArray
 from accel.rtl.output_stationary.columns import Columns
 from accel.rtl.output_stationary.feeder import Feeder
@@ -67,7 +68,8 @@ class ComputeUnit(wiring.Component):
     def _edge(self, m: Module, turner: Turner, columns: Columns, weights: WeightSegment, array: OutputArray) -> None:
         """The register at the array's edge, and how many products have a zero operand.
 
-        The activation of a pixel that is not valid is the one before it, so that nothing behind it changes.
+        The activation of a pixel that is not valid is the one before it, so that nothing behind it changes, or 0 if
+        multipliers do not gate.
         """
         rows = self.design.rows
         acts, valid = Signal(CODE_BITS * rows, name="acts", reset_less=True), Signal(rows, name="valid")
@@ -75,8 +77,7 @@ class ComputeUnit(wiring.Component):
             act = turner.column.word_select(p, CODE_BITS)
             some = columns.exist[p] & act.any()
             m.d.sync += valid[p].eq(some)
-            with m.If(some):
-                m.d.sync += acts.word_select(p, CODE_BITS).eq(act)
+            hold(m, self.design, acts.word_select(p, CODE_BITS), act, some, columns.exist[p])
         m.d.comb += [array.acts.eq(acts), array.valid.eq(valid)]
         others = Signal(range(rows + 1), name="others")
         m.d.comb += others.eq(sum(valid[p] for p in range(rows)))

@@ -10,7 +10,8 @@ from accel.commands import Compute, field_bits
 from accel.datapath import OFFSET_BITS, PRODUCT_BITS
 from accel.design import Design
 from accel.memories import CODE_BITS, WEIGHT
-from accel.rtl.pipeline import later, multiplier
+from accel.rtl.multiplier import product
+from accel.rtl.pipeline import later
 from accel.rtl.sparse.ports import (
     INDEX_BITS,
     N_TILES_BITS,
@@ -124,7 +125,7 @@ class PE(wiring.Component):
             m.d.comb += act.eq(acts.word_select(r, OFFSET_BITS))
             enable = Signal(name=f"enable_{r}")
             m.d.comb += enable.eq(valid & used & (act != 0))
-            products.append(multiplier(m, act, weight, signed(PRODUCT_BITS + 1), stages, f"product_{r}", enable))
+            products.append(product(m, design, act, weight, signed(PRODUCT_BITS + 1), f"product_{r}", enable))
         m.d.comb += [
             self.r_sum_en.eq(later(m, valid, stages - 1, "multiplied")),
             self.r_sum_addr.eq(later(m, word, stages - 1, "word", True)),
@@ -138,10 +139,10 @@ class PE(wiring.Component):
             Mux(written & (written_to == to), total, Mux(before & (before_to == to), earlier, self.r_sum_data))
         )
         sums = []
-        for r, product in enumerate(products):
+        for r, found in enumerate(products):
             one = Signal(signed(bits), name=f"old_{r}")
             m.d.comb += one.eq(old.word_select(r, bits))
-            sums.append((one + product)[:bits])
+            sums.append((one + found)[:bits])
         m.d.sync += [total.eq(Cat(*sums)), earlier.eq(total)]
         m.d.comb += [
             self.w_sum_en.eq(written & ~self.halt & ~self.flush),

@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from accel.datapath import array_sum_bits
 from accel.design import Design
 from accel.latency import ACC_CYCLES
 from accel.memories import ACCUMULATOR
@@ -30,7 +31,7 @@ class Accumulators(wiring.Component):
         super().__init__(
             {
                 "tag": In(TAG),
-                "sums": In(design.widths.accumulator * design.cols),
+                "sums": In(array_sum_bits(design) * design.cols),
                 "halt": In(1),
                 "r_post": In(read_port(ACCUMULATOR, design)),
                 "done": Out(1),
@@ -67,10 +68,10 @@ class Accumulators(wiring.Component):
         old = Mux(bank_of(ACCUMULATOR, tag1.address), outputs[1], outputs[0])
         parts = []
         for c in range(cols):
-            fresh = Signal(signed(bits), name=f"fresh_{c}")
+            fresh = Signal(signed(array_sum_bits(design)), name=f"fresh_{c}")
             before = Signal(signed(bits), name=f"before_{c}")
             m.d.comb += [
-                fresh.eq(self.sums.word_select(c, bits)),
+                fresh.eq(self.sums.word_select(c, array_sum_bits(design))),
                 before.eq(Mux(tag1.overwrite, 0, old.word_select(c, bits))),
             ]
             parts.append((fresh + before)[:bits])

@@ -11,6 +11,7 @@ from accel.design import Design
 from accel.latency import FEED, MIN_TILE_CYCLES, cycles, until
 from accel.memories import ACCUMULATOR, ACTIVATION
 from accel.rtl.layouts import field_signal, layout
+from accel.rtl.multiplier import hold
 from accel.rtl.pipeline import later
 from accel.rtl.ports import bank_of, read_port, word_of
 from accel.rtl.walk import POSITION_BITS
@@ -28,8 +29,8 @@ class Feeder(wiring.Component):
 
     `acts`, `exist`, `valid`, `existing_cols`, `swap` and `tag` are at the array's edge FEED_CYCLES after the pixel's
     address. `exist`: rows that are not gated; `valid`: of these, those whose activation is not 0. The activation of a
-    row that is not valid is the one before it, so that nothing behind it changes. `outside`: a word beyond the bank was
-    read in the cycle before, or the pixel's sum is beyond all addresses of a bank.
+    row that is not valid is the one before it, so that nothing behind it changes, or 0 if multipliers do not gate.
+    `outside`: a word beyond the bank was read in the cycle before, or the pixel's sum is beyond all addresses.
     """
 
     def __init__(self, design: Design) -> None:
@@ -253,8 +254,7 @@ class Feeder(wiring.Component):
             lane = last.word_select(r, 8)
             valid = exist[r] & lane.any()
             m.d.sync += self.valid[r].eq(valid)
-            with m.If(valid):
-                m.d.sync += self.acts.word_select(r, 8).eq(lane)
+            hold(m, self.design, self.acts.word_select(r, 8), lane, valid, exist[r])
 
     def _beside(self, m: Module, config: data.View, go: Value, found: Signal, read: int) -> Value:
         """The word, or its lower half behind that of the one before."""

@@ -139,9 +139,10 @@ class Work:
 def work_of(plan: Plan, count: Mapping[Event, int]) -> Work:
     """The work of a run with these counts."""
     get = count.get
+    gated = get(Event.MACS_ZERO, 0) if plan.design.gates_zeros else 0
     return Work(
         cycles=get(Event.CYCLES, 0),
-        products=get(Event.MACS, 0) - get(Event.MACS_ZERO, 0),
+        products=get(Event.MACS, 0) - gated,
         sums=get(Event.MACS, 0),
         outputs=get(Event.POST_OUTPUTS, 0) * plan.design.lanes,
         filtered=get(Event.FILTER_MACS, 0),

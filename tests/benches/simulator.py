@@ -66,14 +66,15 @@ async def read_all(ctx: Any, port: Any, count: int, start: int = 0) -> list[int]
 
 
 def check_sums(array: Any, inputs: Callable[[int], dict[str, int]], expected: Mapping[int, NDArray]) -> None:
-    """Run an array with the `inputs` of each cycle; in those of `expected` its `sums` are such lanes of 32 bits."""
+    """Run an array with the `inputs` of each cycle; in those of `expected` its `sums` are such lanes."""
 
     async def body(ctx: Any) -> None:
         for cycle in range(max(expected) + 1):
             put(ctx, array, **inputs(cycle))
             _, _, sums = await ctx.tick().sample(array.sums)
             if cycle in expected:
-                assert to_lanes(sums, len(expected[cycle]), 32) == expected[cycle].tolist(), f"cycle {cycle}"
+                lanes = len(expected[cycle])
+                assert to_lanes(sums, lanes, len(array.sums) // lanes) == expected[cycle].tolist(), f"cycle {cycle}"
 
     simulate(array, body)
 

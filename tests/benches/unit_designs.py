@@ -25,7 +25,7 @@ LINE = 9  # columns that pass the filter
 
 def compute_design(
     rows: int, cols: int, bits: int = 32, multiplier_stages: int = 1, weight_rows: int = 1, two_of_four: bool = False,
-    dataflow: str = "ws",
+    dataflow: str = "ws", multiplier: str = "portable",
 ) -> Design:  # fmt: skip
     lanes, lane_bits = rows * (2 if two_of_four else 1), 10 if two_of_four else 8
     return Design.model_validate(
@@ -33,6 +33,7 @@ def compute_design(
             "name": "unit",
             "array": {"rows": rows, "cols": cols, "weight_rows": weight_rows},
             "widths": {"accumulator": bits},
+            "multiplier": multiplier,
             "engine": {
                 "dataflow": dataflow,
                 "multiplier_stages": multiplier_stages,
@@ -100,6 +101,11 @@ def post_design(
             "clock_mhz": 100,
         }
     )
+
+
+def draw_multiplier(rng: Random) -> str:
+    """One of the makes."""
+    return rng.choice(["portable", "portable", "ecp5", "xilinx"])
 
 
 def divisor(rng: Random, number: int) -> int:
