@@ -11,6 +11,7 @@ equal to. Status 1 if a network is below what is wanted.
 from __future__ import annotations
 
 import sys
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -74,8 +75,13 @@ def mean(ratios: Sequence[float]) -> float:
 
 def main(arguments: Sequence[str]) -> int:
     """Print a line for each network; the status."""
-    names = [a for a in arguments if a != "-v"]
-    missed = False
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help="all without: " + ", ".join(NETWORKS))
+    parser.add_argument("-v", action="store_true", help="a line for each convolution")
+    options = parser.parse_args(arguments)
+    names, missed = options.networks, False
+    if unknown := set(names) - set(NETWORKS):
+        parser.error(f"networks must be of {', '.join(NETWORKS)}, not {', '.join(sorted(unknown))}")
     print(f"{'network':18} {'convolutions':>12} {'wanted':>7} {'mean':>6} {'least':>6} {'strict':>6}")
     for name in names or NETWORKS:
         design, ratios, stricts = design_of(32), [], []
@@ -83,7 +89,7 @@ def main(arguments: Sequence[str]) -> int:
             bound, strict, cycles = alone(replace(c, name="conv"), design)
             ratios.append(bound / cycles)
             stricts.append(strict / cycles)
-            if "-v" in arguments:
+            if options.v:
                 print(f"    {c.name:19} {bound:9,} {cycles:9,} {bound / cycles:6.3f}")
         missed |= mean(ratios) < WANTED[name]
         figures = f"{mean(ratios):6.3f} {min(ratios):6.3f} {mean(stricts):6.3f}"
