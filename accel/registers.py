@@ -1,7 +1,7 @@
 """The register map of the AXI4-Lite port: hardware, drivers and documentation are made from this table.
 
-Registers are 32 bits at byte offsets from the port's base. The performance counters, 64 bits each, low word first,
-follow from COUNTER_BASE in the order of `accel.events.Event`; a start clears them, and after done they rest.
+Registers are 32 bits at byte offsets from the port's base. The performance counters follow from COUNTER_BASE in the
+order of `accel.events.Event`; a start clears them, after done they rest, and one that is full stays so.
 A run uses the values that the registers had when it was started (`latched`); a write meanwhile is for the next one.
 """
 
@@ -13,8 +13,9 @@ from accel.design import Design
 from accel.events import Event
 from accel.memory_kinds import OnChip
 
-VERSION = 0x0001_0002
+VERSION = 0x0001_0003
 COUNTER_BASE = 0x100
+COUNTER_BITS = 32  # one register
 PROGRAM_COUNT_BITS = 13
 WATCHDOG_RESET = 1 << 20
 
@@ -95,19 +96,14 @@ REGISTERS = (
     ),
 )
 COUNTERS = tuple(
-    register
-    for index, event in enumerate(Event)
-    for register in (
-        Register(f"{event.name}_LO", COUNTER_BASE + 8 * index, "ro", f"{event.value}, bits 31..0"),
-        Register(f"{event.name}_HI", COUNTER_BASE + 8 * index + 4, "ro", f"{event.value}, bits 63..32"),
-    )
+    Register(f"COUNT_{event.name}", COUNTER_BASE + 4 * index, "ro", event.value) for index, event in enumerate(Event)
 )
 OFFSETS = {register.name: register.offset for register in REGISTERS + COUNTERS}
 
 
 def counter_offset(event: Event) -> int:
-    """Byte offset of the low half of an event's counter."""
-    return OFFSETS[f"{event.name}_LO"]
+    """Byte offset of an event's counter."""
+    return OFFSETS[f"COUNT_{event.name}"]
 
 
 OUTSIDE = ("DRAM_BASE", "DRAM_BASE_HIGH", "DRAM_SIZE", "PROGRAM_OFFSET", "PROGRAM_COUNT")

@@ -11,6 +11,7 @@ from accel.events import Event
 from accel.memory_kinds import OnChip
 from accel.registers import OFFSETS, Register, counter_offset, registers
 from accel.rtl.axi import LITE_SLAVE
+from accel.rtl.counters import Counters
 
 
 class Csr(wiring.Component):
@@ -18,19 +19,21 @@ class Csr(wiring.Component):
     `abort`: one-cycle pulse while busy. `quiet`: nothing is in flight on AXI; without it no run is started. Of a
     register that is `latched` the output is what it held at the start of the run, from the cycle after `start` on.
 
-    `done`: pulse from the control, with `error` valid from then on. `event_<name>`: by how much a counter grows in this
-    cycle, `widths[event]` bits; CYCLES counts `busy`, so that it ends as the number of the cycle of `done`. What units
-    do after that (a run that was stopped leaves them in the middle of something) is not counted.
+    `done`: pulse from the control, with `error` valid from then on. `event_<name>`: by how much a counter grows for
+    this cycle, `widths[event]` bits; events without width are none of the design, and read as 0. CYCLES counts `busy`,
+    so that it ends as the number of the cycle of `done`. What units do after that (a run that was stopped leaves them
+    in the middle of something) is not counted.
 
     In a core without DRAM a run starts by itself when it may (`go`), or, after one that ended with an error, when
     CONTROL says so.
 
     A write is taken when address and data are both offered, byte by byte as `wstrb` says; it is answered in the next
-    cycle, as is a read. Offsets that are not in the map read as 0 and ignore writes. Every response is OKAY.
+    cycle, as is a read, but for a counter's, which waits for its turn (`Counters`). Offsets that are not in the map
+    read as 0 and ignore writes. Every response is OKAY.
     """
 
     def __init__(self, design: Design, widths: dict[Event, int]) -> None:
-        self.design = design
+        self.design, self.widths = design, widths
         self.inside = isinstance(design.memory, OnChip)
         self.registers = {register.name: register for register in registers(design)}
         self.writable = [register for register in self.registers.values() if register.access == "rw"]
@@ -46,7 +49,7 @@ class Csr(wiring.Component):
                 "quiet": In(1),
                 "busy": Out(1),
                 **{register.name.lower(): Out(register.bits) for register in self.writable},
-                **{f"event_{event.name.lower()}": In(widths[event]) for event in Event if event is not Event.CYCLES},
+                **{f"event_{event.name.lower()}": In(width) for event, width in widths.items()},
             }
         )
 
@@ -61,9 +64,8 @@ class Csr(wiring.Component):
             OFFSETS["ERROR"]: self.error,
             **{OFFSETS[name]: Const(self.registers[name].reset, 32) for name in ("VERSION", "ARRAY")},
             **self._writes(m, ended),
-            **self._counters(m),
         }
-        self._reads(m, readable)
+        self._reads(m, readable, self._counters(m))
         with m.If(self.start):
             m.d.sync += [self.busy.eq(1), ended.eq(0)]
         m.d.comb += self.irq.eq(ended & self.irq_enable[0])
@@ -115,30 +117,38 @@ class Csr(wiring.Component):
         init, name = register.reset >> register.align, f"{register.name.lower()}_{suffix}"
         return Signal(register.bits - register.align, init=init, name=name)
 
-    def _reads(self, m: Module, readable: dict[int, Value]) -> None:
+    def _reads(self, m: Module, readable: dict[int, Value], counters: Counters) -> None:
         """The read channels."""
         lite = self.lite
-        take = lite.arvalid & (~lite.rvalid | lite.rready)
-        m.d.comb += lite.arready.eq(take)
+        take = lite.arvalid & (~lite.rvalid | lite.rready) & ~counters.ask
+        asks = Signal(name="asks")
+        index, asking = Signal.like(counters.index, name="counter"), Signal(name="asking")
+        m.d.comb += [lite.arready.eq(take), counters.ask.eq(asking), counters.index.eq(index)]
         with m.If(lite.rready):
             m.d.sync += lite.rvalid.eq(0)
+        with m.Switch(lite.araddr[2:]):
+            for k, event in enumerate(counters.events):
+                with m.Case(counter_offset(event) // 4):
+                    m.d.comb += asks.eq(1)
+                    m.d.sync += index.eq(k)
         with m.If(take):
-            m.d.sync += [lite.rvalid.eq(1), lite.rdata.eq(0)]
+            m.d.sync += [asking.eq(asks), lite.rvalid.eq(~asks), lite.rdata.eq(0)]
             with m.Switch(lite.araddr[2:]):
                 for offset, value in readable.items():
                     with m.Case(offset // 4):
                         m.d.sync += lite.rdata.eq(value)
+        with m.If(counters.answered):
+            m.d.sync += [asking.eq(0), lite.rvalid.eq(1), lite.rdata.eq(counters.value)]
 
-    def _counters(self, m: Module) -> dict[int, Value]:
-        """Counts events. Returns the words of the counters, by offset."""
-        values: dict[int, Value] = {}
-        for event in Event:
-            counter = Signal(64, name=f"count_{event.name.lower()}")
-            amount = Const(1) if event is Event.CYCLES else getattr(self, f"event_{event.name.lower()}")
-            with m.If(self.busy):
-                m.d.sync += counter.eq(counter + amount)
-            with m.If(self.start):
-                m.d.sync += counter.eq(0)
-            values[counter_offset(event)] = counter[:32]
-            values[counter_offset(event) + 4] = counter[32:]
-        return values
+    def _counters(self, m: Module) -> Counters:
+        """What counts the events, a cycle after they were: sums over the whole design end in registers."""
+        m.submodules.counters = counters = Counters(self.widths)
+        counting = Signal(name="counting")
+        m.d.sync += counting.eq(self.busy)
+        m.d.comb += [counters.counting.eq(counting), counters.clear.eq(self.start)]
+        for event, width in self.widths.items():
+            name = f"event_{event.name.lower()}"
+            amount = Signal(width, name=f"{name}_reg", reset_less=True)
+            m.d.sync += amount.eq(getattr(self, name))
+            m.d.comb += getattr(counters, name).eq(amount)
+        return counters

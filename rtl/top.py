@@ -183,9 +183,25 @@ class Accelerator(wiring.Component):
     def _increments(
         loader: Loader, storer: Storer, compute: ComputeUnit, post: PostUnit, sequencer: Sequencer
     ) -> dict[Event, Value]:
-        """By how much each counter grows in this cycle."""
+        """By how much each counter of the design but CYCLES grows in this cycle."""
         act_reads = compute.event_act_reads + post.event_act_reads
         sparse = post.design.is_sparse
+        optional: dict[Event, Value] = {}
+        if sparse:
+            optional |= {
+                Event.BROADCASTS: compute.event_broadcasts,
+                Event.BROADCASTS_SKIPPED: compute.event_broadcasts_skipped,
+                Event.POINTER_WRITES: compute.event_pointer_writes,
+            }
+        if post.design.decoder_lanes:
+            optional |= {
+                Event.RUN_READS: loader.event_run_reads,
+                Event.VALUE_READS: loader.event_value_reads,
+                Event.RUN_TABLE_WRITES: loader.event_run_table_writes,
+                Event.VALUE_TABLE_WRITES: loader.event_value_table_writes,
+            }
+        if post.design.filter_multipliers:
+            optional |= {Event.FILTER_STEPS: post.event_filter_steps, Event.FILTER_MACS: post.event_filter_macs}
         return {
             Event.READ_BEATS: loader.axi.rvalid & loader.axi.rready,
             Event.WRITE_BEATS: storer.axi.wvalid & storer.axi.wready,
@@ -207,15 +223,7 @@ class Accelerator(wiring.Component):
             Event.STREAM_CYCLES: compute.event_stream_cycles,
             Event.CODEBOOK_WRITES: loader.w_codebook.en,
             Event.MACS_ZERO: compute.event_macs_zero,
-            Event.BROADCASTS: compute.event_broadcasts if sparse else Const(0),
-            Event.BROADCASTS_SKIPPED: compute.event_broadcasts_skipped if sparse else Const(0),
-            Event.POINTER_WRITES: compute.event_pointer_writes if sparse else Const(0),
-            Event.RUN_READS: loader.event_run_reads,
-            Event.VALUE_READS: loader.event_value_reads,
-            Event.RUN_TABLE_WRITES: loader.event_run_table_writes,
-            Event.VALUE_TABLE_WRITES: loader.event_value_table_writes,
-            Event.FILTER_STEPS: post.event_filter_steps if post.design.filter_multipliers else Const(0),
-            Event.FILTER_MACS: post.event_filter_macs if post.design.filter_multipliers else Const(0),
             Event.TABLE_READS: post.event_table_reads,
             Event.TABLE_WRITES: loader.w_table.en,
+            **optional,
         }

@@ -6,7 +6,7 @@ from accel.commands import ErrorCode
 from accel.design import Design, OnChip
 from accel.on_chip import regions_of
 from accel.program import Program
-from accel.registers import COUNTER_BASE, COUNTERS, REGISTERS, Register, registers
+from accel.registers import COUNTER_BASE, COUNTER_BITS, COUNTERS, REGISTERS, Register, registers
 
 ACCESS = {
     "rw": "read, write",
@@ -50,11 +50,17 @@ A run that ends with an error (`ERROR`, bit 2 of `STATUS`) sends nothing, and th
 """
 
 
+COUNTERS_TEXT = f"""\
+{COUNTER_BITS} bits each; cleared by a start, at rest after done, and one that is full stays so. Counters of what
+a design has not are 0. A read is answered when the counter's turn comes: within as many cycles as there are counters.\
+"""
+
+
 def markdown(design: Design) -> str:
     """The map of a design's hardware as a page."""
     inside = isinstance(design.memory, OnChip)
     lines = [CORE_INTRODUCTION if inside else INTRODUCTION, *_table(registers(design))]
-    lines += ["", "## Performance counters", "", "64 bits each, cleared by a start, at rest after done.", ""]
+    lines += ["", "## Performance counters", "", COUNTERS_TEXT, ""]
     lines += _table(COUNTERS)
     lines += ["", "## Error codes", "", "| code | name | |", "|---|---|---|"]
     lines += [f"| {int(code)} | {code.name} | {code.text} |" for code in ErrorCode]
@@ -92,7 +98,7 @@ def core_header(program: Program) -> str:
 def definitions(found: tuple[Register, ...] = REGISTERS) -> list[str]:
     """The lines of the C header that are the same for every program: offsets, counters, error codes."""
     lines = [f"#define ACCEL_{r.name} 0x{r.offset:03X}u /* {ACCESS[r.access]}: {r.text} */" for r in found]
-    lines += ["", f"#define ACCEL_COUNTERS {len(COUNTERS) // 2}u /* counters of 64 bits, low half first */"]
+    lines += ["", f"#define ACCEL_COUNTERS {len(COUNTERS)}u /* counters of {COUNTER_BITS} bits, a register each */"]
     lines.append(f"#define ACCEL_COUNTER_BASE 0x{COUNTER_BASE:03X}u /* of the first one */")
     lines += [f"#define ACCEL_{r.name} 0x{r.offset:03X}u /* {r.text} */" for r in COUNTERS]
     lines.append("")

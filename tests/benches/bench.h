@@ -58,10 +58,7 @@ class Driver {
         return lite_value;
     }
 
-    uint64_t counter(uint32_t k) {
-        const uint32_t low = read(ACCEL_COUNTER_BASE + 8 * k);
-        return low | uint64_t(read(ACCEL_COUNTER_BASE + 8 * k + 4)) << 32;
-    }
+    uint64_t counter(uint32_t k) { return read(ACCEL_COUNTER_BASE + 4 * k); }
 
   protected:
     virtual void observe() = 0;

@@ -142,11 +142,9 @@ void accel_watchdog(struct accel *accel, uint32_t cycles)
     set(accel, ACCEL_WATCHDOG, cycles);
 }
 
-uint64_t accel_counter(const struct accel *accel, uint32_t number)
+uint32_t accel_counter(const struct accel *accel, uint32_t number)
 {
-    const uint32_t at = ACCEL_COUNTER_BASE + 8u * number;
-    const uint32_t low = get(accel, at);
-    return (uint64_t)get(accel, at + 4u) << 32 | low;
+    return get(accel, ACCEL_COUNTER_BASE + 4u * number);
 }
 
 const char *accel_text(int result)

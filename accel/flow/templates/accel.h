@@ -106,8 +106,9 @@ void accel_interrupt(struct accel *, int on);
 /* Cycles without any progress after which a run ends with ACCEL_ERROR_TIMEOUT; 0: never. From the next start on. */
 void accel_watchdog(struct accel *, uint32_t cycles);
 
-/* A performance counter of the last run, 0 .. ACCEL_COUNTERS - 1 in the order of accel_registers.h. */
-uint64_t accel_counter(const struct accel *, uint32_t number);
+/* A performance counter of the last run, 0 .. ACCEL_COUNTERS - 1 in the order of accel_registers.h; one that is full
+ * (2^32 - 1) may have been passed. */
+uint32_t accel_counter(const struct accel *, uint32_t number);
 
 /* A line of English for what a function returned. */
 const char *accel_text(int result);

@@ -228,7 +228,7 @@ async def inference(dut: Any) -> None:
     expected = EXPECTED["events"]
     found = {}
     for name in expected:
-        found[name] = await memory.read(f"{name}_LO") | await memory.read(f"{name}_HI") << 32
+        found[name] = await memory.read(f"COUNT_{name}")
     dut._log.info("%d cycles, %d expected", cycles, expected["CYCLES"])
     assert cycles == expected["CYCLES"]
     differences = {name: (found[name], expected[name]) for name in expected if found[name] != expected[name]}
