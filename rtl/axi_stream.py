@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, Signature
 
 from accel.on_chip import PLACES
-from accel.rtl.on_chip import BEAT_BITS
+from accel.rtl.bursts import BEAT_BITS
 
 
 def stream_master(bits: int) -> Signature:

@@ -6,17 +6,15 @@ from dataclasses import dataclass
 
 from amaranth.hdl import ClockSignal, Instance, Module, Mux, Signal, Value
 from amaranth.lib import memory, wiring
-from amaranth.lib.wiring import In, Out, Signature
+from amaranth.lib.wiring import In, Out, Signature, connect, flipped
 
 from accel.design import Design
-from accel.latency import ON_CHIP, until
 from accel.on_chip import PLACES, Regions
 from accel.rtl.axi import read_master, write_master
+from accel.rtl.bursts import BEAT_BITS, BurstReader, BurstWriter
 from accel.rtl.modules import is_collecting
-from accel.rtl.pipeline import later
 from accel.rtl.ram import Ram
 
-BEAT_BITS = 26  # of a beat's number: the largest memory in the narrowest beats, and what alignment adds
 PARTS = {f"{part}_{name}": In(BEAT_BITS) for part in ("image", "result", "spill") for name in ("first", "beats")}
 """Where the data segment's parts lie (`accel.on_chip.Regions`): ports of whoever must know it."""
 
@@ -137,10 +135,6 @@ class OnChipMemory(wiring.Component):
         self._writes(m)
         return m
 
-    def _beat(self, address: Value) -> Value:
-        shift = (self.design.beat_bytes - 1).bit_length()
-        return address[shift : shift + BEAT_BITS]
-
     def _offset(self, m: Module, beat: Value, part: str, name: str) -> tuple[Value, Signal]:
         """A beat's place in a part, and whether it lies there."""
         first, beats = getattr(self, f"{part}_first"), getattr(self, f"{part}_beats")
@@ -149,87 +143,50 @@ class OnChipMemory(wiring.Component):
         return offset, inside
 
     def _reads(self, m: Module) -> None:
-        """A cursor goes through the beats of a burst; two registers behind it have what the memories answer."""
-        axi, burst = self.read, self.design.memory.burst_beats
-        cursor, left = Signal(BEAT_BITS, name="cursor"), Signal(range(burst + 1), name="left")
-        waiting = Signal(name="waiting")
-        next_cursor, next_left = Signal(BEAT_BITS, name="next_cursor"), Signal(range(burst + 1), name="next_left")
-        issue, free, ended = Signal(name="issue"), Signal(name="free"), Signal(name="ended")
-        came, came_last = Signal(name="came"), Signal(name="came_last")
-        came_from, chosen = Signal(2, name="came_from"), Signal(2, name="chosen")
-        data = Signal(self.design.memory.axi_bits, name="beat", reset_less=True)
-        move = Signal(name="move")
-        assert [stage.name for stage in ON_CHIP] == ["take", "read", "select"]  # cursor, memory, `data`
-        new_beat, new_left = self._beat(axi.araddr), axi.arlen[: len(left)] + 1
-        m.d.comb += [
-            axi.arready.eq(~waiting),
-            move.eq(~axi.rvalid | axi.rready),
-            issue.eq((left != 0) & (~came | move)),
-            ended.eq(issue & (left == 1)),
-            free.eq((left == 0) | ended),
-        ]
-        taken = axi.arvalid & axi.arready
-        with m.If(issue):
-            m.d.sync += [cursor.eq(cursor + 1), left.eq(left - 1)]
-        with m.If(free & waiting):
-            m.d.sync += [cursor.eq(next_cursor), left.eq(next_left), waiting.eq(0)]
-        with m.Elif(taken & free):
-            m.d.sync += [cursor.eq(new_beat), left.eq(new_left)]
-        with m.Elif(taken):
-            m.d.sync += [next_cursor.eq(new_beat), next_left.eq(new_left), waiting.eq(1)]
-        answers = self._answers(m, cursor, issue, chosen)
-        with m.If(issue | move):
-            m.d.sync += [came.eq(issue), came_last.eq(left == 1), came_from.eq(chosen)]
-        with m.If(move):
-            m.d.sync += [axi.rvalid.eq(came), axi.rlast.eq(came_last)]
-            with m.Switch(came_from):
-                for source, answer in answers.items():
-                    with m.Case(source):
-                        m.d.sync += data.eq(answer)
-        m.d.comb += [axi.rdata.eq(data), axi.rresp.eq(0)]
-
-    def _answers(self, m: Module, cursor: Signal, issue: Signal, chosen: Signal) -> dict[int, Value]:
-        """Asks the memory that holds the beat at the cursor. Returns what each answers, a cycle later."""
+        """Asks the memory that holds the beat at the reader's cursor."""
+        m.submodules.reader = reader = BurstReader(self.design.memory)
+        connect(m, flipped(self.read), reader.axi)
+        beat, issue = reader.r.beat, reader.r.en
+        chosen, came_from = Signal(2, name="chosen"), Signal(2, name="came_from")
         m.submodules.constants = rom = Rom(self.design.memory.axi_bits, self.constants)
         image = self.rams["image"]
-        offset, in_image = self._offset(m, cursor, "image", "read")
+        offset, in_image = self._offset(m, beat, "image", "read")
         places = Mux(self.image_place, self.image_beats, 0)
         m.d.comb += [
             chosen.eq(Mux(in_image, IMAGE, CONSTANTS)),
-            rom.r_addr.eq(cursor),
+            rom.r_addr.eq(beat),
             rom.r_en.eq(issue & (chosen == CONSTANTS)),
             image.r_addr.eq(offset + places),
             image.r_en.eq(issue & (chosen == IMAGE)),
         ]
-        answers = {CONSTANTS: rom.r_data, IMAGE: image.r_data}
+        answers: dict[int, Value] = {CONSTANTS: rom.r_data, IMAGE: image.r_data}
         if spill := self.rams.get("spill"):
-            offset, in_spill = self._offset(m, cursor, "spill", "read")
+            offset, in_spill = self._offset(m, beat, "spill", "read")
             with m.If(in_spill):
                 m.d.comb += chosen.eq(SPILL)
             m.d.comb += [spill.r_addr.eq(offset), spill.r_en.eq(issue & (chosen == SPILL))]
             answers[SPILL] = spill.r_data
-        return answers
+        with m.If(issue):
+            m.d.sync += came_from.eq(chosen)
+        with m.Switch(came_from):
+            for source, answer in answers.items():
+                with m.Case(source):
+                    m.d.comb += reader.r.data.eq(answer)
 
     def _writes(self, m: Module) -> None:
         """Beats go to the result's place, to what is spilled, or to both."""
-        axi = self.write
-        cursor = Signal(BEAT_BITS, name="write_cursor")
-        taken = axi.wvalid & axi.wready
-        m.d.comb += [axi.awready.eq(1), axi.wready.eq(1), axi.bresp.eq(0)]
-        with m.If(axi.awvalid):
-            m.d.sync += cursor.eq(self._beat(axi.awaddr))
-        with m.Elif(taken):
-            m.d.sync += cursor.eq(cursor + 1)
+        m.submodules.writer = writer = BurstWriter(self.design.memory)
+        connect(m, flipped(self.write), writer.axi)
+        w = writer.w
         result = self.rams["result"]
-        offset, in_result = self._offset(m, cursor, "result", "write")
+        offset, in_result = self._offset(m, w.beat, "result", "write")
         m.d.comb += [
-            result.w_en.eq(Mux(taken & in_result, axi.wstrb, 0)),
+            result.w_en.eq(Mux(w.en & in_result, w.strobes, 0)),
             result.w_addr.eq(offset + Mux(self.result_place, self.result_beats, 0)),
-            result.w_data.eq(axi.wdata),
+            result.w_data.eq(w.data),
         ]
         if spill := self.rams.get("spill"):
-            offset, in_spill = self._offset(m, cursor, "spill", "write")
-            m.d.comb += [spill.w_addr.eq(offset), spill.w_data.eq(axi.wdata)]
-            with m.If(taken & in_spill):
-                m.d.comb += spill.w_en.eq(axi.wstrb)
-        m.d.comb += axi.bvalid.eq(later(m, taken & axi.wlast, until(ON_CHIP, "select"), "answered"))
+            offset, in_spill = self._offset(m, w.beat, "spill", "write")
+            m.d.comb += [spill.w_addr.eq(offset), spill.w_data.eq(w.data)]
+            with m.If(w.en & in_spill):
+                m.d.comb += spill.w_en.eq(w.strobes)

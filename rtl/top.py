@@ -46,6 +46,12 @@ RUN_PORTS = {
 """Of the accelerator inside a core without DRAM: what else is in registers, and the end of a run."""
 
 
+def ports_of(design: Design) -> dict[str, wiring.Member]:
+    """The ports of a design's accelerator, clock and reset apart."""
+    bus = members("m_axi", read_master(design.memory), write_master(design.memory))
+    return bus | LITE_PORTS | (RUN_PORTS if isinstance(design.memory, OnChip) else {}) | {"irq": Out(1)}
+
+
 class Accelerator(wiring.Component):
     """Ports: `s_axil_*` (AXI4-Lite slave), `m_axi_*` (AXI4 master, no identifiers), `irq`; clock, synchronous reset.
 
@@ -55,8 +61,7 @@ class Accelerator(wiring.Component):
     def __init__(self, design: Design) -> None:
         self.design = design
         self.inside = isinstance(design.memory, OnChip)
-        bus = members("m_axi", read_master(design.memory), write_master(design.memory))
-        super().__init__(bus | LITE_PORTS | (RUN_PORTS if self.inside else {}) | {"irq": Out(1)})
+        super().__init__(ports_of(design))
 
     def elaborate(self, platform: object) -> Module:
         """The hardware."""

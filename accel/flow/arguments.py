@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from accel import design as designs_module
+from accel.board import BOARDS
 from accel.models import zoo
 from accel.models.errors import InputError
 
@@ -32,6 +33,11 @@ def techniques() -> list[str]:
     from accel.flow.techniques import names
 
     return list(names())
+
+
+def board_names() -> list[str]:
+    """Names of boards, for the completion."""
+    return list(BOARDS)
 
 
 KNOWN = ", ".join(zoo.ALL)

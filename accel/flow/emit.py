@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accel.board import Board, design_on
 from accel.compile import compile_network
 from accel.compiler.choose import Formats
 from accel.design import Design, OnChip
-from accel.flow import driver, emit_core, emit_stretches, register_map
+from accel.flow import driver, emit_board, emit_core, emit_stretches, register_map
 from accel.flow.design_fields import commented
 from accel.flow.emit_stretches import Emitted
 from accel.flow.emit_text import expected, layout_text, origin, readme_words, template
@@ -45,7 +46,7 @@ FILES = (
 
 def check(folder: Path) -> None:
     """Raise InputError for a folder in which `emit` would replace a file that it did not write."""
-    known = {*FILES, *emit_core.FILES, *emit_stretches.FILES, *ENDS, "stretch-1"}
+    known = {*FILES, *emit_core.FILES, *emit_stretches.FILES, *ENDS, "stretch-1", emit_board.FOLDER}
     others = sorted(name for name in known if os.path.lexists(folder / name))
     if others and not any((folder / mark).exists() for mark in (MARK, emit_stretches.PLAN)):
         raise InputError(f"output folder {folder} must not hold a {others[0]} that accel did not write, and does")
@@ -53,23 +54,27 @@ def check(folder: Path) -> None:
 
 def emit(
     network: IntegerNetwork, design: Design, folder: Path, inputs: NDArray[Any], formats: Formats = "auto",
-    host: Host | None = None,
+    host: Host | None = None, on: Board | None = None,
 ) -> None:  # fmt: skip
     """Write the folder; the test bench runs the first of the float `inputs` (n, C, H, W). `formats` as
-    `compile_network` takes them; `host` has what the host runs before and behind.
+    `compile_network` takes them; `host` has what the host runs before and behind; with `on` it is for that board.
 
     Raises InputError for what the design cannot hold, and for a folder that cannot be written or in which a file of
     somebody else would be replaced.
     """
     check(folder)
-    files_by_name = contents(network, design, inputs, formats, host)
+    files_by_name = contents(network, design, inputs, formats, host, on)
     write(folder, files_by_name, check=lambda: check(folder))
 
 
 def contents(
-    network: IntegerNetwork, design: Design, inputs: NDArray[Any], formats: Formats = "auto", host: Host | None = None
-) -> dict[str, bytes]:
+    network: IntegerNetwork, design: Design, inputs: NDArray[Any], formats: Formats = "auto", host: Host | None = None,
+    on: Board | None = None,
+) -> dict[str, bytes]:  # fmt: skip
     """The files by name."""
+    if on:
+        emit_board.check(network)
+        design = design_on(on, design)
     ends = {"head.onnx": host.head, "tail.onnx": host.tail} if host else {}
     models = {name: part.run.model for name, part in ends.items() if part is not None and part.run.model}
     said = "".join(f" {name} is what the host runs {WHERE[name]}." for name in models)
@@ -80,7 +85,8 @@ def contents(
     tensors = int8.run(network, int8.quantise_input(network, inputs[:1]), all_tensors=True)
     verilog = (origin(design, "AXI4") + verilog_text(design)).encode()
     if not network.host_steps:
-        return _stretch(network, design, tensors, formats, verilog, said).files | models
+        made = _stretch(network, design, tensors, formats, verilog, said)
+        return made.files | models | (emit_board.contents(on, network, made.program, inputs) if on else {})
     emitted = partial(_stretch, design=design, tensors=tensors, formats=formats, verilog=verilog)
     return models | emit_stretches.contents(network, design, tensors, emitted, said)
 

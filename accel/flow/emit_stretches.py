@@ -19,7 +19,7 @@ from accel.models.integers.stretches import stages, stretches
 from accel.program import Placement, Program
 
 PLAN = "network.json"
-FILES = (PLAN, "host.py", "input.bin", "README.md")
+FILES = (PLAN, "host.py", "tensors.py", "input.bin", "README.md")
 
 
 class Emitted(NamedTuple):
@@ -56,7 +56,7 @@ def contents(
         files |= {f"{folder}/{name}": content for name, content in found.items()}
         cycles += taken
         ends_of = {"inputs": program.inputs, "outputs": program.outputs}
-        plan.append({"folder": folder} | {what: [_place(x, design) for x in some] for what, some in ends_of.items()})
+        plan.append({"folder": folder} | {what: [place_of(x, design) for x in some] for what, some in ends_of.items()})
     shapes = {name: shape for _, _, step in steps for name, shape in zip(step.inputs, step.shapes, strict=True)}
     shapes |= {step.output: step.shape for _, _, step in steps}
     document = {
@@ -82,7 +82,7 @@ def contents(
     )  # fmt: skip
     return files | {
         PLAN: (json.dumps(document, indent=1) + "\n").encode(),
-        "host.py": template("host.py").encode(),
+        **{name: template(name).encode() for name in ("host.py", "tensors.py")},
         "input.bin": tensors[network.input][0].tobytes(),
         "README.md": readme.encode(),
     }
@@ -99,7 +99,7 @@ def _host(name: str, step: HostStep) -> dict[str, Any]:
     }
 
 
-def _place(place: Placement, design: Design) -> dict[str, Any]:
+def place_of(place: Placement, design: Design) -> dict[str, Any]:
     """Where a tensor lies, as host.py reads it."""
     layout = place.layout
     found: dict[str, Any] = {"tensor": place.name, "offset": place.offset, "shape": list(place.shape)}

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from accel import __version__
+from accel import board as boards
 from accel import design as designs_module
+from accel.board import Board
 from accel.design import Design
 from accel.flow.arguments import (
     LARGEST_SEED,
@@ -27,6 +29,7 @@ from accel.flow.arguments import (
     Test,
     Validation,
     WeightFormats,
+    board_names,
     input_shape,
     techniques,
 )
@@ -329,6 +332,9 @@ def emit(
     storage: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where it is. [default: accel-out/NETWORK/explore/explore.db]")
     ] = None,
+    board: Annotated[
+        str, typer.Option(metavar="BOARD", help="Also what runs it on a board: ulx3s.", autocompletion=board_names)
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Write the accelerator as Verilog, with DRAM image, register map and a self-checking test bench."""
@@ -338,12 +344,13 @@ def emit(
     from accel.flow.progress import progress
     from accel.resources.clock import clock_notes
 
+    chosen_board = boards.board(board) if board else None
     if point is not None or storage:
         if point is None or design or technique or formats or quantisation:
             raise InputError("--point N [--storage FILE] says design, technique and formats: leave those options out")
-        on, data = _emit_point(network, out, point, storage, calibration, shape)
+        on, data = _emit_point(network, out, point, storage, calibration, shape, chosen_board)
     else:
-        design = design or "edge"
+        design = design or (chosen_board.design if chosen_board else "edge")
         chosen, on = int8.source(network, technique, input_shape(shape), quantisation), designs_module.load(design)
         outputs.check(out, (out / name for name in job.FILES), (network, design, calibration))
         report.check_folder(out)
@@ -353,7 +360,7 @@ def emit(
             advance(f"{chosen.title}: compressing")
             integer = chosen.make(data)
             advance("writing Verilog")
-            job.emit(integer, on, out, data.calibration, parse(formats or ()), data.host)
+            job.emit(integer, on, out, data.calibration, parse(formats or ()), data.host, chosen_board)
     for note in clock_notes(on):
         say(f"accel: {note}")
     _say_notes(data)
@@ -361,7 +368,7 @@ def emit(
 
 
 def _emit_point(
-    network: str, out: Path, number: int, storage: Path | None, calibration: str, shape: str
+    network: str, out: Path, number: int, storage: Path | None, calibration: str, shape: str, board: Board | None
 ) -> tuple[Design, Data]:  # fmt: skip
     """`accel emit --point`: the design and the data of what was written."""
     from accel.flow import emit as job
@@ -378,7 +385,7 @@ def _emit_point(
         advance(f"point {number}: compressing")
         found = stored_point.load(kept, source, number)
         advance("writing Verilog")
-        job.emit(found.network, found.design, out, source.data.calibration, found.formats, source.data.host)
+        job.emit(found.network, found.design, out, source.data.calibration, found.formats, source.data.host, board)
     return found.design, source.data
 
 

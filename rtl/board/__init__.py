@@ -1,0 +1,1 @@
+"""What a board needs around the accelerator: a bridge from a serial port, memory, and the two joined."""
