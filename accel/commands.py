@@ -10,7 +10,8 @@ the other units have completed the number of commands that its `wait_*` fields s
 configuration commands are not counted, the hardware's own fetch is the first LOAD). This is decoupled access/execute
 with tokens, written as counts.
 
-Addresses. DRAM addresses are byte offsets from the CSR's base. Buffer addresses are in words (see
+Addresses. DRAM addresses are byte offsets from the CSR's base; those of the network's inputs and outputs are moved by
+INPUT_MOVE and OUTPUT_MOVE, which grow from image to image of a run. Buffer addresses are in words (see
 `accel.layout`). An activation address is bank * 2**19 + word; an accumulator address is bank * 2**14 + word. Sums of
 addresses and steps are modulo 2**19 (accumulator source of POST: 2**14) inside the bank that the command names; the
 rows of LOAD and STORE are modulo 2**20, a row lies in one bank. An address that is used and lies outside its memory
@@ -191,8 +192,10 @@ class Load(Command):
     row_words: int = _bits(14, "window: words of a row; entries: columns of a PE")
     skip_bytes: int = _bits(6, "window: bytes of each row that are dropped first")
     coded: int = _bits(1, "coded: the row goes through the decoder")
-    continues: int = _bits(1, "coded: the stream goes on where the coded LOAD before this one ended")
-    literal: int = _bits(1, "coded: what the bytes of runs say")
+    continues: int = _bits(
+        1, "coded: the stream goes on where the coded LOAD before this one ended; else 1: moved by INPUT_MOVE"
+    )
+    literal: int = _bits(1, "coded: what the bytes of runs say; else 1: moved by OUTPUT_MOVE, unless continues")
     zero_code: int = _bits(
         8, "coded: the code that runs of zeros stand for; window: rows side by side in the lanes of a word"
     )
@@ -389,6 +392,7 @@ class Store(Command):
     line_at: int = _bits(13, "place of a row's first word in its line")
     line_words: int = _bits(13, "words from one line of pixels to the next; 0 if gap_words is 0")
     gap_words: int = _bits(6, "words of these that are no pixels, at the end of the line")
+    of_output: int = _bits(1, "1: moved by OUTPUT_MOVE")
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
-from accel.commands import Load, field_bits
+from accel.commands import Load, Opcode, Target, field_bits
 from accel.compiler.choose import Cost, Formats, coded_layers
 from accel.compiler.compulsory import compulsory
 from accel.compiler.lower.table import lowering
-from accel.compiler.ops import Log, Stream
+from accel.compiler.ops import ALIGNMENT, Log, Stream
 from accel.compiler.parts import together
+from accel.compiler.plan import Plan
 from accel.compiler.prepare import Prepared, patient, prepare
+from accel.compiler.resident import resident, without
 from accel.compiler.schedule import Ordered, Scheduler
 from accel.compiler.weights import LayerWeights
 from accel.compiler.write import refused, write
@@ -29,10 +31,11 @@ from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork
 from accel.on_chip import Regions, check_room, regions, shortage
 from accel.program import Placement, Program
-from accel.rows import CommandRows, FieldRangeError, encoded
+from accel.rows import LOAD, OPCODE, STORE, CommandRows, FieldRangeError, Rows, encoded
+from accel.series import Series
 from accel.timing.recurrence import Timing
 
-__all__ = ["compile_network", "time_network"]
+__all__ = ["compile_network", "compile_series", "time_network"]
 
 DRAM_LIMIT = 1 << field_bits(Load, "dram_addr")
 TAPERS = (1.0, 1.1, 1.2, 1.5)
@@ -49,6 +52,29 @@ def compile_network(network: IntegerNetwork, design: Design, formats: Formats = 
     """
     with _named(network):
         return _program(*_chosen(network, design, formats))
+
+
+def compile_series(network: IntegerNetwork, design: Design, formats: Formats = "auto") -> Series:
+    """As `compile_network`, for many images a run: the program of the first image, whose cycles are those of
+    `compile_network`'s, and that of every further one, which finds on chip what nothing has overwritten.
+
+    Raises InputError as well for a design without DRAM, which runs its one program on each image that comes, and for
+    a network with an output that shares memory with an input.
+    """
+    with _named(network):
+        if isinstance(design.memory, OnChip):
+            raise InputError("memory.kind must be axi for several images a run, not on-chip")
+        prepared, stream, first = _chosen(network, design, formats)
+        if prepared.plan.joined:
+            raise InputError("inputs and outputs must lie apart for several images a run, and share a tensor")
+        log = without(first.log, resident(design, first.log))
+        offset = -(-first.end_offset // ALIGNMENT) * ALIGNMENT
+        following = Scheduler(design, log, stream.data_beats, offset).fastest()
+        first = replace(first, behind=following.end_offset - first.end_offset)
+        assert first.data_offset == following.data_offset
+        programs = [_program(prepared, stream, ordered) for ordered in (first, following)]
+        image = programs[0].image | programs[1].image  # alike but for the commands, where the other one has zeros
+        return Series(*(replace(program, image=image) for program in programs))
 
 
 def time_network(network: IntegerNetwork, design: Design, formats: Formats = "auto") -> Timing:
@@ -173,7 +199,7 @@ def _program(prepared: Prepared, stream: Stream, ordered: Ordered) -> Program:
     """Addresses, image and reports."""
     network, design, plan = prepared.network, prepared.design, prepared.plan
     program_offset, placed = ordered.program_offset, _placed(prepared, ordered)
-    commands = CommandRows(ordered.rows())
+    commands = CommandRows(_movable(ordered.rows(), placed.data, plan))
     image = stream.image(placed.data)
     infos = [
         lowering(step.layer, design).info(step, prepared.weights[step.name], stream.encoded.get(step.index), must)
@@ -197,4 +223,33 @@ def _program(prepared: Prepared, stream: Stream, ordered: Ordered) -> Program:
         more_inputs=placed.inputs[1:],
         more_outputs=placed.outputs[1:],
         facts=ordered.facts(),
+        input_span=_span(placed.data, plan, True),
+        output_span=_span(placed.data, plan, False),
+    )
+
+
+def _movable(rows: Rows, data: int, plan: Plan) -> Rows:
+    """The rows, with those marked that read or write inputs and outputs, so that registers can move these."""
+    if plan.joined:
+        return rows
+    opcodes = rows[:, OPCODE]
+    loads = (opcodes == Opcode.LOAD) & (rows[:, LOAD.target] == Target.ACTIVATION)
+    for span in plan.ends:
+        for mine, address, mark in (
+            (loads, LOAD.dram_addr, LOAD.continues if span.of_input else LOAD.literal),
+            (opcodes == Opcode.STORE, STORE.dram_addr, STORE.of_output),
+        ):
+            at = rows[:, address] - data - span.first
+            inside = mine & (at >= 0) & (at < span.bytes)
+            assert not (span.of_input and mark == STORE.of_output and inside.any()), "an input is written"
+            rows[inside, mark] = 1
+    return rows
+
+
+def _span(data: int, plan: Plan, of_input: bool) -> tuple[int, int]:
+    """The first byte of all inputs, or outputs, and that behind their last; nothing if they cannot be moved."""
+    spans = [span for span in plan.ends if span.of_input == of_input and not plan.joined]
+    return (
+        data + min((span.first for span in spans), default=-data),
+        data + max((span.first + span.bytes for span in spans), default=-data),
     )

@@ -16,6 +16,8 @@ from accel.layout import RowTensor, stride_bytes
 from accel.memories import ACCUMULATOR, ACTIVATION, BY_TARGET, PARAMETER, POINTER, WEIGHT, Memory
 from accel.units import UNIT_OF
 
+MOVED = {"continues": "of_input", "literal": "of_output"}  # of a LOAD that is not coded
+
 if TYPE_CHECKING:
     from accel.program import Placement, Program
 
@@ -71,6 +73,8 @@ def _fields(program: Program, command: Command) -> Iterator[str]:
             memory = _memory(command, f.name)
             if memory is not None:
                 yield f"{f.name.removesuffix('_addr')}={_address(memory, value)}"
+        elif isinstance(command, Load) and not command.coded and f.name in MOVED:
+            yield MOVED[f.name]
         elif most(type(command), f.name) == 1:
             yield f.name
         else:

@@ -95,7 +95,8 @@ class Program:
     The hardware itself fetches the first `first_fetch` commands. `layer_of[i]` is the index into `layers` of command i,
     or -1. `image` is the initial DRAM content; `dram_bytes` >= len(image) is all that the program may touch. `facts`
     (n, FACTS) is what the commands' time depends on (`accel.timing.machine`), if their fields do not say it all: of a
-    sparse engine, on weights, and on activations none of which is zero.
+    sparse engine, on weights, and on activations none of which is zero. `input_span`, `output_span`: the bytes of DRAM
+    from the first of all inputs (outputs) to behind the last, which registers can move; empty if they cannot be.
     """
 
     name: str
@@ -112,6 +113,8 @@ class Program:
     more_inputs: tuple[Placement, ...] = ()
     more_outputs: tuple[Placement, ...] = ()
     facts: NDArray[np.int64] | None = field(default=None, compare=False)
+    input_span: tuple[int, int] = (0, 0)
+    output_span: tuple[int, int] = (0, 0)
 
     def text(self) -> str:
         """The program as text, one command a line (`accel.listing`)."""

@@ -13,10 +13,13 @@ from accel.design import Design
 from accel.events import Event
 from accel.memory_kinds import OnChip
 
-VERSION = 0x0001_0003
+VERSION = 0x0001_0004
 COUNTER_BASE = 0x100
 COUNTER_BITS = 32  # one register
 PROGRAM_COUNT_BITS = 13
+IMAGES_BITS = 16
+PAGE_BITS = 12  # what is moved is moved by pages of 4 KiB, so that bursts are cut as before
+STEP_BITS = 24
 WATCHDOG_RESET = 1 << 20
 
 
@@ -25,7 +28,8 @@ class Register:
     """A 32-bit register: byte offset, access ("rw", "ro", "wo", "w1c"), what it means, and its value after reset.
 
     Of a register that can be written, bits [align, bits) hold what was written and the others read as 0. `latched`: a
-    start takes over the value, for the whole run.
+    start takes over the value, for the whole run. `grows_by`: the register by which that value grows from one image of
+    the run to the next.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Register:
     bits: int = 32
     align: int = 0
     latched: bool = False
+    grows_by: str = ""
 
 
 REGISTERS = (
@@ -94,6 +99,53 @@ REGISTERS = (
         "bits 63..32 of DRAM_BASE; reads as 0 and ignores writes if addresses have 32 bits",
         latched=True,
     ),
+    Register(
+        "INPUT_MOVE",
+        0x30,
+        "rw",
+        "bytes by which inputs lie behind their places in the image, 4 KiB aligned",
+        align=PAGE_BITS,
+        latched=True,
+        grows_by="INPUT_STEP",
+    ),
+    Register(
+        "OUTPUT_MOVE",
+        0x34,
+        "rw",
+        "bytes by which outputs lie behind their places in the image, 4 KiB aligned",
+        align=PAGE_BITS,
+        latched=True,
+        grows_by="OUTPUT_STEP",
+    ),
+    Register("IMAGES", 0x38, "rw", "images of a run (0: one)", reset=1, bits=IMAGES_BITS, latched=True),
+    Register("IMAGES_DONE", 0x3C, "ro", "images of this run whose outputs are complete"),
+    Register(
+        "INPUT_STEP",
+        0x40,
+        "rw",
+        "bytes from the inputs of an image to those of the next one, 4 KiB aligned",
+        bits=STEP_BITS,
+        align=PAGE_BITS,
+        latched=True,
+    ),
+    Register(
+        "OUTPUT_STEP",
+        0x44,
+        "rw",
+        "bytes from the outputs of an image to those of the next one, 4 KiB aligned",
+        bits=STEP_BITS,
+        align=PAGE_BITS,
+        latched=True,
+    ),
+    Register("NEXT_OFFSET", 0x48, "rw", "as PROGRAM_OFFSET, for the images behind the first one", latched=True),
+    Register(
+        "NEXT_COUNT",
+        0x4C,
+        "rw",
+        "as PROGRAM_COUNT, for the images behind the first one",
+        bits=PROGRAM_COUNT_BITS,
+        latched=True,
+    ),
 )
 COUNTERS = tuple(
     Register(f"COUNT_{event.name}", COUNTER_BASE + 4 * index, "ro", event.value) for index, event in enumerate(Event)
@@ -106,8 +158,11 @@ def counter_offset(event: Event) -> int:
     return OFFSETS[f"COUNT_{event.name}"]
 
 
-OUTSIDE = ("DRAM_BASE", "DRAM_BASE_HIGH", "DRAM_SIZE", "PROGRAM_OFFSET", "PROGRAM_COUNT")
-"""Registers that say where a program lies: a core without DRAM has it inside."""
+OUTSIDE = (
+    "DRAM_BASE", "DRAM_BASE_HIGH", "DRAM_SIZE", "PROGRAM_OFFSET", "PROGRAM_COUNT", "NEXT_OFFSET", "NEXT_COUNT",
+    "INPUT_MOVE", "OUTPUT_MOVE", "INPUT_STEP", "OUTPUT_STEP", "IMAGES", "IMAGES_DONE",
+)  # fmt: skip
+"""Registers that say where a program and its images lie: a core without DRAM has the one inside, the others stream."""
 GO_ON = (
     "bit 0: write 1 to run the image again after an error (ignored while bit 0 or bit 3 of STATUS is set); "
     "bit 1: write 1 to abort (ignored unless busy)"

@@ -6,8 +6,10 @@ from amaranth.hdl import Cat, Const, Value
 from amaranth.lib.wiring import In, Out, Signature
 
 from accel.memory_kinds import Memory, OnChip
+from accel.registers import PAGE_BITS
 
 INCREMENTING = 1  # of AxBURST
+MOVE_BITS = 32 - PAGE_BITS
 
 
 def read_master(memory: Memory | OnChip) -> Signature:
@@ -45,6 +47,14 @@ LITE_SLAVE = Signature(
     }
 )  # fmt: skip
 """AXI4-Lite slave, 4 KiB of 32-bit registers."""
+
+
+def first_beat(address: Value, beat_bytes: int, moves: Value | None = None) -> Value:
+    """The beat of a command's DRAM address, moved by so many pages if anything moves it; as wide as the sum."""
+    beat = address[(beat_bytes - 1).bit_length() :]
+    if moves is None:
+        return beat
+    return beat + Cat(Const(0, PAGE_BITS - (beat_bytes - 1).bit_length()), moves)
 
 
 def byte_address(base: Value, beat: Value, beat_bytes: int) -> tuple[Value, Value]:

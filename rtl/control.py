@@ -19,6 +19,7 @@ class Control(wiring.Component):
     quiet nor active for as long again, `done` comes nevertheless. `halt` stays until the next start, so that what is
     in flight then is still completed and dropped whenever the memory comes to it; the registers refuse a start until
     the bus is quiet.
+    If not `last`, another image follows: `next` comes instead of `done`, and what is wrong meanwhile is wrong with it.
     `abort` is an error as others are (ABORTED), for a run that makes progress but should not go on.
     """
 
@@ -28,6 +29,7 @@ class Control(wiring.Component):
                 "start": In(1),
                 "busy": In(1),
                 "finished": In(1),
+                "last": In(1),
                 "errors": In(4),
                 "abort": In(1),
                 "active": In(1),
@@ -36,6 +38,7 @@ class Control(wiring.Component):
                 "halt": Out(1),
                 "error": Out(4),
                 "done": Out(1),
+                "next": Out(1),
             }
         )
 
@@ -48,10 +51,11 @@ class Control(wiring.Component):
         expired = (self.watchdog != 0) & (still >= self.watchdog)
         m.d.comb += [
             self.halt.eq(self.error != 0),
-            self.done.eq(self.busy & (ending[-1] | (self.halt & (self.quiet | expired)))),
+            self.done.eq(self.busy & ((ending[-1] & self.last) | (self.halt & (self.quiet | expired)))),
+            self.next.eq(self.busy & ending[-1] & ~self.last & ~self.halt),
         ]
         m.d.sync += [Cat(ending).eq(Cat(self.finished, ending)), still.eq(still + 1)]
-        with m.If(self.busy & ~self.halt & ~self.finished & ~Cat(ending).any()):
+        with m.If(self.busy & ~self.halt & ~(self.last & Cat(self.finished, ending).any())):
             with m.If(self.errors != 0):
                 m.d.sync += [self.error.eq(self.errors), still.eq(0)]
             with m.Elif(self.abort):

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from accel.design import Design
 from accel.events import Event
 from accel.memory_kinds import OnChip
-from accel.registers import OFFSETS, Register, counter_offset, registers
+from accel.registers import IMAGES_BITS, OFFSETS, Register, counter_offset, registers
 from accel.rtl.axi import LITE_SLAVE
 from accel.rtl.counters import Counters
 
@@ -24,6 +24,9 @@ class Csr(wiring.Component):
     so that it ends as the number of the cycle of `done`. What units do after that (a run that was stopped leaves them
     in the middle of something) is not counted.
 
+    `next`: pulse in the cycle in which `done` would be, if another image of the run follows (`last` says that none
+    does): what a run uses of the registers is then that image's. The next cycle is cycle 1 of its program.
+
     In a core without DRAM a run starts by itself when it may (`go`), or, after one that ended with an error, when
     CONTROL says so.
 
@@ -36,11 +39,12 @@ class Csr(wiring.Component):
         self.design, self.widths = design, widths
         self.inside = isinstance(design.memory, OnChip)
         self.registers = {register.name: register for register in registers(design)}
+        self._used: dict[str, Signal] = {}  # what a run uses of each
         self.writable = [register for register in self.registers.values() if register.access == "rw"]
         super().__init__(
             {
                 "lite": Out(LITE_SLAVE),
-                **({"go": In(1)} if self.inside else {}),
+                **({"go": In(1)} if self.inside else {"next": In(1), "last": Out(1)}),
                 "irq": Out(1),
                 "start": Out(1),
                 "abort": Out(1),
@@ -64,6 +68,7 @@ class Csr(wiring.Component):
             OFFSETS["ERROR"]: self.error,
             **{OFFSETS[name]: Const(self.registers[name].reset, 32) for name in ("VERSION", "ARRAY")},
             **self._writes(m, ended),
+            **({} if self.inside else {OFFSETS["IMAGES_DONE"]: self._images(m)}),
         }
         self._reads(m, readable, self._counters(m))
         with m.If(self.start):
@@ -109,7 +114,26 @@ class Csr(wiring.Component):
                 with m.If(self.start):
                     m.d.sync += used.eq(held)
             m.d.comb += getattr(self, register.name.lower()).eq(Cat(Const(0, register.align), used))
+            self._used[register.name] = used
         return values
+
+    def _images(self, m: Module) -> Value:
+        """From one image of a run to the next. Returns how many are complete."""
+        complete = Signal(IMAGES_BITS, name="images_done")
+        used = self._used
+        m.d.comb += self.last.eq(used["IMAGES"] <= 1)
+        with m.If(self.next | (self.done & (self.error == 0))):
+            m.d.sync += complete.eq(complete + 1)
+        with m.If(self.start):
+            m.d.sync += complete.eq(0)
+        with m.If(self.next):
+            m.d.sync += used["IMAGES"].eq(used["IMAGES"] - 1)
+            for what in ("OFFSET", "COUNT"):
+                m.d.sync += used[f"PROGRAM_{what}"].eq(used[f"NEXT_{what}"])
+            for register in self.writable:
+                if register.grows_by:
+                    m.d.sync += used[register.name].eq(used[register.name] + used[register.grows_by])
+        return complete
 
     @staticmethod
     def _held(register: Register, suffix: str) -> Signal:

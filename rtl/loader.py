@@ -13,7 +13,8 @@ from accel.design import Design
 from accel.latency import LOADER_AHEAD
 from accel.layout import beats_per_word, stride_bytes, word_bytes, words_per_beat
 from accel.memories import ACTIVATION, BY_TARGET, CODEBOOK, PARAMETER, TABLE, WEIGHT
-from accel.rtl.axi import INCREMENTING, byte_address, read_master
+from accel.memory_kinds import OnChip
+from accel.rtl.axi import INCREMENTING, MOVE_BITS, byte_address, first_beat, read_master
 from accel.rtl.decoder.decoder import Decoder, ListDecoder, Turns
 from accel.rtl.fifo import CommandQueue
 from accel.rtl.layouts import field_signal, layout
@@ -30,12 +31,14 @@ class Loader(wiring.Component):
     same order and cuts beats into words, one word a cycle; in window mode `accel.rtl.window` does. `done` comes with
     the write of the last word.
 
+    Addresses of inputs and outputs (`accel.commands.Load`) are moved by `input_move` and `output_move` pages.
     No address is issued that leaves [0, dram_size), no word written outside its memory. After `halt` beats in flight
     are dropped. `accel/timing/load.py` gives the cycles.
     """
 
     def __init__(self, design: Design) -> None:
         self.design = design
+        self.inside = isinstance(design.memory, OnChip)
         self.targets = [t for t in Target if design.decoder_lanes or t not in (Target.RUN_TABLE, Target.VALUE_TABLE)]
         super().__init__(
             {
@@ -43,6 +46,7 @@ class Loader(wiring.Component):
                 "axi": Out(read_master(design.memory)),
                 "dram_base": In(design.memory.axi_address_bits),
                 "dram_size": In(32),
+                **({} if self.inside else {"input_move": In(MOVE_BITS), "output_move": In(MOVE_BITS)}),
                 "w_act": Out(write_port(ACTIVATION, design)),
                 "w_weight": Out(write_port(WEIGHT, design)),
                 "w_param": Out(write_port(PARAMETER, design)),
@@ -109,6 +113,11 @@ class Loader(wiring.Component):
                 active & ((~outside & ~self.halt & (in_flight != design.memory.outstanding_bursts)) | waiting)
             ),
         ]
+        moves = None
+        if not self.inside:
+            by = Mux(head.continues, self.input_move, Mux(head.literal, self.output_move, 0))
+            moves = Mux(head.coded, 0, by)
+        first = first_beat(head.dram_addr, design.beat_bytes, moves)
         m.d.sync += waiting.eq(axi.arvalid & ~axi.arready)
         taken = axi.arvalid & axi.arready
         answered = axi.rvalid & axi.rready & axi.rlast
@@ -121,8 +130,8 @@ class Loader(wiring.Component):
         with m.If(ahead.i.valid):
             m.d.sync += [
                 active.eq(1),
-                row_start.eq(head.dram_addr >> beat_shift),
-                beat.eq(head.dram_addr >> beat_shift),
+                row_start.eq(first),
+                beat.eq(first),
                 left.eq(head.row_beats),
                 row_beats.eq(head.row_beats),
                 rows.eq(head.rows),

@@ -11,7 +11,8 @@ from accel.design import Design
 from accel.latency import STORE_FIFO_BEATS, STORE_PENDING, STORE_READ, cycles, until
 from accel.layout import beats_per_word, stride_bytes, words_per_beat
 from accel.memories import ACTIVATION
-from accel.rtl.axi import INCREMENTING, byte_address, write_master
+from accel.memory_kinds import OnChip
+from accel.rtl.axi import INCREMENTING, MOVE_BITS, byte_address, first_beat, write_master
 from accel.rtl.layouts import field_signal, layout
 from accel.rtl.pipeline import later
 from accel.rtl.ports import bank_of, read_port, unit_members, waits_hold, word_of
@@ -35,12 +36,14 @@ class Storer(wiring.Component):
 
     def __init__(self, design: Design) -> None:
         self.design = design
+        self.inside = isinstance(design.memory, OnChip)
         super().__init__(
             {
                 **unit_members(),
                 "axi": Out(write_master(design.memory)),
                 "dram_base": In(design.memory.axi_address_bits),
                 "dram_size": In(32),
+                **({} if self.inside else {"output_move": In(MOVE_BITS)}),
                 "r_act": Out(read_port(ACTIVATION, design)),
             }
         )
@@ -137,9 +140,11 @@ class Storer(wiring.Component):
                 m.d.sync += [row_start.eq(following), beat.eq(following), left.eq(row_beats), rows.eq(rows - 1)]
         with m.If(pop):
             beats = ((head.row_words + (per_beat - 1)) >> (per_beat.bit_length() - 1)) * per_word
+            moves = None if self.inside else Mux(head.of_output, self.output_move, 0)
+            first = first_beat(head.dram_addr, design.beat_bytes, moves)
             m.d.sync += [
-                row_start.eq(head.dram_addr >> beat_shift),
-                beat.eq(head.dram_addr >> beat_shift),
+                row_start.eq(first),
+                beat.eq(first),
                 rows.eq(head.rows),
                 row_beats.eq(beats),
                 left.eq(beats),

@@ -13,7 +13,7 @@ from accel.design import Design
 from accel.events import Event
 from accel.memories import PARAMETER
 from accel.memory_kinds import OnChip
-from accel.registers import PROGRAM_COUNT_BITS
+from accel.registers import PAGE_BITS, PROGRAM_COUNT_BITS
 from accel.rtl.axi import LITE_SLAVE, read_master, write_master
 from accel.rtl.buffers import ActivationBanks, Buffer
 from accel.rtl.control import Control
@@ -67,8 +67,8 @@ class Accelerator(wiring.Component):
         """The hardware."""
         m = Module()
         design = self.design
-        start = Signal(name="start")
-        restart = ResetInserter(start)  # every run begins from the same state
+        start = Signal(name="start")  # of a run, or of the next image of one
+        restart = ResetInserter(start)  # every image begins from the same state
         compute, post, loader, storer = compute_unit(design), PostUnit(design), Loader(design), Storer(design)
         units: dict[str, Any] = {"load": loader, "compute": compute, "post": post, "store": storer}
         m.submodules.control = control = Control()
@@ -87,8 +87,9 @@ class Accelerator(wiring.Component):
         if self.inside:
             m.d.comb += [csr.go.eq(self.go), self.done.eq(control.done), self.error.eq(control.error)]
         m.d.comb += [
-            start.eq(csr.start),
-            control.start.eq(start),
+            start.eq(csr.start if self.inside else csr.start | control.next),
+            control.start.eq(csr.start),
+            control.last.eq(1 if self.inside else csr.last),
             control.busy.eq(csr.busy),
             control.watchdog.eq(csr.watchdog),
             control.abort.eq(csr.abort),
@@ -133,6 +134,12 @@ class Accelerator(wiring.Component):
             base = Cat(base, csr.dram_base_high)
         for unit in (loader, storer):
             m.d.comb += [unit.dram_base.eq(base), unit.dram_size.eq(run.dram_size)]
+        if not self.inside:
+            m.d.comb += [
+                csr.next.eq(control.next),
+                loader.input_move.eq(csr.input_move[PAGE_BITS:]),
+                *(unit.output_move.eq(csr.output_move[PAGE_BITS:]) for unit in (loader, storer)),
+            ]
         errors = [sequencer.error, *(unit.error for unit in units.values())]
         first = errors[-1]
         for error in reversed(errors[:-1]):

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, note, reject, settings
 from hypothesis import strategies as st
 
-from accel.compile import compile_network
+from accel.compile import compile_network, compile_series
 from accel.models.errors import InputError
-from tests.benches.cross import Trial, check
+from accel.series import Series
+from tests.benches.cross import Trial, check, check_series
 from tests.benches.draw import (
     draw_design,
     draw_dram,
@@ -49,13 +50,16 @@ def test_bytes_cycles_and_events(design_seed: int, tmp_path: Path, request: pyte
         network = draw_ends(drawn, draw_network(drawn))
         behind = draw_dram(drawn, with_memory(design, *draw_memory(drawn)))
         try:
-            formats = draw_formats(drawn, behind, network)
-            program = compile_network(network, behind, formats)
+            formats, images = draw_formats(drawn, behind, network), drawn.choice([1, 1, 2, 3, 5])
+            program = (compile_series if images > 1 else compile_network)(network, behind, formats)
         except InputError:
             reject()  # too small a design says so; test_accel_compile checks what it says
-        trial = Trial(behind, network, draw_input(drawn, network)[0], drawn.getrandbits(16), formats)
+        codes = draw_input(drawn, network, images)
         note(f"{behind!r}\n{network!r}")
-        check(built, trial, program)
+        if isinstance(program, Series):
+            check_series(built, Trial(behind, network, codes, drawn.getrandbits(16), formats, images), program)
+        else:
+            check(built, Trial(behind, network, codes[0], drawn.getrandbits(16), formats), program)
         done += 1
 
     cases()

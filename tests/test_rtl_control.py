@@ -17,8 +17,12 @@ def bench() -> Bench:
 
 
 def run(cycles: int, watchdog: int = 1000, **events: dict[int, int]) -> tuple[list[int], list[int], int]:
-    """Starts in cycle 0; `events`: an input's value from a cycle on. Returns cycles of done, of halt, and the error."""
+    """Starts in cycle 0; `events`: an input's value from a cycle on (`last` is 1 if nothing else is said).
+
+    Returns cycles of done, or of `next` as negative numbers, cycles of halt, and the error.
+    """
     dones, halts, codes = [], [], []
+    events = {"last": {0: 1}} | events
 
     async def body(ctx) -> None:
         unit = bench().unit
@@ -33,6 +37,8 @@ def run(cycles: int, watchdog: int = 1000, **events: dict[int, int]) -> tuple[li
             done = ctx.get(unit.done)
             if done:
                 dones.append(cycle)
+            if ctx.get(unit.next):
+                dones.append(-cycle)
             if ctx.get(unit.halt):
                 halts.append(cycle)
             codes.append(ctx.get(unit.error))
@@ -50,6 +56,20 @@ def test_done_comes_a_cycle_after_finished() -> None:
 def test_an_error_halts_and_done_waits_for_the_bus() -> None:
     dones, halts, code = run(20, errors={5: 3, 6: 5, 7: 0}, quiet={0: 0, 12: 1})
     assert (dones, halts[0], halts[-1], code) == ([12], 6, 19, 3)
+
+
+def test_next_comes_instead_of_done_while_images_follow() -> None:
+    finished = {7: 1, 8: 0, 20: 1, 21: 0}
+    assert run(30, last={0: 0, 15: 1}, finished=finished, quiet={0: 1}) == ([-8, 21], [], 0)
+
+
+@pytest.mark.parametrize("cycle", [6, 7, 8, 9])
+def test_an_abort_between_two_images_is_not_lost(cycle: int) -> None:
+    """While an image ends, or in the first cycles of the next one."""
+    dones, halts, code = run(20, last={0: 0}, abort={cycle: 1, cycle + 1: 0}, finished={7: 1, 8: 0}, quiet={0: 1})
+    assert code == ErrorCode.ABORTED
+    assert halts[0] == cycle + 1
+    assert dones == ([-8, cycle + 1] if cycle >= 8 else [cycle + 1])
 
 
 def test_an_abort_is_an_error_like_others() -> None:

@@ -152,6 +152,41 @@ def test_a_run_uses_what_the_registers_held_at_its_start() -> None:
     hosted(test)
 
 
+def test_from_image_to_image() -> None:
+    """Moves grow by their steps, the program is the next one, the last image is known, and the next run begins anew."""
+
+    async def test(ctx, host: Host) -> None:
+        unit = bench().unit
+        values = {
+            "INPUT_MOVE": 0xFFFF_E000, "INPUT_STEP": 0x3000, "OUTPUT_MOVE": 0x5000, "OUTPUT_STEP": 0x00FF_F000,
+            "PROGRAM_OFFSET": 64, "PROGRAM_COUNT": 5, "NEXT_OFFSET": 4096, "NEXT_COUNT": 9, "IMAGES": 3,
+        }  # fmt: skip
+        for name, value in values.items():
+            await host.write(OFFSETS[name], value)
+        for _ in range(2):
+            await host.write(OFFSETS["CONTROL"], 1)
+            for image, begin in enumerate(((64, 5), (4096, 9), (4096, 9))):
+                assert (ctx.get(unit.program_offset), ctx.get(unit.program_count)) == begin
+                assert ctx.get(unit.input_move) == (0xFFFF_E000 + 0x3000 * image) % (1 << 32)
+                assert ctx.get(unit.output_move) == 0x5000 + 0x00FF_F000 * image
+                assert ctx.get(unit.last) == (image == 2)
+                assert await host.read(OFFSETS["IMAGES_DONE"]) == image
+                end = unit.done if image == 2 else unit.next
+                ctx.set(end, 1)
+                await ctx.tick()
+                ctx.set(end, 0)
+            assert await host.read(OFFSETS["IMAGES_DONE"]) == 3
+        await host.write(OFFSETS["IMAGES"], 0)
+        await host.write(OFFSETS["CONTROL"], 1)
+        assert ctx.get(unit.last)
+        ctx.set(unit.error, 3)
+        ctx.set(unit.done, 1)
+        await ctx.tick()
+        assert await host.read(OFFSETS["IMAGES_DONE"]) == 0
+
+    hosted(test)
+
+
 def test_no_start_on_a_bus_that_is_not_quiet() -> None:
     async def test(ctx, host: Host) -> None:
         unit = bench().unit

@@ -19,7 +19,7 @@ from accel.compiler.lower.filter_tiling import filter_cycles
 from accel.compiler.lower.lowering import Setting, Shortage
 from accel.compiler.lower.table import lowering
 from accel.compiler.ops import ALIGNMENT
-from accel.compiler.plan import Place, Plan, Region, StepPlan
+from accel.compiler.plan import Place, Plan, Region, Span, StepPlan
 from accel.compiler.residency import Regions, Residency
 from accel.compiler.step import Step, one_pixel
 from accel.compiler.weights import LayerWeights
@@ -255,6 +255,10 @@ class Planner:
     def _finish(self, regions: Regions, plans: list[StepPlan]) -> Plan:
         """DRAM offsets of what crosses: the inputs, the spilled tensors, the outputs."""
         at, firsts, residency = 0, dict[str, int](), self.residency
+        inputs, outputs = (
+            {residency.spots[name].storage for name in names} for names in (self.network.inputs, self.network.outputs)
+        )
+        ends: list[Span] = []
         stride = stride_bytes(self.design.word_lanes, self.design.beat_bytes)
         for name in residency.layouts:
             if name not in residency.spilled and name not in (self.network.input, *self.network.outputs):
@@ -263,10 +267,12 @@ class Planner:
             size = residency.words(name) * stride
             if name == self.network.input and self.unfolded:
                 size = self.unfolded.layout.bytes + 2 * ALIGNMENT
+            if name in inputs | outputs:
+                ends.append(Span(at, size, name in inputs))
             at += -(-size // ALIGNMENT) * ALIGNMENT
         places = {}
         for name, spot in residency.spots.items():
             layout, dram = residency.layout(name), firsts.get(spot.storage)
             dram = None if dram is None else dram + spot.group * layout.plane * stride
             places[name] = Place(layout, residency.region(name, regions), dram)
-        return Plan(places, plans, at)
+        return Plan(places, plans, at, tuple(ends), bool(inputs & outputs))

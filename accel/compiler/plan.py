@@ -64,12 +64,26 @@ class StepPlan:
 
 
 @dataclass(frozen=True)
+class Span:
+    """Bytes of the data segment that hold inputs of the network (with what is joined to them), or outputs."""
+
+    first: int
+    bytes: int
+    of_input: bool
+
+
+@dataclass(frozen=True)
 class Plan:
-    """Places of all tensors, plans of all steps, and the size of the data segment."""
+    """Places of all tensors, plans of all steps, the size of the data segment, and where in it the network's ends lie.
+
+    `joined`: an output lies in one tensor with an input, so that they cannot be moved apart.
+    """
 
     places: dict[str, Place]
     steps: list[StepPlan]
     data_bytes: int
+    ends: tuple[Span, ...] = ()
+    joined: bool = False
 
     def cost(self, names: Collection[str] | None = None) -> float:
         """Estimated cycles of all steps, or of those named."""

@@ -70,7 +70,7 @@ class Ordered:
     """All commands in program order, filled up to what is fetched; `cycles` from start to done.
 
     `order` has the hardware's own fetch first; it brings `first_fetch` commands. Addresses in `rows` count from the
-    segments' beginnings.
+    segments' beginnings. `behind`: bytes between the program and the data segment, at least.
     """
 
     design: Design
@@ -78,6 +78,7 @@ class Ordered:
     program_offset: int
     order: Order
     cycles: int
+    behind: int = 0
 
     @property
     def first_fetch(self) -> int:
@@ -98,13 +99,18 @@ class Ordered:
         return len(self._sources) + self._filling
 
     @property
+    def end_offset(self) -> int:
+        """Where the program ends in DRAM."""
+        return self.program_offset + self.commands * COMMAND_BYTES
+
+    @property
     def data_offset(self) -> int:
         """Where the data segment begins in DRAM, behind the program.
 
         On a multiple of a burst: so its bursts do not depend on the length of the program, nor does the time.
         """
         unit = max(ALIGNMENT, self.design.memory.burst_beats * self.design.beat_bytes)
-        return -(-(self.program_offset + self.commands * COMMAND_BYTES) // unit) * unit
+        return -(-(self.end_offset + self.behind) // unit) * unit
 
     @cached_property
     def layers(self) -> NDArray[np.int64]:

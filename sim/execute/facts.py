@@ -16,6 +16,8 @@ from accel.entropy.program import coded_loads
 from accel.legal import check
 from accel.program import Program
 from accel.rows import Rows, rows_of
+from accel.series import Layout, Series
+from accel.sim.execute.machine import Machine
 from accel.sim.execute.run import Facts, counted, run
 from accel.timing.recurrence import Timing, first_fetch, known_facts, time_rows
 
@@ -31,6 +33,20 @@ def count_executed(program: Program, codes: NDArray[np.int8]) -> tuple[Timing, N
     check(program.design, program.commands)
     machine, found = run(program, codes[None], count=True, timed=True)
     return _timed(program, found), counted(program, machine)
+
+
+def run_series(series: Series, layout: Layout, codes: NDArray[np.int8]) -> tuple[Machine, list[tuple[Timing, int]]]:
+    """The machine after a run on input codes of each image, and of each its timing and MACS_ZERO.
+
+    Raises as `time_executed` does.
+    """
+    machine, timings = None, list[tuple[Timing, int]]()
+    for program, image in zip(series.programs(layout), codes, strict=True):
+        check(program.design, program.commands)
+        machine, found = run(program, image[None], count=True, timed=True, after=machine)
+        timings.append((_timed(program, found), int(counted(program, machine).sum())))
+    assert machine is not None
+    return machine, timings
 
 
 def _timed(program: Program, found: Sequence[Facts | None]) -> Timing:

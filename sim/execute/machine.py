@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -64,6 +64,11 @@ class Machine:
         check(address >= self.boundary, "a load spans constants and data", command)
         return self.dynamic[:, address - self.boundary : address - self.boundary + size]
 
+    @property
+    def whole(self) -> NDArray[np.uint8]:
+        """(batch, bytes) all of DRAM."""
+        return np.concatenate([np.broadcast_to(self.static, (self.batch, self.boundary)), self.dynamic], axis=1)
+
     def bank(self, memory: Memory, address: int) -> tuple[NDArray, int]:
         """The (batch, words, lanes) bank that an address of activations or sums is in, and the word in it."""
         bank, word = divmod(address, memory.bank_words)
@@ -94,13 +99,18 @@ def bytes_per_input(program: Program) -> int:
     return program.dram_bytes - boundary(program) + banks
 
 
-def make(program: Program, codes: NDArray[np.int8], count: bool = False, timed: bool = False) -> Machine:
+def make(
+    program: Program, codes: NDArray[np.int8], count: bool = False, timed: bool = False, after: Machine | None = None
+) -> Machine:
     """The machine at the start of a run on input codes, (N, C, H, W) or as `Program.packed` takes them.
 
     Memories hold zeros, DRAM image and inputs.
 
     `count`: products with a zero operand are counted. `timed`: what time depends on is wanted, of one input.
+    `after`: memories and DRAM hold what another program of the design left there, whose machine is used up by this.
     """
+    if after is not None:
+        return _taken_over(after, program, codes, count, timed)
     design, constant, batch = program.design, boundary(program), len(codes)
     dynamic = np.zeros((batch, program.dram_bytes - constant), np.uint8)
     dynamic[:, : len(program.image) - constant] = program.image[constant:]
@@ -120,4 +130,21 @@ def make(program: Program, codes: NDArray[np.int8], count: bool = False, timed: 
         Decoder(design),
         [] if count else None,
         timed,
+    )
+
+
+def _taken_over(after: Machine, program: Program, codes: NDArray[np.int8], count: bool, timed: bool) -> Machine:
+    constant, before = boundary(program), after.whole
+    memory = np.zeros((len(before), program.dram_bytes), np.uint8)
+    memory[:, : before.shape[1]] = before
+    for at, packed in program.packed(codes):
+        memory[:, at : at + packed.shape[-1]] = packed
+    return replace(
+        after,
+        program=program,
+        boundary=constant,
+        static=memory[0, :constant],
+        dynamic=memory[:, constant:],
+        zero_macs=[] if count else None,
+        timed=timed,
     )

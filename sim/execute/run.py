@@ -83,13 +83,13 @@ ENGINES: dict[str, dict[type[Command], Callable[[Machine, Any, Any], Facts | Non
 
 
 def run(
-    program: Program, codes: NDArray[np.int8], count: bool = False, timed: bool = False
+    program: Program, codes: NDArray[np.int8], count: bool = False, timed: bool = False, after: Machine | None = None
 ) -> tuple[Machine, list[Facts | None]]:
     """The machine after all commands, and what each says of its time (None: what is known without its data).
 
-    `count` and `timed` as for `accel.sim.execute.machine.make`.
+    `count`, `timed` and `after` as for `accel.sim.execute.machine.make`.
     """
-    machine, facts = make(program, codes, count, timed), []
+    machine, facts = make(program, codes, count, timed, after), []
     actions = ACTIONS | ENGINES[program.design.engine.kind]
     for index, (command, config) in enumerate(bound(program.commands)):
         machine.decoder.layer = layer_name(program, index)

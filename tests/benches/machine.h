@@ -16,7 +16,8 @@
 
 struct Case {
     uint64_t dram_base, dram_size, program_offset, program_count, latency, interval, stall_seed, max_cycles, watchdog,
-        bad_read_beat, abort_cycle, manner, freeze_at, freeze_cycles, disturb_cycle, row_bytes, banks, memory_bytes;
+        bad_read_beat, abort_cycle, manner, freeze_at, freeze_cycles, disturb_cycle, row_bytes, banks, next_offset,
+        next_count, images, input_move, output_move, input_step, output_step, memory_bytes;
 };
 static const uint64_t NEVER = ~0ull;
 

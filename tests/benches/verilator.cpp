@@ -11,13 +11,14 @@
 #include "machine.h"
 
 struct Outcome {
-    uint64_t done, cycles, error, status, read_beats, write_beats, run_cycles, row_activations;
+    uint64_t done, cycles, error, status, read_beats, write_beats, run_cycles, row_activations, images;
 };
 
 // A driver that writes to the registers of a run that is under way.
 static void disturb(Machine& machine) {
     for (uint32_t value : {0xFFFFF000u, 0u})
-        for (uint32_t at : {ACCEL_DRAM_BASE, ACCEL_DRAM_BASE_HIGH, ACCEL_DRAM_SIZE, ACCEL_PROGRAM_OFFSET, ACCEL_PROGRAM_COUNT})
+        for (uint32_t at : {ACCEL_DRAM_BASE, ACCEL_DRAM_BASE_HIGH, ACCEL_DRAM_SIZE, ACCEL_PROGRAM_OFFSET, ACCEL_PROGRAM_COUNT,
+                            ACCEL_INPUT_MOVE, ACCEL_OUTPUT_MOVE, ACCEL_INPUT_STEP, ACCEL_OUTPUT_STEP, ACCEL_NEXT_OFFSET, ACCEL_NEXT_COUNT, ACCEL_IMAGES})
             machine.write(at, value);
     machine.write(ACCEL_WATCHDOG, 1);
 }
@@ -48,6 +49,13 @@ static void run(Machine& machine, const char* case_path, const char* out_path) {
     machine.write(ACCEL_DRAM_SIZE, now.dram_size);
     machine.write(ACCEL_PROGRAM_OFFSET, now.program_offset);
     machine.write(ACCEL_PROGRAM_COUNT, now.program_count);
+    machine.write(ACCEL_NEXT_OFFSET, now.next_offset);
+    machine.write(ACCEL_NEXT_COUNT, now.next_count);
+    machine.write(ACCEL_IMAGES, now.images);
+    machine.write(ACCEL_INPUT_MOVE, now.input_move);
+    machine.write(ACCEL_OUTPUT_MOVE, now.output_move);
+    machine.write(ACCEL_INPUT_STEP, now.input_step);
+    machine.write(ACCEL_OUTPUT_STEP, now.output_step);
     machine.write(ACCEL_WATCHDOG, now.watchdog);
     machine.write(ACCEL_CONTROL, 1);
     uint64_t start = machine.started = machine.cycle - 1;  // the cycle of the handshake is cycle 0 of the run
@@ -63,6 +71,7 @@ static void run(Machine& machine, const char* case_path, const char* out_path) {
     outcome.cycles = machine.cycle - 1 - start - 1;
     outcome.error = machine.read(ACCEL_ERROR);
     outcome.status = machine.read(ACCEL_STATUS);
+    outcome.images = machine.read(ACCEL_IMAGES_DONE);
     if (machine.irq && machine.busy_bus()) recover(machine, outcome.status, start + now.max_cycles);
     uint64_t counters[ACCEL_COUNTERS];
     for (uint32_t k = 0; k < ACCEL_COUNTERS; k++)

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -28,6 +28,7 @@ from accel.flow.driver import registers_header
 from accel.program import Program
 from accel.rtl.emit import TOP, verilog_text
 from accel.rtl.ram import RAM_VERILOG
+from accel.series import Layout, Series
 from tests.benches.axi import EAGER, Manner
 
 BENCH = Path(__file__).parent / "verilator.cpp"
@@ -36,7 +37,7 @@ DRAM_BASE = 0x7654_3000
 NEVER = (1 << 64) - 1
 READ = "if (r_en) r_data <= words[r_addr];"
 COLLIDED = "if (r_en && |w_en && w_addr == r_addr) r_data <= {((WIDTH + 31) / 32){$random}};\n        else "
-OUTCOME_FIELDS = 8
+OUTCOME_FIELDS = 9
 # -O1 without the passes that take most of the compiler's time on generated code and gain nothing there.
 OPTIMISE = "-O1 " + " ".join(f"-fno-tree-{name}" for name in ("sink", "fre", "dse", "dominator-opts", "copy-prop"))
 
@@ -62,6 +63,13 @@ class Case:
     freeze_cycles: int = 0
     disturb_cycle: int = NEVER
     rank: Rank | None = None
+    next_offset: int = 0
+    next_count: int = 0
+    images: int = 1
+    input_move: int = 0
+    output_move: int = 0
+    input_step: int = 0
+    output_step: int = 0
 
     def encode(self) -> bytes:
         """The file that verilator.cpp reads."""
@@ -70,7 +78,8 @@ class Case:
             self.dram_base, size, self.program_offset, self.program_count, self.latency_cycles,
             self.beat_interval_cycles, self.stall_seed, self.max_cycles, self.watchdog, self.bad_read_beat,
             self.abort_cycle, self._manner(), self.freeze_at, self.freeze_cycles, self.disturb_cycle,
-            *((self.rank.row_bytes, self.rank.banks) if self.rank else (0, 0)), len(self.memory),
+            *((self.rank.row_bytes, self.rank.banks) if self.rank else (0, 0)), self.next_offset, self.next_count,
+            self.images, self.input_move, self.output_move, self.input_step, self.output_step, len(self.memory),
         ]  # fmt: skip
         return np.array(header, np.uint64).tobytes() + self.memory.tobytes()
 
@@ -91,6 +100,7 @@ class Outcome:
     read_beats: int
     write_beats: int
     row_activations: int
+    images: int
     events: dict[Event, int] = field(repr=False)
     memory: NDArray[np.uint8] = field(repr=False)
 
@@ -106,6 +116,27 @@ def case_of(program: Program, codes: NDArray[np.int8], stall_seed: int = 0, desi
         memory.beat_interval_cycles,
         stall_seed,
         rank=rank_of(program.design),
+    )
+
+
+def case_of_series(series: Series, layout: Layout, codes: NDArray[np.int8], stall_seed: int = 0) -> Case:
+    """The case of a run on input codes of each image, in front of the memory of the design."""
+    first, following = series.first, series.following
+    memory = np.zeros(layout.dram_bytes, np.uint8)
+    memory[: len(first.image)] = first.image
+    for program, image in zip(series.programs(layout), codes, strict=True):
+        for at, packed in program.packed(image):
+            memory[at : at + len(packed)] = packed
+    return replace(
+        case_of(first, codes[0], stall_seed),
+        memory=memory,
+        next_offset=following.program_offset,
+        next_count=following.first_fetch,
+        images=layout.images,
+        input_move=layout.input_move,
+        output_move=layout.output_move,
+        input_step=layout.input_step,
+        output_step=layout.output_step,
     )
 
 
@@ -243,7 +274,7 @@ class Built:
 
 def _outcome(data: bytes) -> Outcome:
     words = np.frombuffer(data, np.uint64, OUTCOME_FIELDS + len(Event)).tolist()
-    done, cycles, error, status, read_beats, write_beats, _, opened = words[:OUTCOME_FIELDS]
+    done, cycles, error, status, read_beats, write_beats, _, opened, images = words[:OUTCOME_FIELDS]
     events = dict(zip(Event, words[OUTCOME_FIELDS:], strict=True))
     memory = np.frombuffer(data, np.uint8, offset=8 * len(words))
-    return Outcome(bool(done), cycles, error, status, read_beats, write_beats, opened, events, memory)
+    return Outcome(bool(done), cycles, error, status, read_beats, write_beats, opened, images, events, memory)

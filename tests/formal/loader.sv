@@ -14,6 +14,7 @@ module spec #(
     input [19:0] completed_compute, completed_post, completed_store,
     input halt,
     input [31:0] dram_base, dram_size,
+    input [19:0] input_move, output_move,
     input axi__arready, axi__rvalid, axi__rlast,
     input [8*BYTES-1:0] axi__rdata,
     input [1:0] axi__rresp
@@ -33,7 +34,8 @@ module spec #(
     loader dut (
         .clk(clk), .rst(1'b0), .halt(halt), .i__valid(i__valid), .i__payload(i__payload), .i__ready(i__ready),
         .completed_compute(completed_compute), .completed_post(completed_post), .completed_store(completed_store),
-        .dram_base(dram_base), .dram_size(dram_size), .done(done), .idle(idle),
+        .dram_base(dram_base), .dram_size(dram_size), .input_move(input_move), .output_move(output_move),
+        .done(done), .idle(idle),
         .axi__arvalid(axi__arvalid), .axi__arready(axi__arready), .axi__araddr(axi__araddr), .axi__arlen(axi__arlen),
         .axi__arsize(axi__arsize), .axi__arburst(axi__arburst), .axi__rvalid(axi__rvalid), .axi__rready(axi__rready),
         .axi__rdata(axi__rdata), .axi__rlast(axi__rlast), .axi__rresp(axi__rresp),

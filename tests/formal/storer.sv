@@ -15,6 +15,7 @@ module spec #(
     input [19:0] completed_load, completed_compute, completed_post,
     input halt,
     input [31:0] dram_base, dram_size,
+    input [19:0] output_move,
     input [8*LANES-1:0] r_act__data,
     input axi__awready, axi__wready, axi__bvalid,
     input [1:0] axi__bresp
@@ -40,7 +41,7 @@ module spec #(
     storer dut (
         .clk(clk), .rst(1'b0), .halt(halt), .i__valid(i__valid), .i__payload(i__payload), .i__ready(i__ready),
         .completed_load(completed_load), .completed_compute(completed_compute), .completed_post(completed_post),
-        .dram_base(dram_base), .dram_size(dram_size), .r_act__data(r_act__data), .done(done), .idle(idle),
+        .dram_base(dram_base), .dram_size(dram_size), .output_move(output_move), .r_act__data(r_act__data), .done(done), .idle(idle),
         .axi__awvalid(axi__awvalid), .axi__awready(axi__awready), .axi__awaddr(axi__awaddr), .axi__awlen(axi__awlen),
         .axi__awsize(axi__awsize), .axi__awburst(axi__awburst), .axi__wvalid(axi__wvalid), .axi__wready(axi__wready),
         .axi__wdata(axi__wdata), .axi__wstrb(axi__wstrb), .axi__wlast(axi__wlast), .axi__bvalid(axi__bvalid),
