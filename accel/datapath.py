@@ -62,10 +62,11 @@ def pe_registers(design: Design) -> dict[str, int]:
     """Bits of each register of a processing element; of a sparse engine's PE, those of each multiplier and its sum."""
     flags, lanes, total = beside_weight_bits(design), pe_lanes(design), array_sum_bits(design)
     if design.is_sparse:
-        sums = dict.fromkeys(("total", "earlier"), design.widths.accumulator)
-        return {
-            "acts": OFFSET_BITS, "acts_1": OFFSET_BITS, **product_registers(design, OFFSET_BITS + CODE_BITS), **sums
-        }  # fmt: skip
+        acts = {f"acts_{k}": OFFSET_BITS for k in range(1 + design.memory_stages)}
+        product = product_registers(design, OFFSET_BITS + CODE_BITS)
+        if design.engine.multiplier_stages == 1:
+            product["waiting"] = OFFSET_BITS + CODE_BITS
+        return {**acts, **product, **dict.fromkeys(("total", "earlier", "selected"), design.widths.accumulator)}
     product = product_registers(design, PRODUCT_BITS)
     valid = {"valid": lanes} if design.gates_zeros else {}
     if design.output_stationary:

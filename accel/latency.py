@@ -62,15 +62,26 @@ DECODE_CYCLES = cycles(DECODE)
 
 # The compute unit
 
-FEED: Pipeline = (Stage("read"), Stage("pad"), Stage("edge"))  # from an activation's address to the array's edge
-WEIGHT_FEED: Pipeline = (Stage("read"), Stage("unpack"), Stage("decode"))  # from a weight row's issue to the same edge
-FEED_CYCLES = cycles(FEED)
+ACC_READ: Pipeline = (Stage("read"), Stage("select"))  # of the word that sums at the array's exit are added to
 ACCUMULATE: Pipeline = (Stage("add"),)  # from sums at the array's exit to the write of the accumulator
-ACC_CYCLES = cycles(ACCUMULATE)
-REUSE_CYCLES = 1 + ACC_CYCLES + 1  # from the read of an accumulator to the earliest read of what is written for it
+REUSE_CYCLES = cycles(ACC_READ) + cycles(ACCUMULATE) + 1  # from such a read to the earliest one of what is written then
 MIN_TILE_CYCLES = 4  # an accumulator word is read again at the earliest this many cycles later
-assert cycles(WEIGHT_FEED) == FEED_CYCLES  # weights and activations meet
 assert MIN_TILE_CYCLES >= REUSE_CYCLES
+
+
+def feed_pipeline(design: Design) -> Pipeline:
+    """From an activation's address to the array's edge."""
+    return Stage("walk", design.memory_stages - 1), Stage("read", design.memory_stages), Stage("pad"), Stage("edge")
+
+
+def weight_pipeline(design: Design) -> Pipeline:
+    """From a weight row's issue to the array's edge, where it meets activations: as long as `feed_pipeline`."""
+    return Stage("read", design.memory_stages), Stage("unpack"), Stage("decode", design.memory_stages)
+
+
+def feed_cycles(design: Design) -> int:
+    """From an activation's address, or a weight row's issue, to the array's edge."""
+    return cycles(feed_pipeline(design))
 
 
 def array_pipeline(design: Design) -> Pipeline:
@@ -98,7 +109,7 @@ def compute_cycles(design: Design) -> int:
     if design.is_sparse:
         return cycles(entry_pipeline(design))
     turn = (Stage("turn", design.rows),) if design.output_stationary else ()
-    return cycles((*FEED, *turn, *array_pipeline(design), *ACCUMULATE))
+    return cycles((*feed_pipeline(design), *turn, *array_pipeline(design), *ACCUMULATE))
 
 
 def unit_cycles(design: Design) -> int:
@@ -112,16 +123,28 @@ def unit_cycles(design: Design) -> int:
 
 # The sparse engine
 
-TRANSPOSE: Pipeline = (Stage("read"), Stage("turn"))  # from a word's address to its place among the columns of a block
-TRANSPOSE_CYCLES = cycles(TRANSPOSE)
 TRANSPOSERS = 2  # blocks of words that are turned into columns: one is broadcast, the other filled
 BROADCAST: Pipeline = (Stage("point"), Stage("queue"))  # from a broadcast to the cycle in which a PE may take it
 BROADCAST_CYCLES = cycles(BROADCAST)
 
 
+def transpose_pipeline(design: Design) -> Pipeline:
+    """From a word's address to its place among the columns of a block."""
+    return Stage("read", design.memory_stages), Stage("turn")
+
+
 def entry_pipeline(design: Design) -> Pipeline:
-    """From an entry's address to the write of its sums."""
-    return Stage("read"), Stage("decode"), Stage("multiply", design.engine.multiplier_stages), Stage("add")
+    """From an entry's address to the write of its sums. These are read while it is multiplied, in two cycles at least:
+    "select" is what one register of a multiplier lacks.
+    """
+    stages = design.engine.multiplier_stages
+    return (
+        Stage("read"),
+        Stage("decode", design.memory_stages),
+        Stage("multiply", stages),
+        Stage("select", max(0, cycles(ACC_READ) - stages)),
+        Stage("add"),
+    )
 
 
 # The post-process

@@ -13,7 +13,14 @@ from tests.benches.unit_designs import compute_design, post_design
 
 ROOT = Path(__file__).parent.parent
 PIPELINES = {name for name, value in vars(latency).items() if isinstance(value, tuple)}
-FUNCTIONS = {"array_pipeline", "entry_pipeline", "post_pipeline", "requantise_pipeline"}
+FUNCTIONS = {
+    "array_pipeline",
+    "feed_pipeline",
+    "weight_pipeline",
+    "entry_pipeline",
+    "post_pipeline",
+    "requantise_pipeline",
+}
 NUMBERS = {name for name, value in vars(latency).items() if type(value) is int}
 
 
@@ -23,6 +30,14 @@ def test_stages_add_up() -> None:
     assert [until(pipeline, name) for name in "abc"] == [2, 3, 6]
     with pytest.raises(ValueError, match="not in list"):
         until(pipeline, "d")
+
+
+@pytest.mark.parametrize("stages", [1, 2])
+def test_weights_meet_activations(stages: int) -> None:
+    """A second register of memories is one on the way of activations, and one behind the weights' codebook."""
+    design = compute_design(3, 2, memory_stages=stages)
+    ways = latency.feed_pipeline(design), latency.weight_pipeline(design)
+    assert [cycles(way) for way in ways] == [2 * stages + 1] * 2 == [latency.feed_cycles(design)] * 2
 
 
 @pytest.mark.parametrize("stages", [1, 2, 3])
@@ -40,7 +55,7 @@ def test_the_hardware_takes_every_one_of_them() -> None:
     words = set(re.findall(r"\w+", re.sub(r'""".*?"""|#[^\n]*', "", text, flags=re.DOTALL)))
     source = (ROOT / "accel" / "latency.py").read_text(encoding="utf-8")
     summed = dict(re.findall(r"^(\w+) = (?:1 \+ )?(?:cycles\()?(\w+)\)?", source, re.MULTILINE))
-    assert {"FEED", "WEIGHT_FEED", "STORE_READ", "DONE", "SEQUENCER"} <= PIPELINES
+    assert {"ACC_READ", "ACCUMULATE", "STORE_READ", "DONE", "SEQUENCER"} <= PIPELINES
     summed = {name: pipeline for name, pipeline in summed.items() if name in NUMBERS}
     in_sums = {pipeline for name, pipeline in summed.items() if name in words}
     assert words | in_sums >= PIPELINES | FUNCTIONS

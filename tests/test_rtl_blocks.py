@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accel.latency import ACC_READ, cycles
 from accel.rtl.ram import Ram
 from accel.rtl.systolic.accumulators import Accumulators
 from accel.rtl.systolic.pe import PE
@@ -94,7 +95,7 @@ def test_accumulators(rng: Random) -> None:
 
     async def testbench(ctx: Any) -> None:
         recent: list[tuple[int, int]] = []
-        coming: list[int] | None = None  # sums of the tag of the cycle before
+        coming: list[list[int] | None] = [None] * cycles(ACC_READ)  # sums of the tags of the cycles before
         outside = reads = writes = lasts = dones = found_outside = found_reads = found_writes = 0
         for cycle in range(130):
             tag = {"valid": 0, "address": 0, "overwrite": 0, "last": 0}
@@ -121,8 +122,8 @@ def test_accumulators(rng: Random) -> None:
             else:
                 recent = [*recent[-2:], (-1, -1)]
             ctx.set(dut.tag, tag)
-            ctx.set(dut.sums, from_lanes(coming or [0] * cols, 16))
-            coming = following
+            ctx.set(dut.sums, from_lanes(coming[0] or [0] * cols, 16))
+            coming = [*coming[1:], following]
             _, _, done, out, read, write = await ctx.tick().sample(
                 dut.done, dut.outside, dut.event_acc_reads, dut.event_acc_writes
             )

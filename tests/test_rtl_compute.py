@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from accel.commands import Compute, ConfigCompute, ErrorCode
 from accel.design import Design
 from accel.events import Event
-from accel.latency import MIN_TILE_CYCLES, compute_cycles, unit_cycles
+from accel.latency import MIN_TILE_CYCLES, REUSE_CYCLES, compute_cycles, unit_cycles
 from accel.memories import WEIGHT
 from accel.rtl.buffers import ActivationBanks
 from accel.rtl.engines import compute_unit
@@ -30,6 +30,7 @@ from tests.benches.unit_designs import (
     WEIGHT_WORDS,
     compute_design,
     divisor,
+    draw_multiplier,
 )
 
 
@@ -184,7 +185,7 @@ def _words(design: Design, config: ConfigCompute, c: Compute) -> int:
 
 
 def _too_early(design: Design, before: Compute, after: Compute) -> bool:
-    """Would `after` read a sum less than 3 cycles after the pixel that `before` wrote it with? (accumulators.py)
+    """Would `after` read a sum less than REUSE_CYCLES after the pixel that `before` wrote it with? (accumulators.py)
 
     Where outputs stay, pixels leave as blocks of R, one unit at least from one to the next.
     """
@@ -197,7 +198,9 @@ def _too_early(design: Design, before: Compute, after: Compute) -> bool:
         last, start = (pixels - 1) % design.rows + 1, unit_cycles(design)
     first = before.acc_addr + before.n_tiles * pixels - last
     return any(
-        first + k == after.acc_addr + j and start + j - k < 3 for k in range(last) for j in range(min(last, pixels))
+        first + k == after.acc_addr + j and start + j - k < REUSE_CYCLES
+        for k in range(last)
+        for j in range(min(last, pixels))
     )
 
 
@@ -246,7 +249,10 @@ def test_values_cycles_and_events(rng: Random) -> None:
     pairs = pairs and dataflow == "ws"
     rows, cols = 2 * rng.randint(1, 3) if pairs else rng.randint(1, 6), rng.randint(1, 6)
     bits, stages = rng.choice([20, 25, 32]), rng.randint(1, 3)
-    design = compute_design(rows, cols, bits, stages, divisor(rng, rows) if dataflow == "ws" else 1, pairs, dataflow)
+    design = compute_design(
+        rows, cols, bits, stages, divisor(rng, rows) if dataflow == "ws" else 1, pairs, dataflow, draw_multiplier(rng),
+        rng.randint(1, 2),
+    )  # fmt: skip
     check_values(rng, design)
 
 

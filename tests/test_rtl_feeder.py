@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.commands import Compute, ConfigCompute
-from accel.latency import FEED_CYCLES, MIN_TILE_CYCLES
+from accel.latency import MIN_TILE_CYCLES, feed_cycles
 from accel.rtl.buffers import ActivationBanks
 from accel.rtl.systolic.feeder import Feeder
 from tests.benches.simulator import from_lanes, simulate, to_lanes, write_all
@@ -101,7 +101,7 @@ def test_words_tags_and_reads(rng: Random) -> None:
     """Weights are always there: every tile starts as early as it may, commands follow each other."""
     rng = Random(rng.getrandbits(32))
     rows, cols = rng.randint(1, 5), rng.randint(1, 3)
-    design = compute_design(rows, cols)
+    design = compute_design(rows, cols, memory_stages=rng.randint(1, 2))
     words = np.random.default_rng(rng.getrandbits(32)).integers(-128, 128, (2, ACTIVATION_WORDS, rows))
     words[np.random.default_rng(rng.getrandbits(32)).random(words.shape) < 0.3] = 0
     commands = [command for _ in range(rng.randint(1, 3)) for command in draw(rng, rows, cols)]
@@ -141,7 +141,7 @@ def test_words_tags_and_reads(rng: Random) -> None:
                     }
                 )  # fmt: skip
                 if swap:
-                    assert cycle == starts[sum(f["swap"] for f in found) - 1] + FEED_CYCLES
+                    assert cycle == starts[sum(f["swap"] for f in found) - 1] + feed_cycles(design)
             cycle += 1
         assert reads == sum(e["inside"] for e in expected)
 

@@ -140,7 +140,7 @@ def expected(design: Any, words: np.ndarray, config: ConfigCompute, c: Compute) 
 def test_the_feeder_reads_block_after_block(rng: Random) -> None:
     """No more units than there are slots, and none interrupted; `freed` comes when it likes."""
     rows, cols = rng.choice(SIZES)
-    design = sparse_design(rows, cols, word_factor=2)
+    design = sparse_design(rows, cols, word_factor=2, memory_stages=rng.randint(1, 2))
     in_h, in_w = rng.randint(1, 4), rng.randint(1, 4)
     stride, dilation = (rng.randint(1, 3), rng.randint(1, 2)), (rng.randint(1, 3), rng.randint(1, 3))
     config = ConfigCompute(

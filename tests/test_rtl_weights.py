@@ -11,20 +11,20 @@ from hypothesis import strategies as st
 
 from accel.commands import Compute, ConfigCompute
 from accel.design import Design
-from accel.latency import FEED_CYCLES
+from accel.latency import feed_cycles
 from accel.layout import pack_weight_columns
 from accel.rtl.systolic.weights import WeightIssue
 from tests.benches.simulator import from_lanes, simulate, to_lanes, write_all
 from tests.benches.unit_designs import WEIGHT_WORDS, compute_design, divisor
 
 
-def bits_of(command: Compute | ConfigCompute) -> int:
+def bits_of(command: Compute) -> int:
     return int.from_bytes(command.encode(), "little")
 
 
 def draw_design(rng: Random) -> Design:
     rows = rng.randint(1, 6)
-    return compute_design(rows, rng.randint(1, 5), weight_rows=divisor(rng, rows))
+    return compute_design(rows, rng.randint(1, 5), weight_rows=divisor(rng, rows), memory_stages=rng.randint(1, 2))
 
 
 @settings(max_examples=25, deadline=None)
@@ -32,7 +32,7 @@ def draw_design(rng: Random) -> Design:
 def test_rows_come_out_as_packed(rng: Random) -> None:
     """Commands one after the other; the feeder starts tiles at once or later."""
     design = draw_design(rng)
-    w, fill = design.weight_rows, design.fill_cycles
+    w, fill, way = design.weight_rows, design.fill_cycles, feed_cycles(design)
     generator = np.random.default_rng(rng.getrandbits(32))
     codebook = generator.integers(-128, 128, 512)
     config = ConfigCompute(kernel_h=rng.randint(1, 2), kernel_w=rng.randint(1, 2))
@@ -61,9 +61,10 @@ def test_rows_come_out_as_packed(rng: Random) -> None:
         most = 1 << max(command.weight_bits * command.use_codebook for command in commands)
         for bank in (0, 256):
             await write_all(ctx, dut.w_codebook, [int(v) & 255 for v in codebook[bank : bank + most]], bank)
-        ctx.set(dut.config, bits_of(config))
+        ctx.set(dut.last_kx, config.kernel_w - 1)
+        ctx.set(dut.last_ky, config.kernel_h - 1)
         position = reads = lookups = cycle = delay = 0
-        while len(starts) < tiles or len(issued) < tiles or cycle <= issued[-1] + design.rows + FEED_CYCLES:
+        while len(starts) < tiles or len(issued) < tiles or cycle <= issued[-1] + design.rows + way:
             assert cycle < 2000, "stuck"
             if position < len(commands):
                 ctx.set(dut.command, bits_of(commands[position]))
@@ -76,7 +77,7 @@ def test_rows_come_out_as_packed(rng: Random) -> None:
             )
             edge.append((cycle, to_lanes(weights, w * design.cols), capture))
             if capture & 1:
-                issued.append(cycle - FEED_CYCLES)
+                issued.append(cycle - way)
             if start:
                 starts.append(cycle)
             position, reads, lookups = position + taken, reads + read, lookups + looks
@@ -89,7 +90,7 @@ def test_rows_come_out_as_packed(rng: Random) -> None:
     assert all(cycle >= start for cycle, start in zip(issued[1:], starts[:-1], strict=True))
     for tile, cycle in enumerate(issued):
         for segment, i in np.ndindex(w, fill):
-            _, weights, capture = edge[cycle + FEED_CYCLES + segment * fill + i]
+            _, weights, capture = edge[cycle + way + segment * fill + i]
             lanes = slice(segment * design.cols, (segment + 1) * design.cols)
             assert weights[lanes] == rows[tile * fill + i][lanes], f"tile {tile} segment {segment} row {i}"
             assert (capture >> segment & 1) == (i == 0), f"tile {tile} segment {segment} row {i}"

@@ -38,8 +38,8 @@ def _latencies() -> tuple[str, ...]:
     """The pipelines of `accel.latency` on a design that ships."""
     design = load(EXAMPLE)
     pipelines = (
-        ("feed", "from an activation's address to the array's edge", latency.FEED),
-        ("weight feed", "from a weight row's issue to the array's edge", latency.WEIGHT_FEED),
+        ("feed", "from an activation's address to the array's edge", latency.feed_pipeline(design)),
+        ("weight feed", "from a weight row's issue to the array's edge", latency.weight_pipeline(design)),
         ("array", "from the array's edge to a pixel's sums", latency.array_pipeline(design)),
         ("accumulate", "from sums to the write of the accumulator", latency.ACCUMULATE),
         ("post-process", "from a window's last element to the write of the output", latency.post_pipeline(design)),

@@ -6,7 +6,7 @@ position and channel group: r words, and as many columns as the group has lanes)
 
     clear      sums are cleared from cycle 1 to K, unless the command accumulates     (K words of R sums)
     feeder     a_u = max(a_{u-1} + r_{u-1} (1 for the first), f_{u-TRANSPOSERS} + 1)  address of a unit's first word
-    columns    c_u = max(a_u + r_u + TRANSPOSE_CYCLES - 1, f_{u-1} + 1, K + 1)        they can be broadcast from then on
+    columns    c_u = max(a_u + r_u + transposition - 1, f_{u-1} + 1, K + 1)        they can be broadcast from then on
     broadcast  g_j = max(g_{j-1} + 1, c_u, last i_{j-F} of all PEs + 1)               a column that is not zero
     freed      f_u = g of its last broadcast; c_u if all its columns are zero
     PE         i_j = max(g_j + BROADCAST_CYCLES, i_{j-1} + entries of column j-1)     its first entry of it is read
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from accel.design import Design
 from accel.events import COLUMN, Event
-from accel.latency import BROADCAST_CYCLES, TRANSPOSE_CYCLES, TRANSPOSERS, compute_cycles
+from accel.latency import BROADCAST_CYCLES, TRANSPOSERS, compute_cycles, cycles, transpose_pipeline
 from accel.models.errors import InputError
 from accel.rows import COMPUTE as ROW
 from accel.rows import CONFIG_COMPUTE as CONFIG
@@ -58,6 +58,7 @@ class Play(NamedTuple):
     rows: int
     pes: int
     queue: int
+    transpose: int
     tail: int
     pixels: int
     clear: int
@@ -101,7 +102,7 @@ def play(q: Play, state: MutableInts, result: MutableInts) -> int:
             freed = FREED + unit % TRANSPOSERS
             fed = max(state[FED], state[freed] + STEP)
             state[FED] = fed + pixels * STEP
-            ready = max(fed + (pixels + TRANSPOSE_CYCLES - 1) * STEP, state[SENT] + STEP)
+            ready = max(fed + (pixels + q.transpose - 1) * STEP, state[SENT] + STEP)
             go = ready - STEP
             for _ in range(lanes):
                 if dense or q.zero[zeros + column] == 0:
@@ -198,7 +199,8 @@ def facts_of_play(
     pes, queue = design.cols, design.engine.queue_depth if design.engine.kind == "sparse" else 1
     flags = np.zeros(0, np.int64) if zero is None else np.ascontiguousarray(zero, np.int64).ravel()
     q = Play(
-        design.rows, pes, queue, compute_cycles(design), pixels, clear, len(lengths), np.array(columns, np.int64),
+        design.rows, pes, queue, cycles(transpose_pipeline(design)), compute_cycles(design), pixels, clear,
+        len(lengths), np.array(columns, np.int64),
         np.ascontiguousarray(lengths, np.int64).ravel(), lengths.sum(axis=1).astype(np.int64), flags,
     )  # fmt: skip
     result = np.zeros(WORKED + 1, np.int64)

@@ -7,10 +7,10 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.design import Design
-from accel.latency import FEED_CYCLES, array_pipeline, cycles, unit_cycles
+from accel.latency import ACC_READ, array_pipeline, cycles, feed_cycles, unit_cycles
 from accel.memories import ACCUMULATOR, WEIGHT
 from accel.rtl.output_stationary.feeder import unit_layout
-from accel.rtl.pipeline import later
+from accel.rtl.pipeline import later, shifted
 from accel.rtl.systolic.feeder import TAG
 from accel.rtl.systolic.segment import issue_layout
 
@@ -19,9 +19,9 @@ class Columns(wiring.Component):
     """R columns a unit, one a cycle from the cycle after its `turn` on, in which the next unit is read.
 
     `issue`: the row of weights of the column (`accel.rtl.systolic.segment`), which meets it at the array's edge
-    FEED_CYCLES later, where `first` and `last` of a tile, the number of `pixels` of which the column has a term, and
+    `feed_cycles` later, where `first` and `last` of a tile, the number of `pixels` of which the column has a term, and
     that of the `cols` are as well; a cycle before, `exist` says which pixels, `pull` and `begin` are for the turner.
-    `tag`: one a pixel of a tile, in the cycle before its sums leave the array.
+    `tag`: one a pixel of a tile, `ACC_READ` before its sums leave the array.
 
     `outside`: a word beyond the weight buffer was issued in the cycle before, or sums are beyond all addresses.
     """
@@ -69,17 +69,17 @@ class Columns(wiring.Component):
         m.d.comb += beyond.eq(unit.sum + unit.pixels - 1)
         too_high = self._weights(m, unit, begins, stream)
         m.d.sync += self.outside.eq(too_high | (begins & beyond[ACCUMULATOR.word_bits :].any()))
-        turned = FEED_CYCLES - 1  # the array's edge is a register
+        turned, edge = feed_cycles(design) - 1, feed_cycles(design)  # the array's edge is a register
         pixels = Mux(exists, unit.pixels, 0)
         m.d.comb += [
             self.pull.eq(later(m, stream, turned, "pull")), self.begin.eq(later(m, begins, turned, "begin")),
             self.exist.eq(later(m, Cat(*(pixels > p for p in range(rows))), turned, "exist")),
         ]  # fmt: skip
         m.d.comb += [
-            self.first.eq(later(m, begins & unit.first, FEED_CYCLES, "first")),
-            self.last.eq(later(m, stream & unit.last & (column == rows - 1), FEED_CYCLES, "last")),
-            self.pixels.eq(later(m, pixels, FEED_CYCLES, "pixels")),
-            self.cols.eq(later(m, unit.cols, FEED_CYCLES, "cols")),
+            self.first.eq(later(m, begins & unit.first, edge, "first")),
+            self.last.eq(later(m, stream & unit.last & (column == rows - 1), edge, "last")),
+            self.pixels.eq(later(m, pixels, edge, "pixels")),
+            self.cols.eq(later(m, unit.cols, edge, "cols")),
         ]
         self._tags(m, unit, passing & unit.last & (column == size - 1))
         return m
@@ -94,7 +94,7 @@ class Columns(wiring.Component):
         m.d.comb += [
             left.eq(Mux(again, 0, available)), here.eq(Mux(again, unit.weight_addr, address)),
             needs.eq(left < unit.weight_bits),
-            issue.go.eq(go), issue.read.eq(go & needs), issue.address.eq(here), issue.left.eq(left),
+            issue.go.eq(go), issue.read.eq(go & needs), issue.address.eq(here), issue.shift.eq(bits - 1 - left),
             issue.bits.eq(unit.weight_bits), issue.look_up.eq(go & unit.use_codebook),
             issue.bank.eq(unit.codebook_bank), issue.cols.eq(unit.cols),
             self.event_weight_reads.eq(issue.read),
@@ -123,8 +123,6 @@ class Columns(wiring.Component):
             tag.last.eq(ends & (left == 1)),
         ]  # fmt: skip
         # The last column is `unit_cycles` - R cycles before the end of its unit, this one a cycle after that.
-        behind = FEED_CYCLES + cycles(array_pipeline(design)) - (unit_cycles(design) - design.rows) - 2
-        bits = len(Value.cast(tag))
-        tags = Signal(bits * behind, name="tags")
-        m.d.sync += tags.eq(Cat(tag, tags))
-        m.d.comb += self.tag.eq(tags[-bits:])
+        way = feed_cycles(design) + cycles(array_pipeline(design)) - cycles(ACC_READ)
+        behind = way - (unit_cycles(design) - design.rows) - 1
+        m.d.comb += self.tag.eq(shifted(m, Value.cast(tag), behind, "tags"))

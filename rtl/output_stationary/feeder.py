@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from accel.commands import COMMAND_BYTES, Compute, ConfigCompute, Opcode, field_bits
 from accel.design import Design
-from accel.latency import FEED, unit_cycles, until
+from accel.latency import feed_pipeline, unit_cycles, until
 from accel.memories import ACCUMULATOR, ACTIVATION, WEIGHT
 from accel.rtl.layouts import layout
 from accel.rtl.pipeline import later
@@ -95,17 +95,20 @@ class Feeder(wiring.Component):
     def _words(
         self, m: Module, walk: BlockWalk, config: data.View, command: data.View, step: Signal, go: Signal
     ) -> None:
-        """The stages "read" and "pad" of `accel.latency.FEED`."""
+        """The stages up to "pad" of `accel.latency.feed_pipeline`."""
+        pipeline = feed_pipeline(self.design)
+        walked, read = until(pipeline, "walk"), until(pipeline, "read")
+        address = Cat(walk.address, bank_of(ACTIVATION, command.act_addr))
         m.d.comb += [
-            self.r_act.en.eq(step & walk.inside),
-            self.r_act.addr.eq(Cat(walk.address, bank_of(ACTIVATION, command.act_addr))),
-            self.event_act_reads.eq(self.r_act.en), self.push.eq(later(m, go, until(FEED, "pad"), "push")),
+            self.r_act.en.eq(later(m, step & walk.inside, walked, "reads")),
+            self.r_act.addr.eq(later(m, address, walked, "read_address", reset_less=True)),
+            self.event_act_reads.eq(self.r_act.en), self.push.eq(later(m, go, until(pipeline, "pad"), "push")),
         ]  # fmt: skip
-        read = until(FEED, "read")
         inside, pad = later(m, walk.inside, read, "inside"), later(m, config.pad_value, read, "pad")
+        found = later(m, self.r_act.data, read - walked - 1, "found", reset_less=True)
         word = Signal(len(self.word), reset_less=True, name="padded")
-        m.d.sync += word.eq(Mux(inside, self.r_act.data, Cat(pad for _ in range(self.design.word_lanes))))
-        m.d.sync += self.outside.eq(self.r_act.en & (walk.address >= self.design.activation_words))
+        m.d.sync += word.eq(Mux(inside, found, Cat(pad for _ in range(self.design.word_lanes))))
+        m.d.sync += self.outside.eq(step & walk.inside & (walk.address >= self.design.activation_words))
         m.d.comb += self.word.eq(word)
 
     def _unit(

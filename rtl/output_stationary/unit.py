@@ -79,7 +79,14 @@ class ComputeUnit(wiring.Component):
             m.d.sync += valid[p].eq(some)
             hold(m, self.design, acts.word_select(p, CODE_BITS), act, some, columns.exist[p])
         m.d.comb += [array.acts.eq(acts), array.valid.eq(valid)]
-        others = Signal(range(rows + 1), name="others")
-        m.d.comb += others.eq(sum(valid[p] for p in range(rows)))
-        zero = columns.pixels * columns.cols - others * weights.others[0]
-        m.d.sync += self.event_macs_zero.eq(Mux(columns.pixels == 0, 0, zero))  # no weights, no numbers
+        # A cycle behind the edge: the weights that are not 0 are counted there.
+        others, pixels, existing = (
+            Signal.like(columns.pixels, name="others"),
+            Signal.like(columns.pixels, name="pixels"),
+            Signal.like(columns.cols, name="existing"),
+        )
+        m.d.sync += [
+            others.eq(sum(valid[p] for p in range(rows))), pixels.eq(columns.pixels), existing.eq(columns.cols)
+        ]  # fmt: skip
+        zero = pixels * existing - others * weights.others[0]
+        m.d.sync += self.event_macs_zero.eq(Mux(pixels == 0, 0, zero))  # no weights, no numbers

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from accel.commands import COMMAND_BYTES, Compute, ConfigCompute
 from accel.datapath import OFFSET_BITS
 from accel.design import Design
-from accel.latency import TRANSPOSE_CYCLES, TRANSPOSERS
+from accel.latency import TRANSPOSERS, transpose_pipeline, until
 from accel.memories import ACTIVATION, CODE_BITS
 from accel.rtl.layouts import layout
 from accel.rtl.pipeline import later
@@ -24,8 +24,8 @@ class Feeder(wiring.Component):
     for block in blocks of R pixels, in row-major order:  for group, ky, kx:  for pixel in block:  its word (or padding)
 
     A unit, the pixels of a block under (group, ky, kx), is begun when a slot is free (`freed` says that one has become
-    so) and not interrupted. `write`, `row`, `word`, `complete` and `unit` are for the transposer, a cycle after a
-    word's address; the word has the codes less `pad_value`, the zero point: padding is 0. `head` is the command at
+    so) and not interrupted. `write`, `row`, `word`, `complete` and `unit` are for the transposer, when a
+    word is read; the word has the codes less `pad_value`, the zero point: padding is 0. `head` is the command at
     `begin`, `command` it from then on; `config` holds while it runs. `outside`: a word beyond the bank was read in the
     cycle before.
     """
@@ -66,7 +66,7 @@ class Feeder(wiring.Component):
             m.d.sync += within.eq(~walk.end_unit)
         with m.If(self.begin):
             m.d.sync += [within.eq(0), free.eq(TRANSPOSERS)]
-        read = TRANSPOSE_CYCLES - 1  # the transposer's own register is the last
+        read = until(transpose_pipeline(design), "read")  # the transposer's own register is the last
         now = Signal(unit_layout(design), name="unit_now")
         m.d.comb += [
             now.pixels.eq(walk.row + 1), now.lanes.eq(Mux(walk.end_group, command.rows_last, design.word_lanes)),
@@ -76,10 +76,11 @@ class Feeder(wiring.Component):
             self.unit.eq(later(m, now.as_value(), read, "unit")),
         ]  # fmt: skip
         inside_then = later(m, walk.inside, read, "inside")
+        word = later(m, self.r_act.data, read - 1, "read_word", reset_less=True)
         for k in range(design.word_lanes):
             code, offset = Signal(signed(CODE_BITS), name=f"code_{k}"), Signal(signed(OFFSET_BITS), name=f"offset_{k}")
             m.d.comb += [
-                code.eq(self.r_act.data.word_select(k, CODE_BITS)),
+                code.eq(word.word_select(k, CODE_BITS)),
                 offset.eq(Mux(inside_then, code - config.pad_value, 0)),
                 self.word.word_select(k, OFFSET_BITS).eq(offset),
             ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.commands import Compute, field_bits
 from accel.datapath import OFFSET_BITS, PRODUCT_BITS
 from accel.design import Design
+from accel.latency import ACC_READ, cycles
 from accel.memories import CODE_BITS, WEIGHT
 from accel.rtl.multiplier import product
 from accel.rtl.pipeline import later
@@ -28,8 +29,8 @@ class PE(wiring.Component):
 
     What follows an entry's address is `accel.latency.entry_pipeline`: the entry is there (its place in the column is
     that of the one before, plus its run) | its value, or the codebook's entry, is there | products | sums are added to
-    those of the word, which is read in the cycle before, and written. The sums of the last two entries are taken from
-    the registers on their way. An activation or a weight of 0 leaves its multiplier's inputs alone.
+    those of the word, which is read meanwhile, and written. The sums of the last three entries are taken from the
+    registers on their way. An activation or a weight of 0 leaves its multiplier's inputs alone.
 
     `low` .. `high`: the words of the block's entries; an entry outside, or a place from `n_tiles` on, is `wrong` and
     adds nothing. `flush`: forgets everything (a shared module: no reset from outside reaches into it).
@@ -84,34 +85,38 @@ class PE(wiring.Component):
             m.d.sync += [acts.eq(head.acts), block.eq(head.block), pixels.eq(head.pixels), zeros.eq(head.zeros)]
         # "read": the entry is there.
         place, following = Signal(INDEX_BITS, name="place"), Signal(INDEX_BITS, name="following")
-        valid = Signal(name="valid")
+        outside = (address < self.low) | (address >= self.high)
         m.d.comb += [
             place.eq(Mux(fresh, 0, following) + entry.run),
-            self.wrong.eq(
-                reading & ((place >= self.n_tiles) | (address < self.low) | (address >= self.high))
-            ),
-            valid.eq(reading & ~self.wrong & ~self.flush),
             self.code_en.eq(reading & self.use_codebook), self.code.eq(entry.value),
             self.event_entry.eq(reading), self.event_pixels.eq(Mux(reading, pixels, 0)),
         ]  # fmt: skip
         m.d.sync += following.eq(place + 1)
         # "decode": the weight is there.
-        valid2 = later(m, valid, 1, "valid")
+        reading2, outside2 = later(m, reading, 1, "reading"), later(m, outside, 1, "outside")
         value2, acts2 = later(m, entry.value, 1, "value", True), later(m, acts, 1, "acts", True)
         place2, block2 = later(m, place, 1, "place", True), later(m, block, 1, "block", True)
-        reading2, pixels2, zeros2 = (
-            later(m, reading, 1, "reading"),
-            later(m, pixels, 1, "pixels"),
-            later(m, zeros, 1, "zeros"),
-        )
-        weight = Signal(signed(CODE_BITS), name="weight")
+        pixels2, zeros2 = later(m, pixels, 1, "pixels"), later(m, zeros, 1, "zeros")
+        valid = Signal(name="valid")
         word = Signal(sum_bits(design), name="word")
         m.d.comb += [
-            weight.eq(Mux(self.use_codebook, self.code_data, value2)),
+            self.wrong.eq(reading2 & (outside2 | (place2 >= self.n_tiles))),
+            valid.eq(reading2 & ~self.wrong & ~self.flush),
             word.eq(block2 + (place2 << self.acc_shift)),
         ]
-        m.d.comb += self.event_zeros.eq(Mux(reading2, Mux(weight == 0, pixels2, zeros2), 0))
-        self._sums(m, acts2, weight, word, valid2)
+        behind = design.memory_stages - 1
+        weight = Signal(signed(CODE_BITS), name="weight")
+        found = Mux(self.use_codebook, self.code_data, value2)
+        m.d.comb += weight.eq(later(m, found, behind, "found", True))
+        # What is counted, in the next cycle.
+        zero = later(m, weight == 0, 1, "zero_weight")
+        reading3, pixels3, zeros3 = (
+            later(m, value, behind + 1, f"{name}_counted")
+            for value, name in ((reading2, "reading"), (pixels2, "pixels"), (zeros2, "zeros"))
+        )
+        m.d.comb += self.event_zeros.eq(Mux(reading3, Mux(zero, pixels3, zeros3), 0))
+        valid, word = later(m, valid, behind, "valid"), later(m, word, behind, "word", True)
+        self._sums(m, later(m, acts2, behind, "acts_then", True), weight, word, valid)
         return m
 
     def _sums(self, m: Module, acts: Signal, weight: Signal, word: Signal, valid: Signal) -> None:
@@ -126,18 +131,31 @@ class PE(wiring.Component):
             enable = Signal(name=f"enable_{r}")
             m.d.comb += enable.eq(valid & used & (act != 0))
             products.append(product(m, design, act, weight, signed(PRODUCT_BITS + 1), f"product_{r}", enable))
+        # Sums are read so that they and their products meet; a product with one register waits for a cycle.
+        ahead = cycles(ACC_READ)
+        to_read = max(stages, ahead) - ahead
+        products = [later(m, each, max(0, ahead - stages), f"waiting_{r}", True) for r, each in enumerate(products)]
         m.d.comb += [
-            self.r_sum_en.eq(later(m, valid, stages - 1, "multiplied")),
-            self.r_sum_addr.eq(later(m, word, stages - 1, "word", True)),
+            self.r_sum_en.eq(later(m, valid, to_read, "multiplied")),
+            self.r_sum_addr.eq(later(m, word, to_read, "word_multiplied", True)),
         ]
-        adding, to = later(m, self.r_sum_en, 1, "adding"), later(m, self.r_sum_addr, 1, "to", True)
         total, earlier = (Signal(self.sum_width, name=name, reset_less=True) for name in ("total", "earlier"))
-        written, written_to = later(m, adding, 1, "written"), later(m, to, 1, "written_to", True)
-        before, before_to = later(m, written, 1, "before"), later(m, written_to, 1, "before_to", True)
+        # Of the cycles after the read: the word is there, is in a register, is written, was written.
+        ways = [(self.r_sum_en, self.r_sum_addr)]
+        for name in ("there", "adding", "written", "before"):
+            flag, address = ways[-1]
+            ways.append((later(m, flag, 1, name), later(m, address, 1, f"{name}_word", True)))
+        there, adding, written, before = ways[1:]
+
+        def same(one: tuple[Value, Value], other: tuple[Value, Value]) -> Value:
+            return one[0] & (one[1] == other[1])
+
+        # The sums of the last three entries are taken on their way.
+        selected = Signal(self.sum_width, name="selected", reset_less=True)
+        m.d.sync += selected.eq(Mux(same(written, there), total, Mux(same(before, there), earlier, self.r_sum_data)))
+        again = later(m, same(adding, there), 1, "again")
         old = Signal(self.sum_width, name="old")
-        m.d.comb += old.eq(
-            Mux(written & (written_to == to), total, Mux(before & (before_to == to), earlier, self.r_sum_data))
-        )
+        m.d.comb += old.eq(Mux(again, total, selected))
         sums = []
         for r, found in enumerate(products):
             one = Signal(signed(bits), name=f"old_{r}")
@@ -145,6 +163,6 @@ class PE(wiring.Component):
             sums.append((one + found)[:bits])
         m.d.sync += [total.eq(Cat(*sums)), earlier.eq(total)]
         m.d.comb += [
-            self.w_sum_en.eq(written & ~self.halt & ~self.flush),
-            self.w_sum_addr.eq(written_to), self.w_sum_data.eq(total),
+            self.w_sum_en.eq(written[0] & ~self.halt & ~self.flush),
+            self.w_sum_addr.eq(written[1]), self.w_sum_data.eq(total),
         ]  # fmt: skip

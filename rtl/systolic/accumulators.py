@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
-from amaranth.lib import wiring
+from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.datapath import array_sum_bits
 from accel.design import Design
-from accel.latency import ACC_CYCLES
+from accel.latency import ACC_READ, ACCUMULATE, Pipeline, cycles
 from accel.memories import ACCUMULATOR
 from accel.rtl.pipeline import later
 from accel.rtl.ports import bank_of, read_port, word_of
@@ -17,11 +17,11 @@ from accel.rtl.systolic.feeder import TAG
 
 
 class Accumulators(wiring.Component):
-    """`tag` comes one cycle before its `sums`: the old word is read meanwhile; the new one is written after the sums.
+    """`tag` comes `ACC_READ` before its `sums`: the old word is read meanwhile; the new one is written after the sums.
 
-    A word is written ACC_CYCLES after its sums came and can be read from the next cycle on, REUSE_CYCLES after its tag:
-    MIN_TILE_CYCLES sees to it as long as pixels repeat in the same order. A COMPUTE that accumulates onto words which
-    the command before wrote last must not read them first; the compiler does not make such a command.
+    A word is written `ACCUMULATE` after its sums came and can be read from the next cycle on, REUSE_CYCLES after its
+    tag: MIN_TILE_CYCLES sees to it as long as pixels repeat in the same order. A COMPUTE that accumulates onto words
+    which the command before wrote last must not read them first; the compiler does not make such a command.
 
     `done`: the last word of a command is written. `outside`: a write beyond the depth was suppressed.
     """
@@ -47,11 +47,18 @@ class Accumulators(wiring.Component):
         design = self.design
         bits, cols, depth = design.widths.accumulator, design.cols, ACCUMULATOR.words(design)
         reads = self.tag.valid & ~self.tag.overwrite
-        tag1, tag2 = Signal(TAG, name="tag1"), Signal(TAG, name="tag2")
-        m.d.sync += tag1.eq(self.tag)
-        m.d.comb += tag2.eq(later(m, Value.cast(tag1), ACC_CYCLES, "tag1"))
-        total = Signal(bits * cols, reset_less=True, name="total")
-        write_ok = tag2.valid & (word_of(ACCUMULATOR, tag2.address) < depth)
+
+        def after(pipeline: Pipeline, name: str) -> data.View:
+            signal = Signal(TAG, name=name)
+            m.d.comb += signal.eq(later(m, Value.cast(self.tag), cycles(pipeline), f"{name}_of"))
+            return signal
+
+        read, adding = after(ACC_READ[:1], "read"), after(ACC_READ, "adding")
+        written = after((*ACC_READ, *ACCUMULATE), "written")
+        fits = Signal(name="fits")  # of what is added: it is within the depth
+        m.d.comb += fits.eq(word_of(ACCUMULATOR, adding.address) < depth)
+        write_ok = later(m, adding.valid & fits, 1, "write_ok")
+        total, old = (Signal(bits * cols, reset_less=True, name=name) for name in ("total", "old"))
         outputs = []
         for bank in range(ACCUMULATOR.banks):
             m.submodules[f"bank{bank}"] = cells = Ram(ACCUMULATOR.width_bits(design), depth)
@@ -61,28 +68,26 @@ class Accumulators(wiring.Component):
             with m.If(reads & (bank_of(ACCUMULATOR, self.tag.address) == bank)):
                 m.d.comb += [cells.r_en.eq(1), cells.r_addr.eq(self.tag.address)]
             m.d.comb += [
-                cells.w_en.eq(write_ok & (bank_of(ACCUMULATOR, tag2.address) == bank) & ~self.halt),
-                cells.w_addr.eq(tag2.address),
-                cells.w_data.eq(later(m, total, ACC_CYCLES - 1, f"total_{bank}", reset_less=True)),
+                cells.w_en.eq(write_ok & (bank_of(ACCUMULATOR, written.address) == bank) & ~self.halt),
+                cells.w_addr.eq(written.address),
+                cells.w_data.eq(total),
             ]
-        old = Mux(bank_of(ACCUMULATOR, tag1.address), outputs[1], outputs[0])
-        parts = []
+        # "select": the word in a register, 0 if there is none, which meets the sums.
+        m.d.sync += old.eq(Mux(read.overwrite, 0, Mux(bank_of(ACCUMULATOR, read.address), outputs[1], outputs[0])))
         for c in range(cols):
             fresh = Signal(signed(array_sum_bits(design)), name=f"fresh_{c}")
             before = Signal(signed(bits), name=f"before_{c}")
             m.d.comb += [
-                fresh.eq(self.sums.word_select(c, array_sum_bits(design))),
-                before.eq(Mux(tag1.overwrite, 0, old.word_select(c, bits))),
-            ]
-            parts.append((fresh + before)[:bits])
-        m.d.sync += total.eq(Cat(*parts))
+                fresh.eq(self.sums.word_select(c, array_sum_bits(design))), before.eq(old.word_select(c, bits))
+            ]  # fmt: skip
+            m.d.sync += total.word_select(c, bits).eq(fresh + before)
         chosen = Signal(name="chosen")
         with m.If(self.r_post.en):
             m.d.sync += chosen.eq(bank_of(ACCUMULATOR, self.r_post.addr))
         m.d.comb += [
             self.r_post.data.eq(Mux(chosen, outputs[1], outputs[0])),
-            self.done.eq(tag2.valid & tag2.last),
-            self.outside.eq(tag2.valid & ~write_ok),
+            self.done.eq(written.valid & written.last),
+            self.outside.eq(written.valid & ~write_ok),
             self.event_acc_reads.eq(reads),
             self.event_acc_writes.eq(write_ok),
         ]

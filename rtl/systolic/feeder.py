@@ -6,9 +6,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from accel.commands import COMMAND_BYTES, Compute, ConfigCompute, Opcode
+from accel.commands import COMMAND_BYTES, Compute, ConfigCompute, Opcode, field_bits
 from accel.design import Design
-from accel.latency import FEED, MIN_TILE_CYCLES, cycles, until
+from accel.latency import MIN_TILE_CYCLES, cycles, feed_pipeline, until
 from accel.memories import ACCUMULATOR, ACTIVATION
 from accel.rtl.layouts import field_signal, layout
 from accel.rtl.multiplier import hold
@@ -24,10 +24,11 @@ class Feeder(wiring.Component):
     """Streams one activation word a cycle, tile after tile, without a bubble when the weights are there.
 
     `slot_valid`, `slot`: the next command of the unit (CONFIG_COMPUTE or COMPUTE); `slot_taken` in the cycle in which
-    it is taken: when the feeder is idle, or with the last pixel of the running command. `config`: the CONFIG_COMPUTE in
-    force. A tile starts (`tile_start`) when `loaded`, and at the earliest MIN_TILE_CYCLES after the one before.
+    it is taken: when the feeder is idle, or with the last pixel of the running command. `last_kx`, `last_ky`: the last
+    kernel position of the CONFIG_COMPUTE in force. A tile starts (`tile_start`) when `loaded`, and at the earliest
+    MIN_TILE_CYCLES after the one before.
 
-    `acts`, `exist`, `valid`, `existing_cols`, `swap` and `tag` are at the array's edge FEED_CYCLES after the pixel's
+    `acts`, `exist`, `valid`, `existing_cols`, `swap` and `tag` are at the array's edge `feed_cycles` after the pixel's
     address. `exist`: rows that are not gated; `valid`: of these, those whose activation is not 0. The activation of a
     row that is not valid is the one before it, so that nothing behind it changes, or 0 if multipliers do not gate.
     `outside`: a word beyond the bank was read in the cycle before, or the pixel's sum is beyond all addresses.
@@ -41,7 +42,8 @@ class Feeder(wiring.Component):
                 "slot_valid": In(1),
                 "slot": In(8 * COMMAND_BYTES),
                 "slot_taken": Out(1),
-                "config": Out(8 * COMMAND_BYTES),
+                "last_kx": Out(field_bits(ConfigCompute, "kernel_w")),
+                "last_ky": Out(field_bits(ConfigCompute, "kernel_h")),
                 "loaded": In(1),
                 "tile_start": Out(1),
                 "halt": In(1),
@@ -72,7 +74,6 @@ class Feeder(wiring.Component):
         go, finishing, take = Signal(name="go"), Signal(name="finishing"), Signal(name="take")
         is_compute = self.slot[:4] == Opcode.COMPUTE
         m.d.comb += [
-            self.config.eq(config_bits),
             self.tile_start.eq(active & ~in_tile & self.loaded & (gap == 0) & ~self.halt),
             go.eq(self.tile_start | (active & in_tile)),
             take.eq(self.slot_valid & (~active | finishing) & ~self.halt),
@@ -82,6 +83,8 @@ class Feeder(wiring.Component):
             m.d.sync += gap.eq(MIN_TILE_CYCLES - 1)
         with m.Elif(gap != 0):
             m.d.sync += gap.eq(gap - 1)
+        last_kx, last_ky = Signal.like(self.last_kx, name="end_of_kx"), Signal.like(self.last_ky, name="end_of_ky")
+        m.d.comb += [self.last_kx.eq(last_kx), self.last_ky.eq(last_ky)]
         self._walk(m, config, command, head, go, finishing, in_tile, take & is_compute)
         with m.If(finishing):
             m.d.sync += active.eq(0)
@@ -89,7 +92,10 @@ class Feeder(wiring.Component):
             with m.If(is_compute):
                 m.d.sync += [command.eq(head), active.eq(1)]
             with m.Else():
-                m.d.sync += config_bits.eq(self.slot)
+                taken = data.View(layout(ConfigCompute), self.slot)
+                m.d.sync += [
+                    config_bits.eq(self.slot), last_kx.eq(taken.kernel_w - 1), last_ky.eq(taken.kernel_h - 1)
+                ]  # fmt: skip
         return m
 
     def _walk(
@@ -118,15 +124,18 @@ class Feeder(wiring.Component):
         # With two kernel columns side by side, the first word of each row waits for the next one.
         beside: Value = config.beside if self.design.takes_beside else Const(0)
         waits = beside & (ox == 0)
-        end_x = ox == command.out_w - Mux(beside, 0, 1)
-        end_tile = end_x & (oy == command.out_h - 1)
-        end_kx = kx == config.kernel_w - 1
-        end_ky = ky == config.kernel_h - 1
-        end_group = group == command.groups - 1
+        last_x, last_y, last_group, last_tile = (
+            Signal.like(signal, name=f"last_{name}")
+            for signal, name in ((ox, "x"), (oy, "y"), (group, "group"), (tile, "tile"))
+        )
+        end_x = ox == last_x
+        end_tile = end_x & (oy == last_y)
+        end_kx, end_ky = kx == self.last_kx, ky == self.last_ky
+        end_group, end_tiles = group == last_group, tile == last_tile
         # With 2:4, weights that are not take a tile for each half of the lanes.
         pairs, half = self.design.two_of_four, Signal(name="half")
         last_half: Value = half | command.structured if pairs else Const(1)
-        end_all = last_half & end_kx & end_ky & end_group & (tile == command.n_tiles - 1)
+        end_all = last_half & end_kx & end_ky & end_group & end_tiles
         m.d.comb += finishing.eq(go & end_tile & end_all)
         next_tap, next_iy, next_ix = (
             Signal(word_bits, name="next_tap"),
@@ -173,13 +182,17 @@ class Feeder(wiring.Component):
         with m.If(begin):
             m.d.sync += [signal.eq(head.act_addr) for signal in (pixel, line, at_group, at_ky, at_tap)]
             m.d.sync += [
+                last_x.eq(head.out_w - ~beside), last_y.eq(head.out_h - 1), last_group.eq(head.groups - 1),
+                last_tile.eq(head.n_tiles - 1),
+            ]  # fmt: skip
+            m.d.sync += [
                 ox.eq(0), oy.eq(0), kx.eq(0), ky.eq(0), group.eq(0), tile.eq(0), in_tile.eq(0), half.eq(0),
                 iy.eq(head.iy0), iy_ky.eq(head.iy0), ix.eq(head.ix0), ix_kx.eq(head.ix0),
                 acc.eq(word_of(ACCUMULATOR, head.acc_addr)), acc_tile.eq(word_of(ACCUMULATOR, head.acc_addr)),
             ]  # fmt: skip
         inside = (iy >= 0) & (iy < config.in_h) & (ix >= 0) & (ix < config.in_w)
         first = (group == 0) & (ky == 0) & (kx == 0) & ~half
-        self._stream(m, config, command, go, waits, inside, pixel, acc, first, finishing, end_group, tile, half)
+        self._stream(m, config, command, go, waits, inside, pixel, acc, first, finishing, end_group, end_tiles, half)
 
     def _stream(
         self,
@@ -194,15 +207,18 @@ class Feeder(wiring.Component):
         first: Value,
         finishing: Signal,
         last_group: Value,
-        tile: Signal,
+        last_tile: Value,
         half: Signal,
     ) -> None:
-        """The pipeline `accel.latency.FEED`: read, pad, and the register at the array's edge."""
+        """The pipeline `accel.latency.feed_pipeline`: to the memory, read, pad, and the array's edge."""
         rows, cols, lanes = self.design.rows, self.design.cols, self.design.word_lanes
+        pipeline = feed_pipeline(self.design)
+        walked, read, padded = (until(pipeline, stage) for stage in ("walk", "read", "pad"))
         streams = Signal(name="streams")
+        address = Cat(pixel, bank_of(ACTIVATION, command.act_addr))
         m.d.comb += [
-            self.r_act.en.eq(go & inside),
-            self.r_act.addr.eq(Cat(pixel, bank_of(ACTIVATION, command.act_addr))),
+            self.r_act.en.eq(later(m, go & inside, walked, "reads")),
+            self.r_act.addr.eq(later(m, address, walked, "read_address", reset_less=True)),
             self.event_act_reads.eq(self.r_act.en),
             streams.eq(go & ~waits),
             self.event_stream_cycles.eq(streams),
@@ -215,15 +231,19 @@ class Feeder(wiring.Component):
         m.d.comb += [
             lanes_valid.eq(Mux(last_group, command.rows_last, lanes)),
             rows_valid.eq(self._rows(lanes_valid, half)),
-            cols_valid.eq(Mux(tile == command.n_tiles - 1, command.cols_last, cols)),
+            cols_valid.eq(Mux(last_tile, command.cols_last, cols)),
         ]
-        with m.If(streams):
-            m.d.comb += [
-                self.event_macs.eq(rows_valid * cols_valid),
-                self.event_macs_gated.eq(rows * cols - rows_valid * cols_valid),
-            ]
+        products = (
+            later(m, streams, 1, "counted"),
+            later(m, rows_valid, 1, "rows_counted"),
+            later(m, cols_valid, 1, "cols_counted"),
+        )
+        macs = Signal(range(rows * cols + 1), name="macs")
+        m.d.comb += macs.eq(products[1] * products[2])
+        with m.If(products[0]):
+            m.d.comb += [self.event_macs.eq(macs), self.event_macs_gated.eq(rows * cols - macs)]
         # Every port is the last of the registers.
-        read, edge = until(FEED, "read"), cycles(FEED) - 1
+        edge = cycles(pipeline) - 1
         there, gated, tag = Signal(lanes, name="there"), Signal(rows, name="gated"), Signal(TAG, name="tag_now")
         if self.design.two_of_four:  # row 2j + i has lane 4j + 2h + i
             places = [Mux(half, there[4 * (r // 2) + 2 + r % 2], there[4 * (r // 2) + r % 2]) for r in range(rows)]
@@ -239,9 +259,10 @@ class Feeder(wiring.Component):
             tag.last.eq(finishing),
         ]
         inside_then, pad = later(m, inside, read, "inside"), later(m, config.pad_value, read, "pad")
-        last, exist = later(m, word, edge - until(FEED, "pad"), "word"), later(m, there, edge, "there")
+        last, exist = later(m, word, edge - padded, "word"), later(m, there, edge, "there")
+        read_word = later(m, self.r_act.data, read - walked - 1, "read_word", reset_less=True)
         found = Signal(8 * lanes, name="found")
-        m.d.comb += found.eq(Mux(inside_then, self.r_act.data, Cat(pad for _ in range(lanes))))
+        m.d.comb += found.eq(Mux(inside_then, read_word, Cat(pad for _ in range(lanes))))
         m.d.sync += [
             word.eq(self._beside(m, config, later(m, go, read, "read_then"), found, read)),
             self.exist.eq(later(m, gated, edge, "exist")),

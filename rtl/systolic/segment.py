@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from accel.commands import Compute, field_bits
 from accel.datapath import flag_bits, pe_lanes
 from accel.design import Design
-from accel.latency import WEIGHT_FEED, cycles, until
+from accel.latency import cycles, until, weight_pipeline
 from accel.memories import CODE_BITS, CODEBOOK, WEIGHT
 from accel.rtl.buffers import Codebook
 from accel.rtl.pipeline import later
@@ -21,24 +21,25 @@ from accel.structured import INDEX_BITS
 def issue_layout(design: Design) -> data.StructLayout:
     """What is issued in a cycle: a weight row (`go`), the `first` of a tile, and whether and where it is looked up.
 
-    Its codes have `bits` bits, and `cols` of its columns exist. It takes what `left` bits a column hold and, if `read`,
-    the word at `address`. 2:4: the index is the two highest bits of a `structured` code, else `half` and whether the
-    row is `odd`.
+    Its codes have `bits` bits, and `cols` of its columns exist. A column's code begins `shift` + 1 bits behind the
+    lowest of two words, the one before and the last one, which with `read` is that at `address`. 2:4: the index is the
+    two highest bits of a `structured` code, else `half` and whether the row is `odd`.
     """
     pairs = {"structured": 1, "half": 1, "odd": 1} if design.two_of_four else {}
     return data.StructLayout(
         {
-            "go": 1, "first": 1, "read": 1, "address": WEIGHT.address_bits, "left": 4, "bits": 4, "look_up": 1,
+            "go": 1, "first": 1, "read": 1, "address": WEIGHT.address_bits,
+            "shift": (WEIGHT.lane_bits(design) - 1).bit_length(), "bits": 4, "look_up": 1,
             "bank": 1, "cols": field_bits(Compute, "cols_last"), **pairs,
         }
     )  # fmt: skip
 
 
 class WeightSegment(wiring.Component):
-    """C columns of weights, a row a cycle, at the array's edge FEED_CYCLES after their `issue`, with `capture`.
+    """C columns of weights, a row a cycle, at the array's edge `feed_cycles` after their `issue`, with `capture`.
 
-    `flags`: whether each is 0, and with 2:4 its index. `row`: a row is at the edge, with `others` weights of existing
-    columns that are not 0, with 2:4 of each index. `number` of the segment.
+    `flags`: whether each is 0, and with 2:4 its index. `row`: a row was at the edge in the cycle before, with `others`
+    weights of existing columns that are not 0, with 2:4 of each index. `number` of the segment.
     """
 
     def __init__(self, design: Design, number: int) -> None:
@@ -74,37 +75,37 @@ class WeightSegment(wiring.Component):
             cells.r_addr.eq(issue.address),
         ]
 
-        def after(stage: str, value: Value, name: str) -> Value:
-            """`value` of the cycle of the issue when the row leaves a stage of `accel.latency.WEIGHT_FEED`."""
-            return later(m, value, until(WEIGHT_FEED, stage), name)
+        pipeline = weight_pipeline(self.design)
 
-        # "read": the word is there; take b bits a column.
-        at1, needs1, left1 = (
-            after("read", issue.go, "at"),
-            after("read", issue.read, "needs"),
-            after("read", issue.left, "left"),
-        )
-        bits1 = after("read", issue.bits, "bits")
+        def after(stage: str, value: Value, name: str) -> Value:
+            """`value` of the cycle of the issue when the row leaves a stage of `accel.latency.weight_pipeline`."""
+            return later(m, value, until(pipeline, stage), name)
+
+        # "read": the word is there, and the one before it; take b bits a column.
         lane, pairs = WEIGHT.lane_bits(self.design), self.design.two_of_four
+        at, shift = after("read", issue.go, "at"), after("read", issue.shift, "shift")
+        bits = after("read", issue.bits, "bits")
+        word = later(m, cells.r_data, self.design.memory_stages - 1, "word", reset_less=True)
+        before = Signal.like(word, name="before", reset_less=True)
+        with m.If(at):
+            m.d.sync += before.eq(word)
         codes = Signal(8 * cols, name="codes")
         indices = Signal(INDEX_BITS * cols, name="indices") if pairs else None
         mask, value_bits = Signal(8, name="mask"), Signal(4, name="value_bits")
-        m.d.comb += [value_bits.eq(bits1), mask.eq((1 << value_bits) - 1)]
+        m.d.comb += [value_bits.eq(bits), mask.eq((1 << value_bits) - 1)]
         if pairs:
-            structured1, half1 = after("read", issue.structured, "structured"), after("read", issue.half, "half")
-            odd1 = after("read", issue.odd, "odd") ^ (self.number * self.design.fill_cycles % 2)
-            with m.If(structured1):
-                m.d.comb += value_bits.eq(bits1 - INDEX_BITS)
+            structured, half = after("read", issue.structured, "structured"), after("read", issue.half, "half")
+            odd = after("read", issue.odd, "odd") ^ (self.number * self.design.fill_cycles % 2)
+            with m.If(structured):
+                m.d.comb += value_bits.eq(bits - INDEX_BITS)
         for c in range(cols):
-            rest = Signal(lane, name=f"rest_{c}", reset_less=True)
-            joined = Signal(2 * lane, name=f"joined_{c}")
-            # Bits above `left1` in `rest` are zero: every shift leaves exactly the unused ones.
-            fresh = Mux(needs1, cells.r_data.word_select(c, lane), 0)
-            m.d.comb += joined.eq(Mux(left1 == 0, 0, rest) | (fresh << left1))
-            with m.If(at1):
-                m.d.sync += [rest.eq(joined >> bits1), codes.word_select(c, 8).eq(joined & mask)]
+            # Bit 0 of the word before is used up whenever anything of it is left.
+            both, code = Cat(*(x.word_select(c, lane) for x in (before, word)))[1:], Signal(lane, name=f"code_{c}")
+            m.d.comb += code.eq(both >> shift)
+            with m.If(at):
+                m.d.sync += codes.word_select(c, 8).eq(code & mask)
                 if indices is not None:
-                    index = Mux(structured1, (joined >> value_bits)[:INDEX_BITS], Cat(odd1, half1))
+                    index = Mux(structured, (code >> value_bits)[:INDEX_BITS], Cat(odd, half))
                     m.d.sync += indices.word_select(c, INDEX_BITS).eq(index)
         # "unpack": the codes are there, and looked up.
         m.d.comb += [
@@ -113,24 +114,27 @@ class WeightSegment(wiring.Component):
             codebook.codes.eq(codes),
         ]
         # "decode": at the array's edge. `capture` is the last of its registers.
+        behind = self.design.memory_stages - 1
         plain = Signal(8 * cols, reset_less=True, name="plain")
         m.d.sync += [
             plain.eq(codes),
-            self.capture.eq(later(m, issue.first, cycles(WEIGHT_FEED) - 1, "start")),
+            self.capture.eq(later(m, issue.first, cycles(pipeline) - 1, "start")),
         ]
-        decoded = after("decode", issue.look_up, "decoded")
-        weights = Mux(decoded, codebook.entries, plain)
-        exist = after("decode", issue.cols, "exist")
-        others = [weights.word_select(c, 8).any() & (exist > c) for c in range(cols)]
-        m.d.comb += [self.weights.eq(weights), self.row.eq(after("decode", issue.go, "row"))]
+        looked_up = later(m, issue.look_up, until(pipeline, "unpack") + 1, "decoded")
+        weights = later(m, Mux(looked_up, codebook.entries, plain), behind, "weights", reset_less=True)
         zeros = [~weights.word_select(c, 8).any() for c in range(cols)]
+        m.d.comb += self.weights.eq(weights)
+        # A cycle behind the edge: what is counted.
+        exist = after("decode", issue.cols, "exist")
+        others = [~zero & (exist > c) for c, zero in enumerate(zeros)]
+        m.d.sync += self.row.eq(after("decode", issue.go, "row"))
         if indices is None:
-            m.d.comb += [self.flags.eq(Cat(*zeros)), self.others[0].eq(sum(others))]
+            m.d.comb += self.flags.eq(Cat(*zeros))
+            m.d.sync += self.others[0].eq(sum(others))
         else:
-            index = Signal.like(indices, name="index", reset_less=True)
-            m.d.sync += index.eq(indices)
+            index = later(m, indices, behind + 1, "index", reset_less=True)
             places = [index.word_select(c, INDEX_BITS) for c in range(cols)]
             m.d.comb += self.flags.eq(Cat(Cat(zero, place) for zero, place in zip(zeros, places, strict=True)))
             for k, count in enumerate(self.others):
-                m.d.comb += count.eq(sum(other & (place == k) for other, place in zip(others, places, strict=True)))
+                m.d.sync += count.eq(sum(other & (place == k) for other, place in zip(others, places, strict=True)))
         return m

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Module, Mux, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 
 from accel.commands import ErrorCode
 from accel.design import Design
-from accel.latency import array_pipeline, cycles
+from accel.latency import ACC_READ, array_pipeline, cycles
+from accel.rtl.pipeline import shifted
 from accel.rtl.ports import events_of
 from accel.rtl.systolic.accumulators import Accumulators
 from accel.rtl.systolic.array import SystolicArray
@@ -58,7 +59,8 @@ class ComputeUnit(wiring.Component):
         m.d.comb += [
             weights.take.eq(begun),
             weights.command.eq(self.i.payload),
-            weights.config.eq(feeder.config),
+            weights.last_kx.eq(feeder.last_kx),
+            weights.last_ky.eq(feeder.last_ky),
             weights.tile_start.eq(feeder.tile_start),
             feeder.loaded.eq(weights.loaded),
             array.acts.eq(feeder.acts),
@@ -70,12 +72,10 @@ class ComputeUnit(wiring.Component):
             accumulators.sums.eq(array.sums),
             accumulators.halt.eq(self.halt),
         ]
-        # The tag is as long under way as the sums, less the cycle in which the old word is read.
-        bits = len(Value.cast(feeder.tag))
-        tags = Signal(bits * (cycles(array_pipeline(design)) - 1), name="tags")
-        m.d.sync += tags.eq(Cat(feeder.tag, tags))
+        # The tag is as long under way as the sums, less the cycles in which the old word is read.
+        behind = cycles(array_pipeline(design)) - cycles(ACC_READ)
         m.d.comb += [
-            accumulators.tag.eq(tags[-bits:]),
+            accumulators.tag.eq(shifted(m, Value.cast(feeder.tag), behind, "tags")),
             self.done.eq(accumulators.done),
             self.error.eq(Mux(weights.outside | feeder.outside | accumulators.outside, ErrorCode.BUFFER_RANGE, 0)),
         ]

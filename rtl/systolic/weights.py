@@ -6,7 +6,7 @@ from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from accel.commands import COMMAND_BYTES, Compute, ConfigCompute
+from accel.commands import COMMAND_BYTES, Compute, ConfigCompute, field_bits
 from accel.datapath import flag_bits, pe_lanes
 from accel.design import Design
 from accel.memories import CODE_BITS, CODEBOOK, WEIGHT
@@ -20,14 +20,14 @@ from accel.structured import INDEX_BITS
 class WeightIssue(wiring.Component):
     """Issues the rows of each tile of a COMPUTE, w a cycle, a tile ahead of the feeder.
 
-    `take` with `command` (the raw COMMAND) when `free`: with the last row of the command before, or later. `config` is
-    the feeder's CONFIG_COMPUTE, which does not change while a COMPUTE is pending. Row 0 of a tile is issued when no
+    `take` with `command` (the raw COMMAND) when `free`: with the last row of the command before, or later. `last_kx`
+    and `last_ky` are the feeder's, which do not change while a COMPUTE is pending. Row 0 of a tile is issued when no
     other tile waits to be swapped in, at the earliest in the cycle in which the feeder starts the tile before
     (`tile_start`). `loaded`: the feeder may start the tile (from the cycle after its last row was issued).
 
     A row of the weight buffer has a weight row of each of the w segments of the array; segment s reads its part s * R/w
     cycles after segment 0, for which what is issued is delayed, not what is read. What the segments give
-    (`WeightSegment`) stands side by side, at the array's edge FEED_CYCLES after that. `outside`: a word beyond the
+    (`WeightSegment`) stands side by side, at the array's edge `feed_cycles` after that. `outside`: a word beyond the
     buffer was issued in the cycle before.
     """
 
@@ -37,7 +37,8 @@ class WeightIssue(wiring.Component):
             {
                 "take": In(1),
                 "command": In(8 * COMMAND_BYTES),
-                "config": In(8 * COMMAND_BYTES),
+                "last_kx": In(field_bits(ConfigCompute, "kernel_w")),
+                "last_ky": In(field_bits(ConfigCompute, "kernel_h")),
                 "free": Out(1),
                 "tile_start": In(1),
                 "loaded": Out(1),
@@ -59,11 +60,11 @@ class WeightIssue(wiring.Component):
         m = Module()
         rows = self.design.fill_cycles
         command = data.View(layout(Compute), Signal(8 * COMMAND_BYTES, name="running", reset_less=True))
-        config = data.View(layout(ConfigCompute), self.config)
         busy, pending = Signal(name="busy"), Signal(name="pending")
         row = Signal(range(max(2, rows)), name="row")
         kx, ky = field_signal(ConfigCompute, "kernel_w", "kx"), field_signal(ConfigCompute, "kernel_h", "ky")
         group, tile = field_signal(Compute, "groups", "group"), field_signal(Compute, "n_tiles", "tile")
+        last_group, last_tile = Signal.like(group, name="last_group"), Signal.like(tile, name="last_tile")
         half = Signal(name="half")  # of a tile of weights that are not 2:4, on a design that is
         last_half: Value = half | command.structured if self.design.two_of_four else Const(1)
         go, last_row, end = Signal(name="go"), Signal(name="last_row"), Signal(name="end")
@@ -83,13 +84,13 @@ class WeightIssue(wiring.Component):
                     m.d.sync += half.eq(~last_half)
             with m.If(last_row & last_half):
                 m.d.sync += kx.eq(kx + 1)
-                with m.If(kx == config.kernel_w - 1):
+                with m.If(kx == self.last_kx):
                     m.d.sync += [kx.eq(0), ky.eq(ky + 1)]
-                    with m.If(ky == config.kernel_h - 1):
+                    with m.If(ky == self.last_ky):
                         m.d.sync += [ky.eq(0), group.eq(group + 1)]
-                        with m.If(group == command.groups - 1):
+                        with m.If(group == last_group):
                             m.d.sync += [group.eq(0), tile.eq(tile + 1)]
-                            with m.If(tile == command.n_tiles - 1):
+                            with m.If(tile == last_tile):
                                 m.d.comb += end.eq(1)
                                 m.d.sync += busy.eq(0)
         # Does this row need another word of the weight buffer?
@@ -112,11 +113,11 @@ class WeightIssue(wiring.Component):
             issue.first.eq(go & (row == 0)),
             issue.read.eq(go & needs),
             issue.address.eq(address),
-            issue.left.eq(available),
+            issue.shift.eq(WEIGHT.lane_bits(self.design) - 1 - available),
             issue.bits.eq(code_bits),
             issue.look_up.eq(go & command.use_codebook),
             issue.bank.eq(command.codebook_bank),
-            issue.cols.eq(Mux(tile == command.n_tiles - 1, command.cols_last, self.design.cols)),
+            issue.cols.eq(Mux(tile == last_tile, command.cols_last, self.design.cols)),
             self.event_weight_reads.eq(issue.read),
             self.event_codebook_reads.eq(Mux(issue.look_up, WEIGHT.lanes(self.design), 0)),
         ]
@@ -128,7 +129,8 @@ class WeightIssue(wiring.Component):
         with m.If(self.take):
             head = data.View(layout(Compute), self.command)
             m.d.sync += [
-                command.eq(head), busy.eq(1), address.eq(head.weight_addr), available.eq(0), tile.eq(0), group.eq(0)
+                command.eq(head), busy.eq(1), address.eq(head.weight_addr), available.eq(0), tile.eq(0), group.eq(0),
+                last_group.eq(head.groups - 1), last_tile.eq(head.n_tiles - 1),
             ]  # fmt: skip
         self._segments(m, Value.cast(issue))
         return m

@@ -15,13 +15,13 @@ from accel.structured import QUAD
 class ZeroProducts(wiring.Component):
     """Counts the products of a pixel whose activation or weight is 0, over the rows and columns that exist.
 
-    What comes in is at the array's edge: `exist` and `valid` of the rows, `swap` and `existing_cols` of a pixel
-    (`accel.rtl.systolic.feeder`); `row` and `others` of each segment (`accel.rtl.systolic.segment`). The weights of a
-    segment come R/w cycles after those of the one above, so a pixel's rows there are looked at as much later. A row has
-    as many weights that are not 0 in its `held` register as it multiplies with, those of the next tile wait in `next`;
-    with 2:4 a number for each of the four activations that they may name.
+    `exist` and `valid` of the rows, `swap` and `existing_cols` of a pixel come in at the array's edge
+    (`accel.rtl.systolic.feeder`), `row` and `others` of each segment a cycle behind it (`accel.rtl.systolic.segment`).
+    The weights of a segment come R/w cycles after those of the one above, so a pixel's rows there are looked at as much
+    later. A row has as many weights that are not 0 in its `held` register as it multiplies with, those of the next tile
+    wait in `next`; with 2:4 a number for each of the four activations that they may name.
 
-    `count` grows by the products of a pixel at most R - R/w + 2 cycles after its swap could be, before its sums leave.
+    `count` grows by the products of a pixel at most R - R/w + 3 cycles after its swap could be, before its sums leave.
     """
 
     def __init__(self, design: Design) -> None:
@@ -39,11 +39,11 @@ class ZeroProducts(wiring.Component):
         """The hardware."""
         m = Module()
         size = self.design.fill_cycles
-        pixel: Value = Cat(self.swap, self.existing_cols)
+        pixel = later(m, Cat(self.swap, self.existing_cols), 1, "pixel")
         sums = []
         for s in range(self.design.weight_rows):
             lanes = Cat(self._lanes(r) for r in range(s * size, (s + 1) * size))
-            rows = later(m, Cat(self.exist[s * size : (s + 1) * size], lanes), s * size, f"rows_{s}")
+            rows = later(m, Cat(self.exist[s * size : (s + 1) * size], lanes), s * size + 1, f"rows_{s}")
             sums.append(self._segment(m, s, pixel[0], pixel[1:], rows[:size], rows[size:]))
             pixel = later(m, pixel, size, f"pixel_{s}")
         m.d.sync += self.count.eq(sum(sums))

@@ -69,6 +69,7 @@ def draw_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
             "clock_mhz": 100,
             "engine": {"dataflow": dataflow, "multiplier_stages": rng.choice([1, 1, 2, 3]), "sparsity": sparsity},
             "post_multiplier_stages": rng.choice([1, 1, 2, 3]),
+            "memory_stages": rng.choice([1, 1, 2]),
             "multiplier": rng.choice(["portable", "portable", "ecp5", "xilinx"]),
             "filter_multipliers": rng.choice([0, 3, 9, 9]),
             "filter_line": rng.choice([8, 9, 12, 128]),

@@ -25,7 +25,7 @@ LINE = 9  # columns that pass the filter
 
 def compute_design(
     rows: int, cols: int, bits: int = 32, multiplier_stages: int = 1, weight_rows: int = 1, two_of_four: bool = False,
-    dataflow: str = "ws", multiplier: str = "portable",
+    dataflow: str = "ws", multiplier: str = "portable", memory_stages: int = 1,
 ) -> Design:  # fmt: skip
     lanes, lane_bits = rows * (2 if two_of_four else 1), 10 if two_of_four else 8
     return Design.model_validate(
@@ -34,6 +34,7 @@ def compute_design(
             "array": {"rows": rows, "cols": cols, "weight_rows": weight_rows},
             "widths": {"accumulator": bits},
             "multiplier": multiplier,
+            "memory_stages": memory_stages,
             "engine": {
                 "dataflow": dataflow,
                 "multiplier_stages": multiplier_stages,
@@ -52,7 +53,15 @@ def compute_design(
 
 
 @cache
-def sparse_design(rows: int, cols: int, stages: int = 1, queue_depth: int = 2, word_factor: int = 1) -> Design:
+def sparse_design(
+    rows: int,
+    cols: int,
+    stages: int = 1,
+    queue_depth: int = 2,
+    word_factor: int = 1,
+    multiplier: str = "portable",
+    memory_stages: int = 1,
+) -> Design:
     """A sparse engine with `SPARSE_ENTRIES` entries, `SPARSE_COLUMNS` pointers, `SPARSE_SUMS` words of sums a bank."""
     lanes = word_factor * max(rows, cols)
     engine = {
@@ -63,6 +72,8 @@ def sparse_design(rows: int, cols: int, stages: int = 1, queue_depth: int = 2, w
         {
             "name": "sparse",
             "array": {"rows": rows, "cols": cols},
+            "multiplier": multiplier,
+            "memory_stages": memory_stages,
             "widths": {"accumulator": 24},
             "engine": engine,
             "buffers": {
