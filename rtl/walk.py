@@ -64,13 +64,15 @@ class BlockWalk(wiring.Component):
         group, tile = field_signal(Compute, "groups", "group"), Signal.like(self.tile, name="tile_number")
         tap, at_ky, at_group = (Signal(word_bits, name=n) for n in ("tap", "at_ky", "at_group"))
         dy, dx = Signal(POSITION_BITS - 1, name="dy"), Signal(POSITION_BITS - 1, name="dx")
-        end_x = here["ox"] == command.out_w - 1
-        end_kx, end_ky = kx == config.kernel_w - 1, ky == config.kernel_h - 1
-        last_tile: Value = tile == command.n_tiles - 1 if self.tiles else Const(1)
+        counters = {"x": here["ox"], "y": here["oy"], "kx": kx, "ky": ky, "group": group, "tile": tile}
+        lasts = {name: Signal.like(counter, name=f"last_{name}") for name, counter in counters.items()}
+        ends = {name: counter == lasts[name] for name, counter in counters.items()}
+        end_x, end_kx, end_ky = ends["x"], ends["kx"], ends["ky"]
+        last_tile: Value = ends["tile"] if self.tiles else Const(1)
         m.d.comb += [
             self.active.eq(active), self.row.eq(row), self.tile.eq(tile),
-            self.end_group.eq(group == command.groups - 1), self.end_tiles.eq(last_tile),
-            self.end_pixels.eq(end_x & (here["oy"] == command.out_h - 1)),
+            self.end_group.eq(ends["group"]), self.end_tiles.eq(last_tile),
+            self.end_pixels.eq(end_x & ends["y"]),
             self.end_unit.eq((row == self.design.rows - 1) | self.end_pixels),
             self.end_tile.eq(end_kx & end_ky & self.end_group), self.start.eq((group == 0) & (ky == 0) & (kx == 0)),
             after["ox"].eq(Mux(end_x, 0, here["ox"] + 1)), after["oy"].eq(here["oy"] + end_x),
@@ -110,6 +112,11 @@ class BlockWalk(wiring.Component):
             m.d.sync += [active.eq(1), row.eq(0)]
             m.d.sync += [signal.eq(0) for signal in (kx, ky, group, tile, tap, at_ky, at_group, dy, dx)]
             head = data.View(layout(Compute), self.head)
+            counts = {
+                "x": head.out_w, "y": head.out_h, "kx": config.kernel_w, "ky": config.kernel_h, "group": head.groups,
+                "tile": head.n_tiles,
+            }  # fmt: skip
+            m.d.sync += [lasts[name].eq(count - 1) for name, count in counts.items()]
             for place in (here, first):
                 m.d.sync += [place["oy"].eq(0), place["ox"].eq(0), place["iy"].eq(head.iy0), place["ix"].eq(head.ix0)]
                 m.d.sync += [place["line"].eq(head.act_addr), place["at"].eq(head.act_addr)]
