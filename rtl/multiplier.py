@@ -44,36 +44,42 @@ class Block(wiring.Component):
             product = Signal(self.o.shape(), name="product")
             m.d.comb += [product.eq(left * right), self.o.eq(later(m, product, self.stages - operands, "product"))]
             return m
-        a, b, found = Signal(signed(18), name="a"), Signal(signed(18), name="b"), Signal(48, name="found")
-        m.d.comb += [a.eq(self.left), b.eq(self.right), self.o.eq(found)]
-        m.submodules.block = {"ecp5": self._ecp5, "xilinx": self._xilinx}[self.make](a, b, found)
+        a, b = Signal(signed(18), name="a"), Signal(signed(18), name="b")
+        m.d.comb += [a.eq(self.left), b.eq(self.right)]
+        make = {"ecp5": self._ecp5, "xilinx": self._xilinx}[self.make]
+        m.submodules.block, found = make(a, b)
+        m.d.comb += self.o.eq(found)
         return m
 
-    def _ecp5(self, a: Value, b: Value, found: Signal) -> Instance:
+    def _ecp5(self, a: Value, b: Value) -> tuple[Instance, Value]:
         used = {"INPUTA": self.stages > 1, "INPUTB": self.stages > 1, "PIPELINE": self.stages > 2, "OUTPUT": True}
         registers = {f"p_REG_{name}_CLK": "CLK0" if on else "NONE" for name, on in used.items()}
         ports = {"SIGNEDA": 1, "SIGNEDB": 1, "SOURCEA": 0, "SOURCEB": 0, "CE0": 1, "RST0": 0}
-        return Instance(
+        bits = [Signal(name=f"p{k}") for k in range(36)]
+        block = Instance(
             "MULT18X18D", **registers, p_GSR="DISABLED", i_CLK0=ClockSignal(),
             **{f"i_{name}": Const(value, 1) for name, value in ports.items()},
             **{f"i_{port}{k}": value[k] for port, value in (("A", a), ("B", b)) for k in range(18)},
-            **{f"o_P{k}": found[k] for k in range(36)},
+            **{f"o_P{k}": bit for k, bit in enumerate(bits)},
         )  # fmt: skip
+        return block, Cat(*bits)
 
-    def _xilinx(self, a: Value, b: Value, found: Signal) -> Instance:
+    def _xilinx(self, a: Value, b: Value) -> tuple[Instance, Value]:
         operands, inside = int(self.stages > 1), int(self.stages > 2)
         registers = {"A": operands, "ACASC": operands, "B": operands, "BCASC": operands, "M": inside, "P": 1}
         registers |= dict.fromkeys(("AD", "ALUMODE", "CARRYIN", "CARRYINSEL", "C", "D", "INMODE", "OPMODE"), 0)
         enables = ["A1", "A2", "AD", "ALUMODE", "B1", "B2", "C", "CARRYIN", "CTRL", "D", "INMODE", "M", "P"]
         resets = ["A", "ALLCARRYIN", "ALUMODE", "B", "C", "CTRL", "D", "INMODE", "M", "P"]
         wide = {"C": 48, "D": 25, "ALUMODE": 4, "CARRYIN": 1, "CARRYINSEL": 3, "INMODE": 5}
-        return Instance(
+        found = Signal(48, name="found")
+        block = Instance(
             "DSP48E1", **{f"p_{name}REG": value for name, value in registers.items()}, i_CLK=ClockSignal(),
             i_A=Cat(a, a[-1].replicate(30 - len(a))), i_B=b, i_OPMODE=Const(0b000_01_01, 7), o_P=found,
             **{f"i_{name}": Const(0, bits) for name, bits in wide.items()},
             **{f"i_CE{name}": Const(name in ("A2", "B2", "M", "P"), 1) for name in enables},
             **{f"i_RST{name}": Const(0, 1) for name in resets},
         )  # fmt: skip
+        return block, found
 
 
 def product(
