@@ -39,9 +39,13 @@ def pe_lanes(design: Design) -> int:
 
 
 def array_sum_bits(design: Design) -> int:
-    """Bits of a sum in the array: where weights are held, of one product of each row; else all that is kept of it."""
+    """Bits of a sum in the array: where weights are held in PEs, of a product of each row; else all that is kept."""
     bits = design.widths.accumulator
-    return bits if design.output_stationary else min(bits, PRODUCT_BITS + (design.rows - 1).bit_length())
+    return (
+        bits
+        if design.output_stationary or design.is_sparse
+        else min(bits, PRODUCT_BITS + (design.rows - 1).bit_length())
+    )
 
 
 def beside_weight_bits(design: Design) -> int:

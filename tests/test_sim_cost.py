@@ -79,12 +79,12 @@ def test_sram_by_hand() -> None:
 
 
 def test_compute_by_hand() -> None:
-    """Nominal: 8 x 8 bits of product and 32 of sum; every register in every cycle, and the tree that clocks it."""
+    """Nominal: 8 x 8 bits of product and 20 of sum; every register in every cycle, and the tree that clocks it."""
     edge = load("edge")
     found = cost.energy({Event.MACS: 1000, Event.MACS_ZERO: 300, Event.POST_OUTPUTS: 3, Event.CYCLES: 5}, edge, 0)
     registers = {b.name: b.registers for b in structure.blocks(edge)}
-    assert registers["array"] == 256 * 87 + 437 + 256 * 48
-    array = 700 * 64 * 0.0061 + 1000 * 32 * 0.0045 + 5 * registers["array"] * 0.0027
+    assert registers["array"] == 256 * 75 + 437 + 256 * 48
+    array = 700 * 64 * 0.0061 + 1000 * 20 * 0.0045 + 5 * registers["array"] * 0.0027
     assert found.parts_pj["array"].nominal == pytest.approx(array)
     bits2 = structure.LANE_BITS2
     lane = bits2 * 0.0061 + (33 + 51 + 53 + 0.1 * 1242) * 0.0045
@@ -92,6 +92,9 @@ def test_compute_by_hand() -> None:
     assert found.clock_pj.nominal == pytest.approx(5 * sum(registers.values()) * 0.0027)
     assert found.compute_pj.low < found.compute_pj.nominal < found.compute_pj.high
     assert found.notes == ()
+    block = edge.model_copy(update={"multiplier": "ecp5"})  # blocks multiply zeros as well
+    ungated = cost.energy({Event.MACS: 1000, Event.MACS_ZERO: 300}, block, 0)
+    assert ungated.parts_pj["array"].nominal == pytest.approx(1000 * (64 * 0.0061 + 20 * 0.0045))
     every = cost.energy({Event.MACS: 1000}, edge, 0)
     assert every.notes == ("edge: no input was run, so that products with a zero operand are priced as all others",)
 
@@ -119,7 +122,7 @@ def test_area_by_hand() -> None:
     ]  # 128 bits are half-way in logarithms
     activation = 2 * 1.3 * (sides[0] * sides[1]) ** 0.5
     assert found.components_mm2["activation"].nominal == pytest.approx(activation)
-    array = 256 * (64 * 4.4 + 50 * 4.4 + (87 + 48) * 5.98) + 437 * 5.98
+    array = 256 * (64 * 4.4 + 50 * 4.4 + (75 + 48) * 5.98) + 437 * 5.98
     assert found.components_mm2["array"].nominal == pytest.approx(1.4e-6 * array)
     small = cost.area(with_technology(edge, node_nm=22))
     assert small.components_mm2["array"].nominal / found.components_mm2["array"].nominal == pytest.approx(

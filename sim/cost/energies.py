@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from accel.datapath import OFFSET_BITS
+from accel.datapath import OFFSET_BITS, array_sum_bits
 from accel.design import Design, OnChip
 from accel.events import Event
 from accel.memories import CODE_BITS
@@ -176,7 +176,7 @@ def chip_parts(plan: Plan, work: Work, v: Values) -> dict[str, float]:
     lane_bits2 = LANE_BITS2 + residual * LANE_RESIDUAL_BITS2
     lane_adders = LANE_ADDERS + residual * LANE_RESIDUAL_ADDERS
     moved = {
-        "array": work.products * left * CODE_BITS * multiply + work.sums * design.widths.accumulator * add,
+        "array": work.products * left * CODE_BITS * multiply + work.sums * array_sum_bits(design) * add,
         "post-process": work.outputs * (lane_bits2 * multiply + (lane_adders + activity * LANE_LUTS) * add),
         "filter": work.filtered * (CODE_BITS * CODE_BITS * multiply + FILTER_SUM_BITS * add),
         "control": work.cycles * SHELL_LUTS * activity * add,
