@@ -17,15 +17,26 @@ SUM_BITS = 32  # of what the post-process reduces and adds a bias to
 BIASED_BITS = SUM_BITS + 1
 RESIDUAL_BITS = CODE_BITS + 1  # an operand minus its zero point
 MULTIPLIER_BITS = field_bits(ConfigPost, "uniform_multiplier")
+SHIFT_BITS = field_bits(ConfigPost, "uniform_shift")
 FACTOR_BITS = MULTIPLIER_BITS + 1  # of a first operand that the second is multiplied with
+LOW_BITS = 17  # of a sum that the first of two multipliers takes, without a sign
 
-# The widths of the factors: a sum with its bias times the multiplier of its record; a residual operand times the
-# multiplier of its own, or, of a product of two activations, times the first operand, which has a sign.
-REQUANTISE_MULTIPLIERS = ((BIASED_BITS, MULTIPLIER_BITS), (RESIDUAL_BITS, FACTOR_BITS))
+# A residual operand has at most so many bits when it is shifted, and with the zero point. What a sum has more than one
+# bit above that leads to the same end of the clip whatever is added: it is held there.
+PARTNER_BITS = RESIDUAL_BITS + FACTOR_BITS
+SCALED_BITS = PARTNER_BITS + 1
+BYTE = 3  # lowest bit of a shift by whole bytes
+OPERAND_BITS = RESIDUAL_BITS + (1 << BYTE) - 1  # of a residual operand before its product, shifted left
+
+# The widths of the factors: the lower and the upper part of a sum with its bias times the multiplier of its record; and
+# a residual operand times the multiplier of its own, or, of a product of two activations, times the first operand,
+# which has a sign.
+REQUANTISE_MULTIPLIERS = ((LOW_BITS, MULTIPLIER_BITS), (BIASED_BITS - LOW_BITS, MULTIPLIER_BITS))
+RESIDUAL_MULTIPLIER = (OPERAND_BITS, FACTOR_BITS)
 
 # Bits of the adders of a lane, and of those that only a residual operand moves.
-REQUANTISE_ADDERS = {"bias": BIASED_BITS, "round": 51, "zero_point": 53}
-RESIDUAL_ADDERS = {"round": 27, "add": 53}
+REQUANTISE_ADDERS = {"bias": BIASED_BITS, "product": BIASED_BITS, "total": SCALED_BITS + 1}
+RESIDUAL_ADDERS = {"partner": PARTNER_BITS}
 
 
 def flag_bits(design: Design) -> int:

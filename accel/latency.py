@@ -152,12 +152,16 @@ def entry_pipeline(design: Design) -> Pipeline:
 
 def requantise_pipeline(design: Design) -> Pipeline:
     """One lane of requantisation, from a sum to its code."""
-    return Stage("bias"), Stage("multiply", design.post_multiplier_stages), Stage("scale"), Stage("clip")
+    return (
+        Stage("bias"),
+        Stage("multiply", design.post_multiplier_stages),
+        *(Stage(name) for name in ("align", "scale", "add", "clip")),
+    )
 
 
 def post_pipeline(design: Design) -> Pipeline:
-    """From the address of a window's last element to the write of the output."""
-    return Stage("read"), Stage("select"), Stage("reduce"), *requantise_pipeline(design)
+    """From the walk's cycle of a window's last element to the write of the output."""
+    return Stage("address"), Stage("read"), Stage("select"), Stage("reduce"), *requantise_pipeline(design)
 
 
 def filter_pipeline(design: Design) -> Pipeline:

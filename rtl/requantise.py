@@ -2,27 +2,66 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from accel.datapath import BIASED_BITS, FACTOR_BITS, MULTIPLIER_BITS, RESIDUAL_BITS
+from accel.datapath import (
+    BIASED_BITS,
+    BYTE,
+    FACTOR_BITS,
+    LOW_BITS,
+    MULTIPLIER_BITS,
+    OPERAND_BITS,
+    PARTNER_BITS,
+    RESIDUAL_BITS,
+    SCALED_BITS,
+    SHIFT_BITS,
+)
 from accel.design import Design
 from accel.latency import requantise_pipeline, until
 from accel.rtl.pipeline import later, multiplier
 
+COARSE = 4  # lowest bit of a shift that the stage "align" does; "scale" does those below
 
-def round_shift(m: Module, value: Value, shift: Value, name: str) -> Value:
-    """RS(value, shift): arithmetic shift right, half rounds up. Combinational."""
-    half = Signal(signed(len(value)), name=f"{name}_half")
-    m.d.comb += half.eq(value >> Mux(shift == 0, 0, shift - 1)[:6])
-    return Mux(shift == 0, value, (half + 1) >> 1)
+
+def halves(value: Value) -> Value:
+    """A number in units of a half, which a shift may then lead to: the bit below the point is what rounds up."""
+    return Cat(Const(0, 1), value).as_signed()
+
+
+def plus_half(left: Value, right: Value) -> Value:
+    """Halves rounded up, plus a whole number: the lowest bit is the adder's carry."""
+    return (left + Cat(left[0], right).as_signed()) >> 1
+
+
+def differ(bits: Value) -> Value:
+    """Whether they are not all equal: a signed value needs more than the lowest of them."""
+    return bits.any() & ~bits.all()
+
+
+def shift_right(m: Module, value: Value, amount: Value, bits: int, name: str) -> tuple[Value, Value]:
+    """A signed value shifted right, in `bits` bits, and whether they do not hold it: then they mean nothing.
+
+    Shifts of many bits come first, so that each that follows has fewer bits to give.
+    """
+    beyond: Value = Const(0)
+    for k in reversed(range(len(amount))):
+        needed = bits + (1 << k) - 1  # for what the lower bits of the amount may bring into the result
+        shifted = Signal(signed(min(len(value), needed)), name=f"{name}_by_{1 << k}")
+        m.d.comb += shifted.eq(Mux(amount[k], value >> (1 << k), value))
+        lost = value[needed - 1 :]
+        if len(lost) > 1:
+            beyond = beyond | Mux(amount[k], differ(lost[1 << k :]) if len(lost) > (1 << k) + 1 else 0, differ(lost))
+        value = shifted
+    return value, beyond
 
 
 class Requantise(wiring.Component):
     """The stages of `accel.latency.requantise_pipeline`.
 
-    They are: + bias | x multiplier | round-shift | + zero point + residual, clip.
+    They are: + bias | x multiplier, in two parts | these added, coarse shift | fine shift, saturated | + residual and
+    zero point, rounded | clip.
 
     Cycle 0 takes `value`, the record (`bias`, `multiplier`, `shift`) and `residual` (already minus its zero point; 0
     without a residual). `code` is there after the last stage; with `multiply`, when the residual is a factor and the
@@ -34,10 +73,10 @@ class Requantise(wiring.Component):
         self.stages = requantise_pipeline(design)
         super().__init__(
             {
-                "value": In(signed(32)), "bias": In(signed(32)), "multiplier": In(MULTIPLIER_BITS), "shift": In(6),
-                "residual": In(signed(RESIDUAL_BITS)), "res_multiplier": In(MULTIPLIER_BITS), "res_shift": In(6),
-                "multiply": In(1), "zero_point": In(signed(8)), "low": In(signed(8)), "high": In(signed(8)),
-                "code": Out(signed(8)),
+                "value": In(signed(32)), "bias": In(signed(32)), "multiplier": In(MULTIPLIER_BITS),
+                "shift": In(SHIFT_BITS), "residual": In(signed(RESIDUAL_BITS)), "res_multiplier": In(MULTIPLIER_BITS),
+                "res_shift": In(SHIFT_BITS), "multiply": In(1), "zero_point": In(signed(8)), "low": In(signed(8)),
+                "high": In(signed(8)), "code": Out(signed(8)),
             }
         )  # fmt: skip
 
@@ -54,20 +93,47 @@ class Requantise(wiring.Component):
             """`value` when the data of cycle 0 leave a stage."""
             return later(m, value, until(self.stages, stage), name, reset_less=True)
 
-        def times(left: Value, right: Value, bits: int, name: str) -> Signal:
+        def times(left: Value, right: Value, shape: Shape, name: str) -> Signal:
             depth = until(self.stages, "multiply") - until(self.stages, "bias")
-            return multiplier(m, left, right, signed(bits), depth, name)
+            return multiplier(m, left, right, shape, depth, name)
 
         biased = register(BIASED_BITS, "biased", self.value + self.bias)
         # With `multiply` the residual's multiplier takes both operands, and the other one what it makes of them.
+        # A residual operand is shifted left first, so that whole bytes are left to shift its product right.
         factor = Mux(self.multiply, biased[:FACTOR_BITS].as_signed(), self.res_multiplier)
-        res_product = times(wait(self.residual, "bias", "residual_later"), factor, 26, "res_product")
-        left = Mux(self.multiply, res_product, biased)
-        product = times(left, wait(self.multiplier, "bias", "multiplier_later"), 50, "product")
-        scaled = register(51, "scaled", round_shift(m, product, wait(self.shift, "multiply", "shift_later"), "main"))
-        added = Mux(self.multiply, 0, round_shift(m, res_product, self.res_shift, "res"))
-        res_scaled = register(26, "res_scaled", added)
-        total = Signal(signed(53), name="total")
-        m.d.comb += total.eq(scaled + res_scaled + self.zero_point)
-        m.d.sync += self.code.eq(Mux(total < self.low, self.low, Mux(total > self.high, self.high, total)))
+        most = OPERAND_BITS - RESIDUAL_BITS
+        operand = self.residual << Mux(self.multiply, 0, ~self.res_shift[:BYTE])
+        operand = register(OPERAND_BITS, "operand", operand)
+        res_product = times(operand, factor, signed(PARTNER_BITS + most), "res_product")
+        left = Signal(signed(BIASED_BITS), name="left")
+        m.d.comb += left.eq(Mux(self.multiply, res_product, biased))
+        # Two products that fit multiplier blocks of 18 x 18 bits.
+        right = wait(self.multiplier, "bias", "multiplier_later")
+        low = times(left[:LOW_BITS], right, unsigned(LOW_BITS + MULTIPLIER_BITS), "product_low")
+        high_bits = BIASED_BITS - LOW_BITS + MULTIPLIER_BITS
+        high = times(left[LOW_BITS:].as_signed(), right, signed(high_bits), "product_high")
+        upper = Signal(signed(high_bits + 1), name="upper")
+        m.d.comb += upper.eq(high + low[LOW_BITS:])
+
+        product = halves(Cat(low[:LOW_BITS], upper))
+        shift = wait(self.shift, "multiply", "shift_later")
+        reach = SCALED_BITS + (1 << COARSE)  # of what the fine shift may bring into the result
+        coarse = Cat(Const(0, COARSE), shift[COARSE:])
+        aligned, too_far = shift_right(m, product, coarse, reach, "aligned")
+        aligned, too_far = register(reach, "aligned", aligned), later(m, too_far, 1, "too_far", reset_less=True)
+        sign = later(m, product[-1], 1, "sign", reset_less=True)
+        fine = later(m, shift[:COARSE], 1, "fine", reset_less=True)
+        shifted, farther = shift_right(m, aligned, fine, SCALED_BITS + 1, "scaled")
+        furthest = Cat((~sign).replicate(SCALED_BITS), sign).as_signed()
+        scaled = register(SCALED_BITS + 1, "scaled", Mux(too_far | farther, furthest, shifted))
+
+        bytes_ = Cat(Const(0, BYTE), self.res_shift[BYTE:])
+        moved, _ = shift_right(m, halves(res_product) >> most, bytes_, PARTNER_BITS + 1, "res")
+        residual = register(PARTNER_BITS + 1, "res_shifted", Mux(self.multiply, 0, moved))
+        partner = register(PARTNER_BITS, "partner", plus_half(residual, self.zero_point))
+        total = register(SCALED_BITS + 1, "total", plus_half(scaled, partner))
+        # Nine bits are enough to compare with limits of eight.
+        near, far = total[:9].as_signed(), differ(total[8:])
+        below, above = Mux(far, total[-1], near < self.low), Mux(far, ~total[-1], near > self.high)
+        m.d.sync += self.code.eq(Mux(below, self.low, Mux(above, self.high, near)))
         return m

@@ -8,7 +8,13 @@ from typing import get_args
 import pytest
 from amaranth.hdl import Fragment
 
-from accel.datapath import REQUANTISE_ADDERS, REQUANTISE_MULTIPLIERS, RESIDUAL_ADDERS, pe_registers
+from accel.datapath import (
+    REQUANTISE_ADDERS,
+    REQUANTISE_MULTIPLIERS,
+    RESIDUAL_ADDERS,
+    RESIDUAL_MULTIPLIER,
+    pe_registers,
+)
 from accel.design import Design, Sparse, Systolic
 from accel.rtl.engines import ENGINES, compute_unit
 from accel.rtl.modules import convert
@@ -60,13 +66,17 @@ def test_registers_of_a_processing_element_that_holds_a_sum(stages: int) -> None
 
 @pytest.mark.parametrize("stages", [1, 2, 3])
 def test_multipliers_of_a_lane(stages: int) -> None:
-    """Two, a sum's and a residual operand's; an unsigned multiplier is a bit wider as a signed one."""
+    """Two for a sum, a residual operand's; an unsigned multiplier is a bit wider as a signed one."""
     (text,) = convert(Requantise(post_design(1, 1, 1, multiplier_stages=stages)), "requantise").values()
-    word = r"[\\$\w]+"  # with one register the factors are wires without a name of their own, \$2 and the like
-    widths = {name: int(high) + 1 for high, name in re.findall(rf"(?:reg|wire) \[(\d+):0\] ({word})", text)}
-    products = re.findall(r" = (.*) \* (.*);", text)
-    found = [tuple(sum(widths.get(name, 0) for name in re.findall(word, factor)) for factor in p) for p in products]
-    assert sorted(found) == sorted(REQUANTISE_MULTIPLIERS)
+    word = r"([\\$\w]+)(?:\[(\d+):(\d+)\])?"  # with one register the factors are wires without a name, \$2 and the like
+    widths = {name: int(high) + 1 for high, name in re.findall(r"(?:reg|wire) \[(\d+):0\] ([\\$\w]+)", text)}
+
+    def bits(factor: str) -> int:
+        parts = [part for part in re.findall(word, factor) if part[0] in widths]
+        return sum(int(high) - int(low) + 1 if high else widths[name] for name, high, low in parts)
+
+    found = [(bits(left), bits(right)) for left, right in re.findall(r" = (.*) \* (.*);", text)]
+    assert sorted(found) == sorted([*REQUANTISE_MULTIPLIERS, RESIDUAL_MULTIPLIER])
     assert len(re.findall(r" \+ ", text)) == len(REQUANTISE_ADDERS) + len(RESIDUAL_ADDERS)
 
 

@@ -45,8 +45,8 @@ def test_depth_of_the_multipliers_counts_once(stages: int) -> None:
     for rows, cols in ((1, 1), (8, 3), (64, 64)):
         design = compute_design(rows, cols, multiplier_stages=stages)
         assert latency.compute_cycles(design) == 3 + (rows - 1) + 1 + stages + 1 + (cols - 1) + 1
-        assert latency.post_cycles(design) == 7
-    assert latency.post_cycles(post_design(1, 2, 3, multiplier_stages=stages)) == 6 + stages
+        assert latency.post_cycles(design) == 10
+    assert latency.post_cycles(post_design(1, 2, 3, multiplier_stages=stages)) == 9 + stages
 
 
 def test_the_hardware_takes_every_one_of_them() -> None:

@@ -61,7 +61,7 @@ def walk(offers: Sequence[Offer], stages: int) -> tuple[list[tuple[int, int]], d
         cycle = pop + 1
         if c.filter:
             cycle = walk_filter(c, config, cycle, stages, events)
-            written = cycle + 6 + stages
+            written = cycle + 9 + stages
             result.append((pop, written))
             continue
         for _, oy, ox in np.ndindex(c.chunks, c.out_h, c.out_w):
@@ -77,7 +77,7 @@ def walk(offers: Sequence[Offer], stages: int) -> tuple[list[tuple[int, int]], d
             for event in (Event.ACT_WRITES, Event.POST_OUTPUTS):
                 events[event] += 1
         cycle -= 1  # the next POST is taken in the cycle of the last element
-        written = cycle + 6 + stages
+        written = cycle + 9 + stages
         result.append((pop, written))
     return result, events
 

@@ -27,7 +27,7 @@ def value(rng: Random, low: int, high: int) -> int:
 def test_values(rng: Random) -> None:
     rng = Random(rng.getrandbits(32))  # too many numbers for Hypothesis
     design = post_design(1, 1, 1, multiplier_stages=rng.randint(1, 3))
-    dut, latency = Requantise(design), 3 + design.post_multiplier_stages
+    dut, latency = Requantise(design), 5 + design.post_multiplier_stages
     assert latency == cycles(requantise_pipeline(design))
     low, high = sorted([value(rng, -128, 127), value(rng, -128, 127)])
     if rng.random() < 0.5:

@@ -48,7 +48,7 @@ class Family:
 
 FAMILIES = {
     "ecp5": Family(
-        "synth_ecp5 -noflatten", "+/lattice/cells_sim_ecp5.v +/lattice/cells_bb_ecp5.v",
+        "scratchpad -set abc9.D 5000; synth_ecp5 -noflatten", "+/lattice/cells_sim_ecp5.v +/lattice/cells_bb_ecp5.v",
         {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4}, ("TRELLIS_FF",), ("MULT18X18D",),
         {"DP16KD": 1, "PDPW16KD": 1},
     ),

@@ -31,13 +31,13 @@ class Filter(NamedTuple):
 def weigh(m: Module, unit: PostUnit, config: data.View, slots: Slots, pixel: Value) -> Filter:
     """Hardware behind the walk's cycle: read | select, line | window | multiply | add.
 
-    `pixel`: the chunk that was read for a slot, in the cycle after it. A chunk's taps take effect three cycles after
+    `pixel`: the chunk that was read for a slot, two cycles after it. A chunk's taps take effect three cycles after
     they are asked for, its records when the first output is requantised, so that those of the chunk before have passed.
     """
     design = unit.design
     lanes = design.lanes
-    step1, step2 = later(m, slots.step, 1, "filter_step"), later(m, slots.step, 2, "filter_passing")
-    column1, column2 = later(m, slots.column, 1, "filter_column"), later(m, slots.column, 2, "filter_written")
+    step1, step2 = later(m, slots.step, 2, "filter_step"), later(m, slots.step, 3, "filter_passing")
+    column1, column2 = later(m, slots.column, 2, "filter_column"), later(m, slots.column, 3, "filter_written")
     m.submodules.line = cells = Ram(LINE.width_bits(design), LINE.words(design))
     code = lanes * CODE_BITS
     newest = Signal(code, name="filter_pixel", reset_less=True)
@@ -60,10 +60,10 @@ def weigh(m: Module, unit: PostUnit, config: data.View, slots: Slots, pixel: Val
     records = Signal(lanes * TAP.first, name="filter_records", reset_less=True)
     with m.If(later(m, slots.record, 3 + filter_cycles(design), "filter_held")):
         m.d.sync += records.eq(Cat(w[: TAP.first] for w in word))
-    rows, cols = later(m, slots.rows, 3, "filter_rows"), later(m, slots.cols, 3, "filter_cols")
+    rows, cols = later(m, slots.rows, 4, "filter_rows"), later(m, slots.cols, 4, "filter_cols")
     pairs = [(window[y][x], taps[SIDE * y + x], rows[y] & cols[x]) for y in range(SIDE) for x in range(SIDE)]
     if design.filter_multipliers == ROW_OF_PARTS:
-        row = later(m, slots.row, 3, "filter_row")
+        row = later(m, slots.row, 4, "filter_row")
         pairs = [tuple(Array(part)[row] for part in zip(*pairs[x::SIDE], strict=True)) for x in range(SIDE)]
     sums = []
     for lane in range(lanes):

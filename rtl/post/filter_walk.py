@@ -45,7 +45,7 @@ class Slots(NamedTuple):
 
 
 def filter_walk(
-    m: Module, design: Design, config: data.View, command: data.View, head: data.View, begin: Value
+    m: Module, design: Design, config: data.View, command: data.View, head: data.View, load: Value, begin: Value
 ) -> Slots:
     """Two walks in step: pixels that pass, and windows, which are complete two rows and two columns later.
 
@@ -135,7 +135,9 @@ def filter_walk(
         with m.If(end):
             m.d.sync += walking.eq(0)
     with m.If(begin):
-        m.d.sync += [walking.eq(1), setting.eq(1), number.eq(0), part.eq(0)]
+        m.d.sync += walking.eq(1)
+    with m.If(load):
+        m.d.sync += [setting.eq(1), number.eq(0), part.eq(0)]
         m.d.sync += [
             signal.eq(0) for signal in (column, line, passed, ox, oy, chunk, to, to_oy, to_q, next_col, next_row)
         ]

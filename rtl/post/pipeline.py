@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 
+from accel.datapath import RESIDUAL_BITS, SUM_BITS
 from accel.design import Design
 from accel.latency import filter_cycles, post_pipeline, until
 from accel.memories import ACCUMULATOR, ACTIVATION, PARAMETER
@@ -69,30 +70,24 @@ def pipeline(
         cycles = until(stages, stage) - (until(stages, begun) if begun else 0)
         return later(m, value, cycles, name)
 
-    src_reads = Signal(name="src_reads")
-    res_reads = Signal(name="res_reads")
-    m.d.comb += [src_reads.eq(e["reads"]), res_reads.eq(e["last"] & command.residual)]
+    # "address": what is read, and where the output goes.
     from_act = Signal(name="from_act")
-    m.d.comb += from_act.eq(command.from_activation)
-    bank = bank_of(ACTIVATION, command.src_addr)
+    res_reads = Signal(name="res_reads")
+    m.d.comb += [from_act.eq(command.from_activation), res_reads.eq(e["last"] & command.residual)]
+    source = Cat(e["at"], bank_of(ACTIVATION, command.src_addr))
+    sum_source = Cat(word_of(ACCUMULATOR, e["at"]), bank_of(ACCUMULATOR, command.src_addr))
+    act_at = Mux(res_reads, _moved(command.res_addr, e["operand"]), source)
     m.d.comb += [
-        unit.r_acc.en.eq(src_reads & ~from_act),
-        unit.r_acc.addr.eq(Cat(word_of(ACCUMULATOR, e["at"]), bank_of(ACCUMULATOR, command.src_addr))),
-        unit.r_act.en.eq((src_reads & from_act) | res_reads),
-        unit.r_act.addr.eq(
-            Mux(
-                res_reads,
-                _moved(command.res_addr, e["operand"]),
-                Cat(e["at"], bank),
-            )
-        ),
+        unit.r_acc.en.eq(after("address", e["reads"] & ~from_act, "reads_sums")),
+        unit.r_acc.addr.eq(after("address", sum_source, "sum_at")),
+        unit.r_act.en.eq(after("address", (e["reads"] & from_act) | res_reads, "reads")),
+        unit.r_act.addr.eq(after("address", act_at, "at")),
         unit.event_acc_reads.eq(unit.r_acc.en),
         unit.event_act_reads.eq(unit.r_act.en),
     ]
     # "read": the words are there.
-    element1, inside1 = after("read", e["element"], "element"), after("read", e["inside"], "inside")
     act1, src1 = after("read", from_act, "from_act"), after("read", e["src_chunk"], "src_chunk")
-    dst1, res1 = after("read", e["dst_chunk"], "dst_chunk"), after("read", res_reads, "res_read")
+    dst1 = after("read", e["dst_chunk"], "dst_chunk")
     acc_chunk, act_chunk, res_chunk = (Signal(lanes * w, name=n) for w, n in (
         (bits, "acc_chunk"), (8, "act_chunk"), (8, "res_chunk")))  # fmt: skip
     m.d.comb += [
@@ -100,86 +95,74 @@ def pipeline(
         act_chunk.eq(unit.r_act.data.word_select(src1, lanes * 8)),
         res_chunk.eq(unit.r_act.data.word_select(dst1, lanes * 8)),
     ]
-    # "select": reduction. "reduce": requantisation starts, and the record is there.
-    element2 = after("select", element1, "element1", begun="read")
-    inside2 = after("select", inside1, "inside1", begun="read")
-    first2 = after("select", e["first"], "first")
-    res2 = after("select", res1, "res_read1", begun="read")
-    address = _moved(command.dst_addr, e["to"])
-    to_address, to_chunk = after("clip", address, "address"), after("clip", e["dst_chunk"], "to_chunk")
-    output, finished = after("clip", e["last"], "output"), after("clip", e["finishing"], "finish")
-    uniform2, sum2 = after("select", command.uniform, "uniform"), after("select", command.reduce_sum, "sum")
-    # One bit more than an address has: it does not wrap around.
-    param2 = after("select", e["param"][: PARAMETER.address_bits + 1], "param")
-    record2 = after("select", e["record"], "record") & ~uniform2
+    # The record is read then, so that it can be chosen in "reduce".
+    uniform1 = after("read", command.uniform, "uniform")
+    param1, record1 = after("read", e["param"], "param"), after("read", e["record"], "record") & ~uniform1
     filtered = None
     if slots:
-        asked = after("select", slots.taps | slots.record, "filter_asks")
-        record2, param2 = record2 | asked, Mux(asked, after("select", slots.param, "filter_param"), param2)
+        asked = after("read", slots.taps | slots.record, "filter_asks")
+        record1, param1 = record1 | asked, Mux(asked, after("read", slots.param, "filter_param"), param1)
         filtered = weigh(m, unit, config, slots, act_chunk)
-    filter1, filter3 = (
-        (after(stage, e["filtering"], f"by_filter_{stage}") for stage in ("read", "reduce")) if slots else (None, None)
-    )
     m.d.comb += [
-        unit.r_param.en.eq(record2),
-        unit.r_param.addr.eq(param2),
+        unit.r_param.en.eq(record1),
+        unit.r_param.addr.eq(param1),
         unit.event_param_reads.eq(unit.r_param.en),
     ]
     # A read beyond a memory is an error two cycles later, long before the write that it would spoil.
     reads = (
-        (unit.r_act.en, word_of(ACTIVATION, unit.r_act.addr), 1, design.activation_words),
-        (unit.r_acc.en, word_of(ACCUMULATOR, unit.r_acc.addr), 1, design.accumulator_words),
-        (unit.r_param.en, param2, 0, design.parameter_words),
+        (unit.r_act.en, word_of(ACTIVATION, unit.r_act.addr), design.activation_words),
+        (unit.r_acc.en, word_of(ACCUMULATOR, unit.r_acc.addr), design.accumulator_words),
+        (unit.r_param.en, param1, design.parameter_words),
     )
     outside = Signal(name="outside")
-    m.d.sync += outside.eq(
-        Cat(
-            later(m, en, cycles, f"read_{k}") & (later(m, at, cycles, f"read_at_{k}") >= depth)
-            for k, (en, at, cycles, depth) in enumerate(reads)
-        ).any()
+    beyond = [later(m, en & (at >= depth), 1, f"beyond_{k}") for k, (en, at, depth) in enumerate(reads)]
+    m.d.sync += outside.eq(Cat(beyond).any())
+    # "select": reduction. "reduce": requantisation starts, with the record.
+    element2, inside2 = after("select", e["element"], "element"), after("select", e["inside"], "inside")
+    first2, res2 = after("select", e["first"], "first"), after("select", res_reads, "res_read")
+    sum2 = after("select", command.reduce_sum, "sum")
+    uniform2 = after("select", uniform1, "uniform1", begun="read") | config.multiply
+    filter1, filter2 = (
+        (after(stage, e["filtering"], f"by_filter_{stage}") for stage in ("read", "select")) if slots else (None, None)
     )
-    uniform3 = after("reduce", uniform2, "uniform2", begun="select") | config.multiply
+    # What an element outside counts as, for sums and for maxima.
+    outer = Mux(sum2, config.res_zero_point, -(1 << (SUM_BITS - 1)))
     codes = []
     for lane in range(lanes):
-        x2 = Signal(signed(32), name=f"x_{lane}", reset_less=True)
-        r2 = Signal(signed(8), name=f"r_{lane}", reset_less=True)
-        reduced, so_far = Signal(signed(32), name=f"reduced_{lane}"), Signal(signed(32), name=f"so_far_{lane}")
-        element = Signal(signed(32), name=f"element_{lane}")
-        value3 = Signal(signed(32), name=f"value_{lane}", reset_less=True)
-        residual3 = Signal(signed(9), name=f"residual_{lane}")
         selected: Value = Mux(
             act1, act_chunk.word_select(lane, 8).as_signed(), acc_chunk.word_select(lane, bits).as_signed()
         )
-        record = unit.r_param.data.word_select(lane, PARAMETER.lane_bits(design))[: SHIFT.end]
+        uniform = Cat(config.uniform_bias, config.uniform_multiplier, config.uniform_shift)
+        record2: Value = unit.r_param.data.word_select(lane, PARAMETER.lane_bits(design))[: SHIFT.end]
         if filtered:
             selected = Mux(filter1, filtered.sums[lane], selected)
-            record = Mux(filter3, filtered.records.word_select(lane, SHIFT.end), record)
+            record2 = Mux(filter2, filtered.records.word_select(lane, SHIFT.end), record2)
+        x2 = Signal(signed(SUM_BITS), name=f"x_{lane}", reset_less=True)
+        r2 = Signal(signed(8), name=f"r_{lane}", reset_less=True)
+        value3 = Signal(signed(SUM_BITS), name=f"value_{lane}", reset_less=True)
+        record3 = Signal(SHIFT.end, name=f"record_{lane}", reset_less=True)
         m.d.sync += [
-            x2.eq(selected),
-            r2.eq(res_chunk.word_select(lane, 8)),
-            residual3.eq(Mux(res2, Mux(config.subtract, config.res_zero_point - r2, r2 - config.res_zero_point), 0)),
-        ]
+            x2.eq(selected), r2.eq(res_chunk.word_select(lane, 8)), record3.eq(Mux(uniform2, uniform, record2)),
+        ]  # fmt: skip
+        # One adder makes sums, and the differences that say which is the larger.
+        turned, added = (
+            Signal(signed(SUM_BITS), name=f"turned_{lane}"),
+            Signal(signed(SUM_BITS + 1), name=f"sum_{lane}"),
+        )
         m.d.comb += [
-            element.eq(Mux(inside2, x2, Mux(sum2, config.res_zero_point, -(1 << 31)))),
-            reduced.eq(so_far),
+            turned.eq(Mux(inside2, x2, outer) ^ (~sum2).replicate(SUM_BITS).as_signed()),
+            added.eq((Cat(~sum2, value3).as_signed() + Cat(~sum2, turned).as_signed()) >> 1),
         ]
-        with m.If(element2):
-            with m.If(first2):
-                m.d.comb += reduced.eq(element)
-            with m.Elif(sum2):
-                m.d.comb += reduced.eq(so_far + element)
-            with m.Elif(element > so_far):
-                m.d.comb += reduced.eq(element)
-        m.d.sync += [so_far.eq(reduced), value3.eq(reduced)]
+        with m.If(element2 & (first2 | sum2 | added[-1])):
+            adds = sum2 & ~first2
+            m.d.sync += value3.eq(Mux(adds, added, turned ^ (~sum2).replicate(SUM_BITS).as_signed()))
         lane_unit = shared(m, partial(Requantise, design), f"requantise_{lane}", "requantise")
         m.d.comb += [
             lane_unit.value.eq(value3),
-            lane_unit.bias.eq(Mux(uniform3, config.uniform_bias, record[BIAS.first : BIAS.end].as_signed())),
-            lane_unit.multiplier.eq(
-                Mux(uniform3, config.uniform_multiplier, record[MULTIPLIER.first : MULTIPLIER.end])
-            ),
-            lane_unit.shift.eq(Mux(uniform3, config.uniform_shift, record[SHIFT.first : SHIFT.end])),
-            lane_unit.residual.eq(residual3),
+            lane_unit.bias.eq(record3[BIAS.first : BIAS.end]),
+            lane_unit.multiplier.eq(record3[MULTIPLIER.first : MULTIPLIER.end]),
+            lane_unit.shift.eq(record3[SHIFT.first : SHIFT.end]),
+            lane_unit.residual.eq(_difference(m, config, r2, res2, lane)),
             lane_unit.multiply.eq(config.multiply),
             lane_unit.res_multiplier.eq(config.res_multiplier),
             lane_unit.res_shift.eq(config.res_shift),
@@ -188,4 +171,19 @@ def pipeline(
             lane_unit.high.eq(config.high),
         ]
         codes.append(lane_unit.code)
+    address = after("address", _moved(command.dst_addr, e["to"]), "to_address")
+    to_address, to_chunk = after("clip", address, "address", "address"), after("clip", e["dst_chunk"], "to_chunk")
+    output, finished = after("clip", e["last"], "output"), after("clip", e["finishing"], "finish")
     write(m, unit, config, Output(Cat(*codes), to_address, to_chunk, output, finished), outside)
+
+
+def _difference(m: Module, config: data.View, operand: Value, there: Value, lane: int) -> Signal:
+    """A residual operand less its zero point, or with `subtract` the other way round, a cycle later; 0 if none is."""
+    first, second = (Signal(signed(RESIDUAL_BITS), name=f"{n}_{lane}") for n in ("operand", "zero"))
+    found = Signal(signed(RESIDUAL_BITS), name=f"residual_{lane}")
+    m.d.comb += [
+        first.eq(operand ^ config.subtract.replicate(RESIDUAL_BITS).as_signed()),
+        second.eq(config.res_zero_point ^ (~config.subtract).replicate(RESIDUAL_BITS).as_signed()),
+    ]
+    m.d.sync += found.eq(Mux(there, (Cat(Const(1), first).as_signed() + Cat(Const(1), second).as_signed()) >> 1, 0))
+    return found

@@ -26,8 +26,9 @@ def filter_events(design: Design) -> dict:
 class PostUnit(wiring.Component):
     """One window element a cycle, P channels wide.
 
-    The pipeline after the cycle in which an element is read is `accel.latency.post_pipeline`: data read | chunk
-    selected | reduced | requantised (`Requantise`), and written; or looked up in a table, and written a cycle later.
+    The pipeline after the cycle in which the walk is at an element is `accel.latency.post_pipeline`: its address | data
+    read | chunk selected | reduced | requantised (`Requantise`), and written; or looked up in a table, and written a
+    cycle later.
     Elements outside take their cycle, but are not read. A record is read for each output. A residual operand is read
     with the window's last element, or in a cycle of its own after it when the source is the activation banks (they have
     one read port). A maximum over a window that is all outside is -2**31. Sums have 32 bits and wrap around.
@@ -69,10 +70,14 @@ class PostUnit(wiring.Component):
         active, finishing, take = Signal(name="active"), Signal(name="finishing"), Signal(name="take")
         more = cycles(product_pipeline(self.design))
         draining = Signal(range(post_cycles(self.design) + more + TABLE_CYCLES + 1), name="draining")
-        waits = waits_hold(self, head)
+        offered, free, configure = (Signal(name=n) for n in ("offered", "free", "configure"))
         m.d.comb += [
-            take.eq(self.i.valid & ~self.halt & Mux(is_post, waits & (~active | finishing), ~active & (draining == 0))),
-            self.i.ready.eq(take),
+            offered.eq(self.i.valid & ~self.halt),
+            # What a command begins with is loaded while it waits: that it is taken changes little, since it comes late.
+            free.eq(~active | finishing),
+            configure.eq(offered & ~is_post & ~active & (draining == 0)),
+            take.eq(offered & is_post & free & waits_hold(self, head)),
+            self.i.ready.eq(take | configure),
             self.idle.eq(~active & (draining == 0)),
         ]
         with m.If(active):
@@ -80,24 +85,18 @@ class PostUnit(wiring.Component):
             m.d.sync += draining.eq(post_cycles(self.design) + behind)
         with m.Elif(draining != 0):
             m.d.sync += draining.eq(draining - 1)
-        with m.If(finishing):
-            m.d.sync += active.eq(0)
-        with m.If(take):
-            with m.If(is_post):
-                m.d.sync += [command.eq(head), active.eq(1)]
-            with m.Else():
-                m.d.sync += config.eq(self.i.payload)
+        with m.If(configure):
+            m.d.sync += config.eq(self.i.payload)
         filters = head.filter != 0 if self.design.filter_multipliers else Const(0)
         filtering, walked = Signal(name="filtering"), Signal(name="walked")
-        with m.If(take & is_post):
-            m.d.sync += filtering.eq(filters)
-        begin = take & is_post
+        with m.If(free):
+            m.d.sync += [command.eq(head), filtering.eq(filters), active.eq(take)]
         walking = active & ~filtering
-        element = walk(m, self.design, config, command, head, walking, walked, begin & ~filters)
+        element = walk(m, self.design, config, command, head, walking, walked, free)
         m.d.comb += finishing.eq(walked)
         slots = None
         if self.design.filter_multipliers:
-            slots = filter_walk(m, self.design, config, command, head, begin & filters)
+            slots = filter_walk(m, self.design, config, command, head, free, take & filters)
             element, ended = with_filter(m, self.design, element, slots, filtering)
             m.d.comb += [
                 finishing.eq(walked | ended),

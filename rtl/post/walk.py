@@ -2,18 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 
-from accel.commands import ConfigPost, Post, field_bits, most
+from accel.commands import ConfigPost, Post, most
 from accel.design import Design
-from accel.memories import ACTIVATION
-from accel.rtl.layouts import field_signal
+from accel.memories import ACTIVATION, PARAMETER
 
 # A source row or column as far as any command reaches: it may be taken modulo, but not come back to the tensor.
 POSITION_BITS = (
     most(Post, "iy0") + (most(Post, "out_h") - 1) * most(ConfigPost, "stride_y") + most(ConfigPost, "win_h") - 1
 ).bit_length()
+
+Move = tuple[Value, Value, Value | int]
+"""When, from where, how far."""
+
+
+class Countdown:
+    """A counter of `size` passes: `end`, in the last one, is a register's sign.
+
+    It counts down from `size` - 2. `step`: to the next pass, behind the last to the first; `load`: with a new size.
+    """
+
+    def __init__(
+        self, m: Module, name: str, size: Value, step: Value, load: Value, loaded: Value | None = None
+    ) -> None:
+        bits = len(size) + 1
+        left = Signal(signed(bits), name=f"left_{name}")
+        self.end = left[-1]
+        restart = size - 2
+        with m.If(load):
+            m.d.sync += left.eq(restart if loaded is None else loaded - 2)
+        with m.Elif(step):
+            m.d.sync += left.eq(Mux(self.end, restart, left - 1))
+
+
+def moved(m: Module, name: str, moves: Sequence[Move], shape: Signal) -> Signal:
+    """Where the first of `moves` goes that holds; the last one, if none does. One adder for all."""
+    base, far = Signal.like(shape, name=f"{name}_from"), Signal.like(shape, name=f"{name}_by")
+    *some, (_, from_, by) = moves
+    m.d.comb += [base.eq(from_), far.eq(by)]
+    for holds, from_, by in reversed(some):
+        with m.If(holds):
+            m.d.comb += [base.eq(from_), far.eq(by)]
+    target = Signal.like(shape, name=f"{name}_to")
+    m.d.comb += target.eq(base + far)
+    return target
+
+
+def chunk_of(m: Module, name: str, per_word: Value | int, most_: int, step: Value, load: Value, first: Value) -> tuple:
+    """The chunk within a word, and whether the one after it is in the next word; nothing to count if it has one."""
+    if most_ == 1:
+        return Const(0, 1), Const(1)
+    chunk = Signal(range(most_), name=name)
+    wraps = chunk == per_word - 1
+    with m.If(load):
+        m.d.sync += chunk.eq(first)
+    with m.Elif(step):
+        m.d.sync += chunk.eq(Mux(wraps, 0, chunk + 1))
+    return chunk, wraps
 
 
 def walk(
@@ -24,77 +73,102 @@ def walk(
     head: data.View,
     active: Signal,
     finishing: Signal,
-    begin: Value,
+    load: Value,
 ) -> dict[str, Value]:
-    """Nested counters: chunk, output pixel, window element (and the residual's own cycle)."""
-    oy, ox, wy, wx = (field_signal(Post, "out_h", n) for n in ("oy", "ox", "wy", "wx"))
-    chunk = field_signal(Post, "chunks", "chunk")
+    """Nested counters: chunk, output pixel, window element (and the residual's own cycle).
+
+    Until it is `active` it is loaded with `head`, by `load`; `finishing`: in the last cycle.
+    """
     word_bits = ACTIVATION.word_bits
+    per_word, per_sums = design.word_lanes // design.lanes, design.cols // design.lanes
+    extra, first, last = Signal(name="extra"), Signal(name="first"), Signal(name="last")
+    own_cycle = command.residual & command.from_activation
+    in_window = active & ~extra
+
+    def loaded(name: str, field: str, step: Value) -> Value:
+        return Countdown(m, name, getattr(command, field), step, load, getattr(head, field)).end
+
+    end_wx = Countdown(m, "wx", config.win_w, in_window, load).end
+    end_wy = Countdown(m, "wy", config.win_h, in_window & end_wx, load).end
+    end_row, end_window = Signal(name="end_row"), Signal(name="end_window")
+    end_ox = loaded("ox", "out_w", last)
+    end_line, end_map = Signal(name="end_line"), Signal(name="end_map")
+    end_oy = loaded("oy", "out_h", end_line)
+    end_q = loaded("q", "chunks", end_map)
+    m.d.comb += [
+        end_row.eq(active & end_wx), end_window.eq(in_window & end_wx & end_wy),
+        last.eq(active & Mux(own_cycle, extra, end_wx & end_wy)), end_line.eq(last & end_ox),
+        end_map.eq(end_line & end_oy), finishing.eq(end_map & end_q),
+    ]  # fmt: skip
+    with m.If(load):
+        m.d.sync += [extra.eq(0), first.eq(1)]
+    with m.Elif(active):
+        m.d.sync += [extra.eq(end_window & own_cycle), first.eq(last)]
+
+    src_chunk, src_wraps = chunk_of(
+        m, "src_chunk", Mux(command.from_activation, per_word, per_sums), max(per_word, per_sums), end_map, load,
+        Mux(head.from_activation, head.src_chunk, 0),
+    )  # fmt: skip
+    dst_chunk, dst_wraps = chunk_of(m, "dst_chunk", per_word, per_word, end_map, load, head.dst_chunk)
+
+    def keep(target: Value, levels: Sequence[tuple[Value, Signal]]) -> None:
+        """Each register takes the target at its level and above, and what a command begins with."""
+        for level, register in levels:
+            with m.If(load | level):
+                m.d.sync += register.eq(target)
+
     # Source addresses of the current element and where its window row, window, output row and chunk began.
     at, at_wy, at_ox, at_oy, at_q = (Signal(word_bits, name=n) for n in ("at", "at_wy", "at_ox", "at_oy", "at_q"))
-    iy, ix, iy_o, ix_o = (Signal(signed(POSITION_BITS), name=n) for n in ("iy", "ix", "iy_o", "ix_o"))
+    target = moved(
+        m, "at",
+        [
+            (load, head.src_addr, 0), (end_map, at_q, Mux(src_wraps, config.src_plane, 0)),
+            (end_line, at_oy, config.src_row_step), (last, at_ox, config.stride_x),
+            (end_row, at_wy, config.src_row_pitch), (active, at, 1),
+        ],
+        at,
+    )  # fmt: skip
+    keep(target, [(active, at), (end_row | last, at_wy), (last, at_ox), (end_line, at_oy), (end_map, at_q)])
+    ix, ix_o, iy, iy_o = (Signal(signed(POSITION_BITS), name=n) for n in ("ix", "ix_o", "iy", "iy_o"))
+    target = moved(
+        m, "ix",
+        [
+            (load, head.ix0, 0), (end_line, command.ix0, 0), (last, ix_o, config.stride_x), (end_row, ix_o, 0),
+            (active, ix, 1),
+        ],
+        ix,
+    )  # fmt: skip
+    keep(target, [(active, ix), (last, ix_o)])
+    target = moved(
+        m, "iy",
+        [
+            (load, head.iy0, 0), (end_map, command.iy0, 0), (end_line, iy_o, config.stride_y), (last, iy_o, 0),
+            (end_row, iy, 1),
+        ],
+        iy,
+    )  # fmt: skip
+    keep(target, [(end_row | last, iy), (end_line, iy_o)])
     # Offsets of the destination (and of the residual operand) from the command's addresses.
     to, to_oy, to_q = (Signal(word_bits, name=n) for n in ("to", "to_oy", "to_q"))
+    target = moved(
+        m, "to",
+        [
+            (load, Const(0), 0), (end_map, to_q, Mux(dst_wraps, config.dst_plane, 0)),
+            (end_line, to_oy, config.dst_row_pitch), (last, to, command.dst_step),
+        ],
+        to,
+    )  # fmt: skip
+    keep(target, [(last, to), (end_line, to_oy), (end_map, to_q)])
     one_q = Signal(word_bits, name="one_q")  # the same of a residual operand of one pixel
-    per_source = Mux(command.from_activation, design.word_lanes // design.lanes, design.cols // design.lanes)
-    chunk_bits = field_bits(Post, "src_chunk") + 1
-    src_chunk, dst_chunk = Signal(chunk_bits, name="src_chunk"), Signal(chunk_bits, name="dst_chunk")
-    extra = Signal(name="extra")  # the residual's own cycle
-    end_wx, end_wy = wx == config.win_w - 1, wy == config.win_h - 1
-    end_window = end_wx & end_wy
-    own_cycle = command.residual & command.from_activation
-    last = Signal(name="last")
-    m.d.comb += last.eq(active & Mux(own_cycle, extra, end_window))
-    end_ox, end_oy = ox == command.out_w - 1, oy == command.out_h - 1
-    end_q = chunk == command.chunks - 1
-    m.d.comb += finishing.eq(last & end_ox & end_oy & end_q)
-    next_q = Signal(word_bits, name="next_q")
-    src_wraps, dst_wraps = src_chunk == per_source - 1, dst_chunk == design.word_lanes // design.lanes - 1
-    next_to_q = Signal(word_bits, name="next_to_q")
-    m.d.comb += [
-        next_q.eq(at_q + Mux(src_wraps, config.src_plane, 0)),
-        next_to_q.eq(to_q + Mux(dst_wraps, config.dst_plane, 0)),
-    ]
-
-    def go_to(address: Value, *signals: Signal) -> list:
-        return [signal.eq(address) for signal in signals]
-
-    with m.If(active):
-        m.d.sync += [wx.eq(wx + 1), at.eq(at + 1), ix.eq(ix + 1)]
-        with m.If(end_wx):
-            m.d.sync += [wx.eq(0), wy.eq(wy + 1), ix.eq(ix_o), iy.eq(iy + 1)]
-            m.d.sync += go_to(at_wy + config.src_row_pitch, at, at_wy)
-        with m.If(end_window & own_cycle & ~extra):
-            m.d.sync += [extra.eq(1), wx.eq(wx), wy.eq(wy)]
-        with m.If(last):
-            m.d.sync += [extra.eq(0), wx.eq(0), wy.eq(0), ox.eq(ox + 1), to.eq(to + command.dst_step)]
-            m.d.sync += go_to(at_ox + config.stride_x, at, at_wy, at_ox)
-            m.d.sync += [*go_to(ix_o + config.stride_x, ix, ix_o), iy.eq(iy_o)]
-            with m.If(end_ox):
-                m.d.sync += [ox.eq(0), oy.eq(oy + 1), *go_to(command.ix0, ix, ix_o)]
-                m.d.sync += go_to(at_oy + config.src_row_step, at, at_wy, at_ox, at_oy)
-                m.d.sync += go_to(to_oy + config.dst_row_pitch, to, to_oy)
-                m.d.sync += go_to(iy_o + config.stride_y, iy, iy_o)
-                with m.If(end_oy):
-                    m.d.sync += [oy.eq(0), chunk.eq(chunk + 1), *go_to(command.iy0, iy, iy_o)]
-                    m.d.sync += [
-                        src_chunk.eq(Mux(src_wraps, 0, src_chunk + 1)),
-                        dst_chunk.eq(Mux(dst_wraps, 0, dst_chunk + 1)),
-                    ]
-                    m.d.sync += go_to(next_q, at, at_wy, at_ox, at_oy, at_q)
-                    m.d.sync += [
-                        *go_to(next_to_q, to, to_oy, to_q),
-                        one_q.eq(one_q + Mux(dst_wraps, command.res_plane, 0)),
-                    ]
-    with m.If(begin):
-        m.d.sync += [*go_to(head.src_addr, at, at_wy, at_ox, at_oy, at_q), *go_to(Const(0), to, to_oy, to_q, one_q)]
-        m.d.sync += [*go_to(head.iy0, iy, iy_o), *go_to(head.ix0, ix, ix_o), extra.eq(0)]
-        m.d.sync += [*go_to(Const(0), ox, oy, wx, wy, chunk), dst_chunk.eq(head.dst_chunk)]
-        m.d.sync += src_chunk.eq(Mux(head.from_activation, head.src_chunk, 0))
-    inside = (iy >= 0) & (iy < config.in_h) & (ix >= 0) & (ix < config.in_w)
+    param = Signal(PARAMETER.address_bits + 1, name="param")  # a bit more than an address has: it does not wrap around
+    with m.If(load):
+        m.d.sync += [one_q.eq(0), param.eq(head.param_addr)]
+    with m.Elif(end_map):
+        m.d.sync += [one_q.eq(one_q + Mux(dst_wraps, command.res_plane, 0)), param.eq(param + 1)]
+    # Negative ones are larger than any size as numbers without a sign.
+    inside = (iy.as_unsigned() < config.in_h) & (ix.as_unsigned() < config.in_w)
     return {
-        "element": active & ~extra, "reads": active & ~extra & inside, "first": (wx == 0) & (wy == 0) & ~extra,
-        "last": last, "inside": inside, "at": at, "to": to, "src_chunk": src_chunk, "dst_chunk": dst_chunk,
-        "operand": Mux(command.res_plane == 0, to, one_q), "record": last, "param": command.param_addr + chunk,
-        "finishing": finishing,
+        "element": in_window, "reads": in_window & inside, "first": first, "last": last, "inside": inside, "at": at,
+        "to": to, "src_chunk": src_chunk, "dst_chunk": dst_chunk,
+        "operand": Mux(command.res_plane == 0, to, one_q), "record": last, "param": param, "finishing": finishing,
     }  # fmt: skip

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import starmap
+from operator import mul
 
 from accel.datapath import (
     FILTER_LANE_LUTS,
@@ -19,6 +21,7 @@ from accel.datapath import (
     REQUANTISE_ADDERS,
     REQUANTISE_MULTIPLIERS,
     RESIDUAL_ADDERS,
+    RESIDUAL_MULTIPLIER,
     filter_registers,
     pe_registers,
 )
@@ -30,18 +33,18 @@ STORE = "store"  # the memory of a core without DRAM
 
 # Registers, counted in the emitted Verilog of nano, edge, edge-sparse, edge-coded and core.
 EDGE_REGISTERS, PLACE_REGISTERS, SPARSE_PLACE_REGISTERS = 437, 48, 30  # of an engine beside its PEs: fixed, a place
-LANE_REGISTERS = 228  # of a lane of requantisation
+LANE_REGISTERS = 341  # of a lane of requantisation
 DECODER_LANE_REGISTERS = 158
 SHELL_REGISTERS, SHELL_LANE_REGISTERS = 9440, 216  # loader, storer, queues, CSR, control: fixed, a lane of post-process
 # 4-input LUTs without those of multipliers: `python -m tests.benchmarks.synthesis`, docs/results.md.
 PE_LUTS, OUTPUT_PE_LUTS = 50, 106  # whose weight stays, and whose output does
 SPARSE_PE_LUTS, SPARSE_LANE_LUTS = 290, 190  # of a PE of the sparse engine, and for each of its multipliers
-LANE_LUTS = 1242
+LANE_LUTS = 576
 DECODER_LANE_LUTS = 2530
 SHELL_LUTS = 14_000
 
 # Of a lane of requantisation: products of widths of its multipliers, bits of its adders; and what a residual moves.
-LANE_BITS2, LANE_RESIDUAL_BITS2 = (left * right for left, right in REQUANTISE_MULTIPLIERS)
+LANE_BITS2, LANE_RESIDUAL_BITS2 = sum(starmap(mul, REQUANTISE_MULTIPLIERS)), mul(*RESIDUAL_MULTIPLIER)
 LANE_ADDERS, LANE_RESIDUAL_ADDERS = sum(REQUANTISE_ADDERS.values()), sum(RESIDUAL_ADDERS.values())
 FILTER_SUM_BITS = 20  # of nine products of a filter
 

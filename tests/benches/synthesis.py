@@ -14,7 +14,7 @@ def synthesise(verilog: str, top: str, folder: Path) -> tuple[Cells, int]:
     """The cells of the module `top` and what is below it, and how many ones block RAM's initial values have."""
     (folder / "source.v").write_text(verilog, encoding="utf-8")
     script = (
-        f"read_verilog source.v; synth_ecp5 -top {top}; tee -q -o cells.json stat -json; "
+        f"read_verilog source.v; scratchpad -set abc9.D 5000; synth_ecp5 -top {top}; tee -q -o cells.json stat -json; "
         "select t:DP16KD; write_rtlil -selected blocks.il"
     )
     run("yosys", ["-q", "-p", script], folder)
