@@ -58,15 +58,12 @@ def compile_series(network: IntegerNetwork, design: Design, formats: Formats = "
     """As `compile_network`, for many images a run: the program of the first image, whose cycles are those of
     `compile_network`'s, and that of every further one, which finds on chip what nothing has overwritten.
 
-    Raises InputError as well for a design without DRAM, which runs its one program on each image that comes, and for
-    a network with an output that shares memory with an input.
+    Raises InputError as well for a design without DRAM, which runs its one program on each image that comes.
     """
     with _named(network):
         if isinstance(design.memory, OnChip):
             raise InputError("memory.kind must be axi for several images a run, not on-chip")
         prepared, stream, first = _chosen(network, design, formats)
-        if prepared.plan.joined:
-            raise InputError("inputs and outputs must lie apart for several images a run, and share a tensor")
         log = without(first.log, resident(design, first.log))
         offset = -(-first.end_offset // ALIGNMENT) * ALIGNMENT
         following = Scheduler(design, log, stream.data_beats, offset).fastest()

@@ -47,18 +47,21 @@ class Series:
     def layout(self, images: int) -> Layout:
         """Places for so many images: one in the image itself, several behind it.
 
-        Raises ValueError for a number of images that the hardware cannot count, or that do not fit its addresses.
+        Raises ValueError for a number of images that the hardware cannot count, or that do not fit its addresses, and
+        for several images where an output shares a tensor with an input, so that they cannot be moved apart.
         """
         program = self.first
+        if images > 1 and program.input_span == (0, 0):
+            raise ValueError(f"images must be 1 where inputs and outputs share a tensor, not {images}")
         if not 1 <= images <= MOST_IMAGES:
             raise ValueError(f"images must be 1..{MOST_IMAGES}, not {images}")
         if images == 1:
             return Layout(1, 0, 0, 0, 0, program.dram_bytes)
         spans = program.input_span, program.output_span
-        steps = [_pages(last - first) for first, last in spans]
+        steps = [pages(last - first) for first, last in spans]
         at, moves = program.dram_bytes, []
         for (first, last), step in zip(spans, steps, strict=True):
-            moves.append(_pages(at - first))
+            moves.append(pages(at - first))
             at = last + moves[-1] + (images - 1) * step
         if max(steps) > LARGEST_STEP or at > 1 << 32:
             raise ValueError(f"images must take at most 4 GiB, and {LARGEST_STEP} bytes each, not {images} of {steps}")
@@ -97,6 +100,6 @@ def moved(program: Program, inputs: int, outputs: int, dram_bytes: int) -> Progr
     )
 
 
-def _pages(size: int) -> int:
+def pages(size: int) -> int:
     """The next multiple of PAGE."""
     return -(-size // PAGE) * PAGE

@@ -14,53 +14,63 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accel.commands import ErrorCode
-from accel.compile import compile_network
+from accel.commands import COMMAND_BYTES, ErrorCode, Load
+from accel.compile import compile_series
 from accel.design import Design
 from accel.events import Event
 from accel.layout import RowTensor, WordTensor, stride_bytes
 from accel.models.reference import int8
-from accel.program import Placement, Program
-from accel.sim.execute.facts import time_executed
+from accel.program import Placement
+from accel.series import Series
+from accel.sim.execute.facts import run_series, time_executed
 from tests.benches.draw import draw_ends, draw_network
 from tests.benches.driver import UNUSED, BuiltDriver, Outcome, Plan, compiled, sources
 from tests.benches.emitted import GAPS
-from tests.benches.verilator import Case, case_of
+from tests.benches.verilator import Case, case_of, case_of_series
 
+MOVES = ("images", "input_move", "input_step", "output_move", "output_step")
 BASE = 0x12_3450_0000  # beyond 32 bits
 OK, BUSY, DRAINING, WAITING, IDLE, WRONG_VERSION, WRONG_ARRAY, WRONG_ADDRESS = 0, -1, -2, -3, -4, -5, -6, -7
 
 
 @cache
-def several_ends() -> tuple[Program, np.ndarray, np.ndarray]:
-    """A network on `GAPS` with several inputs and outputs: its program, input codes, output codes by the reference."""
+def several_ends() -> tuple[Series, np.ndarray, np.ndarray]:
+    """A network on `GAPS` with several inputs and outputs: its programs, codes of three inputs, and of their outputs by
+    the reference."""
     for seed in range(1000):
         rng = Random(seed)
         network = draw_ends(rng, draw_network(rng))
-        program = compile_network(network, GAPS)
+        series = compile_series(network, GAPS)
+        program = series.first
         if len(program.inputs) > 1 and len(program.outputs) > 1:
             size = sum(int(np.prod(place.shape)) for place in program.inputs)
-            codes = np.random.default_rng(seed).integers(-128, 128, size).astype(np.int8)
-            outputs = int8.run(network, codes[None])
-            return program, codes, np.concatenate([outputs[place.name].ravel() for place in program.outputs])
+            codes = np.random.default_rng(seed).integers(-128, 128, (3, size)).astype(np.int8)
+            outputs = int8.run(network, codes)
+            return series, codes, np.concatenate([outputs[p.name].reshape(3, -1) for p in program.outputs], axis=1)
     raise AssertionError("no such network")
 
 
 @pytest.mark.rtl
 def test_on_the_verilog(tmp_path: Path) -> None:
     """Polling and interrupt; every error that a run can end with, stop, drain, reset; and a right run after each."""
-    program, codes, expected = several_ends()
-    built = BuiltDriver(program, tmp_path)
-    steady = replace(case_of(program, codes), dram_base=BASE, max_cycles=1_000_000)
-    opcode = steady.memory.copy()
+    series, codes, outputs = several_ends()
+    program, expected = series.first, outputs[0]
+    built = BuiltDriver(series, tmp_path)
+    steady = replace(case_of(program, codes[0]), dram_base=BASE, max_cycles=1_000_000)
+    opcode, beyond = steady.memory.copy(), steady.memory.copy()
     opcode[program.program_offset] |= 15
+    number = next(k for k, command in enumerate(program.commands) if isinstance(command, Load))
+    beyond[program.program_offset + COMMAND_BYTES * number + 11] = 0x80  # of its dram_addr
+    layout, cycles = series.layout(3), time_executed(program, codes[0]).events[Event.CYCLES]
+    spread = Plan(**{name: getattr(layout, name) for name in MOVES})
+    many = replace(case_of_series(series, layout, codes), dram_base=BASE, max_cycles=1_000_000)
     frozen = replace(steady, freeze_at=100, freeze_cycles=30_000, watchdog=3_000)
     runs: dict[str, tuple[Case, Plan]] = {
         "polling": (steady, Plan()),
         "interrupt": (steady, Plan(interrupt=True)),
         "stalls": (replace(steady, stall_seed=5), Plan(interrupt=True)),
         "opcode": (replace(steady, memory=opcode), Plan()),
-        "range": (steady, Plan(dram_bytes=program.dram_bytes // 2)),
+        "range": (replace(steady, memory=beyond), Plan()),
         "response": (replace(steady, bad_read_beat=7), Plan(interrupt=True)),
         "frozen": (frozen, Plan()),
         "stopped": (steady, Plan(polls=1)),
@@ -69,15 +79,23 @@ def test_on_the_verilog(tmp_path: Path) -> None:
         "version": (steady, Plan(version=1)),
         "array": (steady, Plan(array=0x100)),
         "alignment": (steady, Plan(base_offset=2048)),
+        "images": (many, spread),
+        "images by interrupt": (replace(many, stall_seed=9), replace(spread, interrupt=True)),
+        "images stopped": (many, replace(spread, polls=1 + cycles // 50)),
+        "elsewhere": (many, replace(spread, images=1)),
+        "move": (many, replace(spread, input_move=layout.input_move + 16)),
+        "step": (many, replace(spread, output_step=layout.output_step + 64)),
+        "close": (many, replace(spread, input_step=0)),
+        "far": (many, replace(spread, images=0x10000)),
     }
     # After each of them an ordinary run, on the same hardware.
     done = built.run(codes, [one for run in runs.values() for one in (run, (steady, Plan()))])
     found = dict(zip(runs, done[::2], strict=True))
-    cycles = time_executed(program, codes).events[Event.CYCLES]
     for name in ("polling", "interrupt", "stalls"):
         check_run(found[name], expected)
     for name, after in zip(runs, done[1::2], strict=True):
         check_run(after, expected)
+        assert after.images == 1
         assert after.cycles == found["polling"].cycles == found["interrupt"].cycles == cycles, name
     for name, code in (
         ("opcode", ErrorCode.OPCODE),
@@ -91,8 +109,17 @@ def test_on_the_verilog(tmp_path: Path) -> None:
     assert results(found["reset"]) == (OK, OK, BUSY, 6, UNUSED, DRAINING, DRAINING, OK, 6)
     for name in ("stopped in vain", "reset"):
         np.testing.assert_array_equal(found[name].codes, expected)
-    for name, code in (("version", WRONG_VERSION), ("array", WRONG_ARRAY), ("alignment", WRONG_ADDRESS)):
-        assert results(found[name]) == (code, *[UNUSED] * 8)
+    for name, images in (("images", 3), ("images by interrupt", 3), ("elsewhere", 1)):
+        check_run(found[name], outputs[:images].ravel())
+        assert found[name].images == images
+    assert found["elsewhere"].cycles == cycles
+    assert found["images"].cycles == sum(timing.cycles for timing, _ in run_series(series, layout, codes)[1])
+    assert results(found["images stopped"]) == (OK, OK, BUSY, WAITING, OK, UNUSED, OK, UNUSED, ErrorCode.ABORTED)
+    assert found["images stopped"].images == 1
+    np.testing.assert_array_equal(found["images stopped"].codes[: len(expected)], expected)
+    wrong = {name: WRONG_ADDRESS for name in ("alignment", "move", "step", "close", "far")}
+    for name, code in {"version": WRONG_VERSION, "array": WRONG_ARRAY, **wrong}.items():
+        assert results(found[name]) == (code, *[UNUSED] * 8), name
         assert found[name].read_beats == 0
 
 
@@ -131,15 +158,17 @@ class Network(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_char_p) for name in ("name", "design")),
         *((name, ctypes.c_uint32) for name in ("version", "array", "address_bits", "image_bytes", "dram_bytes")),
-        *((name, ctypes.c_uint32) for name in ("program_offset", "program_count", "inputs_count", "outputs_count")),
+        *((name, ctypes.c_uint32) for name in ("program_offset", "program_count", "next_offset", "next_count")),
+        *((name, ctypes.c_uint32) for name in ("input_first", "input_end", "output_first", "output_end")),
+        *((name, ctypes.c_uint32) for name in ("inputs_count", "outputs_count")),
         ("inputs", ctypes.POINTER(Tensor)),
         ("outputs", ctypes.POINTER(Tensor)),
     )
 
 
-def shared(program: Program, folder: Path) -> ctypes.CDLL:
-    """The driver and the header of a program as a library."""
-    sources(program, folder)
+def shared(series: Series, folder: Path) -> ctypes.CDLL:
+    """The driver and the header of programs as a library."""
+    sources(series, folder)
     objects = compiled(folder, "-fPIC")
     subprocess.run(["cc", "-shared", *objects, "-o", folder / "driver.so"], check=True)
     library = ctypes.CDLL(str(folder / "driver.so"))
@@ -204,7 +233,7 @@ def tensor_of(place: Placement, design: Design) -> Tensor:
 def test_pack_and_unpack(library: ctypes.CDLL, design: Design, place: Placement, seed: int) -> None:
     """Every byte as the compiler's own packing has it; unpacked, the codes are there again."""
     codes = np.random.default_rng(seed).integers(-128, 128, place.shape).astype(np.int8)
-    program = replace(several_ends()[0], design=design, input=place, output=place)
+    program = replace(several_ends()[0].first, design=design, input=place, output=place)
     memory = np.full(place.bytes(design) + 8, 0x77, np.uint8)
     tensor = tensor_of(place, design)
     library.accel_pack(
@@ -242,14 +271,19 @@ def test_texts(library: ctypes.CDLL) -> None:
 @pytest.mark.parametrize("network", ["several ends", "rows with pads"])
 def test_the_header_of_a_network(network: str, tmp_path: Path) -> None:
     """What C reads in `accel_network.h` is what the program says."""
-    program = several_ends()[0]
+    series = several_ends()[0]
+    program = series.first
     if network == "rows with pads":
         layout = RowTensor(3, 5, 7, (1, 2, 3, 4), 48, -7)
         program = replace(program, input=Placement('a "name"', 192, layout, 3.0, -4), more_inputs=())
-    found = ctypes.POINTER(Network).in_dll(shared(program, tmp_path), "the_network").contents
+        series = replace(series, first=program)
+    found = ctypes.POINTER(Network).in_dll(shared(series, tmp_path), "the_network").contents
     assert (found.name.decode(), found.design.decode()) == (program.name, program.design.name)
     assert (found.address_bits, found.dram_bytes) == (64, program.dram_bytes)
     assert (found.program_offset, found.program_count) == (program.program_offset, program.first_fetch)
+    assert (found.next_offset, found.next_count) == (series.following.program_offset, series.following.first_fetch)
+    assert (found.input_first, found.input_end) == program.input_span
+    assert (found.output_first, found.output_end) == program.output_span
     for places, count, tensors in (
         (program.inputs, found.inputs_count, found.inputs),
         (program.outputs, found.outputs_count, found.outputs),

@@ -10,19 +10,22 @@ from accel.design import Design
 from accel.flow.emit_text import template
 from accel.flow.register_map import definitions
 from accel.layout import RowTensor, stride_bytes
-from accel.program import Placement, Program
+from accel.program import Placement
 from accel.registers import VERSION, registers
+from accel.series import Series, pages
 
 SOURCES = ("accel.h", "accel.c")
 FILES = (*SOURCES, "accel_registers.h", "accel_network.h")
 
 
-def files(program: Program, image_bytes: int, cycles: int) -> dict[str, str]:
-    """The files by name. `image_bytes`: of what must lie in memory before a start; `cycles`: of a run, as simulated."""
+def files(series: Series, image_bytes: int, cycles: tuple[int, int]) -> dict[str, str]:
+    """The files by name. `image_bytes`: of what must lie in memory before a start; `cycles`: of the first image of a
+    run and of each further one, as simulated.
+    """
     return {
         **{name: template(name) for name in SOURCES},
         "accel_registers.h": registers_header(),
-        "accel_network.h": network_header(program, image_bytes, cycles),
+        "accel_network.h": network_header(series, image_bytes, cycles),
     }
 
 
@@ -36,9 +39,10 @@ def _guarded(guard: str, what: str, lines: list[str]) -> str:
     return "\n".join([f"/* {what} */", f"#ifndef {guard}", f"#define {guard}", "", *lines, "", "#endif", ""])
 
 
-def network_header(program: Program, image_bytes: int, cycles: int) -> str:
+def network_header(series: Series, image_bytes: int, cycles: tuple[int, int]) -> str:
     """Where everything of a program lies, as macros and as the constants that the driver's functions take."""
-    design = program.design
+    program, following, design = series.first, series.following, series.first.design
+    spans = [*program.input_span, *program.output_span]
     values = {
         "NETWORK_NAME": json.dumps(program.name),
         "DESIGN_NAME": json.dumps(design.name),
@@ -49,7 +53,12 @@ def network_header(program: Program, image_bytes: int, cycles: int) -> str:
         "DRAM_BYTES": f"{program.dram_bytes}u /* that a run may touch, from DRAM_BASE on */",
         "IMAGE_PROGRAM_OFFSET": f"{program.program_offset}u",
         "IMAGE_PROGRAM_COUNT": f"{program.first_fetch}u",
-        "CYCLES": f"{cycles}u /* of a run, behind the memory that design.yaml states */",
+        "NEXT_PROGRAM_OFFSET": f"{following.program_offset}u",
+        "NEXT_PROGRAM_COUNT": f"{following.first_fetch}u",
+        "CYCLES": f"{cycles[0]}u /* of an image, behind the memory that design.yaml states */",
+        "NEXT_CYCLES": f"{cycles[1]}u /* of each further image of a run */",
+        "INPUT_LEAST_STEP": f"{pages(spans[1] - spans[0])}u /* bytes, from image to image of a run */",
+        "OUTPUT_LEAST_STEP": f"{pages(spans[3] - spans[2])}u",
     }
     lines = ['#include "accel.h"', "", *_macros("ACCEL", values)]
     for end, places in (("INPUT", program.inputs), ("OUTPUT", program.outputs)):
@@ -64,6 +73,8 @@ def network_header(program: Program, image_bytes: int, cycles: int) -> str:
         "static const struct accel_network accel_network = {",
         "    ACCEL_NETWORK_NAME, ACCEL_DESIGN_NAME, ACCEL_VERSION_VALUE, ACCEL_ARRAY_VALUE, ACCEL_ADDRESS_BITS,",
         "    ACCEL_IMAGE_BYTES, ACCEL_DRAM_BYTES, ACCEL_IMAGE_PROGRAM_OFFSET, ACCEL_IMAGE_PROGRAM_COUNT,",
+        "    ACCEL_NEXT_PROGRAM_OFFSET, ACCEL_NEXT_PROGRAM_COUNT,",
+        f"    {', '.join(f'{at}u' for at in spans)},",
         f"    {len(program.inputs)}u, {len(program.outputs)}u, accel_inputs, accel_outputs,",
         "};",
     ]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.board import Board, design_on
-from accel.compile import compile_network
+from accel.compile import compile_series
 from accel.compiler.choose import Formats
 from accel.design import Design, OnChip
 from accel.flow import driver, emit_board, emit_core, emit_stretches, register_map
@@ -29,8 +29,10 @@ from accel.models.integers.network import IntegerNetwork
 from accel.models.reference import int8
 from accel.program import Program
 from accel.rtl.emit import verilog_text, waivers_text
+from accel.series import Series
 from accel.sim.execute import execute_memory, written
 from accel.sim.result import Result, simulate
+from accel.timing.recurrence import time_program
 
 __all__ = ["emit"]
 
@@ -96,13 +98,14 @@ def _stretch(
     ends: str = "",
 ) -> Emitted:  # fmt: skip
     """The program of one stretch, and its folder, for codes (1, channels, height, width) of every tensor."""
-    program = compile_network(network, design, formats)
-    codes = joined(network, tensors)
+    series = compile_series(network, design, formats)
+    program, codes = series.first, joined(network, tensors)
     memory = execute_memory(program, codes[0])
     for end in program.outputs:
         if not np.array_equal(program.unpack_output(memory, place=end), tensors[end.name][0]):
             raise AssertionError(f"{network.name}: the program does not give the reference's bytes")
     result = simulate(program, codes)
+    cycles = result.cycles, time_program(series.following).cycles
     place = _output_place(program)
     files = {
         "accelerator.v": verilog,
@@ -111,10 +114,10 @@ def _stretch(
         "image.bin": program.image_with(codes[0])[: _image_bytes(program)].tobytes(),
         "expected.bin": memory[place].tobytes(),
         "expected_mask.bin": written(program)[place].astype(np.uint8).tobytes(),
-        MARK: (json.dumps(_expected(program, result, tensors[network.output][0]), indent=1) + "\n").encode(),
+        MARK: (json.dumps(_expected(series, result, tensors[network.output][0]), indent=1) + "\n").encode(),
         "registers.md": register_map.markdown(design).encode(),
-        **{name: text.encode() for name, text in driver.files(program, _image_bytes(program), result.cycles).items()},
-        "README.md": _readme(network, program, result, ends).encode(),
+        **{name: text.encode() for name, text in driver.files(series, _image_bytes(program), cycles).items()},
+        "README.md": _readme(network, program, result, cycles[1], ends).encode(),
         **{name: template(name).encode() for name in COPIED},
     }
     return Emitted(program, result.cycles, files)
@@ -131,13 +134,16 @@ def _output_place(program: Program) -> slice:
     return slice(min(first for first, _ in ends), max(last for _, last in ends))
 
 
-def _expected(program: Program, result: Result, output: NDArray[np.int8]) -> dict[str, Any]:
+def _expected(series: Series, result: Result, output: NDArray[np.int8]) -> dict[str, Any]:
     """What the test bench reads."""
+    program, following = series.first, series.following
     design = program.design
     return expected(program, result) | {
         "dram_bytes": program.dram_bytes,
         "program_offset": program.program_offset,
         "program_count": program.first_fetch,
+        "next_offset": following.program_offset,
+        "next_count": following.first_fetch,
         "output_offset": _output_place(program).start,
         "latency_cycles": design.memory.latency_cycles,
         "beat_interval_cycles": design.memory.beat_interval_cycles,
@@ -146,7 +152,7 @@ def _expected(program: Program, result: Result, output: NDArray[np.int8]) -> dic
     }
 
 
-def _readme(network: IntegerNetwork, program: Program, result: Result, ends: str) -> str:
+def _readme(network: IntegerNetwork, program: Program, result: Result, next_cycles: int, ends: str) -> str:
     words = readme_words(network, program, result)
     more = [
         f"\n- A further {what}, {place.name!r}, is at byte {place.offset}: {layout_text(program, place.layout)}. "
@@ -156,6 +162,7 @@ def _readme(network: IntegerNetwork, program: Program, result: Result, ends: str
     ]
     return Template(template("emitted.md")).substitute(
         words | {"host": f"{words['host']}{ends}{''.join(more)}"},
+        next_cycles=f"{next_cycles:,}",
         image_bytes=f"{_image_bytes(program):,}",
         dram_bytes=f"{program.dram_bytes:,}",
         input_offset=program.input.offset,

@@ -15,10 +15,10 @@ extern const struct accel_network* const the_network;
 
 struct Plan {
     uint64_t polls, poll_cycles, interrupt, stop_polls, drain_polls, restart, dram_bytes, version, array, base_offset,
-        image_bytes, input_codes;
+        images, input_move, input_step, output_move, output_step, image_bytes, input_codes;
 };
 struct Outcome {
-    uint64_t init, start, again, wait, stop, refused, drain, second, last, cycles, irq, read_beats;
+    uint64_t init, start, again, wait, stop, refused, drain, second, last, placed, cycles, irq, read_beats, images;
 };
 static const uint64_t UNUSED = 99;
 
@@ -102,14 +102,22 @@ static void run(Board& board, const char* case_path, const char* out_path) {
     board.now.max_cycles += first;
 
     const struct accel_network& network = board.network;
-    Outcome out = {UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, 0, 0, 0};
+    Outcome out = {UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, 0, 0, 0, 0};
     out.init = begin(board);
     const int8_t* codes = reinterpret_cast<const int8_t*>(given + plan.image_bytes);
-    for (uint32_t k = 0; k < network.inputs_count; k++) {
-        const struct accel_tensor& tensor = network.inputs[k];
-        accel_pack(&tensor, codes, &board.cache[tensor.offset]);
-        codes += tensor.channels * tensor.height * tensor.width;
+    if (plan.images > 1 || plan.input_move || plan.output_move) {
+        const uint64_t input = plan.input_move ? now.dram_base + network.inputs[0].offset + plan.input_move : 0;
+        const uint64_t output = plan.output_move ? now.dram_base + network.outputs[0].offset + plan.output_move : 0;
+        out.placed = accel_place(&board.accel, input, output);
+        if (out.placed == 0) out.placed = accel_images(&board.accel, plan.images, plan.input_step, plan.output_step);
+        if (out.placed) out.init = out.placed;
     }
+    for (uint64_t image = 0; out.init == 0 && image < plan.images; image++)
+        for (uint32_t k = 0; k < network.inputs_count; k++) {
+            const struct accel_tensor& tensor = network.inputs[k];
+            accel_pack(&tensor, codes, &board.cache[tensor.offset + plan.input_move + image * plan.input_step]);
+            codes += tensor.channels * tensor.height * tensor.width;
+        }
     if (out.init == 0) {
         out.start = accel_start(&board.accel);
         out.again = accel_start(&board.accel);
@@ -129,17 +137,19 @@ static void run(Board& board, const char* case_path, const char* out_path) {
         }
         out.cycles = accel_counter(&board.accel, 0);
         out.irq = board.machine.irq;
+        out.images = accel_images_done(&board.accel);
     }
     out.read_beats = board.machine.read_beats;
     FILE* file = fopen(out_path, "wb");
     if (!file) fail("an outcome cannot be written");
     fwrite(&out, sizeof out, 1, file);
-    for (uint32_t k = 0; k < network.outputs_count; k++) {
-        const struct accel_tensor& tensor = network.outputs[k];
-        std::vector<int8_t> found(tensor.channels * tensor.height * tensor.width);
-        accel_unpack(&tensor, &board.cache[tensor.offset], found.data());
-        fwrite(found.data(), 1, found.size(), file);
-    }
+    for (uint64_t image = 0; out.init == 0 && image < plan.images; image++)
+        for (uint32_t k = 0; k < network.outputs_count; k++) {
+            const struct accel_tensor& tensor = network.outputs[k];
+            std::vector<int8_t> found(tensor.channels * tensor.height * tensor.width);
+            accel_unpack(&tensor, &board.cache[tensor.offset + plan.output_move + image * plan.output_step], found.data());
+            fwrite(found.data(), 1, found.size(), file);
+        }
     fclose(file);
 }
 

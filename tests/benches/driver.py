@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.flow import driver
-from accel.program import Program
 from accel.rtl.emit import verilog_text
+from accel.series import Series
 from tests.benches.verilator import Case, build
 
 BENCH = Path(__file__).parent / "driver.cpp"
@@ -38,6 +38,11 @@ class Plan:
     version: int = 0
     array: int = 0
     base_offset: int = 0
+    images: int = 1
+    input_move: int = 0
+    input_step: int = 0
+    output_move: int = 0
+    output_step: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,16 +58,18 @@ class Outcome:
     drain: int
     second: int
     last: int
+    placed: int
     cycles: int
     irq: int
     read_beats: int
+    images: int
     codes: NDArray[np.int8] = field(repr=False)
 
 
-def sources(program: Program, folder: Path) -> None:
+def sources(series: Series, folder: Path) -> None:
     """Write the driver, its headers and `network.c`, which has the network as `the_network`."""
     folder.mkdir(parents=True, exist_ok=True)
-    texts = driver.files(program, image_bytes=program.dram_bytes, cycles=0) | {"network.c": NETWORK}
+    texts = driver.files(series, image_bytes=series.first.dram_bytes, cycles=(0, 0)) | {"network.c": NETWORK}
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
 
@@ -78,15 +85,18 @@ def compiled(folder: Path, *flags: str, what: Sequence[str] = ("accel", "network
 
 
 class BuiltDriver:
-    """A design's Verilog with the driver of a program for it."""
+    """A design's Verilog with the driver of the programs for it."""
 
-    def __init__(self, program: Program, folder: Path) -> None:
-        self.program, self.folder = program, folder
-        sources(program, folder / "c")
+    def __init__(self, series: Series, folder: Path) -> None:
+        self.program, self.folder = series.first, folder
+        program = series.first
+        sources(series, folder / "c")
         build(verilog_text(program.design), program.design, BENCH, folder, objects=compiled(folder / "c"))
 
     def run(self, codes: NDArray[np.int8], runs: Sequence[tuple[Case, Plan]]) -> list[Outcome]:
-        """Run input codes, as `Program.packed` takes them, once for each case and plan, on hardware that is reset once.
+        """Run input codes, as `Program.packed` takes them, for each case and plan, on hardware that is reset once.
+
+        `codes` (n, ...): a run takes the first of them, as many as it has images.
 
         The image is the first bytes of a case's memory. Raises RuntimeError with what the bench says.
         """
@@ -94,7 +104,7 @@ class BuiltDriver:
             folder = Path(name)
             arguments = []
             for index, (case, plan) in enumerate(runs):
-                (folder / f"{index}.case").write_bytes(self._case(codes, case, plan))
+                (folder / f"{index}.case").write_bytes(self._case(codes[: plan.images], case, plan))
                 arguments += [f"{index}.case", f"{index}.out"]
             ran = subprocess.run(
                 [self.folder / "obj" / "bench", *arguments], cwd=folder, capture_output=True, text=True, check=False,
@@ -120,6 +130,6 @@ def _outcome(data: bytes) -> Outcome:
     count = len(fields(Outcome)) - 1
     words = np.frombuffer(data, np.int64, count)
     return Outcome(
-        *(int(np.int32(word & 0xFFFFFFFF)) if k < 9 else int(word) for k, word in enumerate(words)),
+        *(int(np.int32(word & 0xFFFFFFFF)) if k < 10 else int(word) for k, word in enumerate(words)),
         np.frombuffer(data, np.int8, offset=8 * count),
     )

@@ -20,13 +20,24 @@ static int give_up(const struct accel *accel)
     return accel->hal->pause ? accel->hal->pause(accel->hal->context) : 0;
 }
 
-/* A cache hook for all tensors of a kind. */
-static void each(const struct accel *accel, void (*hook)(void *, uint64_t, uint32_t), const struct accel_tensor *tensors,
-                 uint32_t count)
+/* A cache hook for all tensors of a kind, of all images. */
+static void each(const struct accel *accel, void (*hook)(void *, uint64_t, uint32_t), int of_outputs)
 {
-    uint32_t k;
-    for (k = 0; hook && k < count; k++)
-        hook(accel->hal->context, accel->base + tensors[k].offset, tensors[k].bytes);
+    const struct accel_network *network = accel->network;
+    const struct accel_tensor *tensors = of_outputs ? network->outputs : network->inputs;
+    const uint32_t count = of_outputs ? network->outputs_count : network->inputs_count;
+    const uint32_t step = of_outputs ? accel->output_step : accel->input_step;
+    uint64_t at = accel->base + (of_outputs ? accel->output_move : accel->input_move);
+    uint32_t image, k;
+    for (image = 0; hook && image < accel->images; image++, at += step)
+        for (k = 0; k < count; k++)
+            hook(accel->hal->context, at + tensors[k].offset, tensors[k].bytes);
+}
+
+/* Behind the last byte of the last image, from the base on. */
+static uint64_t end_of(uint32_t end, uint32_t move, uint32_t step, uint32_t images)
+{
+    return (uint64_t)end + move + (uint64_t)step * (images - 1);
 }
 
 int accel_init(struct accel *accel, const struct accel_hal *hal, const struct accel_network *network, uint64_t base)
@@ -34,6 +45,8 @@ int accel_init(struct accel *accel, const struct accel_hal *hal, const struct ac
     accel->hal = hal;
     accel->network = network;
     accel->base = base;
+    accel->input_move = accel->output_move = accel->input_step = accel->output_step = 0;
+    accel->images = 1;
     accel->running = 0;
     accel->result = ACCEL_IDLE;
     if (get(accel, ACCEL_VERSION) != network->version)
@@ -47,24 +60,81 @@ int accel_init(struct accel *accel, const struct accel_hal *hal, const struct ac
     return ACCEL_OK;
 }
 
+/* By how much a tensor at an address is moved, in `*move`. */
+static int moved(const struct accel *accel, const struct accel_tensor *tensor, uint32_t end, uint64_t address,
+                 uint32_t *move)
+{
+    const uint64_t place = accel->base + tensor->offset, by = address - place;
+    if (address != 0 && (address < place || by >> 32 || (by & 0xFFFu) || end == 0))
+        return ACCEL_WRONG_ADDRESS;
+    *move = address ? (uint32_t)by : 0u;
+    return ACCEL_OK;
+}
+
+int accel_place(struct accel *accel, uint64_t input, uint64_t output)
+{
+    const struct accel_network *network = accel->network;
+    uint32_t inputs, outputs;
+    if (moved(accel, &network->inputs[0], network->input_end, input, &inputs) ||
+        moved(accel, &network->outputs[0], network->output_end, output, &outputs))
+        return ACCEL_WRONG_ADDRESS;
+    accel->input_move = inputs;
+    accel->output_move = outputs;
+    return ACCEL_OK;
+}
+
+int accel_images(struct accel *accel, uint32_t images, uint32_t input_step, uint32_t output_step)
+{
+    const struct accel_network *network = accel->network;
+    if (images == 0 || images > 0xFFFFu)
+        return ACCEL_WRONG_ADDRESS;
+    if (images > 1 && (network->input_end == 0 || ((input_step | output_step) & 0xFF000FFFu) ||
+                       input_step < network->input_end - network->input_first ||
+                       output_step < network->output_end - network->output_first))
+        return ACCEL_WRONG_ADDRESS;
+    accel->images = images;
+    accel->input_step = images > 1 ? input_step : 0u;
+    accel->output_step = images > 1 ? output_step : 0u;
+    return ACCEL_OK;
+}
+
+uint32_t accel_images_done(const struct accel *accel)
+{
+    return get(accel, ACCEL_IMAGES_DONE);
+}
+
 int accel_start(struct accel *accel)
 {
     const struct accel_network *network = accel->network;
     const uint32_t status = get(accel, ACCEL_STATUS);
+    uint64_t size = network->dram_bytes, end;
     if (status & STATUS_BUSY)
         return ACCEL_BUSY;
     if (status & STATUS_UNQUIET)
         return ACCEL_DRAINING;
-    each(accel, accel->hal->clean, network->inputs, network->inputs_count);
+    end = end_of(network->input_end, accel->input_move, accel->input_step, accel->images);
+    size = size < end ? end : size;
+    end = end_of(network->output_end, accel->output_move, accel->output_step, accel->images);
+    size = size < end ? end : size;
+    if (size >> 32)
+        return ACCEL_WRONG_ADDRESS;
+    each(accel, accel->hal->clean, 0);
     /* Lines of the outputs that the processor has written would be evicted over what the accelerator writes. */
-    each(accel, accel->hal->clean, network->outputs, network->outputs_count);
+    each(accel, accel->hal->clean, 1);
     set(accel, ACCEL_STATUS, STATUS_DONE);
     set(accel, ACCEL_DRAM_BASE, (uint32_t)accel->base);
     if (network->address_bits > 32)
         set(accel, ACCEL_DRAM_BASE_HIGH, (uint32_t)(accel->base >> 32));
-    set(accel, ACCEL_DRAM_SIZE, network->dram_bytes);
+    set(accel, ACCEL_DRAM_SIZE, (uint32_t)size);
     set(accel, ACCEL_PROGRAM_OFFSET, network->program_offset);
     set(accel, ACCEL_PROGRAM_COUNT, network->program_count);
+    set(accel, ACCEL_NEXT_OFFSET, network->next_offset);
+    set(accel, ACCEL_NEXT_COUNT, network->next_count);
+    set(accel, ACCEL_INPUT_MOVE, accel->input_move);
+    set(accel, ACCEL_OUTPUT_MOVE, accel->output_move);
+    set(accel, ACCEL_INPUT_STEP, accel->input_step);
+    set(accel, ACCEL_OUTPUT_STEP, accel->output_step);
+    set(accel, ACCEL_IMAGES, accel->images);
     accel->running = 1;
     set(accel, ACCEL_CONTROL, 1u);
     return ACCEL_OK;
@@ -82,7 +152,7 @@ int accel_poll(struct accel *accel)
         return accel->result;
     if (status & STATUS_DONE) {
         accel->result = (int)get(accel, ACCEL_ERROR);
-        each(accel, accel->hal->invalidate, accel->network->outputs, accel->network->outputs_count);
+        each(accel, accel->hal->invalidate, 1);
         set(accel, ACCEL_STATUS, STATUS_DONE);
     } else {
         accel->result = ACCEL_IDLE;
@@ -157,7 +227,7 @@ const char *accel_text(int result)
         "no run: nothing was started, or the hardware was reset",
         "the hardware is of another version than the network was compiled for",
         "the hardware is of another design than the network was compiled for",
-        "an address must be a multiple of 4096, and have no more bits than the bus",
+        "an address or a step that is not aligned, or beyond what the hardware can reach",
     };
     if (result >= 0 && result < (int)(sizeof of_hardware / sizeof *of_hardware))
         return of_hardware[result];

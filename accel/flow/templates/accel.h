@@ -23,7 +23,7 @@
 #define ACCEL_IDLE (-4)          /* no run: nothing was started, or the hardware was reset since */
 #define ACCEL_WRONG_VERSION (-5) /* the hardware is of another version than the network was compiled for */
 #define ACCEL_WRONG_ARRAY (-6)   /* the hardware is of another design */
-#define ACCEL_WRONG_ADDRESS (-7) /* an address that is not 4 KiB aligned, or has more bits than the bus */
+#define ACCEL_WRONG_ADDRESS (-7) /* an address or a step that is not aligned, or beyond what the hardware can reach */
 #define ACCEL_FOR_EVER 0xFFFFFFFFu /* polls */
 
 /* How a tensor lies in memory, from `offset` on. Channel c of pixel (y, x) of `words` is byte c % lanes of word
@@ -50,6 +50,9 @@ struct accel_network {
     uint32_t image_bytes;          /* of image.bin: program, weights, first input */
     uint32_t dram_bytes;           /* that a run may touch, from the image's beginning */
     uint32_t program_offset, program_count;
+    uint32_t next_offset, next_count; /* the program of each image of a run but the first */
+    uint32_t input_first, input_end;  /* bytes of the image from the first input to behind the last; 0: they do not move */
+    uint32_t output_first, output_end;
     uint32_t inputs_count, outputs_count;
     const struct accel_tensor *inputs, *outputs;
 };
@@ -72,6 +75,7 @@ struct accel {
     const struct accel_hal *hal;
     const struct accel_network *network;
     uint64_t base;
+    uint32_t input_move, output_move, input_step, output_step, images;
     volatile int running; /* a run was started, and nobody has seen its end */
     volatile int result;
 };
@@ -80,7 +84,20 @@ struct accel {
  * of image.bin lie. Returns 0, or what is wrong with hardware or address. */
 int accel_init(struct accel *, const struct accel_hal *, const struct accel_network *, uint64_t base);
 
-/* Start a run. Returns 0, ACCEL_BUSY or ACCEL_DRAINING. */
+/* Where the inputs and outputs of runs from now on lie: the address, as the accelerator sees it, of the first input and
+ * of the first output; the others are as far from it as in the image. 0: at its own place, base + offset. An address must
+ * be behind that place by a multiple of 4096 bytes, less than 4 GiB. Returns 0 or ACCEL_WRONG_ADDRESS. */
+int accel_place(struct accel *, uint64_t input, uint64_t output);
+
+/* Runs from now on work on so many images (1 to 65535), whose inputs lie `input_step` bytes apart and outputs
+ * `output_step` bytes: multiples of 4096, at least ACCEL_INPUT_LEAST_STEP and ACCEL_OUTPUT_LEAST_STEP. Without accel_place
+ * the second image would lie over what follows the first. Returns 0 or ACCEL_WRONG_ADDRESS. */
+int accel_images(struct accel *, uint32_t images, uint32_t input_step, uint32_t output_step);
+
+/* Images of the last run, or so far of the one under way, whose outputs are complete. */
+uint32_t accel_images_done(const struct accel *);
+
+/* Start a run. Returns 0, ACCEL_BUSY, ACCEL_DRAINING, or ACCEL_WRONG_ADDRESS for images that reach behind 4 GiB. */
 int accel_start(struct accel *);
 
 /* Whether the run has ended: ACCEL_BUSY, or its result, 0 or ACCEL_ERROR_..., as often as it is asked. The handler of
