@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from accel.models import zoo
 from accel.models.encode import integer_file
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_read
-from accel.models.experiments import cifar, resnet8
+from accel.models.experiments import cifar, kim, resnet8, urban, vgg
 from accel.models.quantisation.shared import quantise_compressed
 from accel.models.reference import float32
 from accel.models.training.images import floats
@@ -103,6 +104,37 @@ def test_resnet8_is_compressed_and_read_back(folder, tmp_path, capsys):
     with np.load(tmp_path / "images.npz") as data:
         images, labels = floats(data["x_train"][held]), data["y_train"][held]
     assert judged[0].errors == (float32.run(networks["dense"], images).argmax(1) != labels).sum()
+
+
+@pytest.mark.train
+def test_students_and_tucker_have_the_same_ground(folder, tmp_path, monkeypatch):
+    """Held-out images choose, test images judge, and the networks are the same; each seed is a network of its own."""
+    pytest.importorskip("torch")
+    for module, name in ((vgg, "SCHEDULE"), (kim, "FINE_TUNING"), (urban, "STUDENT")):
+        monkeypatch.setattr(module, name, replace(getattr(module, name), epochs=1, batch=32))
+    monkeypatch.setattr(vgg, "BLOCKS", (4, 8, 8))
+    monkeypatch.setattr(urban, "SEEDS", (1, 2))
+    monkeypatch.setattr(urban, "MOST_CONVOLUTIONS", 1)
+    lines: list[str] = []
+    rows = kim.run(folder, tmp_path, lines.append)
+    assert rows[0].conv_macs == 9 * (1024 * (3 * 4 + 4 * 4) + 256 * (4 * 8 + 8 * 8) + 64 * (8 * 8 + 8 * 8))
+    students = urban.run(folder, tmp_path, lines.append)
+    assert len(lines) == 4 + 2 * 2 * 3  # the VGG is there
+    held = urban.run(folder, tmp_path, lines.append, validation=True)
+    assert len(lines) == 16
+    with np.load(tmp_path / "images.npz") as data:
+        parts = {"test": (data["x_test"], data["y_test"]), "held": (data["x_train"][5::6], data["y_train"][5::6])}
+    second = onnx_read.read(tmp_path / "student-1-labels-seed-2.onnx")
+    first = onnx_read.read(tmp_path / "student-1-labels.onnx")
+    assert not np.array_equal(first.layers[0].weights, second.layers[0].weights)
+    for part, table in (("test", students), ("held", held)):
+        (row,) = [r for r in table if (r.convolutions, r.learnt, r.seed) == (1, "labels", 2)]
+        images, labels = parts[part]
+        assert row.errors == (float32.run(second, floats(images)).argmax(1) != labels).sum()
+    gain = urban.summary(students)["logits_gain_1_convolutions_points"]
+    one = {(r.learnt, r.seed): r.accuracy_percent for r in students if r.convolutions == 1}
+    mean = sum(one["logits", seed] - one["labels", seed] for seed in (1, 2)) / 2
+    assert gain == pytest.approx(mean, abs=0.01)
 
 
 def test_what_is_not_cifar_is_refused(folder, tmp_path):
