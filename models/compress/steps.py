@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
-from accel.models.compress import cluster, prune, tucker
+from accel.models.compress import cluster, prune, surgeon, tucker
 from accel.models.compress.channels import drop_channels
 from accel.models.compress.grid import put_on_grid, round_biases
 from accel.models.compress.prune import matrix_layers
@@ -50,6 +50,9 @@ class Prune(TrainingStep):
     together: the layers' densities follow from a sensitivity scan at the densities of `scan`, measured on held-out
     images, or without any on training images, never on the test set); or weights of at least `threshold` standard
     deviations; or `n` of `m` neighbours.
+
+    Which of them stay says their magnitude, or `by` "surgeon" what the layer's outputs on training images lose, whose
+    weights are then fitted anew.
     """
 
     kind: Literal["prune"] = "prune"
@@ -59,6 +62,7 @@ class Prune(TrainingStep):
     rounds: int = Field(default=1, ge=1, le=20)
     n: int = 0
     m: int = 0
+    by: Literal["magnitude", "surgeon"] = "magnitude"
 
     @model_validator(mode="after")
     def _one_way(self) -> Prune:
@@ -72,6 +76,8 @@ class Prune(TrainingStep):
             raise ValueError("density must be one number with a scan, not one for each layer")
         if (self.n or self.m) and not 1 <= self.n <= self.m:
             raise ValueError(f"of n:m, n must be 1..m, not {self.n}:{self.m}")
+        if self.by == "surgeon" and self.threshold:
+            raise ValueError("by must be magnitude where a threshold says what stays, not surgeon")
         if 0 < self.epochs < 2 * (self.rounds - 1):
             least = 2 * (self.rounds - 1)
             raise ValueError(f"epochs must be 0 or at least {least} for {self.rounds} rounds, not {self.epochs}")
@@ -82,7 +88,9 @@ class Prune(TrainingStep):
         wanted = self._densities(network, context)
         for index in range(self.rounds):
             share = (index + 1) / self.rounds
-            if self.n or self.m:
+            if self.by == "surgeon":
+                network = self._operated(network, {name: value**share for name, value in wanted.items()}, context)
+            elif self.n or self.m:
                 network = prune.n_of_m(network, self.n, self.m)
             elif self.threshold:
                 network = prune.to_threshold(network, {name: share * q for name, q in self.threshold.items()})
@@ -90,6 +98,14 @@ class Prune(TrainingStep):
                 network = prune.to_density(network, {name: value**share for name, value in wanted.items()})
             network = self.train(network, original, context, f"{label}-{index + 1}", self._epochs(index))
         return network, _density_report(network)
+
+    def _operated(self, network: Network, density: dict[str, float], context: Context) -> Network:
+        if context.data is None:
+            raise InputError("the surgeon looks at inputs: give what to learn from (--data)")
+        images = floats(spread(context.data.train_images, surgeon.IMAGES))
+        if self.n or self.m:
+            return surgeon.n_of_m(network, self.n, self.m, images)
+        return surgeon.to_density(network, density, images)
 
     def _epochs(self, index: int) -> int:
         """The last round, which drops the last weights, trains for half of the epochs, the others for equal parts."""

@@ -68,7 +68,7 @@ def run_all(network: Network, inputs: Array) -> dict[str, NDArray[np.float32]]:
     tensors = {network.input: np.asarray(inputs, np.float32)}
     for layer in network.layers:
         with np.errstate(over="ignore", invalid="ignore"):  # seen in the output, and said once
-            output = _forward(layer, [tensors[t] for t in layer.inputs])
+            output = forward(layer, [tensors[t] for t in layer.inputs])
         if not np.isfinite(output).all():
             where = f"{network.name}: layer {layer.name!r} ({operator_of(layer)})"
             raise InputError(f"{where}: output must be finite as float32, and holds NaN or Inf for these inputs")
@@ -93,7 +93,7 @@ def _text(shape: tuple[int, ...]) -> str:
     return ", ".join(map(str, shape))
 
 
-def _forward(layer: Layer, inputs: list[Array]) -> Array:
+def forward(layer: Layer, inputs: list[Array]) -> Array:
     """The output of one layer, batch first."""
     x = inputs[0]
     match layer:
