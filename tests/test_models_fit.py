@@ -354,3 +354,34 @@ class TestTraining:
             InputError, match=r"the loss is (nan|inf) in epoch \d+: learning_rate must be lower than 1000000000"
         ):
             fit(small(), data(), Schedule(20, 1e9, 16), Target("logits", (small(1),)))
+
+
+@pytest.mark.train
+def test_a_step_of_adam_has_the_size_of_the_rate_and_a_cut_run_goes_on(tmp_path):
+    """Kingma & Ba, arXiv 1412.6980: the first step is the sign of the gradient; decay as of Loshchilov & Hutter."""
+    pytest.importorskip("torch")
+    images = data()
+    schedule = Schedule(1, 0.01, len(images.train_labels), shift=0, weight_decay=0.1, optimiser="adam")
+    learnt = fit(small(), images, schedule)
+    for before, after in zip(matrix_layers(small()), matrix_layers(learnt), strict=True):
+        moved = np.abs(after.weights - before.weights * np.float32(1 - 0.01 * 0.1))
+        assert (np.isclose(moved, 0.01, rtol=1e-2) | (moved < 1e-6)).mean() > 0.99
+        assert moved.max() == pytest.approx(0.01, rel=1e-3)
+    longer = replace(schedule, epochs=3, batch=32)
+    whole = fit(small(), images, longer)
+    epochs = []
+
+    def cut(epoch):
+        epochs.append(epoch.number)
+        if len(epochs) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(small(), images, longer, state_file=tmp_path / "state", progress=cut)
+    again = fit(small(), images, longer, state_file=tmp_path / "state", progress=cut)
+    assert epochs == [1, 2, 3]
+    for a, b in zip(matrix_layers(whole), matrix_layers(again), strict=True):
+        np.testing.assert_array_equal(a.weights, b.weights)
+    # Networks from before there was Adam are known again.
+    assert "optimiser" not in describe(small(), images, Schedule(3))
+    assert describe(small(), images, schedule)["optimiser"] == "adam"

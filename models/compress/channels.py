@@ -47,7 +47,7 @@ def drop_channels(network: Network, share: Mapping[str, float] | float) -> Netwo
 
 def droppable(network: Network) -> tuple[str, ...]:
     """Layers whose channels can go, in order; of those that keep the same channels the first."""
-    sets = _Sets(network)
+    sets = Sets(network)
     return tuple(layers[0].name for channels, layers in _makers(sets).items() if not sets.fixed[channels])
 
 
@@ -63,12 +63,13 @@ def _strongest(layers: list[Conv | Linear], share: float) -> Kept:
     return np.sort(np.argsort(-strength, kind="stable")[:count])
 
 
-def _is_depthwise(layer: Conv) -> bool:
+def is_depthwise(layer: Conv) -> bool:
+    """Whether each output reads the one input of its number."""
     return layer.groups > 1 and layer.groups == len(layer.weights) and layer.weights.shape[1] == 1
 
 
 @dataclass
-class _Sets:
+class Sets:
     """Which tensors have the same channels. A flattened tensor has `each` features of every channel.
 
     `fixed`: why the channels of a set cannot go, "" if they can.
@@ -92,7 +93,7 @@ class _Sets:
         source, each = self.of[layer.inputs[0]]
         shape, output = self.network.shapes[layer.inputs[0]], self.network.shapes[layer.output]
         match layer:
-            case Conv() if _is_depthwise(layer):
+            case Conv() if is_depthwise(layer):
                 self.of[layer.output] = source, each
             case Conv() | Linear():
                 self.of[layer.output] = layer.output, 1
@@ -130,18 +131,18 @@ class _Sets:
         self.fixed[source] = self.fixed[source] or self.fixed.pop(other)
 
 
-def _makers(sets: _Sets) -> dict[str, list[Conv | Linear]]:
+def _makers(sets: Sets) -> dict[str, list[Conv | Linear]]:
     """The layers whose outputs are the channels of each set, depthwise ones apart."""
     found = dict[str, list[Conv | Linear]]()
     for layer in matrix_layers(sets.network):
-        if not (isinstance(layer, Conv) and _is_depthwise(layer)):
+        if not (isinstance(layer, Conv) and is_depthwise(layer)):
             found.setdefault(sets.of[layer.output][0], []).append(layer)
     return found
 
 
 def _dropped(network: Network, name: str, share: float) -> Network:
     """The network with the strongest `share` of the channels of the layer `name` and of those that are added to it."""
-    sets = _Sets(network)
+    sets = Sets(network)
     named = next(layer for layer in matrix_layers(network) if layer.name == name)
     channels = sets.of[named.output][0]
     if sets.fixed[channels]:
@@ -156,7 +157,7 @@ def _dropped(network: Network, name: str, share: float) -> Network:
     layers: list[Layer] = []
     for layer in network.layers:
         read, written = features(layer.inputs[0]), features(layer.output)
-        if isinstance(layer, Conv) and _is_depthwise(layer):
+        if isinstance(layer, Conv) and is_depthwise(layer):
             if written is not None:
                 layer = replace(layer, weights=layer.weights[written], bias=layer.bias[written], groups=len(written))
         elif isinstance(layer, Conv | Linear):

@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 from pydantic import Field, model_validator
 
 from accel.models.compress import cluster, prune, surgeon, tucker
+from accel.models.compress.balance import balanced
 from accel.models.compress.channels import drop_channels
 from accel.models.compress.grid import put_on_grid, round_biases
 from accel.models.compress.prune import matrix_layers
@@ -154,16 +155,22 @@ class Channels(TrainingStep):
 
 
 class Share(TrainingStep):
-    """k-means weight sharing, then training of the centroids."""
+    """k-means weight sharing, then training of the centroids.
+
+    `balance`: first channels get magnitudes that are alike, in what makes and in what reads them.
+    """
 
     kind: Literal["share"] = "share"
     bits: Bits | dict[str, Bits] = 5
     start: cluster.Start = "linear"
+    balance: bool = False
     learning_rate: float = Field(default=1e-4, gt=0)
 
     def apply(self, network: Network, original: Network, context: Context, label: str) -> tuple[Network, Report]:
         """Few different weights a layer."""
         bits = per_layer(network, self.bits)
+        if self.balance:
+            network = balanced(network)
         network = cluster.share_weights(network, bits, self.start, context.seed)
         network = self.train(network, original, context, label, self.epochs, "values")
         return network, {"bits": bits, "start": self.start}

@@ -71,6 +71,7 @@ class TrainingStep(Checked):
     batch: int = Field(default=64, ge=1)
     shift: int = Field(default=2, ge=0, le=8)
     mirror: bool = False
+    optimiser: Literal["sgd", "adam"] = "sgd"
     weight_decay: float = Field(default=1e-5, ge=0)
     target: Literal["labels", "soft", "logits"] = "labels"
     teacher: str | tuple[str, ...] = ()  # of soft targets and logits, several are an ensemble; none: see `train`
@@ -104,7 +105,7 @@ class TrainingStep(Checked):
             target = Target(self.target, teachers, self.temperature, self.hard_weight)
         schedule = Schedule(
             epochs, self.learning_rate, self.batch, weight_decay=self.weight_decay, shift=self._shift(context.data),
-            mirror=self.mirror, bfloat16=self.bfloat16,
+            mirror=self.mirror, bfloat16=self.bfloat16, optimiser=self.optimiser,
         )  # fmt: skip
         done = None
         if context.state_folder:

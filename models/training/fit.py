@@ -39,6 +39,9 @@ class Diverged(InputError):
 class Schedule:
     """Stochastic gradient descent with Nesterov's momentum; the rate falls to 0 as a cosine over all steps.
 
+    `optimiser` adam: AdamW instead (Loshchilov & Hutter, arXiv 1711.05101), whose steps do not depend on the size of
+    gradients, without `momentum`. It suits networks whose batch normalisation is folded: gradients of their layers
+    differ by orders of magnitude.
     `warm_up`: in so many epochs at the start the rate rises in a straight line, times the cosine.
     `shift`: training images move by up to so many pixels each way. `mirror`: half of them are mirrored.
     `bfloat16`: products of training are rounded to bfloat16 (sums, weights and tests stay float32): two to four times
@@ -56,6 +59,7 @@ class Schedule:
     input_dropout: float = 0.0
     bfloat16: bool = False
     warm_up: int = 0
+    optimiser: Literal["sgd", "adam"] = "sgd"
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
@@ -133,10 +137,7 @@ def fit(
     _check(network, data, schedule, target)
     package.manual_seed(seed)
     trained = module(network, keep, schedule.dropout, schedule.input_dropout)
-    optimiser = package.optim.SGD(
-        trained.parameters(), lr=schedule.learning_rate, momentum=schedule.momentum,
-        weight_decay=schedule.weight_decay, nesterov=schedule.momentum > 0, fused=True,
-    )  # fmt: skip
+    optimiser = _optimiser(trained, schedule)
     rate = package.optim.lr_scheduler.LambdaLR(optimiser, _rate(schedule, len(data.train_labels)))
     run = _Run(data, schedule, target, trained, optimiser, rate, [module(t).eval() for t in target.teachers])
     if run.teachers and count(schedule.shift, schedule.mirror) <= schedule.epochs:
@@ -159,6 +160,16 @@ def fit(
     if state_file:
         state_file.unlink(missing_ok=True)
     return network_of(trained)
+
+
+def _optimiser(trained: Any, schedule: Schedule) -> Any:
+    package, rate, decay = torch(), schedule.learning_rate, schedule.weight_decay
+    if schedule.optimiser == "adam":
+        return package.optim.AdamW(trained.parameters(), lr=rate, weight_decay=decay, fused=True)
+    return package.optim.SGD(
+        trained.parameters(), lr=rate, momentum=schedule.momentum, weight_decay=decay,
+        nesterov=schedule.momentum > 0, fused=True,
+    )  # fmt: skip
 
 
 def _rate(schedule: Schedule, images: int) -> Callable[[int], float]:
@@ -203,7 +214,10 @@ def describe(
 ) -> dict[str, Any]:  # fmt: skip
     """What tells one training from another, by name; all values are numbers, strings and truth values."""
     described = {"network": network.name, "parameters": network.parameters, "seed": seed, "keep": keep}
-    described |= asdict(schedule) | {"target": f"{target.kind} {target.temperature} {target.hard_weight}"}
+    how = asdict(schedule)
+    if schedule.optimiser == "sgd":
+        del how["optimiser"]  # so that networks from before there was another one are known again
+    described |= how | {"target": f"{target.kind} {target.temperature} {target.hard_weight}"}
     described |= {"teachers": ", ".join(t.name for t in target.teachers)}
     return described | {
         "weights": fingerprint.of_networks(network, *target.teachers), "images": data.training_digest
