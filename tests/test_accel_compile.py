@@ -142,7 +142,9 @@ def test_cramped_programs_do_spill() -> None:
         design, network = draw_cramped(Random(seed), (0.3, 0.5))
         with suppress(InputError):
             count += spilled(compile_network(network, design))
-    assert count >= 5
+        if count == 5:
+            return
+    raise AssertionError(f"only {count} of 60 spill")
 
 
 @settings(max_examples=80, deadline=None)

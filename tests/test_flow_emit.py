@@ -56,12 +56,16 @@ def emitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str
 
 @pytest.mark.rtl
 def test_digits_under_cocotb(emitted: dict[tuple[str, str], Path]) -> None:
-    """All layers of four networks: output bytes, cycles and each counter are those of reference and simulator."""
+    """All layers of four networks: output bytes, cycles and each counter are those of reference and simulator.
+
+    The whole bench, where stalls double the cycles, runs on the shortest.
+    """
     assert len({(folder / "accelerator.v").read_bytes() for folder in emitted.values()}) == 1
     for (network, technique), folder in emitted.items():
-        found = bench(folder)
+        whole = (network, technique) == ("lenet-300-100", "shared-4")
+        found = bench(folder, *([] if whole else ["--test", "inference"]))
         assert found.returncode == 0, (network, technique, found.stdout[-3000:], found.stderr[-2000:])
-        assert "3 of 3 tests passed" in found.stdout
+        assert ("3 of 3 tests passed" if whole else "1 of 1 tests passed") in found.stdout
         cycles = json.loads((folder / "expected.json").read_text())["events"]["CYCLES"]
         assert f"{cycles} cycles, {cycles} expected" in found.stdout + found.stderr
 

@@ -45,13 +45,12 @@ def test_checkpoints(network: str, version: str) -> None:
     found = zoo.load(name)
     images, labels = zoo.mnist_test()
     inputs = zoo.preprocess(images)
-    outputs = float32.run(found, inputs)
+    outputs = onnxruntime_output(onnx_write.to_model(found), inputs)
     accuracy, ratio = KEEPS[name]
     assert (outputs.argmax(1) == labels).mean() * 100 >= accuracy
     stored = (zoo.DATA / f"{name}.weights").stat().st_size
     assert 4 * zoo.load(network).parameters / stored >= ratio
-    model = onnx_write.to_model(found)
-    np.testing.assert_allclose(onnxruntime_output(model, inputs[:64]), outputs[:64], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(float32.run(found, inputs[:64]), outputs[:64], rtol=1e-4, atol=1e-4)
     integer = quantise_compressed(found, zoo.preprocess(zoo.mnist_calibration()))
     codes = run(integer, quantise_input(integer, inputs[:FEW]))[integer.output]
     right = [(x[:FEW].reshape(FEW, -1).argmax(1) == labels[:FEW]).mean() * 100 for x in (outputs, codes)]
