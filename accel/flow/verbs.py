@@ -169,13 +169,18 @@ def compare(
     outputs.check(folder, (*(folder / name for name in report.FILES), states), read)
     report.check_folder(folder)
     data = resolve(float_network, from_zoo, calibration, test or ("mnist" if from_zoo else ""), labels, quantisation)
-    with report.made(states, keep=False):  # it stays if something was trained
-        if train:
-            examples = own_data.read(train, float_network, train_labels or "")
-            how = retrain.Retraining(examples, 10 if epochs is None else epochs, states, say)
-            data = retrain.with_data(data, examples, printable(train.name), bool(calibration) or from_zoo)
-            rows = retrain.retrained(float_network, rows, how)
-        rows += own_rows(float_network, recipe or [], also or [], images, states, say)
+    try:
+        with report.made(states, keep=False):  # it stays if something was trained
+            if train:
+                examples = own_data.read(train, float_network, train_labels or "")
+                how = retrain.Retraining(examples, 10 if epochs is None else epochs, states, say)
+                data = retrain.with_data(data, examples, printable(train.name), bool(calibration) or from_zoo)
+                rows = retrain.retrained(float_network, rows, how)
+            rows += own_rows(float_network, recipe or [], also or [], images, states, say)
+    except KeyboardInterrupt:
+        if states.exists():
+            say(f"accel: interrupted; what was trained is in {states}, and the same command goes on from there")
+        raise
     with progress(job.steps(chosen, rows)) as advance:
         kept = NO_CACHE if no_cache else Cache(cache.folder())
         comparison = job.compare(float_network, data, chosen, rows, advance, kept)
