@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,15 +26,21 @@ def blocks(page: str) -> list[tuple[str, str]]:
 
 def test_files_that_are_quoted_are_those_of_the_examples() -> None:
     quoted = [text for page in TUTORIALS.glob("*.md") for kind, text in blocks(page.name) if kind == "yaml"]
-    assert len(quoted) == 2
+    assert len(quoted) == 3
     for text in quoted:
         files = [path.read_text(encoding="utf-8") for path in (ROOT / "examples").glob("*.yaml")]
         assert any(text.strip() in file for file in files), text
     assert load_recipe(ROOT / "examples" / "prune.yaml").name == "pruned-shared"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("page", [path.name for path in sorted(TUTORIALS.glob("*.md"))])
+def pages() -> list[Any]:
+    """All tutorials; those that train stand behind another mark."""
+    trains = {"pytorch.md"}
+    names = [path.name for path in sorted(TUTORIALS.glob("*.md"))]
+    return [pytest.param(name, marks=pytest.mark.train if name in trains else pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("page", pages())
 def test_every_command(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -43,12 +50,14 @@ def test_every_command(
     printed, quoted = "", 0
     for kind, text in blocks(page):
         if kind == "":
-            program, *arguments = shlex.split(text)
-            if program == "python":
-                subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
-            else:
-                assert program == "accel"
-                assert accel(arguments) == 0, text
+            capsys.readouterr()
+            for line in text.splitlines():
+                program, *arguments = shlex.split(line)
+                if program == "python":
+                    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+                else:
+                    assert program == "accel"
+                    assert accel(arguments) == 0, line
             printed = capsys.readouterr().out
         elif kind == "text":
             lines = [" ".join(line.split()) for line in printed.splitlines()]

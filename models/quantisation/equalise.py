@@ -4,9 +4,10 @@ Where a layer's output reaches the next layer through functions f with f(s x) = 
 divided by s_c and the weights that read it multiplied by s_c, and the network stays the same (Nagel et al., arXiv
 1906.04721, section 4.1). There s_c balances the weights of both layers. Here weights have a scale an output anyway, so
 what is balanced is the activation's largest value a_c, over the calibration inputs, against what the next layer's codes
-lose, the largest share r_c that its weights of input c have of those of their output: s_c = sqrt(a_c / r_c), as in Xiao
-et al. (SmoothQuant, arXiv 2211.10438). A depthwise layer loses nothing, since each of its outputs reads one channel:
-there s_c = a_c, and all channels use all codes.
+lose, the largest share r_c that its weights of input c have of those of their output: all are alike for
+t_c = sqrt(a_c / r_c), as in Xiao et al. (SmoothQuant, arXiv 2211.10438). A depthwise layer loses nothing, since each of
+its outputs reads one channel: there t_c = a_c. Of that s_c goes half of the way, sqrt(t_c): other inputs may be larger
+than calibration was, and a channel that fills the codes has no room for them.
 
 Behind a clip at h (ReLU6) s_c is between a_c / h and 1, so that no input clips what it did not clip on calibration.
 """
@@ -133,10 +134,10 @@ def _factors(pair: Pair, largest: Double) -> Double:
     """What each channel is divided by."""
     if not largest.any():
         return np.ones(len(largest))
-    floor = np.maximum(largest, largest.max() / MOST_GAIN)
-    factors = floor if _is_depthwise(pair.second) else np.sqrt(floor / _shares(pair.second, len(largest)))
-    factors = np.maximum(factors / factors.max(), 1 / MOST_GAIN)
-    return np.minimum(np.maximum(factors, floor / pair.clip), 1)  # what is below 0 may be larger than the clip
+    seen = np.maximum(largest, largest.max() / MOST_GAIN**2)
+    alike = seen if _is_depthwise(pair.second) else np.sqrt(seen / _shares(pair.second, len(largest)))
+    factors = np.sqrt(alike / alike.max())
+    return np.minimum(np.maximum(factors, seen / pair.clip), 1)  # what is below 0 may be larger than the clip
 
 
 def _is_depthwise(layer: Conv | Linear) -> bool:
