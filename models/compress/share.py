@@ -35,10 +35,10 @@ def share(network: Network, calibration: NDArray[Any], bits: int, method: Method
 
     `method` is as in `quantise`. Raises InputError for bits outside 1..8, and what `quantise` raises.
     """
-    return by(method, network, calibration, lambda one, how: _share(one, calibration, bits, how))
+    return by(method, network, calibration, lambda one, inputs, how: _share(one, inputs, how, bits))
 
 
-def _share(network: Network, calibration: NDArray[Any], bits: int, method: Method) -> IntegerNetwork:
+def _share(network: Network, calibration: NDArray[Any], method: Method, bits: int) -> IntegerNetwork:
     """By one method, of a network that is equalised already."""
     plain = replace(method, equalise=False, correct=False)
     of_layer = {layer.name: layer.weights for layer in matrix_layers(share_weights(network, bits))}

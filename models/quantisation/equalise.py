@@ -9,7 +9,8 @@ t_c = sqrt(a_c / r_c), as in Xiao et al. (SmoothQuant, arXiv 2211.10438). A dept
 its outputs reads one channel: there t_c = a_c. Of that s_c goes half of the way, sqrt(t_c): other inputs may be larger
 than calibration was, and a channel that fills the codes has no room for them.
 
-Behind a clip at h (ReLU6) s_c is between a_c / h and 1, so that no input clips what it did not clip on calibration.
+Layers that meet at a clip (ReLU6) stay: its limit is one for all channels, so a channel that grew would be cut off at
+less than before, by inputs that calibration did not show.
 """
 
 from __future__ import annotations
@@ -45,12 +46,11 @@ SUFFIX = ".equalised"  # of tensors that hold other numbers than before
 
 @dataclass(frozen=True)
 class Pair:
-    """Two layers with weights, the layers between them, and where these clip (infinite if they do not)."""
+    """Two layers with weights, and the layers between them."""
 
     first: Conv | Linear
     between: tuple[Layer, ...]
     second: Conv | Linear
-    clip: float
 
     @property
     def tensors(self) -> tuple[str, ...]:
@@ -93,22 +93,22 @@ def pairs_of(network: Network, keep_shared: bool = False) -> tuple[Pair, ...]:
 
 
 def _pair(network: Network, read_by: dict[str, list[Layer]], first: Conv | Linear) -> Pair | None:
-    between, tensor, clip = list[Layer](), first.output, math.inf
+    between, tensor = list[Layer](), first.output
     while tensor not in network.outputs and len(read_by[tensor]) == 1:
         reader = read_by[tensor][0]
         if isinstance(reader, Conv | Linear):
-            return Pair(first, tuple(between), reader, clip)
+            return Pair(first, tuple(between), reader)
         fused = all(isinstance(layer, Activation | Unary) for layer in between)
-        if fused and isinstance(reader, Activation) and reader.low in (0, -math.inf) and reader.high > 0:
-            clip = min(clip, reader.high)
-        elif not (fused and _is_leaky(reader)) and not isinstance(reader, Pool | GlobalPool | Reshape):
+        if not (fused and _is_homogeneous(reader)) and not isinstance(reader, Pool | GlobalPool | Reshape):
             return None
         between.append(reader)
         tensor = reader.output
     return None
 
 
-def _is_leaky(layer: Layer) -> bool:
+def _is_homogeneous(layer: Layer) -> bool:
+    if isinstance(layer, Activation):
+        return layer.low in (0, -math.inf) and layer.high == math.inf
     return isinstance(layer, Unary) and [step.operator for step in layer.function.steps] == ["LeakyRelu"]
 
 
@@ -136,8 +136,7 @@ def _factors(pair: Pair, largest: Double) -> Double:
         return np.ones(len(largest))
     seen = np.maximum(largest, largest.max() / MOST_GAIN**2)
     alike = seen if _is_depthwise(pair.second) else np.sqrt(seen / _shares(pair.second, len(largest)))
-    factors = np.sqrt(alike / alike.max())
-    return np.minimum(np.maximum(factors, seen / pair.clip), 1)  # what is below 0 may be larger than the clip
+    return np.sqrt(alike / alike.max())
 
 
 def _is_depthwise(layer: Conv | Linear) -> bool:

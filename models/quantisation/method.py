@@ -12,7 +12,7 @@ from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.integers.network import IntegerNetwork
 from accel.models.quantisation.equalise import equalised
-from accel.models.quantisation.noise import nearest
+from accel.models.quantisation.noise import nearness
 
 __all__ = ["Method", "parse"]
 
@@ -32,8 +32,8 @@ class Method:
         percentile: 50..100, of "percentile".
         equalise: scales move between the channels of neighbouring layers (`accel.models.quantisation.equalise`).
         correct: biases take back what rounded weights shift (`accel.models.quantisation.biases`).
-        best: every choice of `ranges` and `equalise` is tried, and the network taken whose outputs are nearest to the
-            float network's on calibration inputs.
+        best: every choice of `ranges` and `equalise` is tried, and that one taken which brings outputs nearest to the
+            float network's, see `by`.
     """
 
     ranges: Ranges = "min-max"
@@ -50,7 +50,7 @@ class Method:
 
     @property
     def tried(self) -> tuple[Method, ...]:
-        """The methods of which the nearest is taken: this one, unless it is to be the `best`."""
+        """The methods of which one is taken: this one, unless it is to be the `best`."""
         if not self.best:
             return (self,)
         return tuple(replace(self, best=False, ranges=r, equalise=e) for r in RANGES for e in (False, True))
@@ -96,14 +96,21 @@ def by(
     method: Method,
     network: Network,
     calibration: NDArray[Any],
-    make: Callable[[Network, Method], IntegerNetwork],
+    make: Callable[[Network, NDArray[Any], Method], IntegerNetwork],
     keep_shared: bool = False,
 ) -> IntegerNetwork:
-    """What `make` gives of `network`, equalised if the method says so; of several that are tried the nearest.
+    """What `make` gives of `network`, equalised if the method says so, `keep_shared` as `equalised` takes it.
 
-    `keep_shared` is as `equalised` takes it.
+    Of several methods that one is taken which, calibrated on every second input, is nearest to float on the others:
+    on inputs that it was calibrated on, what it cuts off elsewhere does not show.
     """
-    made = (
-        make(equalised(network, calibration, keep_shared) if one.equalise else network, one) for one in method.tried
-    )
-    return next(made) if len(method.tried) == 1 else nearest(network, made, calibration)
+
+    def made(one: Method, inputs: NDArray[Any]) -> IntegerNetwork:
+        return make(equalised(network, inputs, keep_shared) if one.equalise else network, inputs, one)
+
+    chosen, *others = method.tried
+    if others:
+        seen, unseen = (calibration[::2], calibration[1::2]) if len(calibration) > 1 else (calibration, calibration)
+        judge = nearness(network, unseen)
+        chosen = max(method.tried, key=lambda one: judge(made(one, seen)))
+    return made(chosen, calibration)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,11 +76,16 @@ def nearest(network: Network, ways: Iterable[IntegerNetwork], calibration: NDArr
 
     On some calibration inputs: fewer of a network that is large.
     """
+    return max(ways, key=nearness(network, calibration))
+
+
+def nearness(network: Network, calibration: NDArray[Any]) -> Callable[[IntegerNetwork], float]:
+    """By how many dB the signal is above the noise in an int8 network's output, as `nearest` takes it."""
     each = sum(map(math.prod, network.shapes.values()))
     inputs = calibration[: max(2, min(JUDGED, MOST_FLOATS // each))]
     floats = float32.run_all(network, inputs)
     last_first = {layer.output: floats[layer.output] for layer in reversed(network.layers)}
-    return max(ways, key=lambda integer: next(_ratios(last_first, integer, inputs), ("", EXACT_DB))[1])
+    return lambda integer: next(_ratios(last_first, integer, inputs), ("", EXACT_DB))[1]
 
 
 def _ratios(floats: Mapping[str, Float], integer: IntegerNetwork, inputs: NDArray[Any]) -> Iterator[tuple[str, float]]:

@@ -65,7 +65,7 @@ def quantise(
     A network from a file that was quantised (`Network.carried`) keeps its scales, and its weights' codes and biases.
     """
     quantiser = per_channel_weights if per_channel else per_layer_weights
-    return by(method, network, calibration, lambda one, how: _quantise(one, calibration, quantiser, how, True))
+    return by(method, network, calibration, lambda one, inputs, how: _quantise(one, inputs, how, quantiser, True))
 
 
 def without_scale(network: Network) -> tuple[str, ...]:
@@ -99,11 +99,13 @@ def quantise_with(
     network: Network, calibration: NDArray[Any], weight_quantiser: WeightQuantiser, method: Method = DEFAULT
 ) -> IntegerNetwork:
     """`quantise` with the codes and scales of the weights chosen by `weight_quantiser`; what is shared stays so."""
-    return by(method, network, calibration, lambda one, how: _quantise(one, calibration, weight_quantiser, how), True)
+    return by(
+        method, network, calibration, lambda one, inputs, how: _quantise(one, inputs, how, weight_quantiser), True
+    )
 
 
 def _quantise(
-    network: Network, calibration: NDArray[Any], weight_quantiser: WeightQuantiser, method: Method,
+    network: Network, calibration: NDArray[Any], method: Method, weight_quantiser: WeightQuantiser,
     keep_codes: bool = False,
 ) -> IntegerNetwork:  # fmt: skip
     """By one method, of a network that is equalised already."""
