@@ -106,7 +106,9 @@ def design_on(on: Board, design: Design) -> Design:
     )
     technology = design.technology.model_copy(update={"target": on.part})
     clock_mhz = pll(on, design.clock_mhz).clock_mhz
-    return design.model_copy(update={"memory": memory, "clock_mhz": clock_mhz, "technology": technology})
+    return design.model_copy(
+        update={"memory": memory, "clock_mhz": clock_mhz, "technology": technology, "reset": "active-high"}
+    )
 
 
 def memory_brams(on: Board, design: Design, memory_bytes: int) -> int:

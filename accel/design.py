@@ -184,6 +184,9 @@ class Design(Section):
         default=128, ge=8, le=1 << 11, description="columns of the line buffer of that, 2P bytes each"
     )
     memory: Annotated[Annotated[Memory, Tag("axi")] | Annotated[OnChip, Tag("on-chip")], by_kind("axi")]
+    reset: Literal["active-high", "active-low"] = Field(
+        default="active-high", description="the synchronous reset of the Verilog: `rst` (active-high) or `rst_n`"
+    )
     clock_mhz: float = Field(  # so slow that no time is too large for a float
         ge=0.001, le=5000, strict=False, description="makes time of cycles, and static energy of time"
     )
@@ -234,6 +237,11 @@ class Design(Section):
     def rows(self) -> int:
         """Array rows R: input channels of a weight-stationary array, else output pixels."""
         return self.array.rows
+
+    @property
+    def reset_port(self) -> str:
+        """The name of the reset in the Verilog."""
+        return "rst_n" if self.reset == "active-low" else "rst"
 
     @property
     def is_sparse(self) -> bool:

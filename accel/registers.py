@@ -24,12 +24,26 @@ WATCHDOG_RESET = 1 << 20
 
 
 @dataclass(frozen=True)
+class Bits:
+    """A part of a register: its lowest bit and how many there are. `cleared`: by writing 1."""
+
+    name: str
+    low: int
+    text: str
+    bits: int = 1
+    cleared: bool = False
+
+    def __str__(self) -> str:
+        return f"bit{f's {self.low + self.bits - 1}..{self.low}' if self.bits > 1 else f' {self.low}'}: {self.text}"
+
+
+@dataclass(frozen=True)
 class Register:
     """A 32-bit register: byte offset, access ("rw", "ro", "wo", "w1c"), what it means, and its value after reset.
 
     Of a register that can be written, bits [align, bits) hold what was written and the others read as 0. `latched`: a
     start takes over the value, for the whole run. `grows_by`: the register by which that value grows from one image of
-    the run to the next.
+    the run to the next. `parts`: what its bits are, if they are not one value; they say it all (`of_parts`).
     """
 
     name: str
@@ -41,24 +55,33 @@ class Register:
     align: int = 0
     latched: bool = False
     grows_by: str = ""
+    parts: tuple[Bits, ...] = ()
 
 
+def of_parts(name: str, offset: int, access: str, *parts: Bits, bits: int = 32) -> Register:
+    """The register whose text is that of its parts."""
+    return Register(name, offset, access, "; ".join(map(str, parts)), bits=bits, parts=parts)
+
+
+ABORT = Bits("abort", 1, "write 1 to abort (ignored unless busy)")
 REGISTERS = (
-    Register(
+    of_parts(
         "CONTROL",
         0x00,
         "wo",
-        "bit 0: write 1 to start (ignored while bit 0 or bit 3 of STATUS is set); "
-        "bit 1: write 1 to abort (ignored unless busy)",
+        Bits("start", 0, "write 1 to start (ignored while bit 0 or bit 3 of STATUS is set)"),
+        ABORT,
     ),
-    Register(
+    of_parts(
         "STATUS",
         0x04,
         "w1c",
-        "bit 0: busy; bit 1: done (write 1 to clear); bit 2: stopped by an error; "
-        "bit 3: bus not quiet, a run that was stopped has bursts in flight",
+        Bits("busy", 0, "busy"),
+        Bits("done", 1, "done (write 1 to clear)", cleared=True),
+        Bits("failed", 2, "stopped by an error"),
+        Bits("draining", 3, "bus not quiet, a run that was stopped has bursts in flight"),
     ),
-    Register("IRQ_ENABLE", 0x08, "rw", "bit 0: irq follows done", bits=1),
+    of_parts("IRQ_ENABLE", 0x08, "rw", Bits("done", 0, "irq follows done"), bits=1),
     Register("ERROR", 0x0C, "ro", "code of the first error since the last start (0: none)"),
     Register("DRAM_BASE", 0x10, "rw", "byte address of the image, 4 KiB aligned: bits 31..0", align=12, latched=True),
     Register(
@@ -86,11 +109,14 @@ REGISTERS = (
         latched=True,
     ),
     Register("VERSION", 0x24, "ro", f"0x{VERSION:08x}", reset=VERSION),
-    Register(
+    of_parts(
         "ARRAY",
         0x28,
         "ro",
-        "bits 7..0: rows, 15..8: columns, 23..16: post-process lanes, 31..24: weight rows that enter in a cycle",
+        Bits("rows", 0, "rows", 8),
+        Bits("columns", 8, "columns", 8),
+        Bits("lanes", 16, "post-process lanes", 8),
+        Bits("weight_rows", 24, "weight rows that enter in a cycle", 8),
     ),
     Register(
         "DRAM_BASE_HIGH",
@@ -163,9 +189,12 @@ OUTSIDE = (
     "INPUT_MOVE", "OUTPUT_MOVE", "INPUT_STEP", "OUTPUT_STEP", "IMAGES", "IMAGES_DONE",
 )  # fmt: skip
 """Registers that say where a program and its images lie: a core without DRAM has the one inside, the others stream."""
-GO_ON = (
-    "bit 0: write 1 to run the image again after an error (ignored while bit 0 or bit 3 of STATUS is set); "
-    "bit 1: write 1 to abort (ignored unless busy)"
+GO_ON = of_parts(
+    "CONTROL",
+    0x00,
+    "wo",
+    Bits("start", 0, "write 1 to run the image again after an error (ignored while bit 0 or bit 3 of STATUS is set)"),
+    ABORT,
 )
 
 
@@ -177,7 +206,7 @@ def registers(design: Design) -> tuple[Register, ...]:
         if inside and register.name in OUTSIDE:
             continue
         if inside and register.name == "CONTROL":
-            register = replace(register, text=GO_ON)
+            register = GO_ON
         if register.name == "ARRAY":
             shape = design.rows | design.cols << 8 | design.lanes << 16 | design.weight_rows << 24
             register = replace(register, reset=shape)

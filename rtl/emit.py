@@ -13,6 +13,7 @@ from accel.rtl.modules import convert
 from accel.rtl.multiplier import models
 from accel.rtl.on_chip import rom_verilog
 from accel.rtl.ram import RAM_VERILOG, STORE_VERILOG
+from accel.rtl.reset import ActiveLow
 from accel.rtl.top import Accelerator
 
 __all__ = ["core_text", "verilog_text"]
@@ -41,6 +42,8 @@ def verilog_text(design: Design) -> str:
 
 def text_of(component: wiring.Component, design: Design) -> str:
     """A component of a design's hardware as Verilog, module `TOP`, with the memories that all others are made of."""
+    if design.reset == "active-low":
+        component = ActiveLow(component)
     text = "\n".join([*convert(component, TOP).values(), RAM_VERILOG, STORE_VERILOG])
     return plain_identifiers(text) + models(design)
 

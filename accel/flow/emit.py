@@ -17,7 +17,7 @@ from accel.board import Board, design_on
 from accel.compile import compile_series
 from accel.compiler.choose import Formats
 from accel.design import Design, OnChip
-from accel.flow import driver, emit_board, emit_core, emit_stretches, register_map
+from accel.flow import driver, emit_board, emit_core, emit_stretches, emit_tools, register_map
 from accel.flow.design_fields import commented
 from accel.flow.emit_stretches import Emitted
 from accel.flow.emit_text import expected, layout_text, origin, readme_words, template
@@ -48,7 +48,7 @@ FILES = (
 
 def check(folder: Path) -> None:
     """Raise InputError for a folder in which `emit` would replace a file that it did not write."""
-    known = {*FILES, *emit_core.FILES, *emit_stretches.FILES, *ENDS, "stretch-1", emit_board.FOLDER}
+    known = {*FILES, *emit_core.FILES, *emit_stretches.FILES, *emit_tools.FILES, *ENDS, "stretch-1", emit_board.FOLDER}
     others = sorted(name for name in known if os.path.lexists(folder / name))
     if others and not any((folder / mark).exists() for mark in (MARK, emit_stretches.PLAN)):
         raise InputError(f"output folder {folder} must not hold a {others[0]} that accel did not write, and does")
@@ -119,6 +119,7 @@ def _stretch(
         **{name: text.encode() for name, text in driver.files(series, _image_bytes(program), cycles).items()},
         "README.md": _readme(network, program, result, cycles[1], ends).encode(),
         **{name: template(name).encode() for name in COPIED},
+        **emit_tools.contents(design),
     }
     return Emitted(program, result.cycles, files)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from accel.compile import compile_network
 from accel.compiler.choose import Formats
 from accel.design import Design
-from accel.flow import register_map
+from accel.flow import emit_tools, register_map
 from accel.flow.design_fields import commented
 from accel.flow.emit_text import expected, origin, readme_words, template
 from accel.models.errors import InputError
@@ -58,6 +58,7 @@ def contents(
         "README.md": _readme(network, program, result).encode(),
         "cocotb_accelerator.py": template("cocotb_core.py").encode(),
         "run.py": template("run.py").encode(),
+        **emit_tools.contents(design),
     }
 
 

@@ -34,6 +34,7 @@ def expected(program: Program, result: Result) -> dict[str, Any]:
         "version": VERSION,
         "array": next(register.reset for register in registers(program.design) if register.name == "ARRAY"),
         "registers": OFFSETS,
+        "reset": [program.design.reset_port, int(program.design.reset == "active-high")],
         "events": {event.name: count for event, count in result.events.items()},
         "output_scale": program.output.scale,
         "output_zero_point": program.output.zero_point,
@@ -46,6 +47,7 @@ def readme_words(network: IntegerNetwork, program: Program, result: Result) -> d
     return {
         "network": program.name,
         "design": program.design.name,
+        "reset": f"`{program.design.reset_port}`" + " (active low)" * (program.design.reset == "active-low"),
         "requirements": requirements(),
         "clock": f"{program.design.clock_mhz:g}",
         "clock_note": "".join(f" {note[0].upper()}{note[1:]}." for note in clock_notes(program.design)),

@@ -73,6 +73,7 @@ def draw_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
             "multiplier": rng.choice(["portable", "portable", "ecp5", "xilinx"]),
             "filter_multipliers": rng.choice([0, 3, 9, 9]),
             "filter_line": rng.choice([8, 9, 12, 128]),
+            "reset": rng.choice(["active-high", "active-high", "active-low"]),
         }
     )
 

@@ -16,6 +16,11 @@ template <size_t N> static void get_beat(const VlWide<N>& port, uint8_t* bytes) 
 Ports::Ports() : model(new Vaccelerator) {}
 
 void Ports::eval() {
+#ifdef RESET_LOW
+    model->rst_n = !rst;
+#else
+    model->rst = rst;
+#endif
 #define NUMBER(name) model->name = name;
 #define BYTES(name) put_beat(model->name, name);
     INPUTS(NUMBER, BYTES)

@@ -7,7 +7,7 @@ static const uint32_t WIDEST = 64;  // bytes of the widest beat
 extern const uint32_t BEAT;         // bytes of this design's
 
 #define LITE_INPUTS(P)                                                                                             \
-    P(clk) P(rst) P(s_axil_awaddr) P(s_axil_awvalid) P(s_axil_wdata) P(s_axil_wstrb) P(s_axil_wvalid) P(s_axil_bready) \
+    P(clk) P(s_axil_awaddr) P(s_axil_awvalid) P(s_axil_wdata) P(s_axil_wstrb) P(s_axil_wvalid) P(s_axil_bready) \
     P(s_axil_araddr) P(s_axil_arvalid) P(s_axil_rready)
 #define LITE_OUTPUTS(P) \
     P(irq) P(s_axil_awready) P(s_axil_wready) P(s_axil_arready) P(s_axil_rdata) P(s_axil_rvalid)
@@ -30,6 +30,7 @@ class Vaccelerator;
 
 class Ports {
   public:
+    uint64_t rst = 0;  // active while 1, whatever the hardware's is
 #define NUMBER(name) uint64_t name = 0;
 #define BYTES(name) uint8_t name[WIDEST] = {};
     INPUTS(NUMBER, BYTES)

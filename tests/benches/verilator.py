@@ -238,7 +238,12 @@ def build(
     lines = [f'#include "{path.name}"' for path in parts]
     lines.insert(sum("Slow" not in path.name for path in parts), '#include "ports.cpp"\n#pragma GCC optimize("O0")')
     (obj / "model.cpp").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    flags = [*optimise.split(), f"-DBEAT_BYTES={design.beat_bytes}", *_streams(bench)]
+    flags = [
+        *optimise.split(),
+        f"-DBEAT_BYTES={design.beat_bytes}",
+        *["-DRESET_LOW"] * (design.reset == "active-low"),
+        *_streams(bench),
+    ]
     _compile("model.cpp", "model.o", obj, *flags, own=common)
     made = [common / f"{name}.o" for name in ("bench", "verilated", "verilated_threads")]
     _done(["c++", "model.o", *map(str, (*made, *objects)), "-pthread", "-o", "bench"], obj)

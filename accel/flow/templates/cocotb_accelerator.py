@@ -20,6 +20,7 @@ from cocotb.triggers import RisingEdge
 
 FOLDER = Path(os.environ.get("ACCEL_FOLDER", Path(__file__).parent))
 EXPECTED = json.loads((FOLDER / "expected.json").read_text(encoding="utf-8"))
+RESET, ACTIVE = EXPECTED["reset"]
 REGISTERS = EXPECTED["registers"]
 DRAM_BASE = 0x4000_0000 if EXPECTED["address_bits"] == 32 else 0x12_4000_0000
 FILLING = 0xA5  # what DRAM holds where nothing was written
@@ -172,10 +173,10 @@ async def prepare(dut: Any, stalls: random.Random | None = None) -> AxiMemory:
         memory.set(name, value)
     memory.set("m_axi_rresp", 0)
     memory.set("m_axi_bresp", 0)
-    memory.set("rst", 1)
+    memory.set(RESET, ACTIVE)
     for _ in range(4):
         await memory.step()
-    memory.set("rst", 0)
+    memory.set(RESET, 1 - ACTIVE)
     await memory.step()
     return memory
 

@@ -18,6 +18,7 @@ from cocotb.triggers import RisingEdge
 
 FOLDER = Path(os.environ.get("ACCEL_FOLDER", Path(__file__).parent))
 EXPECTED = json.loads((FOLDER / "expected.json").read_text(encoding="utf-8"))
+RESET, ACTIVE = EXPECTED["reset"]
 REGISTERS = EXPECTED["registers"]
 BEAT = EXPECTED["beat_bytes"]
 
@@ -153,10 +154,10 @@ async def prepare(dut: Any) -> Streams:
     streams.set("s_axis_tdata", 0)
     streams.set("s_axis_tlast", 0)
     streams.drive()
-    streams.set("rst", 1)
+    streams.set(RESET, ACTIVE)
     for _ in range(4):
         await streams.step()
-    streams.set("rst", 0)
+    streams.set(RESET, 1 - ACTIVE)
     await streams.step()
     streams.done.clear()  # an interrupt of before the reset
     await streams.write("IRQ_ENABLE", 1)
