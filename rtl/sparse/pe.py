@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -140,22 +140,18 @@ class PE(wiring.Component):
             self.r_sum_addr.eq(later(m, word, to_read, "word_multiplied", True)),
         ]
         total, earlier = (Signal(self.sum_width, name=name, reset_less=True) for name in ("total", "earlier"))
-        # Of the cycles after the read: the word is there, is in a register, is written, was written.
+        # Of the read and the cycles after it: the word is there, is in a register, is written.
         ways = [(self.r_sum_en, self.r_sum_addr)]
-        for name in ("there", "adding", "written", "before"):
+        for name in ("there", "adding", "written"):
             flag, address = ways[-1]
             ways.append((later(m, flag, 1, name), later(m, address, 1, f"{name}_word", True)))
-        there, adding, written, before = ways[1:]
-
-        def same(one: tuple[Value, Value], other: tuple[Value, Value]) -> Value:
-            return one[0] & (one[1] == other[1])
-
-        # The sums of the last three entries are taken on their way.
-        selected = Signal(self.sum_width, name="selected", reset_less=True)
-        m.d.sync += selected.eq(Mux(same(written, there), total, Mux(same(before, there), earlier, self.r_sum_data)))
-        again = later(m, same(adding, there), 1, "again")
-        old = Signal(self.sum_width, name="old")
-        m.d.comb += old.eq(Mux(again, total, selected))
+        written = ways[-1]
+        # The sums of the last three entries are taken on their way; which, is known when the word is read.
+        same = [way[0] & ways[0][0] & (way[1] == ways[0][1]) for way in ways[1:]]
+        last, second, third = (later(m, each, 1, f"same_{k}") for k, each in enumerate(same))
+        selected, old = Signal(self.sum_width, name="selected", reset_less=True), Signal(self.sum_width, name="old")
+        m.d.sync += selected.eq(Mux(second, total, Mux(third, earlier, self.r_sum_data)))
+        m.d.comb += old.eq(Mux(later(m, last, 1, "again"), total, selected))
         sums = []
         for r, found in enumerate(products):
             one = Signal(signed(bits), name=f"old_{r}")

@@ -10,7 +10,8 @@ from accel.commands import COMMAND_BYTES, Compute, ConfigCompute, Opcode, field_
 from accel.design import Design
 from accel.latency import MIN_TILE_CYCLES, cycles, feed_pipeline, until
 from accel.memories import ACCUMULATOR, ACTIVATION
-from accel.rtl.layouts import field_signal, layout
+from accel.rtl.count import Count
+from accel.rtl.layouts import layout
 from accel.rtl.multiplier import hold
 from accel.rtl.pipeline import later
 from accel.rtl.ports import bank_of, read_port, word_of
@@ -110,10 +111,12 @@ class Feeder(wiring.Component):
         begin: Value,
     ) -> None:
         """The nested counters, their addresses, and the pipeline behind them."""
-        oy, ox = field_signal(Compute, "out_h", "oy"), field_signal(Compute, "out_w", "ox")
+        x, y, group, tile = (
+            Count(m, name, field_bits(Compute, field))
+            for name, field in (("ox", "out_w"), ("oy", "out_h"), ("group", "groups"), ("tile", "n_tiles"))
+        )
+        kx, ky = (Count(m, f"k{side}", len(last)) for side, last in (("x", self.last_kx), ("y", self.last_ky)))
         word_bits, sum_bits = ACTIVATION.word_bits, ACCUMULATOR.word_bits
-        kx, ky = field_signal(ConfigCompute, "kernel_w", "kx"), field_signal(ConfigCompute, "kernel_h", "ky")
-        group, tile = field_signal(Compute, "groups", "group"), field_signal(Compute, "n_tiles", "tile")
         # Words within the bank, modulo its addresses: of this pixel, and where its row, tap, kernel row, group began.
         pixel, line, at_tap, at_ky, at_group = (
             Signal(word_bits, name=n) for n in ("pixel", "line", "at_tap", "at_ky", "at_group")
@@ -123,19 +126,12 @@ class Feeder(wiring.Component):
         acc, acc_tile = Signal(sum_bits + 1, name="acc"), Signal(sum_bits + 1, name="acc_tile")
         # With two kernel columns side by side, the first word of each row waits for the next one.
         beside: Value = config.beside if self.design.takes_beside else Const(0)
-        waits = beside & (ox == 0)
-        last_x, last_y, last_group, last_tile = (
-            Signal.like(signal, name=f"last_{name}")
-            for signal, name in ((ox, "x"), (oy, "y"), (group, "group"), (tile, "tile"))
-        )
-        end_x = ox == last_x
-        end_tile = end_x & (oy == last_y)
-        end_kx, end_ky = kx == self.last_kx, ky == self.last_ky
-        end_group, end_tiles = group == last_group, tile == last_tile
+        waits = beside & x.first
+        end_tile = x.end & y.end
         # With 2:4, weights that are not take a tile for each half of the lanes.
         pairs, half = self.design.two_of_four, Signal(name="half")
         last_half: Value = half | command.structured if pairs else Const(1)
-        end_all = last_half & end_kx & end_ky & end_group & end_tiles
+        end_all = last_half & kx.end & ky.end & group.end & tile.end
         m.d.comb += finishing.eq(go & end_tile & end_all)
         next_tap, next_iy, next_ix = (
             Signal(word_bits, name="next_tap"),
@@ -144,15 +140,20 @@ class Feeder(wiring.Component):
         )
         with m.If(go):
             m.d.sync += [
-                in_tile.eq(~end_tile), ox.eq(ox + 1), ix.eq(ix + config.stride_x), pixel.eq(pixel + config.stride_x),
-                acc.eq(acc + ~waits),
+                in_tile.eq(~end_tile), acc.eq(acc + ~waits),
+                ix.eq(ix + config.stride_x), pixel.eq(pixel + config.stride_x),
             ]  # fmt: skip
+            x.step()
+            with m.If(x.end):
+                y.step()
             with m.If(end_tile):
                 m.d.sync += [
-                    ox.eq(0), oy.eq(0), pixel.eq(next_tap), line.eq(next_tap), at_tap.eq(next_tap),
+                    pixel.eq(next_tap), line.eq(next_tap), at_tap.eq(next_tap),
                     iy.eq(next_iy), iy_ky.eq(next_iy), ix.eq(next_ix), ix_kx.eq(next_ix),
-                    acc.eq(acc_tile), kx.eq(kx + last_half),
+                    acc.eq(acc_tile),
                 ]  # fmt: skip
+                with m.If(last_half):
+                    kx.step()
                 m.d.comb += [
                     next_tap.eq(at_tap + Mux(last_half, config.dilation_x, 0)),
                     next_iy.eq(iy_ky),
@@ -160,39 +161,42 @@ class Feeder(wiring.Component):
                 ]
                 if pairs:
                     m.d.sync += half.eq(~last_half)
-                with m.If(last_half & end_kx):
-                    m.d.sync += [kx.eq(0), ky.eq(ky + 1), at_ky.eq(next_tap)]
+                with m.If(last_half & kx.end):
+                    ky.step()
+                    m.d.sync += at_ky.eq(next_tap)
                     m.d.comb += [
                         next_tap.eq(at_ky + config.tap_row_step),
                         next_iy.eq(iy_ky + config.dilation_y),
                         next_ix.eq(command.ix0),
                     ]
-                    with m.If(end_ky):
-                        m.d.sync += [ky.eq(0), group.eq(group + 1), at_group.eq(next_tap)]
+                    with m.If(ky.end):
+                        group.step()
+                        m.d.sync += at_group.eq(next_tap)
                         m.d.comb += [next_tap.eq(at_group + config.plane), next_iy.eq(command.iy0)]
-                        with m.If(end_group):
-                            m.d.sync += [group.eq(0), tile.eq(tile + 1), acc_tile.eq(acc + 1), acc.eq(acc + 1)]
+                        with m.If(group.end):
+                            tile.step()
+                            m.d.sync += [acc_tile.eq(acc + 1), acc.eq(acc + 1)]
                             m.d.comb += next_tap.eq(command.act_addr)
-            with m.Elif(end_x):
+            with m.Elif(x.end):
                 next_line = word_of(ACTIVATION, line + config.row_step)
                 m.d.sync += [
-                    ox.eq(0), oy.eq(oy + 1), pixel.eq(next_line), line.eq(next_line),
-                    ix.eq(ix_kx), iy.eq(iy + config.stride_y),
+                    pixel.eq(next_line), line.eq(next_line), ix.eq(ix_kx), iy.eq(iy + config.stride_y),
                 ]  # fmt: skip
         with m.If(begin):
             m.d.sync += [signal.eq(head.act_addr) for signal in (pixel, line, at_group, at_ky, at_tap)]
+            x.begin(head.out_w - ~beside, (head.out_w == 1) & ~beside)
+            kx.begin(self.last_kx, self.last_kx == 0)
+            ky.begin(self.last_ky, self.last_ky == 0)
+            for count, steps in ((y, head.out_h), (group, head.groups), (tile, head.n_tiles)):
+                count.begin(steps - 1, steps == 1)
             m.d.sync += [
-                last_x.eq(head.out_w - ~beside), last_y.eq(head.out_h - 1), last_group.eq(head.groups - 1),
-                last_tile.eq(head.n_tiles - 1),
-            ]  # fmt: skip
-            m.d.sync += [
-                ox.eq(0), oy.eq(0), kx.eq(0), ky.eq(0), group.eq(0), tile.eq(0), in_tile.eq(0), half.eq(0),
+                in_tile.eq(0), half.eq(0),
                 iy.eq(head.iy0), iy_ky.eq(head.iy0), ix.eq(head.ix0), ix_kx.eq(head.ix0),
                 acc.eq(word_of(ACCUMULATOR, head.acc_addr)), acc_tile.eq(word_of(ACCUMULATOR, head.acc_addr)),
             ]  # fmt: skip
         inside = (iy >= 0) & (iy < config.in_h) & (ix >= 0) & (ix < config.in_w)
-        first = (group == 0) & (ky == 0) & (kx == 0) & ~half
-        self._stream(m, config, command, go, waits, inside, pixel, acc, first, finishing, end_group, end_tiles, half)
+        first = group.first & ky.first & kx.first & ~half
+        self._stream(m, config, command, go, waits, inside, pixel, acc, first, finishing, group.end, tile.end, half)
 
     def _stream(
         self,

@@ -10,6 +10,7 @@ from accel.commands import COMMAND_BYTES, Compute, ConfigCompute, field_bits
 from accel.datapath import flag_bits, pe_lanes
 from accel.design import Design
 from accel.memories import CODE_BITS, CODEBOOK, WEIGHT
+from accel.rtl.count import Count
 from accel.rtl.layouts import field_signal, layout
 from accel.rtl.pipeline import later
 from accel.rtl.ports import write_port
@@ -63,8 +64,9 @@ class WeightIssue(wiring.Component):
         busy, pending = Signal(name="busy"), Signal(name="pending")
         row = Signal(range(max(2, rows)), name="row")
         kx, ky = field_signal(ConfigCompute, "kernel_w", "kx"), field_signal(ConfigCompute, "kernel_h", "ky")
-        group, tile = field_signal(Compute, "groups", "group"), field_signal(Compute, "n_tiles", "tile")
-        last_group, last_tile = Signal.like(group, name="last_group"), Signal.like(tile, name="last_tile")
+        group, tile = (
+            Count(m, name, field_bits(Compute, field)) for name, field in (("group", "groups"), ("tile", "n_tiles"))
+        )
         half = Signal(name="half")  # of a tile of weights that are not 2:4, on a design that is
         last_half: Value = half | command.structured if self.design.two_of_four else Const(1)
         go, last_row, end = Signal(name="go"), Signal(name="last_row"), Signal(name="end")
@@ -87,10 +89,11 @@ class WeightIssue(wiring.Component):
                 with m.If(kx == self.last_kx):
                     m.d.sync += [kx.eq(0), ky.eq(ky + 1)]
                     with m.If(ky == self.last_ky):
-                        m.d.sync += [ky.eq(0), group.eq(group + 1)]
-                        with m.If(group == last_group):
-                            m.d.sync += [group.eq(0), tile.eq(tile + 1)]
-                            with m.If(tile == last_tile):
+                        m.d.sync += ky.eq(0)
+                        group.step()
+                        with m.If(group.end):
+                            tile.step()
+                            with m.If(tile.end):
                                 m.d.comb += end.eq(1)
                                 m.d.sync += busy.eq(0)
         # Does this row need another word of the weight buffer?
@@ -117,7 +120,7 @@ class WeightIssue(wiring.Component):
             issue.bits.eq(code_bits),
             issue.look_up.eq(go & command.use_codebook),
             issue.bank.eq(command.codebook_bank),
-            issue.cols.eq(Mux(tile == last_tile, command.cols_last, self.design.cols)),
+            issue.cols.eq(Mux(tile.end, command.cols_last, self.design.cols)),
             self.event_weight_reads.eq(issue.read),
             self.event_codebook_reads.eq(Mux(issue.look_up, WEIGHT.lanes(self.design), 0)),
         ]
@@ -129,9 +132,10 @@ class WeightIssue(wiring.Component):
         with m.If(self.take):
             head = data.View(layout(Compute), self.command)
             m.d.sync += [
-                command.eq(head), busy.eq(1), address.eq(head.weight_addr), available.eq(0), tile.eq(0), group.eq(0),
-                last_group.eq(head.groups - 1), last_tile.eq(head.n_tiles - 1),
+                command.eq(head), busy.eq(1), address.eq(head.weight_addr), available.eq(0),
             ]  # fmt: skip
+            for count, steps in ((group, head.groups), (tile, head.n_tiles)):
+                count.begin(steps - 1, steps == 1)
         self._segments(m, Value.cast(issue))
         return m
 
