@@ -102,6 +102,16 @@ def test_nothing_dropped_is_nothing_changed() -> None:
     np.testing.assert_allclose(float32.run(found, images(2)), float32.run(net, images(2)), atol=1e-3)
 
 
+def test_n_of_m_in_the_layers_named() -> None:
+    data = ImageSet(images(), np.zeros(400, np.int64), images(count=4), np.zeros(4, np.int64))
+    for by in ("surgeon", "magnitude"):
+        recipe = parse(f"name: s\nsteps: [{{prune: {{n: 1, m: 2, layers: [b], by: {by}}}}}]")
+        a, b, c = prune.report(run(recipe, network(), Context(data)).network)
+        assert (a.density, b.density, c.density) == (1, 0.5, 1)
+    with pytest.raises(InputError, match="layers must come with n and m"):
+        parse("name: s\nsteps: [{prune: {density: 0.5, layers: [b]}}]")
+
+
 @pytest.mark.parametrize(("n", "m"), [(2, 4), (1, 3)])
 def test_n_of_m_neighbours(n: int, m: int) -> None:
     net, x = network(), images()

@@ -50,7 +50,7 @@ class Prune(TrainingStep):
     What stays: `density` of all weights of each layer (a number is for every layer, or, with a `scan`, for all weights
     together: the layers' densities follow from a sensitivity scan at the densities of `scan`, measured on held-out
     images, or without any on training images, never on the test set); or weights of at least `threshold` standard
-    deviations; or `n` of `m` neighbours.
+    deviations; or `n` of `m` neighbours in `layers` (all that have so many inputs if none is named).
 
     Which of them stay says their magnitude, or `by` "surgeon" what the layer's outputs on training images lose, whose
     weights are then fitted anew.
@@ -63,6 +63,7 @@ class Prune(TrainingStep):
     rounds: int = Field(default=1, ge=1, le=20)
     n: int = 0
     m: int = 0
+    layers: tuple[str, ...] = ()
     by: Literal["magnitude", "surgeon"] = "magnitude"
 
     @model_validator(mode="after")
@@ -77,6 +78,8 @@ class Prune(TrainingStep):
             raise ValueError("density must be one number with a scan, not one for each layer")
         if (self.n or self.m) and not 1 <= self.n <= self.m:
             raise ValueError(f"of n:m, n must be 1..m, not {self.n}:{self.m}")
+        if self.layers and not self.n:
+            raise ValueError("layers must come with n and m; a density or threshold names its own")
         if self.by == "surgeon" and self.threshold:
             raise ValueError("by must be magnitude where a threshold says what stays, not surgeon")
         if 0 < self.epochs < 2 * (self.rounds - 1):
@@ -92,7 +95,7 @@ class Prune(TrainingStep):
             if self.by == "surgeon":
                 network = self._operated(network, {name: value**share for name, value in wanted.items()}, context)
             elif self.n or self.m:
-                network = prune.n_of_m(network, self.n, self.m)
+                network = prune.n_of_m(network, self.n, self.m, self.layers)
             elif self.threshold:
                 network = prune.to_threshold(network, {name: share * q for name, q in self.threshold.items()})
             else:
@@ -105,7 +108,7 @@ class Prune(TrainingStep):
             raise InputError("the surgeon looks at inputs: give what to learn from (--data)")
         images = floats(spread(context.data.train_images, surgeon.IMAGES))
         if self.n or self.m:
-            return surgeon.n_of_m(network, self.n, self.m, images)
+            return surgeon.n_of_m(network, self.n, self.m, images, self.layers)
         return surgeon.to_density(network, density, images)
 
     def _epochs(self, index: int) -> int:

@@ -57,10 +57,10 @@ def to_density(network: Network, density: Mapping[str, float], images: Array) ->
     return _pruned(network, tuple(density), images, rule)
 
 
-def n_of_m(network: Network, n: int, m: int, images: Array) -> Network:
-    """At most `n` of every `m` neighbours, as `prune.n_of_m` has them, fitted on `images` (n, *input shape).
+def n_of_m(network: Network, n: int, m: int, images: Array, names: tuple[str, ...] = ()) -> Network:
+    """At most `n` of every `m` neighbours, in the layers that `prune.n_of_m` takes, fitted on `images`.
 
-    Raises InputError unless 1 <= n <= m.
+    Raises InputError unless 1 <= n <= m, and for a layer that does not exist or has groups.
     """
     if not 1 <= n <= m:
         raise InputError(f"{network.name}: of n:m, n must be 1..m, not {n}:{m}")
@@ -82,7 +82,8 @@ def n_of_m(network: Network, n: int, m: int, images: Array) -> Network:
 
         return choose
 
-    return _pruned(network, tuple(x.name for x in matrix_layers(network) if x.weights.shape[1] >= m), images, rule)
+    wide = tuple(layer.name for layer in matrix_layers(network) if layer.weights.shape[1] >= m)
+    return _pruned(network, names or wide, images, rule)
 
 
 def _pruned(
