@@ -9,7 +9,7 @@ DRAM image.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -40,6 +40,7 @@ __all__ = ["compile_network", "compile_series", "time_network"]
 DRAM_LIMIT = 1 << field_bits(Load, "dram_addr")
 TAPERS = (1.0, 1.1, 1.2, 1.5)
 BUSY = 0.9  # of the cycles, in which LOADs of more than commands read
+RING_SHARES = (0.5, 0.25, 0.125)  # of the weight buffer, where many images are to find their weights in the rest
 FEW = 64  # programs of at most so many commands try several tapers
 
 
@@ -54,24 +55,45 @@ def compile_network(network: IntegerNetwork, design: Design, formats: Formats = 
         return _program(*_chosen(network, design, formats))
 
 
-def compile_series(network: IntegerNetwork, design: Design, formats: Formats = "auto") -> Series:
-    """As `compile_network`, for many images a run: the program of the first image, whose cycles are those of
-    `compile_network`'s, and that of every further one, which finds on chip what nothing has overwritten.
+def compile_series(network: IntegerNetwork, design: Design, formats: Formats = "auto", images: int = 1) -> Series:
+    """As `compile_network`, for many images a run: the program of the first image, and that of every further one, which
+    finds on chip what nothing has overwritten.
 
-    Raises InputError as well for a design without DRAM, which runs its one program on each image that comes.
+    For one image the first program is that of `compile_network`, but for its addresses. For more, weights that come
+    first may have a part of the buffer for themselves, if so many `images` take fewer cycles with it. Raises InputError
+    as well for a design without DRAM, which runs its one program on each image that comes.
     """
     with _named(network):
         if isinstance(design.memory, OnChip):
             raise InputError("memory.kind must be axi for several images a run, not on-chip")
         prepared, stream, first = _chosen(network, design, formats)
-        log = without(first.log, resident(design, first.log))
-        offset = -(-first.end_offset // ALIGNMENT) * ALIGNMENT
-        following = Scheduler(design, log, stream.data_beats, offset).fastest()
-        first = replace(first, behind=following.end_offset - first.end_offset)
-        assert first.data_offset == following.data_offset
-        programs = [_program(prepared, stream, ordered) for ordered in (first, following)]
+        best = prepared, stream, _with_following(design, stream, first)
+        coded = any(weights and weights.format.coded for weights in prepared.weights.values())
+        for share in () if images == 1 or design.is_sparse or coded else RING_SHARES:
+            with suppress(InputError):  # a tile needs more of the buffer
+                prepared, stream, first = _ordered(network, design, frozenset(), {}, share)
+                pair = _with_following(design, stream, first)
+                if _cycles(pair, images) < _cycles(best[2], images):
+                    best = prepared, stream, pair
+        prepared, stream, pair = best
+        programs = [_program(prepared, stream, ordered) for ordered in pair]
         image = programs[0].image | programs[1].image  # alike but for the commands, where the other one has zeros
         return Series(*(replace(program, image=image) for program in programs))
+
+
+def _with_following(design: Design, stream: Stream, first: Ordered) -> tuple[Ordered, Ordered]:
+    """The commands of the first image and those of a further one, which lie behind them in DRAM."""
+    log = without(first.log, resident(design, first.log))
+    offset = -(-first.end_offset // ALIGNMENT) * ALIGNMENT
+    following = Scheduler(design, log, stream.data_beats, offset).fastest()
+    first = replace(first, behind=following.end_offset - first.end_offset)
+    assert first.data_offset == following.data_offset
+    return first, following
+
+
+def _cycles(pair: tuple[Ordered, Ordered], images: int) -> int:
+    """Of a run."""
+    return pair[0].cycles + (images - 1) * pair[1].cycles
 
 
 def time_network(network: IntegerNetwork, design: Design, formats: Formats = "auto") -> Timing:
@@ -114,26 +136,34 @@ def _chosen(network: IntegerNetwork, design: Design, formats: Formats) -> tuple[
 
 
 def _ordered(
-    network: IntegerNetwork, design: Design, coded: frozenset[str], kept: dict[object, LayerWeights]
-) -> tuple[Prepared, Stream, Ordered]:
+    network: IntegerNetwork, design: Design, coded: frozenset[str], kept: dict[object, LayerWeights],
+    ring_share: float = 1.0,
+) -> tuple[Prepared, Stream, Ordered]:  # fmt: skip
     """The fastest program order of those that are tried.
 
-    If the bus is busy nearly all the time, tilings are tried as well that ask for fewer commands.
+    If the bus is busy nearly all the time, tilings are tried as well that ask for fewer commands. `ring_share`: the
+    part of the weight buffer that tiles are made for; the rest is for weights that stay.
     """
-    found = _fastest(prepare(network, design, coded, kept))
-    prepared, _, ordered = found
+    planned = design
+    if ring_share < 1:
+        ring = {"weight_bytes": int(ring_share * design.buffers.weight_bytes)}
+        planned = design.model_copy(update={"buffers": design.buffers.model_copy(update=ring)})
+    prepared = prepare(network, planned, coded, kept)
+    found = _fastest(prepared, design)
+    ordered = found[2]
     if ordered.log.beats * design.memory.beat_interval_cycles < BUSY * ordered.cycles:
         return found
-    other = _fastest(patient(prepared))
+    other = _fastest(patient(prepared), design)
     return other if other[2].cycles < ordered.cycles else found
 
 
-def _fastest(prepared: Prepared) -> tuple[Prepared, Stream, Ordered]:
-    """The fastest program order of a plan's operations."""
-    design = prepared.design
+def _fastest(prepared: Prepared, design: Design) -> tuple[Prepared, Stream, Ordered]:
+    """The fastest program order of a plan's operations, on a design that may have more weight buffer than planned."""
+    ring_words = None if prepared.design is design else prepared.design.weight_words
+    prepared = replace(prepared, design=design)
     best: tuple[Prepared, Stream, Ordered] | None = None
     for taper in TAPERS:
-        stream = write(prepared, taper)
+        stream = write(prepared, taper, ring_words)
         scheduler = Scheduler(design, _finished(prepared, stream), stream.data_beats, stream.constant_bytes)
         ordered = scheduler.fastest()
         if best is None or ordered.cycles < best[2].cycles:

@@ -51,7 +51,10 @@ def test_bytes_cycles_and_events(design_seed: int, tmp_path: Path, request: pyte
         behind = draw_dram(drawn, with_memory(design, *draw_memory(drawn)))
         try:
             formats, images = draw_formats(drawn, behind, network), drawn.choice([1, 1, 2, 3, 5])
-            program = (compile_series if images > 1 else compile_network)(network, behind, formats)
+            if images > 1:
+                program = compile_series(network, behind, formats, drawn.choice([1, images, 1000]))
+            else:
+                program = compile_network(network, behind, formats)
         except InputError:
             reject()  # too small a design says so; test_accel_compile checks what it says
         codes = draw_input(drawn, network, images)

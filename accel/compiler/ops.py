@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from accel import memories
 from accel.commands import Command, Opcode, Target
-from accel.compiler.ring import Ring
+from accel.compiler.ring import KeepingRing, Ring
 from accel.compiler.transfers import load_words, words_of
 from accel.design import Design
 from accel.entropy.encode import Encoded
@@ -99,9 +99,11 @@ NO_TABLE = Table(0, 0, ())
 
 
 class Stream:
-    """Collects operations, items and constants of a network. `taper`: how fast the last chunks shrink."""
+    """Collects operations, items and constants of a network. `taper`: how fast the last chunks shrink. `ring_words`: of
+    the weight buffer, what is allocated round and round; weights that come first stay in the rest (None: no rest).
+    """
 
-    def __init__(self, design: Design, data_beats: int, taper: float = 1.0) -> None:
+    def __init__(self, design: Design, data_beats: int, taper: float = 1.0, ring_words: int | None = None) -> None:
         self.design, self.data_beats, self.taper = design, data_beats, taper
         self.constants: list[Block] = []
         self.constant_bytes = 0
@@ -116,6 +118,9 @@ class Stream:
         self._strides: dict[Target, int] = {}
         entries = Ring(0, design.weight_words) if design.is_sparse else None
         self.weights = entries or self._ring(Target.WEIGHT, design.weight_words)
+        if ring_words is not None:
+            ring = self._ring(Target.WEIGHT, ring_words)
+            self.weights = KeepingRing(ring.words, self.weights.words, ring.align)
         self.pointers = Ring(0, memories.POINTER.words(design))
         self._facts: dict[int, Facts] = {}
         self._streams: list[tuple[int, CodedStream]] = []

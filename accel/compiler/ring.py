@@ -54,3 +54,25 @@ class Ring:
             self._starts[low:high], self._spans[low:high] = [start], [(end, key)]
             self._known[key] = address, item
         return address
+
+
+class KeepingRing(Ring):
+    """A ring behind which there is room up to `behind`: what comes first and has a key stays there for good."""
+
+    def __init__(self, words: int, behind: int, align: int) -> None:
+        super().__init__(0, words, align)
+        self.free, self.behind = words, behind
+        self._kept: dict[Hashable, tuple[int, int]] = {}
+
+    def find(self, key: Hashable) -> tuple[int, int] | None:
+        """Address and item of what is still there."""
+        return self._kept.get(key) or super().find(key)
+
+    def take(self, words: int, key: Hashable, item: int) -> int:
+        """As `Ring.take`, behind the ring as long as there is room."""
+        size = -(-words // self.align) * self.align
+        if key is None or self.free + size > self.behind:
+            return super().take(words, key, item)
+        address, self.free = self.free, self.free + size
+        self._kept[key] = address, item
+        return address

@@ -22,13 +22,13 @@ from accel.models.errors import InputError
 from accel.rows import FieldRangeError
 
 
-def write(prepared: Prepared, taper: float = 1.0) -> Stream:
+def write(prepared: Prepared, taper: float = 1.0, ring_words: int | None = None) -> Stream:
     """All operations of a network, in the order in which they run.
 
-    `taper`: how fast the chunks of the last layer shrink. Raises InputError for a field of a command that the checks
-    before did not foresee.
+    `taper`: how fast the chunks of the last layer shrink; `ring_words` as of `Stream`. Raises InputError for a field of
+    a command that the checks before did not foresee.
     """
-    writer = _Writer(prepared, taper)
+    writer = _Writer(prepared, taper, ring_words)
     plans = prepared.plan.steps
     for plan, after in zip(plans, [*plans[1:], None], strict=True):
         if not plan.follows:
@@ -44,10 +44,10 @@ def refused(prepared: Prepared, error: FieldRangeError, layer: int) -> InputErro
 class _Writer:
     """Writes step after step; the loader of the network's input goes from one of its readers to the next."""
 
-    def __init__(self, prepared: Prepared, taper: float) -> None:
+    def __init__(self, prepared: Prepared, taper: float, ring_words: int | None) -> None:
         self.prepared, self.design, self.network = prepared, prepared.design, prepared.network
         beats = -(-prepared.plan.data_bytes // self.design.beat_bytes)
-        self.stream = Stream(self.design, beats, taper)
+        self.stream = Stream(self.design, beats, taper, ring_words)
         self.words = words_of(self.design, Target.ACTIVATION)
         self.loader: InputLoader | None = None
 

@@ -232,6 +232,9 @@ def simulate(
     like: Annotated[
         str, typer.Option("--conventions", metavar="NAME", help="Also the stall-free cycles that scale-sim counts.")
     ] = "",
+    images: Annotated[
+        int, typer.Option("--images", metavar="N", help="Also a run on N images that keeps on chip what fits.")
+    ] = 1,
 ) -> None:
     """Show where one network's cycles, bytes and energy go on one design, layer by layer.
 
@@ -240,6 +243,7 @@ def simulate(
     """
     from accel.compiler.choose import parse
     from accel.flow import conventions, int8, outputs, report, tables
+    from accel.flow import images as images_job
     from accel.flow import simulate as job
     from accel.flow import trace as trace_job
     from accel.flow.progress import progress
@@ -251,7 +255,7 @@ def simulate(
     conventions.check(like)
     if Path(network).suffix == topology.SUFFIX:
         options = ("--technique", technique), ("--calibration", calibration), ("--quantisation", quantisation)
-        for name, given in (*options, ("--trace", trace)):
+        for name, given in (*options, ("--trace", trace), ("--images", images != 1)):
             if given:
                 raise InputError(f"{name} must be left out with {network}, a list of layers that is no network")
         _simulate_topology(network, designs_module.load(design), parse(formats or ()), like, as_json)
@@ -263,15 +267,21 @@ def simulate(
         integer = chosen.make(data)
         advance(f"simulating on {on.name}")
         found = job.run(integer, on, data.calibration, parse(formats or ()))
+        many = None
+        if images != 1:
+            many = images_job.run(integer, on, images, data.calibration, parse(formats or ()))
         if trace is not None:
             drawn = trace_job.of(integer, on, data.calibration, parse(formats or ()), trace)
             report.write(trace.parent, {trace.name: drawn})
     theirs = conventions.lines(conventions.shapes(integer), found) if like else []
     if as_json:
-        more = {"technique": chosen.technique, "data": data.source, "warnings": list(data.notes)}
-        _print_json(found.to_dict() | more | ({"scale_sim": conventions.record(theirs)} if like else {}))
+        more: dict[str, Any] = {"technique": chosen.technique, "data": data.source, "warnings": list(data.notes)}
+        more |= {"scale_sim": conventions.record(theirs)} if like else {}
+        _print_json(found.to_dict() | more | ({"run": many.to_dict()} if many else {}))
     else:
         tables.show_simulation(tables.console(), found)
+        if many:
+            typer.echo(many.line())
         if like:
             conventions.show_lines(tables.console(), theirs, on)
     _say_notes(data)
