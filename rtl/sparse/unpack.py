@@ -66,14 +66,18 @@ class Unpack(wiring.Component):
         run_mask, value_mask = Signal(most_bits, name="run_mask"), Signal(CODE_BITS, name="value_mask")
         m.d.comb += [run_mask.eq((1 << run) - 1), value_mask.eq((1 << value) - 1)]
         rows = []
+        # An entry ends in the last byte, so it begins so far behind the first one of those that are kept.
+        history = -(-rest_bits // 8)
+        skipped = Signal(range(8 * history + 1), name="skipped")
+        m.d.comb += skipped.eq(8 * history - left)
         for pe in range(self.design.cols):
-            rest = Signal(rest_bits, name=f"rest_{pe}", reset_less=True)
-            joined = Signal(rest_bits + 8, name=f"joined_{pe}")
+            before = Signal(8 * history, name=f"before_{pe}", reset_less=True)
+            whole_bytes = Cat(before, self.w_weight.data.word_select(pe, 8))
+            joined = Signal(1 + rest_bits, name=f"joined_{pe}")
             entry = Signal(1 + most_bits + CODE_BITS, name=f"entry_{pe}")
-            # Bits above `left` in `rest` are zero: every shift leaves exactly the unused ones.
-            m.d.comb += joined.eq(Mux(left == 0, 0, rest) | (self.w_weight.data.word_select(pe, 8) << left))
+            m.d.comb += joined.eq(whole_bytes >> skipped)
             with m.If(self.w_weight.en):
-                m.d.sync += rest.eq(Mux(whole, joined >> size, joined))
+                m.d.sync += before.eq(whole_bytes[8:])
                 values = (joined >> (1 + run)) & value_mask
                 m.d.sync += entry.eq(
                     Cat(joined[0], (joined[1 : 1 + most_bits] & run_mask)[:most_bits], values[:CODE_BITS])
