@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.benches import BUILDS
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("accel")
@@ -45,11 +47,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _nothing_is_kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Tests compute what they look at: no comparison is read from the user's cache, and none is left there.
 
-    Compiled kernels take ten seconds to make, and are shared by all processes of the session.
+    Compiled kernels take ten seconds to make, the Verilog of a design as many to build: all processes of the session
+    share them.
     """
     own = tmp_path_factory.getbasetemp()
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ACCEL_CACHE", "off")
         patch.setenv("ACCEL_KERNELS", str(shared / "kernels"))
+        patch.setenv(BUILDS, str(shared / "builds"))
         yield

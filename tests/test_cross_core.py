@@ -7,6 +7,7 @@ the Verilog, is run by tests/test_flow_emit_core.py. More of them: `--cores 50 -
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -28,9 +29,9 @@ from accel.models.window import Window
 from accel.on_chip import codes_of_result, regions_of, result_beats
 from accel.program import Program
 from accel.rtl.on_chip import Depths
-from accel.sim.execute import execute_memory, written, zero_macs
-from accel.sim.execute.facts import time_executed
-from accel.timing.recurrence import time_program
+from accel.sim.execute import execute_memory, written
+from accel.sim.execute.facts import count_executed
+from accel.timing.recurrence import Timing, time_program
 from tests.benches.draw import draw_core, draw_input, draw_network
 from tests.benches.layers import design_of, matrix, network_of
 from tests.benches.verilator_core import BuiltCore, Job
@@ -101,24 +102,30 @@ def check(built: BuiltCore, program: Program, network: IntegerNetwork, jobs: lis
     assert built.fits(program)
     found, filled = regions_of(program), written(program)
     limit = 20 * time_program(program).cycles + 20_000
+
+    @cache  # the jobs have the same images
+    def simulated(image: bytes) -> tuple[Timing, np.ndarray, dict[Event, int]]:
+        codes = np.frombuffer(image, np.int8).reshape(jobs[0].codes.shape[1:])
+        timing, zero = count_executed(program, codes)
+        events = timing.events | {Event.MACS_ZERO: int(zero.sum())}
+        return timing, result_beats(program, execute_memory(program, codes), filled), events
+
     for job, runs in zip(jobs, built.run(program, jobs, limit), strict=True):
-        timings = [time_executed(program, image) for image in job.codes]
+        wanted = [simulated(image.tobytes()) for image in job.codes]
         expected = run(network, job.codes)[network.output]
         assert len(runs) == len(job.codes)
-        for image, codes, timing, got in zip(job.codes, expected, timings, runs, strict=True):
-            beats = result_beats(program, execute_memory(program, image), filled)
+        for codes, (_, beats, events), got in zip(expected, wanted, runs, strict=True):
             np.testing.assert_array_equal(got.beats, beats)
             np.testing.assert_array_equal(codes_of_result(program, got.beats).reshape(codes.shape), codes)
             if job.counters:
-                events = timing.events | {Event.MACS_ZERO: int(zero_macs(program, image[None]).sum())}
                 wrong = {e.name: (got.events[e], n) for e, n in events.items() if got.events[e] != n}
                 assert not wrong, f"counters (hardware, simulator) {wrong}"
         steady = not (job.counters or job.in_seed or job.out_seed)
-        shortest = min(timing.cycles for timing in timings)
-        if steady and shortest > found.image.beats + found.result.beats + 4:
+        cycles = [timing.cycles for timing, *_ in wanted]
+        if steady and min(cycles) > found.image.beats + found.result.beats + 4:
             ends = [one.done for one in runs]
             gaps = [b - a for a, b in pairwise(ends)]
-            assert gaps == [timing.cycles + 1 for timing in timings[1:]], "a run starts in the cycle after the last"
+            assert gaps == [each + 1 for each in cycles[1:]], "a run starts in the cycle after the last"
 
 
 @pytest.mark.rtl

@@ -24,8 +24,8 @@ from accel.models.integers.network import IntegerNetwork
 from accel.models.reference.int8 import run
 from accel.program import Program
 from accel.series import Series
-from accel.sim.execute import execute_memory, zero_macs
-from accel.sim.execute.facts import run_series, time_executed
+from accel.sim.execute import execute_memory
+from accel.sim.execute.facts import count_executed, run_series
 from accel.timing.recurrence import time_program
 from accel.timing.state import PUSHED
 from tests.benches.verilator import Built, Case, Outcome, case_of, case_of_series
@@ -105,8 +105,8 @@ def compare(program: Program, trial: Trial, outcomes: list[Outcome]) -> None:
     """The outcomes against reference and simulator; the second one had stalls."""
     expected = run(trial.network, trial.codes[None])
     memory = execute_memory(program, trial.codes)
-    timing = time_executed(program, trial.codes)
-    events = timing.events | {Event.MACS_ZERO: int(zero_macs(program, trial.codes[None]).sum())}
+    timing, zero = count_executed(program, trial.codes)
+    events = timing.events | {Event.MACS_ZERO: int(zero.sum())}
     for index, outcome in enumerate(outcomes):
         where = ("first run", "run with stalls", "run after that")[index]
         assert outcome.done, f"{where}: not done"

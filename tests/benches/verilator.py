@@ -29,6 +29,7 @@ from accel.program import Program
 from accel.rtl.emit import TOP, verilog_text
 from accel.rtl.ram import RAM_VERILOG
 from accel.series import Layout, Series
+from tests.benches import BUILDS
 from tests.benches.axi import EAGER, Manner
 
 BENCH = Path(__file__).parent / "verilator.cpp"
@@ -250,11 +251,21 @@ def build(
 
 
 class Built:
-    """A design's Verilog, built in `folder`."""
+    """A design's Verilog, built in `folder`, or where another test of the session has built it (tests/conftest.py)."""
 
     def __init__(self, design: Design, folder: Path, optimise: str = OPTIMISE) -> None:
         self.design, self.folder = design, folder
-        build(verilog_text(design), design, BENCH, folder, optimise)
+        if BUILDS not in os.environ:
+            build(verilog_text(design), design, BENCH, folder, optimise)
+            return
+        what = hashlib.sha256(f"{design.to_yaml()}{optimise}".encode()).hexdigest()[:16]
+        self.folder = Path(os.environ[BUILDS]) / what
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as lock:  # of two workers the second one waits
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (self.folder / "done").exists():
+                build(verilog_text(design), design, BENCH, self.folder, optimise)
+                (self.folder / "done").touch()
 
     def run(self, cases: Sequence[Case]) -> list[Outcome]:
         """Run the cases one after the other, on hardware that is reset once only."""
