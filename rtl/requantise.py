@@ -97,16 +97,17 @@ class Requantise(wiring.Component):
             depth = until(self.stages, "multiply") - until(self.stages, "bias")
             return multiplier(m, left, right, shape, depth, name)
 
+        multiply = later(m, self.multiply, 1, "multiplies", reset_less=True)  # near what it chooses
         biased = register(BIASED_BITS, "biased", self.value + self.bias)
         # With `multiply` the residual's multiplier takes both operands, and the other one what it makes of them.
         # A residual operand is shifted left first, so that whole bytes are left to shift its product right.
-        factor = Mux(self.multiply, biased[:FACTOR_BITS].as_signed(), self.res_multiplier)
+        factor = Mux(multiply, biased[:FACTOR_BITS].as_signed(), self.res_multiplier)
         most = OPERAND_BITS - RESIDUAL_BITS
         operand = self.residual << Mux(self.multiply, 0, ~self.res_shift[:BYTE])
         operand = register(OPERAND_BITS, "operand", operand)
         res_product = times(operand, factor, signed(PARTNER_BITS + most), "res_product")
         left = Signal(signed(BIASED_BITS), name="left")
-        m.d.comb += left.eq(Mux(self.multiply, res_product, biased))
+        m.d.comb += left.eq(Mux(multiply, res_product, biased))
         # Two products that fit multiplier blocks of 18 x 18 bits.
         right = wait(self.multiplier, "bias", "multiplier_later")
         low = times(left[:LOW_BITS], right, unsigned(LOW_BITS + MULTIPLIER_BITS), "product_low")
@@ -129,7 +130,7 @@ class Requantise(wiring.Component):
 
         bytes_ = Cat(Const(0, BYTE), self.res_shift[BYTE:])
         moved, _ = shift_right(m, halves(res_product) >> most, bytes_, PARTNER_BITS + 1, "res")
-        residual = register(PARTNER_BITS + 1, "res_shifted", Mux(self.multiply, 0, moved))
+        residual = register(PARTNER_BITS + 1, "res_shifted", Mux(multiply, 0, moved))
         partner = register(PARTNER_BITS, "partner", plus_half(residual, self.zero_point))
         total = register(SCALED_BITS + 1, "total", plus_half(scaled, partner))
         # Nine bits are enough to compare with limits of eight.

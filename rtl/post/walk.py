@@ -21,22 +21,23 @@ Move = tuple[Value, Value, Value | int]
 
 
 class Countdown:
-    """A counter of `size` passes: `end`, in the last one, is a register's sign.
+    """A counter of `size` passes. `end`: it is in the last one, a register's sign; `next_end`: so it is in the next cycle.
 
-    It counts down from `size` - 2. `step`: to the next pass, behind the last to the first; `load`: with a new size.
+    It counts down from `size` - 2. `step`: to the next pass, behind the last to the first; `load`: with the size
+    `loaded`.
     """
 
-    def __init__(
-        self, m: Module, name: str, size: Value, step: Value, load: Value, loaded: Value | None = None
-    ) -> None:
+    def __init__(self, m: Module, name: str, size: Value, step: Value, load: Value, loaded: Value) -> None:
         bits = len(size) + 1
-        left = Signal(signed(bits), name=f"left_{name}")
-        self.end = left[-1]
-        restart = size - 2
+        left, after = Signal(signed(bits), name=f"left_{name}"), Signal(signed(bits), name=f"after_{name}")
+        self.end, self.next_end = left[-1], after[-1]
         with m.If(load):
-            m.d.sync += left.eq(restart if loaded is None else loaded - 2)
+            m.d.comb += after.eq(loaded - 2)
         with m.Elif(step):
-            m.d.sync += left.eq(Mux(self.end, restart, left - 1))
+            m.d.comb += after.eq(Mux(self.end, size - 2, left - 1))
+        with m.Else():
+            m.d.comb += after.eq(left)
+        m.d.sync += left.eq(after)
 
 
 def moved(m: Module, name: str, moves: Sequence[Move], shape: Signal) -> Signal:
@@ -81,29 +82,38 @@ def walk(
     """
     word_bits = ACTIVATION.word_bits
     per_word, per_sums = design.word_lanes // design.lanes, design.cols // design.lanes
-    extra, first, last = Signal(name="extra"), Signal(name="first"), Signal(name="last")
-    own_cycle = command.residual & command.from_activation
-    in_window = active & ~extra
+    # What ends with the cycle is in registers: a row and the window, or the residual's own cycle after it; the output
+    # pixel, its line, the map of a chunk, the command.
+    extra, first, window = (Signal(name=n) for n in ("extra", "first", "window"))
+    ends = {n: Signal(name=f"ends_{n}") for n in ("output", "line", "map", "command")}
+    last, end_line, end_map = (Signal(name=n) for n in ("last", "end_line", "end_map"))
+    end_row, in_window = Signal(name="end_row"), active & ~extra
 
-    def loaded(name: str, field: str, step: Value) -> Value:
-        return Countdown(m, name, getattr(command, field), step, load, getattr(head, field)).end
+    def count(name: str, fields: data.View, first_fields: data.View, field: str, step: Value) -> Countdown:
+        return Countdown(m, name, getattr(fields, field), step, load, getattr(first_fields, field))
 
-    end_wx = Countdown(m, "wx", config.win_w, in_window, load).end
-    end_wy = Countdown(m, "wy", config.win_h, in_window & end_wx, load).end
-    end_row, end_window = Signal(name="end_row"), Signal(name="end_window")
-    end_ox = loaded("ox", "out_w", last)
-    end_line, end_map = Signal(name="end_line"), Signal(name="end_map")
-    end_oy = loaded("oy", "out_h", end_line)
-    end_q = loaded("q", "chunks", end_map)
+    wx = count("wx", config, config, "win_w", in_window)
+    wy = count("wy", config, config, "win_h", in_window & wx.end)
+    ox, oy = count("ox", command, head, "out_w", last), count("oy", command, head, "out_h", end_line)
+    q = count("q", command, head, "chunks", end_map)
+    own_cycle, next_own = command.residual & command.from_activation, Signal(name="next_own")
+    next_extra, next_window = Signal(name="next_extra"), Signal(name="next_window")
     m.d.comb += [
-        end_row.eq(active & end_wx), end_window.eq(in_window & end_wx & end_wy),
-        last.eq(active & Mux(own_cycle, extra, end_wx & end_wy)), end_line.eq(last & end_ox),
-        end_map.eq(end_line & end_oy), finishing.eq(end_map & end_q),
+        end_row.eq(active & wx.end), last.eq(active & ends["output"]), end_line.eq(active & ends["line"]),
+        end_map.eq(active & ends["map"]), finishing.eq(active & ends["command"]),
+        next_own.eq(Mux(load, head.residual & head.from_activation, own_cycle)),
+        next_extra.eq(~load & Mux(active, window & own_cycle, extra)),
+        next_window.eq(~next_extra & wx.next_end & wy.next_end),
     ]  # fmt: skip
+    following: Value = Mux(next_own, next_extra, next_window)
+    m.d.sync += [extra.eq(next_extra), window.eq(next_window), ends["output"].eq(following)]
+    for name, counter in (("line", ox), ("map", oy), ("command", q)):
+        following = following & counter.next_end
+        m.d.sync += ends[name].eq(following)
     with m.If(load):
-        m.d.sync += [extra.eq(0), first.eq(1)]
+        m.d.sync += first.eq(1)
     with m.Elif(active):
-        m.d.sync += [extra.eq(end_window & own_cycle), first.eq(last)]
+        m.d.sync += first.eq(last)
 
     src_chunk, src_wraps = chunk_of(
         m, "src_chunk", Mux(command.from_activation, per_word, per_sums), max(per_word, per_sums), end_map, load,
