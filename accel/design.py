@@ -176,6 +176,9 @@ class Design(Section):
     post_multiplier_stages: int = Field(
         default=1, ge=1, le=3, description="registers of each multiplier of the post-process"
     )
+    operand_products: Literal[0, 1] = Field(
+        default=1, description="1: two activations can be multiplied (Mul, squeeze and excite); 0: that is refused"
+    )
     filter_multipliers: Literal[0, 3, 9] = Field(
         default=0,
         description="multipliers a post-process lane for depthwise 3 x 3: a row (3) or window (9) a cycle; 0: none",

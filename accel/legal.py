@@ -165,7 +165,10 @@ RULES: dict[type[Command], list[Rule]] = {
         _sparse("entries", "0", lambda c, d: c.entries == 0),
         Rule("structured", "1 without 2:4", lambda c, d: (c.structured == 1) & int(not d.two_of_four)),
     ],
-    ConfigPost: _not_zero("win_h", "win_w", "stride_y", "stride_x", "in_h", "in_w"),
+    ConfigPost: [
+        *_not_zero("win_h", "win_w", "stride_y", "stride_x", "in_h", "in_w"),
+        Rule("multiply", "1 without operand_products", lambda c, d: (c.multiply == 1) & int(not d.operand_products)),
+    ],
     Post: [
         *_not_zero("out_h", "out_w", "chunks", "dst_step"),
         Rule("src_chunk", "R/P or above", lambda c, d: c.src_chunk >= d.word_lanes // d.lanes),

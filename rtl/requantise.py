@@ -70,7 +70,7 @@ class Requantise(wiring.Component):
     """
 
     def __init__(self, design: Design) -> None:
-        self.stages = requantise_pipeline(design)
+        self.stages, self.products = requantise_pipeline(design), design.operand_products
         super().__init__(
             {
                 "value": In(signed(32)), "bias": In(signed(32)), "multiplier": In(MULTIPLIER_BITS),
@@ -97,13 +97,14 @@ class Requantise(wiring.Component):
             depth = until(self.stages, "multiply") - until(self.stages, "bias")
             return multiplier(m, left, right, shape, depth, name)
 
-        multiply = later(m, self.multiply, 1, "multiplies", reset_less=True)  # near what it chooses
+        # A register near what it chooses.
+        multiply = later(m, self.multiply, 1, "multiplies", reset_less=True) if self.products else Const(0)
         biased = register(BIASED_BITS, "biased", self.value + self.bias)
         # With `multiply` the residual's multiplier takes both operands, and the other one what it makes of them.
         # A residual operand is shifted left first, so that whole bytes are left to shift its product right.
         factor = Mux(multiply, biased[:FACTOR_BITS].as_signed(), self.res_multiplier)
         most = OPERAND_BITS - RESIDUAL_BITS
-        operand = self.residual << Mux(self.multiply, 0, ~self.res_shift[:BYTE])
+        operand = self.residual << Mux(multiply, 0, ~self.res_shift[:BYTE])
         operand = register(OPERAND_BITS, "operand", operand)
         res_product = times(operand, factor, signed(PARTNER_BITS + most), "res_product")
         left = Signal(signed(BIASED_BITS), name="left")

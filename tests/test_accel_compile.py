@@ -401,6 +401,17 @@ def test_what_no_command_can_express(change: dict[str, object], message: str) ->
         compile_network(network_of((layer, made), source=source), load("nano"))
 
 
+def test_a_product_of_activations_needs_a_design_that_has_it() -> None:
+    spec = TensorSpec("x", (8, 3, 3), 1.0, 3)
+    record = Requantise(np.array([0], np.int32), np.array([32768], np.uint16), np.array([15], np.uint8), 3, -128, 127)
+    layer = VectorLayer("gate", "x", "y", "max", Window((1, 1)), record, Residual("x", 1, 0, 3, "multiply"))
+    network = network_of((layer, replace(spec, name="y")), source=spec)
+    assert_exact(network, load("nano"))
+    message = r"^test: layer 'gate' \(Mul\): a product of two activations must have a design with operand_products"
+    with pytest.raises(InputError, match=message):
+        compile_network(network, load("nano").model_copy(update={"operand_products": 0}))
+
+
 def test_sums_must_fit_the_accumulators() -> None:
     source = TensorSpec("x", (64, 4, 4), 1.0, 3)
     design = load("nano").model_copy(update={"widths": load("nano").widths.model_copy(update={"accumulator": 20})})

@@ -157,14 +157,14 @@ def draw_commands(rng: Random, design: Design) -> list[Post | ConfigPost]:
     config, half = ConfigPost(), 0
     for index in range(rng.randint(2, 6)):
         if index == 0 or rng.random() < 0.35:
-            config, half = _draw_config(rng), 1 - half
+            config, half = _draw_config(rng, design), 1 - half
             commands += [config] * rng.choice([1, 1, 1, 2])
         draw = _draw_filter if design.filter_multipliers and rng.random() < 0.6 else _draw_command
         commands.append(draw(rng, design, config, half))
     return commands
 
 
-def _draw_config(rng: Random) -> ConfigPost:
+def _draw_config(rng: Random, design: Design) -> ConfigPost:
     in_h, in_w = rng.randint(1, 5), rng.randint(1, 5)
     pitch, stride_y = in_w + rng.randint(0, 1), rng.randint(1, 3)
     low, high = sorted(rng.choice([(-128, 127), (rng.randint(-128, 127), rng.randint(-128, 127))]))
@@ -176,7 +176,8 @@ def _draw_config(rng: Random) -> ConfigPost:
         res_shift=rng.choice([0, 14, 15, 16, 17, rng.randint(0, 47)]), res_zero_point=rng.randint(-128, 127),
         uniform_bias=rng.choice([0, rng.randint(-(1 << 31), (1 << 31) - 1)]), uniform_multiplier=rng.randint(0, 65535),
         uniform_shift=rng.choice([0, 15, 16, 17, rng.randint(0, 47)]), table=rng.randint(0, 1),
-        table_bank=rng.randint(0, 1), multiply=int(rng.random() < 0.3), subtract=rng.randint(0, 1),
+        table_bank=rng.randint(0, 1), subtract=rng.randint(0, 1),
+        multiply=int(design.operand_products and rng.random() < 0.3),
     )  # fmt: skip
 
 
@@ -297,7 +298,7 @@ def timed(design: Design, offers: Sequence[Offer]) -> Log:
 def test_values_cycles_and_events(rng: Random) -> None:
     design = post_design(
         rng.randint(1, 3), rng.randint(1, 3), rng.randint(1, 3), rng.choice([20, 32, 32]), rng.randint(1, 3),
-        rng.choice([0, 3, 9, 9]),
+        rng.choice([0, 3, 9, 9]), rng.randint(0, 1),
     )  # fmt: skip
     contents = draw_contents(rng, design)
     offers = draw_offers(rng, draw_commands(rng, design))

@@ -83,10 +83,11 @@ def write(m: Module, unit: PostUnit, config: data.View, found: Output, outside: 
     def chosen(value: Value, name: str) -> Signal:
         return behind(config.table, TABLE_CYCLES, value, name, f"{name}_looked_up")
 
-    found = found._replace(
-        address=multiplied(found.address, "to"), chunk=multiplied(found.chunk, "to_part"),
-        valid=multiplied(found.valid, "written"), last=multiplied(found.last, "ended"),
-    )  # fmt: skip
+    if design.operand_products:
+        found = found._replace(
+            address=multiplied(found.address, "to"), chunk=multiplied(found.chunk, "to_part"),
+            valid=multiplied(found.valid, "written"), last=multiplied(found.last, "ended"),
+        )  # fmt: skip
     m.submodules.tables = tables = Tables(design)
     wiring.connect(m, wiring.flipped(unit.w_table), tables.w)
     m.d.comb += [

@@ -121,7 +121,7 @@ def pipeline(
     element2, inside2 = after("select", e["element"], "element"), after("select", e["inside"], "inside")
     first2, res2 = after("select", e["first"], "first"), after("select", res_reads, "res_read")
     sum2 = after("select", command.reduce_sum, "sum")
-    uniform2 = after("select", uniform1, "uniform1", begun="read") | config.multiply
+    uniform2 = after("select", uniform1, "uniform1", begun="read") | (config.multiply & design.operand_products)
     filter1, filter2 = (
         (after(stage, e["filtering"], f"by_filter_{stage}") for stage in ("read", "select")) if slots else (None, None)
     )

@@ -21,9 +21,10 @@ Move = tuple[Value, Value, Value | int]
 
 
 class Countdown:
-    """A counter of `size` passes. `end`: it is in the last one, a register's sign; `next_end`: so it is in the next cycle.
+    """A counter of `size` passes.
 
-    It counts down from `size` - 2. `step`: to the next pass, behind the last to the first; `load`: with the size
+    `end`: it is in the last one, a register's sign; `next_end`: so it is in the next cycle. It counts down from `size`
+    - 2. `step`: to the next pass, behind the last to the first; `load`: with the size
     `loaded`.
     """
 

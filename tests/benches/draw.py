@@ -71,6 +71,7 @@ def draw_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
             "post_multiplier_stages": rng.choice([1, 1, 2, 3]),
             "memory_stages": rng.choice([1, 1, 2]),
             "multiplier": rng.choice(["portable", "portable", "ecp5", "xilinx"]),
+            "operand_products": rng.choice([0, 1, 1, 1]),
             "filter_multipliers": rng.choice([0, 3, 9, 9]),
             "filter_line": rng.choice([8, 9, 12, 128]),
             "reset": rng.choice(["active-high", "active-high", "active-low"]),

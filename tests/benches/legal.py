@@ -39,6 +39,7 @@ BAD = [
     *((Compute(), {"cols_last": value}) for value in (0, 7)),
     (Compute(), {"structured": 1}),
     *((ConfigPost(), {name: 0}) for name in ("win_h", "win_w", "stride_y", "stride_x", "in_h", "in_w")),
+    (ConfigPost(), {"multiply": 1}),
     *((Post(), {name: 0}) for name in ("out_h", "out_w", "chunks", "dst_step")),
     (Post(), {"src_chunk": 4}),
     (Post(), {"dst_chunk": 4}),
@@ -80,6 +81,8 @@ def draw_legal(rng: Random, kind: type[Command]) -> Command:
         values |= {"unused_lanes": rng.randint(0, 11), "line_at": rng.randint(0, values["line_words"] - 1)}
     if kind is ConfigCompute and values["beside"]:
         values["stride_x"] = 1
+    if kind is ConfigPost:
+        values["multiply"] = 0
     if kind is Compute:
         values |= {"weight_bits": rng.randint(1, 8), "rows_last": rng.randint(1, 12), "cols_last": rng.randint(1, 6)}
         values["structured"] = 0

@@ -42,6 +42,10 @@ def check(layer: VectorLayer, network: IntegerNetwork, design: Design) -> None:
         raise InputError(f"pooling must have dilation 1, not {window.dilation}")
     if layer.reduce == "max" and any(p >= k for p, k in zip(window.pads, window.kernel * 2, strict=True)):
         raise InputError(f"max pooling must have pads below its kernel, not {window.pads}")
+    if layer.residual and layer.residual.operation == "multiply" and not design.operand_products:
+        raise InputError(
+            f"a product of two activations must have a design with operand_products, and {design.name} has none"
+        )
     if layer.reduce == "sum" and layer.residual:
         raise InputError("a sum must have no residual")
 
