@@ -35,7 +35,7 @@ STORE = "store"  # the memory of a core without DRAM
 EDGE_REGISTERS, PLACE_REGISTERS, SPARSE_PLACE_REGISTERS = 437, 48, 30  # of an engine beside its PEs: fixed, a place
 LANE_REGISTERS = 341  # of a lane of requantisation
 DECODER_LANE_REGISTERS = 158
-SHELL_REGISTERS, SHELL_LANE_REGISTERS = 9440, 216  # loader, storer, queues, CSR, control: fixed, a lane of post-process
+SHELL_REGISTERS, SHELL_LANE_REGISTERS = 5290, 216  # loader, storer, queues, CSR, control: fixed, a lane of post-process
 # 4-input LUTs without those of multipliers: `python -m tests.benchmarks.synthesis`, docs/results.md.
 PE_LUTS, OUTPUT_PE_LUTS = 50, 106  # whose weight stays, and whose output does
 SPARSE_PE_LUTS, SPARSE_LANE_LUTS = 290, 190  # of a PE of the sparse engine, and for each of its multipliers
