@@ -8,8 +8,6 @@ from typing import Any
 
 from amaranth.hdl import _nir
 
-__all__ = ["has_cycle", "quick_check"]
-
 # Cells are numbered from here on where a node of the graph is a whole cell; below are nets, of late ones negative.
 WHOLE = 1 << 62
 BITWISE = {(1, "~"), (2, "&"), (2, "|"), (2, "^"), (3, "m")}  # operands, operator
