@@ -38,14 +38,20 @@ def until(pipeline: Pipeline, name: str) -> int:
 # Control
 
 QUEUE_DEPTH = 4  # commands that wait in front of each unit
-SEQUENCER: Pipeline = (Stage("read"), Stage("dispatch"))  # the states of a command, one after the other
-SEQUENCER_INTERVAL = cycles(SEQUENCER)  # from one dispatch to the next
+# Of a command in the program buffer; while one is checked and dispatched, the next is read and held.
+SEQUENCER: Pipeline = (Stage("read"), Stage("hold"), Stage("check"), Stage("dispatch"))
+SEQUENCER_INTERVAL = cycles(SEQUENCER[2:])  # from one dispatch to the next
 FETCHED_CYCLES = cycles(SEQUENCER)  # from the write of a command into the program buffer to its dispatch
+FIRST_PUSH_CYCLE = 1 + SEQUENCER_INTERVAL  # of the hardware's own fetch: the sequencer sees start in cycle 1
+COMPLETE: Pipeline = (Stage("count"), Stage("compare"))  # from a command's completion to the cycle in which END sees it
+COMPLETE_CYCLES = cycles(COMPLETE)
 DONE: Pipeline = (Stage("ended"),)  # from the cycle in which END sees every command complete to that of done
 DONE_CYCLES = cycles(DONE)
 
 # Loader and storer
 
+ADDRESS: Pipeline = (Stage("begin"), Stage("cut"), Stage("check"))  # from a command's pop to its first burst's address
+ADDRESS_CYCLES = cycles(ADDRESS)
 LOADER_AHEAD = 4  # LOAD commands whose addresses may be issued before their data is taken
 STORE_READ: Pipeline = (Stage("read"), Stage("queue"))  # from a beat's last slot to the cycle in which it is offered
 STORE_READ_CYCLES = cycles(STORE_READ)

@@ -14,7 +14,8 @@ from accel.latency import LOADER_AHEAD
 from accel.layout import beats_per_word, stride_bytes, word_bytes, words_per_beat
 from accel.memories import ACTIVATION, BY_TARGET, CODEBOOK, PARAMETER, TABLE, WEIGHT
 from accel.memory_kinds import OnChip
-from accel.rtl.axi import INCREMENTING, MOVE_BITS, byte_address, first_beat, read_master
+from accel.rtl.axi import INCREMENTING, MOVE_BITS, first_beat, read_master
+from accel.rtl.cutter import Cutter
 from accel.rtl.decoder.decoder import Decoder, ListDecoder, Turns
 from accel.rtl.fifo import CommandQueue
 from accel.rtl.layouts import field_signal, layout
@@ -84,75 +85,44 @@ class Loader(wiring.Component):
     def _front(self, m: Module, ahead: CommandQueue, in_flight: Signal, error: Signal) -> Value:
         """Pops commands and issues addresses. Returns idle."""
         design, axi = self.design, self.axi
-        beat_shift = (design.beat_bytes - 1).bit_length()
-        burst = design.memory.burst_beats
+        m.submodules.cutter = bursts = Cutter(design, Load, field_bits(Load, "row_beats"))
         head = data.View(layout(Load), self.i.payload)
         waits = waits_hold(self, head)
-        active = Signal(name="front_active")
-        # One bit more than an address has: what a pitch leads to beyond 2**32 is seen to be outside.
-        beat_bits = field_bits(Load, "dram_addr") + 1 - beat_shift
-        row_start, beat = Signal(beat_bits, name="row_start"), Signal(beat_bits, name="beat")
-        left, row_beats = field_signal(Load, "row_beats", "left"), field_signal(Load, "row_beats")
-        rows = field_signal(Load, "rows")
-        pitch = Signal(field_bits(Load, "dram_pitch") - beat_shift, name="pitch")
-        room = burst - (beat & (burst - 1))
-        length = Signal(range(burst + 1), name="length")
-        outside, waiting = Signal(name="outside"), Signal(name="waiting")
-        address, no_address = byte_address(self.dram_base, beat, design.beat_bytes)
-        m.d.comb += [
-            length.eq(Mux(left < room, left, room)),
-            outside.eq((((beat + length) << beat_shift) > self.dram_size) | no_address),
-            axi.araddr.eq(address),
-            axi.arlen.eq(length - 1),
-            axi.arsize.eq(beat_shift),
-            axi.arburst.eq(INCREMENTING),
-            axi.arprot.eq(design.memory.axi_prot),
-            axi.arcache.eq(design.memory.axi_read_cache),
-            # An address that was offered stays until it is taken, whatever happens meanwhile.
-            axi.arvalid.eq(
-                active & ((~outside & ~self.halt & (in_flight != design.memory.outstanding_bursts)) | waiting)
-            ),
-        ]
         moves = None
         if not self.inside:
             by = Mux(head.continues, self.input_move, Mux(head.literal, self.output_move, 0))
             moves = Mux(head.coded, 0, by)
-        first = first_beat(head.dram_addr, design.beat_bytes, moves)
-        m.d.sync += waiting.eq(axi.arvalid & ~axi.arready)
+        waiting, offers = Signal(name="waiting"), Signal(name="offers")
         taken = axi.arvalid & axi.arready
-        answered = axi.rvalid & axi.rready & axi.rlast
-        m.d.sync += in_flight.eq(in_flight + taken - answered)
-        m.d.comb += ahead.i.payload.eq(self.i.payload)
         m.d.comb += [
-            self.i.ready.eq(~active & waits & ahead.i.ready & ~self.halt),
+            bursts.begin.eq(ahead.i.valid),
+            bursts.start.eq(first_beat(head.dram_addr, design.beat_bytes, moves)),
+            bursts.row_beats.eq(head.row_beats),
+            bursts.rows.eq(head.rows),
+            bursts.pitch.eq(head.dram_pitch >> bursts.shift),
+            bursts.dram_base.eq(self.dram_base),
+            bursts.dram_size.eq(self.dram_size),
+            bursts.take.eq(taken),
+            bursts.flush.eq(self.halt & ~waiting),
+            axi.araddr.eq(bursts.address),
+            axi.arlen.eq(bursts.length),
+            axi.arsize.eq(bursts.shift),
+            axi.arburst.eq(INCREMENTING),
+            axi.arprot.eq(design.memory.axi_prot),
+            axi.arcache.eq(design.memory.axi_read_cache),
+            offers.eq(bursts.valid & ~bursts.outside & ~self.halt & (in_flight != design.memory.outstanding_bursts)),
+            # An address that was offered stays until it is taken, whatever happens meanwhile.
+            axi.arvalid.eq(offers | waiting),
+            ahead.i.payload.eq(self.i.payload),
+            self.i.ready.eq(~bursts.busy & waits & ahead.i.ready & ~self.halt),
             ahead.i.valid.eq(self.i.valid & self.i.ready),
         ]
-        with m.If(ahead.i.valid):
-            m.d.sync += [
-                active.eq(1),
-                row_start.eq(first),
-                beat.eq(first),
-                left.eq(head.row_beats),
-                row_beats.eq(head.row_beats),
-                rows.eq(head.rows),
-                pitch.eq(head.dram_pitch >> beat_shift),
-            ]
-        with m.Elif(self.halt & ~waiting):
-            m.d.sync += active.eq(0)
-        with m.Elif(active & outside & ~waiting):
+        m.d.sync += waiting.eq(axi.arvalid & ~axi.arready)
+        answered = axi.rvalid & axi.rready & axi.rlast
+        m.d.sync += in_flight.eq(in_flight + taken - answered)
+        with m.If(bursts.valid & bursts.outside & ~self.halt):
             m.d.comb += error.eq(ErrorCode.DRAM_RANGE)
-        with m.Elif(taken):
-            m.d.sync += [beat.eq(beat + length), left.eq(left - length)]
-            with m.If(left == length):
-                m.d.sync += [
-                    row_start.eq(row_start + pitch),
-                    beat.eq(row_start + pitch),
-                    left.eq(row_beats),
-                    rows.eq(rows - 1),
-                ]
-                with m.If(rows == 1):
-                    m.d.sync += active.eq(0)
-        return ~active
+        return bursts.idle
 
     def _back(self, m: Module, ahead: CommandQueue, error: Signal, axi_error: Signal) -> Value:
         """Takes beats and writes words. Returns idle."""

@@ -20,10 +20,11 @@ from accel.units import UNIT_NAMES, UNITS
 class Sequencer(wiring.Component):
     """Program buffer (a FIFO of commands in memory) and dispatch, one command in SEQUENCER_INTERVAL cycles.
 
-    Pushes the fetch of the first `program_count` commands at `program_offset` in the cycle of `start`; then a command
-    written (`program_write`) in cycle m is read in m + 1 and pushed in m + 2, or when its queue has room. A command
-    that is illegal (`accel.legal`) gives `error` and is not pushed. `pushed_<unit>`: pulse, a counted (not
-    configuration) command was pushed. `all_complete`: these are all complete; END then pulses `finished`.
+    The stages of a command are `accel.latency.SEQUENCER`. The fetch of the first `program_count` commands at
+    `program_offset` is checked in the cycle after `start` and pushed in the next one; then a command written
+    (`program_write`) in cycle m is pushed in m + FETCHED_CYCLES, or when its queue has room. A command that is illegal
+    (`accel.legal`) gives `error` and is not pushed. `pushed_<unit>`: pulse, a counted (not configuration) command was
+    pushed. `all_complete`: all that were pushed until two cycles ago are complete; END then pulses `finished`.
 
     Reset it before each start: it forgets what was configured. The configuration registers of the units keep what
     another run left there (after power-up, zeros, with which their counters would never end).
@@ -53,7 +54,8 @@ class Sequencer(wiring.Component):
         m = Module()
         depth = self.design.buffers.program_commands
         m.submodules.program = program = Ram(8 * COMMAND_BYTES, depth)
-        level = Signal(range(depth + 1), name="level")
+        # Commands that have a place, until they are dispatched, and those of them that were not read.
+        level, unread = Signal(range(depth + 1), name="level"), Signal(range(depth + 1), name="unread")
         popped, pushed, overflow = Signal(name="popped"), Signal(name="pushed"), Signal(name="overflow")
         write_at, read_at = Signal(range(depth), name="write_at"), Signal(range(depth), name="read_at")
         m.d.comb += [
@@ -64,54 +66,68 @@ class Sequencer(wiring.Component):
             program.r_addr.eq(read_at),
             program.w_data.eq(self.program_data),
         ]
-        m.d.sync += level.eq(level + pushed - popped)
-        for address, moved in ((write_at, pushed), (read_at, popped)):
+        own = Signal(name="own")  # the hardware's own fetch has no place there
+        m.d.sync += level.eq(level + pushed - (popped & ~own))
+        with m.If(popped | self.start):
+            m.d.sync += own.eq(self.start)
+        for address, moved in ((write_at, pushed), (read_at, program.r_en)):
             with m.If(moved):
                 m.d.sync += address.eq(Mux(address == depth - 1, 0, address + 1))
-        command = Signal(8 * COMMAND_BYTES, name="command")
-        code, go = Signal(4, name="code"), Signal(name="go")
+        assert [stage.name for stage in SEQUENCER] == ["read", "hold", "check", "dispatch"]
+        held, valid, checked, ended = (Signal(name=name) for name in ("held", "valid", "checked", "ended"))
+        hold, take, go = Signal(name="hold"), Signal(name="take"), Signal(name="go")
+        command = Signal(8 * COMMAND_BYTES, name="command", reset_less=True)
+        m.d.comb += [
+            hold.eq((unread != 0) & (~held | take) & ~self.halt),
+            program.r_en.eq(hold),
+            take.eq(held & (~valid | popped) & ~ended),
+            go.eq(valid & checked & ~self.halt),
+        ]
+        m.d.sync += [
+            unread.eq(unread + pushed - hold),
+            held.eq(hold | (held & ~take)),
+            valid.eq(take | self.start | (valid & ~popped)),
+            checked.eq(valid & ~popped & ~take),
+        ]
+        with m.If(take | self.start):
+            m.d.sync += command.eq(Mux(self.start, self._first(), program.r_data))
+        opcode = command[:OPCODE_BITS]
         configured = {config: Signal(name=f"has_{config.OPCODE.name.lower()}") for config in CONFIGURED_BY.values()}
         for config, seen in configured.items():
-            with m.If(popped & (command[:OPCODE_BITS] == config.OPCODE)):
+            with m.If(popped & (opcode == config.OPCODE)):
                 m.d.sync += seen.eq(1)
-        m.d.comb += [
-            command.eq(Mux(self.start, self._first(), program.r_data)),
-            code.eq(self._check(command, configured)),
-        ]
+
+        def found(value: Value, name: str) -> Signal:
+            """What the check finds, in a register."""
+            signal = Signal(len(value), name=name, reset_less=True)
+            m.d.sync += signal.eq(value)
+            return signal
+
+        known, bad = self._check(command, configured)
+        known, bad = found(known, "known"), found(bad, "bad")
+        code = Signal(4, name="code")
+        m.d.comb += code.eq(Mux(known, Mux(bad.any(), ErrorCode.FIELD, 0), ErrorCode.OPCODE))
         legal = go & (code == 0)
         for unit in UNITS:
             o = getattr(self, f"o_{unit.name}")
-            mine = Cat(command[:OPCODE_BITS] == each.OPCODE for each in unit.commands).any()
+            mine = found(Cat(opcode == each.OPCODE for each in unit.commands).any(), f"is_{unit.name}")
+            counted = found(opcode == unit.counted.OPCODE, f"is_counted_{unit.name}")
             m.d.comb += [
                 o.payload.eq(command),
                 o.valid.eq(legal & mine),
-                getattr(self, f"pushed_{unit.name}").eq(
-                    o.valid & o.ready & (command[:OPCODE_BITS] == unit.counted.OPCODE)
-                ),
+                getattr(self, f"pushed_{unit.name}").eq(o.valid & o.ready & counted),
             ]
         streams = [getattr(self, f"o_{unit}") for unit in UNIT_NAMES]
         accepted = Cat(o.valid & o.ready for o in streams).any()
-        read, dispatch = (stage.name.upper() for stage in SEQUENCER)  # one cycle each
-        with m.FSM():
-            with m.State("START"), m.If(self.start):
-                m.d.comb += go.eq(1)
-                m.next = read
-            with m.State(read):
-                m.d.comb += program.r_en.eq(1)
-                with m.If((level != 0) & ~self.halt):
-                    m.next = dispatch
-            with m.State(dispatch), m.If(~self.halt):
-                m.d.comb += go.eq(1)
-                with m.If(legal & self.all_complete & (command[:OPCODE_BITS] == Opcode.END)):
-                    m.d.comb += self.finished.eq(1)
-                    m.next = "START"
-                with m.Elif(accepted | (legal & (command[:OPCODE_BITS] == Opcode.NOP))):
-                    m.d.comb += popped.eq(1)
-                    m.next = read
+        ends, idles = found(opcode == Opcode.END, "is_end"), found(opcode == Opcode.NOP, "is_nop")
         m.d.comb += [
+            self.finished.eq(legal & ends & self.all_complete),
+            popped.eq(accepted | (legal & idles) | self.finished),
             self.error.eq(Mux(overflow, ErrorCode.PROGRAM_OVERFLOW, Mux(go, code, 0))),
             self.event_commands.eq(accepted),
         ]
+        with m.If(self.finished):
+            m.d.sync += ended.eq(1)
         return m
 
     def _first(self) -> Value:
@@ -132,8 +148,8 @@ class Sequencer(wiring.Component):
         sized = [(Const(0, member.width) | values.get(name, Const(0)))[: member.width] for name, member in layout(Load)]
         return Cat(*sized)
 
-    def _check(self, command: Value, configured: dict[type[Command], Signal]) -> Value:
-        """0, or the ErrorCode of an illegal command."""
+    def _check(self, command: Value, configured: dict[type[Command], Signal]) -> tuple[Value, Value]:
+        """Whether the opcode is one, and bits of which one is 1 if a field is illegal."""
         known, bad = [], []
         for cls, rules in RULES.items():
             view = data.View(layout(cls), command)
@@ -146,4 +162,4 @@ class Sequencer(wiring.Component):
             is_it = view.opcode == int(cls.OPCODE)
             known.append(is_it)
             bad.append(is_it & Cat(wrong).any())
-        return Mux(Cat(known).any(), Mux(Cat(bad).any(), ErrorCode.FIELD, 0), ErrorCode.OPCODE)
+        return Cat(known).any(), Cat(bad)

@@ -12,10 +12,12 @@ from accel.latency import STORE_FIFO_BEATS, STORE_PENDING, STORE_READ, cycles, u
 from accel.layout import beats_per_word, stride_bytes, words_per_beat
 from accel.memories import ACTIVATION
 from accel.memory_kinds import OnChip
-from accel.rtl.axi import INCREMENTING, MOVE_BITS, byte_address, first_beat, write_master
+from accel.rtl.axi import INCREMENTING, MOVE_BITS, first_beat, write_master
+from accel.rtl.cutter import Cutter
 from accel.rtl.layouts import field_signal, layout
 from accel.rtl.pipeline import later
 from accel.rtl.ports import bank_of, read_port, unit_members, waits_hold, word_of
+from accel.rtl.ram import Store as Words
 
 SEQUENCE_BITS = 16  # bursts are numbered modulo 2**16
 
@@ -66,7 +68,7 @@ class Storer(wiring.Component):
         with m.If(pop):
             m.d.sync += [active.eq(1), command.eq(head)]
 
-        in_burst, opened, ended = self._writer(m, head, command, active, pop, abandon, crowded)
+        in_burst, opened, ended = self._writer(m, head, active, pop, abandon, crowded)
         quiet = self._responses(m, opened, ended, full, crowded)
         with m.If(ended | abandon):
             m.d.sync += active.eq(0)
@@ -83,7 +85,6 @@ class Storer(wiring.Component):
         self,
         m: Module,
         head: data.View,
-        command: data.View,
         active: Signal,
         pop: Value,
         abandon: Signal,
@@ -93,62 +94,49 @@ class Storer(wiring.Component):
         its address), and the end of the command.
         """
         design, axi = self.design, self.axi
-        beat_shift = (design.beat_bytes - 1).bit_length()
-        burst = design.memory.burst_beats
         per_beat, per_word = words_per_beat(design, Target.ACTIVATION), beats_per_word(design, Target.ACTIVATION)
-        # One bit more than an address has: what a pitch leads to beyond 2**32 is seen to be outside.
-        beat_bits = field_bits(Store, "dram_addr") + 1 - beat_shift
-        row_start, beat = Signal(beat_bits, name="row_start"), Signal(beat_bits, name="beat")
         row_bits = field_bits(Store, "row_words") + 4  # a word takes at most 16 beats
-        row_beats, left = Signal(row_bits, name="row_beats"), Signal(row_bits, name="left")
-        rows = field_signal(Store, "rows")
-        in_burst, length = Signal(range(burst + 1), name="in_burst"), Signal(range(burst + 1), name="length")
-        outside, waiting, opened = Signal(name="outside"), Signal(name="waiting"), Signal(name="opened")
-        room = burst - (beat & (burst - 1))
-        wanted = active & (in_burst == 0) & (rows != 0) & ~waiting
-        address, no_address = byte_address(self.dram_base, beat, design.beat_bytes)
+        m.submodules.cutter = bursts = Cutter(design, Store, row_bits)
+        moves = None if self.inside else Mux(head.of_output, self.output_move, 0)
+        in_burst = Signal(range(design.memory.burst_beats + 1), name="in_burst")
+        waiting, opened, addressed_all = Signal(name="waiting"), Signal(name="opened"), Signal(name="addressed_all")
+        wanted = active & (in_burst == 0) & bursts.valid & ~waiting
+        taken, addressed = axi.wvalid & axi.wready, axi.awvalid & axi.awready
         m.d.comb += [
-            length.eq(Mux(left < room, left, room)),
-            outside.eq((((beat + length) << beat_shift) > self.dram_size) | no_address),
-            axi.awaddr.eq(address),
-            axi.awlen.eq(length - 1),
-            axi.awsize.eq(beat_shift),
+            bursts.begin.eq(pop),
+            bursts.start.eq(first_beat(head.dram_addr, design.beat_bytes, moves)),
+            bursts.row_beats.eq(((head.row_words + (per_beat - 1)) >> (per_beat.bit_length() - 1)) * per_word),
+            bursts.rows.eq(head.rows),
+            bursts.pitch.eq(head.dram_pitch >> bursts.shift),
+            bursts.dram_base.eq(self.dram_base),
+            bursts.dram_size.eq(self.dram_size),
+            bursts.take.eq(addressed),
+            bursts.flush.eq(abandon),
+            axi.awaddr.eq(bursts.address),
+            axi.awlen.eq(bursts.length),
+            axi.awsize.eq(bursts.shift),
             axi.awburst.eq(INCREMENTING),
             axi.awprot.eq(design.memory.axi_prot),
             axi.awcache.eq(design.memory.axi_write_cache),
-            opened.eq(wanted & ~outside & ~self.halt & ~crowded),
+            opened.eq(wanted & ~bursts.outside & ~self.halt & ~crowded),
             # An address that was offered stays until it is taken, whatever happens meanwhile.
             axi.awvalid.eq(opened | waiting),
             axi.wlast.eq(in_burst == 1),
             abandon.eq(active & self.halt & (in_burst == 0) & ~waiting),
         ]
         m.d.sync += waiting.eq(axi.awvalid & ~axi.awready)
-        with m.If(wanted & outside):
+        with m.If(wanted & bursts.outside):
             m.d.comb += self.error.eq(ErrorCode.DRAM_RANGE)
-        taken, addressed = axi.wvalid & axi.wready, axi.awvalid & axi.awready
-        row_ends = left == length
         sent = Mux(in_burst == 0, waiting, (in_burst == 1) & taken)
-        ended = active & sent & ((rows == 0) | (addressed & row_ends & (rows == 1)))
+        ended = active & sent & (addressed_all | (addressed & bursts.last))
         with m.If(opened):
-            m.d.sync += in_burst.eq(length)
+            m.d.sync += in_burst.eq(bursts.length + 1)
         with m.Elif(taken):
             m.d.sync += in_burst.eq(in_burst - 1)
         with m.If(addressed):
-            m.d.sync += [beat.eq(beat + length), left.eq(left - length)]
-            with m.If(row_ends):
-                following = row_start + (command.dram_pitch >> beat_shift)
-                m.d.sync += [row_start.eq(following), beat.eq(following), left.eq(row_beats), rows.eq(rows - 1)]
+            m.d.sync += addressed_all.eq(bursts.last)
         with m.If(pop):
-            beats = ((head.row_words + (per_beat - 1)) >> (per_beat.bit_length() - 1)) * per_word
-            moves = None if self.inside else Mux(head.of_output, self.output_move, 0)
-            first = first_beat(head.dram_addr, design.beat_bytes, moves)
-            m.d.sync += [
-                row_start.eq(first),
-                beat.eq(first),
-                rows.eq(head.rows),
-                row_beats.eq(beats),
-                left.eq(beats),
-            ]
+            m.d.sync += addressed_all.eq(0)
         return in_burst, opened, ended
 
     def _responses(self, m: Module, opened: Signal, ended: Value, full: Signal, crowded: Signal) -> Value:
@@ -163,10 +151,10 @@ class Storer(wiring.Component):
         m.d.comb += [
             axi.bready.eq(1),
             full.eq(level == STORE_PENDING),
-            crowded.eq((issued - responded)[:SEQUENCE_BITS].all()),  # no more can be told apart
             self.done.eq((level != 0) & (responded == marks[read])),
         ]
         m.d.sync += [
+            crowded.eq((issued - responded)[1:SEQUENCE_BITS].all()),  # hardly more can be told apart
             issued.eq(issued + opened),
             responded.eq(responded + response),
             level.eq(level + ended - self.done),
@@ -306,16 +294,20 @@ class Storer(wiring.Component):
                 m.d.sync += gathered_kept.eq(Cat(gathered_kept, sized_kept)[stride:])
         taken = axi.wvalid & axi.wready
         depth = STORE_FIFO_BEATS
-        beats = Array(Signal(bits, name=f"beat_{k}", reset_less=True) for k in range(depth))
-        written = Array(Signal(bits // 8, name=f"strobes_{k}", reset_less=True) for k in range(depth))
+        m.submodules.beats = beats = Words(bits + bits // 8, depth)
         level = Signal(range(depth + 1), name="fifo_level")
         credit = Signal(range(depth + 1), init=depth, name="credit")
         read, write = Signal(range(depth), name="fifo_read"), Signal(range(depth), name="fifo_write")
         m.d.comb += room.eq(credit != 0)
         m.d.sync += [level.eq(level + push - taken), credit.eq(credit - (go & closes) + taken)]
+        m.d.comb += [
+            beats.w_en.eq(push),
+            beats.w_addr.eq(write),
+            beats.w_data.eq(Cat(beat, Mux(outside, 0, strobes))),
+            beats.r_addr.eq(read),
+        ]
         with m.If(push):
-            m.d.sync += [beats[write].eq(beat), written[write].eq(Mux(outside, 0, strobes))]
             m.d.sync += write.eq(Mux(write == depth - 1, 0, write + 1))
         with m.If(taken):
             m.d.sync += read.eq(Mux(read == depth - 1, 0, read + 1))
-        return beats[read], written[read], level != 0
+        return beats.r_data[:bits], beats.r_data[bits:], level != 0

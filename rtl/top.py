@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out, connect
 from accel.commands import WAIT_BITS
 from accel.design import Design
 from accel.events import Event
+from accel.latency import COMPLETE
 from accel.memories import PARAMETER
 from accel.memory_kinds import OnChip
 from accel.registers import PAGE_BITS, PROGRAM_COUNT_BITS
@@ -111,7 +112,9 @@ class Accelerator(wiring.Component):
             connect(m, getattr(sequencer, f"o_{name}"), queue.i)
             connect(m, queue.o, unit.i)
             m.d.comb += unit.halt.eq(control.halt)
-        complete = self._completion(m, start, sequencer, units)
+        complete = Signal(name="complete")
+        assert [stage.name for stage in COMPLETE] == ["count", "compare"]
+        m.d.sync += complete.eq(self._completion(m, start, sequencer, units))
         m.d.comb += sequencer.all_complete.eq(complete)
         for ours, theirs in (
             (compute.r_act, banks.r_feed),

@@ -19,13 +19,15 @@ from accel.timing.window import copies, words_complete
 
 @dataclass(frozen=True)
 class Burst:
-    """A burst of LOAD number `load`: cycles of its address, of its first and of its last beat.
+    """A burst of LOAD number `load`: cycles in which it was cut and checked, of its address, its first and last beat.
 
     `gap`: cycles in which its last beat is used. `pace`: of each beat but the last, the cycles until the next one if
     the loader takes them, 0 if the memory does; None if all are alike. `coded`: the decoder uses them.
     """
 
     load: int
+    cut: int
+    checked: int
     address: int
     first: int
     last: int
@@ -52,11 +54,11 @@ def bursts(m: Machine, loads: Iterable[tuple[Load, Timed, Stream | None]]) -> li
     With a stream for those that are coded.
     """
     found = list[Burst]()
-    done = next_beat = 0
+    done = next_beat = checked = address = 0
     for number, (load, timed, stream) in enumerate(loads):
         used, gap = uses(m, load, stream), unpack_cycles(m, load.target)
         spacing = beat_spacing(m, gap)
-        address, next_beat = timed.step.pop, max(next_beat, done + 1, timed.step.pop + 2)
+        cut, next_beat = timed.step.pop, max(next_beat, done + 1, timed.step.pop + 2)
         row, pitch = load.dram_addr // m.beat_bytes, load.dram_pitch // m.beat_bytes
         for y in range(load.rows):
             at, left = row + y * pitch, load.row_beats
@@ -64,7 +66,9 @@ def bursts(m: Machine, loads: Iterable[tuple[Load, Timed, Stream | None]]) -> li
                 length = min(left, m.burst - at % m.burst)
                 here = (y + 1) * load.row_beats - left
                 at, left = at + length, left - length
-                address += 1
+                cut = max(cut + 1, checked)
+                checked = max(cut + 1, address)
+                address = checked + 1
                 if len(found) >= m.outstanding:
                     address = max(address, found[-m.outstanding].last + 1)
                 first = max(address + m.latency, next_beat)
@@ -73,7 +77,7 @@ def bursts(m: Machine, loads: Iterable[tuple[Load, Timed, Stream | None]]) -> li
                     *inside, gap = used[here : here + length].tolist()
                     last = first + sum(max(cycles, m.interval) for cycles in inside)
                     pace = np.array([cycles if cycles > m.interval else 0 for cycles in inside], np.int64)
-                found.append(Burst(number, address, first, last, gap, pace, stream is not None))
+                found.append(Burst(number, cut, checked, address, first, last, gap, pace, stream is not None))
                 next_beat = last + max(gap, m.interval)
         next_beat = found[-1].last + m.interval
         done = timed.step.complete

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 
 from accel.commands import Compute, ConfigPost, End
 from accel.latency import (
+    COMPLETE_CYCLES,
     DONE_CYCLES,
     FETCHED_CYCLES,
     LOADER_AHEAD,
@@ -49,7 +50,8 @@ class _Walk(UnitWalk):
 
     def path(self) -> Path:
         steps: dict[str, Callable[[int, int], Moment | None]] = {
-            "done": self._done, "work": self._work, "beat": self._beat, "address": self._address, "pop": self._pop,
+            "done": self._done, "work": self._work, "beat": self._beat, "address": self._address, "cut": self._cut,
+            "pop": self._pop,
             "push": self._push,
         }  # fmt: skip
         moment: Moment | None = self._end()
@@ -62,7 +64,7 @@ class _Walk(UnitWalk):
         cycle = self.timing.cycles
         ends = [i for i, command in enumerate(self.commands) if isinstance(command, End)]
         last = max((done[-1], self.work[unit][-1]) for unit, done in self.dones.items() if done)
-        if last[0] + 1 + DONE_CYCLES >= cycle:
+        if last[0] + COMPLETE_CYCLES + DONE_CYCLES >= cycle:
             return self._to(last[1], cycle, LATENCY, Moment(last[1], "done", last[0]))
         end = ends[0] if ends else len(self.commands) - 1
         self._add(end, LATENCY, DONE_CYCLES)
@@ -109,9 +111,9 @@ class _Walk(UnitWalk):
                 if done + 1 >= pop:
                     return self._to(i, cycle, LATENCY, Moment(pending, "done", done))
             return None
-        if near.step.issued >= pop:
-            at = bisect_left(self.numbers, place) - 1
-            return self._to(i, cycle, self.cause_of(at, UNPACK), Moment(at, "address", self.bursts[at].address))
+        at = bisect_left(self.numbers, place) - 1
+        if self.bursts[at].cut + 1 >= pop:
+            return self._to(i, cycle, self.cause_of(at, UNPACK), Moment(at, "cut", self.bursts[at].cut))
         if place > LOADER_AHEAD:
             older = self.queue[unit][place - LOADER_AHEAD - 1]
             done = self.timed_at(older).step.complete

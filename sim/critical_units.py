@@ -13,7 +13,7 @@ import numpy as np
 
 from accel.commands import Compute, Load, Store, Target
 from accel.events import Event
-from accel.latency import MIN_TILE_CYCLES, STORE_READ_CYCLES
+from accel.latency import ADDRESS_CYCLES, MIN_TILE_CYCLES, STORE_READ_CYCLES
 from accel.program import Program
 from accel.sim.causes import ARRAY, BROADCAST, DECODE, ELEMENTS, FILL, LATENCY, PACK, PROGRAM, READ, UNPACK, WRITE
 from accel.sim.history import History, tail_cycles
@@ -28,7 +28,8 @@ class Moment:
     """The last cycle not yet accounted for, and what was going on in it.
 
     `phase`: "done" up to the completion of command `at`, "work" inside its data, stream or elements, "pop" when it is
-    taken, "push" when it is dispatched; "beat" inside the beats of burst `at`, "address" when it is asked for.
+    taken, "push" when it is dispatched; "beat" inside the beats of burst `at`, "address" when it is asked for, "cut"
+    when it is cut.
     """
 
     at: int
@@ -157,9 +158,24 @@ class UnitWalk(History):
         if outstanding >= 0 and self.bursts[outstanding].last + 1 >= burst.address:
             last = self.bursts[outstanding].last
             return self._to(i, cycle, self.cause_of(at, LATENCY), Moment(outstanding, "beat", last))
-        if at and self.bursts[at - 1].load == number:
-            return self._to(i, cycle, self.cause_of(at, UNPACK), Moment(at - 1, "address", self.bursts[at - 1].address))
-        return self._to(i, cycle, self.cause_of(at, LATENCY), Moment(i, "pop", self.timed_at(i).step.pop))
+        before = self.bursts[at - 1] if at else None
+        if before and before.address >= burst.checked and (before.load == number or before.address > burst.cut + 1):
+            return self._to(i, cycle, self.cause_of(at, UNPACK), Moment(at - 1, "address", before.address))
+        return self._to(i, cycle, self.cause_of(at, LATENCY), Moment(at, "cut", burst.cut))
+
+    def _cut(self, at: int, cycle: int) -> Moment:
+        """Why a burst was not cut earlier: those before it were still there, or its command was not."""
+        burst, before = self.bursts[at], self.bursts[at - 1] if at else None
+        i = self.work["load"][burst.load]
+        pop = self.timed_at(i).step.pop
+        if before and before.checked >= burst.cut > pop + 1:
+            older = self.bursts[at - 2] if at > 1 else None
+            if older and older.address >= before.checked:
+                return self._to(i, cycle, self.cause_of(at, UNPACK), Moment(at - 2, "address", older.address))
+            return self._to(i, cycle, self.cause_of(at, UNPACK), Moment(at - 1, "cut", before.cut))
+        if before and before.load == burst.load:
+            return self._to(i, cycle, self.cause_of(at, UNPACK), Moment(at - 1, "cut", before.cut))
+        return self._to(i, cycle, self.cause_of(at, LATENCY), Moment(i, "pop", pop))
 
     def _store(self, i: int, cycle: int) -> Moment:
         """Back over the beats of a STORE to those of the one before, or to its own start."""
@@ -178,6 +194,7 @@ class UnitWalk(History):
         if previous >= 0:
             done = self.timed_at(previous).step
             before = done.complete - tail_cycles(self.machine, command, done)
-            if before + interval >= first > timed.step.pop + gap + STORE_READ_CYCLES:
+            own = timed.step.pop + max(gap + STORE_READ_CYCLES, ADDRESS_CYCLES + 1)
+            if before + interval >= first > own:
                 return self._to(i, first, cause, Moment(previous, "work", before))
         return self._to(i, first, LATENCY, Moment(i, "pop", timed.step.pop))

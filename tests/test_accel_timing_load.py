@@ -25,9 +25,9 @@ BURST = NANO.memory.burst_beats
 def test_one_burst_by_hand() -> None:
     gap = words_per_beat(NANO, Target.WEIGHT)
     step = UnitTiming(NANO).step(Load(target=Target.WEIGHT, row_beats=3), pushed=10, ready=0)
-    # popped in 11, address in 12, first beat 20 cycles later, the others after one word a cycle was written
-    assert (step.pop, step.issued) == (11, 13)
-    assert step.complete == 32 + 3 * gap
+    # popped in 11, address in 14, first beat 20 cycles later, the others after one word a cycle was written
+    assert (step.pop, step.issued) == (11, 15)
+    assert step.complete == 34 + 3 * gap
     assert step.events == {Event.READ_BEATS: 3, Event.READ_BURSTS: 1, Event.WEIGHT_WRITES: 3 * gap}
 
 
@@ -48,14 +48,15 @@ def walk(design: Design, offers: Sequence[Offer]) -> list[tuple[int, int]]:
     memory, result = design.memory, []
     lasts: list[int] = []  # last beats of all bursts
     backs: list[int] = []
-    front = back_free = arrives = 0  # the next address, the back end, the next beat on the bus
+    front = back_free = arrives = 0  # the stage that cuts, the back end, the next beat on the bus
+    bursts: list[tuple[int, int, int]] = []  # cut, checked, address taken: a stage is free when its burst goes on
     for offer in offers:
         c = offer.command
         gap = words_per_beat(design, Target(c.target))
         ahead = backs[-LOADER_AHEAD] + 1 if len(backs) >= LOADER_AHEAD else 0
         pop = max(offer.pushed + 1, offer.ready, front, ahead)
         backs.append(max(pop + 1, back_free))
-        address, earliest, beat = pop, max(arrives, backs[-1] + 1), 0
+        came, earliest, beat = pop, max(arrives, backs[-1] + 1), 0
         for row in range(c.rows):
             ends = ends_of(c)
             start = (c.dram_addr + row * c.dram_pitch) // design.beat_bytes
@@ -64,7 +65,11 @@ def walk(design: Design, offers: Sequence[Offer]) -> list[tuple[int, int]]:
                     if beat:
                         lasts.append(beat)
                     free = lasts[-memory.outstanding_bursts] + 1 if len(lasts) >= memory.outstanding_bursts else 0
-                    address = max(address + 1, free)
+                    before = bursts[-1] if bursts else (0, 0, 0)
+                    came = max(came + 1, before[1])
+                    checked = max(came + 1, before[2])
+                    address = max(checked + 1, free)
+                    bursts.append((came, checked, address))
                     earliest = max(earliest, address + memory.latency_cycles)
                 beat = earliest
                 if c.window:  # the words in front, as long as they are complete
@@ -74,7 +79,7 @@ def walk(design: Design, offers: Sequence[Offer]) -> list[tuple[int, int]]:
                     gap = max(gap, 1)
                 earliest = beat + max(gap, memory.beat_interval_cycles)
         lasts.append(beat)
-        front, arrives, back_free = address + 1, beat + memory.beat_interval_cycles, beat + gap
+        front, arrives, back_free = came + 1, beat + memory.beat_interval_cycles, beat + gap
         result.append((pop, beat + gap))
     return result
 

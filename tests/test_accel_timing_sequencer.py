@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from accel.commands import COMMAND_BYTES, Command, Compute, ConfigCompute, ConfigPost, End, Nop, Post
 from accel.design import load
-from accel.latency import DONE_CYCLES, QUEUE_DEPTH, SEQUENCER_INTERVAL
+from accel.latency import (
+    ADDRESS_CYCLES,
+    COMPLETE_CYCLES,
+    DONE_CYCLES,
+    FETCHED_CYCLES,
+    FIRST_PUSH_CYCLE,
+    QUEUE_DEPTH,
+    SEQUENCER_INTERVAL,
+)
 from accel.timing.recurrence import time_commands
 from tests.benches.draw import with_memory
 
@@ -19,7 +27,7 @@ NANO = with_memory(load("nano"), LATENCY, 1)  # a beat a cycle, four beats a com
 
 def written(index: int) -> int:
     """Cycle in which command `index` of the hardware's own fetch is in the program buffer."""
-    address = 1 + 1 + 1  # pushed in cycle 1, popped in 2, its address in 3
+    address = FIRST_PUSH_CYCLE + 1 + ADDRESS_CYCLES  # popped in the cycle after the push
     beats = COMMAND_BYTES // NANO.beat_bytes
     return address + LATENCY + beats * (index + 1) - 1 + 1
 
@@ -45,7 +53,9 @@ def test_every_push_is_the_earliest_that_the_contract_allows(rng: Random) -> Non
     pops: dict[str, list[int]] = {"compute": [], "post": []}
     done: dict[str, list[int]] = {"load": [timing.first_fetch.step.complete], "compute": [], "post": []}
     for index, (command, timed) in enumerate(zip(commands, timing.commands, strict=True)):
-        earliest = max(pushed + SEQUENCER_INTERVAL, written(index) + 2) if index else written(0) + 2
+        earliest = written(index) + FETCHED_CYCLES
+        if index:
+            earliest = max(earliest, pushed + SEQUENCER_INTERVAL)
         if timed is None:
             pushed = earliest
             continue
@@ -66,7 +76,9 @@ def test_every_push_is_the_earliest_that_the_contract_allows(rng: Random) -> Non
         queue.append(timed.step.pop)
         if not isinstance(command, (ConfigCompute, ConfigPost)):
             done[timed.unit].append(timed.step.complete)
-    assert timing.cycles == max(pushed, *(1 + cycle for cycles in done.values() for cycle in cycles)) + DONE_CYCLES
+    assert timing.cycles == DONE_CYCLES + max(
+        pushed, *(cycle + COMPLETE_CYCLES for cycles in done.values() for cycle in cycles)
+    )
 
 
 def test_what_stands_behind_the_end_takes_no_time() -> None:

@@ -27,7 +27,7 @@ from accel.commands import (
     decode,
     used_bits,
 )
-from accel.latency import SEQUENCER_INTERVAL
+from accel.latency import FETCHED_CYCLES, FIRST_PUSH_CYCLE, SEQUENCER_INTERVAL
 from accel.layout import beats
 from accel.rtl.sequencer import Sequencer
 from accel.units import UNIT_NAMES, UNIT_OF
@@ -101,7 +101,7 @@ def test_order_and_cycles_of_dispatch(rng: Random) -> None:
     seed, room = rng.getrandbits(32), rng.choice([100, 50, 20])
 
     def ready(unit: str, cycle: int) -> bool:
-        return cycle == 1 or Random(f"{seed} {unit} {cycle}").randrange(100) < room
+        return cycle == FIRST_PUSH_CYCLE or Random(f"{seed} {unit} {cycle}").randrange(100) < room
 
     written: list[int] = []
     taken: list[int] = []
@@ -113,7 +113,7 @@ def test_order_and_cycles_of_dispatch(rng: Random) -> None:
         if index >= 8:
             cycle = max(cycle, taken[index - 8] + 1)  # the buffer holds eight commands
         written.append(cycle)
-        at = max(at + SEQUENCER_INTERVAL, cycle + 2)
+        at = max(at + SEQUENCER_INTERVAL, cycle + FETCHED_CYCLES)
         unit = UNIT_OF[type(command)].name if type(command) in UNIT_OF else None
         while unit and not ready(unit, at):
             at += 1
@@ -124,8 +124,8 @@ def test_order_and_cycles_of_dispatch(rng: Random) -> None:
         taken.append(at)
     run = Run([c.encode() for c in commands], written, ready, complete, cycles=max(at, complete) + 3)
     fetch = Load(dram_addr=4096, target=Target.PROGRAM, row_beats=beats(sequencer_design(), Target.PROGRAM, FIRST))
-    assert run.pushes == [(1, "load", fetch), *expected]
-    assert run.counted == [(1, "load"), *counted]
+    assert run.pushes == [(FIRST_PUSH_CYCLE, "load", fetch), *expected]
+    assert run.counted == [(FIRST_PUSH_CYCLE, "load"), *counted]
     assert run.events == len(expected) + 1
     assert run.finished == max(at, complete)
     assert run.error == 0
@@ -134,21 +134,21 @@ def test_order_and_cycles_of_dispatch(rng: Random) -> None:
 @pytest.mark.parametrize("bits", [32, 128, 512])
 @pytest.mark.parametrize("count", [1, 7, 8])
 def test_the_first_fetch_brings_whole_beats(bits: int, count: int) -> None:
-    run = Run([], [], bits=bits, count=count, cycles=4)
+    run = Run([], [], bits=bits, count=count, cycles=6)
     row_beats = beats(sequencer_design(bits), Target.PROGRAM, count)
-    assert run.pushes == [(1, "load", Load(dram_addr=4096, target=Target.PROGRAM, row_beats=row_beats))]
+    assert run.pushes == [(FIRST_PUSH_CYCLE, "load", Load(dram_addr=4096, target=Target.PROGRAM, row_beats=row_beats))]
 
 
 @pytest.mark.parametrize(("offset", "count"), [(4096, 0), (4100, 3)])
 def test_a_first_fetch_of_nothing_or_not_aligned_is_an_error(offset: int, count: int) -> None:
-    run = Run([], [], offset=offset, count=count, cycles=4)
+    run = Run([], [], offset=offset, count=count, cycles=6)
     assert (run.error, run.pushes) == (ErrorCode.FIELD, [])
 
 
 def error_of(word: bytes, before: Sequence[Command] = CONFIGURATION) -> int:
     """The error of a command behind others that are legal."""
     words = [*(command.encode() for command in before), word]
-    run = Run(words, list(range(3, 3 + len(words))), cycles=12 + 2 * len(words))
+    run = Run(words, list(range(3, 3 + len(words))), cycles=14 + 2 * len(words))
     assert len(run.pushes) == 1 + len(before) + (run.error == 0 and word[0] & 15 not in (End.OPCODE, Nop.OPCODE))
     return run.error
 
@@ -183,7 +183,7 @@ def test_nothing_runs_before_its_configuration(command: Command, needs: Command)
 
 def test_a_command_too_many_is_an_error() -> None:
     def never(unit: str, cycle: int) -> bool:
-        return cycle == 1
+        return cycle == FIRST_PUSH_CYCLE
 
     words = [Store().encode()] * 9
     assert Run(words[:8], list(range(3, 11)), never, cycles=30).error == 0

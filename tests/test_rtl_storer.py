@@ -261,5 +261,5 @@ def test_four_commands_may_wait_for_their_responses() -> None:
 def test_a_burst_of_whole_words_is_sent_at_one_beat_a_cycle() -> None:
     memory = WriteMemory(DRAM_BYTES, 8, 30, 1, None)
     run = Run(SHAPES[1], [Store(row_words=96)], [0], [0], memory, DRAM_BYTES)
-    # 96 beats in 6 bursts: 5 more addresses, 4 cycles until the first beat, 31 for the last response
-    assert run.dones == [1 + 3 + 96 + 5 + 30]
+    # 96 beats in 6 bursts: 5 more addresses, 5 cycles until the first beat, 31 for the last response
+    assert run.dones == [1 + 4 + 96 + 5 + 30]

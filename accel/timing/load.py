@@ -2,10 +2,12 @@
 
 With memory latency L, one beat in B cycles, and g cycles to unpack a beat (words a beat; 1 if a word takes several):
 
-    pop      p   = max(pushed + 1, waits, last address of the command before + 1,
+    pop      p   = max(pushed + 1, waits, c of the last burst of the command before + 1,
                        cycle in which the back took the command LOADER_AHEAD before + 1)
     back     b   = max(p + 1, done of the command before)                                  command taken by the back
-    burst j  a_j = max(a_{j-1} + 1 (p + 1 for the first), last beat of burst j - outstanding + 1)      address taken
+    burst j  c_j = max(c_{j-1} (p for the first) + 1, k_{j-1})                                         cut
+             k_j = max(c_j + 1, a_{j-1})                                                           checked
+             a_j = max(k_j + 1, last beat of burst j - outstanding + 1)                            address taken
              x   = max(a_j + L, last beat of the burst before + max(B, g), b + 1)          first beat taken
              later beats every max(B, g) (across commands: B)
     done     e   = last beat + g                                                           last word written
@@ -47,11 +49,13 @@ from accel.timing.state import (
     BACK,
     BURST_COUNT,
     BUSY,
+    CHECKED,
     COMPLETE,
     FRONT,
     ISSUED,
     LASTS_RING,
     NEXT_BEAT,
+    OFFERED,
     POPPED,
     TAKEN,
     TAKEN_RING,
@@ -167,7 +171,7 @@ def load_step(
     back = max(pop + 1, state[BACK])
     state[ring] = back
     state[TAKEN] += 1
-    address, last, beat = pop, 0, 0
+    cut, checked, address, last, beat = pop, state[CHECKED], state[OFFERED], 0, 0
     next_beat = max(state[NEXT_BEAT], back + 1)
     bursts, at, row = state[BURST_COUNT], state[WRITTEN], facts[f + FIRST_BEAT]
     for y in range(facts[f + ROWS]):
@@ -178,7 +182,9 @@ def load_step(
             length = min(left, room)
             room = m.burst
             ring = LASTS_RING + bursts % m.outstanding
-            address = max(address + 1, state[ring] + 1)
+            cut = max(cut + 1, checked)
+            checked = max(cut + 1, address)
+            address = max(checked + 1, state[ring] + 1)
             first = max(address + m.latency, next_beat)
             last = first + (length - 1) * spacing
             if coded:
@@ -207,7 +213,8 @@ def load_step(
                 coded += length
         row += facts[f + PITCH_BEATS]
     state[BURST_COUNT], state[WRITTEN] = bursts, at
-    state[FRONT], state[NEXT_BEAT], state[BACK] = address + 1, last + m.interval, last + gap
+    state[FRONT], state[CHECKED], state[OFFERED] = cut + 1, checked, address
+    state[NEXT_BEAT], state[BACK] = last + m.interval, last + gap
     out[o + POPPED], out[o + ISSUED], out[o + COMPLETE] = pop, address + 1, last + gap
     out[o + BUSY] = facts[f + ROWS] * row_beats
     return pop

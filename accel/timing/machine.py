@@ -31,8 +31,11 @@ from accel import memories
 from accel.commands import Target
 from accel.design import Design
 from accel.latency import (
+    ADDRESS_CYCLES,
+    COMPLETE_CYCLES,
     DONE_CYCLES,
     FETCHED_CYCLES,
+    FIRST_PUSH_CYCLE,
     LOADER_AHEAD,
     MIN_TILE_CYCLES,
     QUEUE_DEPTH,
@@ -80,7 +83,10 @@ class Machine(NamedTuple):
     queue_depth: int
     dispatch_interval: int
     fetched_cycles: int
+    first_push: int
+    complete_cycles: int
     done_cycles: int
+    address_cycles: int
     loader_ahead: int
     min_tile: int
     compute_latency: int
@@ -122,7 +128,10 @@ class Machine(NamedTuple):
             queue_depth=QUEUE_DEPTH,
             dispatch_interval=SEQUENCER_INTERVAL,
             fetched_cycles=FETCHED_CYCLES,
+            first_push=FIRST_PUSH_CYCLE,
+            complete_cycles=COMPLETE_CYCLES,
             done_cycles=DONE_CYCLES,
+            address_cycles=ADDRESS_CYCLES,
             loader_ahead=LOADER_AHEAD,
             min_tile=MIN_TILE_CYCLES,
             compute_latency=compute_cycles(design),

@@ -59,8 +59,8 @@ def unit_of(opcode: int) -> int:
 def begin(m: Machine, clock: Clock, facts: Ints, f: int, gaps: Ints, out: MutableInts) -> int:
     """Begin with the fetch that the hardware makes by itself: its facts at `f`, what is said of it first in `out`."""
     reset(m, clock.state)
-    out[PUSHED], out[READY], out[AWAITED] = 1, 0, -1
-    popped(m, clock.state, LOAD, load_step(m, clock.state, facts, f, gaps, 1, 0, clock.written, out, 0))
+    out[PUSHED], out[READY], out[AWAITED] = m.first_push, 0, -1
+    popped(m, clock.state, LOAD, load_step(m, clock.state, facts, f, gaps, m.first_push, 0, clock.written, out, 0))
     clock.done[LOAD * (len(clock.done) // UNITS)] = out[COMPLETE]
     clock.state[COUNTS + LOAD] = FIRST_FETCH
     return 0
@@ -130,7 +130,7 @@ def cycles(m: Machine, clock: Clock) -> int:
         count = clock.state[COUNTS + unit]
         if count:
             last = max(last, clock.done[unit * places + count - 1])
-    return max(clock.state[DISPATCHED], last + 1) + m.done_cycles
+    return max(clock.state[DISPATCHED], last + m.complete_cycles) + m.done_cycles
 
 
 @part

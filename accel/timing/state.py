@@ -23,6 +23,7 @@ PUSHED, READY, AWAITED, POPPED, ISSUED, COMPLETE, BUSY = range(OUT)
 DISPATCHED, ENDED, READ, WRITTEN = range(4)
 POPS, COUNTS = 4, 8  # by unit: commands taken, commands completed
 FRONT, BACK, NEXT_BEAT, TAKEN, BURST_COUNT = range(12, 17)  # load
+CHECKED, OFFERED = 26, 27  # load: cycles in which its last burst left those stages
 SLOT, WEIGHTS, TILE, FINISHED = range(17, 21)  # compute
 LAST, FREE = 21, 22  # post
 STORED, STORE_COUNT = 23, 24  # store
@@ -57,7 +58,7 @@ def reset(m: Machine, state: MutableInts) -> int:
     """The state before the first command."""
     for k in range(STATE):
         state[k] = 0
-    state[DISPATCHED] = 2 - m.dispatch_interval
+    state[DISPATCHED] = m.first_push
     for k in range(m.outstanding):
         state[LASTS_RING + k] = -1
     state[TILE] = -m.min_tile

@@ -4,7 +4,7 @@ With memory latency L, one beat in B cycles, and g cycles to make a beat (words 
 
     pop        p   = max(pushed + 1, waits, last beat of the command before + 1,
                          done of the command STORE_PENDING before + 1)
-    first beat x_1 = max(p + g + STORE_READ_CYCLES, last beat of the command before + B)
+    first beat x_1 = max(p + g + STORE_READ_CYCLES, p + ADDRESS_CYCLES + 1, last beat of the command before + B)
     others     x_i = x_{i-1} + max(B, g), or + max(B, g, 2) for the first beat of a burst (its address goes between)
     done       e   = last beat + L + 1
 
@@ -57,7 +57,7 @@ def store_step(
     ring = PENDING_RING + state[STORE_COUNT] % m.store_pending
     if state[STORE_COUNT] >= m.store_pending:
         pop = max(pop, state[ring] + 1)
-    first = max(pop + gap + m.store_read, state[STORED] + m.interval)
+    first = max(pop + max(gap + m.store_read, m.address_cycles + 1), state[STORED] + m.interval)
     last = first + (facts[f + BEATS] - 1) * spacing + (facts[f + BURSTS] - 1) * (max(spacing, 2) - spacing)
     state[STORED], state[ring] = last, last + m.latency + 1
     state[STORE_COUNT] += 1

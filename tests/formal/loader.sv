@@ -6,7 +6,8 @@
 module spec #(
     parameter BYTES = 4,  // of a beat
     parameter BURST = 4,  // beats of the longest burst
-    parameter AHEAD = 4   // commands between front and back
+    parameter AHEAD = 4,  // commands between front and back
+    parameter BEAT_BITS = 33 - $clog2(BYTES)
 ) (
     input clk,
     input i__valid,
@@ -24,9 +25,12 @@ module spec #(
     wire [7:0] axi__arlen;
     wire [2:0] axi__arsize;
     wire [1:0] axi__arburst, in_flight, ahead_read, ahead_write;
-    wire waiting, front_active, back_active;
+    wire waiting, front_active, back_active, cut_valid, offered, is_outside;
+    wire [BEAT_BITS-1:0] beat, row_start, row_last, cut_beat, cut_end;
+    wire [31:0] address_reg;
+    wire [$clog2(BURST > 1 ? BURST : 2)-1:0] length_reg;
     wire [2:0] ahead_level;
-    wire [15:0] left, row_beats, beats_left, emitted;
+    wire [15:0] beats_left, emitted;
     wire [11:0] rows, rows_left, emit_rows;
     wire [6:0] slots;
     wire [255:0] back_command, slot_0, slot_1, slot_2, slot_3;
@@ -39,8 +43,12 @@ module spec #(
         .axi__arvalid(axi__arvalid), .axi__arready(axi__arready), .axi__araddr(axi__araddr), .axi__arlen(axi__arlen),
         .axi__arsize(axi__arsize), .axi__arburst(axi__arburst), .axi__rvalid(axi__rvalid), .axi__rready(axi__rready),
         .axi__rdata(axi__rdata), .axi__rlast(axi__rlast), .axi__rresp(axi__rresp),
-        .waiting(waiting), .front_active(front_active), .back_active(back_active), .in_flight(in_flight),
-        .left(left), .row_beats(row_beats), .rows(rows), .beats_left(beats_left), .rows_left(rows_left),
+        .waiting(waiting), .back_active(back_active), .in_flight(in_flight),
+        .\cutter.cutting (front_active), .\cutter.cut_valid (cut_valid), .\cutter.offered (offered),
+        .\cutter.is_outside (is_outside), .\cutter.beat (beat), .\cutter.row_start (row_start), .\cutter.row_last (row_last),
+        .\cutter.cut_beat (cut_beat), .\cutter.cut_end (cut_end), .\cutter.address_reg (address_reg),
+        .\cutter.length_reg (length_reg), .\cutter.rows_left (rows),
+        .beats_left(beats_left), .rows_left(rows_left),
         .emitted(emitted), .emit_rows(emit_rows), .slots(slots), .back_command(back_command),
         .\ahead.level (ahead_level), .\ahead.read (ahead_read), .\ahead.write (ahead_write),
         .\ahead.cells.word_0 (slot_0), .\ahead.cells.word_1 (slot_1), .\ahead.cells.word_2 (slot_2),
@@ -99,16 +107,17 @@ module spec #(
         end
         assert (bursts <= 2);
         if (halt) assert (axi__rready);  // what is in flight is dropped
-        if (idle) assert (bursts == 0 && !axi__arvalid);
+        if (idle) assert (bursts == 0 && !axi__arvalid && !offered && !cut_valid);
         // Front and back agree on the beats of every command: what was asked for is expected, and nothing else.
         if (!halted && bursts != 0) assert (back_active || ahead_level != 0);
-        if (!halted && bursts == 0 && !front_active && ahead_level == 0 && back_active) assert (rows_left == 0);
+        if (!halted && bursts == 0 && !front_active && !cut_valid && !offered && ahead_level == 0 && back_active)
+            assert (rows_left == 0);
         if (!halted && done) assert (rows_left == 0);
     end
 
-    // Invariants. Few beats are outstanding, so the front is few rows ahead of the back, and two rows or more between them
-    // are short ones: products are small.
-    localparam MOST = 2 * BURST;
+    // Invariants. Few beats are outstanding or cut, so the front is few rows ahead of the back, and two rows or more
+    // between them are short ones: products are small.
+    localparam MOST = 4 * BURST;
     function [16:0] times(input [11:0] rows, input [15:0] beats);
         times = rows == 0 ? 0 : rows == 1 ? beats : rows[3:0] * beats[3:0];
     endfunction
@@ -124,7 +133,10 @@ module spec #(
     function [11:0] rows_of(input [255:0] command);
         rows_of = command[146:135];
     endfunction
-    wire [16:0] outstanding = first + second;
+    wire [BEAT_BITS-1:0] cut_length = cut_end - cut_beat + 1, left = row_last - beat + 1;
+    wire [BEAT_BITS-1:0] whole = row_last - row_start + 1;
+    wire [16:0] outstanding = first + second + (cut_valid ? cut_length : 0) + (offered ? length_reg + 1 : 0);
+    wire [15:0] row_beats = beats_of(newest);
     wire [255:0] newest = ahead_level == 0 ? back_command : entry(ahead_read + ahead_level - 1);  // the front's
     wire [11:0] rows_expected = back_active && rows_left != 0 ? rows_left - 1 : 0;
     wire [16:0] expected = !back_active || rows_left == 0 ? 0 : times(rows_expected, beats_of(back_command)) + beats_left;
@@ -151,10 +163,18 @@ module spec #(
         assert (ahead_level <= AHEAD && ahead_write == (ahead_read + ahead_level) % AHEAD);
         for (k = 0; k < AHEAD; k = k + 1)
             if (k < ahead_level) assert (legal(entry(ahead_read + k)));
-        if (waiting) assert (front_active);
+        if (waiting) assert (offered && !is_outside);
+        if (offered) begin
+            assert (length_reg < BURST && address_reg % BYTES == 0);
+            assert (address_reg[11:0] + (length_reg + 1) * BYTES <= 4096);
+            if (!is_outside)
+                assert (address_reg >= dram_base
+                    && {1'b0, address_reg - dram_base} + (length_reg + 1) * BYTES <= dram_size);
+        end
+        if (cut_valid) assert (cut_beat / BURST == cut_end / BURST && cut_beat <= cut_end);
         if (front_active) begin
-            assert (rows != 0 && left != 0 && left <= row_beats);
-            if (!halted) assert (row_beats == beats_of(newest) && rows <= rows_of(newest));
+            assert (rows != 0 && left != 0 && left <= whole && whole <= 17'hFFFF);
+            if (!halted) assert (whole == row_beats && rows <= rows_of(newest));
         end
         if (back_active) begin
             assert (legal(back_command) && beats_left != 0 && beats_left <= beats_of(back_command));

@@ -7,7 +7,8 @@ module spec #(
     parameter BURST = 4,     // beats of the longest burst
     parameter PER_BEAT = 1,  // words of a beat
     parameter PER_WORD = 1,  // beats of a word
-    parameter FIFO = 3       // beats that are read ahead
+    parameter FIFO = 3,      // beats that are read ahead
+    parameter BEAT_BITS = 33 - $clog2(BYTES)
 ) (
     input clk,
     input i__valid,
@@ -28,9 +29,12 @@ module spec #(
     wire [1:0] axi__awburst;
     wire [8*BYTES-1:0] axi__wdata;
     wire [BYTES-1:0] axi__wstrb;
-    wire active, waiting, reading, push;
-    wire [$clog2(BURST+1)-1:0] in_burst, length;
-    wire [19:0] left, row_beats;
+    wire active, waiting, reading, push, crowded, addressed_all;
+    wire cutting, cut_valid, cut_last, offered, is_outside, is_last;
+    wire [BEAT_BITS-1:0] beat, row_start, row_last, cut_beat, cut_end;
+    wire [31:0] address_reg;
+    wire [$clog2(BURST > 1 ? BURST : 2)-1:0] length_reg;
+    wire [$clog2(BURST+1)-1:0] in_burst;
     wire [11:0] rows, rows_left;
     wire [15:0] words_left, issued, responded;
     wire [$clog2(FIFO+1)-1:0] fifo_level, credit;
@@ -46,8 +50,13 @@ module spec #(
         .axi__awsize(axi__awsize), .axi__awburst(axi__awburst), .axi__wvalid(axi__wvalid), .axi__wready(axi__wready),
         .axi__wdata(axi__wdata), .axi__wstrb(axi__wstrb), .axi__wlast(axi__wlast), .axi__bvalid(axi__bvalid),
         .axi__bready(axi__bready), .axi__bresp(axi__bresp),
-        .active(active), .waiting(waiting), .reading(reading), .push(push), .in_burst(in_burst), .length(length),
-        .left(left), .row_beats(row_beats), .rows(rows), .rows_left(rows_left), .words_left(words_left),
+        .active(active), .waiting(waiting), .reading(reading), .push(push), .in_burst(in_burst),
+        .crowded(crowded), .addressed_all(addressed_all),
+        .\cutter.cutting (cutting), .\cutter.cut_valid (cut_valid), .\cutter.cut_last (cut_last),
+        .\cutter.offered (offered), .\cutter.is_outside (is_outside), .\cutter.is_last (is_last),
+        .\cutter.beat (beat), .\cutter.row_start (row_start), .\cutter.row_last (row_last), .\cutter.cut_beat (cut_beat),
+        .\cutter.cut_end (cut_end), .\cutter.address_reg (address_reg), .\cutter.length_reg (length_reg),
+        .\cutter.rows_left (rows), .rows_left(rows_left), .words_left(words_left),
         .issued(issued), .responded(responded), .fifo_level(fifo_level), .fifo_read(fifo_read), .fifo_write(fifo_write), .credit(credit), .slot(slot), .command(command)
     );
 
@@ -115,15 +124,19 @@ module spec #(
         if (pop) assert (fifo_level == 0 && !push && !reading && credit == FIFO);
     end
 
-    // Invariants. A row is the writer's as long as addresses of it are to come, the reader's as long as beats are.
+    // Invariants. A row is the writer's as long as it is to be cut, the reader's as long as beats are to be read.
     wire [15:0] row_words = command[131:116];
     wire signed [31:0] row = (row_words + PER_BEAT - 1) / PER_BEAT * PER_WORD;
-    wire signed [31:0] unaddressed = rows == 0 ? 0 : waiting ? left - length : left;
+    wire [BEAT_BITS-1:0] left = row_last - beat + 1, whole = row_last - row_start + 1;
+    wire [BEAT_BITS-1:0] cut_length = cut_end - cut_beat + 1;
+    wire signed [31:0] unopened = (cutting ? left : 0) + (cut_valid ? cut_length : 0)
+        + (offered && !waiting ? length_reg + 1 : 0);
     wire signed [31:0] unread = !reading ? 0
         : PER_WORD > 1 ? words_left * PER_WORD + (slot == 0 ? 0 : PER_WORD - slot)
         : (words_left + slot + PER_BEAT - 1) / PER_BEAT;
-    wire signed [13:0] writer = rows == 0 ? 0 : rows - 1, reader = reading ? rows_left - 1 : 0, ahead = writer - reader;
-    wire signed [31:0] rows_ahead = ahead == -1 ? -row : ahead == 0 ? 0 : ahead == 1 ? row : ahead == 2 ? 2 * row
+    wire signed [13:0] writer = cutting ? rows - 1 : 0, reader = reading ? rows_left - 1 : 0, ahead = writer - reader;
+    wire signed [31:0] rows_ahead = ahead == -4 ? -4 * row : ahead == -3 ? -3 * row : ahead == -2 ? -2 * row
+        : ahead == -1 ? -row : ahead == 0 ? 0 : ahead == 1 ? row : ahead == 2 ? 2 * row
         : ahead == 3 ? 3 * row : 4 * row;
     always @* begin
         assert (beats == in_burst && in_burst <= BURST);
@@ -134,16 +147,35 @@ module spec #(
         assert (credit + fifo_level + push == FIFO);
         assert (fifo_read < FIFO && fifo_write == (fifo_read + fifo_level) % FIFO);
         if (waiting || in_burst != 0) assert (active);
-        if (active) begin
-            assert (row_words != 0 && row_beats == row);
-            assert (rows != 0 || in_burst != 0);
-            if (rows != 0) assert (left != 0 && left <= row_beats);
-            if (waiting) assert (rows != 0 && in_burst <= length && length <= left);
-            if (reading) assert (rows_left != 0 && unread > 0 && unread <= row && words_left <= row_words);
-            assert (-1 <= ahead && ahead <= 4);
-            assert (in_burst + unaddressed - unread + rows_ahead == fifo_level + push);
+        assert ((issued - responded) != 16'hFFFF || crowded);
+        if (offered) begin
+            assert (length_reg < BURST && address_reg % BYTES == 0);
+            assert (address_reg[11:0] + (length_reg + 1) * BYTES <= 4096);
+            if (!is_outside)
+                assert (address_reg >= dram_base
+                    && {1'b0, address_reg - dram_base} + (length_reg + 1) * BYTES <= dram_size);
         end
-        else if (!halted) assert (fifo_level == 0 && !push && !reading);
+        if (cut_valid) assert (cut_beat / BURST == cut_end / BURST && cut_beat <= cut_end);
+        if (active) begin
+            assert (row_words != 0 && in_burst <= row);
+            if (cut_valid) assert (cut_length <= row);
+            if (offered) assert (length_reg + 1 <= row);
+            // One burst is the last, it is behind all others, and beats are left as long as it was not sent.
+            assert (cutting || cut_valid || offered || in_burst != 0);
+            assert (addressed_all == !(cutting || cut_valid || offered));
+            if (cutting) assert (whole == row && rows != 0 && left != 0 && left <= row);
+            if (cutting) assert (!(cut_valid && cut_last) && !(offered && is_last));
+            else if (cut_valid) assert (cut_last && !(offered && is_last));
+            else if (offered) assert (is_last);
+            if (waiting) assert (offered && !is_outside && in_burst <= length_reg + 1);
+            if (reading) assert (rows_left != 0 && unread > 0 && unread <= row && words_left <= row_words);
+            assert (-4 <= ahead && ahead <= 4);
+            assert (in_burst + unopened - unread + rows_ahead == fifo_level + push);
+        end
+        else begin
+            assert (!cutting && !cut_valid && !offered);
+            if (!halted) assert (fifo_level == 0 && !push && !reading);
+        end
         if (!halted && !reading) assert (slot == 0);
         assert (slot < PER_BEAT || slot < PER_WORD);
     end

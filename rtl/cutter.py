@@ -1,0 +1,115 @@
+"""Rows of beats in DRAM as AXI bursts, one a cycle: cut, checked against DRAM_SIZE, and offered from registers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from accel.commands import field_bits
+from accel.design import Design
+from accel.latency import ADDRESS
+from accel.rtl.axi import byte_address
+
+
+class Cutter(wiring.Component):
+    """Naturally aligned bursts of the rows of a LOAD or STORE, in order.
+
+    `begin`: of a command's `rows`, all of `row_beats` beats, `pitch` beats apart, the first from beat `start` on; not
+    while `busy` (they are not all cut). `valid`: a burst is at the end of the pipeline `accel.latency.ADDRESS`, its
+    byte `address`, its beats less one (`length`), whether it is the command's `last`, and whether it is `outside`: it
+    leaves [0, dram_size) or what an address can name. `take`: the next one. `flush`: all are forgotten. `idle`: there
+    are none.
+    """
+
+    def __init__(self, design: Design, command: Any, row_bits: int) -> None:
+        self.design = design
+        self.shift = (design.beat_bytes - 1).bit_length()
+        # One bit more than an address has: what a pitch leads to beyond 2**32 is seen to be outside.
+        self.beat_bits = field_bits(command, "dram_addr") + 1 - self.shift
+        address_bits = design.memory.axi_address_bits
+        super().__init__(
+            {
+                "begin": In(1),
+                "start": In(self.beat_bits),
+                "row_beats": In(row_bits),
+                "rows": In(field_bits(command, "rows")),
+                "pitch": In(field_bits(command, "dram_pitch") - self.shift),
+                "dram_base": In(address_bits),
+                "dram_size": In(32),
+                "flush": In(1),
+                "take": In(1),
+                "busy": Out(1),
+                "idle": Out(1),
+                "valid": Out(1),
+                "outside": Out(1),
+                "address": Out(address_bits),
+                "length": Out(range(max(2, design.memory.burst_beats))),
+                "last": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """The hardware."""
+        m = Module()
+        assert [stage.name for stage in ADDRESS] == ["begin", "cut", "check"]
+        low = (self.design.memory.burst_beats - 1).bit_length()  # bits of a beat's place in its block
+        busy, cut, moves = Signal(name="cutting"), Signal(name="cut_valid"), Signal(name="cut_moves")
+        row_start, beat, row_last = (
+            Signal(self.beat_bits, name=name, reset_less=True) for name in ("row_start", "beat", "row_last")
+        )
+        rows, pitch = Signal.like(self.rows, name="rows_left"), Signal.like(self.pitch, name="pitch_reg")
+        row_ends, step = Signal(name="row_ends"), Signal(name="step")
+        end = Signal(self.beat_bits, name="end")
+        m.d.comb += [
+            row_ends.eq(beat[low:] == row_last[low:]),
+            end.eq(Mux(row_ends, row_last, Cat(Const((1 << low) - 1, low), beat[low:]))),
+            step.eq(busy & (~cut | moves)),
+            self.busy.eq(busy),
+        ]
+        with m.If(step):
+            m.d.sync += beat.eq(Cat(Const(0, low), beat[low:] + 1))
+            with m.If(row_ends):
+                m.d.sync += [beat.eq(row_start + pitch), row_start.eq(row_start + pitch), row_last.eq(row_last + pitch)]
+                m.d.sync += rows.eq(rows - 1)
+                with m.If(rows == 1):
+                    m.d.sync += busy.eq(0)
+        with m.If(self.begin):
+            m.d.sync += [
+                busy.eq(1),
+                row_start.eq(self.start),
+                beat.eq(self.start),
+                row_last.eq(self.start + self.row_beats - 1),
+                rows.eq(self.rows),
+                pitch.eq(self.pitch),
+            ]
+        cut_beat, cut_end = (Signal(self.beat_bits, name=name, reset_less=True) for name in ("cut_beat", "cut_end"))
+        cut_last = Signal(name="cut_last", reset_less=True)
+        with m.If(step):
+            m.d.sync += [cut_beat.eq(beat), cut_end.eq(end), cut_last.eq(row_ends & (rows == 1))]
+        valid, outside, last = Signal(name="offered"), Signal(name="is_outside"), Signal(name="is_last")
+        address = Signal.like(self.address, name="address_reg", reset_less=True)
+        length = Signal.like(self.length, name="length_reg", reset_less=True)
+        found, no_address = byte_address(self.dram_base, cut_beat, self.design.beat_bytes)
+        m.d.comb += moves.eq(cut & (~valid | self.take))
+        with m.If(moves):
+            m.d.sync += [
+                address.eq(found),
+                length.eq(cut_end[:low] - cut_beat[:low] if low else 0),
+                outside.eq((cut_end >= self.dram_size[self.shift :]) | no_address),
+                last.eq(cut_last),
+            ]
+        m.d.sync += [cut.eq(step | (cut & ~moves)), valid.eq(moves | (valid & ~self.take))]
+        with m.If(self.flush):
+            m.d.sync += [busy.eq(0), cut.eq(0), valid.eq(0)]
+        m.d.comb += [
+            self.valid.eq(valid),
+            self.outside.eq(outside),
+            self.address.eq(address),
+            self.length.eq(length),
+            self.last.eq(last),
+            self.idle.eq(~busy & ~cut & ~valid),
+        ]
+        return m
