@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from accel.board import BOARDS, pll
+from accel.board import BOARDS, default_design, design_on, pll
 from accel.design import load
 from accel.flow import emit_board
 from accel.flow.cli import run as accel
@@ -130,6 +130,12 @@ def test_what_a_board_cannot_do_is_said(
     assert accel(["emit", *options, "-o", str(tmp_path / "out")]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_boards_own_design_has_a_clock_that_it_reaches() -> None:
+    own = default_design(BOARDS["ulx3s"])
+    assert own == load("nano").model_copy(update={"clock_mhz": 40})
+    assert design_on(BOARDS["ulx3s"], own).clock_mhz == 40
 
 
 def test_networks_that_need_the_host_in_between_are_refused() -> None:

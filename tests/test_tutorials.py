@@ -19,7 +19,7 @@ TUTORIALS = ROOT / "docs" / "tutorials"
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
-    """Kind ("" of commands, "text" of output, "yaml") and text of each fenced block."""
+    """Kind ("" of commands, "text" of output, "yaml", "sh" of what a test cannot run) and text of each fenced block."""
     text = (TUTORIALS / page).read_text(encoding="utf-8")
     return re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
@@ -54,7 +54,8 @@ def test_every_command(
             for line in text.splitlines():
                 program, *arguments = shlex.split(line)
                 if program == "python":
-                    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+                    ran = subprocess.run([sys.executable, *arguments], check=True, capture_output=True, text=True)
+                    print(ran.stdout)
                 else:
                     assert program == "accel"
                     assert accel(arguments) == 0, line

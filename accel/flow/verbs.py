@@ -365,8 +365,11 @@ def emit(
             raise InputError("--point N [--storage FILE] says design, technique and formats: leave those options out")
         on, data = _emit_point(network, out, point, storage, calibration, shape, chosen_board)
     else:
-        design = design or (chosen_board.design if chosen_board else "edge")
-        chosen, on = int8.source(network, technique, input_shape(shape), quantisation), designs_module.load(design)
+        chosen = int8.source(network, technique, input_shape(shape), quantisation)
+        if chosen_board and not design:
+            on = boards.default_design(chosen_board)
+        else:
+            on = designs_module.load(design := design or "edge")
         outputs.check(out, (out / name for name in job.FILES), (network, design, calibration))
         report.check_folder(out)
         job.check(out)
