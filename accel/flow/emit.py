@@ -17,7 +17,7 @@ from accel.board import Board, design_on
 from accel.compile import compile_series
 from accel.compiler.choose import Formats
 from accel.design import Design, OnChip
-from accel.flow import driver, emit_board, emit_core, emit_stretches, emit_tools, register_map
+from accel.flow import driver, emit_board, emit_core, emit_images, emit_stretches, emit_tools, register_map
 from accel.flow.design_fields import commented
 from accel.flow.emit_stretches import Emitted
 from accel.flow.emit_text import expected, layout_text, origin, readme_words, template
@@ -48,7 +48,16 @@ FILES = (
 
 def check(folder: Path) -> None:
     """Raise InputError for a folder in which `emit` would replace a file that it did not write."""
-    known = {*FILES, *emit_core.FILES, *emit_stretches.FILES, *emit_tools.FILES, *ENDS, "stretch-1", emit_board.FOLDER}
+    known = {
+        *FILES,
+        *emit_core.FILES,
+        *emit_images.FILES,
+        *emit_stretches.FILES,
+        *emit_tools.FILES,
+        *ENDS,
+        "stretch-1",
+        emit_board.FOLDER,
+    }
     others = sorted(name for name in known if os.path.lexists(folder / name))
     if others and not any((folder / mark).exists() for mark in (MARK, emit_stretches.PLAN)):
         raise InputError(f"output folder {folder} must not hold a {others[0]} that accel did not write, and does")
@@ -56,24 +65,27 @@ def check(folder: Path) -> None:
 
 def emit(
     network: IntegerNetwork, design: Design, folder: Path, inputs: NDArray[Any], formats: Formats = "auto",
-    host: Host | None = None, on: Board | None = None,
+    host: Host | None = None, on: Board | None = None, images: int = 1,
 ) -> None:  # fmt: skip
     """Write the folder; the test bench runs the first of the float `inputs` (n, C, H, W). `formats` as
     `compile_network` takes them; `host` has what the host runs before and behind; with `on` it is for that board.
+    Of several `images` the bench also runs so many, those inputs in turn, in one run; programs are compiled for that.
 
     Raises InputError for what the design cannot hold, and for a folder that cannot be written or in which a file of
     somebody else would be replaced.
     """
     check(folder)
-    files_by_name = contents(network, design, inputs, formats, host, on)
+    files_by_name = contents(network, design, inputs, formats, host, on, images)
     write(folder, files_by_name, check=lambda: check(folder))
 
 
 def contents(
     network: IntegerNetwork, design: Design, inputs: NDArray[Any], formats: Formats = "auto", host: Host | None = None,
-    on: Board | None = None,
+    on: Board | None = None, images: int = 1,
 ) -> dict[str, bytes]:  # fmt: skip
     """The files by name."""
+    if images != 1:
+        emit_images.check(network, design, images)
     if on:
         emit_board.check(network)
         design = design_on(on, design)
@@ -87,18 +99,19 @@ def contents(
     tensors = int8.run(network, int8.quantise_input(network, inputs[:1]), all_tensors=True)
     verilog = (origin(design, "AXI4") + verilog_text(design)).encode()
     if not network.host_steps:
-        made = _stretch(network, design, tensors, formats, verilog, said)
-        return made.files | models | (emit_board.contents(on, network, made.program, inputs) if on else {})
+        made = _stretch(network, design, tensors, formats, verilog, said, images)
+        run = emit_images.contents(network, made.series, images, inputs) if images != 1 else {}
+        return made.files | run | models | (emit_board.contents(on, network, made.series.first, inputs) if on else {})
     emitted = partial(_stretch, design=design, tensors=tensors, formats=formats, verilog=verilog)
     return models | emit_stretches.contents(network, design, tensors, emitted, said)
 
 
 def _stretch(
     network: IntegerNetwork, design: Design, tensors: Mapping[str, NDArray[np.int8]], formats: Formats, verilog: bytes,
-    ends: str = "",
+    ends: str = "", images: int = 1,
 ) -> Emitted:  # fmt: skip
     """The program of one stretch, and its folder, for codes (1, channels, height, width) of every tensor."""
-    series = compile_series(network, design, formats)
+    series = compile_series(network, design, formats, images)
     program, codes = series.first, joined(network, tensors)
     memory = execute_memory(program, codes[0])
     for end in program.outputs:
@@ -121,7 +134,7 @@ def _stretch(
         **{name: template(name).encode() for name in COPIED},
         **emit_tools.contents(design),
     }
-    return Emitted(program, result.cycles, files)
+    return Emitted(series, result.cycles, files)
 
 
 def _image_bytes(program: Program) -> int:

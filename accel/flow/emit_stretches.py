@@ -16,16 +16,17 @@ from accel.layout import RowTensor, stride_bytes
 from accel.models.host import HostStep
 from accel.models.integers.network import IntegerNetwork
 from accel.models.integers.stretches import stages, stretches
-from accel.program import Placement, Program
+from accel.program import Placement
+from accel.series import Series
 
 PLAN = "network.json"
 FILES = (PLAN, "host.py", "tensors.py", "input.bin", "README.md")
 
 
 class Emitted(NamedTuple):
-    """A stretch: its program, the cycles of that, and the files of its folder."""
+    """A stretch: its programs, the cycles of the first image, and the files of its folder."""
 
-    program: Program
+    series: Series
     cycles: int
     files: dict[str, bytes]
 
@@ -52,7 +53,8 @@ def contents(
             continue
         count += 1
         folder = f"stretch-{count}"
-        program, taken, found = emitted(part)
+        series, taken, found = emitted(part)
+        program = series.first
         files |= {f"{folder}/{name}": content for name, content in found.items()}
         cycles += taken
         ends_of = {"inputs": program.inputs, "outputs": program.outputs}

@@ -25,6 +25,11 @@ bit 1 of `STATUS` is set), `ERROR` says whether it ended well. Write 2 to `STATU
 A start takes over the registers that are marked *latched*; what is written to them during a run is for the next one.
 `IRQ_ENABLE` acts at once.
 
+A run works on `IMAGES` images, one after the other, and raises done after the last. The first is run by the program at
+`PROGRAM_OFFSET`, the others by that at `NEXT_OFFSET`, which may count on what the first one left on chip. Inputs lie
+`INPUT_MOVE` bytes behind the places that the program names, and with each image `INPUT_STEP` further; outputs likewise.
+All of it must lie in `DRAM_SIZE`. `IMAGES_DONE` says how many outputs are complete, after an error as well.
+
 The watchdog ends a run in which nothing happens any more. A run that works for longer than it should is stopped by
 writing 2 to `CONTROL`: bursts in flight are completed, then the run is done with the error ABORTED.
 

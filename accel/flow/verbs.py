@@ -350,6 +350,9 @@ def emit(
     board: Annotated[
         str, typer.Option(metavar="BOARD", help="Also what runs it on a board: ulx3s.", autocompletion=board_names)
     ] = "",
+    images: Annotated[
+        int, typer.Option("--images", metavar="N", help="Also a run on N images, with weights that stay on chip.")
+    ] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Write the accelerator as Verilog, with DRAM image, register map and a self-checking test bench."""
@@ -361,7 +364,7 @@ def emit(
 
     chosen_board = boards.board(board) if board else None
     if point is not None or storage:
-        if point is None or design or technique or formats or quantisation:
+        if point is None or design or technique or formats or quantisation or images != 1:
             raise InputError("--point N [--storage FILE] says design, technique and formats: leave those options out")
         on, data = _emit_point(network, out, point, storage, calibration, shape, chosen_board)
     else:
@@ -378,7 +381,7 @@ def emit(
             advance(f"{chosen.title}: compressing")
             integer = chosen.make(data)
             advance("writing Verilog")
-            job.emit(integer, on, out, data.calibration, parse(formats or ()), data.host, chosen_board)
+            job.emit(integer, on, out, data.calibration, parse(formats or ()), data.host, chosen_board, images)
     for note in clock_notes(on):
         say(f"accel: {note}")
     _say_notes(data)
