@@ -1,0 +1,37 @@
+"""What networks take of a board and how long they run there: `python -m tests.benchmarks.board`.
+
+Cycles are the simulator's, which `host.py` of an emitted board compares with the hardware's.
+"""
+
+from __future__ import annotations
+
+from accel.board import BOARDS, default_design, design_on, memory_brams
+from accel.compile import compile_network
+from accel.flow import int8
+from accel.models.errors import InputError
+from accel.sim.result import simulate
+
+NETWORKS = (("lenet-5", "dense"), ("lenet-5", "tucker-deep"), ("resnet-8", ""), ("ds-cnn", ""))
+WANTED_MHZ = 100
+
+
+def main() -> None:
+    """A line a network."""
+    for board in BOARDS.values():
+        design = design_on(board, default_design(board))
+        print(f"{'on ' + board.name + ', ' + design.name:26}{'bytes':>9}{'blocks':>8}{'cycles':>9}", end="")
+        print(f"{f'ms at {design.clock_mhz:g} MHz':>15}{f'at {WANTED_MHZ}':>8}")
+        for name, technique in NETWORKS:
+            try:
+                chosen = int8.source(name, technique, None)
+                program = compile_network(chosen.make(chosen.data("")), design)
+            except InputError as error:
+                print(f"{name} {technique}: {error}")
+                continue
+            cycles, blocks = simulate(program).cycles, memory_brams(board, design, program.dram_bytes)
+            print(f"{f'{name} {technique}':26}{program.dram_bytes:>9,}{blocks:>8}{cycles:>9,}", end="")
+            print(f"{cycles / design.clock_mhz / 1000:>15.3f}{cycles / WANTED_MHZ / 1000:>8.3f}")
+
+
+if __name__ == "__main__":
+    main()
