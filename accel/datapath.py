@@ -21,10 +21,10 @@ SHIFT_BITS = field_bits(ConfigPost, "uniform_shift")
 FACTOR_BITS = MULTIPLIER_BITS + 1  # of a first operand that the second is multiplied with
 LOW_BITS = 17  # of a sum that the first of two multipliers takes, without a sign
 
-# A residual operand has at most so many bits when it is shifted, and with the zero point. What a sum has more than one
-# bit above that leads to the same end of the clip whatever is added: it is held there.
+# A residual operand has at most so many bits when it is shifted, and with the zero point, with one to spare. A sum that
+# needs more leads to the same end of the clip whatever is added: it is held at that of its range.
 PARTNER_BITS = RESIDUAL_BITS + FACTOR_BITS
-SCALED_BITS = PARTNER_BITS + 1
+SCALED_BITS = PARTNER_BITS
 BYTE = 3  # lowest bit of a shift by whole bytes
 OPERAND_BITS = RESIDUAL_BITS + (1 << BYTE) - 1  # of a residual operand before its product, shifted left
 

@@ -87,7 +87,7 @@ def test_compute_by_hand() -> None:
     array = 700 * 64 * 0.0061 + 1000 * 20 * 0.0045 + 5 * registers["array"] * 0.0027
     assert found.parts_pj["array"].nominal == pytest.approx(array)
     bits2 = structure.LANE_BITS2
-    lane = bits2 * 0.0061 + (33 + 33 + 28 + 0.1 * 576) * 0.0045
+    lane = bits2 * 0.0061 + (33 + 33 + 27 + 0.1 * 567) * 0.0045
     assert found.parts_pj["post-process"].nominal == pytest.approx(48 * lane + 5 * registers["post-process"] * 0.0027)
     assert found.clock_pj.nominal == pytest.approx(5 * sum(registers.values()) * 0.0027)
     assert found.compute_pj.low < found.compute_pj.nominal < found.compute_pj.high

@@ -33,13 +33,13 @@ STORE = "store"  # the memory of a core without DRAM
 
 # Registers, counted in the emitted Verilog of nano, edge, edge-sparse, edge-coded and core.
 EDGE_REGISTERS, PLACE_REGISTERS, SPARSE_PLACE_REGISTERS = 437, 48, 30  # of an engine beside its PEs: fixed, a place
-LANE_REGISTERS = 341  # of a lane of requantisation
+LANE_REGISTERS = 339  # of a lane of requantisation
 DECODER_LANE_REGISTERS = 158
 SHELL_REGISTERS, SHELL_LANE_REGISTERS = 5290, 216  # loader, storer, queues, CSR, control: fixed, a lane of post-process
 # 4-input LUTs without those of multipliers: `python -m tests.benchmarks.synthesis`, docs/results.md.
 PE_LUTS, OUTPUT_PE_LUTS = 50, 106  # whose weight stays, and whose output does
 SPARSE_PE_LUTS, SPARSE_LANE_LUTS = 290, 190  # of a PE of the sparse engine, and for each of its multipliers
-LANE_LUTS = 576
+LANE_LUTS = 567
 DECODER_LANE_LUTS = 2530
 SHELL_LUTS = 14_000
 
