@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -16,6 +17,7 @@ from accel.models.codebook import is_shared
 from accel.models.compress.cluster import share_weights
 from accel.models.compress.share import share
 from accel.models.errors import InputError
+from accel.models.exchange import onnx_write
 from accel.models.graph import Activation, Conv, Linear, Network, Reshape, Softmax, Unary, build
 from accel.models.integers.network import MatrixLayer
 from accel.models.quantisation import equalise
@@ -27,7 +29,9 @@ from accel.models.quantisation.ranges import BINS, ranges_of
 from accel.models.quantisation.shared import quantise_compressed
 from accel.models.reference import float32, int8
 from accel.models.window import Window
+from tests.benches import published
 from tests.benches.model_networks import draw_inputs, draw_network
+from tests.benchmarks import quantisation as benchmark
 
 
 def one_function(values: np.ndarray) -> tuple[Network, np.ndarray]:
@@ -212,6 +216,30 @@ def test_the_best_is_nearest_on_inputs_that_set_no_range(seed: int) -> None:
     assert wanted.tensors == found.tensors
     single = quantise(whole, inputs[2:3], method=Method(best=True))  # of one input there are no others
     assert single.layers[0].name == "first"
+
+
+@pytest.mark.parametrize("depthwise", [False, True])
+def test_nearer_to_float_than_onnxruntime(depthwise: bool, tmp_path: Path) -> None:
+    """Its static quantisation has weights by channel too, and is calibrated on the same inputs."""
+    whole, inputs, others = uneven(2, depthwise), random_inputs(2), random_inputs(3)
+    onnx_write.write(whole, tmp_path / "n.onnx")
+    wanted = float32.run(whole, others)
+    (theirs,) = published.theirs_in_int8(tmp_path / "n.onnx", inputs, others)
+    integer = quantise(whole, inputs, method=Method(best=True))
+    codes = int8.run(integer, int8.quantise_input(integer, others))[integer.output]
+    ours = int8.dequantise_output(integer, codes)
+    assert np.square(ours.reshape(wanted.shape) - wanted).sum() < np.square(theirs - wanted).sum()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", benchmark.TINY)
+def test_mlperf_tiny_by_the_best_method_is_no_worse_than_onnxruntimes(name: str, pytestconfig: pytest.Config) -> None:
+    """In accuracy and in agreement with float."""
+    if not (given := pytestconfig.getoption("--mlperf-tiny")):
+        pytest.skip("give --mlperf-tiny, the folder with MLPerf Tiny's models and samples")
+    _, theirs, ours = benchmark.rows(benchmark.tiny_case(Path(given), name), ["best"], [])
+    assert ours[1] >= theirs[1]
+    assert ours[2] >= theirs[2]  # type: ignore[operator]
 
 
 def test_what_meets_at_a_clip_stays() -> None:

@@ -11,7 +11,7 @@ ours with weights shared with 8 and 6 bits. All are calibrated on the same input
 - With --network FILE.onnx, --calibration and --test FILE.npy (--labels FILE.npy): any other.
 
 --only NAMES runs some of them; --method METHODS, as `accel quantise --quantisation` takes them, replaces ours. Status 1
-if the network by the default method is worse than ONNX Runtime's: in accuracy, or without labels in agreement.
+if the network by the method `best` is worse than ONNX Runtime's: in accuracy, or without labels in agreement.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"{case.name:18} {len(case.test):6} {who:22} {agreement:12.1f} {shown:>11}", flush=True)
                 figure = agreement if accuracy is None else accuracy
                 theirs = figure if who == "ONNX Runtime" else theirs
-                worse |= who == str(methods.DEFAULT) and figure < theirs
+                worse |= who == methods.BEST and figure < theirs
     return int(worse)
 
 
