@@ -20,11 +20,13 @@ from accel.flow.cli import run as accel
 from accel.models import zoo
 from accel.models.quantisation.quantise import quantise
 from accel.models.reference import int8
+from accel.models.window import Window
 from accel.series import PAGE, Series
 from accel.sim.execute.facts import run_series
 from accel.timing.recurrence import time_program
 from tests.benches.counted import accepted, counted
-from tests.benches.draw import draw_design, draw_ends, draw_network
+from tests.benches.draw import draw_design, draw_ends, draw_network, with_memory
+from tests.benches.layers import matrix, network_of
 
 INPUTS = zoo.preprocess(zoo.mnist_calibration()[:8])
 LENET = quantise(zoo.load("lenet-300-100"), INPUTS)
@@ -42,6 +44,20 @@ def test_for_one_image_the_first_program_is_the_only_one() -> None:
         alone, series = compile_network(LENET, load(design)), compile_series(LENET, load(design))
         assert time_program(series.first).events == time_program(alone).events
         assert time_program(series.following).cycles < time_program(alone).cycles
+
+
+def test_an_image_waits_for_the_memory_of_the_one_before() -> None:
+    """The last command comes with the last beat, 16 cycles before the next; what begins later ends as much later."""
+    nano = load("nano")
+    narrow = nano.model_copy(update={"memory": nano.memory.model_copy(update={"axi_bits": 32})})
+    slow = with_memory(narrow, 1, 16)
+    program = compile_network(network_of((3, 4, 4), matrix(4, Window((3, 3)))), slow)
+    alone = time_program(program)
+    assert 0 < alone.read_busy_cycles <= 16
+    late = [time_program(program, busy).cycles - alone.cycles for busy in range(40)]
+    first = late.index(1) - 1  # the cycle of the first beat
+    assert first < alone.read_busy_cycles
+    assert late == [max(0, busy - first) for busy in range(40)]
 
 
 def test_what_fits_is_loaded_once() -> None:

@@ -19,8 +19,9 @@ from accel.models.integers.network import IntegerNetwork
 from accel.models.reference import int8
 from accel.program import Program
 from accel.rows import LOAD, OPCODE, rows_of
+from accel.series import Series
 from accel.sim.execute.facts import run_series
-from accel.timing.recurrence import time_program
+from accel.timing.recurrence import Timing, time_program
 
 BETWEEN = 1  # cycles of a core without DRAM from the end of an image to the start of the next one
 
@@ -94,17 +95,25 @@ def run(
     except ValueError as error:
         raise InputError(f"--images: {error}") from None
     constants = _constant_bytes(series.first), _constant_bytes(series.following)
+    timings: list[Timing] = []
     if design.is_sparse:
         codes = int8.quantise_input(network, inputs)
         codes = codes[np.arange(images) % len(codes)]
-        timings = [timing for timing, _ in run_series(series, layout, codes)[1]]
-        events = {event: sum(timing.events[event] for timing in timings) for event in timings[0].events}
-        cycles = [timing.cycles for timing in timings]
-        return Images(design, images, cycles[0], cycles[-1], sum(cycles), events, constants)
-    first, following = time_program(series.first), time_program(series.following)
-    events = {event: count + (images - 1) * following.events[event] for event, count in first.events.items()}
-    last = following.cycles if images > 1 else first.cycles
-    return Images(design, images, first.cycles, last, events[Event.CYCLES], events, constants)
+        timings += [timing for timing, _ in run_series(series, layout, codes)[1]]
+    else:
+        timings += _timed(series, images)
+    events = {event: sum(timing.events[event] for timing in timings) for event in timings[0].events}
+    return Images(design, images, timings[0].cycles, timings[-1].cycles, events[Event.CYCLES], events, constants)
+
+
+def _timed(series: Series, images: int) -> list[Timing]:
+    """Of each image. One that begins as the one before began takes as long."""
+    timings = [time_program(series.first)]
+    for _ in range(images - 1):
+        busy = timings[-1].read_busy_cycles
+        same = len(timings) > 1 and timings[-2].read_busy_cycles == busy
+        timings.append(timings[-1] if same else time_program(series.following, busy))
+    return timings
 
 
 def _streamed(network: IntegerNetwork, design: Design, images: int, formats: Formats) -> Images:

@@ -103,6 +103,7 @@ class Machine(NamedTuple):
     queue: int  # its depth F
     pointers: int
     entry_bits: int
+    read_busy: int = 0  # when the run, or an image of it, begins
 
     @classmethod
     @lru_cache(4)

@@ -8,7 +8,7 @@ cost is per command (and per burst inside loads), never per cycle. The compiler'
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import overload
 
@@ -30,7 +30,7 @@ from accel.timing.kernel import call
 from accel.timing.machine import FACTS, FETCH_BEATS, GAP, ROW_BEATS, Machine
 from accel.timing.machine import ROWS as FACT_ROWS
 from accel.timing.sequencer import NEVER_FETCHED, run, unit_of
-from accel.timing.state import AWAITED, BUSY, COMPLETE, COUNTS, ISSUED, OUT, POPPED, PUSHED, READY, Clock
+from accel.timing.state import AWAITED, BUSY, COMPLETE, COUNTS, ISSUED, NEXT_BEAT, OUT, POPPED, PUSHED, READY, Clock
 from accel.units import UNIT_NAMES
 
 
@@ -106,13 +106,15 @@ class History(Sequence[Timed | None]):
 class Timing:
     """Cycles from start to done, and what happened, as far as it is asked for.
 
-    `history`, `rows`: of the hardware's own fetch and of the commands.
+    `history`, `rows`: of the hardware's own fetch and of the commands. `read_busy_cycles`: for so long after done DRAM
+    gives no beat, because it gave one at the end, and gives one in so many cycles.
     """
 
     cycles: int
     history: History = field(repr=False)
     design: Design = field(repr=False)
     rows: Rows = field(repr=False)
+    read_busy_cycles: int = 0
 
     @cached_property
     def commands(self) -> History:
@@ -154,8 +156,10 @@ class DeadlockError(Exception):
     """A command waits for one that comes later in program order, or commands are never fetched."""
 
 
-def time_program(program: Program) -> Timing:
+def time_program(program: Program, read_busy_cycles: int = 0) -> Timing:
     """Time every command of the program; where time depends on activations, as if none of them were zero.
+
+    `read_busy_cycles`: those of the image before, whose end is this one's start.
 
     Raises DeadlockError where the hardware would end in TIMEOUT, IllegalCommandError where it would end in FIELD,
     DamagedStream where it would end in STREAM.
@@ -164,9 +168,9 @@ def time_program(program: Program) -> Timing:
     rows = np.concatenate([rows_of([fetch]), rows_of(program.commands)])
     streams = [(1 + index, made) for index, made in coded_loads(program)]
     if program.facts is None:
-        return time_rows(program.design, rows, streams=streams)
+        return time_rows(program.design, rows, None, streams, read_busy_cycles)
     facts = np.concatenate([known_facts(program.design, rows[:1]), program.facts])
-    return time_rows(program.design, rows, facts, streams)
+    return time_rows(program.design, rows, facts, streams, read_busy_cycles)
 
 
 def first_fetch(design: Design, program_offset: int, count: int) -> Load:
@@ -180,7 +184,11 @@ def time_commands(design: Design, commands: Sequence[Command], program_offset: i
 
 
 def time_rows(
-    design: Design, rows: Rows, facts: NDArray[np.int64] | None = None, streams: Iterable[tuple[int, Stream]] = ()
+    design: Design,
+    rows: Rows,
+    facts: NDArray[np.int64] | None = None,
+    streams: Iterable[tuple[int, Stream]] = (),
+    read_busy_cycles: int = 0,
 ) -> Timing:
     """As `time_program`, of rows, the first of which is the hardware's own fetch.
 
@@ -190,7 +198,7 @@ def time_rows(
     check_rows(design, rows[1:])
     ends = np.flatnonzero(rows[:, OPCODE] == Opcode.END)
     count = int(ends[0]) + 1 if len(ends) else len(rows)
-    machine = Machine.of(design)
+    machine = Machine.of(design)._replace(read_busy=read_busy_cycles)
     if facts is None:
         facts = known_facts(design, rows[:count])
     flat_facts = np.array(facts[:count]).ravel()
@@ -201,7 +209,8 @@ def time_rows(
     failed = call(run, count, (machine, flat_facts, gaps, waits.ravel()), (clock, out.ravel(), result))
     if failed:
         raise DeadlockError(_reason(rows, waits, clock.state, failed, int(result[1])))
-    return timing_of(design, rows, out, flat_facts, int(result[0]))
+    timing = timing_of(design, rows, out, flat_facts, int(result[0]))
+    return replace(timing, read_busy_cycles=max(0, int(clock.state[NEXT_BEAT]) - timing.cycles))
 
 
 def known_facts(design: Design, rows: Rows) -> NDArray[np.int64]:

@@ -58,7 +58,7 @@ def reset(m: Machine, state: MutableInts) -> int:
     """The state before the first command."""
     for k in range(STATE):
         state[k] = 0
-    state[DISPATCHED] = m.first_push
+    state[DISPATCHED], state[NEXT_BEAT] = m.first_push, m.read_busy
     for k in range(m.outstanding):
         state[LASTS_RING + k] = -1
     state[TILE] = -m.min_tile

@@ -44,16 +44,17 @@ def run_series(series: Series, layout: Layout, codes: NDArray[np.int8]) -> tuple
     for program, image in zip(series.programs(layout), codes, strict=True):
         check(program.design, program.commands)
         machine, found = run(program, image[None], count=True, timed=True, after=machine)
-        timings.append((_timed(program, found), int(counted(program, machine).sum())))
+        busy = timings[-1][0].read_busy_cycles if timings else 0
+        timings.append((_timed(program, found, busy), int(counted(program, machine).sum())))
     assert machine is not None
     return machine, timings
 
 
-def _timed(program: Program, found: Sequence[Facts | None]) -> Timing:
+def _timed(program: Program, found: Sequence[Facts | None], read_busy_cycles: int = 0) -> Timing:
     fetch = first_fetch(program.design, program.program_offset, program.first_fetch)
     rows = rows_of([fetch, *program.commands])
     streams = [(1 + index, made) for index, made in coded_loads(program)]
-    return time_rows(program.design, rows, with_found(program, rows, [None, *found]), streams)
+    return time_rows(program.design, rows, with_found(program, rows, [None, *found]), streams, read_busy_cycles)
 
 
 def with_found(program: Program, rows: Rows, found: Sequence[Facts | None]) -> NDArray[np.int64]:
