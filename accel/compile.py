@@ -16,6 +16,7 @@ from typing import NamedTuple
 from accel.commands import Load, Opcode, Target, field_bits
 from accel.compiler.choose import Cost, Formats, coded_layers
 from accel.compiler.compulsory import compulsory
+from accel.compiler.lower.filter import is_filter
 from accel.compiler.lower.table import lowering
 from accel.compiler.ops import ALIGNMENT, Log, Stream
 from accel.compiler.parts import together
@@ -41,6 +42,7 @@ DRAM_LIMIT = 1 << field_bits(Load, "dram_addr")
 TAPERS = (1.0, 1.1, 1.2, 1.5)
 BUSY = 0.9  # of the cycles, in which LOADs of more than commands read
 RING_SHARES = (0.5, 0.25, 0.125)  # of the weight buffer, where many images are to find their weights in the rest
+HALVED = 1000  # programs of at most so many commands try tiles for half of the weight buffer
 FEW = 64  # programs of at most so many commands try several tapers
 
 
@@ -142,7 +144,8 @@ def _ordered(
     """The fastest program order of those that are tried.
 
     If the bus is busy nearly all the time, tilings are tried as well that ask for fewer commands. `ring_share`: the
-    part of the weight buffer that tiles are made for; the rest is for weights that stay.
+    part of the weight buffer that tiles are made for; the rest is for weights that stay. Half of it is tried where
+    steps follow each other closely and programs are short: smaller tiles come sooner.
     """
     planned = design
     if ring_share < 1:
@@ -151,10 +154,21 @@ def _ordered(
     prepared = prepare(network, planned, coded, kept)
     found = _fastest(prepared, design)
     ordered = found[2]
+    if ring_share == 1 and len(ordered.log.rows) <= HALVED and _waits(prepared):
+        with suppress(InputError):  # a tile needs more of the buffer
+            half = _ordered(network, design, coded, {}, 0.5)
+            found = half if half[2].cycles < ordered.cycles else found
+            ordered = found[2]
     if ordered.log.beats * design.memory.beat_interval_cycles < BUSY * ordered.cycles:
         return found
     other = _fastest(patient(prepared), design)
     return other if other[2].cycles < ordered.cycles else found
+
+
+def _waits(prepared: Prepared) -> bool:
+    """Whether some step is the post-process unit's filter, or has an operand that another step makes."""
+    design = prepared.design
+    return not design.is_sparse and any(step.residual or is_filter(step.layer, design) for step in prepared.steps)
 
 
 def _fastest(prepared: Prepared, design: Design) -> tuple[Prepared, Stream, Ordered]:
