@@ -50,7 +50,7 @@ def draw_cramped(rng: Random, fractions: tuple[float, ...]) -> tuple[Design, Int
     words = max(int(np.prod(t.shape[1:])) * -(-t.shape[0] // design.word_lanes) for t in network.tensors.values())
     bank = max(2, int(words * rng.choice(fractions)))
     return resized(
-        design.model_copy(update={"widths": Widths()}),  # so that it is always a buffer that is too small
+        design.model_copy(update={"widths": Widths(), "operand_products": 1}),  # so that buffers alone are too small
         activation_bytes=max(64, 2 * design.word_lanes * bank),
         parameter_bytes=8 * design.buffers.parameter_bytes,
     ), network
