@@ -84,7 +84,7 @@ def test_what_emit_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     data = save(tmp_path / "x.npy", inputs(8))
     found = printed(capsys, "emit", network, "--design", "nano", "--calibration", data, "-o", out)
     assert found["folder"] == str(out)
-    assert set(found["files"]) == {path.name for path in out.iterdir()}
+    assert set(found["files"]) == {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
 
 
 class Cells(HTMLParser):

@@ -17,6 +17,7 @@ from accel.compile import compile_network, compile_series
 from accel.flow import simulate as job
 from accel.flow.cache import digest
 from accel.flow.cli import run
+from accel.latency import COMPLETE_CYCLES
 from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.integers.network import IntegerNetwork
@@ -156,7 +157,10 @@ def test_from_the_command_line(path: Path, tmp_path: Path, capsys: pytest.Captur
     assert note in said.err
     assert len(simulated["layers"]) == 5
     events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]
-    assert max(event["args"]["to cycle"] for event in events if event["ph"] == "X") == simulated["cycles"] - 1
+    assert (
+        max(event["args"]["to cycle"] for event in events if event["ph"] == "X")
+        == simulated["cycles"] - COMPLETE_CYCLES
+    )
     assert run(["program", str(path), *given]) == 0
     text = capsys.readouterr().out
     assert [line for line in text.splitlines() if line.startswith("program ")] == [

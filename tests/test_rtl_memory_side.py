@@ -101,6 +101,7 @@ class MemorySide(wiring.Component):
                 unit.dram_size.eq(DRAM_BYTES),
             ]
             complete.append(pushed == completed)
+        m.d.sync += sequencer.all_complete.eq(complete[0] & complete[1])
         outer, inner = wiring.flipped(self.read), wiring.flipped(self.write)
         connect(m, loader.axi, outer)
         connect(m, storer.axi, inner)
@@ -109,11 +110,11 @@ class MemorySide(wiring.Component):
             sequencer.program_count.eq(self.program_count),
             sequencer.program_write.eq(loader.program_write),
             sequencer.program_data.eq(loader.program_data),
-            sequencer.all_complete.eq(complete[0] & complete[1]),
             sequencer.halt.eq(control.halt),
             control.start.eq(self.start),
             control.busy.eq(busy),
             control.finished.eq(sequencer.finished),
+            control.last.eq(1),
             control.errors.eq(sequencer.error | loader.error | storer.error),
             control.active.eq(self.read.rvalid | self.write.wvalid | self.write.bvalid | sequencer.event_commands),
             control.quiet.eq(loader.idle & storer.idle),
