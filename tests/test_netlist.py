@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,3 +152,14 @@ RAM = """  ram #(
     .r_en(1'h1)
   );
 """
+
+
+def test_a_stub_declares_every_port() -> None:
+    """Of a port `input_move` too, which declares nothing by its name."""
+    head = "module part (input_move, out);\n  input [3:0] input_move;\n  wire [3:0] input_move;\n  output out;\n"
+    inner = "  part part_0 (\n    .input_move(a),\n    .out(b)\n  );\n"
+    whole = f"module top (a, b);\n  input [3:0] a;\n  output b;\n{inner}endmodule\n"
+    tree = parse(f"{head}  assign out = input_move[0];\nendmodule\n{whole}", "top")
+    assert re.findall(r"^\s*(input|output)\b.*?(\w+);", tree.parts["part"].stub, re.M) == [
+        ("input", "input_move"), ("output", "out")
+    ]  # fmt: skip

@@ -17,6 +17,7 @@ from accel.models.errors import InputError
 _MODULE = re.compile(r"^module\s+(\w+)\s*(#\(.*?\)\s*)?\((.*?)\)\s*;(.*?)^endmodule", re.M | re.S)
 _INSTANCE = re.compile(r"^  (\w+)\s+(?:#\(([^;]*?)\)\s*)?(\w+)\s*\(\n([^;]*?)\n?  \);", re.M)
 _CONNECTION = re.compile(r"(?<![\w.])\.(\w+)\s*\(")
+_DECLARED = re.compile(r"\binput\b")  # a port where it is named; none of the ports' own names
 _VALUE = re.compile(r"\.(\w+)\((?:\d+'s?d)?(\d+)\)")
 _SIMULATION = re.compile(r"^`ifndef SYNTHESIS\n.*?^`endif\n", re.M | re.S)
 _WORD = re.compile(r"\d+'[a-z0-9]+|\"[^\"]*\"|[A-Za-z_]\w*")
@@ -78,7 +79,7 @@ class Part:
         """The module without its inside."""
         found = _MODULE.search(self.text)
         assert found
-        if "input" in found[3]:  # the ports are declared where they are named
+        if _DECLARED.search(found[3]):  # the ports are declared where they are named
             return f"(* blackbox *)\n{self.text[: found.start(4)]}\nendmodule\n"
         lines = [line for line in found[4].splitlines() if re.match(r"\s*(?:input|output)\b", line)]
         return "\n".join([f"(* blackbox *)\nmodule {self.name}({found[3]});", *lines, "endmodule\n"])
@@ -184,5 +185,5 @@ def _key(part: Part, keys: dict[str, str], parts: dict[str, Part]) -> str:
     logic = [_WORD.sub(named, line) for line in lines if line and not _DECLARATION.match(line)]
     declared = sorted(_WORD.sub(named, line) for line in lines if line and _DECLARATION.match(line))
     head = " ".join(_COMMENT.sub("", part.text[: part.text.index(";")]).split()[2:])
-    head = _WORD.sub(named, head) if "input" in head else ""  # else ports are declared behind it
+    head = _WORD.sub(named, head) if _DECLARED.search(head) else ""  # else ports are declared behind it
     return hashlib.sha256("\n".join([head, *logic, *declared]).encode()).hexdigest()[:16]
