@@ -153,12 +153,11 @@ def _ordered(
         planned = design.model_copy(update={"buffers": design.buffers.model_copy(update=ring)})
     prepared = prepare(network, planned, coded, kept)
     found = _fastest(prepared, design)
-    ordered = found[2]
-    if ring_share == 1 and len(ordered.log.rows) <= HALVED and _waits(prepared):
+    if ring_share == 1 and len(found[2].log.rows) <= HALVED and _waits(prepared):
         with suppress(InputError):  # a tile needs more of the buffer
             half = _ordered(network, design, coded, {}, 0.5)
-            found = half if half[2].cycles < ordered.cycles else found
-            ordered = found[2]
+            found = half if half[2].cycles < found[2].cycles else found
+    ordered = found[2]
     if ordered.log.beats * design.memory.beat_interval_cycles < BUSY * ordered.cycles:
         return found
     other = _fastest(patient(prepared), design)

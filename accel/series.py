@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from accel.commands import Opcode
 from accel.program import Placement, Program
 from accel.registers import IMAGES_BITS, PAGE_BITS, STEP_BITS
@@ -71,6 +74,11 @@ class Series:
         """Of each image in turn the program as if it were compiled for the place of that image."""
         for image in range(layout.images):
             yield moved(self.following if image else self.first, *layout.moves(image), layout.dram_bytes)
+
+    def packed(self, layout: Layout, codes: NDArray[np.int8]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """As `Program.packed`, of the input codes of each image in its place."""
+        for program, image in zip(self.programs(layout), codes, strict=True):
+            yield from program.packed(image)
 
 
 def moved(program: Program, inputs: int, outputs: int, dram_bytes: int) -> Program:

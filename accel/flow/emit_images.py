@@ -40,12 +40,11 @@ def contents(network: IntegerNetwork, series: Series, images: int, inputs: NDArr
     codes = codes[np.arange(images) % len(codes)]
     machine, timings = run_series(series, layout, codes)
     before, mask = np.zeros(layout.dram_bytes, np.uint8), np.zeros(layout.dram_bytes, np.uint8)
-    for program, image in zip(series.programs(layout), codes, strict=True):
-        for at, packed in program.packed(image):
-            before[at : at + len(packed)] = packed
-        mask |= written(program)
+    for at, packed in series.packed(layout, codes):
+        before[at : at + len(packed)] = packed
     expected = int8.run(network, codes)[network.output]
     for number, program in enumerate(series.programs(layout)):
+        mask |= written(program)
         if not np.array_equal(program.unpack_output(machine.whole)[0], expected[number]):
             raise AssertionError(f"{network.name}: image {number} of a run does not give the reference's bytes")
     spans = series.first.input_span, series.first.output_span

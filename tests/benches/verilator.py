@@ -125,9 +125,8 @@ def case_of_series(series: Series, layout: Layout, codes: NDArray[np.int8], stal
     first, following = series.first, series.following
     memory = np.zeros(layout.dram_bytes, np.uint8)
     memory[: len(first.image)] = first.image
-    for program, image in zip(series.programs(layout), codes, strict=True):
-        for at, packed in program.packed(image):
-            memory[at : at + len(packed)] = packed
+    for at, packed in series.packed(layout, codes):
+        memory[at : at + len(packed)] = packed
     return replace(
         case_of(first, codes[0], stall_seed),
         memory=memory,
