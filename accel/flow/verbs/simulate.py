@@ -1,0 +1,143 @@
+"""`accel simulate` and `program`: one network on one design."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from accel import design as designs_module
+from accel.design import Design
+from accel.flow.arguments import (
+    AsJson,
+    Calibration,
+    InputShape,
+    OneDesign,
+    OneTechnique,
+    Quantisation,
+    RunNetwork,
+    WeightFormats,
+    input_shape,
+)
+from accel.flow.verbs.app import app, print_json, say_notes
+from accel.models.errors import InputError, printable
+from accel.scale_sim import topology
+
+
+@app.command()
+def simulate(
+    network: RunNetwork,
+    design: OneDesign = "edge",
+    technique: OneTechnique = "",
+    formats: WeightFormats = None,
+    as_json: AsJson = False,
+    trace: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write when every unit does what: .json for Perfetto, .png or .svg."),
+    ] = None,
+    calibration: Calibration = "",
+    quantisation: Quantisation = "",
+    shape: InputShape = "",
+    like: Annotated[
+        str, typer.Option("--conventions", metavar="NAME", help="Also the stall-free cycles that scale-sim counts.")
+    ] = "",
+    images: Annotated[
+        int, typer.Option("--images", metavar="N", help="Also a run on N images that keeps on chip what fits.")
+    ] = 1,
+) -> None:
+    """Show where one network's cycles, bytes and energy go on one design, layer by layer.
+
+    NETWORK may be one layer, conv:CxHxW,N,KxK[,stride=S][,pads=P][,groups=G], fc:INPUTS,OUTPUTS or gemm:MxKxN, or a
+    topology of SCALE-Sim (.csv), whose layers run one after the other, each alone. --design takes its .cfg files.
+    """
+    from accel.compiler.choose import parse
+    from accel.flow import conventions, int8, outputs, report, tables
+    from accel.flow import images as images_job
+    from accel.flow import simulate as job
+    from accel.flow import trace as trace_job
+    from accel.flow.progress import progress
+
+    if trace is not None:
+        trace_job.check(trace)
+        outputs.check(trace, (trace,), (network, design, calibration), "--trace")
+        report.check_folder(trace.parent)
+    conventions.check(like)
+    if Path(network).suffix == topology.SUFFIX:
+        options = ("--technique", technique), ("--calibration", calibration), ("--quantisation", quantisation)
+        for name, given in (*options, ("--trace", trace), ("--images", images != 1)):
+            if given:
+                raise InputError(f"{name} must be left out with {network}, a list of layers that is no network")
+        _simulate_topology(network, designs_module.load(design), parse(formats or ()), like, as_json)
+        return
+    chosen, on = int8.source(network, technique, input_shape(shape), quantisation), designs_module.load(design)
+    data = chosen.data(calibration)
+    with progress(2) as advance:
+        advance(f"{chosen.title}: compressing")
+        integer = chosen.make(data)
+        advance(f"simulating on {on.name}")
+        found = job.run(integer, on, data.calibration, parse(formats or ()))
+        many = None
+        if images != 1:
+            many = images_job.run(integer, on, images, data.calibration, parse(formats or ()))
+        if trace is not None:
+            drawn = trace_job.of(integer, on, data.calibration, parse(formats or ()), trace)
+            report.write(trace.parent, {trace.name: drawn})
+    theirs = conventions.lines(conventions.shapes(integer), found) if like else []
+    if as_json:
+        more: dict[str, Any] = {"technique": chosen.technique, "data": data.source, "warnings": list(data.notes)}
+        more |= {"scale_sim": conventions.record(theirs)} if like else {}
+        print_json(found.to_dict() | more | ({"run": many.to_dict()} if many else {}))
+    else:
+        tables.show_simulation(tables.console(), found)
+        if many:
+            typer.echo(many.line())
+        if like:
+            conventions.show_lines(tables.console(), theirs, on)
+    say_notes(data)
+
+
+def _simulate_topology(path: str, on: Design, formats: Any, like: str, as_json: bool) -> None:
+    """`accel simulate` of a list of layers."""
+    from accel.flow import conventions, tables
+    from accel.flow import simulate as job
+    from accel.flow.progress import progress
+
+    layers = topology.load(path)
+    with progress(1) as advance:
+        advance(f"simulating {len(layers)} layers on {on.name}")
+        found = job.run_each(printable(Path(path).stem), layers, on, formats)
+    theirs = conventions.lines(layers, found) if like else []
+    if as_json:
+        print_json(found.to_dict() | ({"scale_sim": conventions.record(theirs)} if like else {}))
+        return
+    tables.show_simulation(tables.console(), found)
+    if like:
+        conventions.show_lines(tables.console(), theirs, on)
+
+
+@app.command()
+def program(
+    network: RunNetwork,
+    design: OneDesign = "edge",
+    technique: OneTechnique = "",
+    formats: WeightFormats = None,
+    calibration: Calibration = "",
+    quantisation: Quantisation = "",
+    shape: InputShape = "",
+    as_json: AsJson = False,
+) -> None:
+    """Print the commands that run one network on one design, one a line; a program a stretch."""
+    from accel.compile import compile_network
+    from accel.compiler.choose import parse
+    from accel.flow import int8
+    from accel.models.integers.stretches import stretches
+
+    chosen, on = int8.source(network, technique, input_shape(shape), quantisation), designs_module.load(design)
+    data = chosen.data(calibration)
+    made = [compile_network(part, on, parse(formats or ())) for part in stretches(chosen.make(data))]
+    if as_json:
+        print_json(made[0].to_dict() if len(made) == 1 else {"programs": [each.to_dict() for each in made]})
+    else:
+        typer.echo("\n".join(each.text() for each in made), nl=False)
+    say_notes(data)
