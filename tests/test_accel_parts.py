@@ -57,7 +57,7 @@ def test_the_parts_of_a_convolution_make_its_sums(rng: Random) -> None:
         bias = layer.requantise.bias[:1]
         record = replace(layer.requantise, bias=bias, multiplier=np.uint16([9]), shift=np.uint8([1]))
         layer = replace(layer, requantise=record)
-    codes = np.random.default_rng(rng.getrandbits(32)).integers(-128, 128, (4, 1, *size)).astype(np.int8)
+    codes = np.random.default_rng(rng.getrandbits(32)).integers(-128, 128, (4, *size, 1)).astype(np.int8)
     zero_point = network.tensors[layer.input].zero_point
     plain = Window(window.kernel, dilation=window.dilation)
     spread = im2col.pad(codes, window, zero_point).astype(np.int64)
@@ -71,9 +71,9 @@ def test_the_parts_of_a_convolution_make_its_sums(rng: Random) -> None:
         assert part.shared is None or np.array_equal(part.shared.codebook[part.shared.indices], part.weights)
         sums = matrix_sums(part, codes, zero_point) + part.requantise.bias.reshape(-1, 1, 1, 1)
         assert len(part.requantise.bias) == len(part.requantise.multiplier) == len(part.requantise.shift)
-        y, x = (a + s * np.arange(n) for a, s, n in zip(where.first, where.step, sums.shape[2:], strict=True))
-        assert (found[:, :, y[:, None], x] == -1 << 40).all()
-        found[:, :, y[:, None], x] = sums
+        y, x = (a + s * np.arange(n) for a, s, n in zip(where.first, where.step, sums.shape[1:3], strict=True))
+        assert (found[:, y[:, None], x] == -1 << 40).all()
+        found[:, y[:, None], x] = sums
     np.testing.assert_array_equal(found, whole + layer.requantise.bias.reshape(-1, 1, 1, 1))
 
 

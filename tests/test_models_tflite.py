@@ -88,8 +88,11 @@ def test_every_layer_is_within_two_codes_of_tflite(name: str) -> None:
         tensors = {}
         reads = [layer.input, *([layer.residual.tensor] if layer.residual else [])]
         for tensor in reads:
-            tensors[tensor] = np.ascontiguousarray(ours_of(values[place_of(tensor)], integer.tensors[tensor].shape))
+            tensors[tensor] = int8.batch_last(
+                ours_of(values[place_of(tensor)], integer.tensors[tensor].shape).swapaxes(0, 1)
+            )
         found = int8.run_layer(integer, layer, tensors).astype(int)
+        found = np.moveaxis(found, -1, 1)
         expected = ours_of(values[place_of(layer.output)], integer.tensors[layer.output].shape)
         apart = np.abs(found - expected)
         if layer.residual is not None:  # TFLite's operand of the sum has codes of its own, which may be at their ends

@@ -269,12 +269,16 @@ def _width(where: Console, table: Table) -> int:
 def _fitting(where: Console, columns: list[Column[T]], rows: Sequence[T], longest: int) -> list[list[Column[T]]]:
     """The columns in as many tables as the width asks for."""
     first, rest = columns[0], columns[1:]
+    alone = _width(where, _table([first], rows, longest=longest))
     parts: list[list[Column[T]]] = [[first]]
+    taken = alone
     for column in rest:
-        wide = _width(where, _table([*parts[-1], column], rows, longest=longest)) > where.width
-        if wide and len(parts[-1]) > 1:
+        more = _width(where, _table([first, column], rows, longest=longest)) - alone
+        if taken + more > where.width and len(parts[-1]) > 1:
             parts.append([first])
+            taken = alone
         parts[-1].append(column)
+        taken += more
     return parts
 
 

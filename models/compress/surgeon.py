@@ -110,12 +110,12 @@ def _pruned(
 def _samples(layer: Conv | Linear, inputs: Array, outputs: Array) -> tuple[Double, Double]:
     """What the layer reads (weights of an output, samples) and should give (outputs, samples)."""
     if isinstance(layer, Conv):
-        x = inputs.swapaxes(0, 1)
+        x = np.moveaxis(inputs, 0, -1)
         taps = [view for _, _, view in im2col.taps(im2col.pad(x, layer.window, 0), layer.window)]
         count = taps[0][0].size
         chosen = np.random.default_rng(0).permutation(count)[:POSITIONS]
         columns = np.stack([tap.reshape(len(x), -1)[:, chosen] for tap in taps], 1)
-        wanted = outputs.swapaxes(0, 1).reshape(len(layer.weights), -1)[:, chosen]
+        wanted = np.moveaxis(outputs, 0, -1).reshape(len(layer.weights), -1)[:, chosen]
         return columns.reshape(-1, len(chosen)).astype(np.float64), wanted.astype(np.float64)
     rows = inputs.reshape(-1, inputs.shape[-1])[:POSITIONS]
     return rows.T.astype(np.float64), outputs.reshape(-1, outputs.shape[-1])[: len(rows)].T.astype(np.float64)

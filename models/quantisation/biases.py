@@ -45,7 +45,7 @@ def correct_biases(network: Network, calibration: NDArray[Any], *made: IntegerNe
 
 def _with_means(integer: IntegerNetwork, inputs: NDArray[Any], wanted: dict[str, Double]) -> IntegerNetwork:
     """`integer` with biases for which the means of sums are those `wanted`, by name of the layer."""
-    tensors = {integer.input: int8.quantise_input(integer, inputs).swapaxes(0, 1)}
+    tensors = {integer.input: int8.batch_last(int8.quantise_input(integer, inputs))}
     found: dict[str, AnyLayer] = {}
 
     def corrected(layer: MatrixLayer, sums: Double) -> Requantise:
@@ -76,7 +76,7 @@ def _means(network: Network, inputs: NDArray[Any]) -> dict[str, Double]:
 
 
 def _corrected(layer: MatrixLayer, sums: Double, scale: float, wanted: Double) -> Requantise:
-    """With biases for which the mean of `sums` (channels, n, height, width), in steps of `scale`, is `wanted`."""
+    """With biases for which the mean of `sums` (channels, height, width, n), in steps of `scale`, is `wanted`."""
     to = layer.requantise
     unit = to.multiplier * np.ldexp(1.0, -to.shift.astype(np.int64)) * scale
     if wanted.shape != (len(layer.weights),) or to.table is not None:

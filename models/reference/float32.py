@@ -37,7 +37,7 @@ from accel.models.window import Window
 __all__ = ["run"]
 
 Array = NDArray[Any]
-CHUNK = 128  # images at a time: the im2col matrix of one chunk stays in the tens of MB for small networks
+CHUNK = 64  # images at a time
 
 
 def run(network: Network, inputs: Array) -> NDArray[np.float32]:
@@ -98,8 +98,9 @@ def forward(layer: Layer, inputs: list[Array]) -> Array:
     x = inputs[0]
     match layer:
         case Conv():
-            y = im2col.convolution(x.swapaxes(0, 1), layer.weights, layer.window, layer.groups)
-            return (y + layer.bias[:, None, None, None]).swapaxes(0, 1)
+            y = im2col.convolution(np.moveaxis(x, 0, -1), layer.weights, layer.window, layer.groups)
+            y += layer.bias[:, None, None, None]
+            return np.moveaxis(y, -1, 0)
         case Linear():
             return x @ layer.weights.T + layer.bias
         case Activation():
@@ -131,13 +132,15 @@ def forward(layer: Layer, inputs: list[Array]) -> Array:
 
 
 def _pool(layer: Pool, x: Array) -> Array:
+    x = np.moveaxis(x, 0, -1)
     if layer.kind == "max":
         views = im2col.taps(im2col.pad(x, layer.window, -np.inf), layer.window)
-        return np.maximum.reduce([view for _, _, view in views])
-    total = _window_sum(x, layer.window)
-    if layer.count_include_pad:
-        return total / np.float32(np.prod(layer.window.kernel))
-    return total / _window_sum(np.ones_like(x[:1, :1]), layer.window)
+        found = np.maximum.reduce([view for _, _, view in views])
+    elif layer.count_include_pad:
+        found = _window_sum(x, layer.window) / np.float32(np.prod(layer.window.kernel))
+    else:
+        found = _window_sum(x, layer.window) / _window_sum(np.ones_like(x[:1, ..., :1]), layer.window)
+    return np.moveaxis(found, -1, 0)
 
 
 def _window_sum(x: Array, window: Window) -> Array:

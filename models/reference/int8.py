@@ -5,16 +5,18 @@ multiply-add is an integer, of magnitude at most B = max over channels of sum(|w
 with p bits of significand holds every integer up to 2**p, so nothing is ever rounded when B <= 2**24
 (float32) or B <= 2**53 (float64, which covers any sum that fits int32).
 
-Why requantisation in float64 is exact: |acc + bias| < 2**31 and multiplier < 2**16, so the product and the
-rounding term (at most 2**46) stay below 2**53; dividing by 2**shift changes only the exponent; and floor
-of an exact quotient is the arithmetic shift.
+Why requantisation in float64 is exact: |acc|, |bias| < 2**31 and multiplier < 2**16, so acc * multiplier,
+bias * multiplier, the rounding term (at most 2**46) and their sums stay below 2**53; dividing each by 2**shift
+changes only its exponent; and floor of an exact quotient is the arithmetic shift.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -33,8 +35,9 @@ from accel.models.integers.network import (
     Requantise,
     Residual,
     TensorSpec,
+    VectorLayer,
 )
-from accel.models.integers.stretches import in_order, stretches
+from accel.models.integers.stretches import in_order, read_by, stretches
 from accel.models.reference import im2col
 
 __all__ = ["dequantise_output", "quantise_input", "run"]
@@ -42,7 +45,8 @@ __all__ = ["dequantise_output", "quantise_input", "run"]
 Array = NDArray[Any]
 Int8 = NDArray[np.int8]
 Change = Callable[[MatrixLayer, Array], Requantise]
-CHUNK = 128  # images at a time: the im2col matrix of LeNet-5 is then 7 MB
+CHUNK = 64  # images at a time: a layer's tensors mostly stay in the processor's cache
+PIECE = 2**15  # sums that are requantised at a time: in float64 they stay in its second level
 
 
 def run(network: IntegerNetwork, inputs: Int8, all_tensors: bool = False) -> dict[str, Int8]:
@@ -63,42 +67,71 @@ def run(network: IntegerNetwork, inputs: Int8, all_tensors: bool = False) -> dic
     wanted = list(network.tensors) if all_tensors else list(network.outputs)
     parts: dict[str, list[Int8]] = {name: [] for name in wanted}
     for start in range(0, len(inputs), CHUNK):
-        # Channels first and batch second, so that the result of one layer's product is the next layer's input.
+        # Channels first and batch last, so that the result of one layer's product is the next layer's input.
         entered = divided(inputs[start : start + CHUNK], shapes)
-        tensors = {
-            name: np.ascontiguousarray(codes.swapaxes(0, 1))
-            for name, codes in zip(network.inputs, entered, strict=True)
-        }
-        forward(network, tensors)
+        tensors = {name: batch_last(codes) for name, codes in zip(network.inputs, entered, strict=True)}
+        forward(network, tensors, pooled={} if all_tensors else _pooled(network))
         for name in wanted:
-            parts[name].append(tensors[name].swapaxes(0, 1))
+            parts[name].append(np.moveaxis(tensors[name], -1, 0))
     return {name: np.concatenate(chunks) for name, chunks in parts.items()}
 
 
-def forward(
-    network: IntegerNetwork, tensors: dict[str, Int8], change: Change = lambda layer, sums: layer.requantise
-) -> None:
-    """Add all other tensors to `tensors`, which has the inputs, each (channels, n, height, width).
+def batch_last(codes: Array) -> Array:
+    """Codes (n, channels, height, width) as `forward` takes them."""
+    return np.ascontiguousarray(np.moveaxis(codes, 0, -1))
 
-    `change` says what becomes of a matrix layer's sums, once they are known.
+
+def forward(
+    network: IntegerNetwork, tensors: dict[str, Int8], change: Change = lambda layer, sums: layer.requantise,
+    pooled: Mapping[str, VectorLayer] = MappingProxyType({}),
+) -> None:  # fmt: skip
+    """Add all other tensors to `tensors`, which has the inputs, each (channels, height, width, n).
+
+    `change` says what becomes of a matrix layer's sums, once they are known. Of `pooled` (`_pooled`) only the maximum
+    is added, not what it is of.
     """
+    maxima = {id(layer) for layer in pooled.values()}
     for part in in_order(network.inputs, network.layers, network.host_steps):
         if isinstance(part, HostStep):
             tensors[part.output] = _run_step(network, part, tensors)
-        else:
+        elif isinstance(part, MatrixLayer) and part.output in pooled:
+            layer = pooled[part.output]
+            sums = matrix_sums(part, tensors[part.input], network.tensors[part.input].zero_point)
+            largest = requantise(_reduce(np.maximum, im2col.taps(sums, layer.window)), part.requantise)
+            tensors[layer.output] = requantise(largest, layer.requantise)
+        elif id(part) not in maxima:
             tensors[part.output] = run_layer(network, part, tensors, change)
+
+
+def _pooled(network: IntegerNetwork) -> dict[str, VectorLayer]:
+    """Maxima, by the name of what they are of: sums of a matrix layer, which may be pooled before they are requantised.
+
+    No larger sum has a smaller code. Nothing else reads what they are of, and their windows have no padding.
+    """
+    read = Counter(name for layer in network.layers for name in read_by(layer))
+    read.update(name for step in network.host_steps for name in step.inputs)
+    read.update(network.outputs)
+    made = {layer.output: layer for layer in network.layers if isinstance(layer, MatrixLayer)}
+    return {
+        layer.input: layer
+        for layer in network.layers
+        if isinstance(layer, VectorLayer) and layer.reduce == "max" and layer.residual is None
+        and not any(layer.window.pads) and not layer.window.spread
+        and layer.input in made and read[layer.input] == 1
+        and made[layer.input].residual is None and made[layer.input].requantise.table is None
+    }  # fmt: skip
 
 
 def _run_step(network: IntegerNetwork, step: HostStep, tensors: dict[str, Int8]) -> Int8:
     """The output of a step of the host: real values of codes in, codes of real values out."""
     inputs = [
-        real_values(network.tensors[name], tensors[name].swapaxes(0, 1), shape)
+        real_values(network.tensors[name], np.moveaxis(tensors[name], -1, 0), shape)
         for name, shape in zip(step.inputs, step.shapes, strict=True)
     ]
     (values,) = step.run(inputs)
     values = np.asarray(values, np.float32).reshape(len(values), *step.shape)
     codes = codes_of(network.tensors[step.output], values, f"{network.name}: output of host step {step.name!r}")
-    return np.ascontiguousarray(codes.swapaxes(0, 1))
+    return batch_last(codes)
 
 
 def stretch_codes(network: IntegerNetwork, inputs: Int8) -> list[tuple[IntegerNetwork, Int8]]:
@@ -142,7 +175,7 @@ def run_layer(
     network: IntegerNetwork, layer: AnyLayer, tensors: dict[str, Int8],
     change: Change = lambda layer, sums: layer.requantise,
 ) -> Int8:  # fmt: skip
-    """The output of one layer, with all tensors as (channels, n, height, width); `change` as of `forward`."""
+    """The output of one layer, with all tensors as (channels, height, width, n); `change` as of `forward`."""
     if isinstance(layer, ChannelLayer):
         joined = np.concatenate([tensors[name] for name in layer.inputs])
         return joined if layer.channels is None else joined[list(layer.channels)]
@@ -154,19 +187,19 @@ def run_layer(
         to = change(layer, sums)
     elif layer.reduce == "max":
         views = im2col.taps(im2col.pad(x, layer.window, -128), layer.window)
-        sums = _reduce(np.maximum, views, np.int8)
+        sums = _reduce(np.maximum, views)
     else:
         views = im2col.taps(im2col.pad(x, layer.window, zero_point), layer.window)
         sums = _reduce(np.add, views, np.int32)
         if layer.counts:
-            which = np.searchsorted(layer.counts, elements(layer.window, *x.shape[2:]))
-            return _by_place(sums, to, which)
+            which = np.searchsorted(layer.counts, elements(layer.window, *x.shape[1:3]))
+            return _by_place(sums, to, which[:, :, None])
     residual = tensors[layer.residual.tensor] if layer.residual else None
     return requantise(sums, to, layer.residual, residual)
 
 
 def _by_place(sums: Array, to: Requantise, which: Array) -> Int8:
-    """Codes from `sums`, with the record of number `which` (height, width)."""
+    """Codes from `sums`, with the record of number `which` (height, width, 1)."""
     found = np.empty(sums.shape, np.int8)
     for number in range(len(to.bias)):
         one = slice(number, number + 1)
@@ -182,40 +215,46 @@ def matrix_sums(layer: MatrixLayer, x: Int8, zero_point: int) -> Array:
 
 
 def requantise(sums: Array, to: Requantise, residual: Residual | None = None, operand: Int8 | None = None) -> Int8:
-    """Codes from `sums` (channels, n, height, width); `operand` of the residual has that shape, or one pixel."""
+    """Codes from `sums` (channels, height, width, n); `operand` of the residual has that shape, or one pixel."""
+    codes = np.empty(sums.shape, np.int8)
+    step = max(1, PIECE // (sums.size // sums.shape[1]))
+    for top in range(0, sums.shape[1], step):
+        rows = slice(top, top + step)
+        other = operand[:, rows] if operand is not None and operand.shape[1] == sums.shape[1] else operand
+        y = _scaled_sum(sums[:, rows], to, residual, other)
+        y += to.zero_point
+        codes[:, rows] = np.clip(y, to.low, to.high, out=y)
+    return codes if to.table is None else to.table[codes.astype(np.int16) - CODES[0]]
+
+
+def _scaled_sum(sums: Array, to: Requantise, residual: Residual | None, operand: Int8 | None) -> Array:
     channels = (-1, 1, 1, 1)
     bias, multiplier, shift = (part.reshape(channels) for part in (to.bias, to.multiplier, to.shift))
     if residual is None or operand is None:
-        y = _scaled(sums, bias, multiplier, shift)
-    elif residual.operation == "multiply":
+        return _scaled(sums, bias, multiplier, shift)
+    if residual.operation == "multiply":
         factor = operand.astype(np.float64) - residual.zero_point
-        y = _scaled((sums.astype(np.float64) + bias) * factor, np.zeros(1), multiplier, shift)
-    else:
-        y = _scaled(sums, bias, multiplier, shift)
-        sign = -1 if residual.operation == "subtract" else 1
-        terms = sign * (operand.astype(np.float64) - residual.zero_point)
-        y += _scaled(terms, *(np.array(v) for v in (0, residual.multiplier, residual.shift)))
-    y += to.zero_point
-    codes = np.clip(y, to.low, to.high, out=y).astype(np.int8)
-    return codes if to.table is None else to.table[codes.astype(np.int16) - CODES[0]]
+        return _scaled((sums.astype(np.float64) + bias) * factor, np.zeros(1), multiplier, shift)
+    y = _scaled(sums, bias, multiplier, shift)
+    sign = -1 if residual.operation == "subtract" else 1
+    terms = sign * (operand.astype(np.float64) - residual.zero_point)
+    y += _scaled(terms, *(np.array(v) for v in (0, residual.multiplier, residual.shift)))
+    return y
 
 
 def _scaled(sums: Array, bias: Array, multiplier: Array, shift: Array) -> Array:
     """round_shift((sums + bias) * multiplier, shift) in float64; the rounding term is 0 for shift 0."""
-    power = np.exp2(-shift.astype(np.float64))
-    half = np.where(shift > 0, np.exp2(shift.astype(np.float64) - 1), 0.0)
+    factor = multiplier * np.exp2(-shift.astype(np.float64))
     y = sums.astype(np.float64)
-    y += bias
-    y *= multiplier
-    y += half
-    y *= power
+    y *= factor
+    y += bias * factor + 0.5 * (shift > 0)
     return np.floor(y, out=y)
 
 
-def _reduce(operation: np.ufunc, views: Any, kind: type) -> Array:
+def _reduce(operation: np.ufunc, views: Any, kind: type | None = None) -> Array:
     total: Array | None = None
     for _, _, view in views:
-        total = view.astype(kind) if total is None else operation(total, view, out=total)
+        total = view.astype(kind or view.dtype) if total is None else operation(total, view, out=total)
     assert total is not None
     return total
 
