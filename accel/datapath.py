@@ -106,7 +106,8 @@ def filter_registers(design: Design) -> dict[str, int]:
     if not multipliers:
         return {}
     operands = 2 * CODE_BITS if stages > 1 else 0
+    each = operands + PRODUCT_BITS * max(1, stages - 1) if design.multiplier == "portable" else 0
     return {
         "filter_pixel": CODE_BITS, "window": TAPS * CODE_BITS, "taps": TAPS * CODE_BITS, "filter_records": TAP.first,
-        "product": multipliers * (operands + PRODUCT_BITS * max(1, stages - 1)),
+        "product": multipliers * each,
     }  # fmt: skip

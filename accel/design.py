@@ -118,6 +118,9 @@ class Buffers(Section):
     program_commands: int = Field(
         default=64, ge=8, le=memories.LARGEST_PROGRAM, description="commands that wait on chip, 32 bytes each"
     )
+    queue_commands: int = Field(
+        default=4, ge=1, le=16, description="commands that wait in front of each unit; LOADs ahead of their data"
+    )
 
 
 class Technology(Section):
@@ -140,9 +143,9 @@ class Technology(Section):
 class Design(Section):
     """One accelerator.
 
-    `multiplier`: what the engine multiplies with. Portable multipliers are written as products, and zero operands leave
-    them as they were; the blocks of FPGAs are instances, with the block's own registers, `engine.multiplier_stages` of
-    them, and multiply whatever comes.
+    `multiplier`: what engine and post-process multiply with. Portable multipliers are written as products, and zero
+    operands leave those of the engine as they were; the blocks of FPGAs are instances, with the block's own registers
+    (`engine.multiplier_stages` or `post_multiplier_stages` of them), and multiply whatever comes.
 
     `post_lanes` channels are requantised each cycle; it must divide `array.cols` and the channels of an activation
     word, which are `array.rows`, with a sparse engine the larger of both (default: the greatest common divisor). Each
@@ -168,7 +171,7 @@ class Design(Section):
     )
     multiplier: Literal["portable", "ecp5", "xilinx"] = Field(
         default="portable",
-        description="what the engine multiplies with: products, or an FPGA's MULT18X18D or DSP48E1",
+        description="what is multiplied with: products, or an FPGA's MULT18X18D or DSP48E1",
     )
     memory_stages: int = Field(
         default=1, ge=1, le=2, description="registers of what the engine reads on chip: the memory's, one behind it"
@@ -178,6 +181,12 @@ class Design(Section):
     )
     operand_products: Literal[0, 1] = Field(
         default=1, description="1: two activations can be multiplied (Mul, squeeze and excite); 0: that is refused"
+    )
+    codebooks: Literal[0, 1] = Field(
+        default=1, description="1: weights can be looked up in a codebook (shared); 0: such layers run as dense ones"
+    )
+    tables: Literal[0, 1] = Field(
+        default=1, description="1: the post-process has tables of any function (Sigmoid, HardSwish); 0: that is refused"
     )
     filter_multipliers: Literal[0, 3, 9] = Field(
         default=0,

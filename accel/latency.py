@@ -37,7 +37,6 @@ def until(pipeline: Pipeline, name: str) -> int:
 
 # Control
 
-QUEUE_DEPTH = 4  # commands that wait in front of each unit
 # Of a command in the program buffer; while one is checked and dispatched, the next is read and held.
 SEQUENCER: Pipeline = (Stage("read"), Stage("hold"), Stage("check"), Stage("dispatch"))
 SEQUENCER_INTERVAL = cycles(SEQUENCER[2:])  # from one dispatch to the next
@@ -52,7 +51,6 @@ DONE_CYCLES = cycles(DONE)
 
 ADDRESS: Pipeline = (Stage("begin"), Stage("cut"), Stage("check"))  # from a command's pop to its first burst's address
 ADDRESS_CYCLES = cycles(ADDRESS)
-LOADER_AHEAD = 4  # LOAD commands whose addresses may be issued before their data is taken
 STORE_READ: Pipeline = (Stage("read"), Stage("queue"))  # from a beat's last slot to the cycle in which it is offered
 STORE_READ_CYCLES = cycles(STORE_READ)
 STORE_FIFO_BEATS = 3  # beats that the storer reads ahead: with fewer, places come back too late for a beat a cycle

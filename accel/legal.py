@@ -102,6 +102,8 @@ RULES: dict[type[Command], list[Rule]] = {
             "5 or 6 without a decoder",
             lambda c, d: ((c.target == Target.RUN_TABLE) | (c.target == Target.VALUE_TABLE)) & int(not d.decoder_lanes),
         ),
+        Rule("target", "3 without codebooks", lambda c, d: (c.target == Target.CODEBOOK) & int(not d.codebooks)),
+        Rule("target", "7 without tables", lambda c, d: (c.target == Target.TABLE) & int(not d.tables)),
         *_not_zero("row_beats", "rows"),
         *_aligned("dram_addr"),
         Rule(
@@ -159,6 +161,12 @@ RULES: dict[type[Command], list[Rule]] = {
     Compute: [
         *_not_zero("out_h", "out_w", "groups", "n_tiles"),
         Rule("weight_bits", "0; above 8", lambda c, d: (c.weight_bits == 0) | (c.weight_bits > 8)),
+        Rule("use_codebook", "1 without codebooks", lambda c, d: (c.use_codebook == 1) & int(not d.codebooks)),
+        Rule(
+            "weight_bits",
+            "not 8 without codebooks",
+            lambda c, d: (c.weight_bits != CODE_BITS) & int(not d.codebooks),
+        ),
         Rule("rows_last", "0; above R", lambda c, d: (c.rows_last == 0) | (c.rows_last > d.word_lanes)),
         Rule("cols_last", "0; above C", lambda c, d: (c.cols_last == 0) | (c.cols_last > d.cols)),
         _sparse("acc_addr", "not a multiple of R", lambda c, d: (c.acc_addr & (d.rows - 1)) != 0),
@@ -167,6 +175,7 @@ RULES: dict[type[Command], list[Rule]] = {
     ],
     ConfigPost: [
         *_not_zero("win_h", "win_w", "stride_y", "stride_x", "in_h", "in_w"),
+        Rule("table", "1 without tables", lambda c, d: (c.table == 1) & int(not d.tables)),
         Rule("multiply", "1 without operand_products", lambda c, d: (c.multiply == 1) & int(not d.operand_products)),
     ],
     Post: [

@@ -186,6 +186,7 @@ CODEBOOK = Memory(
     reads=Event.CODEBOOK_READS,
     writes=Event.CODEBOOK_WRITES,
     copies=lambda d: d.weight_rows * d.cols,
+    exists=lambda d: d.codebooks > 0,
 )  # fmt: skip
 POINTER = Memory(  # of a sparse engine: where each column of weights begins, of each PE
     "pointer", None, None,
@@ -241,6 +242,7 @@ TABLE = Memory(
     reads=Event.TABLE_READS,
     writes=Event.TABLE_WRITES,
     copies=lambda d: d.lanes,
+    exists=lambda d: d.tables > 0,
 )  # fmt: skip
 PROGRAM = Memory(
     "program", "program_commands", Target.PROGRAM,

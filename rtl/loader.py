@@ -10,7 +10,6 @@ from amaranth.lib.wiring import In, Out
 
 from accel.commands import COMMAND_BYTES, ErrorCode, Load, Target, field_bits
 from accel.design import Design
-from accel.latency import LOADER_AHEAD
 from accel.layout import beats_per_word, stride_bytes, word_bytes, words_per_beat
 from accel.memories import ACTIVATION, BY_TARGET, CODEBOOK, PARAMETER, TABLE, WEIGHT
 from accel.memory_kinds import OnChip
@@ -27,7 +26,7 @@ from accel.rtl.window import Window
 class Loader(wiring.Component):
     """Two halves that work on different commands.
 
-    Front: pops a command when its waits hold and one of LOADER_AHEAD places behind it is free, then issues one
+    Front: pops a command when its waits hold and one of `queue_commands` places behind it is free, then issues one
     naturally aligned burst a cycle while fewer than `outstanding_bursts` are in flight. Back: takes commands in the
     same order and cuts beats into words, one word a cycle; in window mode `accel.rtl.window` does. `done` comes with
     the write of the last word.
@@ -40,7 +39,7 @@ class Loader(wiring.Component):
     def __init__(self, design: Design) -> None:
         self.design = design
         self.inside = isinstance(design.memory, OnChip)
-        self.targets = [t for t in Target if design.decoder_lanes or t not in (Target.RUN_TABLE, Target.VALUE_TABLE)]
+        self.targets = [target for target in Target if BY_TARGET[target].exists(design)]
         super().__init__(
             {
                 **unit_members(),
@@ -67,7 +66,7 @@ class Loader(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """The hardware."""
         m = Module()
-        m.submodules.ahead = ahead = CommandQueue(LOADER_AHEAD)
+        m.submodules.ahead = ahead = CommandQueue(self.design.buffers.queue_commands)
         front_error, back_error, axi_error = (
             Signal(4, name="front_error"),
             Signal(4, name="back_error"),
@@ -294,6 +293,7 @@ class Loader(wiring.Component):
         }
         if self.decoder:
             ports |= {Target.RUN_TABLE: self.decoder.w_run, Target.VALUE_TABLE: self.decoder.w_value}
+        ports = {target: port for target, port in ports.items() if target in self.targets}
         with m.If(words["write"]), m.Switch(target):
             for kind, port in ports.items():
                 memory = BY_TARGET[kind]

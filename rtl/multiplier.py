@@ -93,9 +93,24 @@ def product(
     stages = design.engine.multiplier_stages
     if design.multiplier == "portable":
         return multiplier(m, left, right, shape, stages, name, enable)
-    m.submodules[f"{name}_block"] = block = Block(design.multiplier, len(left), len(right), stages)
-    m.d.comb += [block.left.eq(left), block.right.eq(right)]
-    return block.o
+    return block_product(m, design.multiplier, left, right, shape, stages, name)
+
+
+def post_product(m: Module, design: Design, left: Value, right: Value, shape: Shape, name: str) -> Value:
+    """As `product`, for the post-process: `post_multiplier_stages` registers later. Factors may have no sign."""
+    stages = design.post_multiplier_stages
+    if design.multiplier == "portable":
+        return multiplier(m, left, right, shape, stages, name)
+    return block_product(m, design.multiplier, left, right, shape, stages, name)
+
+
+def block_product(m: Module, make: str, left: Value, right: Value, shape: Shape, stages: int, name: str) -> Signal:
+    """left * right in a `Block` of that make."""
+    left_bits, right_bits = (len(value) + (not value.shape().signed) for value in (left, right))
+    m.submodules[f"{name}_block"] = block = Block(make, left_bits, right_bits, stages)
+    found = Signal(shape, name=name)
+    m.d.comb += [block.left.eq(left), block.right.eq(right), found.eq(block.o)]
+    return found
 
 
 def hold(m: Module, design: Design, register: Value, act: Value, some: Value, exists: Value) -> None:

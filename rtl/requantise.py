@@ -20,7 +20,8 @@ from accel.datapath import (
 )
 from accel.design import Design
 from accel.latency import requantise_pipeline, until
-from accel.rtl.pipeline import later, multiplier
+from accel.rtl.multiplier import post_product
+from accel.rtl.pipeline import later
 
 COARSE = 4  # lowest bit of a shift that the stage "align" does; "scale" does those below
 
@@ -70,7 +71,7 @@ class Requantise(wiring.Component):
     """
 
     def __init__(self, design: Design) -> None:
-        self.stages, self.products = requantise_pipeline(design), design.operand_products
+        self.design, self.stages = design, requantise_pipeline(design)
         super().__init__(
             {
                 "value": In(signed(32)), "bias": In(signed(32)), "multiplier": In(MULTIPLIER_BITS),
@@ -93,12 +94,13 @@ class Requantise(wiring.Component):
             """`value` when the data of cycle 0 leave a stage."""
             return later(m, value, until(self.stages, stage), name, reset_less=True)
 
-        def times(left: Value, right: Value, shape: Shape, name: str) -> Signal:
-            depth = until(self.stages, "multiply") - until(self.stages, "bias")
-            return multiplier(m, left, right, shape, depth, name)
+        def times(left: Value, right: Value, shape: Shape, name: str) -> Value:
+            return post_product(m, self.design, left, right, shape, name)
 
         # A register near what it chooses.
-        multiply = later(m, self.multiply, 1, "multiplies", reset_less=True) if self.products else Const(0)
+        multiply = (
+            later(m, self.multiply, 1, "multiplies", reset_less=True) if self.design.operand_products else Const(0)
+        )
         biased = register(BIASED_BITS, "biased", self.value + self.bias)
         # With `multiply` the residual's multiplier takes both operands, and the other one what it makes of them.
         # A residual operand is shifted left first, so that whole bytes are left to shift its product right.

@@ -108,7 +108,7 @@ class Accelerator(wiring.Component):
         m.d.sync += started.eq(start)
         m.d.comb += sequencer.start.eq(started)
         for name, unit in units.items():
-            m.submodules[f"queue_{name}"] = restart(queue := CommandQueue())
+            m.submodules[f"queue_{name}"] = restart(queue := CommandQueue(design.buffers.queue_commands))
             connect(m, getattr(sequencer, f"o_{name}"), queue.i)
             connect(m, queue.o, unit.i)
             m.d.comb += unit.halt.eq(control.halt)
@@ -215,6 +215,13 @@ class Accelerator(wiring.Component):
                 Event.RUN_TABLE_WRITES: loader.event_run_table_writes,
                 Event.VALUE_TABLE_WRITES: loader.event_value_table_writes,
             }
+        if post.design.codebooks:
+            optional |= {
+                Event.CODEBOOK_READS: compute.event_codebook_reads,
+                Event.CODEBOOK_WRITES: loader.w_codebook.en,
+            }
+        if post.design.tables:
+            optional |= {Event.TABLE_READS: post.event_table_reads, Event.TABLE_WRITES: loader.w_table.en}
         if post.design.filter_multipliers:
             optional |= {Event.FILTER_STEPS: post.event_filter_steps, Event.FILTER_MACS: post.event_filter_macs}
         return {
@@ -227,7 +234,6 @@ class Accelerator(wiring.Component):
             Event.ACT_WRITES: loader.w_act.en + post.event_act_writes,
             Event.WEIGHT_READS: compute.event_weight_reads,
             Event.WEIGHT_WRITES: compute.event_weight_writes if sparse else loader.w_weight.en,
-            Event.CODEBOOK_READS: compute.event_codebook_reads,
             Event.ACC_READS: compute.event_acc_reads + post.event_acc_reads * (post.design.cols if sparse else 1),
             Event.ACC_WRITES: compute.event_acc_writes,
             Event.PARAM_READS: post.event_param_reads,
@@ -236,9 +242,6 @@ class Accelerator(wiring.Component):
             Event.MACS_GATED: compute.event_macs_gated,
             Event.POST_OUTPUTS: post.event_post_outputs,
             Event.STREAM_CYCLES: compute.event_stream_cycles,
-            Event.CODEBOOK_WRITES: loader.w_codebook.en,
             Event.MACS_ZERO: compute.event_macs_zero,
-            Event.TABLE_READS: post.event_table_reads,
-            Event.TABLE_WRITES: loader.w_table.en,
             **optional,
         }

@@ -21,8 +21,6 @@ from accel.latency import (
     COMPLETE_CYCLES,
     DONE_CYCLES,
     FETCHED_CYCLES,
-    LOADER_AHEAD,
-    QUEUE_DEPTH,
     SEQUENCER_INTERVAL,
     STORE_PENDING,
 )
@@ -111,18 +109,18 @@ class _Walk(UnitWalk):
                 if done + 1 >= pop:
                     return self._to(i, cycle, LATENCY, Moment(pending, "done", done))
             return None
-        at = bisect_left(self.numbers, place) - 1
+        at, depth = bisect_left(self.numbers, place) - 1, self.design.buffers.queue_commands
         if self.bursts[at].cut + 1 >= pop:
             return self._to(i, cycle, self.cause_of(at, UNPACK), Moment(at, "cut", self.bursts[at].cut))
-        if place > LOADER_AHEAD:
-            older = self.queue[unit][place - LOADER_AHEAD - 1]
+        if place > depth:
+            older = self.queue[unit][place - depth - 1]
             done = self.timed_at(older).step.complete
             if done + 1 >= pop:
                 return self._to(i, cycle, LATENCY, Moment(older, "done", done))
-        if place >= LOADER_AHEAD:
-            ahead = self.timed_at(self.queue[unit][place - LOADER_AHEAD]).step.pop
+        if place >= depth:
+            ahead = self.timed_at(self.queue[unit][place - depth]).step.pop
             if ahead + 2 >= pop:
-                return self._to(i, cycle, LATENCY, Moment(self.queue[unit][place - LOADER_AHEAD], "pop", ahead))
+                return self._to(i, cycle, LATENCY, Moment(self.queue[unit][place - depth], "pop", ahead))
         return None
 
     def _array_busy(self, i: int, cycle: int) -> Moment | None:
@@ -163,8 +161,9 @@ class _Walk(UnitWalk):
         if i == 0:
             self._add(i, PROGRAM, cycle)
             return None
-        if timed is not None and self.place[i] >= QUEUE_DEPTH:
-            ahead = self.queue[timed.unit][self.place[i] - QUEUE_DEPTH]
+        depth = self.design.buffers.queue_commands
+        if timed is not None and self.place[i] >= depth:
+            ahead = self.queue[timed.unit][self.place[i] - depth]
             popped = self.timed_at(ahead).step.pop
             if popped + 1 >= cycle:
                 return self._to(i, cycle, PROGRAM, Moment(ahead, "pop", popped))

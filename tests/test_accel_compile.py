@@ -412,6 +412,32 @@ def test_a_product_of_activations_needs_a_design_that_has_it() -> None:
         compile_network(network, load("nano").model_copy(update={"operand_products": 0}))
 
 
+def test_a_function_needs_a_design_with_tables() -> None:
+    spec = TensorSpec("x", (8, 3, 3), 1.0, 3)
+    layer, made = conv("conv1", spec, 8, 1)
+    layer = replace(layer, requantise=replace(layer.requantise, table=np.arange(-128, 128).astype(np.int8)[::-1]))
+    network = network_of((layer, made), source=spec)
+    assert_exact(network, load("nano"))
+    message = r"^test: layer 'conv1': a function of one activation must have a design with tables, and nano has none"
+    with pytest.raises(InputError, match=message):
+        compile_network(network, load("nano").model_copy(update={"tables": 0}))
+
+
+def test_shared_weights_run_as_dense_ones_without_codebooks() -> None:
+    spec = TensorSpec("x", (8, 3, 3), 1.0, 3)
+    layer, made = conv("conv1", spec, 8, 1)
+    indices = np.arange(layer.weights.size, dtype=np.uint8).reshape(layer.weights.shape) % 2
+    entries = np.array([-3, 5], np.int8)
+    layer = replace(layer, weights=entries[indices], shared=Shared(1, entries, indices))
+    network = network_of((layer, made), source=spec)
+    for codebooks in (0, 1):
+        design = load("nano").model_copy(update={"codebooks": codebooks})
+        program = assert_exact(network, design)
+        targets = {command.target for command in program.commands if isinstance(command, Load)}
+        assert (Target.CODEBOOK in targets) == bool(codebooks)
+        assert [info.weight_format for info in program.layers] == [["dense"], ["shared1"]][codebooks]
+
+
 def test_sums_must_fit_the_accumulators() -> None:
     source = TensorSpec("x", (64, 4, 4), 1.0, 3)
     design = load("nano").model_copy(update={"widths": load("nano").widths.model_copy(update={"accumulator": 20})})

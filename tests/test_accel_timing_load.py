@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from accel.commands import Load, Target
 from accel.design import Design, load
 from accel.events import Event
-from accel.latency import LOADER_AHEAD
 from accel.layout import words_per_beat
 from tests.benches.draw import draw_design, draw_memory, with_memory
 from tests.benches.timing import UnitTiming
@@ -53,7 +52,8 @@ def walk(design: Design, offers: Sequence[Offer]) -> list[tuple[int, int]]:
     for offer in offers:
         c = offer.command
         gap = words_per_beat(design, Target(c.target))
-        ahead = backs[-LOADER_AHEAD] + 1 if len(backs) >= LOADER_AHEAD else 0
+        depth = design.buffers.queue_commands
+        ahead = backs[-depth] + 1 if len(backs) >= depth else 0
         pop = max(offer.pushed + 1, offer.ready, front, ahead)
         backs.append(max(pop + 1, back_free))
         came, earliest, beat = pop, max(arrives, backs[-1] + 1), 0

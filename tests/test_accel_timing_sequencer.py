@@ -15,7 +15,6 @@ from accel.latency import (
     DONE_CYCLES,
     FETCHED_CYCLES,
     FIRST_PUSH_CYCLE,
-    QUEUE_DEPTH,
     SEQUENCER_INTERVAL,
 )
 from accel.timing.recurrence import time_commands
@@ -48,7 +47,9 @@ def test_every_push_is_the_earliest_that_the_contract_allows(rng: Random) -> Non
             commands.append(Nop())
         counts[kind] = counts.get(kind, 0) + 1
     commands.append(End())
-    timing = time_commands(NANO, commands, 0, len(commands))
+    depth = rng.randint(1, 5)
+    design = NANO.model_copy(update={"buffers": NANO.buffers.model_copy(update={"queue_commands": depth})})
+    timing = time_commands(design, commands, 0, len(commands))
     pushed = 0
     pops: dict[str, list[int]] = {"compute": [], "post": []}
     done: dict[str, list[int]] = {"load": [timing.first_fetch.step.complete], "compute": [], "post": []}
@@ -60,8 +61,8 @@ def test_every_push_is_the_earliest_that_the_contract_allows(rng: Random) -> Non
             pushed = earliest
             continue
         queue = pops[timed.unit]
-        if len(queue) >= QUEUE_DEPTH:  # the place of the fourth command before is free the cycle after it was popped
-            earliest = max(earliest, queue[-QUEUE_DEPTH] + 1)
+        if len(queue) >= depth:  # the place of the command so many before is free the cycle after it was popped
+            earliest = max(earliest, queue[-depth] + 1)
         assert timed.pushed == earliest
         pushed = earliest
         seen = [

@@ -20,12 +20,14 @@ from tests.benches.draw import (
     draw_design,
     draw_dram,
     draw_ends,
+    draw_features,
     draw_formats,
     draw_input,
     draw_memory,
     draw_network,
     draw_sparse_design,
     with_memory,
+    within,
 )
 from tests.benches.verilator import Built
 
@@ -34,7 +36,7 @@ from tests.benches.verilator import Built
 def test_bytes_cycles_and_events(design_seed: int, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     rng = Random(design_seed)
     draw = draw_sparse_design if design_seed % 3 == 2 else draw_design
-    design = draw(rng, f"random-{design_seed}", largest=rng.choice([4, 8, 8, 16]))
+    design = draw_features(rng, draw(rng, f"random-{design_seed}", largest=rng.choice([4, 8, 8, 16])))
     built = Built(design, tmp_path)
     wanted, done = request.config.getoption("--layer-cases"), 0
 
@@ -47,7 +49,7 @@ def test_bytes_cycles_and_events(design_seed: int, tmp_path: Path, request: pyte
     @given(st.randoms(use_true_random=False))
     def cases(drawn: Random) -> None:
         nonlocal done
-        network = draw_ends(drawn, draw_network(drawn))
+        network = within(design, draw_ends(drawn, draw_network(drawn)))
         behind = draw_dram(drawn, with_memory(design, *draw_memory(drawn)))
         try:
             formats, images = draw_formats(drawn, behind, network), drawn.choice([1, 1, 2, 3, 5])

@@ -12,7 +12,7 @@ import pytest
 
 from accel.design import Design
 from accel.entropy.stream import CHUNK_BITS
-from accel.latency import LOADER_AHEAD, STORE_FIFO_BEATS
+from accel.latency import STORE_FIFO_BEATS
 from accel.layout import Target, beats_per_word, words_per_beat
 from accel.rtl.decoder.entry_lane import EntryLane
 from accel.rtl.decoder.lane import Lane
@@ -84,7 +84,7 @@ def test_a_storer_that_is_broken_is_found(old: str, new: str, tmp_path: Path) ->
 
 def loader() -> tuple[Loader, dict[str, int]]:
     design = design_of(4, burst_beats=2)
-    return Loader(design), {"BYTES": design.beat_bytes, "BURST": 2, "AHEAD": LOADER_AHEAD}
+    return Loader(design), {"BYTES": design.beat_bytes, "BURST": 2, "AHEAD": design.buffers.queue_commands}
 
 
 def test_loader(tmp_path: Path) -> None:

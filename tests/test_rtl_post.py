@@ -27,7 +27,16 @@ from accel.rtl.post.unit import PostUnit
 from tests.benches.simulator import from_lanes, read_all, simulate, to_lanes, write_all
 from tests.benches.timing import UnitTiming
 from tests.benches.unit import Counted, Log, Offer, draw_offers, round_shift, run_commands
-from tests.benches.unit_designs import ACCUMULATOR_BANK, ACTIVATION_BANK, HALF, LINE, RECORDS, SUMS, post_design
+from tests.benches.unit_designs import (
+    ACCUMULATOR_BANK,
+    ACTIVATION_BANK,
+    HALF,
+    LINE,
+    RECORDS,
+    SUMS,
+    draw_multiplier,
+    post_design,
+)
 
 
 class Sums(wiring.Component):
@@ -298,7 +307,7 @@ def timed(design: Design, offers: Sequence[Offer]) -> Log:
 def test_values_cycles_and_events(rng: Random) -> None:
     design = post_design(
         rng.randint(1, 3), rng.randint(1, 3), rng.randint(1, 3), rng.choice([20, 32, 32]), rng.randint(1, 3),
-        rng.choice([0, 3, 9, 9]), rng.randint(0, 1),
+        rng.choice([0, 3, 9, 9]), rng.randint(0, 1), draw_multiplier(rng),
     )  # fmt: skip
     contents = draw_contents(rng, design)
     offers = draw_offers(rng, draw_commands(rng, design))

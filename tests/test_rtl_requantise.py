@@ -12,7 +12,7 @@ from accel.latency import cycles, requantise_pipeline
 from accel.rtl.requantise import Requantise
 from tests.benches.simulator import simulate
 from tests.benches.unit import round_shift
-from tests.benches.unit_designs import post_design
+from tests.benches.unit_designs import draw_multiplier, post_design
 
 INT32 = (-(1 << 31), -1, 0, 1, (1 << 31) - 1)
 
@@ -26,7 +26,7 @@ def value(rng: Random, low: int, high: int) -> int:
 @given(st.randoms(use_true_random=False))
 def test_values(rng: Random) -> None:
     rng = Random(rng.getrandbits(32))  # too many numbers for Hypothesis
-    design = post_design(1, 1, 1, multiplier_stages=rng.randint(1, 3))
+    design = post_design(1, 1, 1, multiplier_stages=rng.randint(1, 3), multiplier=draw_multiplier(rng))
     dut, latency = Requantise(design), 5 + design.post_multiplier_stages
     assert latency == cycles(requantise_pipeline(design))
     low, high = sorted([value(rng, -128, 127), value(rng, -128, 127)])

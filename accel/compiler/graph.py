@@ -105,6 +105,11 @@ def _clipped(first: Requantise, second: Requantise) -> Requantise:
     return replace(first, low=low, high=high)
 
 
+def _has_table(layer: AnyLayer) -> bool:
+    """Whether its outputs are looked up."""
+    return isinstance(layer, Layer) and layer.requantise.table is not None
+
+
 def check_graph(network: IntegerNetwork, design: Design) -> None:
     """Something is computed; all else that a network must be, `IntegerNetwork` has checked."""
     if network.host_steps:
@@ -117,6 +122,12 @@ def check_graph(network: IntegerNetwork, design: Design) -> None:
     for name in network.outputs:
         if name in network.inputs:
             raise InputError(f"output {name!r} must be made by a layer, and is not")
+    looked_up = [] if design.tables else [each for each in network.layers if _has_table(each)]
+    if looked_up:
+        raise InputError(
+            f"layer {looked_up[0].name!r}: a function of one activation must have a design with tables, and "
+            f"{design.name} has none"
+        )
     if isinstance(design.memory, OnChip) and (network.more_inputs or network.more_outputs):
         raise InputError(
             f"a core without DRAM must have one input and one output, not {len(network.inputs)} and "

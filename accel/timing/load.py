@@ -3,7 +3,7 @@
 With memory latency L, one beat in B cycles, and g cycles to unpack a beat (words a beat; 1 if a word takes several):
 
     pop      p   = max(pushed + 1, waits, c of the last burst of the command before + 1,
-                       cycle in which the back took the command LOADER_AHEAD before + 1)
+                       cycle in which the back took the command `queue_commands` before + 1)
     back     b   = max(p + 1, done of the command before)                                  command taken by the back
     burst j  c_j = max(c_{j-1} (p for the first) + 1, k_{j-1})                                         cut
              k_j = max(c_j + 1, a_{j-1})                                                           checked

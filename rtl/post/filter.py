@@ -10,7 +10,8 @@ from amaranth.lib import data
 from accel.latency import filter_cycles
 from accel.memories import CODE_BITS, LINE, RECORD_BYTES
 from accel.records import TAP, TAPS
-from accel.rtl.pipeline import later, multiplier
+from accel.rtl.multiplier import post_product
+from accel.rtl.pipeline import later
 from accel.rtl.post.filter_walk import REACH, Slots
 from accel.rtl.ram import Ram
 
@@ -68,11 +69,11 @@ def weigh(m: Module, unit: PostUnit, config: data.View, slots: Slots, pixel: Val
     sums = []
     for lane in range(lanes):
         products = [
-            multiplier(
-                m,
+            post_product(
+                m, design,
                 Mux(inside, values.word_select(lane, CODE_BITS).as_signed(), config.res_zero_point),
                 weights.word_select(lane, CODE_BITS).as_signed(),
-                signed(2 * CODE_BITS), design.post_multiplier_stages, f"product_{lane}_{k}",
+                signed(2 * CODE_BITS), f"product_{lane}_{k}",
             )
             for k, (values, weights, inside) in enumerate(pairs)
         ]  # fmt: skip

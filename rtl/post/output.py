@@ -81,27 +81,30 @@ def write(m: Module, unit: PostUnit, config: data.View, found: Output, outside: 
         return behind(config.multiply, cycles(product_pipeline(design)), value, f"{name}_made", f"{name}_multiplied")
 
     def chosen(value: Value, name: str) -> Signal:
-        return behind(config.table, TABLE_CYCLES, value, name, f"{name}_looked_up")
+        return behind(looks_up, TABLE_CYCLES, value, name, f"{name}_looked_up")
 
     if design.operand_products:
         found = found._replace(
             address=multiplied(found.address, "to"), chunk=multiplied(found.chunk, "to_part"),
             valid=multiplied(found.valid, "written"), last=multiplied(found.last, "ended"),
         )  # fmt: skip
-    m.submodules.tables = tables = Tables(design)
-    wiring.connect(m, wiring.flipped(unit.w_table), tables.w)
-    m.d.comb += [
-        tables.en.eq(found.valid & config.table),
-        tables.bank.eq(config.table_bank),
-        tables.codes.eq(found.codes),
-        unit.event_table_reads.eq(Mux(tables.en, design.lanes, 0)),
-    ]
+    codes, looks_up = found.codes, config.table & design.tables
+    if design.tables:
+        m.submodules.tables = tables = Tables(design)
+        wiring.connect(m, wiring.flipped(unit.w_table), tables.w)
+        m.d.comb += [
+            tables.en.eq(found.valid & looks_up),
+            tables.bank.eq(config.table_bank),
+            tables.codes.eq(found.codes),
+            unit.event_table_reads.eq(Mux(tables.en, design.lanes, 0)),
+        ]
+        codes = Mux(looks_up, tables.entries, found.codes)
     to, chunk = chosen(found.address, "to"), chosen(found.chunk, "to_part")
     written, fits = chosen(found.valid, "written"), word_of(ACTIVATION, to) < design.activation_words
     m.d.comb += [
         unit.w_act.en.eq(written & fits & ~unit.halt),
         unit.w_act.addr.eq(to),
-        unit.w_act.data.eq(Mux(config.table, tables.entries, found.codes).replicate(design.word_lanes // design.lanes)),
+        unit.w_act.data.eq(codes.replicate(design.word_lanes // design.lanes)),
         unit.w_act.mask.eq(Cat((chunk == k // design.lanes) for k in range(design.word_lanes))),
         unit.event_act_writes.eq(written & fits),
         unit.event_post_outputs.eq(written),

@@ -106,7 +106,7 @@ class PE(wiring.Component):
         ]
         behind = design.memory_stages - 1
         weight = Signal(signed(CODE_BITS), name="weight")
-        found = Mux(self.use_codebook, self.code_data, value2)
+        found = Mux(self.use_codebook & design.codebooks, self.code_data, value2)
         m.d.comb += weight.eq(later(m, found, behind, "found", True))
         # What is counted, in the next cycle.
         zero = later(m, weight == 0, 1, "zero_weight")

@@ -71,17 +71,19 @@ class ComputeUnit(wiring.Component):
         design = self.design
         m.submodules.unpack = unpack = Unpack(design)
         m.submodules.weights = weights = Weights(design)
-        m.submodules.codebook = codebook = Codebook(design, apart=True)
+        codebook = Codebook(design, apart=True) if design.codebooks else None
         m.submodules.feeder = feeder = Feeder(design)
         m.submodules.transposer = transposer = Transposer(design)
         m.submodules.accumulators = accumulators = Accumulators(design)
         for ours, theirs in (
             (self.r_act, feeder.r_act),
             (self.w_weight, unpack.w_weight),
-            (self.w_codebook, codebook.w),
             (self.r_acc, accumulators.r_post),
         ):
             connect(m, flipped(ours), theirs)
+        if codebook:
+            m.submodules.codebook = codebook
+            connect(m, flipped(self.w_codebook), codebook.w)
         connect(m, unpack.o, weights.w) if not design.decoder_lanes else self._both(m, unpack, weights)
         config = Signal(8 * COMMAND_BYTES, reset_less=True, name="config")
         raw = Signal(8 * COMMAND_BYTES, reset_less=True, name="running")
@@ -213,7 +215,7 @@ class ComputeUnit(wiring.Component):
         return push, made.as_value(), finished, too_many
 
     def _pes(
-        self, m: Module, weights: Weights, codebook: Codebook, accumulators: Accumulators, command: data.View,
+        self, m: Module, weights: Weights, codebook: Codebook | None, accumulators: Accumulators, command: data.View,
         active: Signal, push: Value, broadcast: Value,
     ) -> tuple[Signal, Signal]:  # fmt: skip
         """The PEs and their memories. Returns: all are at rest; one has found something wrong."""
@@ -235,18 +237,23 @@ class ComputeUnit(wiring.Component):
                 pe.high.eq(command.weight_addr + command.entries),
                 weights.r_en[k].eq(pe.r_entry_en), weights.r_addr.word_select(k, address_bits).eq(pe.r_entry_addr),
                 pe.r_entry_data.eq(weights.entries.word_select(k, entry_bits)),
-                codebook.en[k].eq(pe.code_en), codebook.codes.word_select(k, CODE_BITS).eq(pe.code),
-                pe.code_data.eq(codebook.entries.word_select(k, CODE_BITS)),
                 accumulators.r_en[k].eq(pe.r_sum_en), accumulators.r_addr.word_select(k, word_bits).eq(pe.r_sum_addr),
                 pe.r_sum_data.eq(accumulators.r_data.word_select(k, width)),
                 accumulators.w_en[k].eq(pe.w_sum_en), accumulators.w_addr.word_select(k, word_bits).eq(pe.w_sum_addr),
                 accumulators.w_data.word_select(k, width).eq(pe.w_sum_data),
             ]  # fmt: skip
+            if codebook:
+                m.d.comb += [
+                    codebook.en[k].eq(pe.code_en), codebook.codes.word_select(k, CODE_BITS).eq(pe.code),
+                    pe.code_data.eq(codebook.entries.word_select(k, CODE_BITS)),
+                ]  # fmt: skip
             pes.append(pe)
+        if codebook:
+            m.d.comb += codebook.bank.eq(command.codebook_bank)
         quiet, wrong = Signal(name="quiet"), Signal(name="wrong")
         entries = Signal(range(cols + 1), name="entries")
         m.d.comb += [
-            codebook.bank.eq(command.codebook_bank), self.room.eq(Cat(pe.room for pe in pes).all()),
+            self.room.eq(Cat(pe.room for pe in pes).all()),
             quiet.eq(Cat(pe.quiet for pe in pes).all()), wrong.eq(active & Cat(pe.wrong for pe in pes).any()),
             entries.eq(sum((pe.event_entry for pe in pes), start=Const(0))),
             self.event_weight_reads.eq(entries), self.event_acc_reads.eq(entries),

@@ -65,8 +65,6 @@ class WeightSegment(wiring.Component):
         m = Module()
         cols, issue = self.design.cols, self.issue
         m.submodules.cells = cells = Ram(self.width, WEIGHT.words(self.design))
-        m.submodules.codebook = codebook = Codebook(self.design)
-        wiring.connect(m, wiring.flipped(self.w_codebook), codebook.w)
         m.d.comb += [
             cells.w_en.eq(self.w_en),
             cells.w_addr.eq(self.w_addr),
@@ -83,6 +81,7 @@ class WeightSegment(wiring.Component):
 
         # "read": the word is there, and the one before it; take b bits a column.
         lane, pairs = WEIGHT.lane_bits(self.design), self.design.two_of_four
+        whole = not self.design.codebooks and not pairs  # a word has a code a column
         at, shift = after("read", issue.go, "at"), after("read", issue.shift, "shift")
         bits = after("read", issue.bits, "bits")
         word = later(m, cells.r_data, self.design.memory_stages - 1, "word", reset_less=True)
@@ -101,18 +100,13 @@ class WeightSegment(wiring.Component):
         for c in range(cols):
             # Bit 0 of the word before is used up whenever anything of it is left.
             both, code = Cat(*(x.word_select(c, lane) for x in (before, word)))[1:], Signal(lane, name=f"code_{c}")
-            m.d.comb += code.eq(both >> shift)
+            m.d.comb += code.eq(word.word_select(c, lane) if whole else both >> shift)
             with m.If(at):
                 m.d.sync += codes.word_select(c, 8).eq(code & mask)
                 if indices is not None:
                     index = Mux(structured, (code >> value_bits)[:INDEX_BITS], Cat(odd, half))
                     m.d.sync += indices.word_select(c, INDEX_BITS).eq(index)
         # "unpack": the codes are there, and looked up.
-        m.d.comb += [
-            codebook.en.eq(after("unpack", issue.look_up, "look_up")),
-            codebook.bank.eq(after("unpack", issue.bank, "bank")),
-            codebook.codes.eq(codes),
-        ]
         # "decode": at the array's edge. `capture` is the last of its registers.
         behind = self.design.memory_stages - 1
         plain = Signal(8 * cols, reset_less=True, name="plain")
@@ -120,8 +114,18 @@ class WeightSegment(wiring.Component):
             plain.eq(codes),
             self.capture.eq(later(m, issue.first, cycles(pipeline) - 1, "start")),
         ]
-        looked_up = later(m, issue.look_up, until(pipeline, "unpack") + 1, "decoded")
-        weights = later(m, Mux(looked_up, codebook.entries, plain), behind, "weights", reset_less=True)
+        decoded: Value = plain
+        if self.design.codebooks:
+            m.submodules.codebook = codebook = Codebook(self.design)
+            wiring.connect(m, wiring.flipped(self.w_codebook), codebook.w)
+            m.d.comb += [
+                codebook.en.eq(after("unpack", issue.look_up, "look_up")),
+                codebook.bank.eq(after("unpack", issue.bank, "bank")),
+                codebook.codes.eq(codes),
+            ]
+            looked_up = later(m, issue.look_up, until(pipeline, "unpack") + 1, "decoded")
+            decoded = Mux(looked_up, codebook.entries, plain)
+        weights = later(m, decoded, behind, "weights", reset_less=True)
         zeros = [~weights.word_select(c, 8).any() for c in range(cols)]
         m.d.comb += self.weights.eq(weights)
         # A cycle behind the edge: what is counted.

@@ -54,6 +54,7 @@ def draw_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
                 "accumulator_bytes": max(64, 8 * cols * accumulators),
                 "parameter_bytes": max(64, rng.choice([16, 64]) * 8 * lanes),
                 "program_commands": rng.choice([8, 16, 64]),
+                "queue_commands": rng.choice([1, 2, 3, 4, 4]),
             },
             "widths": {"accumulator": rng.choice([32, 32, 28, 24, 22])},
             "post_lanes": lanes,
@@ -77,6 +78,22 @@ def draw_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
             "reset": rng.choice(["active-high", "active-high", "active-low"]),
         }
     )
+
+
+def draw_features(rng: Random, design: Design) -> Design:
+    """The same design, perhaps without codebooks or tables; networks for it are `within` it."""
+    return design.model_copy(update={"codebooks": rng.choice([0, 1, 1]), "tables": rng.choice([0, 1, 1])})
+
+
+def within(design: Design, network: IntegerNetwork) -> IntegerNetwork:
+    """The network, without functions that a design without tables refuses."""
+    if design.tables:
+        return network
+    layers = (
+        replace(each, requantise=replace(each.requantise, table=None)) if isinstance(each, Layer) else each
+        for each in network.layers
+    )
+    return replace(network, layers=tuple(layers))
 
 
 def draw_core(rng: Random, name: str = "core", largest: int = 8) -> Design:

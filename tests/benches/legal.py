@@ -13,6 +13,7 @@ FILTER = Post(filter=1, from_activation=1, reduce_sum=1, stream_h=1, stream_w=9,
 CODED = Load(target=1, coded=1, dst_pitch=1, code_bits=1)
 BAD = [
     *((Load(), {name: 0}) for name in ("row_beats", "rows")),
+    *((Load(), {"target": value}) for value in (3, 7)),
     (CODED, {"target": 2}),
     (CODED, {"rows": 2}),
     (CODED, {"dst_pitch": 0}),
@@ -34,12 +35,14 @@ BAD = [
     ),
     (ConfigCompute(beside=1), {"stride_x": 2}),
     *((Compute(), {name: 0}) for name in ("out_h", "out_w", "groups", "n_tiles", "weight_bits")),
-    (Compute(), {"weight_bits": 9}),
+    *((Compute(), {"weight_bits": value}) for value in (7, 9)),
+    (Compute(), {"use_codebook": 1}),
     *((Compute(), {"rows_last": value}) for value in (0, 13)),
     *((Compute(), {"cols_last": value}) for value in (0, 7)),
     (Compute(), {"structured": 1}),
     *((ConfigPost(), {name: 0}) for name in ("win_h", "win_w", "stride_y", "stride_x", "in_h", "in_w")),
     (ConfigPost(), {"multiply": 1}),
+    (ConfigPost(), {"table": 1}),
     *((Post(), {name: 0}) for name in ("out_h", "out_w", "chunks", "dst_step")),
     (Post(), {"src_chunk": 4}),
     (Post(), {"dst_chunk": 4}),
@@ -66,7 +69,7 @@ def draw_legal(rng: Random, kind: type[Command]) -> Command:
         values[f.name] = rng.randint(low, (1 << bits - signed) - 1)
     if kind is Load:
         run = rng.randint(1, 12)
-        values |= {"target": rng.randint(0, 7), "window": 0, "run": run, "lane": rng.randint(0, 12 - run)}
+        values |= {"target": rng.choice([0, 1, 2, 4, 5, 6]), "window": 0, "run": run, "lane": rng.randint(0, 12 - run)}
         values["coded"] = rng.randint(0, 1) if values["target"] == 1 else 0
         if values["coded"]:
             values |= {"rows": 1, "code_bits": rng.randint(1, 8)}
@@ -82,10 +85,10 @@ def draw_legal(rng: Random, kind: type[Command]) -> Command:
     if kind is ConfigCompute and values["beside"]:
         values["stride_x"] = 1
     if kind is ConfigPost:
-        values["multiply"] = 0
+        values |= {"multiply": 0, "table": 0}
     if kind is Compute:
-        values |= {"weight_bits": rng.randint(1, 8), "rows_last": rng.randint(1, 12), "cols_last": rng.randint(1, 6)}
-        values["structured"] = 0
+        values |= {"weight_bits": 8, "rows_last": rng.randint(1, 12), "cols_last": rng.randint(1, 6)}
+        values |= {"structured": 0, "use_codebook": 0}
     if kind is Post:
         values |= {"src_chunk": rng.randint(0, 3), "dst_chunk": rng.randint(0, 3), "filter": rng.randint(0, 1)}
     if kind is Post and values["filter"]:

@@ -90,7 +90,7 @@ def sparse_design(
 
 def post_design(
     chunks_in: int, chunks_out: int, lanes: int, bits: int = 32, multiplier_stages: int = 1,
-    filter_multipliers: int = 0, operand_products: int = 1,
+    filter_multipliers: int = 0, operand_products: int = 1, multiplier: str = "portable",
 ) -> Design:  # fmt: skip
     """A design with C = chunks_in * lanes and R = chunks_out * lanes."""
     rows, cols = chunks_out * lanes, chunks_in * lanes
@@ -110,6 +110,7 @@ def post_design(
             "filter_multipliers": filter_multipliers,
             "filter_line": LINE,
             "operand_products": operand_products,
+            "multiplier": multiplier,
             "memory": {"axi_bits": 32, "latency_cycles": 1},
             "clock_mhz": 100,
         }
@@ -142,6 +143,8 @@ def sequencer_design(bits: int = 64) -> Design:
             "post_lanes": 3,
             "decoder_lanes": 2,
             "operand_products": 0,
+            "codebooks": 0,
+            "tables": 0,
             "filter_multipliers": 3,
             "filter_line": LINE,
             "memory": {"axi_bits": bits, "latency_cycles": 20},
