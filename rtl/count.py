@@ -1,4 +1,4 @@
-"""Nested counters: how many steps are left, and whether this is the last one, which a register knows."""
+"""Counters: how many steps are left, and whether this is the last one, which a register knows."""
 
 from __future__ import annotations
 
@@ -29,3 +29,19 @@ class Count:
             self.m.d.sync += [self.left.eq(self.last), self.end.eq(self.single), self.first.eq(1)]
         with self.m.Else():
             self.m.d.sync += [self.left.eq(self.left - 1), self.end.eq(self.left == 1), self.first.eq(0)]
+
+
+class Left:
+    """What is `left` of something that is counted down, and in a register whether it is `one`."""
+
+    def __init__(self, m: Module, name: str, bits: int) -> None:
+        self.m = m
+        self.left, self.one = Signal(bits, name=name), Signal(name=f"{name}_one")
+
+    def begin(self, amount: Value) -> None:
+        """So many."""
+        self.m.d.sync += [self.left.eq(amount), self.one.eq(amount == 1)]
+
+    def step(self) -> None:
+        """One less."""
+        self.m.d.sync += [self.left.eq(self.left - 1), self.one.eq(self.left == 2)]

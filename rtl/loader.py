@@ -14,6 +14,7 @@ from accel.layout import beats_per_word, stride_bytes, word_bytes, words_per_bea
 from accel.memories import ACTIVATION, BY_TARGET, CODEBOOK, PARAMETER, TABLE, WEIGHT
 from accel.memory_kinds import OnChip
 from accel.rtl.axi import INCREMENTING, MOVE_BITS, first_beat, read_master
+from accel.rtl.count import Left
 from accel.rtl.cutter import Cutter
 from accel.rtl.decoder.decoder import Decoder, ListDecoder, Turns
 from accel.rtl.fifo import CommandQueue
@@ -129,44 +130,49 @@ class Loader(wiring.Component):
         bits = design.memory.axi_bits
         command = data.View(layout(Load), Signal(8 * COMMAND_BYTES, name="back_command", reset_less=True))
         following = data.View(layout(Load), ahead.o.payload)
-        active = Signal(name="back_active")
+        active, take = Signal(name="back_active"), Signal(name="take")
         hold = Signal(bits, reset_less=True, name="hold")
-        slots = Signal(range(65), name="slots")  # words still in `hold`; 1 as long as a window load works on it
-        beats_left, rows_left = field_signal(Load, "row_beats", "beats_left"), field_signal(Load, "rows", "rows_left")
+        # Words still in `hold`, and whether there are any; 1 as long as a window load works on it.
+        slots, working = Left(m, "slots", 7), Signal(name="working")
+        beat_bits, row_bits = field_bits(Load, "row_beats"), field_bits(Load, "rows")
+        beats, rows, asks = Left(m, "beats_left", beat_bits), Left(m, "rows_left", row_bits), Signal(name="asks")
+        first = Signal(name="first_beat")
         # Beats of the row, and rows, whose words are still to be written.
-        emitted, emit_rows = field_signal(Load, "row_beats", "emitted"), field_signal(Load, "rows", "emit_rows")
+        emit_beats, emit_rows = Left(m, "emitted", beat_bits), Left(m, "emit_rows", row_bits)
         row_addr, addr = field_signal(Load, "dst_addr", "row_addr"), field_signal(Load, "dst_addr", "addr")
         per_beat = Signal(range(65), name="per_beat")
-        window = self._window(m, command, ahead, hold)
+        window = self._window(m, command, ahead, take, hold)
         with m.If(command.window):
             m.d.comb += per_beat.eq(1)
         with m.Else(), m.Switch(command.target):
             for target in self.targets:
                 with m.Case(int(target)):
                     m.d.comb += per_beat.eq(words_per_beat(design, target))
-        emit = active & (slots != 0)
-        beat_done = emit & (slots == 1) & ~window.more
-        row_done = beat_done & (emitted == 1)
+        emit = active & working
+        beat_done = emit & slots.one & ~window.more
+        row_done = beat_done & emit_beats.one
         last = Signal(name="last")
         dropping = self.halt
-        coded, decoded, wants = self._decoder(m, command, following, ahead, active, rows_left != 0, error)
-        m.d.comb += axi.rready.eq(
-            dropping | (active & Mux(coded, wants, (rows_left != 0) & (slots <= 1) & ~window.more))
-        )
+        coded, decoded, wants = self._decoder(m, command, following, take, active, asks, error)
+        m.d.comb += axi.rready.eq(dropping | Mux(coded, wants, asks & (~working | slots.one) & ~window.more))
         accept = axi.rvalid & axi.rready & ~dropping
         with m.If(axi.rvalid & axi.rready & (axi.rresp != 0)):
             m.d.comb += axi_error.eq(ErrorCode.AXI_RESPONSE)
         with m.If(accept):
-            m.d.sync += [hold.eq(axi.rdata), slots.eq(Mux(coded, 0, per_beat)), beats_left.eq(beats_left - 1)]
-            with m.If(beats_left == 1):
-                m.d.sync += [beats_left.eq(command.row_beats), rows_left.eq(rows_left - 1)]
+            slots.begin(Mux(coded, 0, per_beat))
+            beats.step()
+            m.d.sync += [hold.eq(axi.rdata), working.eq(~coded), first.eq(beats.one)]
+            with m.If(beats.one):
+                beats.begin(command.row_beats)
+                rows.step()
+                m.d.sync += asks.eq(~rows.one)
         with m.Elif(emit & ~window.more):
-            m.d.sync += slots.eq(slots - 1)
+            slots.step()
+            m.d.sync += working.eq(~slots.one)
         m.d.comb += [
             window.slot.eq(emit & command.window),
             window.beat.eq(accept & command.window),
-            window.first.eq(beats_left == command.row_beats),
-            window.left.eq(rows_left),
+            window.first.eq(first),
         ]
         words = self._words(m, command, hold, emit, row_done, window)
         with m.If(emit & ~accept):
@@ -174,44 +180,52 @@ class Loader(wiring.Component):
         with m.If(words["write"]):
             m.d.sync += addr.eq(addr + 1)
         with m.If(beat_done):
-            m.d.sync += emitted.eq(emitted - 1)
+            emit_beats.step()
             with m.If(row_done):
+                emit_beats.begin(command.row_beats)
+                emit_rows.step()
                 m.d.sync += [
-                    emitted.eq(command.row_beats),
-                    emit_rows.eq(emit_rows - 1),
                     row_addr.eq(row_addr + command.dst_pitch),
                     addr.eq(row_addr + command.dst_pitch),
                 ]
-        m.d.comb += last.eq((row_done & (emit_rows == 1)) | decoded)
+        m.d.comb += last.eq((row_done & emit_rows.one) | decoded)
         self._writes(
             m, command.target, words, Mux(command.window, window.addr, addr),
             Mux(command.window, window.row, row_addr), error,
         )  # fmt: skip
-        m.d.comb += [self.done.eq(last), ahead.o.ready.eq(~active | last)]
+        # What a window load begins with is computed while its command waits here.
+        waited = Signal(name="waited")
+        m.d.sync += waited.eq(ahead.o.valid & ~take)
+        m.d.comb += [
+            self.done.eq(last),
+            take.eq(ahead.o.valid & waited & (~active | last)),
+            ahead.o.ready.eq(take),
+        ]
         if design.is_sparse:
             m.d.comb += [
-                self.block.eq(ahead.o.valid & ahead.o.ready & (following.target == Target.WEIGHT)),
+                self.block.eq(take & (following.target == Target.WEIGHT)),
                 self.block_command.eq(ahead.o.payload),
                 self.block_end.eq(last & (command.target == Target.WEIGHT)),
             ]
         with m.If(last):
             m.d.sync += active.eq(0)
-        with m.If(ahead.o.valid & ahead.o.ready):
+        with m.If(take):
+            for count, amount in ((beats, following.row_beats), (emit_beats, following.row_beats),
+                                  (rows, following.rows), (emit_rows, following.rows), (slots, Const(0))):  # fmt: skip
+                count.begin(amount)
             m.d.sync += [
                 active.eq(1),
+                working.eq(0),
+                asks.eq(1),
+                first.eq(1),
                 command.eq(following),
-                slots.eq(0),
-                beats_left.eq(following.row_beats),
-                rows_left.eq(following.rows),
-                emitted.eq(following.row_beats),
-                emit_rows.eq(following.rows),
                 row_addr.eq(following.dst_addr),
                 addr.eq(following.dst_addr),
             ]
         return ~active
 
     def _decoder(
-        self, m: Module, command: data.View, following: data.View, ahead: CommandQueue, active: Value, left: Value,
+        self, m: Module, command: data.View, following: data.View, take: Value, active: Value, left: Value,
         error: Signal,
     ) -> tuple[Value, Value, Value]:  # fmt: skip
         """Whether the command is coded, is done by the decoder in this cycle, and wants a beat."""
@@ -222,8 +236,8 @@ class Loader(wiring.Component):
         m.submodules.decoder = self.decoder = decoder
         coded = active & command.coded
         m.d.comb += [
-            decoder.take.eq(ahead.o.valid & ahead.o.ready & following.coded),
-            decoder.command.eq(ahead.o.payload),
+            decoder.take.eq(take & following.coded),
+            decoder.command.eq(following.as_value()),
             decoder.left.eq(left),
             decoder.beat.eq(self.axi.rvalid & self.axi.rready & ~self.halt & coded),
             decoder.data.eq(self.axi.rdata),
@@ -241,12 +255,13 @@ class Loader(wiring.Component):
             m.d.comb += error.eq(ErrorCode.STREAM)
         return coded, coded & decoder.done, decoder.want
 
-    def _window(self, m: Module, command: data.View, ahead: CommandQueue, hold: Signal) -> Window:
+    def _window(self, m: Module, command: data.View, ahead: CommandQueue, take: Value, hold: Signal) -> Window:
         """What makes the words of window loads."""
         m.submodules.window = window = Window(self.design)
         m.d.comb += [
+            window.following.eq(ahead.o.payload),
             window.command.eq(command.as_value()),
-            window.take.eq(ahead.o.valid & ahead.o.ready),
+            window.take.eq(take),
             window.newest.eq(hold),
         ]
         return window
@@ -284,8 +299,9 @@ class Loader(wiring.Component):
     def _writes(self, m: Module, target: Value, words: dict, addr: Value, row_addr: Value, error: Signal) -> None:
         """Routes the word to its memory, unless its address is outside: a row lies in the bank in which it begins."""
         design = self.design
+        act = write_port(ACTIVATION, design).create()
         ports = {
-            Target.ACTIVATION: self.w_act,
+            Target.ACTIVATION: act,
             Target.WEIGHT: self.w_weight,
             Target.PARAMETER: self.w_param,
             Target.CODEBOOK: self.w_codebook,
@@ -321,5 +337,11 @@ class Loader(wiring.Component):
                 m.d.comb += [self.w_weight.en.eq(1), self.w_weight.addr.eq(decoded.addr)]
                 m.d.comb += self.w_weight.data.eq(decoded.data)
         with m.If(window.write):
-            m.d.comb += [self.w_act.data.eq(window.data), self.w_act.mask.eq(window.mask)]
+            m.d.comb += [act.data.eq(window.data), act.mask.eq(window.mask)]
+        # Activations go through a register: their memory is far away, and a command that waits for them reads them two
+        # cycles after `done` at the earliest.
+        for name in self.w_act.signature.members:
+            register = Signal.like(getattr(act, name), name=f"act_{name}", reset_less=name != "en")
+            m.d.sync += register.eq(getattr(act, name))
+            m.d.comb += getattr(self.w_act, name).eq(register)
         m.d.comb += self.program_data.eq(words[Target.PROGRAM])

@@ -13,6 +13,7 @@ from accel.layout import beats_per_word, stride_bytes, words_per_beat
 from accel.memories import ACTIVATION
 from accel.memory_kinds import OnChip
 from accel.rtl.axi import INCREMENTING, MOVE_BITS, first_beat, write_master
+from accel.rtl.count import Left
 from accel.rtl.cutter import Cutter
 from accel.rtl.layouts import field_signal, layout
 from accel.rtl.pipeline import later
@@ -68,7 +69,7 @@ class Storer(wiring.Component):
         with m.If(pop):
             m.d.sync += [active.eq(1), command.eq(head)]
 
-        in_burst, opened, ended = self._writer(m, head, active, pop, abandon, crowded)
+        bursting, opened, ended = self._writer(m, head, active, pop, abandon, crowded)
         quiet = self._responses(m, opened, ended, full, crowded)
         with m.If(ended | abandon):
             m.d.sync += active.eq(0)
@@ -76,7 +77,7 @@ class Storer(wiring.Component):
         m.d.comb += [
             axi.wdata.eq(beat),
             axi.wstrb.eq(strobes),
-            axi.wvalid.eq(beat_valid & (in_burst != 0)),
+            axi.wvalid.eq(beat_valid & bursting),
             self.idle.eq(~active & quiet),
         ]
         return m
@@ -90,17 +91,17 @@ class Storer(wiring.Component):
         abandon: Signal,
         crowded: Signal,
     ) -> tuple[Signal, Signal, Value]:
-        """Addresses and the beats of each burst. Returns the beats left in the burst, its beginning (the first cycle of
-        its address), and the end of the command.
+        """Addresses and the beats of each burst. Returns whether there are beats left in it, its beginning (the first
+        cycle of its address), and the end of the command.
         """
         design, axi = self.design, self.axi
         per_beat, per_word = words_per_beat(design, Target.ACTIVATION), beats_per_word(design, Target.ACTIVATION)
         row_bits = field_bits(Store, "row_words") + 4  # a word takes at most 16 beats
         m.submodules.cutter = bursts = Cutter(design, Store, row_bits)
         moves = None if self.inside else Mux(head.of_output, self.output_move, 0)
-        in_burst = Signal(range(design.memory.burst_beats + 1), name="in_burst")
+        in_burst, bursting = Left(m, "in_burst", design.memory.burst_beats.bit_length()), Signal(name="bursting")
         waiting, opened, addressed_all = Signal(name="waiting"), Signal(name="opened"), Signal(name="addressed_all")
-        wanted = active & (in_burst == 0) & bursts.valid & ~waiting
+        wanted = active & ~bursting & bursts.valid & ~waiting
         taken, addressed = axi.wvalid & axi.wready, axi.awvalid & axi.awready
         m.d.comb += [
             bursts.begin.eq(pop),
@@ -121,23 +122,25 @@ class Storer(wiring.Component):
             opened.eq(wanted & ~bursts.outside & ~self.halt & ~crowded),
             # An address that was offered stays until it is taken, whatever happens meanwhile.
             axi.awvalid.eq(opened | waiting),
-            axi.wlast.eq(in_burst == 1),
-            abandon.eq(active & self.halt & (in_burst == 0) & ~waiting),
+            axi.wlast.eq(in_burst.one),
+            abandon.eq(active & self.halt & ~bursting & ~waiting),
         ]
         m.d.sync += waiting.eq(axi.awvalid & ~axi.awready)
         with m.If(wanted & bursts.outside):
             m.d.comb += self.error.eq(ErrorCode.DRAM_RANGE)
-        sent = Mux(in_burst == 0, waiting, (in_burst == 1) & taken)
+        sent = Mux(bursting, in_burst.one & taken, waiting)
         ended = active & sent & (addressed_all | (addressed & bursts.last))
         with m.If(opened):
-            m.d.sync += in_burst.eq(bursts.length + 1)
+            in_burst.begin(bursts.length + 1)
+            m.d.sync += bursting.eq(1)
         with m.Elif(taken):
-            m.d.sync += in_burst.eq(in_burst - 1)
+            in_burst.step()
+            m.d.sync += bursting.eq(~in_burst.one)
         with m.If(addressed):
             m.d.sync += addressed_all.eq(bursts.last)
         with m.If(pop):
             m.d.sync += addressed_all.eq(0)
-        return in_burst, opened, ended
+        return bursting, opened, ended
 
     def _responses(self, m: Module, opened: Signal, ended: Value, full: Signal, crowded: Signal) -> Value:
         """Numbers the bursts; a command is done when the response of its last burst is in. Returns: none is awaited."""
@@ -180,13 +183,14 @@ class Storer(wiring.Component):
             field_signal(Store, "src_addr", "address"),
             field_signal(Store, "src_addr", "row_address"),
         )
-        words_left, rows_left = field_signal(Store, "row_words", "words_left"), field_signal(Store, "rows", "rows_left")
+        words, words_some = Left(m, "words_left", field_bits(Store, "row_words")), Signal(name="words_some")
+        rows = Left(m, "rows_left", field_bits(Store, "rows"))
         closes = slot == per_beat - 1 if per_beat > 1 else Const(1)
         go = reading & (~closes | room)
         if per_word > 1:
-            reads, row_ends = go & (slot == 0), go & (slot == per_word - 1) & (words_left == 0)
+            reads, row_ends = go & (slot == 0), go & (slot == per_word - 1) & ~words_some
         else:
-            reads, row_ends = go & (words_left != 0), go & closes & (words_left <= 1)
+            reads, row_ends = go & words_some, go & closes & (~words_some | words.one)
         m.d.comb += [self.r_act.en.eq(reads), self.r_act.addr.eq(address)]
         outside = Signal(name="beyond")
         # A row lies in the bank in which it begins.
@@ -198,25 +202,28 @@ class Storer(wiring.Component):
         with m.If(go):
             m.d.sync += slot.eq(Mux(slot == slots - 1, 0, slot + 1))
         with m.If(reads):
-            m.d.sync += [address.eq(address + 1), words_left.eq(words_left - 1)]
+            words.step()
+            m.d.sync += [address.eq(address + 1), words_some.eq(~words.one)]
         with m.If(row_ends):
             following = row_address + command.src_pitch
+            words.begin(command.row_words)
+            rows.step()
             m.d.sync += [
                 row_address.eq(following),
                 address.eq(following),
-                words_left.eq(command.row_words),
-                rows_left.eq(rows_left - 1),
-                reading.eq(rows_left != 1),
+                words_some.eq(1),
+                reading.eq(~rows.one),
             ]
         with m.If(abandon):
             m.d.sync += reading.eq(0)
         with m.If(pop):
+            words.begin(head.row_words)
+            rows.begin(head.rows)
             m.d.sync += [
                 reading.eq(1),
+                words_some.eq(1),
                 row_address.eq(head.src_addr),
                 address.eq(head.src_addr),
-                words_left.eq(head.row_words),
-                rows_left.eq(head.rows),
             ]
         keep = self._kept_lanes(m, head, command, pop, reads, row_ends)
         return self._fifo(m, go, closes, slot, reads, room, outside, keep)

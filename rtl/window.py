@@ -22,24 +22,32 @@ def times(factor: Value, value: Value) -> Value:
     return total
 
 
+SLACK = signed(12)
+ROOM = signed(field_bits(Load, "rows") + 2)
+BELOW = signed(field_bits(Load, "zero_code") + 2)
+
+
 class Window(wiring.Component):
     """The words of a window LOAD, `accel.commands.Load` says which.
 
     After each beat all words that it completes are written, one a cycle, and then the next beat is taken: `more` says
-    in a cycle of work (`slot`) that another one must follow. `take`: a command begins, which `command` has from the
-    next cycle on; `beat`: a beat of it comes and is `newest` in the next cycle; `first`: the first one of a row,
-    `left`: rows from it on.
+    in a cycle of work (`slot`) that another one must follow. `take`: a command begins, which `following` has had for
+    two cycles, and `command` has from the next one on; `beat`: a beat of it comes and is `newest` in the next cycle;
+    `first`: the first one of a row.
+
+    What decides in a cycle is in registers that are counted ahead: whether a word is complete, and the one behind it,
+    whether another window follows, and the way of the bytes. Whether a beat can be taken depends on it.
     """
 
     def __init__(self, design: Design) -> None:
         self.design = design
         super().__init__(
             {
+                "following": In(layout(Load)),
                 "command": In(layout(Load)),
                 "take": In(1),
                 "beat": In(1),
                 "first": In(1),
-                "left": In(field_bits(Load, "rows")),
                 "slot": In(1),
                 "newest": In(8 * design.beat_bytes),
                 "more": Out(1),
@@ -54,88 +62,149 @@ class Window(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """The hardware."""
         m = Module()
-        c = self.command
+        c, beat_bytes = self.command, self.design.beat_bytes
+        facts = self._facts(m)
         begin = Signal(name="begin")
-        # Bytes from the end of the next word to the end of the newest beat: it is complete when there are none missing.
-        slack, ahead = Signal(signed(12), name="slack"), Signal(signed(12), name="ahead")
-        words, part = field_signal(Load, "row_words", "words"), field_signal(Load, "parts", "part")
-        index = field_signal(Load, "row_words", "index")
+        # Bytes from the end of the next word to the end of the newest beat: it is complete when there are none missing;
+        # and the same of the word behind it.
+        slack, ahead = Signal(SLACK, name="slack"), Signal(SLACK, name="ahead")
+        words, index = field_signal(Load, "row_words", "words"), field_signal(Load, "row_words", "index")
+        none, single = Signal(name="none"), Signal(name="single")  # so many words are left
+        part, part_ends = field_signal(Load, "parts", "part"), Signal(name="part_ends")  # of the word behind
         start, place = self._place("row_"), self._place("")  # of the row's first window, and of the one that is written
-        apart, run_apart = c.code_bits, Signal(LANE_BITS, name="run_apart")
+        shift = {name: Signal(range(self._choice()), name=f"{name}_shift") for name in ("row", "this", "behind")}
         writing, again, last = Signal(name="writing"), Signal(name="again"), Signal(name="last")
+        advance = Signal(SLACK, name="advance")
         m.d.comb += [
-            run_apart.eq(times(apart, c.run)),
-            ahead.eq(slack - Mux(part == c.parts, c.step - times(c.parts, c.run), c.run)),
-            writing.eq(self.slot & (slack >= 0) & (words != 0)),
-            again.eq((place["tap"] + apart < c.zero_code) & (place["above"] != 0)),
+            advance.eq(Mux(part_ends, facts["last_step"], c.run)),
+            writing.eq(self.slot & ~slack[-1] & ~none),
+            again.eq(~place["below"][-1] & place["shared"]),
             last.eq(writing & ~again),
-            self.more.eq(writing & (again | ((ahead >= 0) & (words != 1)))),
+            self.more.eq(writing & (again | (~ahead[-1] & ~single))),
             self.write.eq(writing),
             self.row.eq(place["address"]),
             self.addr.eq(place["address"] + index),
         ]
+
+        def moved(stays: Value, goes: Value, by: int) -> Value:
+            """After this cycle. What decides comes late: it chooses between sums."""
+            return Mux(self.beat, Mux(last, goes + by, stays + by), goes)
+
+        begun = self._next_row(m, begin, start, facts)
+        row_shift = Mux(begun.pop("top"), facts["shift"], shift["row"] - c.run)
         with m.If(last):
-            m.d.sync += [slack.eq(ahead), words.eq(words - 1), index.eq(index + 1)]
-            m.d.sync += part.eq(Mux(part == c.parts, 0, part + 1))
+            m.d.sync += [words.eq(words - 1), none.eq(single), single.eq(words == 2), index.eq(index + 1)]
+            m.d.sync += [part.eq(Mux(part_ends, 0, part + 1)), part_ends.eq(Mux(part_ends, 0, part + 1) == c.parts)]
             m.d.sync += [place[name].eq(start[name]) for name in place]
         with m.Elif(writing):
             m.d.sync += [
-                place["tap"].eq(place["tap"] + apart),
+                place["below"].eq(place["below"] - c.code_bits),
                 place["above"].eq(place["above"] - 1),
+                place["shared"].eq(place["above"] != 1),
                 place["address"].eq(place["address"] - c.dst_pitch),
-                place["lane"].eq(place["lane"] + run_apart),
+                place["lane"].eq(place["lane"] + facts["apart"]),
             ]
-        begun = self._next_row(m, begin, start)
+            m.d.sync += shift["this"].eq(shift["this"] - facts["apart"])
+        with m.If(self.beat & self.first):
+            m.d.sync += [
+                *(register[name].eq(begun[name]) for register in (start, place) for name in begun),
+                slack.eq(facts["slack"]), ahead.eq(facts["ahead"]), words.eq(c.row_words), index.eq(0),
+                none.eq(c.row_words == 0), single.eq(c.row_words == 1),
+                part.eq(c.parts != 0), part_ends.eq(c.parts[1:] == 0),
+                shift["row"].eq(row_shift), shift["this"].eq(row_shift), shift["behind"].eq(row_shift + facts["step"]),
+            ]  # fmt: skip
+        with m.Elif(self.beat | last):
+            m.d.sync += [
+                slack.eq(moved(slack, ahead, beat_bytes)),
+                ahead.eq(moved(ahead, ahead - advance, beat_bytes)),
+                shift["this"].eq(moved(shift["this"], shift["behind"], -beat_bytes)),
+                shift["behind"].eq(moved(shift["behind"], shift["behind"] + advance, -beat_bytes)),
+            ]  # fmt: skip
         with m.If(self.beat):
             m.d.sync += begin.eq(0)
-            with m.If(self.first):
-                m.d.sync += [slack.eq(self.design.beat_bytes - c.skip_bytes - c.run), words.eq(c.row_words)]
-                m.d.sync += [part.eq(0), index.eq(0)]
-                m.d.sync += [register[name].eq(begun[name]) for register in (start, place) for name in begun]
-            with m.Else():
-                m.d.sync += slack.eq(Mux(last, ahead, slack) + self.design.beat_bytes)
         with m.If(self.take):
             m.d.sync += begin.eq(1)
-        self._select(m, slack, place["lane"])
+        self._select(m, shift["this"], place["lane"])
         return m
 
+    def _choice(self) -> int:
+        """Bytes that a word is chosen from: below those of the last beats are those of lanes before the word."""
+        return self.design.beat_bytes * window_beats(self.design) + self.design.word_lanes
+
+    def _facts(self, m: Module) -> dict[str, Signal]:
+        """Of `command`, and of the one that follows a cycle before: what is left for no adder in the cycles of work."""
+        f, beat_bytes = self.following, self.design.beat_bytes
+        kept = {"apart": LANE_BITS, "slack": SLACK, "shift": range(self._choice()), "below": BELOW}
+        coming, facts = (
+            {name: Signal(shape, name=f"{which}_{name}", reset_less=True) for name, shape in shapes.items()}
+            for which, shapes in (
+                ("coming", kept | {"parts": SLACK, "room": ROOM}),
+                ("fact", kept | dict.fromkeys(("ahead", "step", "last_step"), SLACK)),
+            )
+        )
+        m.d.sync += [
+            coming["apart"].eq(times(f.code_bits, f.run)),
+            coming["parts"].eq(times(f.parts, f.run)),
+            coming["slack"].eq(beat_bytes - f.skip_bytes - f.run),
+            coming["shift"].eq(self._choice() - beat_bytes + f.skip_bytes - f.lane),
+            coming["room"].eq(f.rows + f.code_bits - f.zero_code - 1),
+            coming["below"].eq(f.zero_code - f.code_bits - 1),
+        ]
+        step = Mux(f.parts == 0, f.step, f.run)
+        with m.If(self.take):
+            m.d.sync += [facts[name].eq(coming[name]) for name in kept]
+            m.d.sync += [
+                facts["ahead"].eq(coming["slack"] - step), facts["step"].eq(step),
+                facts["last_step"].eq(f.step - coming["parts"]),
+            ]  # fmt: skip
+        return facts | {"room": coming["room"]}
+
     def _place(self, prefix: str) -> dict[str, Signal]:
-        """Where a row goes: its number in the window, how many windows are above, address and first lane."""
+        """Where a row goes: how many of its window's rows come behind those up to the next window's first, less one,
+        how many windows are above and whether there are any, address and first lane.
+        """
         bits = field_bits(Load, "zero_code")
         return {
-            "tap": Signal(bits + 1, name=f"{prefix}tap"),
+            "below": Signal(BELOW, name=f"{prefix}below"),
             "above": Signal(bits, name=f"{prefix}above"),
+            "shared": Signal(name=f"{prefix}shared"),
             "address": field_signal(Load, "dst_addr", f"{prefix}address"),
             "lane": Signal(LANE_BITS, name=f"{prefix}lane"),
         }
 
-    def _next_row(self, m: Module, begin: Value, start: dict[str, Signal]) -> dict[str, Value]:
+    def _next_row(self, m: Module, begin: Value, start: dict[str, Signal], facts: dict) -> dict[str, Value]:
         """Where the row goes that begins: to the next window if that has a row of its own, else to a lower place."""
-        c, phase = self.command, Signal(field_bits(Load, "code_bits"), name="phase")
-        wraps, fresh = Signal(name="wraps"), Signal(name="fresh")
-        m.d.comb += [wraps.eq(phase == c.code_bits - 1), fresh.eq(wraps & (self.left + c.code_bits > c.zero_code))]
+        c = self.command
+        # Rows up to the next one that begins a window, and whether it is the next; rows behind the last such one.
+        phase, wraps = Signal(field_bits(Load, "code_bits"), name="phase"), Signal(name="wraps")
+        room = Signal(ROOM, name="room")
+        fresh = wraps & ~room[-1]
         with m.If(self.beat & self.first):
-            m.d.sync += phase.eq(Mux(begin | wraps, 0, phase + 1))
+            m.d.sync += [
+                phase.eq(Mux(begin | wraps, c.code_bits - 1, phase - 1)),
+                wraps.eq(Mux(begin | wraps, c.code_bits == 1, phase == 1)),
+                room.eq(room - 1),
+            ]
+        with m.If(self.take):
+            m.d.sync += room.eq(facts["room"])
         above = start["above"]
         most = (1 << len(above)) - 1  # no row is in so many windows
         return {
-            "tap": Mux(begin | fresh, 0, start["tap"] + 1),
+            "top": begin | fresh,
+            "below": Mux(begin | fresh, facts["below"], start["below"] - 1),
+            "shared": ~begin & (fresh | start["shared"]),
             "above": Mux(begin, 0, Mux(fresh & (above != most), above + 1, above)),
-            "address": Mux(begin, c.dst_addr, start["address"] + Mux(fresh, c.dst_pitch, 0)),
+            "address": Mux(begin, c.dst_addr, Mux(fresh, start["address"] + c.dst_pitch, start["address"])),
             "lane": Mux(begin | fresh, c.lane, start["lane"] + c.run),
         }
 
-    def _select(self, m: Module, slack: Value, lane: Value) -> None:
+    def _select(self, m: Module, shift: Value, lane: Value) -> None:
         """Bytes of the last beats into the lanes of the word."""
         c, beat, lanes = self.command, self.design.beat_bytes, self.design.word_lanes
         beats = window_beats(self.design)
         held = Signal(8 * beat * (beats - 1), reset_less=True, name="held")
         with m.If(self.beat):
             m.d.sync += held.eq(Cat(held, self.newest) >> (8 * beat))
-        # The last byte of the word is `slack` before the end; below the oldest byte are those of lanes before the word.
-        size = beat * beats + lanes
-        shift = Signal(range(size), name="shift")
-        m.d.comb += shift.eq(size - c.run - slack - lane)
         bytes_: Value = Cat(Const(0, 8 * lanes), held, self.newest)
         for bit in reversed(range(len(shift))):
             width = 8 * (lanes + (1 << bit) - 1)

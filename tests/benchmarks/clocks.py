@@ -19,11 +19,16 @@ from amaranth.lib import wiring
 from accel.design import Design, load
 from accel.flow.progress import silent
 from accel.rtl.emit import TOP, text_of
+from accel.rtl.loader import Loader
 from accel.rtl.output_stationary.array import OutputArray
+from accel.rtl.post.unit import PostUnit
+from accel.rtl.sequencer import Sequencer
 from accel.rtl.sparse.pe import PE as SparsePE
+from accel.rtl.storer import Storer
 from accel.rtl.systolic.accumulators import Accumulators
 from accel.rtl.systolic.array import SystolicArray
 from accel.rtl.systolic.feeder import Feeder
+from accel.rtl.systolic.unit import ComputeUnit
 from accel.rtl.systolic.weights import WeightIssue
 from accel.rtl.systolic.zeros import ZeroProducts
 from accel.synthesis.modules import parse
@@ -39,6 +44,11 @@ BLOCKS: dict[str, tuple[Callable[[Design], wiring.Component], float]] = {
     "weights": (WeightIssue, 100),
     "feeder": (Feeder, 100),
     "zeros": (ZeroProducts, 100),
+    "compute": (ComputeUnit, 100),
+    "post": (PostUnit, 100),
+    "loader": (Loader, 100),
+    "storer": (Storer, 100),
+    "sequencer": (Sequencer, 100),
     "sparse-pe": (SparsePE, 85),
 }
 """By name: what is made, and the MHz that it must reach."""

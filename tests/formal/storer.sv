@@ -35,6 +35,7 @@ module spec #(
     wire [31:0] address_reg;
     wire [$clog2(BURST > 1 ? BURST : 2)-1:0] length_reg;
     wire [$clog2(BURST+1)-1:0] in_burst;
+    wire bursting, in_burst_one, words_some, words_left_one, rows_left_one;
     wire [11:0] rows, rows_left;
     wire [15:0] words_left, issued, responded;
     wire [$clog2(FIFO+1)-1:0] fifo_level, credit;
@@ -51,6 +52,8 @@ module spec #(
         .axi__wdata(axi__wdata), .axi__wstrb(axi__wstrb), .axi__wlast(axi__wlast), .axi__bvalid(axi__bvalid),
         .axi__bready(axi__bready), .axi__bresp(axi__bresp),
         .active(active), .waiting(waiting), .reading(reading), .push(push), .in_burst(in_burst),
+        .bursting(bursting), .in_burst_one(in_burst_one), .words_some(words_some), .words_left_one(words_left_one),
+        .rows_left_one(rows_left_one),
         .crowded(crowded), .addressed_all(addressed_all),
         .\cutter.cutting (cutting), .\cutter.cut_valid (cut_valid), .\cutter.cut_last (cut_last),
         .\cutter.offered (offered), .\cutter.is_outside (is_outside), .\cutter.is_last (is_last),
@@ -139,6 +142,9 @@ module spec #(
         : ahead == -1 ? -row : ahead == 0 ? 0 : ahead == 1 ? row : ahead == 2 ? 2 * row
         : ahead == 3 ? 3 * row : 4 * row;
     always @* begin
+        // What registers know of counters.
+        assert (bursting == (in_burst != 0) && words_some == (words_left != 0));
+        assert (in_burst_one == (in_burst == 1) && words_left_one == (words_left == 1) && rows_left_one == (rows_left == 1));
         assert (beats == in_burst && in_burst <= BURST);
         assert (aw_held == waiting);
         assert (known || !(halted || aw_held || w_held));
@@ -176,6 +182,7 @@ module spec #(
             assert (!cutting && !cut_valid && !offered);
             if (!halted) assert (fifo_level == 0 && !push && !reading);
         end
+        if (reading) assert (row_words != 0);
         if (!halted && !reading) assert (slot == 0);
         assert (slot < PER_BEAT || slot < PER_WORD);
     end
