@@ -23,7 +23,8 @@ from accel.compiler.parts import together
 from accel.compiler.plan import Plan
 from accel.compiler.prepare import Prepared, patient, prepare
 from accel.compiler.resident import resident, without
-from accel.compiler.schedule import Ordered, Scheduler
+from accel.compiler.schedule import PACES, Ordered, Scheduler
+from accel.compiler.search import searched
 from accel.compiler.weights import LayerWeights
 from accel.compiler.write import refused, write
 from accel.design import Design, OnChip
@@ -46,18 +47,21 @@ HALVED = 1000  # programs of at most so many commands try tiles for half of the 
 FEW = 64  # programs of at most so many commands try several tapers
 
 
-def compile_network(network: IntegerNetwork, design: Design, formats: Formats = "auto") -> Program:
+def compile_network(network: IntegerNetwork, design: Design, formats: Formats = "auto", tries: int = 0) -> Program:
     """Compile `network` for `design`.
 
     `formats`: whether weights are "coded" or "plain", of all layers or by name of layer; by default, if the design has
-    a decoder, whatever takes fewest cycles and then fewest bytes. Raises InputError, one line that names network, layer
-    and operator, for a layer that the commands cannot express or a buffer that cannot hold one tile.
+    a decoder, whatever takes fewest cycles and then fewest bytes. `tries`: programs that are timed for each layer
+    besides, with other tilings (`accel.compiler.search`). Raises InputError, one line that names network, layer and
+    operator, for a layer that the commands cannot express or a buffer that cannot hold one tile.
     """
     with _named(network):
-        return _program(*_chosen(network, design, formats))
+        return _program(*_chosen(network, design, formats, tries))
 
 
-def compile_series(network: IntegerNetwork, design: Design, formats: Formats = "auto", images: int = 1) -> Series:
+def compile_series(
+    network: IntegerNetwork, design: Design, formats: Formats = "auto", images: int = 1, tries: int = 0
+) -> Series:
     """As `compile_network`, for many images a run: the program of the first image, and that of every further one, which
     finds on chip what nothing has overwritten.
 
@@ -68,7 +72,7 @@ def compile_series(network: IntegerNetwork, design: Design, formats: Formats = "
     with _named(network):
         if isinstance(design.memory, OnChip):
             raise InputError("memory.kind must be axi for several images a run, not on-chip")
-        prepared, stream, first = _chosen(network, design, formats)
+        prepared, stream, first = _chosen(network, design, formats, tries)
         best = prepared, stream, _with_following(design, stream, first)
         coded = any(weights and weights.format.coded for weights in prepared.weights.values())
         for share in () if images == 1 or design.is_sparse or coded else RING_SHARES:
@@ -98,13 +102,13 @@ def _cycles(pair: tuple[Ordered, Ordered], images: int) -> int:
     return pair[0].cycles + (images - 1) * pair[1].cycles
 
 
-def time_network(network: IntegerNetwork, design: Design, formats: Formats = "auto") -> Timing:
-    """Exactly what `time_program(compile_network(network, design))` says, without a program: no weight is packed.
+def time_network(network: IntegerNetwork, design: Design, formats: Formats = "auto", tries: int = 0) -> Timing:
+    """Exactly what `time_program(compile_network(network, design, ...))` says, without a program: no weight is packed.
 
     Raises InputError as `compile_network` does.
     """
     with _named(network):
-        prepared, _, ordered = _chosen(network, design, formats)
+        prepared, _, ordered = _chosen(network, design, formats, tries)
         _placed(prepared, ordered)
         return ordered.timing()
 
@@ -118,7 +122,9 @@ def _named(network: IntegerNetwork) -> Iterator[None]:
         raise InputError(f"{network.name}: {error}") from None
 
 
-def _chosen(network: IntegerNetwork, design: Design, formats: Formats) -> tuple[Prepared, Stream, Ordered]:
+def _chosen(
+    network: IntegerNetwork, design: Design, formats: Formats, tries: int = 0
+) -> tuple[Prepared, Stream, Ordered]:
     """The best choice of layers whose weights are coded, in the fastest order of those that are tried."""
     made: dict[frozenset[str], tuple[Prepared, Stream, Ordered]] = {}
     kept: dict[object, LayerWeights] = {}
@@ -134,7 +140,19 @@ def _chosen(network: IntegerNetwork, design: Design, formats: Formats) -> tuple[
         found = _regions(prepared, ordered, _place(prepared, ordered))
         return Cost(shortage(design, found), ordered.cycles, ordered.log.beats)
 
-    return of(coded_layers(network, design, formats, cost))
+    found = of(coded_layers(network, design, formats, cost))
+    if not tries:
+        return found
+    other = _fastest(searched(found[0], tries, _one_order), design, search=True)
+    return other if other[2].cycles < found[2].cycles else found
+
+
+def _one_order(prepared: Prepared) -> int:
+    """Cycles of a plan's operations in one program order."""
+    stream, design = write(prepared), prepared.design
+    return (
+        Scheduler(design, _finished(prepared, stream), stream.data_beats, stream.constant_bytes).order(PACES[0]).cycles
+    )
 
 
 def _ordered(
@@ -170,7 +188,7 @@ def _waits(prepared: Prepared) -> bool:
     return not design.is_sparse and any(step.residual or is_filter(step.layer, design) for step in prepared.steps)
 
 
-def _fastest(prepared: Prepared, design: Design) -> tuple[Prepared, Stream, Ordered]:
+def _fastest(prepared: Prepared, design: Design, search: bool = False) -> tuple[Prepared, Stream, Ordered]:
     """The fastest program order of a plan's operations, on a design that may have more weight buffer than planned."""
     ring_words = None if prepared.design is design else prepared.design.weight_words
     prepared = replace(prepared, design=design)
@@ -178,7 +196,7 @@ def _fastest(prepared: Prepared, design: Design) -> tuple[Prepared, Stream, Orde
     for taper in TAPERS:
         stream = write(prepared, taper, ring_words)
         scheduler = Scheduler(design, _finished(prepared, stream), stream.data_beats, stream.constant_bytes)
-        ordered = scheduler.fastest()
+        ordered = scheduler.fastest(search)
         if best is None or ordered.cycles < best[2].cycles:
             best = prepared, stream, ordered
         if scheduler.count > FEW:

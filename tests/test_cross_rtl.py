@@ -26,6 +26,7 @@ from tests.benches.draw import (
     draw_memory,
     draw_network,
     draw_sparse_design,
+    draw_tries,
     with_memory,
     within,
 )
@@ -53,18 +54,19 @@ def test_bytes_cycles_and_events(design_seed: int, tmp_path: Path, request: pyte
         behind = draw_dram(drawn, with_memory(design, *draw_memory(drawn)))
         try:
             formats, images = draw_formats(drawn, behind, network), drawn.choice([1, 1, 2, 3, 5])
+            tries = draw_tries(drawn)
             if images > 1:
-                program = compile_series(network, behind, formats, drawn.choice([1, images, 1000]))
+                program = compile_series(network, behind, formats, drawn.choice([1, images, 1000]), tries)
             else:
-                program = compile_network(network, behind, formats)
+                program = compile_network(network, behind, formats, tries)
         except InputError:
             reject()  # too small a design says so; test_accel_compile checks what it says
         codes = draw_input(drawn, network, images)
         note(f"{behind!r}\n{network!r}")
         if isinstance(program, Series):
-            check_series(built, Trial(behind, network, codes, drawn.getrandbits(16), formats, images), program)
+            check_series(built, Trial(behind, network, codes, drawn.getrandbits(16), formats, images, tries), program)
         else:
-            check(built, Trial(behind, network, codes[0], drawn.getrandbits(16), formats), program)
+            check(built, Trial(behind, network, codes[0], drawn.getrandbits(16), formats, tries=tries), program)
         done += 1
 
     cases()

@@ -82,6 +82,15 @@ class Geometry:
         return low, max(low + 1, min(size, high))
 
     @property
+    def skips(self) -> int:
+        """Rows of the input from one that is read to the next; 1 unless a kernel of one row leaves some out."""
+        return self.stride[0] if self.kernel[0] == 1 and not self.padded else 1
+
+    def without_skipped(self) -> Geometry:
+        """The same over those rows of the input that are read."""
+        return replace(self, stride=(1, self.stride[1]), in_h=self.out_h)
+
+    @property
     def pointwise(self) -> bool:
         """Pixels are independent: they may be taken in any rectangle, or as one row."""
         alone = self.kernel == self.stride == (1, 1) and not self.padded and self.pool is None
@@ -121,6 +130,16 @@ def split(size: int, most: int, align: int = 1) -> list[Range]:
         return [(0, size)]
     step = _step(size, most, align)
     return [(first, min(size, first + step)) for first in range(0, size, step)]
+
+
+def split_with_ends(size: int, most: int, first: int, last: int, align: int = 1) -> list[Range]:
+    """As `split`, the first piece of `first` and the last of about `last` (0: like the others), if more is left."""
+    first = -(-first // align) * align
+    end = (size - last) // align * align if last else size
+    if first >= end:
+        return split(size, most, align)
+    found = [(first + low, first + high) for low, high in split(end - first, most, align)]
+    return [*([(0, first)] if first else []), *found, *([(end, size)] if end < size else [])]
 
 
 def pieces(size: int, most: int, align: int = 1) -> int:

@@ -197,6 +197,9 @@ class Planner:
             geometry = replace(unfolded.geometry, pool=geometry.pool)
         elif (weights := self.weights[step.name]) and (weights.geometry.beside or weights.geometry.deep):
             geometry = weights.geometry
+        in_pitch = 1 if geometry.deep else source.plane // geometry.in_h
+        if in_ring and geometry.skips > 1:
+            geometry = geometry.without_skipped()
         flat = (
             geometry.pointwise
             and not unfolded
@@ -220,7 +223,7 @@ class Planner:
             in_groups=source.groups(self.design.word_lanes),
             in_ring=in_ring.words if in_ring else None,
             out_ring=out_ring.words if out_ring else None,
-            in_pitch=1 if geometry.deep else source.plane // geometry.in_h,
+            in_pitch=source.plane if flat else in_pitch,
             out_pitch=target.row_pitch if step.part else target.plane // geometry.pooled[0],
             in_align=align if (in_ring or loaded) and not unfolded else 1,
             out_align=align if stored or residual_loads else 1,

@@ -14,7 +14,7 @@ ENOUGH = 8  # latencies of the memory: so many words are worth a STORE
 
 
 class OutputStorer:
-    """Stores the network's output from its place on chip while it is made, in runs that are worth a command.
+    """Stores the network's output from its place on chip while it is made, in runs of `enough` words or more.
 
     If rows do not start on beats, all is stored at the end. Of a layer in parts the last one has the storer: with its
     rows those of the others are complete. `geometry` is the step's.

@@ -73,6 +73,9 @@ class Residency:
             if self._words(self._layout(name, False)) > self.bank_words:
                 self.spilled.add(name)
         self.spilled.update(self.network.more_inputs)
+        first = [step for step in self.steps if self.network.input in step.reads]
+        if len(first) == 1 and first[0].kind == "matrix" and first[0].geometry.skips > 1 and not self.unfolded:
+            self.spilled.add(self.network.input)  # rows that nobody reads stay in DRAM
         self.layouts: dict[str, WordTensor] = {}
 
     def _links(self) -> dict[str, set[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,15 +54,16 @@ PACES = (
     Pace(11, 1, 0),
     Pace(9, 1, 0),
 )
+FIRST, LONGER = 12, 24  # commands that the hardware fetches by itself, at most; in a search also so many
 TRIED_COMMANDS = 1000  # of all paces that are tried together
 
 
-def _first_fetch(design: Design, commands: int) -> int:
+def _first_fetch(design: Design, commands: int, most: int = FIRST) -> int:
     """As many commands as arrive until the first of them is answered: fewer would leave the bus idle."""
     cycles = beats(design, Target.PROGRAM, 8) * beat_cycles(Machine.of(design), Target.PROGRAM) / 8
     hidden = -int(-(design.memory.latency_cycles + 10) // cycles)
     unit = words_per_beat(design, Target.PROGRAM)
-    first = min(commands, max(4, min(hidden, 12, design.buffers.program_commands // 2)))
+    first = min(commands, max(4, min(hidden, most, design.buffers.program_commands // 2)))
     return -(-first // unit) * unit
 
 
@@ -204,18 +206,27 @@ class Scheduler:
         )
         self.store = Store(program_offset, design.buffers.program_commands, _first_fetch(design, count + 1))
 
-    def fastest(self) -> Ordered:
-        """The fastest of as many program orders as are worth their time. Raises InputError as `order` does."""
+    def fastest(self, search: bool = False) -> Ordered:
+        """The fastest of as many program orders as are worth their time. Raises InputError as `order` does.
+
+        `search`: of all of them, also with a longer first fetch.
+        """
+        if search:
+            return min((self.order(*way) for way in product(PACES, (FIRST, LONGER))), key=lambda o: o.cycles)
         tried = PACES[: max(1, TRIED_COMMANDS // max(1, self.count))]
         return min((self.order(pace) for pace in tried), key=lambda ordered: ordered.cycles)
 
-    def order(self, pace: Pace) -> Ordered:
-        """The program order at a pace. Raises InputError if the waits do not fit their fields."""
+    def order(self, pace: Pace, first: int = FIRST) -> Ordered:
+        """The program order at a pace, at most `first` commands in the first fetch.
+
+        Raises InputError if the waits do not fit their fields.
+        """
+        store = self.store._replace(first=_first_fetch(self.design, self.count + 1, first))
         most = 2 * (self.count + 1) + self.store.capacity + 64  # a fetch brings more than itself
         sizes = (most, 2 * most, UNITS * most, OUT * most, OUTCOME)
         made = Order(*(np.zeros(size, np.int64) for size in sizes))
         clock = Clock.of(most, 2 * most)
-        inputs = (self.machine, self.declared, self.gaps, self.logs, self.store, pace)
+        inputs = (self.machine, self.declared, self.gaps, self.logs, store, pace)
         error = call(order, self.count, inputs, (self.facts, self.placed, clock, made))
         assert not error, error
         largest = int(made.waits.max())

@@ -45,12 +45,16 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class WordSource:
-    """A tensor in activation words at `offset` of the data segment, `pitch` and `plane` in words."""
+    """A tensor in activation words at `offset` of the data segment, `pitch` and `plane` in words.
+
+    Only every `skips`-th of its rows is a row of the tensor that the array sees.
+    """
 
     words: Words
     offset: int
     pitch: int
     plane: int
+    skips: int = 1
 
     @property
     def align(self) -> int:
@@ -66,15 +70,16 @@ class WordSource:
     def loads(self, piece: Piece) -> list[Row]:
         """The LOADs of a piece, whose columns come from `columns`."""
         (g0, g1), (y0, y1), (x0, x1) = piece.groups, piece.rows, piece.cols
-        dram = self.offset + (g0 * self.plane + y0 * self.pitch + x0) * self.words.stride_bytes
-        whole_rows = x1 - x0 == self.pitch == piece.pitch
+        far = self.skips * self.pitch
+        dram = self.offset + (g0 * self.plane + y0 * far + x0) * self.words.stride_bytes
+        whole_rows = x1 - x0 == far == piece.pitch
         if whole_rows or y1 - y0 == 1:
             count = (y1 - y0) * self.pitch if whole_rows else x1 - x0
             return load_rows(self.words, dram, piece.word, count, g1 - g0, self.plane, piece.plane)
         found = []
         for g in range(g1 - g0):
             at, word = dram + g * self.plane * self.words.stride_bytes, piece.word + g * piece.plane
-            found += load_rows(self.words, at, word, x1 - x0, y1 - y0, self.pitch, piece.pitch)
+            found += load_rows(self.words, at, word, x1 - x0, y1 - y0, far, piece.pitch)
         return found
 
 

@@ -73,11 +73,11 @@ def region_view(view: View, part: Part | None, align: int) -> View:
     return view._replace(word=view.word + (part.first[1] + view.col * step) % align, step=step)
 
 
-def word_source(words: Words, place: Place, flat: bool) -> WordSource:
-    """The tensor in DRAM, its pixels in one row if `flat`."""
+def word_source(words: Words, place: Place, flat: bool, skips: int = 1) -> WordSource:
+    """The tensor in DRAM, its pixels in one row if `flat`, otherwise every `skips`-th of its rows."""
     assert place.dram is not None
     layout = place.layout
-    return WordSource(words, place.dram, layout.plane if flat else layout.row_pitch, layout.plane)
+    return WordSource(words, place.dram, layout.plane if flat else layout.row_pitch, layout.plane, skips)
 
 
 class InputLoader:

@@ -99,6 +99,10 @@ WeightFormats = Annotated[
         help="Weights coded, plain, or auto (fewest cycles, then bytes); LAYER=FORMAT for some layers. Repeatable.",
     ),
 ]
+Tries = Annotated[
+    int,
+    typer.Option("--tries", metavar="N", min=0, help="For each layer also time N programs with other tilings."),
+]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output, instead of tables and lines.")
 ]

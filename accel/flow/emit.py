@@ -65,9 +65,9 @@ def check(folder: Path) -> None:
 
 def emit(
     network: IntegerNetwork, design: Design, folder: Path, inputs: NDArray[Any], formats: Formats = "auto",
-    host: Host | None = None, on: Board | None = None, images: int = 1,
+    host: Host | None = None, on: Board | None = None, images: int = 1, tries: int = 0,
 ) -> None:  # fmt: skip
-    """Write the folder; the test bench runs the first of the float `inputs` (n, C, H, W). `formats` as
+    """Write the folder; the test bench runs the first of the float `inputs` (n, C, H, W). `formats` and `tries` as
     `compile_network` takes them; `host` has what the host runs before and behind; with `on` it is for that board.
     Of several `images` the bench also runs so many, those inputs in turn, in one run; programs are compiled for that.
 
@@ -75,13 +75,13 @@ def emit(
     somebody else would be replaced.
     """
     check(folder)
-    files_by_name = contents(network, design, inputs, formats, host, on, images)
+    files_by_name = contents(network, design, inputs, formats, host, on, images, tries)
     write(folder, files_by_name, check=lambda: check(folder))
 
 
 def contents(
     network: IntegerNetwork, design: Design, inputs: NDArray[Any], formats: Formats = "auto", host: Host | None = None,
-    on: Board | None = None, images: int = 1,
+    on: Board | None = None, images: int = 1, tries: int = 0,
 ) -> dict[str, bytes]:  # fmt: skip
     """The files by name."""
     if images != 1:
@@ -93,25 +93,25 @@ def contents(
     models = {name: part.run.model for name, part in ends.items() if part is not None and part.run.model}
     said = "".join(f" {name} is what the host runs {WHERE[name]}." for name in models)
     if isinstance(design.memory, OnChip):
-        return emit_core.contents(network, design, inputs, formats) | models
+        return emit_core.contents(network, design, inputs, formats, tries) | models
     if not len(inputs):
         raise InputError(f"{network.name}: the test bench needs at least one input")
     tensors = int8.run(network, int8.quantise_input(network, inputs[:1]), all_tensors=True)
     verilog = (origin(design, "AXI4") + verilog_text(design)).encode()
     if not network.host_steps:
-        made = _stretch(network, design, tensors, formats, verilog, said, images)
+        made = _stretch(network, design, tensors, formats, verilog, said, images, tries)
         run = emit_images.contents(network, made.series, images, inputs) if images != 1 else {}
         return made.files | run | models | (emit_board.contents(on, network, made.series.first, inputs) if on else {})
-    emitted = partial(_stretch, design=design, tensors=tensors, formats=formats, verilog=verilog)
+    emitted = partial(_stretch, design=design, tensors=tensors, formats=formats, verilog=verilog, tries=tries)
     return models | emit_stretches.contents(network, design, tensors, emitted, said)
 
 
 def _stretch(
     network: IntegerNetwork, design: Design, tensors: Mapping[str, NDArray[np.int8]], formats: Formats, verilog: bytes,
-    ends: str = "", images: int = 1,
+    ends: str = "", images: int = 1, tries: int = 0,
 ) -> Emitted:  # fmt: skip
     """The program of one stretch, and its folder, for codes (1, channels, height, width) of every tensor."""
-    series = compile_series(network, design, formats, images)
+    series = compile_series(network, design, formats, images, tries)
     program, codes = series.first, joined(network, tensors)
     memory = execute_memory(program, codes[0])
     for end in program.outputs:

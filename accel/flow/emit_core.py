@@ -33,12 +33,12 @@ FILES = (
 
 
 def contents(
-    network: IntegerNetwork, design: Design, inputs: NDArray[Any], formats: Formats = "auto"
+    network: IntegerNetwork, design: Design, inputs: NDArray[Any], formats: Formats = "auto", tries: int = 0
 ) -> dict[str, bytes]:
     """The files by name."""
     if not len(inputs):
         raise InputError(f"{network.name}: the test bench needs at least one input")
-    program = compile_network(network, design, formats)
+    program = compile_network(network, design, formats, tries)
     codes = int8.quantise_input(network, inputs[:IMAGES])
     outputs = int8.run(network, codes)[network.output]
     memory = np.stack([execute_memory(program, image) for image in codes])

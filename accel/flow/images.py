@@ -76,7 +76,12 @@ class Images:
 
 
 def run(
-    network: IntegerNetwork, design: Design, images: int, inputs: NDArray[np.float32], formats: Formats = "auto"
+    network: IntegerNetwork,
+    design: Design,
+    images: int,
+    inputs: NDArray[np.float32],
+    formats: Formats = "auto",
+    tries: int = 0,
 ) -> Images:
     """Time a run on so many images, exactly; where time depends on activations, on `inputs` in turn.
 
@@ -88,8 +93,8 @@ def run(
     if images < 1:
         raise InputError(f"--images must be at least 1, not {images}")
     if isinstance(design.memory, OnChip):
-        return _streamed(network, design, images, formats)
-    series = compile_series(network, design, formats, images)
+        return _streamed(network, design, images, formats, tries)
+    series = compile_series(network, design, formats, images, tries)
     try:
         layout = series.layout(images)
     except ValueError as error:
@@ -116,9 +121,9 @@ def _timed(series: Series, images: int) -> list[Timing]:
     return timings
 
 
-def _streamed(network: IntegerNetwork, design: Design, images: int, formats: Formats) -> Images:
+def _streamed(network: IntegerNetwork, design: Design, images: int, formats: Formats, tries: int) -> Images:
     """Of a core without DRAM, if both streams keep up: from the first image that is complete to the last result."""
-    program = compile_network(network, design, formats)
+    program = compile_network(network, design, formats, tries)
     timing = time_program(program)
     events = {event: images * count for event, count in timing.events.items()}
     cycles = images * (timing.cycles + BETWEEN) - BETWEEN

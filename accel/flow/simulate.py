@@ -85,29 +85,35 @@ class Simulation(Tabular):
 
 
 def run(
-    network: IntegerNetwork, design: Design, inputs: NDArray[np.float32] | None = None, formats: Formats = "auto"
+    network: IntegerNetwork,
+    design: Design,
+    inputs: NDArray[np.float32] | None = None,
+    formats: Formats = "auto",
+    tries: int = 0,
 ) -> Simulation:
     """Compile, time and price `network` on `design`, a program a stretch. Raises InputError for what does not fit.
 
     `inputs` (n, *input shape): the first EXECUTED of them are executed, for the events that depend on data. `formats`
-    as `compile_network` takes them.
+    and `tries` as `compile_network` takes them.
     """
     if inputs is None:
         parts: list[tuple[IntegerNetwork, NDArray[np.int8] | None]] = [(part, None) for part in stretches(network)]
     else:
         parts = [*int8.stretch_codes(network, int8.quantise_input(network, inputs[:EXECUTED]))]
-    results = [simulate(compile_network(part, design, formats), codes) for part, codes in parts]
+    results = [simulate(compile_network(part, design, formats, tries), codes) for part, codes in parts]
     return _priced(in_turn(network.name, results), network.host_layers, len(results))
 
 
-def run_each(name: str, layers: Sequence[LayerShape], design: Design, formats: Formats = "auto") -> Simulation:
+def run_each(
+    name: str, layers: Sequence[LayerShape], design: Design, formats: Formats = "auto", tries: int = 0
+) -> Simulation:
     """Layers that belong to no network, each alone, one after the other: input and output of each are in DRAM.
 
     Weights are random, nothing is executed. Raises InputError for what does not fit.
     """
     found = []
     for number, layer in enumerate(layers):
-        total = simulate(compile_network(layer.network(number), design, formats)).total
+        total = simulate(compile_network(layer.network(number), design, formats, tries)).total
         found.append(replace(total, info=replace(total.info, name=layer.name, kind="alone")))
     return _priced(together(name, found))
 

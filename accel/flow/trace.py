@@ -183,11 +183,13 @@ def _layer_events(found: Sequence[Span], clock: float) -> Iterator[dict[str, Any
         }  # fmt: skip
 
 
-def of(network: IntegerNetwork, design: Design, inputs: NDArray[np.float32], formats: Formats, path: Path) -> bytes:
+def of(
+    network: IntegerNetwork, design: Design, inputs: NDArray[np.float32], formats: Formats, path: Path, tries: int = 0
+) -> bytes:
     """What the file of a run holds, for the first of `inputs` (n, *input shape) where time depends on them."""
     runs = []
     for part, codes in int8.stretch_codes(network, int8.quantise_input(network, inputs[:1])):
-        program = compile_network(part, design, formats)
+        program = compile_network(part, design, formats, tries)
         runs.append(recorded(program, codes))
     return content(replace(program, name=network.name), one_after_another(runs), path)
 

@@ -46,6 +46,7 @@ class Trial:
     stall_seed: int
     formats: Formats = "auto"
     images: int = 1
+    tries: int = 0
 
     def save(self) -> Path:
         """Keep the trial for `python -m tests.benches.cross`."""
@@ -133,9 +134,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         built = Built(trial.design, Path(folder))
         if trial.images > 1:
-            check_series(built, trial, compile_series(trial.network, trial.design, trial.formats))
+            check_series(built, trial, compile_series(trial.network, trial.design, trial.formats, tries=trial.tries))
         else:
-            check(built, trial, compile_network(trial.network, trial.design, trial.formats))
+            check(built, trial, compile_network(trial.network, trial.design, trial.formats, trial.tries))
     print("equal")
 
 

@@ -151,6 +151,11 @@ def draw_formats(rng: Random, design: Design, network: IntegerNetwork) -> Format
     return {name: "coded" for name in names if rng.random() < 0.8}
 
 
+def draw_tries(rng: Random) -> int:
+    """Tilings that are timed for each layer besides: often none, as by default."""
+    return rng.choice([0, 0, 0, 8, 24])
+
+
 def draw_memory(rng: Random) -> tuple[int, int]:
     """Latency and cycles for a beat, now and then as large as a design may have them."""
     if rng.random() < 0.1:

@@ -126,6 +126,8 @@ class StripCosts:
             groups = chunking.groups if costs.by_groups else costs.groups
             first = self.piece(groups) * task.in_cycles + waited
         inputs += costs.residual
+        if task.skips > 1 and task.read(0, self.strip[0]) > 1:  # a LOAD has the rows of one channel group only
+            loads *= chunking.groups if chunking.split_input else costs.groups
         commands = 2 * computes + 2 * loads + self.rounded * 2 + self.stores
         read = weights + inputs + commands * machine.command_cycles + self.records
         lag = 0.0 if task.patient else compute / computes * min(1.0, read / compute)

@@ -13,6 +13,7 @@ from accel.commands import Compute, ConfigPost, Post, most
 from accel.compiler.estimate import Machine, up
 from accel.compiler.geometry import Geometry
 from accel.compiler.lower.lowering import Shortage
+from accel.compiler.output_storer import ENOUGH
 
 Size = tuple[int, int]  # height, width
 
@@ -29,6 +30,7 @@ class Task:
     `reach`: how many channel groups each output tile needs. `uniform`: one requantisation record for all channels.
     `grouped`: the layer has groups. `bits` of a weight's code; `halves`: tiles of a channel group and kernel position.
     `patient`: the program waits for its loads all along, so that what the array does after one is hidden by the next.
+    `skips`: rows of the input are loaded that are so many rows apart.
     """
 
     geometry: Geometry
@@ -51,6 +53,7 @@ class Task:
     out_step: int
     beside: float = field(default=0.0, kw_only=True)
     patient: bool = field(default=False, kw_only=True)
+    skips: int = field(default=1, kw_only=True)
 
     def by_groups(self, machine: Machine) -> bool:
         """Whether the input comes as its channel groups are used: not if its weights are what comes late."""
@@ -102,6 +105,8 @@ class Tiling:
     """Sizes of strips, blocks and chunks; `split_input`: a strip's input comes in pieces of `chunk_groups` groups.
 
     `output_by_block`: every block of tiles starts on a channel group of the output. `cost` in estimated cycles.
+    `first` and `last`: rows of the first and of the last strip (columns of a map of one row), 0 if they are like the
+    others. `run`: latencies of the memory, in words, that are worth a STORE of the network's output.
     """
 
     strips_outside: bool
@@ -113,10 +118,14 @@ class Tiling:
     split_input: bool
     output_by_block: bool
     cost: float
+    first: int = 0
+    last: int = 0
+    run: int = ENOUGH
 
     def __str__(self) -> str:
         loops = ["strips", "tiles"] if self.strips_outside else ["tiles", "strips"]
         pieces = ", input in pieces" if self.split_input else ""
+        pieces += f", ends of {self.first} and {self.last}" if self.first or self.last else ""
         return (
             f"{' > '.join(loops)}: strip {self.strip[0]} x {self.strip[1]}, block {self.block[0]} x {self.block[1]} "
             f"x {self.block_tiles} tiles, chunk {self.chunk_tiles} tiles x {self.chunk_groups} groups{pieces}, "

@@ -25,6 +25,8 @@ PARTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 1024)
 SHARES = (2, 4, 8, 16, 32, 1)  # parts of the weight buffer that a chunk may take; 1 if no other fits
 FEW_GROUPS = (1, 2, 4)  # that a chunk of all tiles of a block may have
 ENOUGH = 24  # strips that are compared for one number of tiles
+FEW_TILES = (1, 2, 3)  # that a chunk may have in a search
+SEARCHED = 1 << 8  # tasks whose alternatives are kept
 REMEMBERED = 1 << 14  # tilings, of all networks and designs of a process
 ROUNDING = 1 - 1e-9
 
@@ -56,13 +58,34 @@ def cheapest(machine: Machine, task: Task) -> Tiling | Shortage:
     return best or _shortage(machine, task)
 
 
+@lru_cache(SEARCHED)
+def alternatives(machine: Machine, task: Task) -> tuple[Tiling, ...]:
+    """Tilings for a search, the cheapest by estimate first: more strips and chunks than `cheapest` compares."""
+    costs, found = Costs(machine, task), set[Tiling]()
+    for strip, block, block_tiles, aligned, chunkings in options(costs, search=True):
+        here = StripCosts(costs, strip, block, block_tiles)
+        for chunking in chunkings:
+            for strips_outside in (True, False):
+                if strips_outside or aligned or task.out_ring is None:
+                    found.add(
+                        Tiling(
+                            strips_outside, strip, block, block_tiles, chunking.tiles, chunking.groups,
+                            chunking.split_input, aligned, here.cost(chunking, strips_outside),
+                        )
+                    )  # fmt: skip
+    return tuple(sorted(found, key=lambda tiling: (tiling.cost, str(tiling))))
+
+
 def _counts(size: int) -> list[int]:
     """Sizes of equal parts of `size`: whole, halves, thirds, ... and single ones."""
     return sorted({-(-size // k) for k in PARTS if k <= size} | {1}, reverse=True)
 
 
-def options(costs: Costs) -> Iterator[tuple[Size, Size, int, bool, list[Chunking]]]:
-    """Strip, block, tiles of a block, whether blocks start on channel groups, and the chunkings that fit."""
+def options(costs: Costs, search: bool = False) -> Iterator[tuple[Size, Size, int, bool, list[Chunking]]]:
+    """Strip, block, tiles of a block, whether blocks start on channel groups, and the chunkings that fit.
+
+    `search`: also strips that estimates are no judge of: parts of a map of one row, and all that fit.
+    """
     machine, task = costs.machine, costs.task
     tiles, streams = costs.tiles, task.in_ring is not None or task.out_ring is not None
     most = most_tiles(machine, task, 1)
@@ -76,20 +99,22 @@ def options(costs: Costs) -> Iterator[tuple[Size, Size, int, bool, list[Chunking
         limit = machine.block_pixels(block_tiles)
         aligned = block_tiles >= tiles or block_tiles * machine.cols % machine.word_lanes == 0
         whole = _whole_chunkings(costs, block_tiles)
+        if search and not machine.sparse:
+            whole += _small_chunkings(costs, block_tiles, whole)
         found = 0
         for strip_w in widths:
             for strip_h in heights:
                 block = _block(task, strip_h, strip_w, limit)
                 if block is None or (block != (strip_h, strip_w) and not streams):
                     continue
-                if found > ENOUGH:
+                if found > ENOUGH and not search:
                     break
                 strip = (strip_h, strip_w)
                 fits = _fitting(costs, strip, block, block_tiles, aligned, whole)
                 if fits:
                     found += 1
                     yield strip, block, block_tiles, aligned, fits
-            if found and strip_w * one_row <= limit and not streams:
+            if found and strip_w * one_row <= limit and not streams and not (search and costs.height == 1):
                 break  # whole rows are possible: do not cut them
 
 
@@ -151,6 +176,20 @@ def _whole_chunkings(costs: Costs, block_tiles: int) -> list[Chunking]:
             if fits and (block_tiles, size) not in found:
                 found[block_tiles, size] = costs.chunking(False, block_tiles, size, block_tiles)
     return list(found.values())
+
+
+def _small_chunkings(costs: Costs, block_tiles: int, known: list[Chunking]) -> list[Chunking]:
+    """Chunks of few output tiles and few groups, which come sooner, besides those that are known."""
+    machine, task = costs.machine, costs.task
+    sizes = {(tiles, groups) for tiles in FEW_TILES for groups in (*FEW_GROUPS, costs.groups)}
+    fitting = [
+        (tiles, groups)
+        for tiles, groups in sorted(sizes - {(c.tiles, c.groups) for c in known})
+        if tiles < block_tiles
+        and groups <= min(costs.groups, LARGEST_GROUPS)
+        and task.words(machine, tiles, groups) <= machine.weights // 2
+    ]
+    return [costs.chunking(False, tiles, groups, block_tiles) for tiles, groups in fitting]
 
 
 def _sparse_chunkings(costs: Costs, block_tiles: int) -> list[Chunking]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from accel.commands import Target
-from accel.compiler.geometry import Range, split
+from accel.compiler.geometry import Range, split, split_with_ends
 from accel.compiler.lower.chunks import rounds
 from accel.compiler.lower.constants import Constants
 from accel.compiler.lower.lowering import Writing
@@ -77,11 +77,16 @@ class MatrixWriter:
     def write(self) -> None:
         """Append the step's operations to the stream."""
         height, width = self.geometry.pooled
+        tiling, align = self.tiling, self.task.out_align
+        ends = tiling.first, tiling.last
+        rows_ends, cols_ends = ((0, 0), ends) if height == 1 else (ends, (0, 0))
         strips = [
             Strip(rows, cols)
-            for rows in split(height, self.tiling.strip[0])
-            for cols in split(width, self.tiling.strip[1], self.task.out_align)
+            for rows in split_with_ends(height, tiling.strip[0], *rows_ends)
+            for cols in split_with_ends(width, tiling.strip[1], *cols_ends, align)
         ]
+        if self.storer:
+            self.storer.enough = tiling.run * self.stream.design.memory.latency_cycles
         last = self.storer is not None and self.in_ring is None and self.residual is None
         made = rounds(self.machine, self.task, self.tiling, self.weights, self.stream.taper, last)
         if self.tiling.strips_outside:

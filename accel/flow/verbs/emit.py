@@ -19,6 +19,7 @@ from accel.flow.arguments import (
     OneTechnique,
     Quantisation,
     RunNetwork,
+    Tries,
     WeightFormats,
     board_names,
     input_shape,
@@ -52,6 +53,7 @@ def emit(
         int, typer.Option("--images", metavar="N", help="Also a run on N images, with weights that stay on chip.")
     ] = 1,
     as_json: AsJson = False,
+    tries: Tries = 0,
 ) -> None:
     """Write the accelerator as Verilog, with DRAM image, register map and a self-checking test bench."""
     from accel.compiler.choose import parse
@@ -62,7 +64,7 @@ def emit(
 
     chosen_board = boards.board(board) if board else None
     if point is not None or storage:
-        if point is None or design or technique or formats or quantisation or images != 1:
+        if point is None or design or technique or formats or quantisation or tries or images != 1:
             raise InputError("--point N [--storage FILE] says design, technique and formats: leave those options out")
         on, data = _emit_point(network, out, point, storage, calibration, shape, chosen_board)
     else:
@@ -79,7 +81,7 @@ def emit(
             advance(f"{chosen.title}: compressing")
             integer = chosen.make(data)
             advance("writing Verilog")
-            job.emit(integer, on, out, data.calibration, parse(formats or ()), data.host, chosen_board, images)
+            job.emit(integer, on, out, data.calibration, parse(formats or ()), data.host, chosen_board, images, tries)
     for note in clock_notes(on):
         say(f"accel: {note}")
     say_notes(data)

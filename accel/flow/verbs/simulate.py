@@ -17,6 +17,7 @@ from accel.flow.arguments import (
     OneTechnique,
     Quantisation,
     RunNetwork,
+    Tries,
     WeightFormats,
     input_shape,
 )
@@ -45,6 +46,7 @@ def simulate(
     images: Annotated[
         int, typer.Option("--images", metavar="N", help="Also a run on N images that keeps on chip what fits.")
     ] = 1,
+    tries: Tries = 0,
 ) -> None:
     """Show where one network's cycles, bytes and energy go on one design, layer by layer.
 
@@ -68,7 +70,7 @@ def simulate(
         for name, given in (*options, ("--trace", trace), ("--images", images != 1)):
             if given:
                 raise InputError(f"{name} must be left out with {network}, a list of layers that is no network")
-        _simulate_topology(network, designs_module.load(design), parse(formats or ()), like, as_json)
+        _simulate_topology(network, designs_module.load(design), parse(formats or ()), tries, like, as_json)
         return
     chosen, on = int8.source(network, technique, input_shape(shape), quantisation), designs_module.load(design)
     data = chosen.data(calibration)
@@ -76,12 +78,12 @@ def simulate(
         advance(f"{chosen.title}: compressing")
         integer = chosen.make(data)
         advance(f"simulating on {on.name}")
-        found = job.run(integer, on, data.calibration, parse(formats or ()))
+        found = job.run(integer, on, data.calibration, parse(formats or ()), tries)
         many = None
         if images != 1:
-            many = images_job.run(integer, on, images, data.calibration, parse(formats or ()))
+            many = images_job.run(integer, on, images, data.calibration, parse(formats or ()), tries)
         if trace is not None:
-            drawn = trace_job.of(integer, on, data.calibration, parse(formats or ()), trace)
+            drawn = trace_job.of(integer, on, data.calibration, parse(formats or ()), trace, tries)
             report.write(trace.parent, {trace.name: drawn})
     theirs = conventions.lines(conventions.shapes(integer), found) if like else []
     if as_json:
@@ -97,7 +99,7 @@ def simulate(
     say_notes(data)
 
 
-def _simulate_topology(path: str, on: Design, formats: Any, like: str, as_json: bool) -> None:
+def _simulate_topology(path: str, on: Design, formats: Any, tries: int, like: str, as_json: bool) -> None:
     """`accel simulate` of a list of layers."""
     from accel.flow import conventions, tables
     from accel.flow import simulate as job
@@ -106,7 +108,7 @@ def _simulate_topology(path: str, on: Design, formats: Any, like: str, as_json: 
     layers = topology.load(path)
     with progress(1) as advance:
         advance(f"simulating {len(layers)} layers on {on.name}")
-        found = job.run_each(printable(Path(path).stem), layers, on, formats)
+        found = job.run_each(printable(Path(path).stem), layers, on, formats, tries)
     theirs = conventions.lines(layers, found) if like else []
     if as_json:
         print_json(found.to_dict() | ({"scale_sim": conventions.record(theirs)} if like else {}))
@@ -126,6 +128,7 @@ def program(
     quantisation: Quantisation = "",
     shape: InputShape = "",
     as_json: AsJson = False,
+    tries: Tries = 0,
 ) -> None:
     """Print the commands that run one network on one design, one a line; a program a stretch."""
     from accel.compile import compile_network
@@ -135,7 +138,7 @@ def program(
 
     chosen, on = int8.source(network, technique, input_shape(shape), quantisation), designs_module.load(design)
     data = chosen.data(calibration)
-    made = [compile_network(part, on, parse(formats or ())) for part in stretches(chosen.make(data))]
+    made = [compile_network(part, on, parse(formats or ()), tries) for part in stretches(chosen.make(data))]
     if as_json:
         print_json(made[0].to_dict() if len(made) == 1 else {"programs": [each.to_dict() for each in made]})
     else:

@@ -1,0 +1,128 @@
+"""A search over tilings: estimates choose them, but how long a program takes is known only when it is in order.
+
+Estimates know neither the waits between blocks nor what the bus carries when; of a layer alone that is much of its
+time. So for each step in turn the whole program is written and timed with other tilings: first the cheapest by estimate
+of each strip and number of output tiles, then from the best of them whatever differs in one thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+from accel.compiler.lower.matrix_task import Tiling
+from accel.compiler.lower.matrix_tiling import alternatives
+from accel.compiler.output_storer import ENOUGH
+from accel.compiler.plan import StepPlan
+from accel.compiler.prepare import Prepared
+from accel.models.errors import InputError
+
+Cost = Callable[[Prepared], int]
+SEEDS = 0.4  # of the tries, those that are made before anything is varied
+BEST = 2  # that are varied
+
+
+def searched(prepared: Prepared, tries: int, cost: Cost) -> Prepared:
+    """The fastest of so many programs for each step that `Tiling`s describe, `cost` in cycles.
+
+    `cost` may raise InputError, for a program that the commands cannot express. Steps whose output is filtered piece by
+    piece as it is made, and weights that a decoder makes, are left as they are.
+    """
+    if any(weights and weights.format.coded for weights in prepared.weights.values()):
+        return prepared
+    for at, plan in enumerate(prepared.plan.steps):
+        after = prepared.plan.steps[at + 1 : at + 2]
+        if isinstance(plan.tiling, Tiling) and not plan.machine.sparse and not any(p.follows for p in after):
+            prepared = _Step(prepared, at, tries, cost).best()
+    return prepared
+
+
+class _Step:
+    """The search for one step's tiling."""
+
+    def __init__(self, prepared: Prepared, at: int, tries: int, cost: Cost) -> None:
+        self.prepared, self.at, self.left, self.cost = prepared, at, tries, cost
+        self.plan: StepPlan = prepared.plan.steps[at]
+        self.all = alternatives(self.plan.machine, self.plan.task)
+        self.cycles: dict[Tiling, int] = {}
+
+    def best(self) -> Prepared:
+        """The program with the best of the tilings that are tried."""
+        seeds = int(SEEDS * self.left)
+        self._try([self.plan.tiling])
+        self._try(self._of_each_strip(), seeds)
+        for start in sorted(self.cycles, key=self.cycles.__getitem__)[:BEST]:
+            found = start
+            while True:
+                for near in (self._strips, self._chunks, self._ends):
+                    self._try(near(found))
+                    found = min([found, *(t for t in near(found) if t in self.cycles)], key=self.cycles.__getitem__)
+                if found == start or self.left <= 0:
+                    break
+                start = found
+        return self._with(min(self.cycles, key=self.cycles.__getitem__))
+
+    def _with(self, tiling: Tiling) -> Prepared:
+        plan = self.prepared.plan
+        steps = [*plan.steps]
+        steps[self.at] = replace(self.plan, tiling=tiling)
+        return replace(self.prepared, plan=replace(plan, steps=steps))
+
+    def _try(self, tilings: Iterable[Tiling], most: int | None = None) -> None:
+        left = self.left if most is None else min(most, self.left)
+        for tiling in tilings:
+            if tiling in self.cycles:
+                continue
+            if left <= 0 and self.cycles:
+                return
+            left, self.left = left - 1, self.left - 1
+            try:
+                self.cycles[tiling] = self.cost(self._with(tiling))
+            except InputError:
+                if not self.cycles:
+                    raise
+
+    def _of_each_strip(self) -> list[Tiling]:
+        """The cheapest tiling of each strip and number of output tiles."""
+        found: dict[object, Tiling] = {}
+        for tiling in self.all:
+            found.setdefault((tiling.strip, tiling.block_tiles), tiling)
+        return [*found.values()]
+
+    def _like(self, of: Tiling, tilings: Iterable[Tiling]) -> list[Tiling]:
+        """Tilings with the ends and stores of another one, where strips are large enough for the ends."""
+        ends = max(of.first, of.last)
+        return [
+            replace(t, first=of.first, last=of.last, run=of.run) for t in tilings if not ends or ends < self._size(t)
+        ]
+
+    def _size(self, of: Tiling) -> int:
+        """Rows of a strip, or columns of a map of one row."""
+        return of.strip[1] if self.plan.geometry.pooled[0] == 1 else of.strip[0]
+
+    def _strips(self, of: Tiling) -> list[Tiling]:
+        """Other strips and orders, the same chunks."""
+        same = (
+            t
+            for t in self.all
+            if (t.block_tiles, t.chunk_tiles, t.chunk_groups, t.split_input)
+            == (of.block_tiles, of.chunk_tiles, of.chunk_groups, of.split_input)
+        )
+        return self._like(of, same)
+
+    def _chunks(self, of: Tiling) -> list[Tiling]:
+        """Other chunks, the same strips."""
+        where = of.strip, of.block, of.strips_outside
+        return self._like(of, (t for t in self.all if (t.strip, t.block, t.strips_outside) == where))
+
+    def _ends(self, of: Tiling) -> Iterator[Tiling]:
+        """Smaller strips at the beginning and at the end, sooner stores; the same strips and chunks otherwise."""
+        height, width = self.plan.geometry.pooled
+        size, unit = self._size(of), 1 if height == 1 else width
+        least = self.plan.machine.contract.fill_cycles
+        sizes = [0, *sorted({-(-pixels // unit) for pixels in (least, 2 * least, 3 * least)})]
+        for first in sizes:
+            for last in sizes:
+                for run in (ENOUGH, 1):
+                    if max(first, last) < size:
+                        yield replace(of, first=first, last=last, run=run)

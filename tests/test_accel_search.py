@@ -1,0 +1,64 @@
+"""A search over tilings: its programs are right, and never slower; rows that nobody reads are not loaded."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accel.compile import compile_network, time_network
+from accel.compiler.geometry import split_with_ends
+from accel.events import Event
+from accel.models.reference.int8 import run
+from accel.models.window import Window
+from accel.sim.execute import execute
+from accel.timing.recurrence import time_program
+from tests.benches.counted import accepted, counted
+from tests.benches.draw import draw_design, draw_input, draw_network
+from tests.benches.layers import design_of, matrix, network_of
+
+
+@counted(4)
+@settings(max_examples=5, deadline=None)
+@given(st.integers(0, 1 << 32))
+def test_searched_programs_equal_the_reference(seed: int) -> None:
+    rng = Random(seed)
+    design, network = draw_design(rng), draw_network(rng, layers=2)
+    program = accepted(compile_network, network, design, "auto", 8)
+    codes = draw_input(rng, network, batch=1)
+    np.testing.assert_array_equal(execute(program, codes), run(network, codes)[network.output])
+    cycles = time_program(program).cycles
+    assert cycles == time_network(network, design, tries=8).cycles <= time_network(network, design).cycles
+
+
+def test_a_layer_alone_gains() -> None:
+    """What the search is for: 3 tiles of a map whose writes take longest begin with few pixels."""
+    network, design = network_of((8, 13, 13), matrix(24, Window((1, 1)))), design_of(8, 8, 64)
+    before, after = (time_network(network, design, tries=tries).cycles for tries in (0, 48))
+    assert after < 0.95 * before
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 12), st.integers(0, 12), st.integers(1, 4))
+def test_split_with_ends(size: int, most: int, first: int, last: int, align: int) -> None:
+    found = split_with_ends(size, most, first, last, align)
+    assert [low for low, _ in found] == [0, *(high for _, high in found[:-1])]
+    assert found[-1][1] == size
+    assert all(low % align == 0 and low < high for low, high in found)
+    room = first + last + 2 * align <= size  # for both, rounded up, and one more
+    if first and room:
+        assert first <= found[0][1] < first + align
+    if last and room:
+        assert last <= size - found[-1][0] < last + align
+
+
+@pytest.mark.parametrize(("stride", "kernel", "rows"), [(2, 1, 5), (3, 1, 3), (1, 1, 9), (2, 3, 9)])
+def test_rows_that_nobody_reads_stay_in_dram(stride: int, kernel: int, rows: int) -> None:
+    network = network_of((8, 9, 10), matrix(8, Window((kernel, 1), (stride, 1))))
+    program = compile_network(network, design_of(8, 8, 64))
+    codes = np.random.default_rng(1).integers(-128, 128, (1, 8, 9, 10)).astype(np.int8)
+    np.testing.assert_array_equal(execute(program, codes), run(network, codes)[network.output])
+    events = time_program(program).events
+    assert events[Event.ACT_WRITES] - events[Event.POST_OUTPUTS] == rows * 10
