@@ -19,14 +19,15 @@ from accel.compiler.compulsory import compulsory
 from accel.compiler.lower.filter import is_filter
 from accel.compiler.lower.table import lowering
 from accel.compiler.ops import ALIGNMENT, Log, Stream
+from accel.compiler.ordering import Pace
 from accel.compiler.parts import together
 from accel.compiler.plan import Plan
-from accel.compiler.prepare import Prepared, patient, prepare
+from accel.compiler.prepare import BETTER, Prepared, in_strips, patient, prepare
 from accel.compiler.resident import resident, without
 from accel.compiler.schedule import PACES, Ordered, Scheduler
 from accel.compiler.search import searched
 from accel.compiler.weights import LayerWeights
-from accel.compiler.write import refused, write
+from accel.compiler.write import refused, write, write_chain
 from accel.design import Design, OnChip
 from accel.layout import RowTensor, WordTensor
 from accel.models.errors import InputError
@@ -171,6 +172,10 @@ def _ordered(
         planned = design.model_copy(update={"buffers": design.buffers.model_copy(update=ring)})
     prepared = prepare(network, planned, coded, kept)
     found = _fastest(prepared, design)
+    with suppress(InputError):  # steps by strips may need what those one after the other do not
+        if strips := in_strips(prepared, chain_time):
+            other = _fastest(strips, design)
+            prepared, found = (strips, other) if other[2].cycles < BETTER * found[2].cycles else (prepared, found)
     if ring_share == 1 and len(found[2].log.rows) <= HALVED and _waits(prepared):
         with suppress(InputError):  # a tile needs more of the buffer
             half = _ordered(network, design, coded, {}, 0.5)
@@ -180,6 +185,13 @@ def _ordered(
         return found
     other = _fastest(patient(prepared), design)
     return other if other[2].cycles < ordered.cycles else found
+
+
+def chain_time(prepared: Prepared) -> tuple[int, int]:
+    """Cycles and commands of the one chain of a plan, by itself."""
+    stream = write_chain(prepared)
+    scheduler = Scheduler(prepared.design, stream.finish(), stream.data_beats, stream.constant_bytes)
+    return scheduler.order(Pace()).cycles, scheduler.count
 
 
 def _waits(prepared: Prepared) -> bool:

@@ -23,6 +23,7 @@ from tests.benches.draw import (
     draw_features,
     draw_formats,
     draw_input,
+    draw_inverted,
     draw_memory,
     draw_network,
     draw_sparse_design,
@@ -50,7 +51,9 @@ def test_bytes_cycles_and_events(design_seed: int, tmp_path: Path, request: pyte
     @given(st.randoms(use_true_random=False))
     def cases(drawn: Random) -> None:
         nonlocal done
-        network = within(design, draw_ends(drawn, draw_network(drawn)))
+        inverted = design.filter_multipliers and drawn.random() < 0.1
+        network = draw_inverted(drawn) if inverted else draw_network(drawn)
+        network = within(design, draw_ends(drawn, network))
         behind = draw_dram(drawn, with_memory(design, *draw_memory(drawn)))
         try:
             formats, images = draw_formats(drawn, behind, network), drawn.choice([1, 1, 2, 3, 5])

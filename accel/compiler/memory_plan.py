@@ -5,21 +5,21 @@ A step that reads a spilled tensor, or makes one, streams it through a ring: the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 from pydantic import ValidationError
 
+from accel.compiler.chain_plan import ChainPlan, Rooms, chain_plans
+from accel.compiler.chains import following
 from accel.compiler.estimate import Machine
 from accel.compiler.first_layer import Unfolded
 from accel.compiler.graph import described
-from accel.compiler.lower.filter import is_filter
 from accel.compiler.lower.filter_tiling import filter_cycles
 from accel.compiler.lower.lowering import Setting, Shortage
 from accel.compiler.lower.table import lowering
 from accel.compiler.ops import ALIGNMENT
-from accel.compiler.plan import Place, Plan, Region, Span, StepPlan
+from accel.compiler.plan import Chain, Place, Plan, Region, Span, StepPlan
 from accel.compiler.residency import Regions, Residency
 from accel.compiler.step import Step, one_pixel
 from accel.compiler.weights import LayerWeights
@@ -29,22 +29,9 @@ from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork
 
 WORTH = 0.9995  # of the cycles without, those of a plan with sums over operands: estimates are not finer
+FAR = 1.1  # so many times the cycles of a chain whose ends are streamed are too many for one whose ends stay
+TRIED_COMMANDS = 8000  # ways to run a chain are timed as long as they have no more
 SAME_BANK = 1.3  # cost of streaming through the bank that the step writes otherwise
-
-
-def following(network: IntegerNetwork, design: Design, steps: Sequence[Step]) -> frozenset[int]:
-    """Numbers of the depthwise steps that alone could be written behind the step before, which the array computes."""
-    return frozenset(
-        after.index
-        for before, after in pairwise(steps)
-        if is_filter(after.layer, design)
-        and before.kind == "matrix"
-        and not is_filter(before.layer, design)
-        and before.part is after.part is None
-        and after.input == before.output
-        and after.source == before.target
-        and not {before.output, after.output} & set(network.outputs)
-    )
 
 
 class TooSmallError(InputError):
@@ -55,10 +42,19 @@ class TooSmallError(InputError):
         self.step, self.buffer = step, buffer
 
 
+class NoRoomError(Exception):
+    """A chain that does not fit, and what would have to be spilled is no end of it."""
+
+    def __init__(self, chain: range) -> None:
+        self.chain = chain
+
+
 @dataclass
 class Planner:
     """Searches for a plan. `weights` by name of step; `unfolded` is set if the input is read by window loads;
     `patient` as in `Task`; without `tries` a refusal says the least that the step could need, not what is enough.
+    `chains`: numbers of steps that are to run strip by strip, where there is room for that; `judge`: cycles and
+    commands of a plan that has the steps of a chain alone.
     """
 
     network: IntegerNetwork
@@ -69,6 +65,8 @@ class Planner:
     unfolded: Unfolded | None
     patient: bool = False
     tries: bool = True
+    chains: tuple[range, ...] = ()
+    judge: Callable[[Plan], tuple[int, int]] | None = None
 
     def plan(self) -> Plan:
         """A plan; raises TooSmallError if some step cannot run even with everything else in DRAM.
@@ -83,9 +81,18 @@ class Planner:
         return over if over.cost() < WORTH * apart.cost() else apart
 
     def _planned(self, over: bool) -> Plan:
-        """A plan; `over` as in `Residency`."""
+        """A plan; `over` as in `Residency`. Chains for which there is no room are given up."""
+        try:
+            return self._chained(over)
+        except NoRoomError as error:
+            self.chains = tuple(chain for chain in self.chains if chain != error.chain)
+            return self._planned(over)
+
+    def _chained(self, over: bool) -> Plan:
         self.align = self.machine.activation_align
-        self.following = following(self.network, self.design, self.steps)
+        chained = {k for chain in self.chains for k in chain}
+        alone = following(self.network, self.design, self.steps)
+        self.following = frozenset(k for k in alone if not {k - 1, k} & chained)
         plan = self._plan(over)
         if not self.following or not self.residency.spilled - set(self.network.more_inputs):
             return plan
@@ -95,18 +102,27 @@ class Planner:
 
     def _plan(self, over: bool) -> Plan:
         self.residency = Residency(
-            self.network, self.design, self.steps, self.unfolded, self.align, self.following, over=over
+            self.network, self.design, self.steps, self.unfolded, self.align, self.following, self.chains, over=over
         )
         while True:
             regions = self.residency.place()
-            plans = self._tile(regions)
+            made: list[Chain] = []
+            plans = self._tile(regions, made)
             if plans is not None:
-                return self._finish(regions, plans)
+                return self._finish(regions, plans, tuple(made))
 
-    def _tile(self, regions: Regions) -> list[StepPlan] | None:
-        """Tilings of all steps, or None after spilling one more tensor."""
-        plans = []
+    def _tile(self, regions: Regions, made: list[Chain]) -> list[StepPlan] | None:
+        """Tilings of all steps, with the chains `made`, or None after spilling one more tensor."""
+        plans: list[StepPlan] = []
         for step in self.steps:
+            if chain := self.residency.chained.get(step.index):
+                if step.index == chain.start:
+                    found = self._chain(chain, regions)
+                    if found is None:
+                        return None
+                    made.append(found[0])
+                    plans += found[1]
+                continue
             best = self._step(step, regions)
             if isinstance(best, StepPlan):
                 plans.append(best)
@@ -116,6 +132,53 @@ class Planner:
             self.residency.spill(step.index)
             return None
         return plans
+
+    def _chain(self, chain: range, regions: Regions) -> ChainPlan | None:
+        """The fastest of the cheapest ways to run a chain, or None after spilling a tensor.
+
+        What lies on chip all along may leave so little room that streaming it costs less. Raises NoRoomError.
+        """
+        residency, steps = self.residency, [self.steps[k] for k in chain]
+        streams = {spot.storage for spot in (steps[0].source, steps[-1].target)} - residency.pinned
+        found = self._in_rooms(steps, regions)
+        if streams & set(regions):
+            free = self._in_rooms(steps, {name: at for name, at in regions.items() if name not in streams})
+            if free and (not found or free[0][1][0].tiling.cost * FAR < found[0][1][0].tiling.cost):
+                self.residency.spilled.add(max(sorted(streams & set(regions)), key=residency.words))
+                return None
+        if not found:
+            raise NoRoomError(chain)
+        if self.judge is None:
+            return found[0]
+        places = self._finish(regions, [], ())
+        left, timed = TRIED_COMMANDS, list[tuple[int, Chain, list[StepPlan]]]()
+        for one, plans in found:
+            if left > 0:
+                cycles, commands = self.judge(replace(places, steps=plans, chains=(one,)))
+                timed.append((cycles, one, plans))
+                left -= commands
+        cycles, best, plans = min(timed, key=lambda found: found[0])
+        first = replace(plans[0], tiling=replace(plans[0].tiling, cost=float(cycles)))
+        return best, [first, *plans[1:]]
+
+    def _in_rooms(self, steps: Sequence[Step], regions: Regions) -> list[ChainPlan]:
+        """Ways to run a chain in the gaps that the tensors of `regions` leave."""
+        life = steps[0].index, steps[-1].index
+        gaps = [
+            max(self.residency.gaps(bank, life, regions), key=lambda r: r.words, default=Region(bank, 0, 0))
+            for bank in (0, 1)
+        ]
+        places = [regions.get(spot.storage) for spot in (steps[0].source, steps[-1].target)]
+        settings = []
+        for step in steps:
+            first, last = step is steps[0], step is steps[-1]
+            in_ring = gaps[0] if first and places[0] is None else None
+            out_ring = gaps[0] if last and places[1] is None else None
+            setting = self._setting(step, in_ring, out_ring, regions, False)
+            if setting is None:
+                return []
+            settings.append(setting)
+        return chain_plans(self.design, settings, Rooms((gaps[0], gaps[1]), (places[0], places[1])))
 
     def _too_small(self, step: Step, short: Shortage) -> TooSmallError:
         """What the step lacks, and how much of it."""
@@ -189,6 +252,23 @@ class Planner:
         self, step: Step, in_ring: Region | None, out_ring: Region | None, regions: Regions
     ) -> StepPlan | Shortage:
         """The step with these rings."""
+        setting = self._setting(step, in_ring, out_ring, regions, True)
+        if setting is None:
+            source = self.residency.layout(step.input)
+            return Shortage("activation_bytes", 2 * self.design.word_lanes * source.groups(self.design.word_lanes))
+        row = lowering(step.layer, self.design)
+        task = row.task(setting)
+        tiling = row.choose(self.machine, task)
+        if isinstance(tiling, Shortage):
+            return tiling
+        follows = self._follows(step.index, regions)
+        g = setting.geometry
+        return StepPlan(self.machine, step, g, setting.flat, task, tiling, in_ring, out_ring, follows)
+
+    def _setting(
+        self, step: Step, in_ring: Region | None, out_ring: Region | None, regions: Regions, may_be_flat: bool
+    ) -> Setting | None:
+        """What a step finds around it with these rings; None if its operand of one pixel is not on chip."""
         residency, align = self.residency, self.align
         source, target = residency.layout(step.input), residency.layout(step.output)
         geometry, of_input = step.geometry, step.source.storage == self.network.input
@@ -201,7 +281,8 @@ class Planner:
         if in_ring and geometry.skips > 1:
             geometry = geometry.without_skipped()
         flat = (
-            geometry.pointwise
+            may_be_flat
+            and geometry.pointwise
             and not unfolded
             and step.part is None
             and source.row_pitch == source.width
@@ -214,8 +295,8 @@ class Planner:
         stored = (step.output in self.network.outputs and step.completes) or out_ring is not None
         residual_loads = step.added is not None and step.added.storage in residency.spilled
         if residual_loads and one_pixel(step, self.network):
-            return Shortage("activation_bytes", 2 * self.design.word_lanes * source.groups(self.design.word_lanes))
-        setting = Setting(
+            return None
+        return Setting(
             step=step,
             machine=self.machine,
             geometry=geometry,
@@ -234,14 +315,8 @@ class Planner:
             zero_point=self.network.tensors[step.input].zero_point,
             beside=self._beside(step, regions),
             patient=self.patient,
+            flat=flat,
         )
-        row = lowering(step.layer, self.design)
-        task = row.task(setting)
-        tiling = row.choose(self.machine, task)
-        if isinstance(tiling, Shortage):
-            return tiling
-        follows = self._follows(step.index, regions)
-        return StepPlan(self.machine, step, geometry, flat, task, tiling, in_ring, out_ring, follows)
 
     def _follows(self, index: int, regions: Regions) -> bool:
         """Whether a step is written behind the one before: both outputs are on chip."""
@@ -255,7 +330,7 @@ class Planner:
         groups = self.residency.layouts[step.output].groups(self.design.word_lanes)
         return filter_cycles(self.machine, g, groups, (g.out_h, g.out_w))
 
-    def _finish(self, regions: Regions, plans: list[StepPlan]) -> Plan:
+    def _finish(self, regions: Regions, plans: list[StepPlan], chains: tuple[Chain, ...]) -> Plan:
         """DRAM offsets of what crosses: the inputs, the spilled tensors, the outputs."""
         at, firsts, residency = 0, dict[str, int](), self.residency
         inputs, outputs = (
@@ -278,4 +353,4 @@ class Planner:
             layout, dram = residency.layout(name), firsts.get(spot.storage)
             dram = None if dram is None else dram + spot.group * layout.plane * stride
             places[name] = Place(layout, residency.region(name, regions), dram)
-        return Plan(places, plans, at, tuple(ends), bool(inputs & outputs))
+        return Plan(places, plans, at, tuple(ends), bool(inputs & outputs), chains)

@@ -64,6 +64,26 @@ class StepPlan:
 
 
 @dataclass(frozen=True)
+class Chain:
+    """Steps `first`, `first` + 1 and perhaps one more that run strip by strip; the second one is depthwise.
+
+    `rows` of its output in a strip. What is between the steps lies on chip for a while only: some channel groups of the
+    first one's strip in `made`, all of a strip of the depthwise output in one of `kept` (none if that is the end).
+    """
+
+    first: int
+    count: int
+    rows: int
+    made: Region
+    kept: tuple[Region, ...]
+
+    def __str__(self) -> str:
+        kept = ", ".join(map(str, self.kept))
+        through = f"{self.made}; {kept}" if kept else str(self.made)
+        return f"steps {self.first}..{self.first + self.count - 1} by strips of {self.rows} rows through {through}"
+
+
+@dataclass(frozen=True)
 class Span:
     """Bytes of the data segment that hold inputs of the network (with what is joined to them), or outputs."""
 
@@ -76,7 +96,8 @@ class Span:
 class Plan:
     """Places of all tensors, plans of all steps, the size of the data segment, and where in it the network's ends lie.
 
-    `joined`: an output lies in one tensor with an input, so that they cannot be moved apart.
+    `joined`: an output lies in one tensor with an input, so that they cannot be moved apart. The estimate of a chain
+    stands with its first step.
     """
 
     places: dict[str, Place]
@@ -84,6 +105,7 @@ class Plan:
     data_bytes: int
     ends: tuple[Span, ...] = ()
     joined: bool = False
+    chains: tuple[Chain, ...] = ()
 
     def cost(self, names: Collection[str] | None = None) -> float:
         """Estimated cycles of all steps, or of those named."""
@@ -91,4 +113,6 @@ class Plan:
 
     def __str__(self) -> str:
         places = [f"{name}: {place}" for name, place in self.places.items()]
-        return "\n".join([*places, *map(str, self.steps), f"data segment: {self.data_bytes:,} bytes"])
+        return "\n".join(
+            [*places, *map(str, self.steps), *map(str, self.chains), f"data segment: {self.data_bytes:,} bytes"]
+        )

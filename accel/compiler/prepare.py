@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
+from accel.compiler.chains import chains
 from accel.compiler.estimate import Machine
 from accel.compiler.first_layer import Reading
 from accel.compiler.formats.coded import Coded
@@ -13,7 +14,7 @@ from accel.compiler.in_parts import in_parts
 from accel.compiler.lower.table import lowering
 from accel.compiler.memory_plan import Planner, TooSmallError
 from accel.compiler.placement import Placed, place
-from accel.compiler.plan import Plan
+from accel.compiler.plan import Chain, Plan
 from accel.compiler.pooled_parts import pooled_parts
 from accel.compiler.step import Step
 from accel.compiler.weights import LayerWeights
@@ -25,7 +26,7 @@ from accel.models.integers.network import IntegerNetwork, MatrixLayer
 class Prepared:
     """What operations are written from. `weights` by name of step, None for steps without.
 
-    `network` has the copies that placement needs, which are named in `copies`.
+    `network` has the copies that placement needs, which are named in `copies`; `chains`: steps that run by strips.
     """
 
     network: IntegerNetwork
@@ -35,18 +36,56 @@ class Prepared:
     weights: dict[str, LayerWeights | None]
     plan: Plan
     copies: frozenset[str] = frozenset()
+    chains: tuple[range, ...] = ()
 
 
 Kept = dict[object, LayerWeights]
+NEAR = 1.3  # of the estimate apart: a chain that may still take fewer cycles
+BETTER = 1.0  # of the cycles apart, those below which a chain or a program with chains is taken
 
 
 def patient(prepared: Prepared) -> Prepared:
     """The same in tiles for a program that waits for its loads all along: larger ones, of fewer commands."""
     planner = Planner(
         prepared.network, prepared.design, Machine.of(prepared.design), prepared.steps, prepared.weights,
-        prepared.reading.unfolded, patient=True,
+        prepared.reading.unfolded, patient=True, chains=prepared.chains,
     )  # fmt: skip
     return replace(prepared, plan=planner.plan())
+
+
+def in_strips(prepared: Prepared, timed: Callable[[Prepared], tuple[int, int]]) -> Prepared | None:
+    """The same with those steps by strips (`accel.compiler.chains`) that are faster so; None if there are none.
+
+    `timed` says cycles and commands of a plan that has the steps of a chain alone.
+    """
+    network, design, plan = prepared.network, prepared.design, prepared.plan
+    if design.is_sparse:
+        return None
+    streamed = {
+        prepared.steps[k].target.storage for k, own in enumerate(plan.steps) if own.out_ring and not own.step.part
+    }
+    tried, judge, most = tuple(chains(network, design, prepared.steps, streamed)), None, NEAR
+    while tried:
+        planner = Planner(
+            network, design, Machine.of(design), prepared.steps, prepared.weights, prepared.reading.unfolded,
+            chains=tried, judge=judge,
+        )  # fmt: skip
+        made = planner.plan()
+        tried = tuple(
+            range(chain.first, chain.first + chain.count)
+            for chain in made.chains
+            if made.steps[chain.first].tiling.cost < most * _apart(plan, chain)
+        )
+        if judge and len(tried) == len(made.chains):
+            return replace(prepared, plan=made, chains=tried)
+        if len(tried) == len(made.chains):  # by estimates; now by the cycles
+            judge, most = lambda plan: timed(replace(prepared, plan=plan)), BETTER
+    return None
+
+
+def _apart(plan: Plan, chain: Chain) -> float:
+    """Estimated cycles of a chain's steps one after the other."""
+    return float(sum(plan.steps[k].tiling.cost for k in range(chain.first, chain.first + chain.count)))
 
 
 def prepare(network: IntegerNetwork, design: Design, coded: Collection[str] = (), kept: Kept | None = None) -> Prepared:

@@ -30,7 +30,7 @@ WASTE = 1.25  # a tensor on chip has rows of whole beats if they are at most so 
 class Residency:
     """Places tensors, and spills one more whenever it is told to. `align`: words of a beat; `following`:
     numbers of the steps that are written behind the step before. `over`: sums may be written over their operand; `sums`
-    are those that are.
+    are those that are. `chains`: numbers of steps that run strip by strip: what is between them is not placed.
     """
 
     network: IntegerNetwork
@@ -39,6 +39,7 @@ class Residency:
     unfolded: Unfolded | None
     align: int
     following: frozenset[int] = frozenset()
+    chains: Sequence[range] = ()
     spilled: set[str] = field(default_factory=set)
     over: bool = True
     sums: set[str] = field(default_factory=set)
@@ -67,10 +68,17 @@ class Residency:
         for index in self.following:  # what it makes, it makes while the step before runs
             name = self.steps[index].target.storage
             self.lives[name] = (min(index - 1, self.lives[name][0]), self.lives[name][1])
+        self.between = {self.steps[k].target.storage for chain in self.chains for k in chain[:-1]}
+        self.chained = {k: chain for chain in self.chains for k in chain}
+        for name, (first, last) in self.lives.items():  # the steps of a chain run at once
+            for chain in self.chains:
+                if any(index in chain for index in (self.born[name], *makes[name], *uses[name])):
+                    first, last = min(first, max(0, chain.start)), max(last, chain.stop - 1)
+            self.lives[name] = first, last
         self.pinned = {step.added.storage for step in self.steps if step.added and one_pixel(step, self.network)}
         self.linked = self._links()
         for name in born:
-            if self._words(self._layout(name, False)) > self.bank_words:
+            if self._words(self._layout(name, False)) > self.bank_words and name not in self.between:
                 self.spilled.add(name)
         self.spilled.update(self.network.more_inputs)
         first = [step for step in self.steps if self.network.input in step.reads]
@@ -151,7 +159,7 @@ class Residency:
             regions: Regions = {}
             self.sums.clear()
             for name in self.born:
-                if name in self.spilled:
+                if name in self.spilled or name in self.between:
                     continue
                 region = self._region(name, regions)
                 if region is None:
@@ -193,6 +201,8 @@ class Residency:
         operand = step.added.storage
         if self.lives[operand][1] > step.index or operand == step.source.storage or operand not in regions:
             return None
+        if step.index in self.chained:  # rows that it writes are read once more
+            return None
         if self.groups[operand] != self.groups[name]:
             return None
         self.sums.add(name)
@@ -219,7 +229,8 @@ class Residency:
     def live(self, index: int) -> list[str]:
         """The tensors on chip during step `index`."""
         lives = self.lives
-        return [n for n in self.born if n not in self.spilled and lives[n][0] <= index <= lives[n][1]]
+        away = self.spilled | self.between
+        return [n for n in self.born if n not in away and lives[n][0] <= index <= lives[n][1]]
 
     def spill(self, index: int, needed: Sequence[str] = ()) -> None:
         """Spill the tensor on chip during step `index`, or of `needed`, whose next use is farthest.

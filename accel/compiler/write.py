@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from accel.commands import Target
 from accel.compiler.graph import described
+from accel.compiler.lower.chain_write import ChainWriter
 from accel.compiler.lower.filter_write import FilterWriter
 from accel.compiler.lower.follow import Follower
 from accel.compiler.lower.lowering import Writing
+from accel.compiler.lower.matrix_write import MatrixWriter
 from accel.compiler.lower.table import lowering
 from accel.compiler.ops import Stream
 from accel.compiler.output_storer import OutputStorer
-from accel.compiler.plan import StepPlan
+from accel.compiler.plan import Chain, Place, StepPlan
 from accel.compiler.prepare import Prepared
 from accel.compiler.sources import Source, WordSource
 from accel.compiler.step import one_pixel
@@ -29,9 +32,12 @@ def write(prepared: Prepared, taper: float = 1.0, ring_words: int | None = None)
     a command that the checks before did not foresee.
     """
     writer = _Writer(prepared, taper, ring_words)
-    plans = prepared.plan.steps
+    plans, chains = prepared.plan.steps, {chain.first: chain for chain in prepared.plan.chains}
+    inner = {chain.first + k for chain in chains.values() for k in range(1, chain.count)}
     for plan, after in zip(plans, [*plans[1:], None], strict=True):
-        if not plan.follows:
+        if chain := chains.get(plan.step.index):
+            writer.write_chain(chain, plans[chain.first : chain.first + chain.count])
+        elif not plan.follows and plan.step.index not in inner:
             writer.write(plan, after if after and after.follows else None)
     return writer.stream
 
@@ -39,6 +45,13 @@ def write(prepared: Prepared, taper: float = 1.0, ring_words: int | None = None)
 def refused(prepared: Prepared, error: FieldRangeError, layer: int) -> InputError:
     """A field of a command that cannot hold its value, as an error of the layer that has the command."""
     return InputError(f"{described(prepared.steps[layer].layer, prepared.design)}: {error}")
+
+
+def write_chain(prepared: Prepared) -> Stream:
+    """The operations of the one chain of a plan."""
+    writer = _Writer(prepared, 1.0, None)
+    writer.write_chain(prepared.plan.chains[0], prepared.plan.steps)
+    return writer.stream
 
 
 class _Writer:
@@ -64,8 +77,22 @@ class _Writer:
         lowering(plan.step.layer, self.design).write(writing)
         assert follower is None or follower.finished, f"{after}: written in part"
 
-    def _writing(self, plan: StepPlan) -> Writing:
-        step, places, network = plan.step, self.prepared.plan.places, self.network
+    def write_chain(self, chain: Chain, plans: Sequence[StepPlan]) -> None:
+        """Append the operations of steps that run strip by strip."""
+        regions = (chain.made, *chain.kept[:1])
+        between = {
+            plan.step.output: replace(self.prepared.plan.places[plan.step.output], region=region)
+            for plan, region in zip(plans, regions, strict=False)
+        }
+        for plan in plans:
+            self.stream.new_layer(plan.step.index)
+        first, middle, *last = (self._writing(plan, between) for plan in plans)
+        writers = [MatrixWriter(w) for w in (first, *last)]
+        ChainWriter(chain, writers[0], FilterWriter(middle), writers[1] if last else None).write()
+
+    def _writing(self, plan: StepPlan, between: Mapping[str, Place] | None = None) -> Writing:
+        step, network = plan.step, self.network
+        places = self.prepared.plan.places | dict(between or {})
         of_input = step.source.storage == network.input
         source = self._source(plan, network.input if of_input and places[step.input].region else step.input)
         on_chip = places[step.input].region is not None

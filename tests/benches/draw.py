@@ -242,10 +242,10 @@ def _few(rng: Random, name: str, source: TensorSpec, zero_point: int) -> tuple[M
 
 
 def _matrix(
-    rng: Random, name: str, source: TensorSpec, zero_point: int, wanted: Window | None = None, outputs: int = 0
-) -> tuple[MatrixLayer, TensorSpec]:
+    rng: Random, name: str, source: TensorSpec, zero_point: int, wanted: Window | None = None, outputs: int = 0,
+    groups: int = 1,
+) -> tuple[MatrixLayer, TensorSpec]:  # fmt: skip
     channels, height, width = source.shape
-    groups = 1
     if wanted:
         window, out = wanted, outputs
     elif rng.random() < 0.25:  # fully connected on whatever comes
@@ -416,6 +416,28 @@ def draw_image_network(rng: Random) -> IntegerNetwork:
         made.append(layer)
         tensors[spec.name] = spec
     return IntegerNetwork("image", "x", spec.name, tensors, tuple(made))
+
+
+def draw_inverted(rng: Random) -> IntegerNetwork:
+    """Inverted residuals: channels are expanded, filtered each alone and projected; with a sum if shapes allow it."""
+    spec = TensorSpec("x", (rng.randint(1, 10), rng.randint(5, 16), rng.randint(5, 16)), 1.0, rng.randint(-9, 9))
+    tensors, made = {"x": spec}, list[AnyLayer]()
+    for block in range(rng.randint(1, 2)):
+        source, wide = spec, rng.choice([8, 16, 24, rng.randint(5, 30)])
+        side, stride = rng.choice([1, 1, 1, 3]), rng.choice([1, 1, 2])
+        parts = [
+            (Window((side, side), (1, 1), (side // 2,) * 4), wide, 1),
+            (Window((3, 3), (stride, stride), (1, 1, 1, 1)), wide, wide),
+            (Window((1, 1)), rng.choice([source.shape[0], rng.randint(1, 12)]), 1),
+        ]
+        for part, (window, outputs, groups) in enumerate(parts[: 2 if rng.random() < 0.1 else 3]):
+            name = f"block{block}:{part}"
+            layer, spec = _matrix(rng, name, spec, rng.randint(-30, 30), window, outputs, groups)
+            if part == 2 and spec.shape == source.shape and rng.random() < 0.8:
+                layer = replace(layer, residual=_residual(rng, source))
+            made.append(layer)
+            tensors[spec.name] = spec
+    return IntegerNetwork("inverted", "x", spec.name, tensors, tuple(made))
 
 
 def draw_ends(rng: Random, network: IntegerNetwork) -> IntegerNetwork:

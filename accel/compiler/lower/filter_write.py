@@ -47,6 +47,8 @@ class FilterWriter(VectorWriter):
         self.whole = FILTER_WORDS * -(-self.channels // self.machine.lanes)
         self.offsets: dict[Range, int] = {}
         self.by_groups = False
+        self.columns_align = self.task.align if self.task.cut_columns else 1
+        self.input_view = view_of(self.input_place, self.plan.flat) if self.input_place.region else None
 
     def write(self) -> None:
         """Append the step's operations to the stream.
@@ -54,8 +56,9 @@ class FilterWriter(VectorWriter):
         Row by row, all channels of a row one after the other, so that the next step can begin; but what comes from DRAM
         comes group by group, none of it twice.
         """
-        g, align = self.geometry, self.task.align if self.task.cut_columns else 1
-        rows_of, cols_of = split(g.out_h, self.tiling.strip[0]), split(g.out_w, self.tiling.strip[1], align)
+        g = self.geometry
+        rows_of = split(g.out_h, self.tiling.strip[0])
+        cols_of = split(g.out_w, self.tiling.strip[1], self.columns_align)
         groups_of = split(self.task.groups, self.tiling.groups)
         if self.w.loader or self.in_ring:
             loader = self.w.loader  # groups that do not begin with a beat come all at once
@@ -131,8 +134,8 @@ class FilterWriter(VectorWriter):
         if self.in_ring is not None:
             view, _, needs = self._input(groups, rows, cols)
             return view, needs
-        view = view_of(self.input_place, self.plan.flat)
-        loader = self.w.loader
+        assert self.input_view
+        view, loader = self.input_view, self.w.loader
         if not loader:
             return view, []
         if self.by_groups:

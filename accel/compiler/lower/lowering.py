@@ -43,7 +43,8 @@ class Setting:
     from DRAM in this step; `stored`: the output leaves in it; `residual_loads`: the residual operand comes in it.
     Pitches are words from row to row; `in_align`, `out_align` are columns that start a beat (1 if nothing crosses).
     `in_cycles` of loading a word of the input, whose codes have the `zero_point`. `beside`: cycles in which the
-    post-process unit filters the output for the next step. `patient`: the whole program waits for its loads.
+    post-process unit filters the output for the next step. `patient`: the whole program waits for its loads. `flat`:
+    pixels are taken as one row.
     """
 
     machine: Machine
@@ -64,6 +65,7 @@ class Setting:
     zero_point: int = 0
     beside: float = 0.0
     patient: bool = False
+    flat: bool = False
 
     @property
     def out_step(self) -> int:

@@ -98,13 +98,17 @@ def options(costs: Costs, search: bool = False) -> Iterator[tuple[Size, Size, in
             continue
         limit = machine.block_pixels(block_tiles)
         aligned = block_tiles >= tiles or block_tiles * machine.cols % machine.word_lanes == 0
+<<<<<<< HEAD
         whole = _whole_chunkings(costs, block_tiles)
         if search and not machine.sparse:
             whole += _small_chunkings(costs, block_tiles, whole)
+=======
+        whole = whole_chunkings(costs, block_tiles)
+>>>>>>> 4230a5f (Inverted residuals run strip by strip: what is between their steps never leaves the chip)
         found = 0
         for strip_w in widths:
             for strip_h in heights:
-                block = _block(task, strip_h, strip_w, limit)
+                block = block_in(task, strip_h, strip_w, limit)
                 if block is None or (block != (strip_h, strip_w) and not streams):
                     continue
                 if found > ENOUGH and not search:
@@ -125,7 +129,7 @@ def _most_pixels(task: Task, axis: int) -> int:
     return made if not g.pool else max(0, (made - g.pool.kernel[axis]) // g.pool.stride[axis] + 1)
 
 
-def _block(task: Task, strip_h: int, strip_w: int, limit: int) -> Size | None:
+def block_in(task: Task, strip_h: int, strip_w: int, limit: int) -> Size | None:
     """The largest part of a strip whose convolution has at most `limit` pixels, whole rows if possible."""
     width = min(strip_w, _most_pixels(task, 1))
     one_row = task.made(0, 1)
@@ -149,7 +153,7 @@ def _block(task: Task, strip_h: int, strip_w: int, limit: int) -> Size | None:
     return height, width
 
 
-def _whole_chunkings(costs: Costs, block_tiles: int) -> list[Chunking]:
+def whole_chunkings(costs: Costs, block_tiles: int) -> list[Chunking]:
     """Chunks of all channel groups, or of as many as fit; a strip's input comes as a whole."""
     task, machine, groups = costs.task, costs.machine, costs.groups
     if machine.sparse:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from accel.commands import Target
+<<<<<<< HEAD
 from accel.compiler.geometry import Range, split, split_with_ends
 from accel.compiler.lower.chunks import rounds
+=======
+from accel.compiler.geometry import Range, split
+from accel.compiler.lower.chunks import Round, rounds
+>>>>>>> 4230a5f (Inverted residuals run strip by strip: what is between their steps never leaves the chip)
 from accel.compiler.lower.constants import Constants
 from accel.compiler.lower.lowering import Writing
 from accel.compiler.lower.matrix_commands import (
@@ -68,6 +74,8 @@ class MatrixWriter:
         self.templates: dict[Chunk, Row] = {}
         self.blocks: dict[Strip, list[Block]] = {}
         self.configured: tuple[int, int] | None = None  # plane and pitch of the input
+        self.by_blocks = False  # rows of a strip's input come as blocks need them, not all at once
+        self.loaded = 0, -1  # rows of the last piece that are declared, the item with the last of them
         self.posted: tuple[int, int, int, int] | None = None  # height and width of the block, plane and pitch
 
     def constants_of(self, key: int) -> Constants:
@@ -88,22 +96,30 @@ class MatrixWriter:
         if self.storer:
             self.storer.enough = tiling.run * self.stream.design.memory.latency_cycles
         last = self.storer is not None and self.in_ring is None and self.residual is None
-        made = rounds(self.machine, self.task, self.tiling, self.weights, self.stream.taper, last)
+        made = self.rounds(last)
         if self.tiling.strips_outside:
             order = [(strip, tiles, chunks) for strip in strips for tiles, chunks in made]
         else:
             order = [(strip, tiles, chunks) for tiles, chunks in made for strip in strips]
+        self.begin(made, order)
+        for strip, tiles, chunks in order:
+            if self.storer and tiles[1] - tiles[0] == 1:
+                self.storer.flush()  # so that little is left to store at the end
+            self.strip(strip, tiles, chunks)
+        if self.storer:
+            self.storer.finish()
+
+    def rounds(self, last: bool = False) -> list[Round]:
+        """The order in which weights are used; `last` as of `accel.compiler.lower.chunks.rounds`."""
+        return rounds(self.machine, self.task, self.tiling, self.weights, self.stream.taper, last)
+
+    def begin(self, made: list[Round], order: Sequence[tuple[Strip, Range, list[Chunk]]]) -> None:
+        """Declare what comes before the rounds `made`, which are to be written in this order."""
         visits = (chunk for strip, _, chunks in order for _ in self._blocks(strip) for chunk in chunks)
         self.constants.begin([chunk for _, chunks in made for chunk in chunks], visits)
         for _, chunks in made:
             for chunk in chunks:
                 self.templates[chunk] = compute_template(self.weights, chunk, self.constants.codebook)
-        for strip, tiles, chunks in order:
-            if self.storer and tiles[1] - tiles[0] == 1:
-                self.storer.flush()  # so that little is left to store at the end
-            self._strip(strip, tiles, chunks)
-        if self.storer:
-            self.storer.finish()
 
     def _blocks(self, strip: Strip) -> list[Block]:
         found = self.blocks.get(strip)
@@ -116,7 +132,7 @@ class MatrixWriter:
             ]
         return found
 
-    def _strip(self, strip: Strip, tiles: Range, chunks: list[Chunk]) -> None:
+    def strip(self, strip: Strip, tiles: Range, chunks: list[Chunk]) -> None:
         """All blocks of a strip, for some output tiles."""
         region: View | None = None
         if self.out_ring and not self.tiling.output_by_block:
@@ -134,7 +150,7 @@ class MatrixWriter:
         (n0, _), groups = chunk
         weight_addr, weight_item = self.constants.chunk(chunk)
         view, input_item = (
-            self._resident(block, groups) if self.in_ring is None else self._piece(self.in_ring, strip, groups)
+            self._resident(block, groups) if self.in_ring is None else self._piece(self.in_ring, strip, block, groups)
         )
         if self.configured != (view.plane, view.pitch):
             self.configured = view.plane, view.pitch
@@ -164,8 +180,8 @@ class MatrixWriter:
             item = self.loader.need(last_col if self.plan.flat else last_row * view.pitch, taken)
         return view, item
 
-    def _piece(self, ring: Ring, strip: Strip, groups: Range) -> tuple[View, int]:
-        """The piece of the input that holds what the strip reads, and the item that brings it."""
+    def _piece(self, ring: Ring, strip: Strip, block: Block, groups: Range) -> tuple[View, int]:
+        """The piece of the input that holds what the strip reads, and the item that brings that or the block's part."""
         assert self.source
         g = self.geometry
         taken = groups if self.tiling.split_input else self._strip_groups(groups)
@@ -177,8 +193,14 @@ class MatrixWriter:
         word, item = found or (ring.take(words, key, self.stream.item_count), self.stream.item_count)
         view = View(ring.bank, word, pitch, height * pitch, taken[0], rows[0], cols[0])
         if not found:
+            self.loaded = rows[0], item
+        if self.by_blocks:
+            rows = self.loaded[0], g.read(0, block.made_rows)[1]
+            item = self.loaded[1] if rows[1] <= rows[0] else self.stream.item_count
+        if rows[0] < rows[1] and item == self.stream.item_count:
             at = view.at(taken[0], rows[0], cols[0])
             self.stream.item(self.source.loads(Piece(taken, rows, cols, at, view.plane, pitch)), True)
+            self.loaded = rows[1], item
         return view, item
 
     def _strip_groups(self, groups: Range) -> Range:

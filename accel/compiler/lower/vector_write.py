@@ -37,6 +37,7 @@ class VectorWriter:
         self.input_place, self.output_place = w.places[step.input], w.places[step.output]
         self.added = w.places[step.residual] if step.residual else None
         self.table = self.stream.table_of(self.layer.requantise)
+        self.output_view = part_view(self.output_place, self.part, plan.flat) if self.output_place.region else None
 
     def write(self) -> None:
         """Append the step's operations to the stream."""
@@ -126,8 +127,8 @@ class VectorWriter:
 
     def _output(self, groups: Range, rows: Range, cols: Range) -> View:
         """Where the piece's output goes."""
-        if self.output_place.region:
-            return part_view(self.output_place, self.part, self.plan.flat)
+        if self.output_view:
+            return self.output_view
         assert self.out_ring
         height = rows[1] - rows[0]
         _, _, _, pitch = vector_piece(self.task, (height, cols[1] - cols[0]))
