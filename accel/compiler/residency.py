@@ -70,11 +70,11 @@ class Residency:
             self.lives[name] = (min(index - 1, self.lives[name][0]), self.lives[name][1])
         self.between = {self.steps[k].target.storage for chain in self.chains for k in chain[:-1]}
         self.chained = {k: chain for chain in self.chains for k in chain}
-        for name, (first, last) in self.lives.items():  # the steps of a chain run at once
+        for name, (low, high) in self.lives.items():  # the steps of a chain run at once
             for chain in self.chains:
-                if any(index in chain for index in (self.born[name], *makes[name], *uses[name])):
-                    first, last = min(first, max(0, chain.start)), max(last, chain.stop - 1)
-            self.lives[name] = first, last
+                if any(index in chain for index in (*makes[name], *uses[name])):
+                    low, high = min(low, chain.start), max(high, chain.stop - 1)
+            self.lives[name] = low, high
         self.pinned = {step.added.storage for step in self.steps if step.added and one_pixel(step, self.network)}
         self.linked = self._links()
         for name in born:

@@ -26,11 +26,14 @@ def searched(prepared: Prepared, tries: int, cost: Cost) -> Prepared:
     """The fastest of so many programs for each step that `Tiling`s describe, `cost` in cycles.
 
     `cost` may raise InputError, for a program that the commands cannot express. Steps whose output is filtered piece by
-    piece as it is made, and weights that a decoder makes, are left as they are.
+    piece as it is made, those that run by strips, and weights that a decoder makes, are left as they are.
     """
     if any(weights and weights.format.coded for weights in prepared.weights.values()):
         return prepared
+    chained = {k for chain in prepared.chains for k in chain}
     for at, plan in enumerate(prepared.plan.steps):
+        if at in chained:
+            continue
         after = prepared.plan.steps[at + 1 : at + 2]
         if isinstance(plan.tiling, Tiling) and not plan.machine.sparse and not any(p.follows for p in after):
             prepared = _Step(prepared, at, tries, cost).best()

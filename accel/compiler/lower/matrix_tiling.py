@@ -98,13 +98,9 @@ def options(costs: Costs, search: bool = False) -> Iterator[tuple[Size, Size, in
             continue
         limit = machine.block_pixels(block_tiles)
         aligned = block_tiles >= tiles or block_tiles * machine.cols % machine.word_lanes == 0
-<<<<<<< HEAD
-        whole = _whole_chunkings(costs, block_tiles)
+        whole = whole_chunkings(costs, block_tiles)
         if search and not machine.sparse:
             whole += _small_chunkings(costs, block_tiles, whole)
-=======
-        whole = whole_chunkings(costs, block_tiles)
->>>>>>> 4230a5f (Inverted residuals run strip by strip: what is between their steps never leaves the chip)
         found = 0
         for strip_w in widths:
             for strip_h in heights:

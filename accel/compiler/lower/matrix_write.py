@@ -6,13 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from accel.commands import Target
-<<<<<<< HEAD
 from accel.compiler.geometry import Range, split, split_with_ends
-from accel.compiler.lower.chunks import rounds
-=======
-from accel.compiler.geometry import Range, split
 from accel.compiler.lower.chunks import Round, rounds
->>>>>>> 4230a5f (Inverted residuals run strip by strip: what is between their steps never leaves the chip)
 from accel.compiler.lower.constants import Constants
 from accel.compiler.lower.lowering import Writing
 from accel.compiler.lower.matrix_commands import (
