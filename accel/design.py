@@ -188,6 +188,10 @@ class Design(Section):
     tables: Literal[0, 1] = Field(
         default=1, description="1: the post-process has tables of any function (Sigmoid, HardSwish); 0: that is refused"
     )
+    windows: Literal[0, 1] = Field(
+        default=1,
+        description="1: a first layer of few channels is unfolded as it is read; 0: it is read as words",
+    )
     filter_multipliers: Literal[0, 3, 9] = Field(
         default=0,
         description="multipliers a post-process lane for depthwise 3 x 3: a row (3) or window (9) a cycle; 0: none",

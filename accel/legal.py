@@ -111,6 +111,7 @@ RULES: dict[type[Command], list[Rule]] = {
             "not a multiple of W, unless coded",
             lambda c, d: (c.coded == 0) & ((c.dram_pitch & (d.beat_bytes - 1)) != 0),
         ),
+        Rule("window", "1 without windows", lambda c, d: (c.window == 1) & int(not d.windows)),
         Rule("window", "1 if target is not 0", lambda c, d: (c.window == 1) & (c.target != Target.ACTIVATION)),
         Rule("run", "0 if window", lambda c, d: (c.window == 1) & (c.run == 0)),
         Rule("step", "0 if window", lambda c, d: (c.window == 1) & (c.step == 0)),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal
+from collections.abc import Collection
+
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,10 +13,13 @@ from accel.rtl.ram import Store
 
 
 class CommandQueue(wiring.Component):
-    """FIFO of `depth` commands: pushed in cycle d, offered in d + 1; a place popped in p is free in p + 1."""
+    """FIFO of `depth` commands: pushed in cycle d, offered in d + 1; a place popped in p is free in p + 1.
 
-    def __init__(self, depth: int) -> None:
-        self.depth = depth
+    `unused`: bits that nobody asks for, which come out as 0.
+    """
+
+    def __init__(self, depth: int, unused: Collection[int] = ()) -> None:
+        self.depth, self.unused = depth, frozenset(unused)
         super().__init__({"i": In(COMMAND_STREAM), "o": Out(COMMAND_STREAM)})
 
     def elaborate(self, platform: object) -> Module:
@@ -29,20 +34,26 @@ class CommandQueue(wiring.Component):
             pop.eq(self.o.valid & self.o.ready),
         ]
         m.d.sync += level.eq(level + push - pop)
+        used = [k for k in range(len(self.i.payload)) if k not in self.unused]
+        kept, payload = Cat(self.i.payload[k] for k in used), [Const(0, 1)] * len(self.i.payload)
+        oldest = Signal(len(used), name="oldest")
+        for place, k in enumerate(used):
+            payload[k] = oldest[place]
+        m.d.comb += self.o.payload.eq(Cat(*payload))
         if self.depth == 1:
-            held = Signal(len(self.i.payload), name="held", reset_less=True)
-            m.d.comb += self.o.payload.eq(held)
+            held = Signal(len(used), name="held", reset_less=True)
+            m.d.comb += oldest.eq(held)
             with m.If(push):
-                m.d.sync += held.eq(self.i.payload)
+                m.d.sync += held.eq(kept)
             return m
-        m.submodules.cells = cells = Store(len(self.i.payload), self.depth)
+        m.submodules.cells = cells = Store(len(used), self.depth)
         read, write = Signal(range(self.depth), name="read"), Signal(range(self.depth), name="write")
         m.d.comb += [
             cells.w_en.eq(push),
             cells.w_addr.eq(write),
-            cells.w_data.eq(self.i.payload),
+            cells.w_data.eq(kept),
             cells.r_addr.eq(read),
-            self.o.payload.eq(cells.r_data),
+            oldest.eq(cells.r_data),
         ]
         for pointer, moved in ((read, pop), (write, push)):
             with m.If(moved):

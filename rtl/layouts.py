@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields
 
 from amaranth.hdl import Signal, signed, unsigned
@@ -20,6 +21,12 @@ def layout(command: type[Command]) -> data.StructLayout:
     if unused:  # a signal without bits would be `wire [-1:0]` in Verilog
         members["unused"] = unsigned(unused)
     return data.StructLayout(members)
+
+
+def bits_of(command: type[Command], names: Iterable[str]) -> list[int]:
+    """The places of these fields in the 256 bits."""
+    found = layout(command)
+    return [found[name].offset + bit for name in names for bit in range(found[name].width)]
 
 
 def field_signal(command: type[Command], field: str, name: str | None = None) -> Signal:

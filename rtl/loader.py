@@ -18,7 +18,7 @@ from accel.rtl.count import Left
 from accel.rtl.cutter import Cutter
 from accel.rtl.decoder.decoder import Decoder, ListDecoder, Turns
 from accel.rtl.fifo import CommandQueue
-from accel.rtl.layouts import field_signal, layout
+from accel.rtl.layouts import bits_of, field_signal, layout
 from accel.rtl.ports import bank_of, unit_members, waits_hold, word_of, write_port
 from accel.rtl.sparse.ports import loaded_block
 from accel.rtl.window import Window
@@ -67,7 +67,11 @@ class Loader(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """The hardware."""
         m = Module()
-        m.submodules.ahead = ahead = CommandQueue(self.design.buffers.queue_commands)
+        front = [name for name in dict(layout(Load)) if name.startswith("wait_")] + ["dram_addr"]
+        if not self.design.is_sparse:  # else the pitch is a limit of entries
+            front.append("dram_pitch")
+        depth = self.design.buffers.queue_commands
+        m.submodules.ahead = ahead = CommandQueue(depth, bits_of(Load, front))
         front_error, back_error, axi_error = (
             Signal(4, name="front_error"),
             Signal(4, name="back_error"),
@@ -336,7 +340,7 @@ class Loader(wiring.Component):
             with m.If(decoded.en):
                 m.d.comb += [self.w_weight.en.eq(1), self.w_weight.addr.eq(decoded.addr)]
                 m.d.comb += self.w_weight.data.eq(decoded.data)
-        with m.If(window.write):
+        with m.If(window.write & design.windows):
             m.d.comb += [act.data.eq(window.data), act.mask.eq(window.mask)]
         # Activations go through a register: their memory is far away, and a command that waits for them reads them two
         # cycles after `done` at the earliest.

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Shape, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
+
+from accel.design import Design
+from accel.rtl.ram import Store
+
+LEAST_DELAY = 4  # cycles of a delay that is worth a pointer into LUT RAM
 
 
 def later(m: Module, value: Value, cycles: int, name: str, reset_less: bool = False) -> Value:
@@ -21,6 +26,21 @@ def shifted(m: Module, value: Value, cycles: int, name: str) -> Value:
     stages = Signal(len(value) * cycles, name=name, reset_less=True)
     m.d.sync += stages.eq(Cat(value, stages))
     return Cat(value, stages)[len(value) * cycles :]
+
+
+def delayed(m: Module, design: Design, value: Value, cycles: int, name: str) -> Value:
+    """As `shifted`, for what nobody uses before something was written `cycles` before: where the FPGA is an ECP5, which
+    has no shift registers but LUT RAM, all but the last register are words of that.
+    """
+    if design.multiplier != "ecp5" or cycles < LEAST_DELAY:
+        return shifted(m, value, cycles, name)
+    m.submodules[f"{name}_store"] = store = Store(len(value), cycles - 1)
+    # A start may come while something is under way: the place goes on.
+    place = Signal(range(cycles - 1), name=f"{name}_place", reset_less=True)
+    held = Signal(len(value), name=name, reset_less=True)
+    m.d.sync += [place.eq(Mux(place == cycles - 2, 0, place + 1)), held.eq(store.r_data)]
+    m.d.comb += [store.w_en.eq(1), store.w_addr.eq(place), store.r_addr.eq(place), store.w_data.eq(value)]
+    return held
 
 
 def multiplier(

@@ -79,7 +79,7 @@ def unfold(layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: in
 
     `has_zero`: a weight of 0 can be written, so lanes may hold what the layer does not need.
     """
-    if layer.groups > 1:
+    if layer.groups > 1 or not design.windows:
         return None
     if (geometry.out_h, geometry.out_w) == (1, 1) and not geometry.padded:
         whole = geometry.kernel == (geometry.in_h, geometry.in_w)

@@ -13,7 +13,7 @@ from accel.design import Design
 from accel.memories import CODE_BITS
 from accel.rtl.modules import shared
 from accel.rtl.output_stationary.pe import PE, term_layout
-from accel.rtl.pipeline import shifted
+from accel.rtl.pipeline import delayed, shifted
 from accel.rtl.systolic.pe import weight_layout
 
 
@@ -101,7 +101,7 @@ class OutputArray(wiring.Component):
             ]  # fmt: skip
             weights, drain = row.weights_o, row.drain_o
         for c in range(cols):
-            deskewed = shifted(m, drain.word_select(c, bits), cols - 1 - c, f"deskew_{c}")
+            deskewed = delayed(m, design, drain.word_select(c, bits), cols - 1 - c, f"deskew_{c}")
             m.d.comb += self.sums.word_select(c, bits).eq(deskewed)
         return m
 

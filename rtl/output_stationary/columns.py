@@ -10,8 +10,8 @@ from accel.design import Design
 from accel.latency import ACC_READ, array_pipeline, cycles, feed_cycles, unit_cycles
 from accel.memories import ACCUMULATOR, WEIGHT
 from accel.rtl.output_stationary.feeder import unit_layout
-from accel.rtl.pipeline import later, shifted
-from accel.rtl.systolic.feeder import TAG
+from accel.rtl.pipeline import later
+from accel.rtl.systolic.feeder import TAG, tags
 from accel.rtl.systolic.segment import issue_layout
 
 
@@ -125,4 +125,4 @@ class Columns(wiring.Component):
         # The last column is `unit_cycles` - R cycles before the end of its unit, this one a cycle after that.
         way = feed_cycles(design) + cycles(array_pipeline(design)) - cycles(ACC_READ)
         behind = way - (unit_cycles(design) - design.rows) - 1
-        m.d.comb += self.tag.eq(shifted(m, Value.cast(tag), behind, "tags"))
+        m.d.comb += self.tag.eq(tags(m, design, tag, behind))

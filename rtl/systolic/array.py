@@ -12,7 +12,7 @@ from accel.datapath import array_sum_bits, beside_weight_bits, flag_bits, pe_lan
 from accel.design import Design
 from accel.memories import CODE_BITS
 from accel.rtl.modules import shared
-from accel.rtl.pipeline import shifted
+from accel.rtl.pipeline import delayed, shifted
 from accel.rtl.systolic.pe import PE, pixel_layout, weight_layout
 
 
@@ -97,7 +97,7 @@ class SystolicArray(wiring.Component):
             ]  # fmt: skip
             weights, capture, sums = row.weights_o, row.capture_o, row.sums_o
         for c in range(cols):
-            deskewed = shifted(m, sums.word_select(c, bits), cols - 1 - c, f"deskew_{c}")
+            deskewed = delayed(m, design, sums.word_select(c, bits), cols - 1 - c, f"deskew_{c}")
             m.d.comb += self.sums.word_select(c, bits).eq(deskewed)
         return m
 

@@ -13,12 +13,19 @@ from accel.memories import ACCUMULATOR, ACTIVATION
 from accel.rtl.count import Count
 from accel.rtl.layouts import layout
 from accel.rtl.multiplier import hold
-from accel.rtl.pipeline import later
+from accel.rtl.pipeline import delayed, later, shifted
 from accel.rtl.ports import bank_of, read_port, word_of
 from accel.rtl.walk import POSITION_BITS
 
 TAG = data.StructLayout({"valid": 1, "address": ACCUMULATOR.address_bits, "overwrite": 1, "last": 1})
 """Travels with a pixel: where its sums go, whether they replace what is there, and whether it ends the command."""
+
+
+def tags(m: Module, design: Design, tag: data.View, cycles: int) -> Value:
+    """A tag so many cycles later."""
+    valid, rest = Value.cast(tag)[0], Value.cast(tag)[1:]
+    assert TAG["valid"].offset == 0
+    return Cat(shifted(m, valid, cycles, "tags_valid"), delayed(m, design, rest, cycles, "tags"))
 
 
 class Feeder(wiring.Component):

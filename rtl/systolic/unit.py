@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Value
+from amaranth.hdl import Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import connect, flipped
 
 from accel.commands import ErrorCode
 from accel.design import Design
 from accel.latency import ACC_READ, array_pipeline, cycles
-from accel.rtl.pipeline import shifted
 from accel.rtl.ports import events_of
 from accel.rtl.systolic.accumulators import Accumulators
 from accel.rtl.systolic.array import SystolicArray
 from accel.rtl.systolic.dispatch import dispatch, systolic_members
-from accel.rtl.systolic.feeder import Feeder
+from accel.rtl.systolic.feeder import Feeder, tags
 from accel.rtl.systolic.weights import WeightIssue
 from accel.rtl.systolic.zeros import ZeroProducts
 
@@ -75,7 +74,7 @@ class ComputeUnit(wiring.Component):
         # The tag is as long under way as the sums, less the cycles in which the old word is read.
         behind = cycles(array_pipeline(design)) - cycles(ACC_READ)
         m.d.comb += [
-            accumulators.tag.eq(shifted(m, Value.cast(feeder.tag), behind, "tags")),
+            accumulators.tag.eq(tags(m, design, feeder.tag, behind)),
             self.done.eq(accumulators.done),
             self.error.eq(Mux(weights.outside | feeder.outside | accumulators.outside, ErrorCode.BUFFER_RANGE, 0)),
         ]

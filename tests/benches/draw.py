@@ -81,8 +81,8 @@ def draw_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
 
 
 def draw_features(rng: Random, design: Design) -> Design:
-    """The same design, perhaps without codebooks or tables; networks for it are `within` it."""
-    return design.model_copy(update={"codebooks": rng.choice([0, 1, 1]), "tables": rng.choice([0, 1, 1])})
+    """The same design, perhaps without codebooks, tables or window loads; networks for it are `within` it."""
+    return design.model_copy(update={name: rng.choice([0, 1, 1]) for name in ("codebooks", "tables", "windows")})
 
 
 def within(design: Design, network: IntegerNetwork) -> IntegerNetwork:
