@@ -34,7 +34,8 @@ module spec #(
     wire [11:0] rows, rows_left, emit_rows;
     wire [6:0] slots;
     wire working, asks, first_beat, slots_one, beats_left_one, rows_left_one, emitted_one, emit_rows_one;
-    wire [255:0] back_command, slot_0, slot_1, slot_2, slot_3;
+    wire [255:0] back_command;
+    wire [135:0] slot_0, slot_1, slot_2, slot_3;  // without waits, dram_addr and dram_pitch
 
     loader dut (
         .clk(clk), .rst(1'b0), .halt(halt), .i__valid(i__valid), .i__payload(i__payload), .i__ready(i__ready),
@@ -128,7 +129,11 @@ module spec #(
         fits = rows <= 1 || (rows <= MOST && beats <= MOST);
     endfunction
     function [255:0] entry(input [1:0] at);
-        entry = at == 0 ? slot_0 : at == 1 ? slot_1 : at == 2 ? slot_2 : slot_3;
+        reg [135:0] slot;
+        begin
+            slot = at == 0 ? slot_0 : at == 1 ? slot_1 : at == 2 ? slot_2 : slot_3;
+            entry = {slot[135:55], 28'd0, slot[54:4], 92'd0, slot[3:0]};
+        end
     endfunction
     function [15:0] beats_of(input [255:0] command);
         beats_of = command[134:119];
