@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accel.commands import Compute
 from accel.compile import compile_network, time_network
 from accel.compiler.geometry import split_with_ends
 from accel.events import Event
@@ -39,6 +40,17 @@ def test_a_layer_alone_gains() -> None:
     network, design = network_of((8, 13, 13), matrix(24, Window((1, 1)))), design_of(8, 8, 64)
     before, after = (time_network(network, design, tries=tries).cycles for tries in (0, 48))
     assert after < 0.95 * before
+
+
+def test_a_kernel_begins_with_its_first_row() -> None:
+    """A first tile of 5 x 5 rows of weights is computed while it comes, to the same bytes."""
+    network, design = network_of((8, 9, 9), matrix(8, Window((5, 5), pads=(2, 2, 2, 2)))), design_of(8, 8, 64)
+    program = compile_network(network, design, tries=16)
+    first = [command for command in program.commands if isinstance(command, Compute)][:5]
+    assert [command.iy0 for command in first] == [-2, -1, 0, 1, 2]
+    assert [command.accumulate for command in first] == [0, 1, 1, 1, 1]
+    codes = np.random.default_rng(2).integers(-128, 128, (1, 8, 9, 9)).astype(np.int8)
+    np.testing.assert_array_equal(execute(program, codes), run(network, codes)[network.output])
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 12), st.integers(0, 12), st.integers(1, 4))

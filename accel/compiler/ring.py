@@ -30,6 +30,10 @@ class Ring:
         """Address and item of what is still there."""
         return self._known.get(key)
 
+    def complete(self, key: Hashable, item: int) -> None:
+        """`item` is what fills the allocation of a key, which was not known when it was taken."""
+        self._known[key] = self._known[key][0], item
+
     def reserve(self, words: int) -> None:
         """Start from the beginning if `words` fit the whole ring but not the rest of it."""
         if self.at + words > self.words >= words:
@@ -67,6 +71,13 @@ class KeepingRing(Ring):
     def find(self, key: Hashable) -> tuple[int, int] | None:
         """Address and item of what is still there."""
         return self._kept.get(key) or super().find(key)
+
+    def complete(self, key: Hashable, item: int) -> None:
+        """As `Ring.complete`."""
+        if key in self._kept:
+            self._kept[key] = self._kept[key][0], item
+        else:
+            super().complete(key, item)
 
     def take(self, words: int, key: Hashable, item: int) -> int:
         """As `Ring.take`, behind the ring as long as there is room."""

@@ -18,7 +18,7 @@ from accel.compiler.prepare import Prepared
 from accel.models.errors import InputError
 
 Cost = Callable[[Prepared], int]
-SEEDS = 0.4  # of the tries, those that are made before anything is varied
+SEEDS = 0.25  # of the tries, those that are made before anything is varied
 BEST = 2  # that are varied
 
 
@@ -57,7 +57,7 @@ class _Step:
         for start in sorted(self.cycles, key=self.cycles.__getitem__)[:BEST]:
             found = start
             while True:
-                for near in (self._strips, self._chunks, self._ends):
+                for near in (self._beginnings, self._ends, self._strips, self._chunks):
                     self._try(near(found))
                     found = min([found, *(t for t in near(found) if t in self.cycles)], key=self.cycles.__getitem__)
                 if found == start or self.left <= 0:
@@ -96,12 +96,18 @@ class _Step:
         """Tilings with the ends and stores of another one, where strips are large enough for the ends."""
         ends = max(of.first, of.last)
         return [
-            replace(t, first=of.first, last=of.last, run=of.run) for t in tilings if not ends or ends < self._size(t)
+            replace(t, first=of.first, last=of.last, run=of.run, by_rows=of.by_rows)
+            for t in tilings
+            if not ends or ends < self._size(t)
         ]
 
     def _size(self, of: Tiling) -> int:
         """Rows of a strip, or columns of a map of one row."""
         return of.strip[1] if self.plan.geometry.pooled[0] == 1 else of.strip[0]
+
+    def _beginnings(self, of: Tiling) -> list[Tiling]:
+        """The first chunk as its kernel rows come."""
+        return [replace(of, by_rows=True)] if self.plan.geometry.kernel[0] > 1 else []
 
     def _strips(self, of: Tiling) -> list[Tiling]:
         """Other strips and orders, the same chunks."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from functools import partial
 
@@ -89,12 +89,37 @@ class Constants:
         if self.coded:
             address = self.stream.weights.take(self.chunk_words(chunk), key, self.stream.item_count)
             return address, self.coded.item(chunk, address)
-        words, size = self._sizes(chunk)
+        address, offset, size = self._taken(chunk)
+        return address, self.stream.item(load_words(self.weight_words, offset, address, size), False)
+
+    def _taken(self, chunk: Chunk) -> tuple[int, int, int]:
+        """Address of room for a chunk's weights, their offset in the image, and how many words they are."""
+        key, (words, size) = (self.key, chunk), self._sizes(chunk)
         if key not in self.offsets:
             self.offsets[key] = self.stream.words(Target.WEIGHT, words, partial(self.weights.block, *chunk))
-        address = self.stream.weights.take(size, key, self.stream.item_count)
-        loads = load_words(self.weight_words, self.offsets[key], address, size)
-        return address, self.stream.item(loads, False)
+        return self.stream.weights.take(size, key, self.stream.item_count), self.offsets[key], size
+
+    def kernel_rows(self, chunk: Chunk) -> Iterator[tuple[int, int]] | None:
+        """Address and item of each kernel row of a chunk that is not on chip; an item is declared when it is asked for.
+
+        None if the rows do not lie one after the other in whole words and beats. All must be asked for.
+        """
+        count, ((n0, n1), (g0, g1)) = self.weights.geometry.kernel[0], chunk
+        alone = (n1 - n0, g1 - g0) == (1, 1) and count > 1 and not self.coded
+        if not alone or self.stream.weights.find((self.key, chunk)):
+            return None
+        bits = self.weights.code_rows(1, 1) * self.weights.code_bits
+        beat = self.weights.lane_bits * self.machine.weight_align
+        return None if bits % (count * beat) else self._row_items(chunk, count)
+
+    def _row_items(self, chunk: Chunk, count: int) -> Iterator[tuple[int, int]]:
+        address, offset, size = self._taken(chunk)
+        size //= count
+        for row in range(count):
+            at = offset + row * size * self.weight_words.stride_bytes
+            item = self.stream.item(load_words(self.weight_words, at, address + row * size, size), False)
+            self.stream.weights.complete((self.key, chunk), item)
+            yield address + row * size, item
 
     def records(self, tiles: Range) -> tuple[int, int]:
         """Address and item of some tiles' records, loaded with the whole layer's if that leaves room for the next."""

@@ -106,7 +106,8 @@ class Tiling:
 
     `output_by_block`: every block of tiles starts on a channel group of the output. `cost` in estimated cycles.
     `first` and `last`: rows of the first and of the last strip (columns of a map of one row), 0 if they are like the
-    others. `run`: latencies of the memory, in words, that are worth a STORE of the network's output.
+    others. `run`: latencies of the memory, in words, that are worth a STORE of the network's output. `by_rows`: the
+    first chunk is computed a kernel row after the other, as they come (if it is one tile of one channel group).
     """
 
     strips_outside: bool
@@ -121,11 +122,13 @@ class Tiling:
     first: int = 0
     last: int = 0
     run: int = ENOUGH
+    by_rows: bool = False
 
     def __str__(self) -> str:
         loops = ["strips", "tiles"] if self.strips_outside else ["tiles", "strips"]
         pieces = ", input in pieces" if self.split_input else ""
         pieces += f", ends of {self.first} and {self.last}" if self.first or self.last else ""
+        pieces += ", begins by kernel rows" if self.by_rows else ""
         return (
             f"{' > '.join(loops)}: strip {self.strip[0]} x {self.strip[1]}, block {self.block[0]} x {self.block[1]} "
             f"x {self.block_tiles} tiles, chunk {self.chunk_tiles} tiles x {self.chunk_groups} groups{pieces}, "

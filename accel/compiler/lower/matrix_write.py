@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from accel.commands import Target
@@ -25,7 +26,7 @@ from accel.compiler.ring import Ring
 from accel.compiler.sources import Piece
 from accel.compiler.tensors import View, part_view, region_view, residual_loads, stores, view_of
 from accel.compiler.transfers import Row, words_of
-from accel.rows import POST
+from accel.rows import COMPUTE, POST
 
 
 class Strip(NamedTuple):
@@ -65,7 +66,7 @@ class MatrixWriter:
         self.added_view = view_of(self.added, plan.flat) if self.added and self.added.region else None
         tiles, machine = self.tiling.block_tiles, self.machine
         self.aligned = tiles >= self.weights.tiles or tiles * machine.cols % machine.word_lanes == 0
-        self.table = NO_TABLE
+        self.table, self.begins = NO_TABLE, True
         self.templates: dict[Chunk, Row] = {}
         self.blocks: dict[Strip, list[Block]] = {}
         self.configured: tuple[int, int] | None = None  # plane and pitch of the input
@@ -143,10 +144,11 @@ class MatrixWriter:
     def _compute(self, strip: Strip, block: Block, chunk: Chunk, first_tile: int, bank: int) -> None:
         """One COMPUTE; the sums of `first_tile` lie at the beginning of the bank."""
         (n0, _), groups = chunk
+        begins, self.begins = self.begins, False
+        if begins and self.tiling.by_rows and self._kernel_rows(strip, block, chunk, bank):
+            return
         weight_addr, weight_item = self.constants.chunk(chunk)
-        view, input_item = (
-            self._resident(block, groups) if self.in_ring is None else self._piece(self.in_ring, strip, block, groups)
-        )
+        view, input_item = self._input(strip, block, groups)
         if self.configured != (view.plane, view.pitch):
             self.configured = view.plane, view.pitch
             self.stream.configure(config_compute(self.geometry, view, self.plan.flat, self.w.input.zero_point))
@@ -156,6 +158,30 @@ class MatrixWriter:
         made = compute(template, block, padded, act_addr, weight_addr, bank, first_sum)
         needs = (weight_item, input_item, self.constants.codebook_item)
         self.stream.op(made, needs, self.finish(made, chunk, block))
+
+    def _input(self, strip: Strip, block: Block, groups: Range) -> tuple[View, int]:
+        """What a block reads of some channel groups, and the item that brings it."""
+        return (
+            self._resident(block, groups) if self.in_ring is None else self._piece(self.in_ring, strip, block, groups)
+        )
+
+    def _kernel_rows(self, strip: Strip, block: Block, chunk: Chunk, bank: int) -> bool:
+        """A COMPUTE for each kernel row of the first chunk, which begins when that row is there; whether it can be."""
+        rows = self.constants.kernel_rows(chunk)
+        if rows is None:
+            return False
+        g, groups, view, input_item = self.geometry, chunk[1], None, -1
+        for row, (weight_addr, weight_item) in enumerate(rows):
+            if view is None:
+                view, input_item = self._input(strip, block, groups)
+                one = replace(g, kernel=(1, g.kernel[1]))
+                self.stream.configure(config_compute(one, view, self.plan.flat, self.w.input.zero_point))
+            here = block._replace(iy0=block.iy0 + row * g.dilation[0])
+            act_addr = view.around(groups[0], here.iy0, here.ix0)
+            made = compute(self.templates[chunk], here, g.padded, act_addr, weight_addr, bank, 0)
+            made[COMPUTE.accumulate] = int(row > 0)
+            self.stream.op(made, (weight_item, input_item, self.constants.codebook_item))
+        return True
 
     def finish(self, made: Row, chunk: Chunk, block: Block) -> Facts | None:
         """What else an engine says in a COMPUTE, and what its time depends on besides."""
