@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal, Value
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, Module, Signal, Value
 
 
 class Count:
@@ -29,6 +31,18 @@ class Count:
             self.m.d.sync += [self.left.eq(self.last), self.end.eq(self.single), self.first.eq(1)]
         with self.m.Else():
             self.m.d.sync += [self.left.eq(self.left - 1), self.end.eq(self.left == 1), self.first.eq(0)]
+
+
+def ends_next(levels: Sequence[tuple[Value, Value, Value]]) -> Value:
+    """Whether the next step leads to the last one of all, of counters from the innermost on: each one's `end`,
+    `single`, and whether its own next step leads to its last.
+    """
+    found = []
+    for k, (end, _, near) in enumerate(levels):
+        wraps = [inner & alone for inner, alone, _ in levels[:k]]  # and is at its last step again
+        stays = [outer for outer, _, _ in levels[k + 1 :]]
+        found.append(Cat(*wraps, ~end & near, *stays).all())
+    return Cat(*found).any()
 
 
 class Left:

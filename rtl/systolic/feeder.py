@@ -10,7 +10,7 @@ from accel.commands import COMMAND_BYTES, Compute, ConfigCompute, Opcode, field_
 from accel.design import Design
 from accel.latency import MIN_TILE_CYCLES, cycles, feed_pipeline, until
 from accel.memories import ACCUMULATOR, ACTIVATION
-from accel.rtl.count import Count
+from accel.rtl.count import Count, ends_next
 from accel.rtl.layouts import layout
 from accel.rtl.multiplier import hold
 from accel.rtl.pipeline import delayed, later, shifted
@@ -138,8 +138,12 @@ class Feeder(wiring.Component):
         # With 2:4, weights that are not take a tile for each half of the lanes.
         pairs, half = self.design.two_of_four, Signal(name="half")
         last_half: Value = half | command.structured if pairs else Const(1)
-        end_all = last_half & kx.end & ky.end & group.end & tile.end
-        m.d.comb += finishing.eq(go & end_tile & end_all)
+        # Whether this pixel is the command's last: who waits for that must not wait for all counters.
+        final = Signal(name="final")
+        levels = [(c.end, c.single, c.left == 1) for c in (x, y, kx, ky, group, tile)]
+        if pairs:
+            levels.insert(2, (last_half, command.structured, Const(1)))
+        m.d.comb += finishing.eq(go & final)
         next_tap, next_iy, next_ix = (
             Signal(word_bits, name="next_tap"),
             Signal(signed(POSITION_BITS), name="next_iy"),
@@ -147,7 +151,7 @@ class Feeder(wiring.Component):
         )
         with m.If(go):
             m.d.sync += [
-                in_tile.eq(~end_tile), acc.eq(acc + ~waits),
+                final.eq(ends_next(levels)), in_tile.eq(~end_tile), acc.eq(acc + ~waits),
                 ix.eq(ix + config.stride_x), pixel.eq(pixel + config.stride_x),
             ]  # fmt: skip
             x.step()
@@ -191,11 +195,15 @@ class Feeder(wiring.Component):
                 ]  # fmt: skip
         with m.If(begin):
             m.d.sync += [signal.eq(head.act_addr) for signal in (pixel, line, at_group, at_ky, at_tap)]
-            x.begin(head.out_w - ~beside, (head.out_w == 1) & ~beside)
-            kx.begin(self.last_kx, self.last_kx == 0)
-            ky.begin(self.last_ky, self.last_ky == 0)
+            single_x, single_kx, single_ky = (head.out_w == 1) & ~beside, self.last_kx == 0, self.last_ky == 0
+            x.begin(head.out_w - ~beside, single_x)
+            kx.begin(self.last_kx, single_kx)
+            ky.begin(self.last_ky, single_ky)
+            singles = [single_x, single_kx, single_ky, *([head.structured] if pairs else [])]
             for count, steps in ((y, head.out_h), (group, head.groups), (tile, head.n_tiles)):
                 count.begin(steps - 1, steps == 1)
+                singles.append(steps == 1)
+            m.d.sync += final.eq(Cat(*singles).all())
             m.d.sync += [
                 in_tile.eq(0), half.eq(0),
                 iy.eq(head.iy0), iy_ky.eq(head.iy0), ix.eq(head.ix0), ix_kx.eq(head.ix0),

@@ -70,7 +70,11 @@ class WeightIssue(wiring.Component):
         half = Signal(name="half")  # of a tile of weights that are not 2:4, on a design that is
         last_half: Value = half | command.structured if self.design.two_of_four else Const(1)
         go, last_row, end = Signal(name="go"), Signal(name="last_row"), Signal(name="end")
+        at_end = last_half & (kx == self.last_kx) & (ky == self.last_ky) & group.end & tile.end
+        if rows > 1:  # the counters stay for so long that a register knows it at the tile's last row
+            at_end = later(m, at_end, 1, "at_end")
         m.d.comb += [
+            end.eq(busy & last_row & at_end if rows > 1 else go & at_end),
             self.free.eq(~busy | end),
             go.eq(busy & ((row != 0) | ~pending | self.tile_start)),
             last_row.eq(row == rows - 1),
@@ -93,9 +97,8 @@ class WeightIssue(wiring.Component):
                         group.step()
                         with m.If(group.end):
                             tile.step()
-                            with m.If(tile.end):
-                                m.d.comb += end.eq(1)
-                                m.d.sync += busy.eq(0)
+        with m.If(end):
+            m.d.sync += busy.eq(0)
         # Does this row need another word of the weight buffer?
         available = Signal(range(16), name="available")  # bits a column that are unpacked from memory and not used
         address = Signal(
