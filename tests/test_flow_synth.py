@@ -72,10 +72,11 @@ def found(placed: Placed | None, **cells: int) -> synth.Synthesis:
 def test_what_is_printed() -> None:
     lines = synth.remarks(found(None, lut=1000, ff=30000, dsp=29))
     assert lines[1] == "does not fit: needs 30,000 registers of 24,288, 29 multipliers of 28"
-    placed = Placed(40.0, (("post", 20.5), ("banks", 4.5)), {})
+    placed = Placed(40.0, (("post", 20.5), ("banks", 4.5)), {}, Cells(900, 2000, 3, 40))
     lines = synth.remarks(found(placed, lut=1000))
     assert lines[1:] == [
         "placed and routed: 40.0 MHz; the slowest path: post 20.5 ns, banks 4.5 ns",
+        "synthesised flat for that: 900 LUT, 2,000 FF, 3 DSP, 40 block RAM",
         "warning: nano says 75 MHz",
     ]
     where = Console(width=80, record=True)
@@ -102,6 +103,6 @@ def test_report_of_nextpnr() -> None:
             },
         ],
     }
-    placed = read_report(report)
-    assert placed == Placed(50.0, (("post", 12.0), ("array", 8.0)), {"TRELLIS_COMB": (5, 10)})
+    placed = read_report(report, Cells(7))
+    assert placed == Placed(50.0, (("post", 12.0), ("array", 8.0)), {"TRELLIS_COMB": (5, 10)}, Cells(7))
     assert accel(["synth", "--help"]) == 0

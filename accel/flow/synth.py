@@ -108,8 +108,8 @@ def run(of: Source, on: Target, placing: bool, advance: Advance) -> Synthesis:
             short = shortfalls(found.total, on.part)
             placed = None
             if placing and on.tool and not short:
-                advance("placing and routing, some minutes")
-                placed = place(found, on, folder)
+                advance("placing and routing it flat, some minutes")
+                (placed,) = place(of.tree, on, folder)
         except tools.ToolError as error:
             raise InputError(f"{of.design.name}: {error}") from None
     return Synthesis(of.design, on, by_component(found.by_path()), found.total, short, placed)
@@ -125,6 +125,7 @@ def record(found: Synthesis) -> dict[str, Any]:
         "total": asdict(found.total),
         "available": {field: getattr(found.target.part, field) for field in asdict(found.total)},
         "short_of": list(found.short),
+        "flat": asdict(placed.cells) if placed else None,
         "fmax_mhz": placed.fmax_mhz if placed else None,
         "critical_path_ns": [list(step) for step in placed.critical] if placed else [],
     }
@@ -158,6 +159,11 @@ def remarks(found: Synthesis) -> list[str]:
         reached, path = found.placed.fmax_mhz, found.placed.critical
         lines.append(
             f"placed and routed: {reached:.1f} MHz; the slowest path: " + ", ".join(f"{n} {t} ns" for n, t in path)
+        )
+        cells = found.placed.cells
+        lines.append(
+            f"synthesised flat for that: {cells.lut:,} LUT, {cells.ff:,} FF, {cells.dsp:,} DSP, "
+            f"{cells.bram:,} block RAM"
         )
         if found.design.clock_mhz > reached:
             lines.append(f"warning: {found.design.name} says {found.design.clock_mhz:g} MHz")

@@ -1,7 +1,8 @@
 """Each distinct module of a design through Yosys, and what the whole design takes: the sum over its instances.
 
 A module is synthesised with what it instantiates as black boxes. So no logic moves across the border of a module, and
-what only another module makes superfluous is counted: a little more than one flat run gives (docs/synthesis.md).
+what only another module makes superfluous is counted: a little more than one flat run gives (docs/synthesis.md). What
+is placed is such a flat run: only there is it known what comes late into a module.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from accel.synthesis.modules import Tree
 from accel.synthesis.targets import Cells, Family
 from accel.synthesis.tools import run
 
+MODULE_DELAY = "scratchpad -set abc9.D 5000"  # ps that a module by itself is mapped for
 Advance = Callable[[str], None]
 
 
@@ -70,14 +72,19 @@ def synthesise(
     return Synthesised(tree, found)
 
 
-def link(tree: Tree, family: Family, folder: Path, write: str) -> None:
-    """Put the netlists that `synthesise` left in `folder` together, flat, and `write` them by a command of Yosys."""
-    netlists = " ".join(f"{name}.il" for name in tree.parts)
-    script = (
-        f"read_verilog -lib {family.models}; read_rtlil {netlists}; hierarchy -top {tree.top}; flatten; "
-        f"opt_clean -purge; select {tree.top}; {write}"
-    )
-    run("yosys", ["-q", "-p", script], folder)
+def flat(tree: Tree, family: Family, folder: Path) -> Cells:
+    """The whole design in one run, flat, as `flat.json` for nextpnr; its cells."""
+    (folder / "flat.v").write_text("\n".join(part.text for part in tree.parts.values()), encoding="utf-8")
+    run(
+        "yosys",
+        [
+            "-q", "-p",
+            f"read_verilog flat.v; {family.yosys} -top {tree.top}; tee -q -o cells.json stat -json; "
+            "write_json flat.json",
+        ],
+        folder,
+    )  # fmt: skip
+    return _counted(folder / "cells.json", tree.top, family)
 
 
 def _module(tree: Tree, name: str, family: Family, folder: Path, options: str) -> Cells:
@@ -89,10 +96,15 @@ def _module(tree: Tree, name: str, family: Family, folder: Path, options: str) -
         "yosys",
         [
             "-q", "-p",
-            f"read_verilog {name}.v; {family.yosys} {options} -top {name}; "
+            f"read_verilog {name}.v; {MODULE_DELAY}; {family.yosys} {family.apart} {options} -top {name}; "
             f"tee -q -o {name}.json stat -json; select {name}; write_rtlil -selected {name}.il",
         ],
         folder,
     )  # fmt: skip
-    report = (folder / f"{name}.json").read_text(encoding="utf-8")
-    return family.count(json.loads(report[report.index("{") :])["modules"][f"\\{name}"].get("num_cells_by_type", {}))
+    return _counted(folder / f"{name}.json", name, family)
+
+
+def _counted(file: Path, module: str, family: Family) -> Cells:
+    """The cells of a module that Yosys wrote there."""
+    report = file.read_text(encoding="utf-8")
+    return family.count(json.loads(report[report.index("{") :])["modules"][f"\\{module}"].get("num_cells_by_type", {}))

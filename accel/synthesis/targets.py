@@ -26,10 +26,12 @@ class Cells:
 class Family:
     """FPGAs that share a netlist.
 
-    `yosys`: the command, `models`: its files of cells. `lut`, `bram`: how many of them a cell is; others count nothing.
+    `yosys`: the command for a flat design, `apart`: what it needs for a module by itself, `models`: its files of cells.
+    `lut`, `bram`: how many of them a cell is; others count nothing.
     """
 
     yosys: str
+    apart: str
     models: str
     lut: Mapping[str, int]
     ff: tuple[str, ...]
@@ -48,16 +50,16 @@ class Family:
 
 FAMILIES = {
     "ecp5": Family(
-        "scratchpad -set abc9.D 5000; synth_ecp5 -noflatten", "+/lattice/cells_sim_ecp5.v +/lattice/cells_bb_ecp5.v",
+        "synth_ecp5", "-noflatten", "+/lattice/cells_sim_ecp5.v +/lattice/cells_bb_ecp5.v",
         {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4}, ("TRELLIS_FF",), ("MULT18X18D",),
         {"DP16KD": 1, "PDPW16KD": 1},
     ),
     "ice40": Family(
-        "synth_ice40 -noflatten -dsp -device u", "+/ice40/cells_sim.v", {"SB_LUT4": 1}, ("SB_DFF",), ("SB_MAC16",),
+        "synth_ice40 -dsp -device u", "-noflatten", "+/ice40/cells_sim.v", {"SB_LUT4": 1}, ("SB_DFF",), ("SB_MAC16",),
         {"SB_RAM40_4K": 1},
     ),
     "xc7": Family(
-        "synth_xilinx -family xc7 -noiopad", "+/xilinx/cells_sim.v",
+        "synth_xilinx -family xc7 -noiopad", "", "+/xilinx/cells_sim.v",
         {
             **{f"LUT{k}": 1 for k in range(1, 7)}, "RAM32M": 4, "RAM64M": 4, "RAM32X1D": 2, "RAM64X1D": 2,
             "RAM128X1D": 4, "SRL16E": 1, "SRLC32E": 1,

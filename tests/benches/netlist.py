@@ -9,8 +9,9 @@ from pathlib import Path
 
 from accel.rtl.emit import TOP
 from accel.synthesis.modules import Tree
-from accel.synthesis.netlist import link, synthesise
+from accel.synthesis.netlist import synthesise
 from accel.synthesis.targets import FAMILIES
+from accel.synthesis.tools import run
 from tests.benches.verilator import environment
 
 GATES = "netlist"  # the module
@@ -38,12 +39,12 @@ def gates(tree: Tree, folder: Path, options: str = "-nodsp") -> str:
     """The netlist for an ECP5 as a module `GATES`, without Yosys' models of its cells."""
     family = FAMILIES["ecp5"]
     synthesise(tree, family, folder, lambda name: None, 2, options=options)
-    link(
-        tree,
-        family,
-        folder,
-        f"select -clear; rename {tree.top} {GATES}; select {GATES}; write_verilog -noattr -selected gates.v",
+    netlists = " ".join(f"{name}.il" for name in tree.parts)
+    script = (
+        f"read_verilog -lib {family.models}; read_rtlil {netlists}; hierarchy -top {tree.top}; flatten; "
+        f"opt_clean -purge; rename {tree.top} {GATES}; select {GATES}; write_verilog -noattr -selected gates.v"
     )
+    run("yosys", ["-q", "-p", script], folder)
     return (folder / "gates.v").read_text(encoding="utf-8")
 
 

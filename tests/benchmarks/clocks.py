@@ -17,7 +17,6 @@ from statistics import median
 from amaranth.lib import wiring
 
 from accel.design import Design, load
-from accel.flow.progress import silent
 from accel.rtl.emit import TOP, text_of
 from accel.rtl.loader import Loader
 from accel.rtl.output_stationary.array import OutputArray
@@ -32,9 +31,8 @@ from accel.rtl.systolic.unit import ComputeUnit
 from accel.rtl.systolic.weights import WeightIssue
 from accel.rtl.systolic.zeros import ZeroProducts
 from accel.synthesis.modules import parse
-from accel.synthesis.netlist import synthesise
 from accel.synthesis.place import Placed, place
-from accel.synthesis.targets import TARGETS, Cells
+from accel.synthesis.targets import TARGETS
 from tests.benchmarks.limits import report_missed
 
 BLOCKS: dict[str, tuple[Callable[[Design], wiring.Component], float]] = {
@@ -56,7 +54,7 @@ BLOCKS: dict[str, tuple[Callable[[Design], wiring.Component], float]] = {
 
 def design_of(block: str) -> Design:
     """`nano` for an FPGA, with the engine that the block is of."""
-    values = load("nano").model_dump() | {"multiplier": "ecp5", "memory_stages": 2}
+    values = load("nano").model_dump() | {"multiplier": "ecp5", "memory_stages": 2, "post_multiplier_stages": 2}
     values["engine"]["multiplier_stages"] = 3
     if block == "output-array":
         values["engine"]["dataflow"] = "os"
@@ -67,14 +65,13 @@ def design_of(block: str) -> Design:
     return Design.model_validate(values)
 
 
-def placed(block: str, seeds: int) -> tuple[Cells, list[Placed]]:
-    """The cells of a block, and what each seed makes of it."""
+def placed(block: str, seeds: int) -> list[Placed]:
+    """What each seed makes of a block."""
     design, on = design_of(block), TARGETS["ecp5-85f"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         text = text_of(BLOCKS[block][0](design), design)
-        found = synthesise(parse(text, TOP), on.family, folder, silent)
-        return found.total, [place(found, on, folder, seed) for seed in range(1, seeds + 1)]
+        return place(parse(text, TOP), on, folder, range(1, seeds + 1))
 
 
 def main() -> int:
@@ -86,7 +83,8 @@ def main() -> int:
     print(f"{'block':16}{'LUT4':>9}{'FF':>9}{'18x18':>9}{'18 Kb':>9}{'MHz':>9}   slowest path")
     clocks = {}
     for block in wanted.blocks:
-        cells, found = placed(block, wanted.seeds)
+        found = placed(block, wanted.seeds)
+        cells = found[0].cells
         clocks[block] = median(each.fmax_mhz for each in found)
         slowest = min(found, key=lambda each: each.fmax_mhz).critical
         counts = "".join(f"{count:>9,}" for count in (cells.lut, cells.ff, cells.dsp, cells.bram))
