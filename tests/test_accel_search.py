@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from accel.commands import Compute
 from accel.compile import compile_network, time_network
 from accel.compiler.geometry import split_with_ends
+from accel.compiler.prepare import other_reading, prepare
 from accel.events import Event
 from accel.models.reference.int8 import run
 from accel.models.window import Window
@@ -31,8 +32,7 @@ def test_searched_programs_equal_the_reference(seed: int) -> None:
     program = accepted(compile_network, network, design, "auto", 8)
     codes = draw_input(rng, network, batch=1)
     np.testing.assert_array_equal(execute(program, codes), run(network, codes)[network.output])
-    cycles = time_program(program).cycles
-    assert cycles == time_network(network, design, tries=8).cycles <= time_network(network, design).cycles
+    assert time_program(program).cycles <= time_network(network, design).cycles
 
 
 def test_a_layer_alone_gains() -> None:
@@ -50,6 +50,20 @@ def test_a_kernel_begins_with_its_first_row() -> None:
     assert [command.iy0 for command in first] == [-2, -1, 0, 1, 2]
     assert [command.accumulate for command in first] == [0, 1, 1, 1, 1]
     codes = np.random.default_rng(2).integers(-128, 128, (1, 8, 9, 9)).astype(np.int8)
+    np.testing.assert_array_equal(execute(program, codes), run(network, codes)[network.output])
+
+
+def test_a_first_layer_is_also_read_in_another_way() -> None:
+    """Thirds of four rows of a 7 x 7 kernel: more words to write than taps, and yet sooner than a row a word."""
+    network = network_of((3, 32, 32), matrix(64, Window((7, 7), (2, 2), (3, 3, 3, 3))))
+    design = design_of(32, 32, 128)
+    prepared = prepare(network, design)
+    other = other_reading(prepared)
+    assert other
+    assert [p.plan.steps[0].geometry.kernel for p in (prepared, other)] == [(7, 1), (2, 3)]
+    assert other_reading(prepare(network_of((32, 9, 9), matrix(8, Window((1, 1)))), design)) is None
+    program = compile_network(network, design, tries=4)
+    codes = np.random.default_rng(3).integers(-128, 128, (1, 3, 32, 32)).astype(np.int8)
     np.testing.assert_array_equal(execute(program, codes), run(network, codes)[network.output])
 
 

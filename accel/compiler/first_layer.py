@@ -34,6 +34,7 @@ LARGEST_STRIDE = most(ConfigCompute, "stride_x")
 LARGEST_PARTS = most(Load, "parts") + 1
 LARGEST_APART = most(Load, "code_bits")
 REMEMBERED = 1 << 10  # ways to unfold, of all networks and designs of a process
+WAYS = 2  # to unfold a layer, that a search compares
 HIDDEN = 0.25  # what loading and computing cost side by side: the longer one, and so much of both
 
 
@@ -79,11 +80,18 @@ def unfold(layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: in
 
     `has_zero`: a weight of 0 can be written, so lanes may hold what the layer does not need.
     """
+    return next(iter(ways(layer, geometry, design, pad_value, has_zero)), None)
+
+
+def ways(
+    layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: int, has_zero: bool
+) -> tuple[Unfolded, ...]:
+    """The WAYS cheapest to unfold the layer, as far as they cost less than reading it as words; see `unfold`."""
     if layer.groups > 1 or not design.windows:
-        return None
+        return ()
     if (geometry.out_h, geometry.out_w) == (1, 1) and not geometry.padded:
         whole = geometry.kernel == (geometry.in_h, geometry.in_w)
-        return _flat(geometry, design) if whole and geometry.taps > 1 else None
+        return (_flat(geometry, design),) if whole and geometry.taps > 1 else ()
     # Without what the way does not depend on: designs of other buffers and latencies share it.
     machine = Machine.of(design)
     contract = machine.contract._replace(latency=0, burst=0, outstanding=0)
@@ -94,21 +102,21 @@ def unfold(layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: in
 @lru_cache(REMEMBERED)
 def _cheapest(
     outputs: int, pads: tuple[int, int, int, int], geometry: Geometry, machine: Machine, pad_value: int, has_zero: bool
-) -> Unfolded | None:
-    """The cheapest way to unfold a convolution to `outputs` channels; see `unfold`."""
+) -> tuple[Unfolded, ...]:
+    """The cheapest ways to unfold a convolution to `outputs` channels; see `ways`."""
     load, compute = _plain(outputs, geometry, machine)
     if geometry.taps == 1 and load <= compute:
-        return None  # as words, its pixels are one row
-    best, least = None, _cost(load, compute)
+        return ()  # as words, its pixels are one row
+    found, words = dict[Geometry, Unfolded](), _cost(load, compute)
     for cut in _cuts(geometry, machine):
         for rows in range(1, min(geometry.kernel[0], machine.word_lanes // cut.run) + 1):
             exact = geometry.kernel[0] % rows == 0 and cut.parts * cut.run == geometry.kernel[1] * geometry.channels
             if not exact and not has_zero:
                 continue
             option = _rows(outputs, pads, geometry, machine, pad_value, cut, rows)
-            if option and option.cycles < least:
-                best, least = option, option.cycles
-    return best
+            if option and option.cycles < words:
+                found.setdefault(option.geometry, option)
+    return tuple(sorted(found.values(), key=lambda option: option.cycles)[:WAYS])
 
 
 class Cut(NamedTuple):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from accel.compiler.chains import chains
 from accel.compiler.estimate import Machine
-from accel.compiler.first_layer import Reading
+from accel.compiler.first_layer import Reading, ways
 from accel.compiler.formats.coded import Coded
 from accel.compiler.graph import check_graph, steps
 from accel.compiler.in_parts import in_parts
@@ -86,6 +86,28 @@ def in_strips(prepared: Prepared, timed: Callable[[Prepared], tuple[int, int]]) 
 def _apart(plan: Plan, chain: Chain) -> float:
     """Estimated cycles of a chain's steps one after the other."""
     return float(sum(plan.steps[k].tiling.cost for k in range(chain.first, chain.first + chain.count)))
+
+
+def other_reading(prepared: Prepared) -> Prepared | None:
+    """The same with the network's input unfolded in the next cheapest way; None if there is none that fits."""
+    network, design, reading = prepared.network, prepared.design, prepared.reading
+    step = next((step for step in prepared.steps if step.input == network.input), None)
+    weights = prepared.weights[step.name] if step else None
+    if step is None or weights is None or not reading.unfolded or not isinstance(step.layer, MatrixLayer):
+        return None
+    zero = network.tensors[network.input].zero_point
+    others = ways(step.layer, step.geometry, design, zero, weights.format.has_zero)[1:]
+    if not others:
+        return None
+    reading = replace(reading, unfolded=others[0])
+    made = prepared.weights | {step.name: lowering(step.layer, design).weights(step, design, reading)}
+    planner = Planner(
+        network, design, Machine.of(design), prepared.steps, made, reading.unfolded, chains=prepared.chains
+    )
+    try:
+        return replace(prepared, reading=reading, weights=made, plan=planner.plan())
+    except TooSmallError:
+        return None
 
 
 def prepare(network: IntegerNetwork, design: Design, coded: Collection[str] = (), kept: Kept | None = None) -> Prepared:

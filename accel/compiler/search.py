@@ -14,7 +14,7 @@ from accel.compiler.lower.matrix_task import Tiling
 from accel.compiler.lower.matrix_tiling import alternatives
 from accel.compiler.output_storer import ENOUGH
 from accel.compiler.plan import StepPlan
-from accel.compiler.prepare import Prepared
+from accel.compiler.prepare import Prepared, other_reading
 from accel.models.errors import InputError
 
 Cost = Callable[[Prepared], int]
@@ -30,14 +30,23 @@ def searched(prepared: Prepared, tries: int, cost: Cost) -> Prepared:
     """
     if any(weights and weights.format.coded for weights in prepared.weights.values()):
         return prepared
-    chained = {k for chain in prepared.chains for k in chain}
-    for at, plan in enumerate(prepared.plan.steps):
-        if at in chained:
-            continue
-        after = prepared.plan.steps[at + 1 : at + 2]
-        if isinstance(plan.tiling, Tiling) and not plan.machine.sparse and not any(p.follows for p in after):
-            prepared = _Step(prepared, at, tries, cost).best()
+    steps = [at for at in range(len(prepared.plan.steps)) if _searchable(prepared, at)]
+    other = other_reading(prepared)
+    if other and steps and prepared.steps[steps[0]].input == prepared.network.input and _searchable(other, steps[0]):
+        both = (_Step(start, steps[0], tries, cost) for start in (prepared, other))
+        prepared, steps = min(both, key=_Step.search).best, steps[1:]
+    for at in steps:
+        step = _Step(prepared, at, tries, cost)
+        step.search()
+        prepared = step.best
     return prepared
+
+
+def _searchable(prepared: Prepared, at: int) -> bool:
+    """Whether a step's tiling may be replaced."""
+    plan, after = prepared.plan.steps[at], prepared.plan.steps[at + 1 : at + 2]
+    apart = not any(at in chain for chain in prepared.chains) and not any(p.follows for p in after)
+    return apart and isinstance(plan.tiling, Tiling) and not plan.machine.sparse
 
 
 class _Step:
@@ -49,8 +58,8 @@ class _Step:
         self.all = alternatives(self.plan.machine, self.plan.task)
         self.cycles: dict[Tiling, int] = {}
 
-    def best(self) -> Prepared:
-        """The program with the best of the tilings that are tried."""
+    def search(self) -> int:
+        """Cycles of the best of the tilings that are tried."""
         seeds = int(SEEDS * self.left)
         self._try([self.plan.tiling])
         self._try(self._of_each_strip(), seeds)
@@ -63,6 +72,11 @@ class _Step:
                 if found == start or self.left <= 0:
                     break
                 start = found
+        return min(self.cycles.values())
+
+    @property
+    def best(self) -> Prepared:
+        """The program with the best tiling of those tried."""
         return self._with(min(self.cycles, key=self.cycles.__getitem__))
 
     def _with(self, tiling: Tiling) -> Prepared:

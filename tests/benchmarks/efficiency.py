@@ -37,7 +37,7 @@ WANTED = {
     "mobilenet-v1": 0.80,
     "mobilenet-v2": 0.80,
 }
-TRIES = 96  # of a convolution alone
+TRIES = 200  # of a convolution alone
 WHOLE = {32: 0.70, 16: 0.80}  # MobileNet v2
 
 
