@@ -29,6 +29,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--results", help="folder in which those tests keep what they train")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Of several processes each does its linear algebra in one thread: more threads than cores wait for each other by
+    spinning, which costs ten times the processor time of what they compute. Processes inherit it."""
+    if getattr(config.option, "numprocesses", None):
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            os.environ.setdefault(name, "1")
+
+
 def pytest_collection_finish() -> None:
     """Amaranth's hardware and its simulator make millions of small objects that live long: look for garbage rarely."""
     gc.collect()
