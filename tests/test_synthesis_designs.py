@@ -10,14 +10,11 @@ from accel.flow.progress import silent
 
 pytestmark = pytest.mark.synth
 
-# The part, and multipliers and block RAMs that are counted in the memories and blocks of the design.
-DESIGNS = {"pico": ("ecp5-25f", 23, 50), "nano-ecp5": ("ecp5-85f", 77, 92), "edge-xc7": ("xc7", 225, 243)}
+DESIGNS = {"pico": "ecp5-25f", "nano-ecp5": "ecp5-85f", "edge-xc7": "xc7"}
 
 
 @pytest.mark.parametrize("name", DESIGNS)
 def test_what_ships_for_a_part_fits_it(name: str) -> None:
-    part, multipliers, blocks = DESIGNS[name]
     found = synth.run(synth.source(name), synth.default_target(load(name)), False, silent)
-    assert found.target.part.name == part
+    assert found.target.part.name == DESIGNS[name]
     assert found.short == ()
-    assert (found.total.dsp, found.total.bram) == (multipliers, blocks)
