@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from random import Random
 
 import numpy as np
@@ -14,6 +15,7 @@ from accel.compile import compile_network, time_network
 from accel.compiler.geometry import split_with_ends
 from accel.compiler.prepare import other_reading, prepare
 from accel.events import Event
+from accel.flow.cli import run as accel
 from accel.models.reference.int8 import run
 from accel.models.window import Window
 from accel.sim.execute import execute
@@ -88,3 +90,12 @@ def test_rows_that_nobody_reads_stay_in_dram(stride: int, kernel: int, rows: int
     np.testing.assert_array_equal(execute(program, codes), run(network, codes)[network.output])
     events = time_program(program).events
     assert events[Event.ACT_WRITES] - events[Event.POST_OUTPUTS] == rows * 10
+
+
+def test_the_command_line_searches(capsys: pytest.CaptureFixture[str]) -> None:
+    found = []
+    for tries in ("0", "24"):
+        command = ["simulate", "conv:64x13x13,256,1x1", "--design", "large", "--tries", tries, "--json"]
+        assert accel(command) == 0
+        found.append(json.loads(capsys.readouterr().out)["cycles"])
+    assert found[1] < found[0]
