@@ -278,10 +278,12 @@ class Planner:
         elif (weights := self.weights[step.name]) and (weights.geometry.beside or weights.geometry.deep):
             geometry = weights.geometry
         in_pitch = 1 if geometry.deep else source.plane // geometry.in_h
-        if in_ring and geometry.skips > 1:
+        skipped = in_ring is not None and geometry.skips > 1
+        if skipped:
             geometry = geometry.without_skipped()
         flat = (
             may_be_flat
+            and not skipped
             and geometry.pointwise
             and not unfolded
             and step.part is None
