@@ -278,7 +278,7 @@ class Planner:
         elif (weights := self.weights[step.name]) and (weights.geometry.beside or weights.geometry.deep):
             geometry = weights.geometry
         in_pitch = 1 if geometry.deep else source.plane // geometry.in_h
-        skipped = in_ring is not None and geometry.skips > 1
+        skipped = in_ring is not None and step.geometry.skips > 1 and not unfolded
         if skipped:
             geometry = geometry.without_skipped()
         flat = (
