@@ -23,10 +23,14 @@ import yaml
 from accel import design as designs
 from accel.flow import simulate
 from accel.flow.cli import run as accel
-from accel.flow.data import resolve
+from accel.flow.data import accuracy_percent, resolve
+from accel.flow.explore import candidates as networks
+from accel.flow.explore import stored_point
 from accel.flow.techniques import find
 from accel.models import zoo
-from tests.benches.flow_networks import content, refused, write_network
+from accel.models.encode import integer_file
+from accel.models.quantisation.method import parse
+from tests.benches.flow_networks import classes_of, content, refused, write_network
 
 SPACE: dict[str, Any] = {
     "base": "edge-sparse",
@@ -105,8 +109,6 @@ def brute_force(network: Path, space: dict[str, Any]) -> list[tuple[float, float
 
 
 def zoo_bytes(integer: Any, technique: str) -> bytes:
-    from accel.models.encode import integer_file
-
     return integer_file.to_bytes(integer, find(technique).formats)
 
 
@@ -204,6 +206,31 @@ def test_a_point_is_emitted(network: Path, explored: Path, tmp_path: Path, capsy
     )
     assert "leave those options out" in refused(capsys, "emit", network, "--point", 1, "--design", "edge", *out)
     assert not (tmp_path / "no").exists()
+
+
+def test_ways_of_quantisation_are_points(network: Path, tmp_path: Path) -> None:
+    """Accuracy and what is emitted are those of the network that `--quantisation` makes."""
+    methods = ("min-max", "percentile=60", "mse,equalise")
+    inputs = np.random.default_rng(5).standard_normal((200, 2, 6, 6)).astype(np.float32)
+    np.save(tmp_path / "x.npy", inputs)
+    np.save(tmp_path / "y.npy", classes_of(inputs))
+    file, labels = str(tmp_path / "x.npy"), str(tmp_path / "y.npy")
+    test = ("--calibration", file, "--test", file, "--labels", labels)
+    space: dict[str, Any] = {"space": {"quantisation": list(methods)}, "objectives": ["latency", "accuracy"]}
+    space["constraints"] = ["accuracy >= dense - 100"]
+    assert explore(network, tmp_path / "out", space, *test) == 0
+    found = rows(tmp_path / "out" / "points.csv")
+    assert [row["quantisation"] for row in found] == list(methods)
+    data = resolve(zoo.resolve(str(network)), False, *test[1::2])
+    source = networks.source(str(network), *test[1::2])
+    accuracies = set()
+    for number, method in enumerate(methods):
+        expected = find("dense").apply(zoo.resolve(str(network)), data.calibration, method=parse(method))
+        made = stored_point.load(tmp_path / "out" / "explore.db", source, number).network
+        assert integer_file.to_bytes(made) == integer_file.to_bytes(expected)
+        assert float(found[number]["accuracy_percent"]) == accuracy_percent(expected, data)
+        accuracies.add(found[number]["accuracy_percent"])
+    assert len(accuracies) > 1
 
 
 def started(network: Path, out: Path, *options: str, limit: int | None = None) -> subprocess.Popen[str]:
@@ -332,6 +359,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"space": {"array.rows": [8, 8]}}, "array.rows must have different values, and 8 is given twice"),
     ({"space": {"technique": ["magic"]}}, "technique must be one of dense, shared-8"),
     ({"space": {"formats": ["huffman"]}}, "formats must be some of auto, plain, coded, not 'huffman'"),
+    ({"space": {"quantisation": ["magic"]}}, "quantisation must be words of min-max"),
+    ({"space": {"quantisation": ["mse", " mse"]}}, "quantisation must have different values"),
     ({"base": "huge", "space": {"array.rows": [8]}}, "huge: design must be one of core, edge"),
     ({"space": {"array.rows": [8]}, "objectives": ["beauty"]}, "are about latency_us, cycles, "),
     ({"space": {"array.rows": [8]}, "objectives": []}, "objectives must be a list of some of "),

@@ -6,6 +6,7 @@ An axis is a field of a design by its dotted name, or one of
     technique   techniques of `accel compare`, encoded weights, ONNX or int8 files
     recipe      YAML files of compression steps
     formats     plain, coded, auto: who makes the weights, as `accel simulate --formats` has it
+    quantisation  how int8 is made, as `--quantisation` has it
 
 Values are a list, or a range in words: `8..64 step 8`, `4096..65536 times 2`.
 """
@@ -21,9 +22,10 @@ from accel.compiler.choose import CHOICES
 from accel.design import Design
 from accel.models import yaml_text
 from accel.models.errors import InputError
+from accel.models.quantisation import method as method_words
 from accel.sections import Section, sections, words
 
-OTHERS = ("design", "technique", "recipe", "formats")
+OTHERS = ("design", "technique", "recipe", "formats", "quantisation")
 """Axes that are no fields of a design."""
 LEFT_ALONE = frozenset({"name", "clock_mhz", "technology"})
 """Fields of a design that change neither its program nor its cycles, with all that lies in them."""
@@ -85,7 +87,22 @@ def axis(name: str, given: Any, where: str) -> Axis:
             raise InputError(f"formats must be some of {', '.join(CHOICES)}, not {wrong[0]!r} ({where})")
     elif name in OTHERS and not all(isinstance(value, str) for value in values):
         raise InputError(f"{name} must be a list of names or files, not {yaml_text.shown(given)} ({where})")
+    elif name == "quantisation":
+        _check_methods(values, where)
     return Axis(name, tuple(values))
+
+
+def _check_methods(values: list[Any], where: str) -> None:
+    """Raise InputError for words that are no method of quantisation, or mean the same as others."""
+    known: dict[str, str] = {}
+    for value in values:
+        try:
+            method = str(method_words.parse(value))
+        except InputError as error:
+            raise InputError(f"{error} ({where})") from None
+        if method in known:
+            raise InputError(f"quantisation must have different values: {known[method]!r} is {value!r} ({where})")
+        known[method] = value
 
 
 def _value(name: str, value: Any) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +28,12 @@ from accel.models.encode.encoded_layer import FORMATS
 from accel.models.errors import InputError
 from accel.models.graph import Network, Shape
 from accel.models.integers.network import IntegerNetwork
+from accel.models.quantisation.method import parse
 from accel.models.reference.int8 import quantise_input, stretch_codes
 
 DENSE = "dense"
 RECIPES, FILES = (".yaml", ".yml"), (".onnx", ".weights")
-AXES = ("technique", "recipe")
+AXES, QUANTISATION = ("technique", "recipe"), "quantisation"
 
 
 @dataclass(frozen=True)
@@ -84,17 +86,33 @@ def names(space: Space) -> tuple[str, ...]:
     return found[0].values if found else (DENSE,)
 
 
+def choices(space: Space) -> tuple[dict[str, str], ...]:
+    """The values, by name of axis, on which a candidate depends: one mapping for each candidate. Raises InputError."""
+    named = next((one.name for one in space.axes if one.name in AXES), AXES[0])
+    methods = next((one.values for one in space.axes if one.name == QUANTISATION), None)
+    if methods is None:
+        return tuple({named: name} for name in names(space))
+    return tuple({named: name, QUANTISATION: method} for name in names(space) for method in methods)
+
+
+def name_of(values: Mapping[str, Any]) -> str:
+    """The candidate's name for a point with these values by name of axis: "dense", or "dense, mse"."""
+    name = next((values[axis] for axis in AXES if axis in values), DENSE)
+    return f"{name}, {values[QUANTISATION]}" if QUANTISATION in values else name
+
+
 def candidates(
     source: Source, space: Space, images: Path | None, states: Path, advance: Advance, say: Advance
 ) -> dict[str, Candidate]:  # fmt: skip
-    """The candidates by the value of the axis. Raises InputError for what a technique or a recipe refuses.
+    """The candidates by name (`name_of`). Raises InputError for what a technique or a recipe refuses.
 
     `images` and `states` as `own_rows` takes them, `advance` is called for each with what is done.
     """
     found = {}
-    for name in names(space):
+    for values in choices(space):
+        name = name_of(values)
         advance(f"{name}: compressing")
-        network, formats = _network(source, name, images, states, say)
+        network, formats = _network(source, values, images, states, say)
         parts = stretch_codes(network, quantise_input(network, source.data.calibration[: simulate.EXECUTED]))
         content = b"".join(integer_file.to_bytes(part, formats) for part, _ in parts)
         found[name] = Candidate(
@@ -105,9 +123,13 @@ def candidates(
 
 
 def _network(
-    source: Source, name: str, images: Path | None, states: Path, say: Advance
+    source: Source, values: Mapping[str, str], images: Path | None, states: Path, say: Advance
 ) -> tuple[IntegerNetwork, tuple[str, ...]]:
     """A candidate's network, and the formats that its file may have."""
+    name = next(values[axis] for axis in AXES if axis in values)
+    if QUANTISATION in values and (source.integer is not None or Path(name).suffix == int8_files.SUFFIX):
+        file = name if source.integer is None else source.name
+        raise InputError(f"quantisation must be left out of a space for {file}, whose weights are int8 already")
     if source.integer is not None or source.float_network is None:
         if name != DENSE or source.integer is None:
             raise InputError(f"technique must be left out of a space for {source.name}, whose weights are int8 already")
@@ -124,7 +146,8 @@ def _network(
     else:
         technique = find(name, source.name)
     data = source.data
-    return technique.apply(source.float_network, data.calibration, method=data.method), technique.formats
+    method = parse(values[QUANTISATION]) if QUANTISATION in values else data.method
+    return technique.apply(source.float_network, data.calibration, method=method), technique.formats
 
 
 def _check_ends(name: str, network: IntegerNetwork, source: Source) -> None:

@@ -16,7 +16,7 @@ from accel.compiler.choose import Formats
 from accel.design import Design
 from accel.dram import alike
 from accel.events import Event
-from accel.flow.explore.candidates import AXES, DENSE, Candidate
+from accel.flow.explore.candidates import Candidate, name_of
 from accel.flow.explore.space import Point, Space
 from accel.models.errors import InputError
 from accel.resources import predict
@@ -61,8 +61,7 @@ class Job:
 
     def candidate(self, number: int) -> Candidate:
         """The network of a point."""
-        values = self.space.values(number)
-        return self.candidates[next((values[name] for name in AXES if name in values), DENSE)]
+        return self.candidates[name_of(self.space.values(number))]
 
     def evaluate(self, numbers: Iterable[int]) -> list[Outcome]:
         """What becomes of points."""

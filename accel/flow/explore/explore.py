@@ -119,7 +119,7 @@ class Study:
 
 def steps(space: Space) -> int:
     """How often `prepare` calls `advance`, at most."""
-    return 2 * len(networks.names(space)) + 2
+    return 2 * len(networks.choices(space)) + 2
 
 
 def prepare(
