@@ -122,7 +122,7 @@ def test_area_by_hand() -> None:
     ]  # 128 bits are half-way in logarithms
     activation = 2 * 1.3 * (sides[0] * sides[1]) ** 0.5
     assert found.components_mm2["activation"].nominal == pytest.approx(activation)
-    array = 256 * (64 * 4.4 + 50 * 4.4 + (75 + 48) * 5.98) + 437 * 5.98
+    array = 256 * (64 * 4.4 + 29 * 4.4 + (75 + 48) * 5.98) + 437 * 5.98
     assert found.components_mm2["array"].nominal == pytest.approx(1.4e-6 * array)
     small = cost.area(with_technology(edge, node_nm=22))
     assert small.components_mm2["array"].nominal / found.components_mm2["array"].nominal == pytest.approx(

@@ -14,6 +14,7 @@ from accel.flow.cache import NO_CACHE, Cache, digest
 from accel.flow.data import Data
 from accel.flow.progress import Advance, silent
 from accel.flow.techniques import TECHNIQUES, Technique
+from accel.models.encode import arithmetic
 from accel.models.encode.stored import stored_bytes
 from accel.models.errors import InputError
 from accel.models.graph import Network
@@ -22,10 +23,12 @@ from accel.models.tabular import Tabular
 from accel.sim.cost import Energy
 from accel.sim.cost.constants import CONSTANTS, SRAM_SOURCE
 from accel.sim.result import LayerResult
+from accel.timing import kernel
 
 __all__ = ["Comparison", "Row", "compare"]
 
 FORMAT = 4  # of compare.json
+arithmetic.keep_with(kernel.kept)  # of the checkpoints and of what is stored
 COLLAPSE_POINTS = 10.0  # of accuracy: a technique that loses more has failed, and the reason is looked for
 
 

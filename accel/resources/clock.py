@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from accel.design import Design
+from accel.resources.fmax import fmax_mhz, slowest
 from accel.resources.parts import PARTS
-from accel.resources.predict import FAMILY, fmax_mhz
+from accel.resources.predict import FAMILY
 
 ASIC = "asic"  # a target whose clock nothing is predicted of
 
@@ -22,5 +23,6 @@ def clock_notes(design: Design) -> tuple[str, ...]:
         return ()
     return (
         f"warning: {design.name} says {design.clock_mhz:g} MHz, and {target} is predicted to reach {reached:.0f}: "
-        f"times here are {design.clock_mhz / reached:.1f} times too short (measured by: accel synth {design.name})",
+        f"times here are {design.clock_mhz / reached:.1f} times too short (its slowest block: "
+        f"{slowest(design).split()[0]}; measured by: accel synth {design.name})",
     )

@@ -2,8 +2,8 @@
 
 A piece is a kind of module at a place of the hierarchy (`accel.synthesis.components.piece`), all instances together.
 What a piece takes is the sum of its features times coefficients that are fitted on synthesis runs
-(`python -m tests.benchmarks.resources`); those that matter most come first. A piece that is not named here has the
-features of OTHER.
+(`python -m tests.benchmarks.resources`, which ends with an error if a piece that takes something is not named here);
+those that matter most come first.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from accel.commands import COMMAND_BYTES
-from accel.datapath import flag_bits, pe_lanes
+from accel.datapath import array_sum_bits, beside_weight_bits, pe_lanes, pe_registers
 from accel.design import Design
 from accel.memories import ACCUMULATOR, ACTIVATION, WEIGHT, Memory, of
+from accel.registers import COUNTER_BITS
 
 Numbers = tuple[float, ...]
+LEAST_DELAY = 4  # cycles of a delay that is LUT RAM on an ECP5 (`accel.rtl.pipeline`, which nothing here may import)
 
 
 @dataclass(frozen=True)
@@ -97,23 +99,94 @@ class Sizes:
         return int(self.design.two_of_four)
 
     @cached_property
+    def portable(self) -> int:
+        """1 with multipliers that are written as products."""
+        return int(self.design.multiplier == "portable")
+
+    @cached_property
+    def blocks(self) -> int:
+        """1 with multipliers that are instances of an FPGA's."""
+        return 1 - self.portable
+
+    @cached_property
+    def behind(self) -> int:
+        """Registers behind those of what is read on chip."""
+        return self.design.memory_stages - 1
+
+    @cached_property
+    def codebooks(self) -> int:
+        """1 with codebooks."""
+        return int(self.design.codebooks)
+
+    @cached_property
+    def tables(self) -> int:
+        """1 with tables behind the post-process."""
+        return int(self.design.tables)
+
+    @cached_property
+    def products(self) -> int:
+        """1 if two activations can be multiplied."""
+        return int(self.design.operand_products)
+
+    @cached_property
+    def windows(self) -> int:
+        """1 if a first layer is unfolded as it is read."""
+        return int(self.design.windows)
+
+    @cached_property
+    def deep(self) -> int:
+        """1 with queues of several commands, which are LUT RAM."""
+        return int(self.design.buffers.queue_commands > 1)
+
+    @cached_property
+    def pe(self) -> int:
+        """Register bits of a PE."""
+        return sum(pe_registers(self.design).values())
+
+    @cached_property
+    def gates(self) -> int:
+        """1 if a multiplier is left as it was for a zero."""
+        return int(self.design.gates_zeros)
+
+    @cached_property
+    def sum_bits(self) -> int:
+        """Bits of a sum inside the array."""
+        return array_sum_bits(self.design)
+
+    @cached_property
     def skew(self) -> int:
         """Register bits of the array's skew of activations and weights, and of the deskew of its sums.
 
         Of what all rows or columns are given alike, the longest delay has all others in it.
         """
         rows, cols, lanes = self.rows, self.cols, pe_lanes(self.design)
-        triangle = cols * (cols - 1) // 2
-        word = 9 * lanes * (rows * (rows - 1) // 2 if lanes == 1 else rows * rows // 4)
-        weights = self.design.weight_rows * ((8 + flag_bits(self.design)) * triangle + cols - 1)
-        return word + rows - 1 + weights + self.design.widths.accumulator * triangle
+        triangle, valid = cols * (cols - 1) // 2, int(self.design.gates_zeros)
+        word = (8 + valid) * lanes * (rows * (rows - 1) // 2 if lanes == 1 else rows * rows // 4)
+        weights = self.design.weight_rows * ((8 + beside_weight_bits(self.design)) * triangle + cols - 1)
+        return word + rows - 1 + weights + self.deskew
+
+    @cached_property
+    def deskew(self) -> int:
+        """Register bits of the delays of the columns' sums."""
+        short = [delay for delay in range(self.cols) if not self._in_luts(delay)]
+        long = [delay for delay in range(self.cols) if self._in_luts(delay)]
+        return self.sum_bits * (sum(short) + len(long)) + sum((delay - 2).bit_length() for delay in long)
+
+    @cached_property
+    def deskew_luts(self) -> int:
+        """LUTs of those delays that are LUT RAM."""
+        each = 4 * -(-self.sum_bits // 4)
+        return sum(each * -(-(delay - 1) // 16) for delay in range(self.cols) if self._in_luts(delay))
+
+    def _in_luts(self, delay: int) -> bool:
+        return self.design.multiplier == "ecp5" and delay >= LEAST_DELAY
 
     @cached_property
     def output_skew(self) -> int:
         """The same where outputs stay."""
-        triangle = self.cols * (self.cols - 1) // 2
-        weights = (8 + flag_bits(self.design) + self.design.widths.accumulator) * triangle
-        return 9 * self.rows * (self.rows - 1) // 2 + weights
+        triangle, valid = self.cols * (self.cols - 1) // 2, int(self.design.gates_zeros)
+        weights = (8 + beside_weight_bits(self.design)) * triangle
+        return (8 + valid) * self.rows * (self.rows - 1) // 2 + weights + self.deskew
 
     @cached_property
     def pipeline(self) -> int:
@@ -123,7 +196,8 @@ class Sizes:
     @cached_property
     def counters(self) -> int:
         """Counters of events that this design has."""
-        return 20 + 3 * self.design.is_sparse + 4 * self.decodes
+        beside = 4 * self.decodes + 2 * (self.codebooks + self.tables + bool(self.design.filter_multipliers))
+        return 19 + 3 * self.design.is_sparse + beside
 
     @cached_property
     def gathered(self) -> int:
@@ -131,12 +205,12 @@ class Sizes:
         return max(8 * COMMAND_BYTES, 64 * self.lanes, self.word, 8 * self.codes) - self.beat
 
     @cached_property
-    def zeros(self) -> int:
+    def zeros(self) -> float:
         """Registers of the counter of products with a zero operand (`accel.rtl.systolic.zeros`)."""
         segments, size, lanes = self.design.weight_rows, self.design.fill_cycles, pe_lanes(self.design)
         each = _log(self.cols)
         shared = size + max(1, size * lanes // (2 if lanes > 1 else 1))  # of a segment's rows, in each cycle of delay
-        delays = size * segments * (segments - 1) // 2 * shared + (segments - 1) * size * (1 + each)
+        delays = segments * (1 + size * (segments - 1) / 2) * shared + (1 + (segments - 1) * size) * (1 + each)
         held = 2 * self.rows * each * lanes
         return held + delays + segments * _log(size * self.cols) + _log(self.places)
 
@@ -152,19 +226,21 @@ def _log(number: int) -> int:
     return number.bit_length()
 
 
-def OTHER(s: Sizes) -> Numbers:
-    """Of a piece that nothing is known of."""
-    return 1, s.cols, s.word, s.rows, s.places, s.codes, s.beat, s.lanes
-
-
 FEATURES: Mapping[str, Features] = {
-    "glue": lambda s: (1, _log(s.places), s.wide),
+    "glue": lambda s: (1, _log(s.places), s.decodes),
     "control": lambda s: (1,),
     "csr": lambda s: (1, s.counters, s.wide),
-    "queue": lambda s: (1,),
+    "csr/counters": lambda s: (1, s.counters, _log(s.places), s.decodes),
+    "queue": lambda s: (s.deep, 1 - s.deep),
     "sequencer": lambda s: (1, _log(s.design.buffers.program_commands), s.decodes),
-    "load": lambda s: (1, s.gathered, s.beat, s.word * _log(s.beat), s.decodes, 8 * s.codes, s.wide),
-    "load/ahead": lambda s: (1,),
+    "load": lambda s: (
+        1, s.gathered, s.beat, s.decodes, 1 - s.deep, s.word * _log(s.beat), 8 * s.codes, s.codebooks, s.wide,
+    ),
+    "load/ahead": lambda s: (s.deep, 1 - s.deep),
+    "load/ahead/cells": lambda s: (s.deep,),
+    "load/ahead/cells/cells": lambda s: (s.deep,),
+    "load/window": lambda s: (1, s.word * s.windows, s.word, s.beat, s.windows, s.gathered, s.decodes),
+    "load/cutter": lambda s: (1, _log(s.beat), s.wide),
     "load/decoder": lambda s: (s.decoders, 1),
     "load/decoder/lane": lambda s: (s.decoders,),
     "load/decoder/lane/run": lambda s: (s.decoders,),
@@ -174,36 +250,61 @@ FEATURES: Mapping[str, Features] = {
     "load/decoder/window": lambda s: (s.decoders * s.beat, s.decoders, 1),
     "load/decoder/packer": lambda s: (s.codes, 1, s.decoders, s.codes * (s.codes // max(1, s.decoders) > 1)),
     "banks": lambda s: (s.word, 1, s.address(ACTIVATION)),
-    "post": lambda s: (1, s.lanes, s.design.word_lanes == s.lanes, s.sums, s.word, s.lanes * s.post_stages),
-    "post/requantise": lambda s: (s.lanes, s.lanes * (s.post_stages > 1), s.lanes * (s.post_stages > 2)),
-    "store": lambda s: (1, s.beat, s.word, s.wide, max(0, s.beat - s.word), max(0, s.word - s.beat)),
-    "ws compute": lambda s: (1, s.pipeline),
-    "ws compute/array": lambda s: (s.skew,),
-    "ws compute/array/row/pe": lambda s: (
-        s.places * (s.stages == 1), s.places * (s.stages > 1), s.places * s.design.widths.accumulator,
-        s.places * s.pairs, s.places * (s.stages > 2),
+    "post": lambda s: (
+        1, s.lanes, s.products * s.lanes, s.tables * s.lanes, s.sums, s.products, s.tables,
+        s.design.word_lanes == s.lanes, s.word, s.lanes * s.post_stages,
     ),
-    "ws compute/feeder": lambda s: (1, s.word, s.rows, s.cols, s.pairs, s.address(ACTIVATION)),
-    "ws compute/weights": lambda s: (1, s.rows - s.design.fill_cycles, s.codes, s.address(WEIGHT), s.pairs),
-    "ws compute/weights/segment": lambda s: (s.codes, s.design.weight_rows, s.pairs * s.codes, s.codes * _log(s.cols)),
+    "post/requantise": lambda s: (
+        s.lanes * s.portable, s.lanes * s.blocks, s.lanes * s.products, s.lanes * s.portable * (s.post_stages > 1),
+        s.lanes * s.blocks * (s.post_stages > 1), s.lanes * s.portable * (s.post_stages > 2),
+    ),
+    "post/tables": lambda s: (s.lanes * s.tables,),
+    "store": lambda s: (1, s.beat, s.word, s.wide, max(0, s.beat - s.word), max(0, s.word - s.beat)),
+    "store/cutter": lambda s: (1, _log(s.beat), s.wide),
+    "store/beats": lambda s: (s.beat, 1),
+    "store/beats/cells": lambda s: (s.beat, 1),
+    "ws compute": lambda s: (1, s.pipeline * s.portable, s.pipeline),
+    "ws compute/array": lambda s: (s.skew,),
+    "ws compute/array/deskew_store": lambda s: (s.deskew_luts,),
+    "ws compute/array/deskew_store/cells": lambda s: (s.deskew_luts,),
+    "ws compute/tags_store": lambda s: (int(s.design.multiplier == "ecp5"),),
+    "ws compute/tags_store/cells": lambda s: (int(s.design.multiplier == "ecp5"),),
+    "ws compute/array/row/pe": lambda s: (
+        s.places * s.pe, s.places * s.gates, s.places * s.pairs, s.places * s.sum_bits * s.portable,
+        s.places * s.sum_bits * s.blocks, s.places * (s.stages > 1),
+    ),
+    "ws compute/feeder": lambda s: (
+        1, s.word, s.windows, s.cols, s.rows, s.word * s.behind, s.pairs, s.address(ACTIVATION),
+    ),
+    "ws compute/weights": lambda s: (1, s.rows - s.design.fill_cycles, s.codes, s.address(WEIGHT), s.pairs, s.behind),
+    "ws compute/weights/segment": lambda s: (
+        s.codes * s.codebooks, s.codes, s.design.weight_rows, s.pairs * s.codes, s.codes * s.behind,
+        s.codes * s.codebooks * s.behind, s.codes * _log(s.cols),
+    ),
     "ws compute/zeros": lambda s: (s.zeros, s.rows, 1, s.pairs * s.rows, s.places),
-    "ws compute/accumulators": lambda s: (s.sums, 1, s.cols, s.address(ACCUMULATOR)),
+    "ws compute/accumulators": lambda s: (s.sums, 1, s.sums * s.behind, s.cols, s.address(ACCUMULATOR)),
     "os compute": lambda s: (1, s.word, s.cols),
     "os compute/feeder": lambda s: (1, s.word, s.rows),
+    "os compute/feeder/walk": lambda s: (1, s.word, s.rows),
     "os compute/turner": lambda s: (s.word * s.rows, 1, s.word),
     "os compute/columns": lambda s: (1, s.cols, s.rows),
     "os compute/weights": lambda s: (s.codes, 1, s.codes * _log(s.cols)),
+    "os compute/columns/tags_store": lambda s: (int(s.design.multiplier == "ecp5"),),
+    "os compute/columns/tags_store/cells": lambda s: (int(s.design.multiplier == "ecp5"),),
     "os compute/array": lambda s: (s.output_skew, 1, s.rows),
+    "os compute/array/deskew_store": lambda s: (s.deskew_luts,),
+    "os compute/array/deskew_store/cells": lambda s: (s.deskew_luts,),
     "os compute/array/row/pe": lambda s: (
-        s.places, s.places * s.design.widths.accumulator, s.places * (s.stages > 1), s.places * (s.stages > 2),
+        s.places * s.pe, s.places * s.sum_bits, s.places * s.gates, s.places * (s.stages > 1),
     ),
     "os compute/accumulators": lambda s: (s.sums, 1, s.cols, s.address(ACCUMULATOR)),
     "sparse compute": lambda s: (1, s.places, s.cols, s.rows, s.word),
     "sparse compute/pe": lambda s: (
-        s.places, s.cols, s.places * s.design.widths.accumulator, s.places * (s.stages > 1), s.places * (s.stages > 2),
+        s.places * s.pe, s.cols, s.places, s.places * s.design.widths.accumulator, s.places * (s.stages > 1),
     ),
     "sparse compute/pe/queue": lambda s: (s.cols, s.places, s.cols * _log(s.design.engine.queue_depth)),  # type: ignore[union-attr]
     "sparse compute/pe/queue/cells": lambda s: (s.places, s.cols, s.cols * _log(s.rows)),
+    "sparse compute/pe/queue/cells/cells": lambda s: (s.places, s.cols, s.cols * _log(s.rows)),
     "sparse compute/feeder/walk": lambda s: (1, s.rows, s.word),
     "sparse compute/feeder": lambda s: (1, s.word, s.rows, s.word * s.rows),
     "sparse compute/transposer": lambda s: (s.word * s.rows, s.word, 1, s.rows),
@@ -234,4 +335,4 @@ def rams(design: Design) -> list[tuple[int, int, int, int]]:
     for memory in of(design):
         count, words, bits = memory.cells(design)
         found.append((count, bits, words, memory.lanes(design) if memory.masked else 1))
-    return found
+    return [*found, (1, COUNTER_BITS, Sizes(design).counters, 1)]

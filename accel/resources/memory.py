@@ -18,15 +18,13 @@ SMALL_BITS, SMALL_WORDS = 4, 16
 def blocks_and_registers(width: int, depth: int, lanes: int = 1) -> tuple[int, int, int]:
     """Blocks, registers and LUTs used as memory of `depth` words of `width` bits in `lanes` lanes with masks.
 
-    A block gives what it likes if a word is read while it is written, and the memory must give the old word: so address
-    and masks of a write are compared with those of the read, and the old word held.
+    A block has the register of what is read itself; which of several rows was read is held beside them. LUTs have none.
     """
     blocks, rows = _cut(width, depth, lanes)
     small = lanes * -(-width // lanes // SMALL_BITS) * -(-depth // SMALL_WORDS)
     if small * SMALL_COST < blocks * BLOCK_COST:
         return 0, width, small * 4
-    select = (rows - 1).bit_length()  # which of the rows was read
-    return blocks, 2 * width + (depth - 1).bit_length() + 2 * lanes + select, 0
+    return blocks, (rows - 1).bit_length(), 0
 
 
 def rows_of(width: int, depth: int, lanes: int = 1) -> int:

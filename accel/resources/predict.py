@@ -6,20 +6,19 @@ Multipliers and block RAMs are counted; LUTs, registers and the clock come from 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from importlib.resources import files
 from operator import mul
-from typing import Any
 
 from accel.commands import Target
 from accel.datapath import FILTER_LANE_LUTS, FILTER_LUTS, FILTER_REGISTERS, filter_registers
 from accel.design import Design, OnChip
 from accel.layout import beats_per_word
-from accel.resources.features import FEATURES, OTHER, Features, Sizes, engine_of, rams
-from accel.resources.memory import blocks_and_registers, rows_of
+from accel.resources.coefficients import fit
+from accel.resources.features import FEATURES, Features, Sizes, engine_of, rams
+from accel.resources.fmax import fmax_mhz
+from accel.resources.memory import SMALL_WORDS, blocks_and_registers, rows_of
 
 FAMILY = "ecp5"
 REQUANTISE_DSP = 3  # of a lane: a product of 33 x 16 bits, and one of 9 x 17
@@ -94,28 +93,18 @@ def _memories(design: Design, ram: list[float]) -> tuple[int, int, int, int]:
 
 @lru_cache(maxsize=4096)
 def ram_features(bits: int, words: int, lanes: int) -> tuple[float, ...]:
-    """What the LUTs of a memory follow from, those apart that hold bits."""
+    """What the LUTs of a memory follow from, but those that hold bits: words are chosen from rows of blocks or LUTs."""
     if not blocks_and_registers(bits, words, lanes)[0]:
-        return 0, 0, 0, 0, 0, -(-words // 16) * bits
-    return 1, bits, (words - 1).bit_length(), lanes, (rows_of(bits, words, lanes) - 1) * bits, 0
-
-
-def fmax_mhz(design: Design) -> float:
-    """The clock that an ECP5 of speed grade 6 reaches: one figure for all designs, of the runs that were placed."""
-    return float(fit()["fmax_mhz"])
+        return 0, 0, 0, (-(-words // SMALL_WORDS) - 1) * bits
+    rows = rows_of(bits, words, lanes)
+    return (rows - 1) * bits, (rows - 1) * lanes, rows - 1, 0
 
 
 @cache
 def _plan(engine: str, decodes: bool) -> list[tuple[str, Features, list[float], list[float]]]:
     """Component, features and coefficients of the pieces that a design with this engine has."""
     return [
-        (component, FEATURES.get(piece, OTHER), lut, ff)
+        (component, FEATURES[piece], lut, ff)
         for piece, (component, lut, ff) in fit()["pieces"].items()
         if (" " not in piece or piece.startswith(f"{engine} ")) and (decodes or not piece.startswith("load/decoder"))
     ]
-
-
-@cache
-def fit() -> dict[str, Any]:
-    """The coefficients, by piece: component, those of LUTs, those of registers."""
-    return json.loads(files("accel.resources").joinpath("data", "fit.json").read_text(encoding="utf-8"))

@@ -12,12 +12,12 @@ MEMORIES = re.compile(r"(ram|rom)(_|$)")
 
 
 def piece(path: tuple[str, ...]) -> str:
-    """An instance's place, without its number: array/row_3/pe_2 is array/row/pe."""
+    """An instance's place, without numbers: array/row_3/pe_2 is array/row/pe, pe3_bank0 is pe_bank."""
     return "/".join(map(_unnumbered, path))
 
 
 def _unnumbered(name: str) -> str:
-    return re.sub(r"_?\d+$", "", name)
+    return re.sub(r"_?\d+", "", name)
 
 
 def component(path: tuple[str, ...]) -> str:

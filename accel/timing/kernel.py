@@ -53,6 +53,12 @@ def part(function: F) -> F:
     return function
 
 
+def kept(function: Callable[..., int], *parts: Callable[..., int]) -> Compiled:
+    """A function compiled, with the others that it calls; neither need be parts of the kernel."""
+    _PARTS.extend(each for each in (function, *parts) if each not in _PARTS)
+    return Compiled(function)
+
+
 def _wanted(name: str) -> bool:
     return os.environ.get(name, "0") not in ("", "0")
 

@@ -17,7 +17,7 @@ import os
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,9 +38,27 @@ MASK = 2**32 - 1
 LOW, HIGH, CODE, POSITION, SIZE, READING = range(6)  # of a coder's state
 CHUNK = 1 << 15  # numbers that are coded before the output is collected
 # In bits: so many take about as long in Python as importing numba and loading or compiling what follows, 0.5 or 1.4 s.
-COMPILE_AFTER = 1 << 20
+LOAD_AFTER, COMPILE_AFTER = 1 << 18, 1 << 20
 
 _spent = 0  # bits that were coded in Python
+
+
+class Kept(Protocol):
+    """A compiled form that may be kept on disk: whether an earlier process left it there."""
+
+    @property
+    def left_by_others(self) -> bool: ...  # noqa: D102
+    def __call__(self, *arguments: Any) -> int: ...  # noqa: D102
+
+
+_keep: Callable[..., Kept] | None = None
+
+
+def keep_with(keep: Callable[..., Kept]) -> None:
+    """From now on compile by `keep(code_columns, *what it calls)`, whose results outlive the process."""
+    global _keep
+    _keep = keep
+    _compiled.cache_clear()
 
 
 def code_bit(bit: int, context: int, coder: Ints, odds: Ints, seen: Ints, data: Ints) -> int:
@@ -128,8 +146,10 @@ def code_columns(
 def _compiled() -> Callable[..., int]:
     """`code_columns` by numba.
 
-    Not kept on disk: files beside an installed package outlive it, and hide an editable one that follows.
+    By itself not kept on disk: files beside an installed package outlive it, and hide an editable one that follows.
     """
+    if _keep:
+        return _keep(code_columns, code_bit, fullness)
     import numba
     from numba.extending import register_jitable
 
@@ -144,7 +164,9 @@ def _pays(bits: int) -> bool:
     if os.environ.get("ACCEL_PURE_PYTHON", "0") not in ("", "0") or not find_spec("numba"):
         return False
     _spent += bits
-    return _spent >= COMPILE_AFTER
+    if _spent >= COMPILE_AFTER:
+        return True
+    return _keep is not None and _spent >= LOAD_AFTER and _compiled().left_by_others  # type: ignore[attr-defined]
 
 
 class _Coder:

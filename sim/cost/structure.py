@@ -37,8 +37,8 @@ LANE_REGISTERS = 339  # of a lane of requantisation
 DECODER_LANE_REGISTERS = 158
 SHELL_REGISTERS, SHELL_LANE_REGISTERS = 5290, 216  # loader, storer, queues, CSR, control: fixed, a lane of post-process
 # 4-input LUTs without those of multipliers: `python -m tests.benchmarks.synthesis`, docs/results.md.
-PE_LUTS, OUTPUT_PE_LUTS = 50, 106  # whose weight stays, and whose output does
-SPARSE_PE_LUTS, SPARSE_LANE_LUTS = 290, 190  # of a PE of the sparse engine, and for each of its multipliers
+PE_LUTS, OUTPUT_PE_LUTS = 29, 106  # whose weight stays, and whose output does
+SPARSE_PE_LUTS, SPARSE_LANE_LUTS = 203, 138  # of a PE of the sparse engine, and for each of its multipliers
 LANE_LUTS = 567
 DECODER_LANE_LUTS = 2530
 SHELL_LUTS = 14_000

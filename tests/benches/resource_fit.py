@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls
 
-from accel.resources.features import FEATURES, OTHER, Sizes, label
+from accel.models.errors import InputError
+from accel.resources.features import FEATURES, Sizes, label
 from accel.resources.memory import blocks_and_registers
 from accel.resources.predict import ram_features
 from accel.synthesis.components import component
@@ -20,10 +21,11 @@ from tests.benches.resource_designs import DESIGNS
 
 
 def fit(table: dict[str, Any], names: list[str]) -> dict[str, Any]:
-    """The coefficients, from the rows of these names."""
+    """The coefficients, from the rows of these names. Raises InputError for a piece that nothing is known of."""
     by_name = {design.name: design for design, _ in DESIGNS}
     rows: dict[str, list[tuple[tuple[float, ...], int, int]]] = defaultdict(list)
     components: dict[str, str] = {}
+    unknown: dict[str, str] = {}
     for name in names:
         row, design = table["runs"][name], by_name[name]
         merged: dict[str, list[int]] = {}
@@ -34,7 +36,12 @@ def fit(table: dict[str, Any], names: list[str]) -> dict[str, Any]:
                 merged[key] = [old[0] + lut, old[1] + ff]
                 components[key] = component(tuple(piece.split("/")) if piece else ())
         for key, (lut, ff) in merged.items():
-            rows[key].append((FEATURES.get(key, OTHER)(Sizes(design)), lut, ff))
+            if key in FEATURES:
+                rows[key].append((FEATURES[key](Sizes(design)), lut, ff))
+            elif lut or ff:
+                unknown[key] = f"{key!r} ({lut} LUTs, {ff} registers in {name})"
+    if unknown:
+        raise InputError(f"pieces must be named in accel/resources/features.py: {', '.join(unknown.values())}")
     pieces = {
         key: [components[key], *(solve([r[0] for r in found], [r[k] for r in found]) for k in (1, 2))]
         for key, found in sorted(rows.items())
