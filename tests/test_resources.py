@@ -19,7 +19,7 @@ from accel.flow.cli import run as accel
 from accel.models.errors import InputError
 from accel.resources import PARTS, part, predict, shortfalls
 from accel.resources.clock import clock_notes
-from accel.resources.fmax import fmax_mhz
+from accel.resources.fmax import BETWEEN, blocks, fmax_mhz, slowest
 from tests.benches.draw import draw_core, draw_design, draw_sparse_design
 from tests.benches.flow_networks import write_network
 from tests.benches.resource_designs import DESIGNS
@@ -73,6 +73,16 @@ def test_what_yosys_found() -> None:
     assert median(errors["lut"]) < 0.05
     assert median(errors["ff"]) < 0.05
     assert max(errors["lut"] + errors["ff"]) < 0.15
+
+
+def test_what_was_placed() -> None:
+    """The clock of designs that were placed whole, within the limit; and what limits it is there."""
+    designs, found = {design.name: design for design, _ in DESIGNS}, table()["placed"]
+    assert len(found) >= 2
+    errors = [abs(predict(designs[name]).fmax_mhz - mhz) / mhz for name, mhz in found.items()]
+    assert median(errors) < 0.15
+    assert max(errors) < 0.3
+    assert all(slowest(designs[name]) in (*blocks(designs[name]), BETWEEN) for name in found)
 
 
 def test_faster_options_make_no_design_slower() -> None:

@@ -23,6 +23,6 @@ def clock_notes(design: Design) -> tuple[str, ...]:
         return ()
     return (
         f"warning: {design.name} says {design.clock_mhz:g} MHz, and {target} is predicted to reach {reached:.0f}: "
-        f"times here are {design.clock_mhz / reached:.1f} times too short (its slowest block: "
-        f"{slowest(design).split()[0]}; measured by: accel synth {design.name})",
+        f"times here are {design.clock_mhz / reached:.1f} times too short (limited by: "
+        f"{slowest(design)}; measured by: accel synth {design.name})",
     )

@@ -1,8 +1,9 @@
 """The clock that a design reaches on an ECP5 of speed grade 6, from the clocks of its blocks.
 
 Each block was placed and routed alone, small, with each option that its slowest path depends on
-(`python -m tests.benchmarks.block_clocks`). The whole is slower than its slowest block, by wires: by how much is the
-mean of small designs that were placed whole (`python -m tests.benchmarks.resources --place NAME`).
+(`python -m tests.benchmarks.block_clocks`). A whole design is limited by its slowest block, or by paths from one block
+to another: their clock is that of small designs that were placed whole and whose blocks are all faster
+(`python -m tests.benchmarks.resources --place NAME`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 
 from accel.design import Design
 from accel.resources.coefficients import fit
+
+BETWEEN = "paths between blocks"
 
 
 def blocks(design: Design) -> tuple[str, ...]:
@@ -39,16 +42,18 @@ def _blocks(design: Design) -> Iterator[str]:
 
 def fmax_mhz(design: Design) -> float:
     """The clock in MHz. Of options that were not placed, that of the nearest number of registers."""
-    return round(fit()["whole"] * min(map(_clock, blocks(design))), 1)
+    return _clock(slowest(design))
 
 
 def slowest(design: Design) -> str:
-    """The block that limits the clock."""
-    return min(blocks(design), key=_clock)
+    """The block that limits the clock, or BETWEEN."""
+    return min((*blocks(design), BETWEEN), key=_clock)
 
 
 def _clock(key: str) -> float:
     clocks: dict[str, float] = fit()["clocks"]
+    if key == BETWEEN:
+        return float(fit()["between"])
     if key in clocks:
         return clocks[key]
     kind, _, number = key.rpartition(" ")
