@@ -2,7 +2,5 @@
 
 from __future__ import annotations
 
-from accel.flow.verbs import compare, simulate, emit, explore, compress  # isort: skip
-from accel.flow.verbs.app import app
-
-__all__ = ["app", "compare", "compress", "emit", "explore", "simulate"]
+from accel.flow.verbs import compare, simulate, emit, explore, compress  # noqa: F401  # isort: skip
+from accel.flow.verbs.app import app as app
