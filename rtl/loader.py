@@ -303,7 +303,7 @@ class Loader(wiring.Component):
     def _writes(self, m: Module, target: Value, words: dict, addr: Value, row_addr: Value, error: Signal) -> None:
         """Routes the word to its memory, unless its address is outside: a row lies in the bank in which it begins."""
         design = self.design
-        act = write_port(ACTIVATION, design).create()
+        act = write_port(ACTIVATION, design).create(path=("act",))
         ports = {
             Target.ACTIVATION: act,
             Target.WEIGHT: self.w_weight,

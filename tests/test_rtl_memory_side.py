@@ -85,7 +85,7 @@ class MemorySide(wiring.Component):
         units = {"load": loader, "store": storer}
         complete = []
         for name, unit in units.items():
-            queue = CommandQueue()
+            queue = CommandQueue(design.buffers.queue_commands)
             m.submodules[name], m.submodules[f"{name}_queue"] = restart(unit), restart(queue)
             connect(m, getattr(sequencer, f"o_{name}"), queue.i)
             connect(m, queue.o, unit.i)
