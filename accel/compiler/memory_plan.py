@@ -306,7 +306,7 @@ class Planner:
             in_groups=source.groups(self.design.word_lanes),
             in_ring=in_ring.words if in_ring else None,
             out_ring=out_ring.words if out_ring else None,
-            in_pitch=source.plane if flat else in_pitch,
+            in_pitch=source.plane if flat and not geometry.deep else in_pitch,
             out_pitch=target.row_pitch if step.part else target.plane // geometry.pooled[0],
             in_align=align if (in_ring or loaded) and not unfolded else 1,
             out_align=align if stored or residual_loads else 1,
