@@ -277,10 +277,7 @@ class Planner:
             geometry = replace(unfolded.geometry, pool=geometry.pool)
         elif (weights := self.weights[step.name]) and (weights.geometry.beside or weights.geometry.deep):
             geometry = weights.geometry
-        in_pitch = 1 if geometry.deep else source.plane // geometry.in_h
-        skipped = in_ring is not None and step.geometry.skips > 1 and not unfolded
-        if skipped:
-            geometry = geometry.without_skipped()
+        skipped = step.skips(in_ring is not None) > 1 and not unfolded
         flat = (
             may_be_flat
             and not skipped
@@ -293,6 +290,9 @@ class Planner:
         )
         if flat:
             geometry = geometry.flat()
+        in_pitch = 1 if geometry.deep else source.plane // geometry.in_h
+        if skipped:
+            geometry = geometry.without_skipped()
         loaded = of_input and in_ring is None
         stored = (step.output in self.network.outputs and step.completes) or out_ring is not None
         residual_loads = step.added is not None and step.added.storage in residency.spilled
@@ -306,7 +306,7 @@ class Planner:
             in_groups=source.groups(self.design.word_lanes),
             in_ring=in_ring.words if in_ring else None,
             out_ring=out_ring.words if out_ring else None,
-            in_pitch=source.plane if flat and not geometry.deep else in_pitch,
+            in_pitch=in_pitch,
             out_pitch=target.row_pitch if step.part else target.plane // geometry.pooled[0],
             in_align=align if (in_ring or loaded) and not unfolded else 1,
             out_align=align if stored or residual_loads else 1,

@@ -49,6 +49,10 @@ class Step:
         """The name of the network's layer."""
         return self.part.of.name if self.part else self.name
 
+    def skips(self, streamed: bool) -> int:
+        """Rows from one that is loaded to the next: those that no kernel reads stay in DRAM if the input is there."""
+        return self.geometry.skips if streamed else 1
+
     @property
     def completes(self) -> bool:
         """Whether its output is complete with it."""

@@ -128,7 +128,7 @@ class _Writer:
             return unfolded.source(place.dram)
         if plan.geometry.deep and place.region is None:
             return WordSource(self.words, place.dram, 1, 1)
-        skips = plan.step.geometry.skips if plan.in_ring else 1
+        skips = plan.step.skips(plan.in_ring is not None)
         return word_source(self.words, place, plan.flat or place.region is not None, skips)
 
     def _loader(self, source: Source | None, unfolded: bool) -> InputLoader:

@@ -111,7 +111,7 @@ def task(s: Setting) -> Task:
         s.geometry, reach, s.weights.outputs, s.weights.code_bits, s.weights.halves, len(s.step.requantise.bias) == 1,
         s.in_ring, s.out_ring, s.in_pitch, s.out_pitch, s.in_align, s.out_align,
         s.loaded, s.stored, s.weights.layer.groups > 1, s.residual_loads, s.in_cycles, s.out_step,
-        beside=s.beside, patient=s.patient, skips=s.step.geometry.skips if s.in_ring else 1,
+        beside=s.beside, patient=s.patient, skips=s.step.skips(bool(s.in_ring)),
     )  # fmt: skip
 
 

@@ -46,9 +46,7 @@ def cheapest(machine: Machine, task: Task) -> Tiling | Shortage:
         if best and here.least * ROUNDING > best.cost:
             continue
         for chunking in chunkings:
-            for strips_outside in (True, False):
-                if not strips_outside and not aligned and task.out_ring is not None:
-                    continue
+            for strips_outside in _orders(task, aligned):
                 cost = here.cost(chunking, strips_outside)
                 if best is None or cost < best.cost:
                     best = Tiling(
@@ -65,15 +63,19 @@ def alternatives(machine: Machine, task: Task) -> tuple[Tiling, ...]:
     for strip, block, block_tiles, aligned, chunkings in options(costs, search=True):
         here = StripCosts(costs, strip, block, block_tiles)
         for chunking in chunkings:
-            for strips_outside in (True, False):
-                if strips_outside or aligned or task.out_ring is None:
-                    found.add(
-                        Tiling(
-                            strips_outside, strip, block, block_tiles, chunking.tiles, chunking.groups,
-                            chunking.split_input, aligned, here.cost(chunking, strips_outside),
-                        )
-                    )  # fmt: skip
+            for strips_outside in _orders(task, aligned):
+                found.add(
+                    Tiling(
+                        strips_outside, strip, block, block_tiles, chunking.tiles, chunking.groups,
+                        chunking.split_input, aligned, here.cost(chunking, strips_outside),
+                    )
+                )  # fmt: skip
     return tuple(sorted(found, key=lambda tiling: (tiling.cost, str(tiling))))
+
+
+def _orders(task: Task, aligned: bool) -> tuple[bool, ...]:
+    """Whether strips are outside of rounds: either way, unless what leaves through a ring must be whole words."""
+    return (True, False) if aligned or task.out_ring is None else (True,)
 
 
 def _counts(size: int) -> list[int]:

@@ -97,8 +97,13 @@ def choices(space: Space) -> tuple[dict[str, str], ...]:
 
 def name_of(values: Mapping[str, Any]) -> str:
     """The candidate's name for a point with these values by name of axis: "dense", or "dense, mse"."""
-    name = next((values[axis] for axis in AXES if axis in values), DENSE)
+    name = _technique(values)
     return f"{name}, {values[QUANTISATION]}" if QUANTISATION in values else name
+
+
+def _technique(values: Mapping[str, Any]) -> str:
+    """The technique, recipe or file among them."""
+    return next((values[axis] for axis in AXES if axis in values), DENSE)
 
 
 def candidates(
@@ -126,7 +131,7 @@ def _network(
     source: Source, values: Mapping[str, str], images: Path | None, states: Path, say: Advance
 ) -> tuple[IntegerNetwork, tuple[str, ...]]:
     """A candidate's network, and the formats that its file may have."""
-    name = next(values[axis] for axis in AXES if axis in values)
+    name = _technique(values)
     if QUANTISATION in values and (source.integer is not None or Path(name).suffix == int8_files.SUFFIX):
         file = name if source.integer is None else source.name
         raise InputError(f"quantisation must be left out of a space for {file}, whose weights are int8 already")
