@@ -68,6 +68,9 @@ def test_noise_is_weighed_by_power() -> None:
     assert worst(layers) == layers[2]
     assert layers[2].added == pytest.approx(10**-0.5 - 10**-3.8)
     assert worst((LayerNoise("a", "a", 40, None),)) is None
+    # Behind the layer that leaves nothing of the signal no other is to blame, whatever it makes of the noise.
+    spoilt = LayerNoise("a", "a", 30, 100), LayerNoise("b", "b", 0, 30), LayerNoise("c", "c", -6, 0)
+    assert worst(spoilt) == spoilt[1]
 
 
 def test_words_on_the_command_line_are_those_of_python(files: Path, capsys: pytest.CaptureFixture[str]) -> None:

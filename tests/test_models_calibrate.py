@@ -241,6 +241,15 @@ def test_mlperf_tiny_by_the_best_method_is_no_worse_than_onnxruntimes(name: str,
     assert ours[1] >= theirs[1]
 
 
+@pytest.mark.slow
+def test_efficientnet_lite0_agrees_with_float(tmp_path: Path) -> None:
+    """Published weights on crops of photographs: dense, and with weights shared with 8 and 6 bits."""
+    _, theirs, dense, eight, six = benchmark.rows(benchmark.lite0_case(tmp_path), ["min-max"], [8, 6])
+    assert dense[1] >= max(95, theirs[1])
+    assert eight[1] >= 90
+    assert six[1] >= 60
+
+
 def test_what_meets_at_a_clip_stays() -> None:
     """A channel that grew would be cut off by inputs that calibration did not show."""
     whole, inputs = uneven(0, clip=0.5), random_inputs(0)

@@ -194,6 +194,16 @@ def test_training_steps(tmp_path: Path) -> None:
     )
     shared = run(pruned_and_shared, network, context)
     assert all(4 < len(np.unique(x.weights)) <= 8 for x in matrix_layers(shared.network))
+    moving = parse(
+        "name: x\nsteps: [{prune: {density: 0.2, rounds: 2, epochs: 4}}, "
+        "{share: {bits: 3, epochs: 2, learn: weights, learning_rate: 0.05}}]"
+    )
+    moved = run(moving, network, context)
+    for fixed, free in zip(matrix_layers(shared.network), matrix_layers(moved.network), strict=True):
+        assert 4 < len(np.unique(free.weights)) <= 8
+        np.testing.assert_array_equal(fixed.weights == 0, free.weights == 0)
+        ranks = [np.unique(x.weights, return_inverse=True)[1] for x in (fixed, free)]
+        assert (ranks[0] != ranks[1]).any()  # some have found another cluster
     done = len(lines)
     whole = run(recipe, network, context)
     assert len(lines) == done + 1  # only the student was trained: the rest was there

@@ -175,6 +175,23 @@ class TestLosses:
         wanted = cross_entropy(images.train_labels, logits(small(), images.train_images))
         assert first_loss(small(), images, Target()) == pytest.approx(wanted, rel=1e-5)
 
+    def test_values_are_learnt_by_their_square(self):
+        images = data()
+        values = np.random.default_rng(7).standard_normal((len(images.train_labels), CLASSES)).astype(np.float32)
+        found = first_loss(small(), replace(images, train_labels=values, judged_labels=values[:20]), Target())
+        wanted = np.square(logits(small(), images.train_images) - values).mean()
+        assert found == pytest.approx(wanted, rel=1e-5)
+
+    def test_labels_of_each_place(self):
+        random, images = np.random.default_rng(7), data()
+        weights = random.standard_normal((CLASSES, 1, 1, 1)).astype(np.float32)
+        conv = Conv("c", ("x",), "c", weights, np.arange(CLASSES, dtype=np.float32), Window((1, 1)))
+        network = build("places", "x", IMAGE, (conv,))
+        places = random.integers(0, CLASSES, (len(images.train_labels), *IMAGE[1:]))
+        found = first_loss(network, replace(images, train_labels=places, judged_labels=places[:20]), Target())
+        outputs = np.moveaxis(logits(network, images.train_images), 1, -1)
+        assert found == pytest.approx(cross_entropy(places.ravel(), outputs.reshape(-1, CLASSES)), rel=1e-5)
+
     @pytest.mark.parametrize("temperature", [1.0, 4.0, 20.0])
     @pytest.mark.parametrize("hard_weight", [0.0, 0.3, 1.0])
     def test_soft_targets_and_the_mixed_loss(self, temperature, hard_weight):
@@ -264,6 +281,46 @@ class TestTraining:
                 moved = after[members][0] - code
                 wanted = (alone - before)[members].sum() if code else 0.0
                 assert moved == pytest.approx(wanted, rel=1e-3, abs=1e-6)
+
+    def test_a_weight_that_is_shared_may_find_another_cluster(self, tmp_path):
+        """Two steps of descent against k-means in numpy, whose gradients are those of a network that is free."""
+        codes = np.array([-0.3, -0.1, 0.0, 0.1, 0.3], np.float32)
+        images, rate, used = data(), 20.0, codes != 0
+        seen = self.with_weights(small(), lambda w: codes[abs(w[..., None] - codes).argmin(-1)])
+        step = Schedule(1, rate, len(images.train_labels), momentum=0.0, weight_decay=0.0, shift=0)
+        latent = [w.astype(float) for w in self.weights(seen)]
+        means, places = [codes[used].astype(float)] * len(latent), [w != 0 for w in latent]
+        for number in range(2):  # of two steps along a cosine the second has half of the rate
+            learnt = fit(seen, images, replace(step, learning_rate=rate / (1 + number)))
+            moves = [b.astype(float) - a for a, b in zip(*map(self.weights, (seen, learnt)), strict=True)]
+            latent = [w + d * p for w, d, p in zip(latent, moves, places, strict=True)]
+            members = [abs(w[..., None] - m).argmin(-1) for w, m in zip(latent, means, strict=True)]
+            if not number:
+                means = [
+                    np.array([w[p & (i == k)].mean() for k in range(4)])
+                    for w, p, i in zip(latent, places, members, strict=True)
+                ]
+            found = iter([m[i] * p for m, i, p in zip(means, members, places, strict=True)])
+            seen = self.with_weights(learnt, lambda w, found=found: next(found).astype(np.float32))
+        state, done = tmp_path / "state", []
+
+        def cut(epoch):
+            done.append(epoch.number)
+            if done == [1]:
+                raise KeyboardInterrupt
+
+        shared = self.with_weights(small(), lambda w: codes[abs(w[..., None] - codes).argmin(-1)])
+        with pytest.raises(KeyboardInterrupt):
+            fit(shared, images, replace(step, epochs=2), keep="number", state_file=state, progress=cut)
+        tied = fit(shared, images, replace(step, epochs=2), keep="number", state_file=state, progress=cut)
+        whole = fit(shared, images, replace(step, epochs=2), keep="number")
+        for before, after, again, wanted in zip(*map(self.weights, (shared, tied, whole, seen)), strict=True):
+            np.testing.assert_array_equal(after, again)
+            np.testing.assert_allclose(after, wanted, rtol=1e-4, atol=1e-6)
+            assert len(np.unique(after)) <= len(codes)
+            np.testing.assert_array_equal(before == 0, after == 0)
+            # Some changed their cluster: weights that were equal are no longer.
+            assert any(len(np.unique(after[before == code])) > 1 for code in codes[used])
 
     @pytest.mark.parametrize("per_output", [False, True])
     def test_multiples_stay_and_a_step_gets_the_gradients_of_all(self, per_output):

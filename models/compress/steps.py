@@ -27,6 +27,7 @@ from accel.models.macs import macs
 from accel.models.reference import float32
 from accel.models.training import judge
 from accel.models.training.images import floats, spread
+from accel.models.training.torch_module import Keep
 
 T = TypeVar("T")
 SCANNED = 2000  # training images on which a sensitivity scan measures where none are held out
@@ -160,13 +161,15 @@ class Channels(TrainingStep):
 class Share(TrainingStep):
     """k-means weight sharing, then training of the centroids.
 
-    `balance`: first channels get magnitudes that are alike, in what makes and in what reads them.
+    `balance`: first channels get magnitudes that are alike, in what makes and in what reads them. `learn` weights: each
+    weight is trained and may change its cluster, whose mean the network computes with.
     """
 
     kind: Literal["share"] = "share"
     bits: Bits | dict[str, Bits] = 5
     start: cluster.Start = "linear"
     balance: bool = False
+    learn: Literal["centroids", "weights"] = "centroids"
     learning_rate: float = Field(default=1e-4, gt=0)
 
     def apply(self, network: Network, original: Network, context: Context, label: str) -> tuple[Network, Report]:
@@ -175,7 +178,8 @@ class Share(TrainingStep):
         if self.balance:
             network = balanced(network)
         network = cluster.share_weights(network, bits, self.start, context.seed)
-        network = self.train(network, original, context, label, self.epochs, "values")
+        keep: Keep = "values" if self.learn == "centroids" else "number"
+        network = self.train(network, original, context, label, self.epochs, keep)
         return network, {"bits": bits, "start": self.start}
 
 

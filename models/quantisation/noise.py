@@ -36,8 +36,13 @@ class LayerNoise:
 
     @property
     def added(self) -> float | None:
-        """Power of the noise that comes to that of what is read, over that of the signal; below 0 if it shrinks."""
-        return None if self.read_db is None else 10 ** (-self.ratio_db / 10) - 10 ** (-self.read_db / 10)
+        """Power of the noise that comes to that of what is read, over that of the signal; below 0 if it shrinks.
+
+        Noise as strong as the signal counts as 1 however strong it is: then there is nothing left to spoil.
+        """
+        return (
+            None if self.read_db is None else 10 ** (-max(self.ratio_db, 0) / 10) - 10 ** (-max(self.read_db, 0) / 10)
+        )
 
 
 def noise(network: Network, integer: IntegerNetwork, inputs: NDArray[Any]) -> tuple[LayerNoise, ...]:

@@ -159,7 +159,7 @@ def fit(
             progress(Epoch(epoch + 1, schedule.epochs, loss, accuracy))
     if state_file:
         state_file.unlink(missing_ok=True)
-    return network_of(trained)
+    return network_of(trained.eval())
 
 
 def _optimiser(trained: Any, schedule: Schedule) -> Any:

@@ -3,7 +3,10 @@
 What a network is stays visible while it trains: with `keep="zeros"` a weight that is 0 stays 0 (pruning's mask), with
 `keep="values"` weights of a layer that are equal stay equal, 0 included (weight sharing: the gradient of a centroid is
 the sum of its members', Han et al., arXiv 1510.00149, section 3.3), and weights on a grid keep their multiples while
-the logarithms of its steps are trained; in a layer that is neither only zeros stay.
+the logarithms of its steps are trained; in a layer that is neither only zeros stay. `keep="number"` is the same but for
+shared layers, which keep how many values they have: each weight is trained, the network computes with the mean of the
+nearest cluster, and gradients pass as if it computed with the weight (a step of k-means in each forward pass, with the
+straight-through estimator of Bengio et al., arXiv 1308.3432), so that weights find another cluster.
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ from accel.models.grid import STEP_BITS, grid_of
 from accel.models.host import HostStep
 from accel.models.window import Window
 
-Keep = Literal["nothing", "zeros", "values"]
+Keep = Literal["nothing", "zeros", "values", "number"]
 
 
 def torch() -> Any:
@@ -194,7 +197,26 @@ def _weights(layer: Conv | Linear, keep: Keep) -> Any:
         def forward(self) -> Any:
             return _gather().apply(self.values, self.members, self.free)
 
-    grid = grid_of(layer.weights) if keep == "values" else None
+    class Clustered(nn.Module):  # type: ignore[name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.values = nn.Parameter(from_numpy(layer.weights.copy()))
+            self.register_buffer("used", from_numpy(layer.weights != 0))
+            self.register_buffer("centroids", from_numpy(np.unique(layer.weights[layer.weights != 0])))
+
+        def forward(self) -> Any:
+            free, package = self.values.detach()[self.used], torch()
+            members = package.bucketize(free, (self.centroids[1:] + self.centroids[:-1]) / 2)
+            if self.training:
+                count = package.bincount(members, minlength=len(self.centroids))
+                means = package.bincount(members, free, len(self.centroids)) / count.clamp(min=1)
+                self.centroids.copy_(package.where(count > 0, means.to(free.dtype), self.centroids))
+            seen = package.zeros_like(self.values)
+            seen[self.used] = self.centroids[members]
+            # What is added is 0, and has the weights' gradient.
+            return seen + (self.values - self.values.detach()) * self.used
+
+    grid = grid_of(layer.weights) if keep in ("values", "number") else None
 
     class OnGrid(nn.Module):  # type: ignore[name-defined]
         def __init__(self) -> None:
@@ -214,7 +236,9 @@ def _weights(layer: Conv | Linear, keep: Keep) -> Any:
 
     if grid is not None:
         return OnGrid()
-    return Shared() if keep == "values" and len(codebook_of(layer.weights)) else Plain()
+    if keep not in ("values", "number") or not len(codebook_of(layer.weights)):
+        return Plain()
+    return Shared() if keep == "values" else Clustered()
 
 
 def _gather() -> Any:
