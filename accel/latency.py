@@ -51,6 +51,8 @@ DONE_CYCLES = cycles(DONE)
 
 ADDRESS: Pipeline = (Stage("begin"), Stage("cut"), Stage("check"))  # from a command's pop to its first burst's address
 ADDRESS_CYCLES = cycles(ADDRESS)
+BACK: Pipeline = (Stage("queue"), Stage("wait"))  # from a LOAD's pop to the first cycle in which the back may take it
+BACK_CYCLES = cycles(BACK)
 STORE_READ: Pipeline = (Stage("read"), Stage("queue"))  # from a beat's last slot to the cycle in which it is offered
 STORE_READ_CYCLES = cycles(STORE_READ)
 STORE_FIFO_BEATS = 3  # beats that the storer reads ahead: with fewer, places come back too late for a beat a cycle

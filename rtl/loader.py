@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from accel.commands import COMMAND_BYTES, ErrorCode, Load, Target, field_bits
 from accel.design import Design
+from accel.latency import BACK
 from accel.layout import beats_per_word, stride_bytes, word_bytes, words_per_beat
 from accel.memories import ACTIVATION, BY_TARGET, CODEBOOK, PARAMETER, TABLE, WEIGHT
 from accel.memory_kinds import OnChip
@@ -199,6 +200,7 @@ class Loader(wiring.Component):
         )  # fmt: skip
         # What a window load begins with is computed while its command waits here.
         waited = Signal(name="waited")
+        assert [stage.name for stage in BACK] == ["queue", "wait"]
         m.d.sync += waited.eq(ahead.o.valid & ~take)
         m.d.comb += [
             self.done.eq(last),

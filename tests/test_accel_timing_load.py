@@ -55,7 +55,7 @@ def walk(design: Design, offers: Sequence[Offer]) -> list[tuple[int, int]]:
         depth = design.buffers.queue_commands
         ahead = backs[-depth] + 1 if len(backs) >= depth else 0
         pop = max(offer.pushed + 1, offer.ready, front, ahead)
-        backs.append(max(pop + 1, back_free))
+        backs.append(max(pop + 2, back_free))
         came, earliest, beat = pop, max(arrives, backs[-1] + 1), 0
         for row in range(c.rows):
             ends = ends_of(c)

@@ -24,22 +24,22 @@ from tests.benches.simulator import Bench
 from tests.benches.timing import UnitTiming
 
 DRAM_BYTES = 24576
-# rows, cols, lanes, AXI bits, beats of a burst, bursts in flight
+# rows, cols, lanes, AXI bits, beats of a burst, bursts in flight, commands in a queue
 SHAPES = [
-    (3, 5, 1, 32, 4, 2),
-    (8, 8, 8, 64, 16, 8),
-    (7, 7, 7, 64, 64, 1),
-    (5, 3, 1, 128, 8, 3),
-    (4, 6, 2, 256, 16, 8),
-    (17, 9, 1, 128, 1, 8),
-    (1, 1, 1, 512, 64, 2),
-    (64, 2, 2, 512, 2, 4),
+    (3, 5, 1, 32, 4, 2, 4),
+    (8, 8, 8, 64, 16, 8, 4),
+    (7, 7, 7, 64, 64, 1, 2),
+    (5, 3, 1, 128, 8, 3, 1),
+    (4, 6, 2, 256, 16, 8, 3),
+    (17, 9, 1, 128, 1, 8, 4),
+    (1, 1, 1, 512, 64, 2, 1),
+    (64, 2, 2, 512, 2, 4, 1),
 ]
 
 
 @cache
 def design_of(shape: tuple[int, ...]) -> Design:
-    rows, cols, lanes, bits, burst, outstanding = shape
+    rows, cols, lanes, bits, burst, outstanding, queue = shape
     return Design.model_validate(
         {
             "name": "loader",
@@ -50,6 +50,7 @@ def design_of(shape: tuple[int, ...]) -> Design:
                 "accumulator_bytes": max(64, 8 * 16 * cols),
                 "parameter_bytes": 8 * 40 * lanes,
                 "program_commands": 64,
+                "queue_commands": queue,
             },
             "post_lanes": lanes,
             "decoder_lanes": 1,

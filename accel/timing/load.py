@@ -4,7 +4,7 @@ With memory latency L, one beat in B cycles, and g cycles to unpack a beat (word
 
     pop      p   = max(pushed + 1, waits, c of the last burst of the command before + 1,
                        cycle in which the back took the command `queue_commands` before + 1)
-    back     b   = max(p + 1, done of the command before)                                  command taken by the back
+    back     b   = max(p + BACK_CYCLES, done of the command before)                        command taken by the back
     burst j  c_j = max(c_{j-1} (p for the first) + 1, k_{j-1})                                         cut
              k_j = max(c_j + 1, a_{j-1})                                                           checked
              a_j = max(k_j + 1, last beat of burst j - outstanding + 1)                            address taken
@@ -168,7 +168,7 @@ def load_step(
     ring = TAKEN_RING + state[TAKEN] % m.loader_ahead
     if state[TAKEN] >= m.loader_ahead:
         pop = max(pop, state[ring] + 1)
-    back = max(pop + 1, state[BACK])
+    back = max(pop + m.back_cycles, state[BACK])
     state[ring] = back
     state[TAKEN] += 1
     cut, checked, address, last, beat = pop, state[CHECKED], state[OFFERED], 0, 0

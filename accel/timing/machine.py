@@ -32,6 +32,7 @@ from accel.commands import Target
 from accel.design import Design
 from accel.latency import (
     ADDRESS_CYCLES,
+    BACK_CYCLES,
     COMPLETE_CYCLES,
     DONE_CYCLES,
     FETCHED_CYCLES,
@@ -85,6 +86,7 @@ class Machine(NamedTuple):
     complete_cycles: int
     done_cycles: int
     address_cycles: int
+    back_cycles: int
     loader_ahead: int
     min_tile: int
     compute_latency: int
@@ -131,6 +133,7 @@ class Machine(NamedTuple):
             complete_cycles=COMPLETE_CYCLES,
             done_cycles=DONE_CYCLES,
             address_cycles=ADDRESS_CYCLES,
+            back_cycles=BACK_CYCLES,
             loader_ahead=design.buffers.queue_commands,
             min_tile=MIN_TILE_CYCLES,
             compute_latency=compute_cycles(design),
