@@ -9,7 +9,7 @@ from accel.entropy.program import coded_loads
 from accel.program import Program, bound
 from accel.sim.bursts import bursts, uses
 from accel.timing.coded import Stream
-from accel.timing.compute import blocks_of, tile_cycles
+from accel.timing.compute import blocks_of, tile_cycles, tiles_of
 from accel.timing.load import unpack_cycles
 from accel.timing.machine import Machine
 from accel.timing.outputs import drain_cycles
@@ -75,7 +75,7 @@ class History:
         command = self.commands[i]
         assert isinstance(command, Compute)
         pixels = command.out_h * (command.out_w + self.beside[i])
-        tiles = command.n_tiles * command.groups * self.kernel[i]
+        tiles = tiles_of(self.machine, command.n_tiles, command.groups, self.kernel[i], command.structured)
         period = tile_cycles(self.machine, pixels)
         if self.design.output_stationary:
             tiles *= blocks_of(self.machine, pixels)

@@ -7,6 +7,7 @@ against a slower one loses at least that. Both are true whatever other paths the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import accumulate
 from random import Random
@@ -36,9 +37,10 @@ from accel.program import Program
 from accel.sim.bursts import bursts
 from accel.sim.causes import CAUSES
 from accel.sim.critical import by_cause, critical_path
+from accel.sim.history import History
 from accel.sim.result import simulate
 from accel.timing.machine import Machine
-from accel.timing.recurrence import first_fetch, time_program
+from accel.timing.recurrence import Timing, first_fetch, time_program
 from tests.benches.counted import accepted, counted
 from tests.benches.draw import draw_design, draw_memory, draw_network, with_memory
 
@@ -49,6 +51,14 @@ LATENT = (*MEMORY, "latency", "program")
 def against(program: Program, latency: int, interval: int) -> int:
     """Cycles of the same commands with another memory."""
     return time_program(replace(program, design=with_memory(program.design, latency, interval))).cycles
+
+
+def streams_of(program: Program, timing: Timing) -> Iterator[tuple[int, int, int]]:
+    """Of each COMPUTE: tiles that the walk sees, pixels of one, and the cycles in which the array streams."""
+    history = History(program, timing)
+    for i in history.work["compute"]:
+        pixels, period, first, last = history.tiles(i)
+        yield (last - first) // period + 1, pixels, history.timed_at(i).step.busy
 
 
 @counted(75)
@@ -68,6 +78,7 @@ def test_the_path_is_the_longest(rng: Random) -> None:
     def share(*causes: str) -> int:
         return sum(limits.get(cause, 0) for cause in causes)
 
+    assert all(tiles * pixels == busy for tiles, pixels, busy in streams_of(program, timing))
     assert timing.cycles - against(program, 1, interval) <= share("latency", "program")
     assert timing.cycles - against(program, latency, 1) <= share(*MEMORY, "program")
     assert timing.cycles - against(program, 1, 1) <= share(*LATENT)
@@ -166,6 +177,7 @@ def one_row(design: Design) -> Design:
 EDGE = load("edge")
 KNOWN = {
     "array": (chain((64, 28, 28), matrix(64, 64, 3)), EDGE),
+    "array, of halves": (chain((32, 28, 28), matrix(16, 32, 3)), load("edge-2of4")),  # weights that are not 2:4
     "weight fill": (chain((512, 1, 1), shared(512, 512, 4)), one_row(EDGE)),
     "DRAM read": (chain((512, 1, 1), matrix(512, 512)), slower(EDGE, interval=4)),
     "DRAM write": (chain((1, 64, 64), matrix(64, 1)), slower(EDGE, interval=8)),
@@ -181,8 +193,17 @@ KNOWN = {
 def test_known_limits(cause: str) -> None:
     network, design = KNOWN[cause]
     total = simulate(compile_network(network, design)).total
+    cause = cause.partition(",")[0]
     assert total.limited_by == cause, total.limits
     assert total.limits[cause] > total.cycles / 2
+
+
+def test_halves_of_weights_are_the_arrays_work() -> None:
+    """A kernel position of weights that are not 2:4 is two tiles on 2:4 hardware; both stream all the while."""
+    network, design = KNOWN["array, of halves"]
+    total = simulate(compile_network(network, design)).total
+    assert total.events[Event.STREAM_CYCLES] == 2 * 9 * 26 * 26
+    assert total.limits["array"] == total.events[Event.STREAM_CYCLES], total.limits
 
 
 def test_one_pixel_costs_r_cycles_a_tile() -> None:

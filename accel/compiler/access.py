@@ -27,7 +27,7 @@ from accel.memories import (
 from accel.memories import TABLE as TABLE_MEMORY
 from accel.records import FILTER_WORDS
 from accel.rows import COMPUTE, CONFIG_COMPUTE, CONFIG_POST, LOAD, OPCODE, POST, STORE
-from accel.timing.compute import code_bits, tiles_of_tap
+from accel.timing.compute import code_bits, tiles_of
 from accel.timing.kernel import Ints, MutableInts, part
 from accel.timing.machine import Machine
 from accel.timing.window import windows
@@ -154,10 +154,10 @@ def _compute(m: Machine, rows: Ints, r: int, c: int, table: MutableInts, t: int)
         pitch = rows[c + CONFIG_COMPUTE.row_step] // stride_y
         first = (word + (y0 - iy0) * pitch + x0 - ix0) % ACT_BANK
         a = put(table, a, ACT + bank, 0, first, (y1 - 1 - y0) * pitch + x1 - x0, groups, rows[c + CONFIG_COMPUTE.plane])
-    weights = rows[r + COMPUTE.n_tiles] * groups * kernel_h * kernel_w * m.fill_cycles
     structured = rows[r + COMPUTE.structured]
+    weights = tiles_of(m, rows[r + COMPUTE.n_tiles], groups, kernel_h * kernel_w, structured) * m.fill_cycles
     bits = code_bits(rows[r + COMPUTE.weight_bits], structured)
-    words = packed_words(weights * tiles_of_tap(m, structured), bits, m.weight_lane_bits)
+    words = packed_words(weights, bits, m.weight_lane_bits)
     if m.sparse:
         words = rows[r + COMPUTE.entries]
         columns = ((groups - 1) * m.word_lanes + rows[r + COMPUTE.rows_last]) * kernel_h * kernel_w

@@ -66,6 +66,12 @@ def tiles_of_tap(m: Machine, structured: int) -> int:
 
 
 @part
+def tiles_of(m: Machine, n_tiles: int, groups: int, taps: int, structured: int) -> int:
+    """Weight tiles of a COMPUTE with so many column tiles, channel groups and kernel positions."""
+    return n_tiles * groups * taps * tiles_of_tap(m, structured)
+
+
+@part
 def code_bits(weight_bits: int, structured: int) -> int:
     """Bits of a weight's code, with its index."""
     return weight_bits + 2 * structured
@@ -87,8 +93,7 @@ def words_inside(rows: Ints, r: int, c: int) -> int:
 def compute_facts(m: Machine, rows: Ints, r: int, c: int, facts: MutableInts, f: int) -> int:
     """Facts at `f` of the COMPUTE whose row begins at `r`, its configuration's at `c`."""
     taps = rows[c + CONFIG.kernel_h] * rows[c + CONFIG.kernel_w]
-    halves = tiles_of_tap(m, rows[r + ROW.structured])
-    facts[f + TILES] = rows[r + ROW.n_tiles] * rows[r + ROW.groups] * taps * halves
+    facts[f + TILES] = tiles_of(m, rows[r + ROW.n_tiles], rows[r + ROW.groups], taps, rows[r + ROW.structured])
     facts[f + PIXELS] = rows[r + ROW.out_h] * (rows[r + ROW.out_w] + rows[c + CONFIG.beside])
     return 0
 

@@ -16,7 +16,7 @@ from accel.memories import ACCUMULATOR, CODEBOOK, CODEBOOK_ENTRIES, WEIGHT
 from accel.sim.execute.machine import Machine, check
 from accel.sim.execute.sums import exact_product, taken_words
 from accel.structured import existing_rows, expand, half_index
-from accel.timing.compute import code_bits, tiles_of_tap
+from accel.timing.compute import code_bits, tiles_of, tiles_of_tap
 
 
 def compute(machine: Machine, c: Compute, config: ConfigCompute) -> None:
@@ -63,7 +63,8 @@ def _weights(machine: Machine, c: Compute, taps: int) -> tuple[NDArray[Any], NDA
     design = machine.program.design
     contract = machine.contract
     halves, bits = tiles_of_tap(contract, c.structured), code_bits(c.weight_bits, c.structured)
-    rows, lane_bits = c.n_tiles * c.groups * taps * halves * design.fill_cycles, contract.weight_lane_bits
+    lane_bits = contract.weight_lane_bits
+    rows = tiles_of(contract, c.n_tiles, c.groups, taps, c.structured) * design.fill_cycles
     words = layout.packed_words(rows, bits, lane_bits)
     memory = machine.constants[WEIGHT]
     check(c.weight_addr + words <= len(memory), "weight range", c)
