@@ -247,6 +247,10 @@ class Design(Section):
                 )
         return self
 
+    def __hash__(self) -> int:
+        """Of a part of what makes designs equal: much is looked up by design, and a hash of all of it takes long."""
+        return hash((*vars(self.array).values(), *vars(self.buffers).values(), *vars(self.memory).values()))
+
     # Derived sizes. A "word" is what one cycle reads: a row of lanes.
 
     @property

@@ -33,6 +33,7 @@ from accel.units import UNIT_NAMES, UNITS
 Rows = NDArray[np.int64]
 WIDTH = 1 + max(len(fields(kind)) for kind in COMMANDS.values())
 OPCODE = 0  # the column
+KEPT = 1 << 12  # commands of a program that are kept when they have been made
 
 _NAMES = {kind: [f.name for f in fields(kind)] for kind in COMMANDS.values()}
 COLUMNS = {kind: {name: 1 + k for k, name in enumerate(names)} for kind, names in _NAMES.items()}
@@ -65,15 +66,17 @@ def row_of(kind: type[Command], **values: int) -> list[int]:
 
 
 class CommandRows(Sequence[Command]):
-    """The commands that rows stand for, each made when it is asked for: most programs are only timed.
+    """The commands that rows stand for, made when they are asked for: most programs are only timed.
 
-    Raises FieldRangeError for a field that is out of range.
+    Those of a short program are kept, since a simulation goes through them several times. Raises FieldRangeError for a
+    field that is out of range.
     """
 
     def __init__(self, rows: Rows) -> None:
         check_fields(rows)
         self.rows = rows
         self.rows.flags.writeable = False
+        self._made: tuple[Command, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -85,12 +88,18 @@ class CommandRows(Sequence[Command]):
     def __getitem__(self, index: slice) -> tuple[Command, ...]: ...
 
     def __getitem__(self, index: int | slice) -> Command | tuple[Command, ...]:
+        if self._made is not None:
+            return self._made[index]
         if isinstance(index, slice):
             return tuple(map(command_of, self.rows[index].tolist()))
         return command_of(self.rows[index].tolist())
 
     def __iter__(self) -> Iterator[Command]:
-        return map(command_of, self.rows.tolist())
+        if self._made is None and len(self.rows) > KEPT:
+            return map(command_of, self.rows.tolist())
+        if self._made is None:
+            self._made = tuple(map(command_of, self.rows.tolist()))
+        return iter(self._made)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and tuple(self) == tuple(other)

@@ -28,8 +28,11 @@ from accel.flow.explore import candidates as networks
 from accel.flow.explore import stored_point
 from accel.flow.techniques import find
 from accel.models import zoo
+from accel.models.compress import recipe
+from accel.models.compress.training_step import Context
 from accel.models.encode import integer_file
 from accel.models.quantisation.method import parse
+from accel.models.quantisation.shared import quantise_compressed
 from tests.benches.flow_networks import classes_of, content, refused, write_network
 
 SPACE: dict[str, Any] = {
@@ -231,6 +234,27 @@ def test_ways_of_quantisation_are_points(network: Path, tmp_path: Path) -> None:
         assert float(found[number]["accuracy_percent"]) == accuracy_percent(expected, data)
         accuracies.add(found[number]["accuracy_percent"])
     assert len(accuracies) > 1
+
+
+@pytest.mark.slow
+def test_recipes_and_formats_are_points(network: Path, tmp_path: Path) -> None:
+    """Each recipe's own network, with its weights as the point says they are made."""
+    half = tmp_path / "half.yaml"
+    half.write_text("{name: half, steps: [prune: {density: {conv: 0.5, fc: 0.5}}]}")
+    space: dict[str, Any] = {"base": "edge-coded", "objectives": ["cycles", "bytes"]}
+    space["space"] = {"recipe": [str(half)], "formats": ["plain", "coded"]}
+    assert explore(network, tmp_path / "out", space) == 0
+    float_network = zoo.resolve(str(network))
+    data = resolve(float_network, False)
+    pruned, _ = recipe.apply(recipe.load(half), float_network, Context())
+    integer = quantise_compressed(pruned, data.calibration)
+    design = designs.load("edge-coded")
+    expected = [
+        simulate.run(integer, design, data.calibration, formats).result.cycles for formats in ("plain", "coded")
+    ]
+    found = rows(tmp_path / "out" / "points.csv")
+    assert [float(row["cycles"]) for row in found] == expected
+    assert expected[0] != expected[1]
 
 
 def started(network: Path, out: Path, *options: str, limit: int | None = None) -> subprocess.Popen[str]:

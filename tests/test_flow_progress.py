@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from accel.flow.progress import SECONDS_BETWEEN_LINES, progress
+from accel.flow.progress import SECONDS_BETWEEN_LINES, progress, rated
 
 
 def lines(capsys: pytest.CaptureFixture[str], begins: list[float]) -> list[str]:
@@ -29,3 +29,15 @@ def test_a_long_job_writes_a_line_now_and_then(capsys: pytest.CaptureFixture[str
 
 def test_a_short_job_writes_none(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines(capsys, [k / 100 for k in range(900)]) == []
+
+
+def test_many_steps_say_how_fast_they_are_and_how_long_they_take(capsys: pytest.CaptureFixture[str]) -> None:
+    """Points done so far over the seconds so far, and the rest at that rate."""
+    times = iter([0.0, 5.0, 15.0, 20.0, 40.0])
+    with rated(1000, "points", lambda: next(times)) as step:
+        for more in (100, 200, 100, 600):
+            step(more)
+    assert capsys.readouterr().err.splitlines() == [
+        "accel: 300 of 1,000 points, 20 a second, 35 s left",
+        "accel: 1,000 of 1,000 points, 25 a second, 0 s left",
+    ]

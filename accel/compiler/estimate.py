@@ -85,6 +85,9 @@ class Machine:
             latency=contract.latency,
         )
 
+    def __hash__(self) -> int:
+        return hash(self.contract)  # whose numbers the rest nearly follows from; tilings are remembered by machines
+
     def tile_cycles(self, pixels: int) -> int:
         """Cycles of one weight tile with `pixels` activations."""
         return tile_cycles(self.contract, pixels)

@@ -45,7 +45,8 @@ class Segment(IntEnum):
     PROGRAM = 3
 
 
-_NONE, _DATA, _STORE = int(Segment.NONE), int(Segment.DATA), int(Opcode.STORE)  # comparing members is slow
+# Comparing members is slow.
+_NONE, _CONSTANTS, _DATA, _STORE = int(Segment.NONE), int(Segment.CONSTANTS), int(Segment.DATA), int(Opcode.STORE)
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,16 @@ class Log:
         return self.rows[:, OPCODE] == Opcode.LOAD
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """`size` bytes of the image, made only when an image is wanted."""
 
     size: int
     make: Callable[[], NDArray[np.uint8]]
+
+
+def _row(command: Row | Command) -> Row:
+    """The command as a row."""
+    return rows_of([command])[0].tolist() if isinstance(command, Command) else command
 
 
 def _numbers(values: list[int]) -> NDArray[np.int64]:
@@ -171,9 +176,9 @@ class Stream:
 
     def item(self, loads: Sequence[Row | Command], data: bool) -> int:
         """Declare what LOADs bring; its number. `data`: their addresses count from the data segment."""
-        number, segment = self.item_count, int(Segment.DATA if data else Segment.CONSTANTS)
+        number, segment = self.item_count, _DATA if data else _CONSTANTS
         for load in loads:
-            self._append(load, segment, number)
+            self._append(_row(load), segment, number)
         self.item_count += 1
         return number
 
@@ -186,11 +191,11 @@ class Stream:
         """Append an operation that needs these items (-1 is none)."""
         if facts:
             self._facts[len(self._layers)] = facts
-        values = rows_of([command])[0].tolist() if isinstance(command, Command) else command
-        self._append(values, _DATA if values[OPCODE] == _STORE else _NONE, max(needs) + 1 if needs else 0)
+        row = _row(command)
+        self._append(row, _DATA if row[OPCODE] == _STORE else _NONE, max(needs) + 1 if needs else 0)
 
-    def _append(self, command: Row | Command, segment: int, items: int) -> None:
-        self._rows += rows_of([command])[0].tolist() if isinstance(command, Command) else command
+    def _append(self, row: Row, segment: int, items: int) -> None:
+        self._rows += row
         self._layers.append(self.layer)
         self._segments.append(segment)
         self._items.append(items)
@@ -208,7 +213,7 @@ class Stream:
 
     def configure(self, command: Row | Command) -> None:
         """Append a configuration unless it is in force."""
-        values = rows_of([command])[0].tolist() if isinstance(command, Command) else list(command)
+        values = list(_row(command))
         if self._config.get(values[OPCODE]) != values:
             self._config[values[OPCODE]] = values
             self.op(values)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Hashable
+from copy import copy
+from typing import Self
 
 from accel.compiler.plan import Region
 
@@ -25,6 +27,12 @@ class Ring:
     def of(cls, region: Region | None) -> Ring | None:
         """A ring in a region of an activation bank."""
         return cls(region.word, region.words, 1, region.bank) if region else None
+
+    def copied(self) -> Self:
+        """Another one that stands where this one does."""
+        found = copy(self)
+        vars(found).update({name: value.copy() for name, value in vars(self).items() if isinstance(value, dict | list)})
+        return found
 
     def find(self, key: Hashable) -> tuple[int, int] | None:
         """Address and item of what is still there."""

@@ -41,17 +41,12 @@ class Words(NamedTuple):
         return -(-words // self.per_beat) * self.beats
 
 
-@lru_cache(1 << 10)
-def _words(target: Target, size: int, beat_bytes: int, per_beat: int, beats: int) -> Words:
-    return Words(target, size, stride_bytes(size, beat_bytes), per_beat, beats, LARGEST_ROW_BEATS // beats * per_beat)
-
-
+@lru_cache(32)
 def words_of(design: Design, target: Target) -> Words:
     """How words of a target lie in DRAM behind this design."""
-    return _words(
-        target, word_bytes(design, target), design.beat_bytes, words_per_beat(design, target),
-        beats_per_word(design, target),
-    )  # fmt: skip
+    size, per_beat, beats = (f(design, target) for f in (word_bytes, words_per_beat, beats_per_word))
+    stride = stride_bytes(size, design.beat_bytes)
+    return Words(target, size, stride, per_beat, beats, LARGEST_ROW_BEATS // beats * per_beat)
 
 
 def load_words(words: Words, dram: int, dst: int, count: int) -> list[Row]:

@@ -98,7 +98,7 @@ def forward(
             layer = pooled[part.output]
             sums = matrix_sums(part, tensors[part.input], network.tensors[part.input].zero_point)
             largest = requantise(_reduce(np.maximum, im2col.taps(sums, layer.window)), part.requantise)
-            tensors[layer.output] = requantise(largest, layer.requantise)
+            tensors[layer.output] = recoded(largest, layer.requantise)
         elif id(part) not in maxima:
             tensors[part.output] = run_layer(network, part, tensors, change)
 
@@ -188,6 +188,8 @@ def run_layer(
     elif layer.reduce == "max":
         views = im2col.taps(im2col.pad(x, layer.window, -128), layer.window)
         sums = _reduce(np.maximum, views)
+        if layer.residual is None:
+            return recoded(sums, to)
     else:
         views = im2col.taps(im2col.pad(x, layer.window, zero_point), layer.window)
         sums = _reduce(np.add, views, np.int32)
@@ -225,6 +227,18 @@ def requantise(sums: Array, to: Requantise, residual: Residual | None = None, op
         y += to.zero_point
         codes[:, rows] = np.clip(y, to.low, to.high, out=y)
     return codes if to.table is None else to.table[codes.astype(np.int16) - CODES[0]]
+
+
+def recoded(codes: Int8, to: Requantise) -> Int8:
+    """`requantise` of codes: with one record for all channels each code that there is is computed once.
+
+    Most poolings leave them as they are.
+    """
+    if len(to.bias) > 1:
+        return requantise(codes, to)
+    every = np.arange(CODES[0], CODES[1] + 1).astype(np.int8)
+    table = requantise(every.reshape(1, 1, 1, -1), to).ravel()
+    return codes if (table == every).all() else table[codes.astype(np.int16) - CODES[0]]
 
 
 def _scaled_sum(sums: Array, to: Requantise, residual: Residual | None, operand: Int8 | None) -> Array:

@@ -213,9 +213,12 @@ def dram_parts(plan: Plan, count: Mapping[Event, int], row_activations: int, v: 
     }
 
 
-def parts_at(plan: Plan, count: Mapping[Event, int], row_activations: int, v: Values) -> dict[str, float]:
-    """Energy in pJ by part with the constants at `v`."""
-    return dram_parts(plan, count, row_activations, v) | chip_parts(plan, work_of(plan, count), v)
+def parts_at(
+    plan: Plan, count: Mapping[Event, int], row_activations: int, several: Iterable[Values]
+) -> list[dict[str, float]]:
+    """Energy in pJ by part, with each set of constants."""
+    work = work_of(plan, count)
+    return [dram_parts(plan, count, row_activations, v) | chip_parts(plan, work, v) for v in several]
 
 
 def energy(events: Mapping[Event, int], design: Design, row_activations: int) -> Energy:
@@ -228,7 +231,7 @@ def energy(events: Mapping[Event, int], design: Design, row_activations: int) ->
 
 def energy_of(plan: Plan, events: Mapping[Event, int], row_activations: int) -> Energy:
     """As `energy`, of a design's plan."""
-    low, nominal, high = (parts_at(plan, events, row_activations, v) for v in (LOW, NOMINAL, HIGH))
+    low, nominal, high = parts_at(plan, events, row_activations, (LOW, NOMINAL, HIGH))
     design = plan.design
     beats = (
         0 if isinstance(design.memory, OnChip) else events.get(Event.READ_BEATS, 0) + events.get(Event.WRITE_BEATS, 0)

@@ -124,10 +124,8 @@ def sensitivity(design: Design, counted: Counted) -> tuple[Swing, ...]:
     events, opened = counted.events, counted.row_activations
     for constant in CONSTANTS:
         if constant.low < constant.high:
-            low, high = (
-                sum(parts_at(plan, events, opened, {**NOMINAL, constant.name: value}).values())
-                for value in (constant.low, constant.high)
-            )
+            ends = ({**NOMINAL, constant.name: value} for value in (constant.low, constant.high))
+            low, high = (sum(parts.values()) for parts in parts_at(plan, events, opened, ends))
             if high > low:
                 found.append(Swing(constant.name, constant.what, low, high))
     return tuple(sorted(found, key=lambda swing: swing.low_pj - swing.high_pj))

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.commands import Store
+from accel.commands import Opcode
 from accel.entries import Entries
 from accel.entropy.program import Decoder
 from accel.memories import ACCUMULATOR, ACTIVATION, CODEBOOK, PARAMETER, POINTER, TABLE, WEIGHT, Memory
 from accel.program import Program
+from accel.rows import OPCODE, STORE, rows_of
 from accel.timing.machine import Machine as Contract
 
 # What every input of a batch finds alike, and what each has of its own.
@@ -87,7 +88,8 @@ def check(ok: bool, what: str, command: object) -> None:
 
 def boundary(program: Program) -> int:
     """The first byte of DRAM that may differ between inputs."""
-    stores = [c.dram_addr for c in program.commands if isinstance(c, Store)]
+    rows = rows_of(program.commands)
+    stores = rows[rows[:, OPCODE] == Opcode.STORE, STORE.dram_addr].tolist()
     ends = (place.offset for place in (*program.inputs, *program.outputs))
     return min([len(program.image), *ends, *stores])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from copy import deepcopy
 from functools import partial
 
 import numpy as np
@@ -53,7 +52,7 @@ class Constants:
 
     def _once(self, visits: Iterable[Chunk]) -> list[list[Chunk]]:
         """The chunks in the order in which they are loaded first, in one stream; each in its own if one comes again."""
-        rings, loads = [(deepcopy(ring), words) for ring, words in self._rings()], dict[Chunk, int]()
+        rings, loads = [(ring.copied(), words) for ring, words in self._rings()], dict[Chunk, int]()
         for chunk in visits:
             key = (self.key, chunk, loads.get(chunk, 0))
             if not all(ring.find(key) for ring, _ in rings):

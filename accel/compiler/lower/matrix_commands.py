@@ -16,6 +16,7 @@ from accel.models.integers.network import Requantise, Residual
 from accel.rows import COMPUTE, POST, row_of
 
 BANK = ACCUMULATOR.bank_words
+_COMPUTE, _POST = row_of(Compute), row_of(Post)
 UNBOUNDED = most(ConfigCompute, "in_h")  # in_h and in_w of an input that no window leaves
 
 
@@ -66,19 +67,14 @@ def compute_template(weights: LayerWeights, chunk: Chunk, codebook: int) -> Row:
     """COMPUTE of a chunk, but for where it reads and writes, and its pixels."""
     (n0, n1), (g0, g1) = chunk
     rows, cols, form = weights.rows, weights.cols, weights.format
-    last_tile, last_group = n1 == weights.tiles, g1 == weights.groups
-    return row_of(
-        Compute,
-        groups=g1 - g0,
-        n_tiles=n1 - n0,
-        weight_bits=form.bits,
-        use_codebook=int(len(form.codebook) > 0),
-        codebook_bank=codebook,
-        accumulate=int(g0 > weights.reach[n0][0]),
-        rows_last=weights.geometry.channels - (weights.groups - 1) * rows if last_group else rows,
-        cols_last=weights.outputs - (weights.tiles - 1) * cols if last_tile else cols,
-        structured=int(weights.structured),
-    )
+    last_tile, last_group, made = n1 == weights.tiles, g1 == weights.groups, _COMPUTE.copy()
+    made[COMPUTE.groups], made[COMPUTE.n_tiles] = g1 - g0, n1 - n0
+    made[COMPUTE.weight_bits], made[COMPUTE.structured] = form.bits, int(weights.structured)
+    made[COMPUTE.use_codebook], made[COMPUTE.codebook_bank] = int(len(form.codebook) > 0), codebook
+    made[COMPUTE.accumulate] = int(g0 > weights.reach[n0][0])
+    made[COMPUTE.rows_last] = weights.geometry.channels - (weights.groups - 1) * rows if last_group else rows
+    made[COMPUTE.cols_last] = weights.outputs - (weights.tiles - 1) * cols if last_tile else cols
+    return made
 
 
 def compute(
@@ -129,9 +125,6 @@ def config_post(
         table=table.used,
         table_bank=table.bank,
     )
-
-
-_POST = row_of(Post)
 
 
 def post(

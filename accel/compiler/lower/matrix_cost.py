@@ -48,6 +48,14 @@ class Costs:
         self.by_groups = task.by_groups(machine)
         self.whole_input = self.groups * task.geometry.in_h * task.in_pitch * task.in_cycles
         self.residual = self.out_words * machine.activation_cycles if task.residual_loads else 0.0
+        self._pieces: dict[tuple[Size, int], int] = {}
+
+    def piece(self, strip: Size, groups: int) -> int:
+        """Words of the input under a strip, for so many channel groups."""
+        found = self._pieces.get((strip, groups))
+        if found is None:
+            found = self._pieces[strip, groups] = piece_words(self.machine, self.task, strip, groups)[0]
+        return found
 
     def chunking(self, split_input: bool, tiles: int, groups: int, block_tiles: int) -> Chunking:
         """A way to cut the weights of a block of `block_tiles`."""
@@ -67,7 +75,8 @@ class StripCosts:
         self.rounded = self.blocks * self.rounds
         pixels = task.made(0, block[0]) * (task.made(1, block[1]) + task.geometry.beside)
         self.pixels = pixels
-        self.stream = self.blocks * task.stream_cycles(machine, pixels, block_tiles)
+        self._streams: dict[int, float] = {}
+        self.stream = self.streamed(block_tiles)
         self.stores = self.rounded if costs.crosses else 0
         crossing = costs.out_words * machine.activation_cycles + self.stores * COMMAND_CYCLES
         self.write = crossing if costs.crosses else 0.0
@@ -76,13 +85,13 @@ class StripCosts:
         if costs.crosses:
             self.tail += costs.out_words / self.rounded * machine.activation_cycles + machine.latency
         self.records = 0 if task.uniform else costs.chunks * self.blocks
-        self._pieces: dict[int, int] = {}
 
-    def piece(self, groups: int) -> int:
-        """Words of the input under a strip."""
-        found = self._pieces.get(groups)
+    def streamed(self, tiles: int) -> float:
+        """Cycles in which the engine computes with so many tiles a COMPUTE."""
+        found = self._streams.get(tiles)
         if found is None:
-            found = self._pieces[groups] = piece_words(self.costs.machine, self.costs.task, self.strip, groups)[0]
+            task, machine = self.costs.task, self.costs.machine
+            found = self._streams[tiles] = self.blocks * task.stream_cycles(machine, self.pixels, tiles)
         return found
 
     @property
@@ -97,8 +106,7 @@ class StripCosts:
         costs, strips = self.costs, self.strips
         task, machine = costs.task, costs.machine
         computes = self.rounded * chunking.per_block
-        stream = self.blocks * task.stream_cycles(machine, self.pixels, chunking.tiles)
-        compute: float = stream + computes * COMMAND_CYCLES
+        compute = self.streamed(chunking.tiles) + computes * COMMAND_CYCLES
         capacity = machine.weights
         if costs.weights <= capacity:
             again = 1
@@ -112,7 +120,7 @@ class StripCosts:
         inputs, first, loads = 0.0, 0.0, 0
         waited = 0.0 if task.patient else chunking.words * costs.word_cycles
         if task.in_ring is not None:
-            piece = self.piece(chunking.groups if chunking.split_input else costs.groups)
+            piece = costs.piece(self.strip, chunking.groups if chunking.split_input else costs.groups)
             if chunking.split_input:
                 loads = strips * self.rounds * self.inside * chunking.count
             else:
@@ -124,7 +132,7 @@ class StripCosts:
         elif task.loaded:
             loads, inputs = strips, costs.whole_input
             groups = chunking.groups if costs.by_groups else costs.groups
-            first = self.piece(groups) * task.in_cycles + waited
+            first = costs.piece(self.strip, groups) * task.in_cycles + waited
         inputs += costs.residual
         if task.skips > 1 and task.read(0, self.strip[0]) > 1:  # a LOAD has the rows of one channel group only
             loads *= chunking.groups if chunking.split_input else costs.groups

@@ -8,6 +8,7 @@ blocks of output tiles inside, or the reverse; then the blocks of a strip; then 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from accel.commands import Compute, ConfigPost, Post, most
 from accel.compiler.estimate import Machine, up
@@ -55,6 +56,21 @@ class Task:
     patient: bool = field(default=False, kw_only=True)
     skips: int = field(default=1, kw_only=True)
 
+    @cached_property
+    def total_reach(self) -> int:
+        """Channel groups that all output tiles need together."""
+        return sum(self.reach)
+
+    @cached_property
+    def most_pixels(self) -> Size:
+        """Output rows and columns whose input coordinates fit the fields of a command; 0 if not even one's do."""
+        return self._most_pixels(0), self._most_pixels(1)
+
+    def _most_pixels(self, axis: int) -> int:
+        g = self.geometry
+        made = (LARGEST_PIXELS - (g.kernel[axis] - 1) * g.dilation[axis] - axis * g.beside - 1) // g.stride[axis] + 1
+        return made if not g.pool else max(0, (made - g.pool.kernel[axis]) // g.pool.stride[axis] + 1)
+
     def by_groups(self, machine: Machine) -> bool:
         """Whether the input comes as its channel groups are used: not if its weights are what comes late."""
         plane = self.geometry.in_h * self.geometry.in_w * self.in_cycles
@@ -70,7 +86,7 @@ class Task:
 
     def stream_cycles(self, machine: Machine, pixels: int, tiles: int) -> float:
         """Cycles in which the engine computes a block of so many pixels, for all output tiles, `tiles` a COMPUTE."""
-        return sum(self.reach) * self.geometry.taps * self.halves * machine.tile_cycles(pixels)
+        return self.total_reach * self.geometry.taps * self.halves * machine.tile_cycles(pixels)
 
     def weight_bytes(self, machine: Machine, words: int) -> int:
         """Bytes of a weight buffer of so many words."""
@@ -78,7 +94,7 @@ class Task:
 
     def total_words(self, machine: Machine) -> int:
         """Words of the weight buffer for the whole layer."""
-        return self.words(machine, 1, 1) * sum(self.reach)
+        return self.words(machine, 1, 1) * self.total_reach
 
     def word_cycles(self, machine: Machine) -> float:
         """Cycles in which a word of the weight buffer is loaded."""
@@ -91,6 +107,13 @@ class Task:
         if not g.pool:
             return min(size, pixels)
         return min(size, (pixels - 1) * g.pool.stride[axis] + g.pool.kernel[axis])
+
+    def fitting(self, axis: int, pixels: int, most: int) -> int:
+        """Output rows or columns, up to `pixels`, for which the convolution makes at most `most`; 0 or less: none."""
+        if self.made(axis, pixels) <= most:
+            return pixels
+        pool = self.geometry.pool
+        return (most - pool.kernel[axis]) // pool.stride[axis] + 1 if pool else most
 
     def read(self, axis: int, pixels: int) -> int:
         """Rows or columns of the input for `pixels` output rows or columns, at most."""

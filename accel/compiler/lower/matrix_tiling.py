@@ -11,7 +11,6 @@ from accel.compiler.lower.lowering import Shortage
 from accel.compiler.lower.matrix_cost import Chunking, Costs, StripCosts
 from accel.compiler.lower.matrix_task import (
     LARGEST_GROUPS,
-    LARGEST_PIXELS,
     Size,
     Task,
     Tiling,
@@ -46,7 +45,7 @@ def cheapest(machine: Machine, task: Task) -> Tiling | Shortage:
         if best and here.least * ROUNDING > best.cost:
             continue
         for chunking in chunkings:
-            for strips_outside in _orders(task, aligned):
+            for strips_outside in _orders(task, aligned)[: here.strips]:  # one strip: both are the same
                 cost = here.cost(chunking, strips_outside)
                 if best is None or cost < best.cost:
                     best = Tiling(
@@ -105,8 +104,9 @@ def options(costs: Costs, search: bool = False) -> Iterator[tuple[Size, Size, in
             whole += _small_chunkings(costs, block_tiles, whole)
         found = 0
         for strip_w in widths:
+            block_w = _block_width(task, strip_w, limit)
             for strip_h in heights:
-                block = block_in(task, strip_h, strip_w, limit)
+                block = _block(task, strip_h, block_w, limit)
                 if block is None or (block != (strip_h, strip_w) and not streams):
                     continue
                 if found > ENOUGH and not search:
@@ -120,32 +120,27 @@ def options(costs: Costs, search: bool = False) -> Iterator[tuple[Size, Size, in
                 break  # whole rows are possible: do not cut them
 
 
-def _most_pixels(task: Task, axis: int) -> int:
-    """Output rows or columns whose input coordinates fit the fields of a command; 0 if not even one's do."""
-    g = task.geometry
-    made = (LARGEST_PIXELS - (g.kernel[axis] - 1) * g.dilation[axis] - axis * g.beside - 1) // g.stride[axis] + 1
-    return made if not g.pool else max(0, (made - g.pool.kernel[axis]) // g.pool.stride[axis] + 1)
-
-
 def block_in(task: Task, strip_h: int, strip_w: int, limit: int) -> Size | None:
     """The largest part of a strip whose convolution has at most `limit` pixels, whole rows if possible."""
-    width = min(strip_w, _most_pixels(task, 1))
-    one_row = task.made(0, 1)
-    while width > 0 and task.made(1, width) * one_row > limit:
-        over = width if task.geometry.pool else limit // one_row + 1
-        width = min(over, width) - 1
+    return _block(task, strip_h, _block_width(task, strip_w, limit), limit)
+
+
+def _block_width(task: Task, strip_w: int, limit: int) -> int:
+    """Columns of such a part; 0 or less: there is none."""
+    width = task.fitting(1, min(strip_w, task.most_pixels[1]), limit // task.made(0, 1))
     if width < strip_w:
         width = width // task.out_align * task.out_align
         equal = -(-strip_w // pieces(strip_w, max(1, width)))
         width = min(width, up(equal, task.out_align))
-    height = min(strip_h, _most_pixels(task, 0))
+    return width
+
+
+def _block(task: Task, strip_h: int, width: int, limit: int) -> Size | None:
+    """As `block_in`, of columns that are known."""
+    height = min(strip_h, task.most_pixels[0])
     if width <= 0 or height <= 0:
         return None
-    columns = task.made(1, width)
-    if not task.geometry.pool:
-        height = max(1, min(height, limit // columns))
-    while height > 1 and columns * task.made(0, height) > limit:
-        height -= 1
+    height = max(1, task.fitting(0, height, limit // task.made(1, width)))
     if height < strip_h:
         height = -(-strip_h // pieces(strip_h, height))
     return height, width
@@ -222,11 +217,11 @@ def _split_chunkings(costs: Costs, strip: Size, block_tiles: int) -> list[Chunki
         size = groups
         while size > 1 and (size > LARGEST_GROUPS or task.words(machine, block_tiles, size) > limit):
             size = -(-size // 2)
-        while size > 1 and 2 * piece_words(machine, task, strip, size)[0] > task.in_ring:
+        while size > 1 and 2 * costs.piece(strip, size) > task.in_ring:
             size = -(-size // 2)
         if size == groups or task.words(machine, block_tiles, size) > limit:
             continue
-        if size not in found and piece_words(machine, task, strip, size)[0] <= task.in_ring:
+        if size not in found and costs.piece(strip, size) <= task.in_ring:
             found[size] = costs.chunking(True, block_tiles, size, block_tiles)
     return list(found.values())
 
@@ -245,7 +240,7 @@ def _fitting(
             return []
     if task.in_ring is None:
         return whole
-    fits = piece_words(machine, task, strip, costs.groups)[0] <= task.in_ring
+    fits = costs.piece(strip, costs.groups) <= task.in_ring
     return [*(whole if fits else []), *_split_chunkings(costs, strip, block_tiles)]
 
 

@@ -154,7 +154,7 @@ class MatrixWriter:
             self.stream.configure(config_compute(self.geometry, view, self.plan.flat, self.w.input.zero_point))
         act_addr = view.around(groups[0], block.iy0, block.ix0)
         template, padded = self.templates[chunk], self.geometry.padded
-        first_sum = (n0 - first_tile) * self.machine.plane(block.height * block.width)
+        first_sum = (n0 - first_tile) * self.machine.plane(block.height * block.width) if n0 > first_tile else 0
         made = compute(template, block, padded, act_addr, weight_addr, bank, first_sum)
         needs = (weight_item, input_item, self.constants.codebook_item)
         self.stream.op(made, needs, self.finish(made, chunk, block))

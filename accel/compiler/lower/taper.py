@@ -10,7 +10,12 @@ chunk backwards, with l the cycles of a chunk's load, r those of its computation
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 from accel.compiler.weights import Chunk
+
+Band = tuple[int, int]  # output tiles that are cut together, and pieces of the channel groups
+Bands = tuple[list[int], list[Band]]  # sizes in tiles times groups, ascending, and for each a band of that size
 
 LARGEST_BAND = 6  # output tiles that are cut together
 MOST_PARTS = 8  # pieces of the channel groups
@@ -27,17 +32,35 @@ def tapered(
     """
     ratio = compute / load
     options = []
-    fewest = -(-groups // most)
-    for parts in range(fewest, min(fewest + MOST_PARTS, groups) + 1):
-        chunks = _backwards(tiles, groups, parts, load, ratio, slope * extra, most, min(height, LARGEST_BAND))
+    bands = _bands(groups, most, min(height, LARGEST_BAND, tiles))
+    for parts in _cuts(1, groups, most):
+        chunks = _backwards(tiles, groups, parts, load, ratio, slope * extra, most, bands)
         options.append((len(chunks) * extra + ratio * load * -(-groups // parts), chunks))
     return min(options, key=lambda option: option[0])[1]
 
 
+def _cuts(height: int, groups: int, most: int) -> range:
+    """Into how many pieces the groups of so many tiles may be cut."""
+    fewest = -(-height * groups // most)
+    return range(fewest, min(fewest + MOST_PARTS, groups) + 1)
+
+
+def _bands(groups: int, most: int, tallest: int) -> list[Bands]:
+    """Bands of at most 1, 2, ... `tallest` tiles; of those of one size the lowest, cut least."""
+    found: list[Bands] = []
+    by_size: dict[int, Band] = {}
+    for height in range(1, tallest + 1):
+        for cuts in _cuts(height, groups, most):
+            by_size.setdefault(height * -(-groups // cuts), (height, cuts))
+        sizes = sorted(by_size)
+        found.append((sizes, [by_size[size] for size in sizes]))
+    return found
+
+
 def _backwards(
-    tiles: int, groups: int, parts: int, load: float, ratio: float, extra: float, most: int, tallest: int
+    tiles: int, groups: int, parts: int, load: float, ratio: float, extra: float, most: int, bands: list[Bands]
 ) -> list[Chunk]:
-    """Bands of tiles from the last to the first, the last tile in `parts`."""
+    """Bands of tiles from the last to the first, the last tile in `parts`, each as large as may be."""
     chunks: list[Chunk] = []
     allowed, end, band = load * -(-groups // parts), tiles, (1, parts)
     while end:
@@ -49,11 +72,7 @@ def _backwards(
             at -= size
             allowed += (load * size * height * (1 - ratio) + extra) / ratio
         end -= height
-        area, band = 0, (1, parts)
-        for height in range(1, min(end, tallest) + 1):
-            fewest = -(-height * groups // most)
-            for cuts in range(fewest, min(fewest + MOST_PARTS, groups) + 1):
-                size = height * -(-groups // cuts)
-                if area < size <= min(most, allowed / load):
-                    area, band = size, (height, cuts)
+        areas, found = bands[min(end, len(bands)) - 1]
+        fitting = bisect_right(areas, min(most, allowed / load))
+        band = found[fitting - 1] if fitting else (1, parts)
     return chunks[::-1]
