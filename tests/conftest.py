@@ -10,15 +10,20 @@ import pytest
 
 from tests.benches import BUILDS
 from tests.benches.kernels import WORTH, compile_kernels
+from tests.benches.wide import is_wide, set_wide
+
+# Of a default run, and of a wide one.
+SIZES = {"designs": (10, 40), "cores": (1, 4), "layer_cases": (7, 20), "fuzz_cases": (200, 400)}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("accel")
-    group.addoption("--designs", type=int, default=40, help="random designs that are built as Verilog")
+    group.addoption("--wide", action="store_true", help="three times the draws, and all designs: what .ci/run does")
+    group.addoption("--designs", type=int, help="random designs that are built as Verilog: 10, or 40 if --wide")
     group.addoption("--first-design", type=int, default=0, help="seed of the first random design")
-    group.addoption("--cores", type=int, default=4, help="random designs without DRAM that are built as Verilog")
-    group.addoption("--layer-cases", type=int, default=20, help="networks on each random design")
-    group.addoption("--fuzz-cases", type=int, default=400, help="mutated files of every kind (tests/test_fuzz.py)")
+    group.addoption("--cores", type=int, help="random designs without DRAM that are built as Verilog: 1, or 4")
+    group.addoption("--layer-cases", type=int, help="networks on each random design: 7, or 20")
+    group.addoption("--fuzz-cases", type=int, help="mutated files of every kind (tests/test_fuzz.py): 200, or 400")
     group.addoption("--fuzz-seed", type=int, default=0, help="seed of the mutations")
     group.addoption(
         "--mlperf-tiny", help="folder with MLPerf Tiny's models and samples, for tests/test_models_tflite.py"
@@ -31,10 +36,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Of several processes each does its linear algebra in one thread: more threads than cores wait for each other by
-    spinning, which costs ten times the processor time of what they compute. Processes inherit it."""
+    spinning, which costs ten times the processor time of what they compute. Processes inherit it.
+
+    Sizes that are not given are those of a wide run, or of the default one."""
+    set_wide(config.getoption("--wide"))
+    for name, (narrow, all_of_them) in SIZES.items():
+        if getattr(config.option, name) is None:
+            setattr(config.option, name, all_of_them if is_wide() else narrow)
     if getattr(config.option, "numprocesses", None):
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             os.environ.setdefault(name, "1")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only a wide run has."""
+    left_out = [] if is_wide() else [item for item in items if item.get_closest_marker("wide")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("wide")]
 
 
 def pytest_collection_finish() -> None:

@@ -32,6 +32,7 @@ from tests.benches.draw import (
     with_memory,
 )
 from tests.benches.unit_designs import divisor
+from tests.benches.wide import draws
 
 
 def coding(rng: Random) -> Design:
@@ -41,8 +42,8 @@ def coding(rng: Random) -> Design:
     return design.model_copy(update={"decoder_lanes": divisor(rng, design.weight_codes)})
 
 
-@counted(25)
-@settings(max_examples=35, deadline=None)
+@counted(draws(25))
+@settings(max_examples=draws(35), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_the_compiler_knows_what_the_decoder_finds(rng: Random) -> None:
     """Cycles and counts from encoding are those from decoding the image; weights are those of the plain formats."""
@@ -59,8 +60,8 @@ def test_the_compiler_knows_what_the_decoder_finds(rng: Random) -> None:
     assert sum(layer.cycles for layer in result.layers) == result.cycles
 
 
-@counted(15)
-@settings(max_examples=20, deadline=None)
+@counted(draws(15))
+@settings(max_examples=draws(20), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_the_choice_is_no_slower_than_plain_or_coded(rng: Random) -> None:
     design, network = coding(rng), draw_network(rng)

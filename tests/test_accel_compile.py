@@ -34,6 +34,7 @@ from accel.sim.execute import execute
 from accel.timing.recurrence import time_program
 from tests.benches.counted import accepted, counted
 from tests.benches.draw import draw_design, draw_input, draw_network
+from tests.benches.wide import draws
 
 SEEDS = st.integers(0, 1 << 32)
 
@@ -122,8 +123,8 @@ def spilled(program: Program) -> bool:
     return any(c.dram_addr < program.output.offset for c in program.commands if isinstance(c, Store))
 
 
-@counted(100)
-@settings(max_examples=120, deadline=None)
+@counted(draws(100))
+@settings(max_examples=draws(120), deadline=None)
 @given(SEEDS)
 @example(16863)  # every second word of rows that lie one behind the other, an odd number of words each
 @example(117972502)  # a filter behind the array fills up words that the array does not
@@ -147,7 +148,7 @@ def test_cramped_programs_do_spill() -> None:
     raise AssertionError(f"only {count} of 60 spill")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=draws(80), deadline=None)
 @given(SEEDS)
 def test_a_shortage_says_how_many_bytes(seed: int) -> None:
     """The buffer enlarged by what the message says, that layer has enough of it."""
@@ -174,8 +175,8 @@ def test_a_shortage_says_how_many_bytes(seed: int) -> None:
     raise AssertionError("no end of shortages")
 
 
-@counted(50)
-@settings(max_examples=60, deadline=None)
+@counted(draws(50))
+@settings(max_examples=draws(60), deadline=None)
 @given(SEEDS)
 def test_the_program_buffer_never_overflows_nor_starves(seed: int) -> None:
     rng = Random(seed)
@@ -198,8 +199,8 @@ def test_the_program_buffer_never_overflows_nor_starves(seed: int) -> None:
     assert isinstance(real[-1], End)
 
 
-@counted(25)
-@settings(max_examples=30, deadline=None)
+@counted(draws(25))
+@settings(max_examples=draws(30), deadline=None)
 @given(SEEDS)
 def test_the_image_holds_the_commands_and_addresses_stay_inside(seed: int) -> None:
     rng = Random(seed)

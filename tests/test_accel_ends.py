@@ -19,6 +19,7 @@ from accel.models.reference.int8 import run
 from accel.sim.execute import execute_memory
 from tests.benches.counted import accepted, counted
 from tests.benches.draw import draw_design, draw_ends, draw_input, draw_network
+from tests.benches.wide import draws
 
 
 def several(rng: Random) -> IntegerNetwork:
@@ -28,8 +29,8 @@ def several(rng: Random) -> IntegerNetwork:
     return network
 
 
-@counted(25)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@counted(draws(25))
+@settings(max_examples=draws(40), deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(st.randoms(use_true_random=False))
 def test_every_output_is_the_references(rng: Random) -> None:
     network, design = several(rng), draw_design(rng, largest=rng.choice([4, 8]))
@@ -45,7 +46,7 @@ def test_every_output_is_the_references(rng: Random) -> None:
 
 
 @given(st.randoms(use_true_random=False))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=draws(30), deadline=None)
 def test_what_is_removed_can_be_given(rng: Random) -> None:
     """A layer's output as an input, with the codes that the layer would make: the outputs are the whole's."""
     whole = draw_network(rng, layers=5, size=6, channels=6)
@@ -58,8 +59,8 @@ def test_what_is_removed_can_be_given(rng: Random) -> None:
         np.testing.assert_array_equal(found, tensors[name])
 
 
-@counted(20)
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@counted(draws(20))
+@settings(max_examples=draws(30), deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(st.randoms(use_true_random=False))
 def test_files_keep_all_ends(rng: Random) -> None:
     network = several(rng)

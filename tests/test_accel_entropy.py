@@ -17,6 +17,7 @@ from accel.entropy.tables import make_code
 from accel.models.encode.bitstream import DamagedStream
 from tests.benches.coded import draw_codes, tables_of
 from tests.benches.unit_designs import divisor
+from tests.benches.wide import draws
 
 
 def draw(rng: Random) -> tuple[Encoded, list[NDArray[np.uint8]], Coded, bool]:
@@ -50,7 +51,7 @@ def played(encoded: Encoded, blocks: list[NDArray[np.uint8]], first: Coded, toge
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=draws(150), deadline=None)
 @given(st.integers(0, 1 << 32))  # a seed: what matters are codes as random as can be
 def test_what_is_encoded_is_decoded_in_the_cycles_that_the_encoder_says(seed: int) -> None:
     encoded, blocks, first, together = draw(Random(seed))
@@ -61,7 +62,7 @@ def test_what_is_encoded_is_decoded_in_the_cycles_that_the_encoder_says(seed: in
         assert (found.tail, found.runs, found.values) == (block.tail, block.runs, block.values)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=draws(60), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_damage_ends_in_codes_or_an_exception(rng: Random) -> None:
     encoded, blocks, first, _ = draw(rng)
@@ -89,7 +90,7 @@ def outcome(coded: Coded, data: bytes) -> Decoded | DamagedStream:
         return error
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=draws(40), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_beats_too_few_and_too_many(rng: Random) -> None:
     encoded, _, first, _ = draw(rng)

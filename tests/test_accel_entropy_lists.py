@@ -18,6 +18,7 @@ from accel.entropy.stream import Position
 from accel.models.encode.bitstream import DamagedStream
 from tests.benches.coded import draw_codes, tables_of
 from tests.benches.unit_designs import divisor
+from tests.benches.wide import draws
 
 
 def draw(rng: Random) -> tuple[Encoded, list[SparseBlock], list[CodedLists], bool]:
@@ -43,7 +44,7 @@ def draw(rng: Random) -> tuple[Encoded, list[SparseBlock], list[CodedLists], boo
     return encoded, plain, [c._replace(tables=tables_of(encoded)) for c in coded], together
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=draws(120), deadline=None)
 @given(st.integers(0, 1 << 32))  # a seed: what matters are codes as random as can be
 def test_what_is_encoded_is_decoded_to_the_plain_lists(seed: int) -> None:
     encoded, plain, loads, together = draw(Random(seed))
@@ -61,7 +62,7 @@ def test_what_is_encoded_is_decoded_to_the_plain_lists(seed: int) -> None:
         np.testing.assert_array_equal(found.gaps, block.gaps)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=draws(60), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_damage_ends_in_lists_or_an_exception(rng: Random) -> None:
     encoded, _, loads, _ = draw(rng)
@@ -91,7 +92,7 @@ def outcome(coded: CodedLists, data: bytes) -> DecodedLists | DamagedStream:
         return error
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=draws(40), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_what_is_too_little_or_too_much(rng: Random) -> None:
     encoded, plain, loads, _ = draw(rng)

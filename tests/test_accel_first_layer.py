@@ -24,6 +24,7 @@ from accel.sim.execute import execute
 from tests.benches.counted import accepted, counted
 from tests.benches.draw import draw_design
 from tests.benches.layers import matrix, network_of
+from tests.benches.wide import draws
 
 
 def draw_first_layer(rng: Random) -> IntegerNetwork:
@@ -71,8 +72,8 @@ def run_first_layer(seed: int) -> bool:
     return isinstance(program.input.layout, RowTensor)
 
 
-@counted(125)
-@settings(max_examples=150, deadline=None)
+@counted(draws(125))
+@settings(max_examples=draws(150), deadline=None)
 @given(st.integers(0, 1 << 32))
 def test_first_layers_equal_the_reference(seed: int) -> None:
     accepted(run_first_layer, seed)

@@ -32,6 +32,7 @@ from accel.program import Program
 from tests.benches.counted import accepted, counted
 from tests.benches.draw import draw_design, draw_network
 from tests.benches.unit_designs import ACCUMULATOR_BANK, ACTIVATION_BANK
+from tests.benches.wide import draws
 
 UNITS = ("load", "compute", "post", "store")
 Words = set[tuple[str, int]]
@@ -171,8 +172,8 @@ def unordered(program: Program) -> list[str]:
     return wrong
 
 
-@counted(50)
-@settings(max_examples=60, deadline=None)
+@counted(draws(50))
+@settings(max_examples=draws(60), deadline=None)
 @given(st.integers(0, 1 << 32))
 def test_everything_shared_is_ordered(seed: int) -> None:
     rng = Random(seed)

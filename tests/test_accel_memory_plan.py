@@ -23,6 +23,7 @@ from accel.models.window import Window
 from tests.benches.counted import accepted, counted
 from tests.benches.draw import draw_design, draw_network
 from tests.benches.layers import SAME, add, design_of, matrix, max_pool, network_of
+from tests.benches.wide import draws
 
 SAME_SIZE = matrix(8, Window((3, 3), pads=(1, 1, 1, 1)))
 
@@ -159,8 +160,8 @@ def _apart(a: Spot, b: Spot, word_lanes: int) -> bool:
     return ends[0] <= b.group or ends[1] <= a.group
 
 
-@counted(100)
-@settings(max_examples=150, deadline=None)
+@counted(draws(100))
+@settings(max_examples=draws(150), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_nothing_alive_is_overwritten(rng: Random) -> None:
     design = draw_design(rng, largest=8)
@@ -170,8 +171,8 @@ def test_nothing_alive_is_overwritten(rng: Random) -> None:
     check(accepted(prepare, network, design.model_copy(update={"buffers": sizes})))
 
 
-@counted(40)
-@settings(max_examples=60, deadline=None)
+@counted(draws(40))
+@settings(max_examples=draws(60), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_what_is_added_has_the_layout_of_the_sum(rng: Random) -> None:
     design = draw_design(rng, largest=6)

@@ -25,6 +25,7 @@ from accel.sim.execute import execute_memory, written
 from accel.timing.recurrence import time_program
 from tests.benches.draw import draw_core, draw_input, draw_network
 from tests.benches.unit_designs import CORE
+from tests.benches.wide import draws
 
 
 def compiled(rng: Random) -> tuple[Program, IntegerNetwork]:
@@ -48,7 +49,7 @@ def read_beats(program: Program) -> set[int]:
     return found
 
 
-@settings(max_examples=40, deadline=None, phases=[Phase.generate])
+@settings(max_examples=draws(40), deadline=None, phases=[Phase.generate])
 @given(st.randoms(use_true_random=False))
 def test_every_beat_has_its_place(rng: Random) -> None:
     """What is read lies in the constants, the image or what is spilled; the whole result is written."""

@@ -19,6 +19,7 @@ from accel.rows import command_of
 from accel.timing.recurrence import time_commands, time_program
 from tests.benches.counted import accepted, counted
 from tests.benches.draw import draw_design, draw_memory, draw_network, with_memory
+from tests.benches.wide import draws
 
 
 def schedulers(rng: Random, patch: pytest.MonkeyPatch) -> list[Scheduler]:
@@ -36,8 +37,8 @@ def schedulers(rng: Random, patch: pytest.MonkeyPatch) -> list[Scheduler]:
     return made
 
 
-@counted(30)
-@settings(max_examples=40, deadline=None)
+@counted(draws(30))
+@settings(max_examples=draws(40), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_every_order_takes_as_long_as_the_simulator_says(rng: Random) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -54,8 +55,8 @@ def test_every_order_takes_as_long_as_the_simulator_says(rng: Random) -> None:
             assert list(timing.commands) == list(expected.commands)
 
 
-@counted(30)
-@settings(max_examples=40, deadline=None)
+@counted(draws(30))
+@settings(max_examples=draws(40), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_compiled_and_python_make_the_same_order(rng: Random) -> None:
     state = rng.getstate()
@@ -72,8 +73,8 @@ def test_compiled_and_python_make_the_same_order(rng: Random) -> None:
             assert np.array_equal(one, other)
 
 
-@counted(40)
-@settings(max_examples=50, deadline=None)
+@counted(draws(40))
+@settings(max_examples=draws(50), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_time_without_a_program_is_that_of_the_program(rng: Random) -> None:
     design = with_memory(draw_design(rng, largest=8), *draw_memory(rng))

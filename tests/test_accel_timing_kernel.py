@@ -37,6 +37,7 @@ from accel.timing.state import (
 )
 from tests.benches.draw import draw_design, draw_memory, with_memory
 from tests.benches.draw_windows import draw_window
+from tests.benches.wide import draws
 
 
 def draw_program(rng: Random, design: Design) -> tuple[list[Command], int]:
@@ -108,7 +109,7 @@ def outcome(design: Design, commands: list[Command], first: int) -> object:
     return timing.cycles, timing.events, timing.first_fetch, list(timing.commands)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=draws(150), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_compiled_and_python_say_the_same(rng: Random) -> None:
     design = with_memory(draw_design(rng, largest=9), *draw_memory(rng))
@@ -133,7 +134,7 @@ def test_programs_of_that_kind_end_and_hang() -> None:
     assert hung > 3
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=draws(30), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_time_depends_on_facts_that_are_handed_in_and_on_nothing_else_of_a_command(rng: Random) -> None:
     """A COMPUTE that decodes its weights for longer, say: its facts are another's, and so is its time."""

@@ -20,10 +20,11 @@ from accel.sim.execute import execute
 from tests.benches.counted import accepted, counted
 from tests.benches.draw import draw_design, draw_input, draw_network
 from tests.benches.layers import design_of, matrix, uniform
+from tests.benches.wide import draws
 
 
-@counted(125)
-@settings(max_examples=150, deadline=None)
+@counted(draws(125))
+@settings(max_examples=draws(150), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_program_equals_reference(rng: Random) -> None:
     design = draw_design(rng, largest=rng.choice([8, 20]))

@@ -18,6 +18,7 @@ from accel.models.errors import InputError
 from tests.benches.cross import Trial, check
 from tests.benches.draw import draw_input, draw_memory, draw_network, with_memory
 from tests.benches.verilator import Built
+from tests.benches.wide import wide
 
 NETWORKS = 4
 
@@ -46,10 +47,10 @@ def design_of(rows: int, cols: int, **memory: int) -> Design:
 @pytest.mark.parametrize(
     "design",
     [
-        design_of(64, 3, axi_bits=256, burst_beats=2, outstanding_bursts=64),
+        pytest.param(design_of(64, 3, axi_bits=256, burst_beats=2, outstanding_bursts=64), marks=wide),
         design_of(1, 64, axi_bits=128, burst_beats=1),
-        design_of(3, 64, axi_bits=512, outstanding_bursts=1),
-        load("large"),
+        pytest.param(design_of(3, 64, axi_bits=512, outstanding_bursts=1), marks=wide),
+        pytest.param(load("large"), marks=wide),
     ],
     ids=lambda d: d.name,
 )

@@ -25,6 +25,7 @@ from accel.sim.execute.facts import time_executed
 from accel.timing.recurrence import time_program
 from tests.benches.draw import draw_design, draw_input, draw_network, draw_sparse_design
 from tests.benches.verilator import Built, case_of
+from tests.benches.wide import wide
 
 CODED = {Target.RUN_TABLE, Target.VALUE_TABLE}
 
@@ -157,7 +158,9 @@ def run_many(built: Built, count: int, seed: int) -> Counter[str]:
     return found
 
 
-@pytest.fixture(scope="module", params=[design_of, sparse_design_of], ids=["systolic", "sparse"])
+@pytest.fixture(
+    scope="module", params=[design_of, pytest.param(sparse_design_of, marks=wide)], ids=["systolic", "sparse"]
+)
 def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Built:
     return Built(request.param(), tmp_path_factory.mktemp("streams"))
 

@@ -22,6 +22,7 @@ from accel.flow import emit_board
 from accel.flow.cli import run as accel
 from accel.models.errors import InputError
 from tests.benches.draw import draw_network
+from tests.benches.wide import wide
 
 DESIGN = """\
 name: tiny
@@ -62,6 +63,7 @@ def changed(file: Path, change: Callable[[Any], None]) -> None:
     file.write_text(json.dumps(values))
 
 
+@wide
 @pytest.mark.rtl
 def test_digits_through_the_serial_pins(emitted: Path) -> None:
     """The classes are MNIST's own; output bytes, cycles and counters are those of reference and simulator."""

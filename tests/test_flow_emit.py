@@ -33,6 +33,7 @@ from accel.sim.execute import execute
 from tests.benches.draw import draw_network
 from tests.benches.driver import STRICT
 from tests.benches.emitted import GAPS, bench
+from tests.benches.wide import is_wide, wide
 
 NETWORKS = ("lenet-5", "lenet-300-100")
 TECHNIQUES = ("dense", "shared-4")
@@ -60,11 +61,13 @@ def emitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str
 def test_digits_under_cocotb(emitted: dict[tuple[str, str], Path]) -> None:
     """All layers of four networks: output bytes, cycles and each counter are those of reference and simulator.
 
-    The whole bench, where stalls double the cycles, runs on the shortest.
+    The whole bench, where stalls double the cycles, runs on the shortest, and alone unless the run is wide.
     """
     assert len({(folder / "accelerator.v").read_bytes() for folder in emitted.values()}) == 1
     for (network, technique), folder in emitted.items():
         whole = (network, technique) == WHOLE
+        if not whole and not is_wide():
+            continue
         found = bench(folder, *([] if whole else ["--test", "inference"]))
         assert found.returncode == 0, (network, technique, found.stdout[-3000:], found.stderr[-2000:])
         assert ("4 of 4 tests passed" if whole else "1 of 1 tests passed") in found.stdout
@@ -141,6 +144,7 @@ def with_identifiers(verilog: str) -> str:
     )
 
 
+@wide
 @pytest.mark.rtl
 def test_behind_axi_models_of_another_hand(tmp_path: Path) -> None:
     """A digit through AxiRam and AxiLiteMaster of cocotbext-axi, which pause at random: the bytes are the same."""
@@ -251,6 +255,7 @@ def test_nothing_undefined_is_stored(spaced: Path, tmp_path: Path) -> None:
     assert "undefined data for 0x" in found.stdout
 
 
+@wide
 @pytest.mark.rtl
 def test_a_folder_with_a_space_under_verilator(spaced: Path) -> None:
     found = bench(spaced)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from accel.models.compress.evbmf import evbmf, from_singular_values, threshold
 from accel.models.errors import InputError
+from tests.benches.wide import draws
 
 
 def low_rank(seed, rows, columns, rank, noise):
@@ -101,7 +102,7 @@ def test_components_below_the_threshold_are_dropped():
     assert ranks == [0, 1]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=draws(60))
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 12), st.integers(-300, 300), st.booleans())
 def test_transposition_and_scale(seed, rows, columns, exponent, given_noise):
     random = np.random.default_rng(seed)

@@ -24,6 +24,7 @@ from accel.models.integers.network import (
 from accel.models.reference.int8 import run
 from tests.benches.counted import accepted, counted
 from tests.benches.draw import draw_network
+from tests.benches.wide import draws
 
 
 def record(count, zero_point, **changed):
@@ -252,7 +253,7 @@ def test_replacing_a_part_is_checked_too():
         replace(made(), tensors={**TENSORS, "c": replace(TENSORS["c"], zero_point=9)})
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=draws(50))
 @given(st.randoms(use_true_random=False))
 def test_one_wrong_weight_of_a_drawn_network_is_seen(rng):
     network = draw_network(rng)
@@ -310,8 +311,8 @@ def copied(value, name, part):
     return type(value)(**{f.name: part if f.name == name else getattr(value, f.name) for f in fields(value)})
 
 
-@counted(20)
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.filter_too_much])
+@counted(draws(20))
+@settings(deadline=None, max_examples=draws(200), suppress_health_check=[HealthCheck.filter_too_much])
 @given(st.randoms(use_true_random=False))
 def test_odd_parts_are_refused_or_run(rng):
     """No other exception than InputError, and what is accepted computes."""

@@ -15,9 +15,10 @@ from accel.rtl.modules import convert
 from accel.rtl.systolic.array import SystolicArray
 from tests.benches.simulator import check_sums, from_lanes, simulate, to_lanes
 from tests.benches.unit_designs import compute_design, divisor, draw_multiplier
+from tests.benches.wide import draws
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=draws(20), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_tiles(rng: Random) -> None:
     """Tiles of weights and pixels with gated rows; weight rows and first pixels as early as possible, or later."""

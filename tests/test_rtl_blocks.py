@@ -15,11 +15,12 @@ from accel.rtl.systolic.accumulators import Accumulators
 from accel.rtl.systolic.pe import PE
 from tests.benches.simulator import from_lanes, simulate, to_lanes
 from tests.benches.unit_designs import ACCUMULATOR_WORDS, compute_design, draw_multiplier
+from tests.benches.wide import draws
 
 rngs = st.randoms(use_true_random=False)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=draws(20), deadline=None)
 @given(rngs)
 def test_processing_element(rng: Random) -> None:
     """All inputs at random: outputs as the docstring says, one or more cycles later.
@@ -53,7 +54,7 @@ def test_processing_element(rng: Random) -> None:
     simulate(dut, testbench)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=draws(20), deadline=None)
 @given(rngs)
 def test_memory(rng: Random) -> None:
     """Masked writes, a word that is read while it is written comes inverted, data hold until the next read."""

@@ -32,6 +32,7 @@ from tests.benches.unit_designs import (
     divisor,
     draw_multiplier,
 )
+from tests.benches.wide import draws, wide
 
 
 @dataclass(frozen=True)
@@ -242,7 +243,7 @@ def timed(design: Design, offers: Sequence[Offer]) -> Log:
     return log
 
 
-@settings(max_examples=44, deadline=None)
+@settings(max_examples=draws(44), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_values_cycles_and_events(rng: Random) -> None:
     dataflow, pairs = rng.choice(["ws", "os"]), rng.random() < 0.5
@@ -277,8 +278,8 @@ def check_values(rng: Random, design: Design) -> None:
     assert log.events == counted | {event: 0 for event in log.events if event not in counted}
 
 
-@pytest.mark.parametrize("weight_rows", [1, 2, 10])
-@pytest.mark.parametrize("pixels", [1, 4, 5, 6, 9, 12])
+@pytest.mark.parametrize("weight_rows", [1, pytest.param(2, marks=wide), 10])
+@pytest.mark.parametrize("pixels", [1, pytest.param(4, marks=wide), 5, 6, pytest.param(9, marks=wide), 12])
 def test_commands_follow_without_bubbles(pixels: int, weight_rows: int) -> None:
     """One tile a command, and two: max(T, R / w, MIN_TILE_CYCLES) cycles a tile from the second command on."""
     design = compute_design(10, 2, weight_rows=weight_rows)

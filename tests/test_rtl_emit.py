@@ -13,6 +13,7 @@ from accel.design import Design, load
 from accel.rtl.emit import TOP, WAIVERS, verilog_text, waivers_text
 from accel.rtl.identifiers import KEYWORDS, plain_identifiers
 from tests.benches.verilator import environment
+from tests.benches.wide import wide
 
 
 def sized(rows: int, cols: int, axi_bits: int = 64, **memory: int) -> Design:
@@ -58,12 +59,12 @@ def test_memories_have_no_initial_words() -> None:
 @pytest.mark.parametrize(
     "design",
     [
-        sized(8, 8),
+        *(
+            pytest.param(design, marks=wide)
+            for design in (sized(8, 8), sized(1, 5, 512), sized(3, 1, 128), sized(64, 1))
+        ),
         sized(1, 1, 32, burst_beats=1, outstanding_bursts=1),
-        sized(1, 5, 512),
-        sized(3, 1, 128),
         sized(7, 5, 256, burst_beats=1),
-        sized(64, 1),
         pytest.param(sized(64, 64), marks=pytest.mark.slow),  # half a minute
         largest_buffers(),
         *(sized(2, 3).model_copy(update={"name": make, "multiplier": make}) for make in ("ecp5", "xilinx")),

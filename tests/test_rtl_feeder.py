@@ -18,6 +18,7 @@ from accel.rtl.buffers import ActivationBanks
 from accel.rtl.systolic.feeder import Feeder
 from tests.benches.simulator import from_lanes, simulate, to_lanes, write_all
 from tests.benches.unit_designs import ACTIVATION_BANK, ACTIVATION_WORDS, compute_design
+from tests.benches.wide import draws
 
 
 class Fed(wiring.Component):
@@ -95,7 +96,7 @@ def draw(rng: Random, rows: int, cols: int) -> tuple[ConfigCompute, Compute]:
     return config, command
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=draws(25), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_words_tags_and_reads(rng: Random) -> None:
     """Weights are always there: every tile starts as early as it may, commands follow each other."""

@@ -20,6 +20,7 @@ from accel.rtl.loader import Loader
 from accel.rtl.sparse.queue import Queue
 from accel.rtl.storer import Storer
 from tests.benches.formal import proved
+from tests.benches.wide import wide
 
 
 def design_of(rows: int, burst_beats: int) -> Design:
@@ -55,7 +56,7 @@ def storer(rows: int) -> tuple[Storer, dict[str, int]]:
 
 @pytest.mark.parametrize(
     "rows",
-    [4, pytest.param(2, marks=pytest.mark.slow), pytest.param(8, marks=pytest.mark.slow)],
+    [pytest.param(4, marks=wide), pytest.param(2, marks=pytest.mark.slow), pytest.param(8, marks=pytest.mark.slow)],
     ids=["a word a beat", "two words a beat", "two beats a word"],
 )
 def test_storer(rows: int, tmp_path: Path) -> None:
@@ -87,6 +88,7 @@ def loader() -> tuple[Loader, dict[str, int]]:
     return Loader(design), {"BYTES": design.beat_bytes, "BURST": 2, "AHEAD": design.buffers.queue_commands}
 
 
+@wide
 def test_loader(tmp_path: Path) -> None:
     unit, parameters = loader()
     assert proved(unit, "loader", parameters, tmp_path)

@@ -22,6 +22,7 @@ from tests.benches.draw import with_memory
 from tests.benches.draw_windows import draw_window
 from tests.benches.simulator import Bench
 from tests.benches.timing import UnitTiming
+from tests.benches.wide import draws
 
 DRAM_BYTES = 24576
 # rows, cols, lanes, AXI bits, beats of a burst, bursts in flight, commands in a queue
@@ -204,7 +205,7 @@ def draw_run(
     return Run(shape, commands, pushed, ready, memory), ready, design
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=draws(40), deadline=None)
 @given(st.randoms(use_true_random=False), st.sampled_from(SHAPES))
 def test_words_and_cycles_equal_the_twins(rng: Random, shape: tuple[int, ...]) -> None:
     run, ready, design = draw_run(rng, shape, stalls=False)
@@ -226,7 +227,7 @@ def test_words_and_cycles_equal_the_twins(rng: Random, shape: tuple[int, ...]) -
     assert run.error == 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=draws(30), deadline=None)
 @given(st.randoms(use_true_random=False), st.sampled_from(SHAPES), st.booleans(), st.booleans())
 def test_stalls_and_slaves_that_wait_change_nothing_but_the_cycles(
     rng: Random, shape: tuple[int, ...], stalls: bool, waits: bool

@@ -29,6 +29,7 @@ from accel.timing.recurrence import time_commands
 from tests.benches.axi import BASE, EAGER, MANNERS, Manner, ReadMemory, WriteMemory
 from tests.benches.draw import with_memory
 from tests.benches.simulator import Bench
+from tests.benches.wide import draws
 
 DRAM_BYTES = 8192
 BITS = [32, 64, 256, 512]
@@ -203,7 +204,7 @@ def draw_program(rng: Random, beat: int) -> tuple[list[Command], int]:
     return commands, batches[0]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=draws(25), deadline=None)
 @given(st.randoms(use_true_random=False), st.sampled_from(BITS))
 def test_cycles_from_start_to_done(rng: Random, bits: int) -> None:
     design = with_memory(design_of(bits), rng.choice([1, 5, 40]), rng.choice([1, 1, 2, 3]))
@@ -280,7 +281,7 @@ def test_errors_end_the_run_with_an_empty_bus(bad: Command, code: ErrorCode, see
     assert (reads.in_flight, writes.in_flight) == (0, 0)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=draws(30), deadline=None)
 @given(st.integers(1, 450), st.integers(0, 1 << 16))
 def test_an_abort_ends_the_run_with_an_empty_bus(cycle: int, seed: int) -> None:
     """Whatever is in flight: at most one burst of four beats each way is sent on, with every handshake stalled."""

@@ -37,6 +37,7 @@ from tests.benches.unit_designs import (
     draw_multiplier,
     post_design,
 )
+from tests.benches.wide import draws
 
 
 class Sums(wiring.Component):
@@ -302,7 +303,7 @@ def timed(design: Design, offers: Sequence[Offer]) -> Log:
     return log
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=draws(60), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_values_cycles_and_events(rng: Random) -> None:
     design = post_design(

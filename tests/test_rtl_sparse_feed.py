@@ -21,6 +21,7 @@ from accel.rtl.sparse.transposer import Transposer
 from tests.benches.simulator import Bench, from_lanes, put, simulate, to_lanes, write_all
 from tests.benches.unit import Counted
 from tests.benches.unit_designs import ACTIVATION_BANK, ACTIVATION_WORDS, sparse_design
+from tests.benches.wide import draws
 
 SIZES = [(1, 3), (2, 1), (4, 3)]  # R and C
 
@@ -30,7 +31,7 @@ def queue_of(depth: int) -> Bench:
     return Bench(Queue(9, depth))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=draws(20), deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(1, 5))
 def test_the_queue_is_a_list(rng: Random, depth: int) -> None:
     """Whoever saw room pushes in the next cycle at the latest; what is pushed is offered from the next cycle on."""
@@ -135,7 +136,7 @@ def expected(design: Any, words: np.ndarray, config: ConfigCompute, c: Compute) 
     return found
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=draws(25), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_the_feeder_reads_block_after_block(rng: Random) -> None:
     """No more units than there are slots, and none interrupted; `freed` comes when it likes."""

@@ -22,6 +22,7 @@ from tests.benches.axi import BASE, EAGER, MANNERS, Manner, WriteMemory
 from tests.benches.draw import with_memory
 from tests.benches.simulator import Bench
 from tests.benches.timing import UnitTiming
+from tests.benches.wide import draws
 
 DRAM_BYTES = 16384
 BANK_WORDS = 120
@@ -153,7 +154,7 @@ def check_content(run: Run, design: Design) -> None:
     assert run.error == 0
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=draws(50), deadline=None)
 @given(st.randoms(use_true_random=False), st.sampled_from(SHAPES))
 def test_bytes_cycles_and_events_equal_the_twins(rng: Random, shape: tuple[int, int, int]) -> None:
     run, design = draw_run(rng, shape, stalls=False)
@@ -171,14 +172,14 @@ def test_bytes_cycles_and_events_equal_the_twins(rng: Random, shape: tuple[int, 
     assert total[Event.ACT_READS] == run.reads
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=draws(25), deadline=None)
 @given(st.randoms(use_true_random=False), st.sampled_from(SHAPES))
 def test_stalls_change_nothing_but_the_cycles(rng: Random, shape: tuple[int, int, int]) -> None:
     run, design = draw_run(rng, shape, stalls=True)
     check_content(run, design)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=draws(60), deadline=None)
 @given(st.randoms(use_true_random=False), st.sampled_from(SHAPES), st.sampled_from(MANNERS), st.booleans())
 def test_every_slave_that_axi_allows_is_served(
     rng: Random, shape: tuple[int, int, int], manner: Manner, stalls: bool

@@ -35,6 +35,7 @@ from accel.timing.recurrence import time_program
 from tests.benches.axi import EAGER, MANNERS
 from tests.benches.draw import draw_network
 from tests.benches.verilator import Built, Case, Outcome, case_of
+from tests.benches.wide import draws
 
 pytestmark = pytest.mark.rtl
 WATCHDOG = 3000
@@ -346,7 +347,7 @@ def least_cycles(case: Case, design: Design) -> int:
     return max(len(commands) * SEQUENCER_INTERVAL, *work.values())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=draws(300), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_damaged_programs(built: Built, sound: tuple[Case, int], rng: Random) -> None:
     """Flipped bits anywhere in a program: the hardware ends; it stays within DRAM_SIZE (the bench sees to that), and a

@@ -16,6 +16,7 @@ from accel.layout import pack_weight_columns
 from accel.rtl.systolic.weights import WeightIssue
 from tests.benches.simulator import from_lanes, simulate, to_lanes, write_all
 from tests.benches.unit_designs import WEIGHT_WORDS, compute_design, divisor
+from tests.benches.wide import draws
 
 
 def bits_of(command: Compute) -> int:
@@ -27,7 +28,7 @@ def draw_design(rng: Random) -> Design:
     return compute_design(rows, rng.randint(1, 5), weight_rows=divisor(rng, rows), memory_stages=rng.randint(1, 2))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=draws(25), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_rows_come_out_as_packed(rng: Random) -> None:
     """Commands one after the other; the feeder starts tiles at once or later."""

@@ -43,6 +43,7 @@ from accel.timing.machine import Machine
 from accel.timing.recurrence import Timing, first_fetch, time_program
 from tests.benches.counted import accepted, counted
 from tests.benches.draw import draw_design, draw_memory, draw_network, with_memory
+from tests.benches.wide import draws
 
 MEMORY = ("DRAM read", "DRAM write")
 LATENT = (*MEMORY, "latency", "program")
@@ -61,8 +62,8 @@ def streams_of(program: Program, timing: Timing) -> Iterator[tuple[int, int, int
         yield (last - first) // period + 1, pixels, history.timed_at(i).step.busy
 
 
-@counted(75)
-@settings(max_examples=100, deadline=None)
+@counted(draws(75))
+@settings(max_examples=draws(100), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_the_path_is_the_longest(rng: Random) -> None:
     design = with_memory(draw_design(rng), *draw_memory(rng))
@@ -85,8 +86,8 @@ def test_the_path_is_the_longest(rng: Random) -> None:
     assert against(program, latency, 2 * interval) - timing.cycles >= share(*MEMORY)
 
 
-@counted(30)
-@settings(max_examples=40, deadline=None)
+@counted(draws(30))
+@settings(max_examples=draws(40), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_bursts_end_where_the_timing_says(rng: Random) -> None:
     design = with_memory(draw_design(rng), *draw_memory(rng))

@@ -29,12 +29,13 @@ from accel.sim.result import Result, simulate, work_cycles
 from accel.timing.recurrence import Step, Timed, time_program
 from tests.benches.counted import accepted, counted
 from tests.benches.draw import draw_design, draw_memory, draw_network, with_memory
+from tests.benches.wide import draws
 
 FLAT = ("dram_flat_pj", "sram_flat_pj")
 
 
-@counted(75)
-@settings(max_examples=100, deadline=None)
+@counted(draws(75))
+@settings(max_examples=draws(100), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_nothing_beats_its_bound_and_parts_sum(rng: Random) -> None:
     """What is compulsory is moved; what the network multiplies, the array does; and every sum is exact."""
