@@ -9,7 +9,8 @@ This is the floor under every program, so nothing counts that some program could
                of four. Sparse engine: an entry for each weight that is not zero
     records    8 bytes an output channel, unless the configuration's one record serves all channels; of a layer in parts
                (`accel.compiler.parts`) for each of them, since their biases differ, as may the formats of their
-               weights. A depthwise layer that the post-process unit filters has them always, and its weights as bytes
+               weights. A depthwise layer that the post-process unit filters has them always, and its weights as bytes,
+               the ninth of them in the record
     tables     256 bytes for each table of a function that differs from those before
     inputs     the pixels that some window of the first reader of an input reaches, all channels
     outputs    each byte of the network's outputs
@@ -34,6 +35,7 @@ from accel.entropy.encode import Encoded
 from accel.memories import RECORD_BYTES, TABLE_ENTRIES
 from accel.models.integers.network import IntegerNetwork, MatrixLayer
 from accel.program import Compulsory
+from accel.records import FILTER_WORDS
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,12 @@ def compulsory(prepared: Prepared, encoded: Mapping[int, Encoded]) -> list[Compu
             read += len(weights.format.codebook)
         if weights:
             read += RECORD_BYTES * len(step.requantise.bias) if len(step.requantise.bias) > 1 else 0
-        elif isinstance(step.layer, MatrixLayer):  # by the filter: a byte a weight, and a record a channel in any case
+        elif isinstance(step.layer, MatrixLayer):  # by the filter: a byte a weight, and a record a channel
             channels = len(step.layer.weights)
             met = step.part is None or step.part.taps
             filtered = macs = channels * y.pairs * x.pairs if met else 0
-            read = channels * ((y.taps * x.taps if met else 0) + RECORD_BYTES)
+            taps = y.taps * x.taps if met else 0
+            read = channels * min(taps + RECORD_BYTES, FILTER_WORDS * RECORD_BYTES)  # the ninth tap lies in the record
         table = None if step.requantise.table is None else step.requantise.table.tobytes()
         if table is not None and table not in tables:  # one that is there need not come again
             tables.add(table)
