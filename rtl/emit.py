@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from amaranth.lib import wiring
 
 from accel.design import Design
@@ -37,6 +39,11 @@ def verilog_text(design: Design) -> str:
 
     Of a design with DRAM: a core without is made of its program, by `core_text`.
     """
+    return _text(design)
+
+
+@lru_cache(4)  # two seconds each, and a network of several stretches asks for the same several times
+def _text(design: Design) -> str:
     return text_of(Accelerator(design), design)
 
 

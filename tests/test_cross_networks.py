@@ -25,6 +25,7 @@ from tests.benches.blocks import BLOCKS
 from tests.benches.cross import Trial, check
 from tests.benches.draw import draw_image_network, draw_input
 from tests.benches.verilator import Built
+from tests.benches.wide import wide
 
 FOREIGN = Path(__file__).parent / "data/mnist-conv/model.onnx"
 SCALED = np.float32(255)  # the foreign network reads 0..255
@@ -182,6 +183,7 @@ def outputs_stay(tmp_path_factory: pytest.TempPathFactory) -> Built:
     return Built(Design.model_validate(values), tmp_path_factory.mktemp("os"))
 
 
+@wide
 @pytest.mark.rtl
 @pytest.mark.parametrize("name", ["lenet-5", "lenet-5-deep"])
 def test_a_digit_where_outputs_stay(name: str, outputs_stay: Built) -> None:

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -28,7 +27,6 @@ from accel.models.compress.share import share
 from accel.models.quantisation.quantise import quantise
 from accel.models.reference import int8
 from accel.registers import COUNTERS, REGISTERS, registers
-from accel.rtl.emit import verilog_text
 from accel.sim.execute import execute
 from tests.benches.draw import draw_network
 from tests.benches.driver import STRICT
@@ -45,14 +43,12 @@ def emitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str
     """The four folders; the Verilog of the four is the same."""
     top = tmp_path_factory.mktemp("emitted")
     folders = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("accel.flow.emit.verilog_text", cache(verilog_text))
-        for network in NETWORKS:
-            for technique in TECHNIQUES:
-                folder = top / f"{network}-{technique}"
-                many = ["--images", "2"] if (network, technique) == WHOLE else []
-                assert accel(["emit", network, "--technique", technique, "-o", str(folder), *many]) == 0
-                folders[network, technique] = folder
+    for network in NETWORKS:
+        for technique in TECHNIQUES:
+            folder = top / f"{network}-{technique}"
+            many = ["--images", "2"] if (network, technique) == WHOLE else []
+            assert accel(["emit", network, "--technique", technique, "-o", str(folder), *many]) == 0
+            folders[network, technique] = folder
     yield folders
     shutil.rmtree(top)
 
