@@ -20,7 +20,7 @@ from accel.rtl.cutter import Cutter
 from accel.rtl.decoder.decoder import Decoder, ListDecoder, Turns
 from accel.rtl.fifo import CommandQueue
 from accel.rtl.layouts import bits_of, field_signal, layout
-from accel.rtl.ports import bank_of, unit_members, waits_hold, word_of, write_port
+from accel.rtl.ports import bank_of, unit_members, waits_hold, word_of, write_port, write_registered
 from accel.rtl.sparse.ports import loaded_block
 from accel.rtl.window import Window
 
@@ -305,7 +305,7 @@ class Loader(wiring.Component):
     def _writes(self, m: Module, target: Value, words: dict, addr: Value, row_addr: Value, error: Signal) -> None:
         """Routes the word to its memory, unless its address is outside: a row lies in the bank in which it begins."""
         design = self.design
-        act = write_port(ACTIVATION, design).create(path=("act",))
+        act = write_registered(m, self.w_act, "act")
         ports = {
             Target.ACTIVATION: act,
             Target.WEIGHT: self.w_weight,
@@ -344,10 +344,4 @@ class Loader(wiring.Component):
                 m.d.comb += self.w_weight.data.eq(decoded.data)
         with m.If(window.write & design.windows):
             m.d.comb += [act.data.eq(window.data), act.mask.eq(window.mask)]
-        # Activations go through a register: their memory is far away, and a command that waits for them reads them two
-        # cycles after `done` at the earliest.
-        for name in self.w_act.signature.members:
-            register = Signal.like(getattr(act, name), name=f"act_{name}", reset_less=name != "en")
-            m.d.sync += register.eq(getattr(act, name))
-            m.d.comb += getattr(self.w_act, name).eq(register)
         m.d.comb += self.program_data.eq(words[Target.PROGRAM])

@@ -6,7 +6,7 @@ from functools import reduce
 from operator import and_
 from typing import Any
 
-from amaranth.hdl import Value
+from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out, Signature
 
@@ -28,6 +28,20 @@ def write_port(memory: Memory, design: Design) -> Signature:
 def read_port(memory: Memory, design: Design) -> Signature:
     """A read port as its user sees it: `data` is valid in the cycle after `en`, and holds until the next read."""
     return Signature({"en": Out(1), "addr": Out(memory.address_bits), "data": In(memory.width_bits(design))})
+
+
+def write_registered(m: Module, port: Any, name: str) -> Any:
+    """What is to be driven in place of a write port, whose words are written a cycle later.
+
+    A memory of activations is far away, and a command that waits for a word reads it two cycles after `done` at the
+    earliest: so `done` need not wait for that register.
+    """
+    ours = port.signature.create(path=(name,))
+    for member in port.signature.members:
+        register = Signal.like(getattr(ours, member), name=f"{name}_{member}", reset_less=member != "en")
+        m.d.sync += register.eq(getattr(ours, member))
+        m.d.comb += getattr(port, member).eq(register)
+    return ours
 
 
 def word_of(memory: Memory, address: Value) -> Value:

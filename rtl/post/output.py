@@ -13,7 +13,7 @@ from accel.design import Design
 from accel.latency import TABLE_CYCLES, cycles, product_pipeline
 from accel.memories import ACTIVATION, CODE_BITS, TABLE, TABLE_WORD_BYTES
 from accel.rtl.pipeline import later
-from accel.rtl.ports import word_of, write_port
+from accel.rtl.ports import word_of, write_port, write_registered
 from accel.rtl.ram import Ram
 
 if TYPE_CHECKING:
@@ -101,11 +101,12 @@ def write(m: Module, unit: PostUnit, config: data.View, found: Output, outside: 
         codes = Mux(looks_up, tables.entries, found.codes)
     to, chunk = chosen(found.address, "to"), chosen(found.chunk, "to_part")
     written, fits = chosen(found.valid, "written"), word_of(ACTIVATION, to) < design.activation_words
+    act = write_registered(m, unit.w_act, "act")
     m.d.comb += [
-        unit.w_act.en.eq(written & fits & ~unit.halt),
-        unit.w_act.addr.eq(to),
-        unit.w_act.data.eq(codes.replicate(design.word_lanes // design.lanes)),
-        unit.w_act.mask.eq(Cat((chunk == k // design.lanes) for k in range(design.word_lanes))),
+        act.en.eq(written & fits & ~unit.halt),
+        act.addr.eq(to),
+        act.data.eq(codes.replicate(design.word_lanes // design.lanes)),
+        act.mask.eq(Cat((chunk == k // design.lanes) for k in range(design.word_lanes))),
         unit.event_act_writes.eq(written & fits),
         unit.event_post_outputs.eq(written),
         unit.done.eq(chosen(found.last, "ended")),
