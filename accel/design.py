@@ -174,7 +174,10 @@ class Design(Section):
         description="what is multiplied with: products, or an FPGA's MULT18X18D or DSP48E1",
     )
     memory_stages: int = Field(
-        default=1, ge=1, le=2, description="registers of what the engine reads on chip: the memory's, one behind it"
+        default=1,
+        ge=1,
+        le=2,
+        description="registers of what engine and post-process read on chip: the memory's, one behind it",
     )
     post_multiplier_stages: int = Field(
         default=1, ge=1, le=3, description="registers of each multiplier of the post-process"

@@ -167,7 +167,8 @@ def requantise_pipeline(design: Design) -> Pipeline:
 
 def post_pipeline(design: Design) -> Pipeline:
     """From the walk's cycle of a window's last element to the write of the output."""
-    return Stage("address"), Stage("read"), Stage("select"), Stage("reduce"), *requantise_pipeline(design)
+    reads = Stage("read", design.memory_stages)
+    return Stage("address"), reads, Stage("select"), Stage("reduce"), *requantise_pipeline(design)
 
 
 def filter_pipeline(design: Design) -> Pipeline:

@@ -14,19 +14,20 @@ class Control(wiring.Component):
     """`done` comes one cycle after `finished`; or, after an error, when `quiet` (nothing is in flight on AXI).
 
     `busy`: from the cycle after `start` to that of `done`. `errors`: an ErrorCode in the cycles in which something is
-    wrong; the first is kept in `error` until the next start, and `halt` says that there is one. `watchdog` cycles
-    without `active` (something made progress) are ErrorCode.TIMEOUT; 0 = never. If after an error the bus is neither
-    quiet nor active for as long again, `done` comes nevertheless. `halt` stays until the next start, so that what is
-    in flight then is still completed and dropped whenever the memory comes to it; the registers refuse a start until
-    the bus is quiet.
-    If not `last`, another image follows: `next` comes instead of `done`, and what is wrong meanwhile is wrong with it.
-    `abort` is an error as others are (ABORTED), for a run that makes progress but should not go on.
+    wrong; the first is kept in `error` until the next start. `halt`: there is one, until everything is reset after that
+    (`starting`, the cycle after `start`), so that nothing begins in between. `watchdog` cycles without `active`
+    (something made progress) are ErrorCode.TIMEOUT; 0 = never. If after an error the bus is neither quiet nor active
+    for as long again, `done` comes nevertheless. `halt` stays, so that what is in flight then is still completed and
+    dropped whenever the memory comes to it; the registers refuse a start until the bus is quiet. If not `last`, another
+    image follows: `next` comes instead of `done`, and what is wrong meanwhile is wrong with it. `abort` is an error as
+    others are (ABORTED), for a run that makes progress but should not go on.
     """
 
     def __init__(self) -> None:
         super().__init__(
             {
                 "start": In(1),
+                "starting": In(1),
                 "busy": In(1),
                 "finished": In(1),
                 "last": In(1),
@@ -49,19 +50,21 @@ class Control(wiring.Component):
         ending = [Signal(name=stage.name) for stage in DONE]  # finished so many cycles before
         assert len(ending) == DONE_CYCLES
         expired = (self.watchdog != 0) & (still >= self.watchdog)
+        failed = self.error != 0
         m.d.comb += [
-            self.halt.eq(self.error != 0),
-            self.done.eq(self.busy & ((ending[-1] & self.last) | (self.halt & (self.quiet | expired)))),
-            self.next.eq(self.busy & ending[-1] & ~self.last & ~self.halt),
+            self.done.eq(self.busy & ((ending[-1] & self.last) | (failed & (self.quiet | expired)))),
+            self.next.eq(self.busy & ending[-1] & ~self.last & ~failed),
         ]
         m.d.sync += [Cat(ending).eq(Cat(self.finished, ending)), still.eq(still + 1)]
-        with m.If(self.busy & ~self.halt & ~(self.last & Cat(self.finished, ending).any())):
+        with m.If(self.starting):
+            m.d.sync += self.halt.eq(0)
+        with m.If(self.busy & ~failed & ~(self.last & Cat(self.finished, ending).any())):
             with m.If(self.errors != 0):
-                m.d.sync += [self.error.eq(self.errors), still.eq(0)]
+                m.d.sync += [self.error.eq(self.errors), self.halt.eq(1), still.eq(0)]
             with m.Elif(self.abort):
-                m.d.sync += [self.error.eq(ErrorCode.ABORTED), still.eq(0)]
+                m.d.sync += [self.error.eq(ErrorCode.ABORTED), self.halt.eq(1), still.eq(0)]
             with m.Elif(expired):
-                m.d.sync += [self.error.eq(ErrorCode.TIMEOUT), still.eq(0)]
+                m.d.sync += [self.error.eq(ErrorCode.TIMEOUT), self.halt.eq(1), still.eq(0)]
         with m.If(self.active):
             m.d.sync += still.eq(0)
         with m.If(self.start):

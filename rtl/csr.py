@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -21,8 +21,8 @@ class Csr(wiring.Component):
 
     `done`: pulse from the control, with `error` valid from then on. `event_<name>`: by how much a counter grows for
     this cycle, `widths[event]` bits; events without width are none of the design, and read as 0. CYCLES counts `busy`,
-    so that it ends as the number of the cycle of `done`. What units do after that (a run that was stopped leaves them
-    in the middle of something) is not counted.
+    so that it ends as the number of the cycle of `done`. What units do after that (a run that was stopped
+    leaves them in the middle of something) is not counted, nor is what they do before cycle 2: they are reset in 1.
 
     `next`: pulse in the cycle in which `done` would be, if another image of the run follows (`last` says that none
     does): what a run uses of the registers is then that image's. The next cycle is cycle 1 of its program.
@@ -167,12 +167,12 @@ class Csr(wiring.Component):
     def _counters(self, m: Module) -> Counters:
         """What counts the events, a cycle after they were: sums over the whole design end in registers."""
         m.submodules.counters = counters = Counters(self.widths)
-        counting = Signal(name="counting")
-        m.d.sync += counting.eq(self.busy)
+        counting, begun = Signal(name="counting"), Signal(name="begun")
+        m.d.sync += [counting.eq(self.busy), begun.eq(self.start)]
         m.d.comb += [counters.counting.eq(counting), counters.clear.eq(self.start)]
         for event, width in self.widths.items():
             name = f"event_{event.name.lower()}"
             amount = Signal(width, name=f"{name}_reg", reset_less=True)
-            m.d.sync += amount.eq(getattr(self, name))
+            m.d.sync += amount.eq(Mux(begun, 0, getattr(self, name)))  # units are reset in the cycle behind the start
             m.d.comb += getattr(counters, name).eq(amount)
         return counters

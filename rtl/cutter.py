@@ -76,9 +76,9 @@ class Cutter(wiring.Component):
                 m.d.sync += rows.eq(rows - 1)
                 with m.If(rows == 1):
                     m.d.sync += busy.eq(0)
-        with m.If(self.begin):
+        with m.If(~busy):  # so that nothing but `busy` waits for `begin`
             m.d.sync += [
-                busy.eq(1),
+                busy.eq(self.begin),
                 row_start.eq(self.start),
                 beat.eq(self.start),
                 row_last.eq(self.start + self.row_beats - 1),

@@ -78,17 +78,16 @@ class Loader(wiring.Component):
             Signal(4, name="back_error"),
             Signal(4, name="axi_error"),
         )
-        in_flight = Signal(range(self.design.memory.outstanding_bursts + 1), name="in_flight")
-        front_idle = self._front(m, ahead, in_flight, front_error)
+        front_idle, quiet = self._front(m, ahead, front_error)
         back_idle = self._back(m, ahead, back_error, axi_error)
         m.d.comb += [
-            self.idle.eq(front_idle & (in_flight == 0) & (self.halt | (back_idle & ~ahead.o.valid))),
+            self.idle.eq(front_idle & quiet & (self.halt | (back_idle & ~ahead.o.valid))),
             self.error.eq(Mux(axi_error != 0, axi_error, Mux(front_error != 0, front_error, back_error))),
         ]
         return m
 
-    def _front(self, m: Module, ahead: CommandQueue, in_flight: Signal, error: Signal) -> Value:
-        """Pops commands and issues addresses. Returns idle."""
+    def _front(self, m: Module, ahead: CommandQueue, error: Signal) -> tuple[Value, Value]:
+        """Pops commands and issues addresses. Returns idle, and that no burst is in flight."""
         design, axi = self.design, self.axi
         m.submodules.cutter = bursts = Cutter(design, Load, field_bits(Load, "row_beats"))
         head = data.View(layout(Load), self.i.payload)
@@ -98,6 +97,8 @@ class Loader(wiring.Component):
             by = Mux(head.continues, self.input_move, Mux(head.literal, self.output_move, 0))
             moves = Mux(head.coded, 0, by)
         waiting, offers = Signal(name="waiting"), Signal(name="offers")
+        most = design.memory.outstanding_bursts
+        in_flight, full = Signal(range(most + 1), name="in_flight"), Signal(name="full")  # as many as may be
         taken = axi.arvalid & axi.arready
         m.d.comb += [
             bursts.begin.eq(ahead.i.valid),
@@ -115,7 +116,7 @@ class Loader(wiring.Component):
             axi.arburst.eq(INCREMENTING),
             axi.arprot.eq(design.memory.axi_prot),
             axi.arcache.eq(design.memory.axi_read_cache),
-            offers.eq(bursts.valid & ~bursts.outside & ~self.halt & (in_flight != design.memory.outstanding_bursts)),
+            offers.eq(bursts.valid & ~bursts.outside & ~self.halt & ~full),
             # An address that was offered stays until it is taken, whatever happens meanwhile.
             axi.arvalid.eq(offers | waiting),
             ahead.i.payload.eq(self.i.payload),
@@ -125,9 +126,13 @@ class Loader(wiring.Component):
         m.d.sync += waiting.eq(axi.arvalid & ~axi.arready)
         answered = axi.rvalid & axi.rready & axi.rlast
         m.d.sync += in_flight.eq(in_flight + taken - answered)
+        with m.If(taken & ~answered):
+            m.d.sync += full.eq(in_flight == most - 1)
+        with m.Elif(answered & ~taken):
+            m.d.sync += full.eq(0)
         with m.If(bursts.valid & bursts.outside & ~self.halt):
             m.d.comb += error.eq(ErrorCode.DRAM_RANGE)
-        return bursts.idle
+        return bursts.idle, in_flight == 0
 
     def _back(self, m: Module, ahead: CommandQueue, error: Signal, axi_error: Signal) -> Value:
         """Takes beats and writes words. Returns idle."""
@@ -135,10 +140,10 @@ class Loader(wiring.Component):
         bits = design.memory.axi_bits
         command = data.View(layout(Load), Signal(8 * COMMAND_BYTES, name="back_command", reset_less=True))
         following = data.View(layout(Load), ahead.o.payload)
-        active, take = Signal(name="back_active"), Signal(name="take")
+        active, take, free = Signal(name="back_active"), Signal(name="take"), Signal(name="free")
         hold = Signal(bits, reset_less=True, name="hold")
-        # Words still in `hold`, and whether there are any; 1 as long as a window load works on it.
-        slots, working = Left(m, "slots", 7), Signal(name="working")
+        # Words still in `hold`, and whether there are any; 1 as long as a window load (`cutting`) works on it.
+        slots, working, cutting = Left(m, "slots", 7), Signal(name="working"), Signal(name="cutting")
         beat_bits, row_bits = field_bits(Load, "row_beats"), field_bits(Load, "rows")
         beats, rows, asks = Left(m, "beats_left", beat_bits), Left(m, "rows_left", row_bits), Signal(name="asks")
         first = Signal(name="first_beat")
@@ -146,14 +151,14 @@ class Loader(wiring.Component):
         emit_beats, emit_rows = Left(m, "emitted", beat_bits), Left(m, "emit_rows", row_bits)
         row_addr, addr = field_signal(Load, "dst_addr", "row_addr"), field_signal(Load, "dst_addr", "addr")
         per_beat = Signal(range(65), name="per_beat")
-        window = self._window(m, command, ahead, take, hold)
+        window = self._window(m, command, ahead, free, hold)
         with m.If(command.window):
             m.d.comb += per_beat.eq(1)
         with m.Else(), m.Switch(command.target):
             for target in self.targets:
                 with m.Case(int(target)):
                     m.d.comb += per_beat.eq(words_per_beat(design, target))
-        emit = active & working
+        emit = working  # only while a command is active
         beat_done = emit & slots.one & ~window.more
         row_done = beat_done & emit_beats.one
         last = Signal(name="last")
@@ -166,16 +171,16 @@ class Loader(wiring.Component):
         with m.If(accept):
             slots.begin(Mux(coded, 0, per_beat))
             beats.step()
-            m.d.sync += [hold.eq(axi.rdata), working.eq(~coded), first.eq(beats.one)]
+            m.d.sync += [hold.eq(axi.rdata), working.eq(~coded), cutting.eq(command.window), first.eq(beats.one)]
             with m.If(beats.one):
                 beats.begin(command.row_beats)
                 rows.step()
                 m.d.sync += asks.eq(~rows.one)
         with m.Elif(emit & ~window.more):
             slots.step()
-            m.d.sync += working.eq(~slots.one)
+            m.d.sync += [working.eq(~slots.one), cutting.eq(cutting & ~slots.one)]
         m.d.comb += [
-            window.slot.eq(emit & command.window),
+            window.slot.eq(cutting),
             window.beat.eq(accept & command.window),
             window.first.eq(first),
         ]
@@ -204,7 +209,8 @@ class Loader(wiring.Component):
         m.d.sync += waited.eq(ahead.o.valid & ~take)
         m.d.comb += [
             self.done.eq(last),
-            take.eq(ahead.o.valid & waited & (~active | last)),
+            free.eq(~active | last),
+            take.eq(ahead.o.valid & waited & free),
             ahead.o.ready.eq(take),
         ]
         if design.is_sparse:
@@ -213,16 +219,16 @@ class Loader(wiring.Component):
                 self.block_command.eq(ahead.o.payload),
                 self.block_end.eq(last & (command.target == Target.WEIGHT)),
             ]
-        with m.If(last):
-            m.d.sync += active.eq(0)
-        with m.If(take):
+        # What a command begins with is loaded while it may come: that it is taken changes little, since it comes late.
+        with m.If(free):
             for count, amount in ((beats, following.row_beats), (emit_beats, following.row_beats),
                                   (rows, following.rows), (emit_rows, following.rows), (slots, Const(0))):  # fmt: skip
                 count.begin(amount)
             m.d.sync += [
-                active.eq(1),
+                active.eq(take),
+                asks.eq(take),
                 working.eq(0),
-                asks.eq(1),
+                cutting.eq(0),
                 first.eq(1),
                 command.eq(following),
                 row_addr.eq(following.dst_addr),
@@ -261,13 +267,13 @@ class Loader(wiring.Component):
             m.d.comb += error.eq(ErrorCode.STREAM)
         return coded, coded & decoder.done, decoder.want
 
-    def _window(self, m: Module, command: data.View, ahead: CommandQueue, take: Value, hold: Signal) -> Window:
+    def _window(self, m: Module, command: data.View, ahead: CommandQueue, free: Value, hold: Signal) -> Window:
         """What makes the words of window loads."""
         m.submodules.window = window = Window(self.design)
         m.d.comb += [
             window.following.eq(ahead.o.payload),
             window.command.eq(command.as_value()),
-            window.take.eq(take),
+            window.take.eq(free),
             window.newest.eq(hold),
         ]
         return window

@@ -66,14 +66,16 @@ class Storer(wiring.Component):
         waits = waits_hold(self, head)
         m.d.comb += self.i.ready.eq(~active & ~full & waits & ~self.halt)
         pop = self.i.valid & self.i.ready
-        with m.If(pop):
-            m.d.sync += [active.eq(1), command.eq(head)]
+        # What a command begins with is loaded while it may come: that it is popped changes little, since it comes late.
+        free = ~active
+        with m.If(free):
+            m.d.sync += [active.eq(pop), command.eq(head)]
 
         bursting, opened, ended = self._writer(m, head, active, pop, abandon, crowded)
         quiet = self._responses(m, opened, ended, full, crowded)
         with m.If(ended | abandon):
             m.d.sync += active.eq(0)
-        beat, strobes, beat_valid = self._reader(m, head, command, pop, abandon)
+        beat, strobes, beat_valid = self._reader(m, head, command, free, pop, abandon)
         m.d.comb += [
             axi.wdata.eq(beat),
             axi.wstrb.eq(strobes),
@@ -138,7 +140,7 @@ class Storer(wiring.Component):
             m.d.sync += bursting.eq(~in_burst.one)
         with m.If(addressed):
             m.d.sync += addressed_all.eq(bursts.last)
-        with m.If(pop):
+        with m.If(~active):
             m.d.sync += addressed_all.eq(0)
         return bursting, opened, ended
 
@@ -171,7 +173,7 @@ class Storer(wiring.Component):
         return (level == 0) & (issued == responded)
 
     def _reader(
-        self, m: Module, head: data.View, command: data.View, pop: Value, abandon: Signal
+        self, m: Module, head: data.View, command: data.View, free: Value, pop: Value, abandon: Signal
     ) -> tuple[Value, Value, Value]:
         """Reads words and makes beats. Returns the first beat that waits, its strobes, and whether there is one."""
         per_beat = words_per_beat(self.design, Target.ACTIVATION)
@@ -216,20 +218,20 @@ class Storer(wiring.Component):
             ]
         with m.If(abandon):
             m.d.sync += reading.eq(0)
-        with m.If(pop):
+        with m.If(free):
             words.begin(head.row_words)
             rows.begin(head.rows)
             m.d.sync += [
-                reading.eq(1),
+                reading.eq(pop),
                 words_some.eq(1),
                 row_address.eq(head.src_addr),
                 address.eq(head.src_addr),
             ]
-        keep = self._kept_lanes(m, head, command, pop, reads, row_ends)
+        keep = self._kept_lanes(m, head, command, free, reads, row_ends)
         return self._fifo(m, go, closes, slot, reads, room, outside, keep)
 
     def _kept_lanes(
-        self, m: Module, head: data.View, command: data.View, pop: Value, reads: Value, row_ends: Value
+        self, m: Module, head: data.View, command: data.View, free: Value, reads: Value, row_ends: Value
     ) -> Signal:
         """The lanes of the word that was read last which exist: of its channels, if it is a pixel's."""
         rows = self.design.word_lanes
@@ -246,7 +248,7 @@ class Storer(wiring.Component):
             ]
         with m.If(row_ends):
             m.d.sync += line_at.eq(command.line_at)
-        with m.If(pop):
+        with m.If(free):
             first = Const(1)  # of a channel group that exists
             m.d.sync += [
                 full_left.eq(head.full_words),

@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out, connect
 from accel.commands import WAIT_BITS
 from accel.design import Design
 from accel.events import Event
-from accel.latency import COMPLETE
+from accel.latency import COMPLETE, FIRST_PUSH_CYCLE
 from accel.memories import PARAMETER
 from accel.memory_kinds import OnChip
 from accel.registers import PAGE_BITS, PROGRAM_COUNT_BITS
@@ -68,14 +68,16 @@ class Accelerator(wiring.Component):
         """The hardware."""
         m = Module()
         design = self.design
-        start = Signal(name="start")  # of a run, or of the next image of one
-        restart = ResetInserter(start)  # every image begins from the same state
+        # Of a run, or of the next image of one: all begin from the same state. The sequencer is reset then, and begins
+        # in the next cycle, in which a register resets the others, which are far away: no command comes before.
+        start, starting = Signal(name="start"), Signal(name="starting")
+        restart = ResetInserter(starting)
+        assert FIRST_PUSH_CYCLE > 1
         compute, post, loader, storer = compute_unit(design), PostUnit(design), Loader(design), Storer(design)
         units: dict[str, Any] = {"load": loader, "compute": compute, "post": post, "store": storer}
         m.submodules.control = control = Control()
         sequencer = Sequencer(design)
-        # The sequencer sees start itself in the cycle after the reset.
-        m.submodules.sequencer = restart(sequencer)
+        m.submodules.sequencer = ResetInserter(start)(sequencer)
         for name, unit in units.items():
             m.submodules[name] = restart(unit)
         m.submodules.banks = banks = ActivationBanks(design)
@@ -90,6 +92,7 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             start.eq(csr.start if self.inside else csr.start | control.next),
             control.start.eq(csr.start),
+            control.starting.eq(starting),
             control.last.eq(1 if self.inside else csr.last),
             control.busy.eq(csr.busy),
             control.watchdog.eq(csr.watchdog),
@@ -104,9 +107,8 @@ class Accelerator(wiring.Component):
             sequencer.halt.eq(control.halt),
             control.finished.eq(sequencer.finished),
         ]
-        started = Signal(name="started")
-        m.d.sync += started.eq(start)
-        m.d.comb += sequencer.start.eq(started)
+        m.d.sync += starting.eq(start)
+        m.d.comb += sequencer.start.eq(starting)
         for name, unit in units.items():
             m.submodules[f"queue_{name}"] = restart(queue := CommandQueue(design.buffers.queue_commands))
             connect(m, getattr(sequencer, f"o_{name}"), queue.i)
@@ -114,7 +116,7 @@ class Accelerator(wiring.Component):
             m.d.comb += unit.halt.eq(control.halt)
         complete = Signal(name="complete")
         assert [stage.name for stage in COMPLETE] == ["count", "compare"]
-        m.d.sync += complete.eq(self._completion(m, start, sequencer, units))
+        m.d.sync += complete.eq(self._completion(m, starting, sequencer, units))
         m.d.comb += sequencer.all_complete.eq(complete)
         for ours, theirs in (
             (compute.r_act, banks.r_feed),
@@ -147,6 +149,10 @@ class Accelerator(wiring.Component):
         first = errors[-1]
         for error in reversed(errors[:-1]):
             first = Mux(error != 0, error, first)
+        found = Signal(4, name="found_error")
+        m.d.sync += found.eq(first)
+        with m.If(control.halt | start | starting):  # what is said before all is reset is not of this run
+            m.d.sync += found.eq(0)
         handshakes = Cat(
             loader.axi.rvalid & loader.axi.rready,
             loader.axi.arvalid & loader.axi.arready,
@@ -163,7 +169,7 @@ class Accelerator(wiring.Component):
             loader.turn,
         )
         m.d.comb += [
-            control.errors.eq(first),
+            control.errors.eq(found),
             control.active.eq(handshakes.any()),
             control.quiet.eq(loader.idle & storer.idle),
         ]
@@ -178,7 +184,7 @@ class Accelerator(wiring.Component):
                 drives_us = self.signature.members[prefix + name].flow is Out
                 m.d.comb += outer.eq(port) if drives_us else port.eq(outer)
 
-    def _completion(self, m: Module, start: Signal, sequencer: Sequencer, units: dict[str, Any]) -> Value:
+    def _completion(self, m: Module, starting: Signal, sequencer: Sequencer, units: dict[str, Any]) -> Value:
         """Counts of pushed and completed commands; gives the counts to all units. Returns: nothing is outstanding."""
         equal = []
         for name in UNIT_NAMES:
@@ -187,7 +193,7 @@ class Accelerator(wiring.Component):
                 pushed.eq(pushed + getattr(sequencer, f"pushed_{name}")),
                 completed.eq(completed + units[name].done),
             ]
-            with m.If(start):
+            with m.If(starting):
                 m.d.sync += [pushed.eq(0), completed.eq(0)]
             for unit in units.values():
                 m.d.comb += getattr(unit, f"completed_{name}").eq(completed)

@@ -31,9 +31,9 @@ class Window(wiring.Component):
     """The words of a window LOAD, `accel.commands.Load` says which.
 
     After each beat all words that it completes are written, one a cycle, and then the next beat is taken: `more` says
-    in a cycle of work (`slot`) that another one must follow. `take`: a command begins, which `following` has had for
-    two cycles, and `command` has from the next one on; `beat`: a beat of it comes and is `newest` in the next cycle;
-    `first`: the first one of a row.
+    in a cycle of work (`slot`) that another one must follow. `take`: a command may begin, which `following` has had for
+    two cycles if it does, and `command` has from the next one on; `beat`: a beat of it comes and is `newest` in the
+    next cycle; `first`: the first one of a row.
 
     What decides in a cycle is in registers that are counted ahead: whether a word is complete, and the one behind it,
     whether another window follows, and the way of the bytes. Whether a beat can be taken depends on it.

@@ -34,10 +34,13 @@ def test_stages_add_up() -> None:
 
 @pytest.mark.parametrize("stages", [1, 2])
 def test_weights_meet_activations(stages: int) -> None:
-    """A second register of memories is one on the way of activations, and one behind the weights' codebook."""
+    """A second register of memories is one on the way of activations, and one behind the weights' codebook; and the
+    post-process has one behind what it reads.
+    """
     design = compute_design(3, 2, memory_stages=stages)
     ways = latency.feed_pipeline(design), latency.weight_pipeline(design)
     assert [cycles(way) for way in ways] == [2 * stages + 1] * 2 == [latency.feed_cycles(design)] * 2
+    assert latency.post_cycles(design) == 9 + stages
 
 
 @pytest.mark.parametrize("stages", [1, 2, 3])

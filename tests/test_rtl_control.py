@@ -16,8 +16,11 @@ def bench() -> Bench:
     return Bench(Control())
 
 
-def run(cycles: int, watchdog: int = 1000, **events: dict[int, int]) -> tuple[list[int], list[int], int]:
-    """Starts in cycle 0; `events`: an input's value from a cycle on (`last` is 1 if nothing else is said).
+def run(
+    cycles: int, watchdog: int = 1000, starts: tuple[int, ...] = (0,), **events: dict[int, int]
+) -> tuple[list[int], list[int], int]:
+    """Starts in cycle 0, or in `starts`; `events`: an input's value from a cycle on (`last` is 1 if nothing else is
+    said).
 
     Returns cycles of done, or of `next` as negative numbers, cycles of halt, and the error.
     """
@@ -29,7 +32,8 @@ def run(cycles: int, watchdog: int = 1000, **events: dict[int, int]) -> tuple[li
         ctx.set(unit.watchdog, watchdog)
         busy = 0
         for cycle in range(cycles):
-            ctx.set(unit.start, cycle == 0)
+            ctx.set(unit.start, cycle in starts)
+            ctx.set(unit.starting, cycle - 1 in starts)
             ctx.set(unit.busy, busy)
             for name, changes in events.items():
                 if cycle in changes:
@@ -43,7 +47,7 @@ def run(cycles: int, watchdog: int = 1000, **events: dict[int, int]) -> tuple[li
                 halts.append(cycle)
             codes.append(ctx.get(unit.error))
             await ctx.tick()
-            busy = int((busy or cycle == 0) and not done)
+            busy = int((busy or cycle in starts) and not done)
 
     bench().run(body)
     return dones, halts, codes[-1]
@@ -56,6 +60,15 @@ def test_done_comes_a_cycle_after_finished() -> None:
 def test_an_error_halts_and_done_waits_for_the_bus() -> None:
     dones, halts, code = run(20, errors={5: 3, 6: 5, 7: 0}, quiet={0: 0, 12: 1})
     assert (dones, halts[0], halts[-1], code) == ([12], 6, 19, 3)
+
+
+def test_nothing_begins_before_what_was_stopped_is_reset() -> None:
+    finished = {17: 1, 18: 0}
+    assert run(20, starts=(0, 10), errors={5: 3, 6: 0}, finished=finished, quiet={0: 1}) == (
+        [6, 18],
+        [*range(6, 12)],
+        0,
+    )
 
 
 def test_next_comes_instead_of_done_while_images_follow() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 
-from accel.latency import filter_cycles
+from accel.latency import filter_cycles, post_pipeline, until
 from accel.memories import CODE_BITS, LINE, RECORD_BYTES
 from accel.records import TAP, TAPS
 from accel.rtl.multiplier import post_product
@@ -32,13 +32,15 @@ class Filter(NamedTuple):
 def weigh(m: Module, unit: PostUnit, config: data.View, slots: Slots, pixel: Value) -> Filter:
     """Hardware behind the walk's cycle: read | select, line | window | multiply | add.
 
-    `pixel`: the chunk that was read for a slot, two cycles after it. A chunk's taps take effect three cycles after
-    they are asked for, its records when the first output is requantised, so that those of the chunk before have passed.
+    `pixel`: the chunk that was read for a slot, behind "read". A chunk's taps take effect a cycle later, its records
+    when the first output is requantised, so that those of the chunk before have passed.
     """
     design = unit.design
     lanes = design.lanes
-    step1, step2 = later(m, slots.step, 2, "filter_step"), later(m, slots.step, 3, "filter_passing")
-    column1, column2 = later(m, slots.column, 2, "filter_column"), later(m, slots.column, 3, "filter_written")
+    read = until(post_pipeline(design), "read")
+    step1, step2 = later(m, slots.step, read, "filter_step"), later(m, slots.step, read + 1, "filter_passing")
+    column1 = later(m, slots.column, read, "filter_column")
+    column2 = later(m, slots.column, read + 1, "filter_written")
     m.submodules.line = cells = Ram(LINE.width_bits(design), LINE.words(design))
     code = lanes * CODE_BITS
     newest = Signal(code, name="filter_pixel", reset_less=True)
@@ -54,17 +56,17 @@ def weigh(m: Module, unit: PostUnit, config: data.View, slots: Slots, pixel: Val
             m.d.sync += [old.eq(new) for old, new in zip(rows, [*rows[1:], entering], strict=True)]
     taps = [Signal(code, name=f"taps_{k}", reset_less=True) for k in range(TAPS)]
     word = [unit.r_param.data.word_select(lane, 8 * RECORD_BYTES) for lane in range(lanes)]
-    with m.If(later(m, slots.taps, 3, "filter_taps")):
+    with m.If(later(m, slots.taps, read + 1, "filter_taps")):
         m.d.sync += [taps[k].eq(Cat(w.word_select(k, CODE_BITS) for w in word)) for k in range(TAPS - 1)]
-    with m.If(later(m, slots.record, 3, "filter_record")):
+    with m.If(later(m, slots.record, read + 1, "filter_record")):
         m.d.sync += taps[TAPS - 1].eq(Cat(w[TAP.first : TAP.end] for w in word))
     records = Signal(lanes * TAP.first, name="filter_records", reset_less=True)
-    with m.If(later(m, slots.record, 3 + filter_cycles(design), "filter_held")):
+    with m.If(later(m, slots.record, read + 1 + filter_cycles(design), "filter_held")):
         m.d.sync += records.eq(Cat(w[: TAP.first] for w in word))
-    rows, cols = later(m, slots.rows, 4, "filter_rows"), later(m, slots.cols, 4, "filter_cols")
+    rows, cols = later(m, slots.rows, read + 2, "filter_rows"), later(m, slots.cols, read + 2, "filter_cols")
     pairs = [(window[y][x], taps[SIDE * y + x], rows[y] & cols[x]) for y in range(SIDE) for x in range(SIDE)]
     if design.filter_multipliers == ROW_OF_PARTS:
-        row = later(m, slots.row, 4, "filter_row")
+        row = later(m, slots.row, read + 2, "filter_row")
         pairs = [tuple(Array(part)[row] for part in zip(*pairs[x::SIDE], strict=True)) for x in range(SIDE)]
     sums = []
     for lane in range(lanes):

@@ -86,14 +86,18 @@ def pipeline(
         unit.event_act_reads.eq(unit.r_act.en),
     ]
     # "read": the words are there.
+    sums_read, act_read = (
+        later(m, port.data, design.memory_stages - 1, name, reset_less=True)
+        for port, name in ((unit.r_acc, "sums_word"), (unit.r_act, "act_word"))
+    )
     act1, src1 = after("read", from_act, "from_act"), after("read", e["src_chunk"], "src_chunk")
     dst1 = after("read", e["dst_chunk"], "dst_chunk")
     acc_chunk, act_chunk, res_chunk = (Signal(lanes * w, name=n) for w, n in (
         (bits, "acc_chunk"), (8, "act_chunk"), (8, "res_chunk")))  # fmt: skip
     m.d.comb += [
-        acc_chunk.eq(unit.r_acc.data.word_select(src1, lanes * bits)),
-        act_chunk.eq(unit.r_act.data.word_select(src1, lanes * 8)),
-        res_chunk.eq(unit.r_act.data.word_select(dst1, lanes * 8)),
+        acc_chunk.eq(sums_read.word_select(src1, lanes * bits)),
+        act_chunk.eq(act_read.word_select(src1, lanes * 8)),
+        res_chunk.eq(act_read.word_select(dst1, lanes * 8)),
     ]
     # The record is read then, so that it can be chosen in "reduce".
     uniform1 = after("read", command.uniform, "uniform")

@@ -88,7 +88,9 @@ def walk(
     extra, first, window = (Signal(name=n) for n in ("extra", "first", "window"))
     ends = {n: Signal(name=f"ends_{n}") for n in ("output", "line", "map", "command")}
     last, end_line, end_map = (Signal(name=n) for n in ("last", "end_line", "end_map"))
-    end_row, in_window = Signal(name="end_row"), active & ~extra
+    # Until it is active it is loaded, whatever else: what only moves it need not ask, but where a filter may be active.
+    runs = active if design.filter_multipliers else Const(1)
+    end_row, in_window = Signal(name="end_row"), runs & ~extra
 
     def count(name: str, fields: data.View, first_fields: data.View, field: str, step: Value) -> Countdown:
         return Countdown(m, name, getattr(fields, field), step, load, getattr(first_fields, field))
@@ -100,10 +102,10 @@ def walk(
     own_cycle, next_own = command.residual & command.from_activation, Signal(name="next_own")
     next_extra, next_window = Signal(name="next_extra"), Signal(name="next_window")
     m.d.comb += [
-        end_row.eq(active & wx.end), last.eq(active & ends["output"]), end_line.eq(active & ends["line"]),
-        end_map.eq(active & ends["map"]), finishing.eq(active & ends["command"]),
+        end_row.eq(runs & wx.end), last.eq(runs & ends["output"]), end_line.eq(runs & ends["line"]),
+        end_map.eq(runs & ends["map"]), finishing.eq(active & ends["command"]),
         next_own.eq(Mux(load, head.residual & head.from_activation, own_cycle)),
-        next_extra.eq(~load & Mux(active, window & own_cycle, extra)),
+        next_extra.eq(~load & Mux(runs, window & own_cycle, extra)),
         next_window.eq(~next_extra & wx.next_end & wy.next_end),
     ]  # fmt: skip
     following: Value = Mux(next_own, next_extra, next_window)
@@ -179,7 +181,9 @@ def walk(
     # Negative ones are larger than any size as numbers without a sign.
     inside = (iy.as_unsigned() < config.in_h) & (ix.as_unsigned() < config.in_w)
     return {
-        "element": in_window, "reads": in_window & inside, "first": first, "last": last, "inside": inside, "at": at,
+        "element": active & in_window, "reads": active & in_window & inside, "first": first, "last": active & last,
+        "inside": inside, "at": at,
         "to": to, "src_chunk": src_chunk, "dst_chunk": dst_chunk,
-        "operand": Mux(command.res_plane == 0, to, one_q), "record": last, "param": param, "finishing": finishing,
+        "operand": Mux(command.res_plane == 0, to, one_q), "record": active & last, "param": param,
+        "finishing": finishing,
     }  # fmt: skip

@@ -45,10 +45,11 @@ def dispatch(m: Module, unit: Any, feeder: Any, free: Value) -> Signal:
     head = data.View(layout(Compute), unit.i.payload)
     is_compute = head.opcode == Opcode.COMPUTE
     waits = waits_hold(unit, head)
-    pop, begun = Signal(name="pop"), Signal(name="begun")
+    room, pop, begun = (Signal(name=name) for name in ("room", "pop", "begun"))
     under_way = Signal(8, name="under_way")  # COMPUTE commands popped and not done
     m.d.comb += [
-        pop.eq(unit.i.valid & (~slot_valid | feeder.slot_taken) & ~unit.halt & (~is_compute | (waits & free))),
+        room.eq(~slot_valid | feeder.slot_taken),
+        pop.eq(unit.i.valid & room & ~unit.halt & (~is_compute | (waits & free))),
         unit.i.ready.eq(pop),
         begun.eq(pop & is_compute),
         feeder.slot.eq(slot),
@@ -57,8 +58,6 @@ def dispatch(m: Module, unit: Any, feeder: Any, free: Value) -> Signal:
         unit.idle.eq((under_way == 0) & ~slot_valid),
     ]
     m.d.sync += under_way.eq(under_way + begun - unit.done)
-    with m.If(feeder.slot_taken):
-        m.d.sync += slot_valid.eq(0)
-    with m.If(pop):
-        m.d.sync += [slot.eq(unit.i.payload), slot_valid.eq(1)]
+    with m.If(room):  # a command that is not popped yet may be there already: whether it is comes late
+        m.d.sync += [slot.eq(unit.i.payload), slot_valid.eq(pop)]
     return begun

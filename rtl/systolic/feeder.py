@@ -13,7 +13,7 @@ from accel.memories import ACCUMULATOR, ACTIVATION
 from accel.rtl.count import Count, ends_next
 from accel.rtl.layouts import layout
 from accel.rtl.multiplier import hold
-from accel.rtl.pipeline import delayed, later, shifted
+from accel.rtl.pipeline import delayed, later
 from accel.rtl.ports import bank_of, read_port, word_of
 from accel.rtl.walk import POSITION_BITS
 
@@ -22,10 +22,10 @@ TAG = data.StructLayout({"valid": 1, "address": ACCUMULATOR.address_bits, "overw
 
 
 def tags(m: Module, design: Design, tag: data.View, cycles: int) -> Value:
-    """A tag so many cycles later."""
+    """A tag so many cycles later; none that was under way at a reset."""
     valid, rest = Value.cast(tag)[0], Value.cast(tag)[1:]
     assert TAG["valid"].offset == 0
-    return Cat(shifted(m, valid, cycles, "tags_valid"), delayed(m, design, rest, cycles, "tags"))
+    return Cat(later(m, valid, cycles, "tags_valid"), delayed(m, design, rest, cycles, "tags"))
 
 
 class Feeder(wiring.Component):
@@ -78,32 +78,32 @@ class Feeder(wiring.Component):
         command = data.View(layout(Compute), Signal(8 * COMMAND_BYTES, name="running", reset_less=True))
         head = data.View(layout(Compute), self.slot)
         active, in_tile = Signal(name="active"), Signal(name="in_tile")
-        gap = Signal(range(MIN_TILE_CYCLES), name="gap")
-        go, finishing, take = Signal(name="go"), Signal(name="finishing"), Signal(name="take")
+        gap, rested = (
+            Signal(range(MIN_TILE_CYCLES), name="gap"),
+            Signal(init=1, name="rested"),
+        )  # rested: no gap is left
+        go, finishing, take, free = (Signal(name=name) for name in ("go", "finishing", "take", "free"))
         is_compute = self.slot[:4] == Opcode.COMPUTE
         m.d.comb += [
-            self.tile_start.eq(active & ~in_tile & self.loaded & (gap == 0) & ~self.halt),
-            go.eq(self.tile_start | (active & in_tile)),
-            take.eq(self.slot_valid & (~active | finishing) & ~self.halt),
+            self.tile_start.eq(active & ~in_tile & self.loaded & rested & ~self.halt),
+            go.eq(active & (in_tile | (self.loaded & rested & ~self.halt))),
+            free.eq(~active | finishing),
+            take.eq(self.slot_valid & free & ~self.halt),
             self.slot_taken.eq(take),
         ]
         with m.If(self.tile_start):
-            m.d.sync += gap.eq(MIN_TILE_CYCLES - 1)
+            m.d.sync += [gap.eq(MIN_TILE_CYCLES - 1), rested.eq(0)]
         with m.Elif(gap != 0):
-            m.d.sync += gap.eq(gap - 1)
+            m.d.sync += [gap.eq(gap - 1), rested.eq(gap == 1)]
         last_kx, last_ky = Signal.like(self.last_kx, name="end_of_kx"), Signal.like(self.last_ky, name="end_of_ky")
         m.d.comb += [self.last_kx.eq(last_kx), self.last_ky.eq(last_ky)]
-        self._walk(m, config, command, head, go, finishing, in_tile, take & is_compute)
-        with m.If(finishing):
-            m.d.sync += active.eq(0)
-        with m.If(take):
-            with m.If(is_compute):
-                m.d.sync += [command.eq(head), active.eq(1)]
-            with m.Else():
-                taken = data.View(layout(ConfigCompute), self.slot)
-                m.d.sync += [
-                    config_bits.eq(self.slot), last_kx.eq(taken.kernel_w - 1), last_ky.eq(taken.kernel_h - 1)
-                ]  # fmt: skip
+        self._walk(m, config, command, head, go, finishing, in_tile, free)
+        # What a command begins with is loaded while it may come: that it is taken changes little, since it comes late.
+        with m.If(free):
+            m.d.sync += [command.eq(head), active.eq(take & is_compute)]
+        with m.If(take & ~is_compute):
+            taken = data.View(layout(ConfigCompute), self.slot)
+            m.d.sync += [config_bits.eq(self.slot), last_kx.eq(taken.kernel_w - 1), last_ky.eq(taken.kernel_h - 1)]
         return m
 
     def _walk(
@@ -115,7 +115,7 @@ class Feeder(wiring.Component):
         go: Signal,
         finishing: Signal,
         in_tile: Signal,
-        begin: Value,
+        free: Value,
     ) -> None:
         """The nested counters, their addresses, and the pipeline behind them."""
         x, y, group, tile = (
@@ -140,6 +140,10 @@ class Feeder(wiring.Component):
         last_half: Value = half | command.structured if pairs else Const(1)
         # Whether this pixel is the command's last: who waits for that must not wait for all counters.
         final = Signal(name="final")
+        # Whether all kernel positions, and groups, end with this tile: they stay MIN_TILE_CYCLES; a register knows it.
+        ends_taps, ends_groups = Signal(name="ends_taps"), Signal(name="ends_groups")
+        assert MIN_TILE_CYCLES > 2
+        m.d.sync += [ends_taps.eq(kx.end & ky.end), ends_groups.eq(kx.end & ky.end & group.end)]
         levels = [(c.end, c.single, c.left == 1) for c in (x, y, kx, ky, group, tile)]
         if pairs:
             levels.insert(2, (last_half, command.structured, Const(1)))
@@ -180,20 +184,20 @@ class Feeder(wiring.Component):
                         next_iy.eq(iy_ky + config.dilation_y),
                         next_ix.eq(command.ix0),
                     ]
-                    with m.If(ky.end):
-                        group.step()
-                        m.d.sync += at_group.eq(next_tap)
-                        m.d.comb += [next_tap.eq(at_group + config.plane), next_iy.eq(command.iy0)]
-                        with m.If(group.end):
-                            tile.step()
-                            m.d.sync += [acc_tile.eq(acc + 1), acc.eq(acc + 1)]
-                            m.d.comb += next_tap.eq(command.act_addr)
+                with m.If(last_half & ends_taps):
+                    group.step()
+                    m.d.sync += at_group.eq(next_tap)
+                    m.d.comb += [next_tap.eq(at_group + config.plane), next_iy.eq(command.iy0)]
+                with m.If(last_half & ends_groups):
+                    tile.step()
+                    m.d.sync += [acc_tile.eq(acc + 1), acc.eq(acc + 1)]
+                    m.d.comb += next_tap.eq(command.act_addr)
             with m.Elif(x.end):
                 next_line = word_of(ACTIVATION, line + config.row_step)
                 m.d.sync += [
                     pixel.eq(next_line), line.eq(next_line), ix.eq(ix_kx), iy.eq(iy + config.stride_y),
                 ]  # fmt: skip
-        with m.If(begin):
+        with m.If(free):
             m.d.sync += [signal.eq(head.act_addr) for signal in (pixel, line, at_group, at_ky, at_tap)]
             single_x, single_kx, single_ky = (head.out_w == 1) & ~beside, self.last_kx == 0, self.last_ky == 0
             x.begin(head.out_w - ~beside, single_x)
@@ -203,7 +207,10 @@ class Feeder(wiring.Component):
             for count, steps in ((y, head.out_h), (group, head.groups), (tile, head.n_tiles)):
                 count.begin(steps - 1, steps == 1)
                 singles.append(steps == 1)
-            m.d.sync += final.eq(Cat(*singles).all())
+            m.d.sync += [
+                final.eq(Cat(*singles).all()), ends_taps.eq(single_kx & single_ky),
+                ends_groups.eq(single_kx & single_ky & (head.groups == 1)),
+            ]  # fmt: skip
             m.d.sync += [
                 in_tile.eq(0), half.eq(0),
                 iy.eq(head.iy0), iy_ky.eq(head.iy0), ix.eq(head.ix0), ix_kx.eq(head.ix0),

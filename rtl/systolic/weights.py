@@ -97,8 +97,6 @@ class WeightIssue(wiring.Component):
                         group.step()
                         with m.If(group.end):
                             tile.step()
-        with m.If(end):
-            m.d.sync += busy.eq(0)
         # Does this row need another word of the weight buffer?
         available = Signal(range(16), name="available")  # bits a column that are unpacked from memory and not used
         address = Signal(
@@ -132,10 +130,10 @@ class WeightIssue(wiring.Component):
             m.d.sync += available.eq(available + Mux(needs, WEIGHT.lane_bits(self.design), 0) - code_bits)
             with m.If(needs):
                 m.d.sync += address.eq(address + 1)
-        with m.If(self.take):
+        with m.If(self.free):
             head = data.View(layout(Compute), self.command)
             m.d.sync += [
-                command.eq(head), busy.eq(1), address.eq(head.weight_addr), available.eq(0),
+                command.eq(head), busy.eq(self.take), address.eq(head.weight_addr), available.eq(0),
             ]  # fmt: skip
             for count, steps in ((group, head.groups), (tile, head.n_tiles)):
                 count.begin(steps - 1, steps == 1)

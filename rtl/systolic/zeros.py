@@ -21,7 +21,8 @@ class ZeroProducts(wiring.Component):
     later. A row has as many weights that are not 0 in its `held` register as it multiplies with, those of the next tile
     wait in `next`; with 2:4 a number for each of the four activations that they may name.
 
-    `count` grows by the products of a pixel at most R - R/w + 3 cycles after its swap could be, before its sums leave.
+    `count` grows by the products of a pixel at most R - R/w + 4 cycles after its swap could be, before its sums are
+    written.
     """
 
     def __init__(self, design: Design) -> None:
@@ -56,7 +57,7 @@ class ZeroProducts(wiring.Component):
         return self.valid[row]
 
     def _segment(self, m: Module, s: int, swap: Value, cols: Value, exist: Value, valid: Value) -> Signal:
-        """The products of a segment's rows in the cycle before."""
+        """The products of a segment's rows two cycles before."""
         lanes, places = pe_lanes(self.design), Cat(*self.others[s])
         size, each = self.design.fill_cycles, len(self.others[s][0])
         width = lanes * each
@@ -71,6 +72,6 @@ class ZeroProducts(wiring.Component):
         products = []
         for r in range(size):
             others = [Mux(valid[r * lanes + k], used.word_select(r * lanes + k, each), 0) for k in range(lanes)]
-            products.append(Mux(exist[r], cols - sum(others), 0)[:each])
+            products.append(later(m, Mux(exist[r], cols - sum(others), 0)[:each], 1, f"products_{s}_{r}"))
         m.d.sync += total.eq(sum(products))
         return total
