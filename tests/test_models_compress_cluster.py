@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.models.compress.cluster import STARTS, Start, initial, lloyd, nearest, share_weights
-from accel.models.compress.prune import matrix_layers, to_density
+from accel.models.compress.prune import matrix_layers, to_density, with_weights
 from accel.models.errors import InputError
 from accel.models.zoo.architectures import lenet_300_100
 
@@ -93,6 +93,17 @@ def test_zero_stays_out_of_the_clusters(bits: int) -> None:
     (before, after) = (matrix_layers(n)[0].weights for n in (network, share_weights(network, {"ip1": bits})))
     np.testing.assert_array_equal(before == 0, after == 0)
     assert len(np.unique(after[after != 0])) <= 2**bits - 1
+
+
+def test_what_is_shared_already_stays() -> None:
+    """k-means from evenly spaced centroids would lose values that lie close together."""
+    network = lenet_300_100(np.random.default_rng(0))
+    layer = matrix_layers(network)[0]
+    values = np.array([-1, 0, 0.01, 0.02, 0.03, 0.04, 0.05, 2], np.float32)
+    few = with_weights(network, {"ip1": values[np.random.default_rng(1).integers(0, 8, layer.weights.shape)]})
+    again = share_weights(few, {"ip1": 3})
+    np.testing.assert_array_equal(matrix_layers(again)[0].weights, matrix_layers(few)[0].weights)
+    assert len(np.unique(matrix_layers(share_weights(few, {"ip1": 2}))[0].weights)) <= 4
 
 
 def test_bad_arguments() -> None:

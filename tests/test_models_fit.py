@@ -13,6 +13,7 @@ from accel.models.errors import InputError
 from accel.models.graph import Conv, Linear, Pool, Reshape, Softmax, build, repeating
 from accel.models.grid import grid_of
 from accel.models.reference import float32
+from accel.models.training import fit as fit_module
 from accel.models.training.fit import ImageSet, Schedule, Target, describe, fit, mean_logits
 from accel.models.training.torch_module import module
 from accel.models.window import Window
@@ -238,6 +239,22 @@ class TestLosses:
                 fit(small(), images, schedule, target, progress=lambda e, found=found: found.append(e.loss))
                 losses.append(found[0])
             assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+    def test_a_teacher_is_asked_once_for_all_its_students(self, monkeypatch):
+        asked, known_logits = [], fit_module._known_logits
+        monkeypatch.setattr(fit_module, "_known_logits", lambda run: asked.append(run.target) or known_logits(run))
+        monkeypatch.setattr(fit_module, "_LAST", {})
+        images, schedule = data(), Schedule(2, 1e-12, batch=96, shift=0, mirror=True)
+        first, second = (Target("logits", (small(seed, "teacher"),)) for seed in (1, 2))
+        found = []
+        for target, seen in ((first, images), (first, images), (second, images), (second, data(seed=1))):
+            fit(small(), seen, schedule, target, progress=lambda e: found.append(e.loss))
+        assert asked == [first, second, second]
+        wanted = [
+            first_loss(small(), seen, target, mirror=True)
+            for target, seen in ((first, images), (second, images), (second, data(seed=1)))
+        ]
+        assert found[::2] == pytest.approx([wanted[0], *wanted], rel=1e-6)
 
 
 @pytest.mark.train

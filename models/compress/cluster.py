@@ -103,7 +103,8 @@ def share_per_output(
 def share_weights(network: Network, bits: int | Mapping[str, int], start: Start = "linear", seed: int = 0) -> Network:
     """Give all layers, or those named, at most 2**bits different weights each.
 
-    In a layer that holds zeros these stay out of the clusters: 2**bits - 1 centroids for the other weights, and 0.
+    In a layer that holds zeros these stay out of the clusters: 2**bits - 1 centroids for the other weights, and 0. A
+    layer that has no more different weights stays as it is.
     Raises InputError for a layer that does not exist, bits outside 1..8, and an unknown `start`.
     """
     if start not in STARTS:
@@ -120,9 +121,9 @@ def share_weights(network: Network, bits: int | Mapping[str, int], start: Start 
         if layer.name not in bits:
             continue
         used = layer.weights != 0
-        if used.any():
-            pruned = not used.all()
-            centroids, indices = cluster(layer.weights[used], 2 ** bits[layer.name] - pruned, start, seed)
+        count = 2 ** bits[layer.name] - (not used.all())
+        if len(np.unique(layer.weights[used])) > count:  # else they are shared without any loss
+            centroids, indices = cluster(layer.weights[used], count, start, seed)
             changed[layer.name] = np.zeros_like(layer.weights)
             changed[layer.name][used] = centroids.astype(np.float32)[indices]
     return with_weights(network, changed)

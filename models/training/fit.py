@@ -119,6 +119,7 @@ class _Run:
 
 
 LABELS = Target()
+_LAST: dict[tuple[Any, ...], Any] = {}  # what teachers say of all views: of one run, the last
 
 
 def fit(
@@ -141,7 +142,7 @@ def fit(
     rate = package.optim.lr_scheduler.LambdaLR(optimiser, _rate(schedule, len(data.train_labels)))
     run = _Run(data, schedule, target, trained, optimiser, rate, [module(t).eval() for t in target.teachers])
     if run.teachers and count(schedule.shift, schedule.mirror) <= schedule.epochs:
-        run.known = _known_logits(run)
+        run.known = _known(run)
     described = describe(network, data, schedule, target, keep, seed) if state_file else {}
     done = state.resume(state_file, described, run.state()) if state_file else 0
     for epoch in range(done, schedule.epochs):
@@ -279,6 +280,17 @@ def mean_logits(networks: tuple[Network, ...], images: Array) -> Array:
     starts = range(0, len(images), LOGITS_AT_ONCE)
     parts = [_mean_logits(modules, inputs(images[i : i + LOGITS_AT_ONCE])).numpy() for i in starts]
     return np.concatenate(parts)
+
+
+def _known(run: _Run) -> Any:
+    """`_known_logits` of the run, which the next one may have as well: many students have one teacher."""
+    schedule = run.schedule
+    digests = fingerprint.of_networks(*run.target.teachers), run.data.training_digest
+    key = (*digests, schedule.shift, schedule.mirror, schedule.bfloat16)
+    if key not in _LAST:
+        _LAST.clear()
+        _LAST[key] = _known_logits(run)
+    return _LAST[key]
 
 
 def _known_logits(run: _Run) -> Any:
