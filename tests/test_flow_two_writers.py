@@ -6,18 +6,21 @@ import fcntl
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
-from accel.flow import report
+from accel.flow import experiments, report
 from accel.models.errors import InputError
 
 FOLDERS, FILES = 25, 30
 WRITER = """
 import sys, time
 from pathlib import Path
-from accel.flow import report
+from accel.flow import experiments, report
 
 top, own, folders, files = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 for number in range(folders):
@@ -55,3 +58,28 @@ def test_the_second_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"before")]
     report.write(tmp_path, {"a": b"after"})
     assert (tmp_path / "a").read_bytes() == b"after"
+
+
+@dataclass(frozen=True)
+class Row:
+    network: str
+
+
+@pytest.mark.parametrize("name", experiments.EXPERIMENTS)
+def test_a_second_experiment_in_a_folder_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one runs, whatever its name: their networks, notes and states would lie beside each other's."""
+    where, folder = Console(quiet=True), tmp_path / "out"
+    message = "output folder .*out must not be written by another process, and is: try again later"
+
+    def run(data: Path, out: Path, *_: object) -> tuple[Row, ...]:
+        for other in experiments.EXPERIMENTS:
+            with pytest.raises(InputError, match=message):
+                experiments.run(where, other, data, out)
+        (out / f"{name}.json").write_text("{}", encoding="utf-8")
+        return (Row("student"),)
+
+    monkeypatch.setitem(experiments.EXPERIMENTS, name, SimpleNamespace(run=run, summary=lambda _: {}))
+    assert experiments.run(where, name, tmp_path, folder) == {}
+    assert experiments.run(where, name, tmp_path, folder) == {}

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from accel.flow.report import check_folder
+from accel.flow.report import alone, check_folder, made
 from accel.flow.tables import Column, show
 from accel.models.experiments import ba_caruana, hinton, kim, resnet8, urban
 
@@ -21,8 +21,9 @@ EXPERIMENTS = {"hinton": hinton, "ba-caruana": ba_caruana, "urban": urban, "kim"
 def run(where: Console, name: str, data: Path, out: Path, validation: bool = False) -> dict[str, Any]:
     """Run experiment `name` on the IDX files in folder `data`; networks and table go to folder `out`.
 
-    What an earlier run finished is read from there. With `validation` held-out training images judge, not the test
-    set. What is printed as plain values. Raises InputError.
+    What an earlier run finished is read from there, and no other process runs one there meanwhile: networks, notes and
+    states have the same names. With `validation` held-out training images judge, not the test set. What is printed as
+    plain values. Raises InputError.
     """
     check_folder(out)
     experiment = EXPERIMENTS[name]
@@ -30,7 +31,8 @@ def run(where: Console, name: str, data: Path, out: Path, validation: bool = Fal
     def tell(line: str) -> None:
         where.print(line, highlight=False)
 
-    rows: tuple[Any, ...] = experiment.run(data, out, tell, validation)
+    with made(out), alone(out, 1):
+        rows: tuple[Any, ...] = experiment.run(data, out, tell, validation)
     names = [field.name for field in dataclasses.fields(rows[0])]
     texts = {field: isinstance(getattr(rows[0], field), str) for field in names}
     columns = [Column[Any](n.replace("_", " "), "", partial(_cell, name=n), left=texts[n]) for n in names]

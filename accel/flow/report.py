@@ -98,7 +98,7 @@ def write(
         if os.path.isdir(folder / name):
             raise InputError(f"{folder / name} must be a file, and is a folder")
     try:
-        with made(folder), _alone(folder), tempfile.TemporaryDirectory(prefix=".accel-", dir=folder) as aside:
+        with made(folder), alone(folder, LOCK_TRIES), tempfile.TemporaryDirectory(prefix=".accel-", dir=folder) as aside:
             check()
             new, old = Path(aside, "new"), Path(aside, "old")
             new.mkdir()
@@ -112,16 +112,19 @@ def write(
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """No other process of ours writes `folder` meanwhile. The lock is the folder's own, and goes with the process."""
+def alone(folder: Path, tries: int) -> Iterator[None]:
+    """No other process of ours writes `folder` meanwhile. The lock is the folder's own, and goes with the process.
+
+    Raises InputError if another one has it, `tries` times in LOCK_SECONDS each.
+    """
     handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        for _ in range(LOCK_TRIES):
+        for left in reversed(range(tries)):
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                time.sleep(LOCK_SECONDS)
+                time.sleep(LOCK_SECONDS if left else 0)
             except OSError:
                 break  # a file system without locks
         else:
