@@ -10,9 +10,10 @@ from accel.design import Design
 from accel.memories import ACTIVATION, CODEBOOK, Memory
 from accel.rtl.ports import bank_of, read_port, write_port
 from accel.rtl.ram import Ram
+from accel.units import readers, writers
 
-READERS = ("feed", "post", "store")
-WRITERS = ("load", "post")
+READERS = tuple(unit.name for unit in readers(ACTIVATION))
+WRITERS = tuple(unit.name for unit in writers(ACTIVATION))
 
 
 class ActivationBanks(wiring.Component):
@@ -31,22 +32,22 @@ class ActivationBanks(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """The hardware."""
         m = Module()
-        readers = {name: getattr(self, f"r_{name}") for name in READERS}
-        writers = {name: getattr(self, f"w_{name}") for name in WRITERS}
+        reads = {name: getattr(self, f"r_{name}") for name in READERS}
+        writes = {name: getattr(self, f"w_{name}") for name in WRITERS}
         outputs = []
         for bank in range(ACTIVATION.banks):
             width, words = ACTIVATION.width_bits(self.design), ACTIVATION.words(self.design)
             m.submodules[f"bank{bank}"] = cells = Ram(width, words, ACTIVATION.lanes(self.design))
             outputs.append(cells.r_data)
-            for port in readers.values():
+            for port in reads.values():
                 with m.If(port.en & (bank_of(ACTIVATION, port.addr) == bank)):
                     m.d.comb += [cells.r_en.eq(1), cells.r_addr.eq(port.addr)]
-            for port in writers.values():
+            for port in writes.values():
                 with m.If(port.en & (bank_of(ACTIVATION, port.addr) == bank)):
                     m.d.comb += [
                         cells.w_en.eq(port.mask), cells.w_addr.eq(port.addr), cells.w_data.eq(port.data)
                     ]  # fmt: skip
-        for name, port in readers.items():
+        for name, port in reads.items():
             chosen = Signal(name=f"chosen_{name}")
             with m.If(port.en):
                 m.d.sync += chosen.eq(bank_of(ACTIVATION, port.addr))

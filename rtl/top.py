@@ -119,7 +119,7 @@ class Accelerator(wiring.Component):
         m.d.sync += complete.eq(self._completion(m, starting, sequencer, units))
         m.d.comb += sequencer.all_complete.eq(complete)
         for ours, theirs in (
-            (compute.r_act, banks.r_feed),
+            (compute.r_act, banks.r_compute),
             (post.r_act, banks.r_post),
             (storer.r_act, banks.r_store),
             (loader.w_act, banks.w_load),

@@ -34,6 +34,7 @@ from accel.sim.history import tail_cycles
 from accel.timing.coded import Stream
 from accel.timing.machine import Machine
 from accel.timing.recurrence import Timed, first_fetch, time_program
+from accel.units import UNIT_NAMES
 
 __all__ = ["LayerResult", "Result", "in_turn", "simulate", "together"]
 
@@ -344,7 +345,7 @@ def work_cycles(
     """
     machine = Machine.of(design)
     spans: list[list[tuple[int, int]]] = [[] for _ in range(layers)]
-    through = {"load": 0, "compute": 0, "post": 0, "store": 0}  # the last cycle of data, pixels or elements
+    through = dict.fromkeys(UNIT_NAMES, 0)  # the last cycle of data, pixels or elements
     for place, (owner, command, timed) in enumerate(history):
         if isinstance(command, (ConfigCompute, ConfigPost)):
             continue

@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from accel.commands import Compute, ConfigCompute, Load, Post, most
+from accel import records
+from accel.commands import Compute, ConfigCompute, ConfigPost, Load, Post, most
 from accel.compile import compile_network
 from accel.compiler.lower.window import LARGEST_KERNEL
+from accel.datapath import FACTOR_BITS
 from accel.design import Design
 from accel.layout import WordTensor
 from accel.models.errors import InputError
+from accel.models.integers import checks, layers
 from accel.models.integers.network import IntegerNetwork
 from accel.models.quantisation import matrix_form
 from accel.models.reference.int8 import run
@@ -226,3 +229,15 @@ def test_what_is_added_comes_once_for_tiles_that_share_words(accumulators: int) 
 def test_what_import_leaves_to_the_host_is_what_no_command_holds() -> None:
     assert matrix_form.LARGEST_KERNEL == LARGEST_KERNEL == most(ConfigCompute, "kernel_w")
     assert matrix_form.LARGEST_STRIDE == most(ConfigCompute, "stride_y") == most(ConfigCompute, "stride_x")
+
+
+def test_what_an_integer_network_may_have_is_what_commands_and_multipliers_hold() -> None:
+    """A shift beyond 47 would leave nothing of the product of a 32-bit sum and a multiplier, whatever its field."""
+    assert layers.LARGEST_MULTIPLIER == most(ConfigPost, "uniform_multiplier") == most(ConfigPost, "res_multiplier")
+    assert (1 << records.MULTIPLIER.bits) - 1 == layers.LARGEST_MULTIPLIER
+    bits = most(ConfigPost, "uniform_multiplier").bit_length()
+    assert checks.SUM_BITS - 1 + bits == layers.LARGEST_SHIFT
+    assert min(most(ConfigPost, "uniform_shift"), most(ConfigPost, "res_shift")) >= layers.LARGEST_SHIFT
+    assert 1 << records.SHIFT.bits > layers.LARGEST_SHIFT
+    # A bias with any code added fits the first operand of a product.
+    assert checks.LARGEST_FACTOR - layers.CODES[0] == (1 << FACTOR_BITS - 1) - 1

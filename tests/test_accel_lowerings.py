@@ -12,7 +12,7 @@ from accel.compile import compile_network
 from accel.compiler.lower.table import LOWERINGS, lowering
 from accel.compiler.lower.vector import VECTOR
 from accel.compiler.step import KIND_OF
-from accel.design import Design
+from accel.design import Design, Sparse, Systolic
 from accel.models.errors import InputError
 from accel.models.integers.network import VectorLayer
 from accel.models.reference.int8 import run
@@ -20,19 +20,34 @@ from accel.models.window import Window
 from accel.sim.execute import execute
 from tests.benches.layers import SAME, design_of, matrix, max_pool, network_of
 
+ENGINES = {"systolic": Systolic(), "sparse": Sparse()}
+
 
 def test_every_kind_has_a_row_for_every_engine() -> None:
     declared = Design.model_fields["engine"].annotation
     classes = get_args(declared) or (declared,)
     engines = [kind for engine in classes for kind in get_args(engine.model_fields["kind"].annotation)]
     assert engines
-    assert set(LOWERINGS) == {(kind, engine) for kind in KIND_OF.values() for engine in engines}
+    assert set(LOWERINGS) == {(kind, engine) for kind in (*KIND_OF.values(), "filter") for engine in engines}
 
 
 def test_a_layer_finds_its_row() -> None:
     network = network_of((4, 6, 6), SAME, matrix(4, Window((3, 3))))
     found = [lowering(layer, design_of(4, 4)) for layer in network.layers]
     assert found == [LOWERINGS["vector", "systolic"], LOWERINGS["matrix", "systolic"]]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_layer_that_the_post_process_can_do_finds_a_row_too(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = network_of((4, 6, 6), matrix(4, Window((3, 3)), groups=4)).layers[0]
+    array = design_of(4, 4).model_copy(update={"engine": ENGINES[engine]})
+    filters = array.model_copy(update={"filter_multipliers": 9})
+    for design, kind in ((array, "matrix"), (filters, "filter")):
+        assert lowering(layer, design) is LOWERINGS[kind, engine]
+        row = replace(LOWERINGS[kind, engine])
+        with monkeypatch.context() as context:
+            context.setitem(LOWERINGS, (kind, engine), row)
+            assert lowering(layer, design) is row
 
 
 @dataclass(frozen=True)

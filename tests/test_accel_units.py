@@ -18,12 +18,20 @@ from accel.rtl.loader import Loader
 from accel.rtl.post.unit import PostUnit
 from accel.rtl.storer import Storer
 from accel.rtl.systolic.unit import ComputeUnit
+from accel.timing.sequencer import unit_of
 from accel.units import COMPUTE, LOAD, POST, SEQUENCER_COMMANDS, SHARED_READ_PORTS, SHARED_WRITE_PORTS, STORE, UNITS
 
 
 def test_every_command_has_one_executor() -> None:
     executed = [command for unit in UNITS for command in unit.commands] + list(SEQUENCER_COMMANDS)
     assert sorted(c.__name__ for c in executed) == sorted(c.__name__ for c in COMMANDS.values())
+
+
+def test_the_timing_puts_every_command_into_its_unit() -> None:
+    """By the command's number, as the compiled kernel has it, into the place of its unit in the table."""
+    places = {command: place for place, unit in enumerate(UNITS) for command in unit.commands}
+    for opcode, command in COMMANDS.items():
+        assert unit_of(int(opcode)) == places.get(command, -1)
 
 
 def test_a_counted_command_waits_for_every_other_unit_and_a_configuration_for_none() -> None:

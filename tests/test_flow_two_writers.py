@@ -66,9 +66,7 @@ class Row:
 
 
 @pytest.mark.parametrize("name", experiments.EXPERIMENTS)
-def test_a_second_experiment_in_a_folder_is_refused(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_experiment_in_a_folder_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While one runs, whatever its name: their networks, notes and states would lie beside each other's."""
     where, folder = Console(quiet=True), tmp_path / "out"
     message = "output folder .*out must not be written by another process, and is: try again later"

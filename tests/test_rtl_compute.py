@@ -208,7 +208,7 @@ def _too_early(design: Design, before: Compute, after: Compute) -> bool:
 def run(design: Design, contents: Contents, offers: Sequence[Offer]) -> tuple[Log, np.ndarray]:
     """Load the memories, run the commands, read the accumulators."""
     unit, banks = compute_unit(design), ActivationBanks(design)
-    bench = Counted(unit, {"banks": banks}, [(unit.r_act, banks.r_feed)])
+    bench = Counted(unit, {"banks": banks}, [(unit.r_act, banks.r_compute)])
     result: dict[str, Any] = {}
 
     async def testbench(ctx: Any) -> None:
@@ -376,7 +376,7 @@ def test_halt_starts_nothing_and_writes_nothing() -> None:
     design = compute_design(3, 2)
     contents = draw_contents(Random(4), design)
     unit, banks = compute_unit(design), ActivationBanks(design)
-    bench = Counted(unit, {"banks": banks}, [(unit.r_act, banks.r_feed)])
+    bench = Counted(unit, {"banks": banks}, [(unit.r_act, banks.r_compute)])
     offers = [Offer(ConfigCompute(in_w=9), -1), Offer(Compute(out_w=8), 0), Offer(Compute(out_w=8), 30)]
 
     async def testbench(ctx: Any) -> None:

@@ -31,7 +31,7 @@ class Fed(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.feeder, m.submodules.banks = self.feeder, self.banks
-        wiring.connect(m, self.feeder.r_act, self.banks.r_feed)
+        wiring.connect(m, self.feeder.r_act, self.banks.r_compute)
         return m
 
 

@@ -157,7 +157,7 @@ def test_the_feeder_reads_block_after_block(rng: Random) -> None:
     words = np.random.default_rng(rng.getrandbits(32)).integers(-128, 128, (ACTIVATION_WORDS, design.word_lanes))
     want = expected(design, words, config, command)
     feeder, banks, random = Feeder(design), ActivationBanks(design), Random(rng.getrandbits(32))
-    bench, found = Counted(feeder, {"banks": banks}, [(feeder.r_act, banks.r_feed)]), []
+    bench, found = Counted(feeder, {"banks": banks}, [(feeder.r_act, banks.r_compute)]), []
 
     async def testbench(ctx: Any) -> None:
         await write_all(ctx, banks.w_load, [from_lanes(word) for word in words])

@@ -22,7 +22,7 @@ class OnArray(MatrixLayer):
 
 
 KIND_OF: dict[type[Layer], str] = {MatrixLayer: "matrix", OnArray: "matrix", VectorLayer: "vector"}
-"""Kinds of step, by the class of their layers: with an engine, the keys of `accel.compiler.lower.table.LOWERINGS`."""
+"""Kinds of step, by the class of their layers, for `accel.compiler.lower.table.kind`."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Step:
 
     @property
     def kind(self) -> str:
-        """Its key in the lowering table."""
+        """That of its layer's class."""
         return KIND_OF[type(self.layer)]
 
     @property

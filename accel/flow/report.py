@@ -7,11 +7,11 @@ import fcntl
 import io
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
 
 from accel.flow import charts, html
 from accel.flow.cache import NO_CACHE, Cache, digest
@@ -77,7 +77,7 @@ def made(folder: Path, keep: bool = True) -> Iterator[None]:
 def check_folder(folder: Path) -> None:
     """Raise InputError unless files can be written to `folder`, which need not exist yet. Leaves nothing behind."""
     try:
-        with made(folder, keep=False), tempfile.TemporaryFile(dir=folder):
+        with made(folder, keep=False), TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise InputError(f"output folder {folder} cannot be written: {error.strerror or error}") from None
@@ -98,7 +98,11 @@ def write(
         if os.path.isdir(folder / name):
             raise InputError(f"{folder / name} must be a file, and is a folder")
     try:
-        with made(folder), alone(folder, LOCK_TRIES), tempfile.TemporaryDirectory(prefix=".accel-", dir=folder) as aside:
+        with (
+            made(folder),
+            alone(folder, LOCK_TRIES),
+            TemporaryDirectory(prefix=".accel-", dir=folder) as aside,
+        ):
             check()
             new, old = Path(aside, "new"), Path(aside, "old")
             new.mkdir()

@@ -31,6 +31,7 @@ from accel.models.encode.records import Misfit
 from accel.models.errors import InputError
 from accel.models.files import read_whole, write_whole
 from accel.models.graph import LARGEST_TENSOR, Linear
+from accel.models.integers.layers import LARGEST_SHIFT
 from accel.models.integers.network import (
     AnyLayer,
     ChannelLayer,
@@ -242,8 +243,8 @@ def _read_records(reader: Reader, stored: EncodedLayer, inside: NDArray[np.int64
 
 def _requantise(rows: NDArray[np.void], out: OutRecord) -> Requantise:
     bias, multiplier, shift = (np.ascontiguousarray(rows[name]) for name in ("bias", "multiplier", "shift"))
-    if rows["zero"].any() or (shift > 47).any():
-        raise Misfit("requantisation records must have shifts of 0..47 and end in a byte of zeros")
+    if rows["zero"].any() or (shift > LARGEST_SHIFT).any():
+        raise Misfit(f"requantisation records must have shifts of 0..{LARGEST_SHIFT} and end in a byte of zeros")
     arrays = bias.astype(np.int32), multiplier.astype(np.uint16), shift.astype(np.uint8)
     table = None if out.table is None else np.array(out.table, np.int8)
     return Requantise(*arrays, out.zero_point, out.low, out.high, table)

@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from accel.models.encode.records import MOST_CHANNELS, MOST_LAYERS, Channel, Name, Record, Size, Title, WindowRecord
+from accel.models.integers.layers import CODES, LARGEST_MULTIPLIER, LARGEST_SHIFT
 
-Code = Annotated[int, Field(ge=-128, le=127)]
-Multiplier = Annotated[int, Field(ge=0, le=65535)]
-Shift = Annotated[int, Field(ge=0, le=47)]
+Code = Annotated[int, Field(ge=CODES[0], le=CODES[1])]
+Multiplier = Annotated[int, Field(ge=0, le=LARGEST_MULTIPLIER)]
+Shift = Annotated[int, Field(ge=0, le=LARGEST_SHIFT)]
 
 
 class TensorRecord(Record):

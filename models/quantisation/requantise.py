@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from accel.models.errors import InputError
-from accel.models.integers.layers import LARGEST_SHIFT, TensorSpec
+from accel.models.integers.layers import LARGEST_MULTIPLIER, LARGEST_SHIFT, TensorSpec
 
 MULTIPLIER_BITS = 16
 
@@ -20,8 +20,8 @@ def multiplier_and_shift(ratio: float) -> tuple[int, int]:
 
     Raises InputError for a ratio that is negative, not finite, or above 65535.
     """
-    if not 0 <= ratio <= 65535:
-        raise InputError(f"ratio of scales must be in 0..65535, not {ratio}")
+    if not 0 <= ratio <= LARGEST_MULTIPLIER:
+        raise InputError(f"ratio of scales must be in 0..{LARGEST_MULTIPLIER}, not {ratio}")
     fraction, exponent = math.frexp(ratio)  # ratio = fraction * 2**exponent, fraction in 0.5..1
     multiplier = round(fraction * 2**MULTIPLIER_BITS)
     shift = MULTIPLIER_BITS - exponent

@@ -14,14 +14,19 @@ from accel.models.integers.network import Layer
 LOWERINGS: dict[tuple[str, str], Lowering] = {
     ("matrix", "systolic"): MATRIX,
     ("vector", "systolic"): VECTOR,
+    ("filter", "systolic"): FILTER,
     ("matrix", "sparse"): SPARSE,
     ("vector", "sparse"): VECTOR,
+    ("filter", "sparse"): FILTER,
 }
-"""How a kind of step runs on an engine: (kind of `accel.compiler.step.KIND_OF`, the kind of `Design.engine`)."""
+"""How a kind of step runs on an engine: (what `kind` gives, the kind of `Design.engine`)."""
+
+
+def kind(layer: Layer, design: Design) -> str:
+    """That of the layer's class in `KIND_OF`, but "filter" where the post-process unit can do it by itself."""
+    return "filter" if is_filter(layer, design) else KIND_OF[type(layer)]
 
 
 def lowering(layer: Layer, design: Design) -> Lowering:
     """The row for a layer. Raises KeyError for an engine that cannot run such layers."""
-    if is_filter(layer, design):
-        return FILTER
-    return LOWERINGS[KIND_OF[type(layer)], design.engine.kind]
+    return LOWERINGS[kind(layer, design), design.engine.kind]
