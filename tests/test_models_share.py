@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,8 +8,10 @@ from hypothesis import strategies as st
 from accel.models.compress.cluster import cluster, share_weights
 from accel.models.compress.prune import matrix_layers, to_density
 from accel.models.compress.share import share
+from accel.models.encode import integer_file
 from accel.models.errors import InputError
 from accel.models.graph import Linear, build
+from accel.models.quantisation.method import Method
 from accel.models.quantisation.quantise import quantise
 from accel.models.quantisation.shared import quantise_compressed
 from accel.models.reference.int8 import quantise_input, run
@@ -83,6 +87,29 @@ def test_outputs_of_different_sizes_have_scales_of_their_own():
     alike[0, 0] = 0.8
     same = build("n", "x", (30,), (Linear("l", ("x",), "y", alike, np.zeros(40, np.float32)),))
     assert len(set(share(same, inputs, 2).layers[0].requantise.multiplier.tolist())) == 1
+
+
+@pytest.mark.parametrize("correct", [True, False])
+def test_with_one_scale_it_is_sharing_and_then_quantising(correct):
+    """Technique `shared-N`, and recipe `share` without training: bit for bit, but for biases where these are corrected:
+    the one by the network's own means, the other by those of the network whose weights are shared already.
+    """
+    random = np.random.default_rng(1)
+    weights = np.broadcast_to(random.choice(np.array([-0.5, 0.1, 0.7], np.float32), 30), (40, 30)).copy()
+    weights[0, 0], weights[1, 1] = 0.8, -0.55  # five values for four entries
+    network = build("n", "x", (30,), (Linear("l", ("x",), "y", weights, np.zeros(40, np.float32)),))
+    inputs, method = random.standard_normal((50, 30)).astype(np.float32), Method(correct=correct)
+    shared = share(network, inputs, 2, method)
+    apart = quantise_compressed(share_weights(network, 2), inputs, method)
+    assert shared.layers[0].shared
+    assert len(set(shared.layers[0].requantise.multiplier.tolist())) == 1
+    if correct:
+        biases = [each.layers[0].requantise.bias for each in (shared, apart)]
+        assert (biases[0] != biases[1]).any()
+        (layer,), (other,) = shared.layers, apart.layers
+        same = replace(layer, requantise=replace(layer.requantise, bias=other.requantise.bias))
+        shared = replace(shared, layers=(same,))
+    assert integer_file.to_bytes(shared, ("dense",)) == integer_file.to_bytes(apart, ("dense",))
 
 
 @pytest.mark.parametrize("bits", [0, 9, -1])

@@ -33,6 +33,7 @@ from accel.legal import IllegalCommandError, check
 from accel.models.reference.int8 import run
 from accel.timing.recurrence import time_program
 from tests.benches.axi import EAGER, MANNERS
+from tests.benches.counted import accepted, counted
 from tests.benches.draw import draw_network
 from tests.benches.verilator import Built, Case, Outcome, case_of
 from tests.benches.wide import draws
@@ -347,16 +348,14 @@ def least_cycles(case: Case, design: Design) -> int:
     return max(len(commands) * SEQUENCER_INTERVAL, *work.values())
 
 
+@counted(draws(200))
 @settings(max_examples=draws(300), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_damaged_programs(built: Built, sound: tuple[Case, int], rng: Random) -> None:
     """Flipped bits anywhere in a program: the hardware ends; it stays within DRAM_SIZE (the bench sees to that), and a
     sound program runs exactly after it. A program that must be aborted is one that has so much to do.
     """
-    try:
-        program = compile_network(draw_network(rng, layers=2, size=5, channels=8), built.design)
-    except ValueError:
-        return
+    program = accepted(compile_network, draw_network(rng, layers=2, size=5, channels=8), built.design)
     spec = program.input.layout
     codes = np.zeros((spec.channels, spec.height, spec.width), np.int8)
     case = case_of(program, codes)

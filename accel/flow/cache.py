@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import pickle
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
@@ -28,6 +27,8 @@ from pydantic import BaseModel
 from accel.cache import is_private
 from accel.flow import sources
 from accel.flow.said import say
+from accel.models.errors import InputError
+from accel.models.files import write_whole
 
 T = TypeVar("T")
 HEADER = b"accel cache 1\n"
@@ -68,16 +69,8 @@ class Cache:
         """Write the value, unless the disk is full or the folder cannot be written: then nothing is kept."""
         content = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
         try:
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as aside:
-                try:
-                    aside.write(HEADER + _seal(path.name, content) + content)
-                    aside.close()
-                    os.replace(aside.name, path)
-                except BaseException:
-                    with suppress(OSError):
-                        os.unlink(aside.name)
-                    raise
-        except OSError:
+            write_whole(path, HEADER + _seal(path.name, content) + content)
+        except InputError:
             return
         if self.kept % LOOK_EVERY == 0:
             self._bound(path.parent)
