@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from pathlib import Path
 
@@ -59,3 +60,20 @@ def test_a_maximum_whose_size_is_rounded_up(capsys: pytest.CaptureFixture[str]) 
     assert found.shape[2:] == (3, 3)
     np.testing.assert_array_equal(found, onnxruntime_output(model, inputs))
     assert accel(["simulate", str(path), "--design", "nano"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("network", "design", "layers"),
+    [("F11_gemm.onnx", "F11_over_100_total", 1), ("lenet-5", "F12_layer_9569_percent", 6)],
+)
+def test_designs_on_which_waste_looked_efficient(
+    capsys: pytest.CaptureFixture[str], network: str, design: str, layers: int
+) -> None:
+    """101.3 % of a whole network, and 9,569 % of a layer, when moved bytes were divided by another layer's time."""
+    path = str(CASES / network) if network.endswith(".onnx") else network
+    assert accel(["simulate", path, "--design", str(CASES / f"{design}.yaml"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    efficiencies = [row["efficiency"] for row in (found["total"], *found["layers"])]
+    assert len(efficiencies) == 1 + layers
+    assert all(0 <= efficiency <= 1 for efficiency in efficiencies), efficiencies
+    assert efficiencies[0] > 0.1
