@@ -32,11 +32,12 @@ ECP5: dict[str, Any] = {"multiplier": "ecp5", "memory_stages": 2, "post_multipli
 THREE = {"multiplier_stages": 3}
 LEAN: dict[str, Any] = {"codebooks": 0, "tables": 0, "operand_products": 0, "windows": 0}
 
-WHOLE, WHOLE_AND_CHECKED = "", "^"
+WHOLE, WHOLE_AND_CHECKED, CLOCK_CHECKED = "", "^", "(?!)"
 SIZED = "^(load|store|post|banks|compute|parameters)"  # what grows with the design
 INSIDE = "^(compute|load/decoder)"
 
-# What is synthesised of each: all (those for the check take no part in the fit), or pieces at places that match.
+# What is synthesised of each: all (those for the check take no part in the fit), or pieces at places that match; of
+# those whose clock alone is checked, nothing.
 DESIGNS: tuple[tuple[Design, str], ...] = (
     (small("f-4x4", 4, 4, 32), WHOLE),
     (small("f-8x4", 8, 4, 64, weight_rows=2, widths={"accumulator": 24}, buffers={"activation_bytes": 40000}), WHOLE),
@@ -89,4 +90,8 @@ DESIGNS: tuple[tuple[Design, str], ...] = (
         WHOLE_AND_CHECKED,
     ),
     (load("edge"), WHOLE_AND_CHECKED),
+    (small("c-lean-2x4", 2, 4, 32, **ECP5, **LEAN, engine=THREE, post_lanes=1), CLOCK_CHECKED),
+    (small("c-os-4x2", 4, 2, 32, **LEAN, engine=OS, post_lanes=1), CLOCK_CHECKED),
+    (small("c-decoder-4x2", 4, 2, 64, **ECP5, **LEAN, engine=THREE, decoder_lanes=2, post_lanes=1), CLOCK_CHECKED),
+    (small("c-sparse-2x4", 2, 4, 32, **LEAN, engine=SPARSE, post_lanes=1), CLOCK_CHECKED),
 )  # fmt: skip

@@ -36,7 +36,7 @@ from accel.synthesis.modules import Tree, parse
 from accel.synthesis.netlist import synthesise
 from accel.synthesis.place import place
 from accel.synthesis.targets import FAMILIES, Cells, target
-from tests.benches.resource_designs import DESIGNS, WHOLE_AND_CHECKED
+from tests.benches.resource_designs import CLOCK_CHECKED, DESIGNS, WHOLE_AND_CHECKED
 from tests.benches.resource_fit import fit
 from tests.benchmarks.limits import report_missed
 
@@ -154,7 +154,7 @@ def main() -> int:
         write(table)
     elif "--fit" not in sys.argv[1:]:
         used: set[str] = set()
-        for design, pieces in DESIGNS:
+        for design, pieces in (one for one in DESIGNS if one[1] != CLOCK_CHECKED):
             run(design, table, used, pieces)
             write(table)
         names = {design.name for design, _ in DESIGNS}
@@ -174,7 +174,7 @@ def main() -> int:
     found, outside = errors(table, checked)
     print(f"Designs of the fit:\n{inside}\nDesigns outside it:\n{outside}")
     _, inside = clock_errors(table, whole)
-    found["fmax"], clock_lines = clock_errors(table, [name for name in checked if name in table["placed"]])
+    found["fmax"], clock_lines = clock_errors(table, sorted(table["placed"].keys() - whole.keys()))
     print(f"Clocks of the fit:\n{inside}\nClocks outside it:\n{clock_lines}")
     print("median of LUT, FF and clock, largest of DSP and BRAM, in %:", {k: round(v, 2) for k, v in found.items()})
     pages = (

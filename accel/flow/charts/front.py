@@ -108,7 +108,7 @@ def _labels(
     low, high = (math.log10(end) for end in ends)
     span = max(high - low, 0.3)
     for _ in range(2):  # since new limits have new numbers below them, and the axes another size
-        chart.draw_without_rendering()
+        chart.get_layout_engine().execute(chart)  # where the axes come to lie; drawing would tell no more
         box = panel.get_window_extent()
         widest = 0.05 * span
         for row, text in zip(best, texts, strict=True):
