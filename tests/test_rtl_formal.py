@@ -102,7 +102,7 @@ def test_loader(tmp_path: Path) -> None:
             "assign axi__arvalid = offers | waiting;",
             "assign axi__arvalid = offers;",
         ),  # it does not stay
-        ("in_flight != 2'h2", "in_flight != 2'h3"),  # a burst too many
+        ("in_flight == 1'h1", "in_flight == 2'h2"),  # a burst too many
         ("rows_left - 1'h1", "rows_left - 2'h2"),  # a row too few
     ],
     ids=["valid", "outstanding", "count"],

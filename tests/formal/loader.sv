@@ -33,7 +33,7 @@ module spec #(
     wire [15:0] beats_left, emitted;
     wire [11:0] rows, rows_left, emit_rows;
     wire [6:0] slots;
-    wire working, asks, first_beat, slots_one, beats_left_one, rows_left_one, emitted_one, emit_rows_one;
+    wire working, full, asks, first_beat, slots_one, beats_left_one, rows_left_one, emitted_one, emit_rows_one;
     wire [255:0] back_command;
     wire [135:0] slot_0, slot_1, slot_2, slot_3;  // without waits, dram_addr and dram_pitch
 
@@ -52,7 +52,7 @@ module spec #(
         .\cutter.length_reg (length_reg), .\cutter.rows_left (rows),
         .beats_left(beats_left), .rows_left(rows_left),
         .emitted(emitted), .emit_rows(emit_rows), .slots(slots), .back_command(back_command),
-        .working(working), .asks(asks), .first_beat(first_beat), .slots_one(slots_one), .beats_left_one(beats_left_one),
+        .working(working), .full(full), .asks(asks), .first_beat(first_beat), .slots_one(slots_one), .beats_left_one(beats_left_one),
         .rows_left_one(rows_left_one), .emitted_one(emitted_one), .emit_rows_one(emit_rows_one),
         .\ahead.level (ahead_level), .\ahead.read (ahead_read), .\ahead.write (ahead_write),
         .\ahead.cells.word_0 (slot_0), .\ahead.cells.word_1 (slot_1), .\ahead.cells.word_2 (slot_2),
@@ -185,11 +185,12 @@ module spec #(
             if (!halted) assert (whole == row_beats && rows <= rows_of(newest));
         end
         // What registers know of counters.
-        assert (working == (slots != 0) && asks == (rows_left != 0));
+        assert (working == (slots != 0) && full == (in_flight == 2));
         assert (slots_one == (slots == 1) && beats_left_one == (beats_left == 1) && rows_left_one == (rows_left == 1));
         assert (emitted_one == (emitted == 1) && emit_rows_one == (emit_rows == 1));
-        if (!halted && !back_active) assert (!working && !asks);
+        if (!back_active) assert (!working && !asks);
         if (back_active) begin
+            assert (asks == (rows_left != 0));
             if (asks) assert (first_beat == (beats_left == beats_of(back_command)));
             assert (legal(back_command) && beats_left != 0 && beats_left <= beats_of(back_command));
             assert (rows_left <= rows_of(back_command) && slots <= 64);

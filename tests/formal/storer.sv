@@ -143,7 +143,7 @@ module spec #(
         : ahead == 3 ? 3 * row : 4 * row;
     always @* begin
         // What registers know of counters.
-        assert (bursting == (in_burst != 0) && words_some == (words_left != 0));
+        assert (bursting == (in_burst != 0) && (!active || words_some == (words_left != 0)));
         assert (in_burst_one == (in_burst == 1) && words_left_one == (words_left == 1) && rows_left_one == (rows_left == 1));
         assert (beats == in_burst && in_burst <= BURST);
         assert (aw_held == waiting);
