@@ -23,6 +23,8 @@ from accel.models.quantisation.weights import Quantised
 
 __all__ = ["share"]
 
+MOST_BITS = 8
+
 
 def share(network: Network, calibration: NDArray[Any], bits: int, method: Method = DEFAULT) -> IntegerNetwork:
     """`network` in int8, with the weights of each layer drawn from a codebook of at most 2**bits codes.
@@ -30,8 +32,8 @@ def share(network: Network, calibration: NDArray[Any], bits: int, method: Method
     A layer has one codebook, with one scale (`share_weights`, then `quantise_compressed`) or a scale for each output
     (`share_per_output`) where that loses less of the weights, see `_closer`; of that network and the one with one scale
     everywhere the one whose outputs are nearer to the float network's on calibration inputs is taken. The ranges of
-    activations are those of the network whose weights are shared, and a layer that is too small to share anything
-    stays dense.
+    activations are those of the network whose weights are shared, or with 8 bits a scale for each output, which is what
+    dense int8 has, of the float network; a layer that is too small to share anything stays dense.
 
     `method` is as in `quantise`. Raises InputError for bits outside 1..8, and what `quantise` raises.
     """
@@ -51,7 +53,9 @@ def _share(network: Network, calibration: NDArray[Any], method: Method, bits: in
         codes, scale, _ = found
         own = (codes * scale.reshape(-1, *[1] * (codes.ndim - 1))).astype(np.float32)
         if not is_shared(candidate) or _closer(layer.weights, own, _in_int8(candidate)):
-            of_outputs[layer.name], originals[own.tobytes()] = own, layer.weights
+            # A codebook of 256 holds the very codes of dense int8, whose ranges are those of the float network.
+            seen = layer.weights if bits == MOST_BITS else own
+            of_outputs[layer.name], originals[seen.tobytes()] = seen, layer.weights
 
     def quantiser(weights: Float, smallest: NDArray[np.float64]) -> Quantised:
         original = originals.get(weights.tobytes())
