@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.commands import Load
-from accel.latency import DECODE_CYCLES
+from accel.latency import BACK_CYCLES, DECODE_CYCLES
 from accel.timing.coded import Stream
-from accel.timing.load import beat_spacing, unpack_cycles
+from accel.timing.load import address_cycle, beat_spacing, first_beat, stage_cycle, unpack_cycles
 from accel.timing.machine import Machine
 from accel.timing.recurrence import Timed
 from accel.timing.window import copies, words_complete
@@ -58,7 +58,7 @@ def bursts(m: Machine, loads: Iterable[tuple[Load, Timed, Stream | None]]) -> li
     for number, (load, timed, stream) in enumerate(loads):
         used, gap = uses(m, load, stream), unpack_cycles(m, load.target)
         spacing = beat_spacing(m, gap)
-        cut, next_beat = timed.step.pop, max(next_beat, done + 1, timed.step.pop + 2)
+        cut, next_beat = timed.step.pop, max(next_beat, done + 1, timed.step.pop + BACK_CYCLES + 1)
         row, pitch = load.dram_addr // m.beat_bytes, load.dram_pitch // m.beat_bytes
         for y in range(load.rows):
             at, left = row + y * pitch, load.row_beats
@@ -66,12 +66,10 @@ def bursts(m: Machine, loads: Iterable[tuple[Load, Timed, Stream | None]]) -> li
                 length = min(left, m.burst - at % m.burst)
                 here = (y + 1) * load.row_beats - left
                 at, left = at + length, left - length
-                cut = max(cut + 1, checked)
-                checked = max(cut + 1, address)
-                address = checked + 1
-                if len(found) >= m.outstanding:
-                    address = max(address, found[-m.outstanding].last + 1)
-                first = max(address + m.latency, next_beat)
+                cut = stage_cycle(cut, checked)
+                checked = stage_cycle(cut, address)
+                address = address_cycle(checked, found[-m.outstanding].last if len(found) >= m.outstanding else -1)
+                first = first_beat(m, address, next_beat)
                 last, pace = first + (length - 1) * spacing, None
                 if used is not None:
                     *inside, gap = used[here : here + length].tolist()

@@ -7,10 +7,11 @@ against a slower one loses at least that. Both are true whatever other paths the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import accumulate
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,15 +35,18 @@ from accel.models.integers.network import (
 )
 from accel.models.window import Window
 from accel.program import Program
-from accel.sim.bursts import bursts
+from accel.sim.bursts import Burst, bursts
 from accel.sim.causes import CAUSES
 from accel.sim.critical import by_cause, critical_path
 from accel.sim.history import History
 from accel.sim.result import simulate
+from accel.timing.coded import Stream
 from accel.timing.machine import Machine
-from accel.timing.recurrence import Timing, first_fetch, time_program
+from accel.timing.recurrence import Timed, Timing, first_fetch, time_program
+from accel.timing.state import CHECKED, FRONT, LASTS_RING, OFFERED, PENDING_RING
 from tests.benches.counted import accepted, counted
 from tests.benches.draw import draw_design, draw_memory, draw_network, with_memory
+from tests.benches.timing import UnitTiming
 from tests.benches.wide import draws
 
 MEMORY = ("DRAM read", "DRAM write")
@@ -91,7 +95,7 @@ def test_the_path_is_the_longest(rng: Random) -> None:
 @given(st.randoms(use_true_random=False))
 def test_bursts_end_where_the_timing_says(rng: Random) -> None:
     design = with_memory(draw_design(rng), *draw_memory(rng))
-    program = accepted(compile_network, draw_network(rng), design)
+    program = accepted(compile_network, draw_network(rng), design, rng.choice(["auto", "plain"]))
     timing = time_program(program)
     fetch = first_fetch(design, program.program_offset, program.first_fetch)
     both = [(fetch, timing.first_fetch), *zip(program.commands, timing.commands, strict=True)]
@@ -107,6 +111,33 @@ def test_bursts_end_where_the_timing_says(rng: Random) -> None:
     for number, (command, timed, stream) in enumerate(loads):
         after = stream.tail + 3 if stream else unpack_by_hand(design, command)
         assert last[number] + after == timed.step.complete
+    if not streams:
+        assert_same_bursts(design, loads, found)
+
+
+class Kept(list[int]):
+    """A state that keeps what is written to the ring of last beats."""
+
+    def __init__(self, values: Iterable[int]) -> None:
+        super().__init__(values)
+        self.lasts: list[int] = []
+
+    def __setitem__(self, place: Any, value: Any) -> None:
+        super().__setitem__(place, value)
+        if LASTS_RING <= place < PENDING_RING:
+            self.lasts.append(value)
+
+
+def assert_same_bursts(design: Design, loads: list[tuple[Load, Timed, Stream | None]], found: list[Burst]) -> None:
+    """The last beat of each burst, and when the last one of each LOAD left every stage, are those of the recurrence."""
+    unit = UnitTiming(design)
+    unit.state = state = Kept(unit.state)
+    for number, (command, timed, _) in enumerate(loads):
+        state.lasts.clear()
+        assert unit.step(command, timed.pushed, timed.ready) == timed.step
+        own = [burst for burst in found if burst.load == number]
+        assert state.lasts == [burst.last for burst in own]
+        assert (state[FRONT], state[CHECKED], state[OFFERED]) == (own[-1].cut + 1, own[-1].checked, own[-1].address)
 
 
 def unpack_by_hand(design: Design, load: Load) -> int:

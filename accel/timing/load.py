@@ -86,6 +86,27 @@ def beat_spacing(m: Machine, gap: int) -> int:
 
 
 @part
+def stage_cycle(before: int, ahead: int) -> int:
+    """The cycle in which a burst leaves a stage: after it came there, and not before the burst ahead left the next one.
+
+    From `cut` it comes to `checked`; into `cut` comes the next burst of a command, or the first one when it is taken.
+    """
+    return max(before + 1, ahead)
+
+
+@part
+def address_cycle(checked: int, last: int) -> int:
+    """The cycle in which the address of a burst is taken; `last`: that of the last beat that frees its place."""
+    return max(checked + 1, last + 1)
+
+
+@part
+def first_beat(m: Machine, address: int, next_beat: int) -> int:
+    """The cycle of a burst's first beat; `next_beat`: when the bus and the loader's back are free."""
+    return max(address + m.latency, next_beat)
+
+
+@part
 def load_facts(m: Machine, rows: Ints, r: int, facts: MutableInts, f: int) -> int:
     """Facts at `f` of the LOAD whose row begins at `r`; those of a coded one that its stream decides are left out."""
     target = rows[r + ROW.target]
@@ -182,10 +203,10 @@ def load_step(
             length = min(left, room)
             room = m.burst
             ring = LASTS_RING + bursts % m.outstanding
-            cut = max(cut + 1, checked)
-            checked = max(cut + 1, address)
-            address = max(checked + 1, state[ring] + 1)
-            first = max(address + m.latency, next_beat)
+            cut = stage_cycle(cut, checked)
+            checked = stage_cycle(cut, address)
+            address = address_cycle(checked, state[ring])
+            first = first_beat(m, address, next_beat)
             last = first + (length - 1) * spacing
             if coded:
                 last = first + gaps[coded + length - 1] - gaps[coded]
