@@ -23,7 +23,7 @@ from tests.benches.formal import proved
 from tests.benches.wide import wide
 
 
-def design_of(rows: int, burst_beats: int) -> Design:
+def design_of(rows: int, burst_beats: int, address_bits: int = 32) -> Design:
     """Beats of 4 bytes, words of `rows` bytes."""
     return Design.model_validate(
         {
@@ -36,15 +36,22 @@ def design_of(rows: int, burst_beats: int) -> Design:
                 "parameter_bytes": 64,
             },
             "post_lanes": 1,
-            "memory": {"axi_bits": 32, "latency_cycles": 1, "burst_beats": burst_beats, "outstanding_bursts": 2},
+            "memory": {
+                "axi_bits": 32,
+                "axi_address_bits": address_bits,
+                "latency_cycles": 1,
+                "burst_beats": burst_beats,
+                "outstanding_bursts": 2,
+            },
             "clock_mhz": 100,
         }
     )
 
 
-def storer(rows: int) -> tuple[Storer, dict[str, int]]:
-    design = design_of(rows, burst_beats=4)
+def storer(rows: int, address_bits: int = 32) -> tuple[Storer, dict[str, int]]:
+    design = design_of(rows, 4, address_bits)
     return Storer(design), {
+        "ADDRESS": address_bits,
         "BYTES": design.beat_bytes,
         "BURST": design.memory.burst_beats,
         "PER_BEAT": words_per_beat(design, Target.ACTIVATION),
@@ -55,12 +62,17 @@ def storer(rows: int) -> tuple[Storer, dict[str, int]]:
 
 
 @pytest.mark.parametrize(
-    "rows",
-    [pytest.param(4, marks=wide), pytest.param(2, marks=pytest.mark.slow), pytest.param(8, marks=pytest.mark.slow)],
-    ids=["a word a beat", "two words a beat", "two beats a word"],
+    ("rows", "address_bits"),
+    [
+        pytest.param(4, 32, marks=wide),
+        pytest.param(2, 32, marks=pytest.mark.slow),
+        pytest.param(8, 32, marks=pytest.mark.slow),
+        pytest.param(4, 64, marks=pytest.mark.slow),
+    ],
+    ids=["a word a beat", "two words a beat", "two beats a word", "64 bits of address"],
 )
-def test_storer(rows: int, tmp_path: Path) -> None:
-    unit, parameters = storer(rows)
+def test_storer(rows: int, address_bits: int, tmp_path: Path) -> None:
+    unit, parameters = storer(rows, address_bits)
     assert proved(unit, "storer", parameters, tmp_path)
 
 
@@ -83,14 +95,19 @@ def test_a_storer_that_is_broken_is_found(old: str, new: str, tmp_path: Path) ->
     assert not proved(unit, "storer", parameters, tmp_path, damage)
 
 
-def loader() -> tuple[Loader, dict[str, int]]:
-    design = design_of(4, burst_beats=2)
-    return Loader(design), {"BYTES": design.beat_bytes, "BURST": 2, "AHEAD": design.buffers.queue_commands}
+def loader(address_bits: int = 32) -> tuple[Loader, dict[str, int]]:
+    design = design_of(4, 2, address_bits)
+    return Loader(design), {
+        "ADDRESS": address_bits,
+        "BYTES": design.beat_bytes,
+        "BURST": 2,
+        "AHEAD": design.buffers.queue_commands,
+    }
 
 
-@wide
-def test_loader(tmp_path: Path) -> None:
-    unit, parameters = loader()
+@pytest.mark.parametrize("address_bits", [pytest.param(32, marks=wide), pytest.param(64, marks=pytest.mark.slow)])
+def test_loader(address_bits: int, tmp_path: Path) -> None:
+    unit, parameters = loader(address_bits)
     assert proved(unit, "loader", parameters, tmp_path)
 
 

@@ -7,6 +7,7 @@ module spec #(
     parameter BYTES = 4,  // of a beat
     parameter BURST = 4,  // beats of the longest burst
     parameter AHEAD = 4,  // commands between front and back
+    parameter ADDRESS = 32,  // bits of an address
     parameter BEAT_BITS = 33 - $clog2(BYTES)
 ) (
     input clk,
@@ -14,20 +15,21 @@ module spec #(
     input [255:0] i__payload,
     input [19:0] completed_compute, completed_post, completed_store,
     input halt,
-    input [31:0] dram_base, dram_size,
+    input [ADDRESS-1:0] dram_base,
+    input [31:0] dram_size,
     input [19:0] input_move, output_move,
     input axi__arready, axi__rvalid, axi__rlast,
     input [8*BYTES-1:0] axi__rdata,
     input [1:0] axi__rresp
 );
     wire i__ready, axi__arvalid, axi__rready, done, idle;
-    wire [31:0] axi__araddr;
+    wire [ADDRESS-1:0] axi__araddr;
     wire [7:0] axi__arlen;
     wire [2:0] axi__arsize;
     wire [1:0] axi__arburst, in_flight, ahead_read, ahead_write;
     wire waiting, front_active, back_active, cut_valid, offered, is_outside;
     wire [BEAT_BITS-1:0] beat, row_start, row_last, cut_beat, cut_end;
-    wire [31:0] address_reg;
+    wire [ADDRESS-1:0] address_reg;
     wire [$clog2(BURST > 1 ? BURST : 2)-1:0] length_reg;
     wire [2:0] ahead_level;
     wire [15:0] beats_left, emitted;
@@ -61,14 +63,15 @@ module spec #(
 
     // The bus as a slave sees it: bursts whose address was taken, and the beats that are to come of each.
     reg known = 0, halted = 0, ar_held = 0;
-    reg [31:0] was_base, was_size, was_addr;
+    reg [ADDRESS-1:0] was_base, was_addr;
+    reg [31:0] was_size;
     reg [12:0] was_ar;
     reg [1:0] bursts = 0;
     reg [7:0] first = 0, second = 0;
     wire ar = axi__arvalid && axi__arready, r = axi__rvalid && axi__rready, ends = r && axi__rlast;
     wire fresh = axi__arvalid && !ar_held;
-    wire [31:0] offset = axi__araddr - dram_base;
-    wire [32:0] behind = {1'b0, offset} + (axi__arlen + 1) * BYTES;
+    wire [ADDRESS-1:0] offset = axi__araddr - dram_base;
+    wire [ADDRESS:0] behind = {1'b0, offset} + (axi__arlen + 1) * BYTES;
     wire [7:0] length = axi__arlen + 1, kept = bursts == 0 || ends ? second : first - r;
     always @(posedge clk) begin
         known <= 1;
@@ -86,7 +89,7 @@ module spec #(
     // Memory, registers and sequencer keep to their side.
     function legal(input [255:0] command);
         // target; row_beats and rows; dram_addr and dram_pitch; a window's bytes are words of their own
-        legal = command[98:96] <= 4 && command[134:119] != 0 && command[146:135] != 0 && command[95:64] % BYTES == 0
+        legal = (command[98:96] <= 4 || command[98:96] == 7) && command[134:119] != 0 && command[146:135] != 0 && command[95:64] % BYTES == 0
             && command[174:147] % BYTES == 0 && (!command[195] || command[98:96] == 0);
     endfunction
     always @* begin

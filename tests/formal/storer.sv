@@ -8,6 +8,7 @@ module spec #(
     parameter PER_BEAT = 1,  // words of a beat
     parameter PER_WORD = 1,  // beats of a word
     parameter FIFO = 3,      // beats that are read ahead
+    parameter ADDRESS = 32,  // bits of an address
     parameter BEAT_BITS = 33 - $clog2(BYTES)
 ) (
     input clk,
@@ -15,7 +16,8 @@ module spec #(
     input [255:0] i__payload,
     input [19:0] completed_load, completed_compute, completed_post,
     input halt,
-    input [31:0] dram_base, dram_size,
+    input [ADDRESS-1:0] dram_base,
+    input [31:0] dram_size,
     input [19:0] output_move,
     input [8*LANES-1:0] r_act__data,
     input axi__awready, axi__wready, axi__bvalid,
@@ -23,7 +25,7 @@ module spec #(
 );
     parameter LANES = 4;
     wire i__ready, axi__awvalid, axi__wvalid, axi__wlast, axi__bready, done, idle;
-    wire [31:0] axi__awaddr;
+    wire [ADDRESS-1:0] axi__awaddr;
     wire [7:0] axi__awlen;
     wire [2:0] axi__awsize;
     wire [1:0] axi__awburst;
@@ -32,7 +34,7 @@ module spec #(
     wire active, waiting, reading, push, crowded, addressed_all;
     wire cutting, cut_valid, cut_last, offered, is_outside, is_last;
     wire [BEAT_BITS-1:0] beat, row_start, row_last, cut_beat, cut_end;
-    wire [31:0] address_reg;
+    wire [ADDRESS-1:0] address_reg;
     wire [$clog2(BURST > 1 ? BURST : 2)-1:0] length_reg;
     wire [$clog2(BURST+1)-1:0] in_burst;
     wire bursting, in_burst_one, words_some, words_left_one, rows_left_one;
@@ -65,15 +67,16 @@ module spec #(
 
     // The bus as a slave sees it.
     reg known = 0, halted = 0, aw_held = 0, w_held = 0;
-    reg [31:0] was_base, was_size, was_addr;
+    reg [ADDRESS-1:0] was_base, was_addr;
+    reg [31:0] was_size;
     reg [12:0] was_aw;
     reg [9*BYTES:0] was_w;
     reg [16:0] addressed = 0, sent = 0;  // bursts whose address, whose data were taken, without a response yet
     reg [7:0] beats = 0;                 // beats of the burst that was offered last which are still to be sent
     wire aw = axi__awvalid && axi__awready, w = axi__wvalid && axi__wready, b = axi__bvalid && axi__bready;
     wire fresh = axi__awvalid && !aw_held;
-    wire [31:0] offset = axi__awaddr - dram_base;
-    wire [32:0] behind = {1'b0, offset} + (axi__awlen + 1) * BYTES;
+    wire [ADDRESS-1:0] offset = axi__awaddr - dram_base;
+    wire [ADDRESS:0] behind = {1'b0, offset} + (axi__awlen + 1) * BYTES;
     wire pop = i__valid && i__ready;
     always @(posedge clk) begin
         known <= 1;
