@@ -314,8 +314,8 @@ class Post(Command):
 
     for q in chunks, oy in out_h, ox in out_w:
         for wy in win_h, wx in win_w:  iy = iy0 + oy * stride_y + wy;  ix likewise; skipped if outside in_h x in_w
-            accumulator source: chunk q % (C/P) of acc[src_addr + (q // (C/P)) * src_plane + offset]
-            activation source:  chunk s % (R/P) of act[src_addr + (s // (R/P)) * src_plane + offset], s = src_chunk + q
+            accumulator source: chunk s % (C/P) of acc[src_addr + (s // (C/P)) * src_plane + offset], s = src_chunk + q
+            activation source:  chunk s % (R/P) of act[src_addr + (s // (R/P)) * src_plane + offset]
             with offset = oy * src_row_step + wy * src_row_pitch + ox * stride_x + wx
         v = max or sum over the window (an element outside contributes nothing to max, res_zero_point to sum)
         y = round_shift((v + bias) * multiplier, shift) + zero_point  with the record param_addr + q, or the uniform one
@@ -337,7 +337,8 @@ class Post(Command):
     A sum has no residual (res_zero_point is its pad value) and 32 bits. A maximum over a window that is all outside is
     -2**31. Of v + bias the lowest 17 bits are multiplied by r. What a POST writes in its last post_cycles (with `table`
     one more, with `multiply` `post_multiplier_stages` more) is not there for the next one, but with a CONFIG_POST
-    between.
+    between. Outputs may be written over their operands, but no operand may be read in a cycle in which another chunk of
+    its word is written, so many cycles after that one's own operand was read.
     """
 
     OPCODE: ClassVar[Opcode] = Opcode.POST
@@ -346,7 +347,7 @@ class Post(Command):
     wait_store: int = _wait("STORE")
     from_activation: int = _bits(1, "source: 1 the activation banks, 0 the accumulators")
     src_addr: int = _bits(20, "word of (iy0, ix0); it may lie before the tensor. Bit 19 (accumulators: 14) is the bank")
-    src_chunk: int = _bits(6, "activation source: chunk of the word at src_addr at which it begins")
+    src_chunk: int = _bits(6, "chunk of the word at src_addr at which it begins")
     reduce_sum: int = _bits(1, "1: sum over the window; 0: maximum")
     residual: int = _bits(1, "add the word at res_addr")
     uniform: int = _bits(1, "the configuration's record for all channels, instead of those at param_addr")

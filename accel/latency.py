@@ -198,3 +198,8 @@ def product_pipeline(design: Design) -> Pipeline:
 
 TABLE_LOOKUP: Pipeline = (Stage("look up"),)  # behind that pipeline, of a configuration with a table
 TABLE_CYCLES = cycles(TABLE_LOOKUP)
+
+
+def output_cycles(design: Design, table: int, multiply: int) -> int:
+    """From an output's read of its operand to its write, by a configuration with a table or that multiplies (0, 1)."""
+    return post_cycles(design) + TABLE_CYCLES * table + cycles(product_pipeline(design)) * multiply

@@ -182,6 +182,11 @@ RULES: dict[type[Command], list[Rule]] = {
     Post: [
         *_not_zero("out_h", "out_w", "chunks", "dst_step"),
         Rule("src_chunk", "R/P or above", lambda c, d: c.src_chunk >= d.word_lanes // d.lanes),
+        Rule(
+            "src_chunk",
+            "C/P or above, of sums",
+            lambda c, d: (c.from_activation == 0) & (c.src_chunk >= d.cols // d.lanes),
+        ),
         Rule("dst_chunk", "R/P or above", lambda c, d: c.dst_chunk >= d.word_lanes // d.lanes),
         Rule(
             "filter",

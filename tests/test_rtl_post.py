@@ -126,7 +126,7 @@ def expected(design: Design, contents: Contents, commands: Sequence[Post | Confi
                     word = (c.src_addr + group * config.src_plane + offset) % ACTIVATION_BANK
                     values.append(memory[c.src_addr // ACTIVATION_BANK, word, chunk * lanes : (chunk + 1) * lanes])
                 else:
-                    group, chunk = divmod(q, per_source)
+                    group, chunk = divmod(c.src_chunk + q, per_source)
                     word = (c.src_addr + group * config.src_plane + offset) % ACCUMULATOR_BANK
                     values.append(sums[c.src_addr // ACCUMULATOR_BANK, word, chunk * lanes : (chunk + 1) * lanes])
             param = c.param_addr + q * (2 if c.filter else 1)
@@ -200,11 +200,12 @@ def _draw_command(rng: Random, design: Design, config: ConfigPost, half: int) ->
     first = HALF * half if from_activation else 0
     iy0, ix0 = rng.randint(-3, config.in_h), rng.randint(-3, config.in_w)
     span = (config.in_h - 1) * config.src_row_pitch + config.in_w
-    src_chunk, dst_chunk = rng.randrange(per_word), rng.randrange(per_word)
+    per = per_word if from_activation else per_source
+    src_chunk, dst_chunk = rng.randrange(per), rng.randrange(per_word)
     chunks, out_h, out_w = rng.randint(1, 5), rng.randint(1, 4), rng.randint(1, 4)
     dst_step = rng.choice([1, 1, 2, 3])
     while True:  # fewer chunks or rows, until both ends fit
-        groups = ((src_chunk + chunks - 1) // per_word if from_activation else (chunks - 1) // per_source) + 1
+        groups = (src_chunk + chunks - 1) // per + 1
         room = words - span - (groups - 1) * config.src_plane
         width = (out_w - 1) * dst_step + 1
         reach = (dst_chunk + chunks - 1) // per_word * config.dst_plane + (out_h - 1) * config.dst_row_pitch + width

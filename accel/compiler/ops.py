@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from accel import memories
 from accel.commands import Command, Opcode, Target
+from accel.compiler.in_place import is_over_operand, pieces
 from accel.compiler.ring import KeepingRing, Ring
 from accel.compiler.transfers import load_words, words_of
 from accel.design import Design
@@ -27,7 +28,7 @@ from accel.entropy.encode import Encoded
 from accel.layout import stride_bytes, word_bytes, words_per_beat, words_to_dram
 from accel.memories import TABLE_WORDS, TABLES
 from accel.models.integers.network import Requantise
-from accel.rows import LOAD, OPCODE, WIDTH, Rows, check_fields, rows_of
+from accel.rows import LOAD, OPCODE, POST, WIDTH, Rows, check_fields, rows_of
 from accel.timing.coded import Stream as CodedStream
 
 ALIGNMENT = 64  # bytes; every block in DRAM starts on a multiple
@@ -120,6 +121,7 @@ class Stream:
         self._segments: list[int] = []
         self._items: list[int] = []
         self._config: dict[int, Row] = {}
+        self._drained = False  # no POST has come since the last configuration
         self._strides: dict[Target, int] = {}
         entries = Ring(0, design.weight_words) if design.is_sparse else None
         self.weights = entries or self._ring(Target.WEIGHT, design.weight_words)
@@ -194,28 +196,29 @@ class Stream:
         row = _row(command)
         self._append(row, _DATA if row[OPCODE] == _STORE else _NONE, max(needs) + 1 if needs else 0)
 
+    def post(self, row: Row, needs: Sequence[int]) -> None:
+        """Append a POST that needs these items, in pieces where it writes over its operand."""
+        config = self._config[Opcode.CONFIG_POST]
+        # The POST before may still write other chunks of the word.
+        drain = not self._drained and is_over_operand(self.design, row) and row[POST.dst_chunk] > 0
+        for piece in pieces(self.design, config, row):
+            if drain:
+                self.op(config)
+            self.op(piece, needs)
+            self._drained, drain = False, True
+
     def _append(self, row: Row, segment: int, items: int) -> None:
         self._rows += row
         self._layers.append(self.layer)
         self._segments.append(segment)
         self._items.append(items)
 
-    def extend(self, rows: Rows, segments: NDArray[np.int64], items: NDArray[np.int64], new_items: int) -> None:
-        """Append many rows, operations and LOADs mixed, as `Log` has them.
-
-        LOADs belong to items `item_count`, `item_count` + 1, ..., `new_items` of them, without gaps.
-        """
-        self._rows += rows.ravel().tolist()
-        self._layers += [self.layer] * len(rows)
-        self._segments += segments.tolist()
-        self._items += items.tolist()
-        self.item_count += new_items
-
     def configure(self, command: Row | Command) -> None:
         """Append a configuration unless it is in force."""
         values = list(_row(command))
         if self._config.get(values[OPCODE]) != values:
             self._config[values[OPCODE]] = values
+            self._drained |= values[OPCODE] == Opcode.CONFIG_POST
             self.op(values)
 
     def new_layer(self, layer: int) -> None:

@@ -120,7 +120,7 @@ def walk(
 
     src_chunk, src_wraps = chunk_of(
         m, "src_chunk", Mux(command.from_activation, per_word, per_sums), max(per_word, per_sums), end_map, load,
-        Mux(head.from_activation, head.src_chunk, 0),
+        head.src_chunk,
     )  # fmt: skip
     dst_chunk, dst_wraps = chunk_of(m, "dst_chunk", per_word, per_word, end_map, load, head.dst_chunk)
 

@@ -65,7 +65,7 @@ def _reduced(machine: Machine, c: Post, config: ConfigPost) -> NDArray[np.int64]
     memory = ACTIVATION if c.from_activation else ACCUMULATOR
     source = _chunks(machine, memory, c.src_addr)
     at, per = c.src_addr % memory.bank_words, source.shape[2]
-    part = (c.src_chunk if c.from_activation else 0) + np.arange(c.chunks)[:, None, None]
+    part = c.src_chunk + np.arange(c.chunks)[:, None, None]
     oy, ox = np.arange(c.out_h)[:, None], np.arange(c.out_w)
     outside = config.res_zero_point if c.reduce_sum else LEAST_SUM
     reduce = np.add if c.reduce_sum else np.maximum

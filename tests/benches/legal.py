@@ -44,7 +44,8 @@ BAD = [
     (ConfigPost(), {"multiply": 1}),
     (ConfigPost(), {"table": 1}),
     *((Post(), {name: 0}) for name in ("out_h", "out_w", "chunks", "dst_step")),
-    (Post(), {"src_chunk": 4}),
+    (Post(from_activation=1), {"src_chunk": 4}),
+    *((Post(), {"src_chunk": value}) for value in (2, 3)),
     (Post(), {"dst_chunk": 4}),
     (FILTER, {"filter": 2}),
     *((FILTER, {name: 0}) for name in ("from_activation", "reduce_sum", "stream_h", "stream_w")),
@@ -90,7 +91,8 @@ def draw_legal(rng: Random, kind: type[Command]) -> Command:
         values |= {"weight_bits": 8, "rows_last": rng.randint(1, 12), "cols_last": rng.randint(1, 6)}
         values |= {"structured": 0, "use_codebook": 0}
     if kind is Post:
-        values |= {"src_chunk": rng.randint(0, 3), "dst_chunk": rng.randint(0, 3), "filter": rng.randint(0, 1)}
+        values |= {"src_chunk": rng.randint(0, 3 if values["from_activation"] else 1)}
+        values |= {"dst_chunk": rng.randint(0, 3), "filter": rng.randint(0, 1)}
     if kind is Post and values["filter"]:
         values |= {"from_activation": 1, "reduce_sum": 1, "residual": 0, "stream_w": rng.randint(3, 9)}
         values |= {"iy0": max(-2, values["iy0"]), "ix0": max(-2, values["ix0"])}

@@ -107,7 +107,7 @@ class FilterWriter(VectorWriter):
         out_h, out_w = rows[1] - rows[0], cols[1] - cols[0]
         lanes = min(self.channels, groups[1] * machine.word_lanes) - groups[0] * machine.word_lanes
         self.stream.configure(self._config(source, target, size))
-        self.stream.op(
+        self.stream.post(
             row_of(
                 Post,
                 from_activation=1,

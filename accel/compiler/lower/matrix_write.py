@@ -281,7 +281,7 @@ class MatrixWriter:
         )
         if self.added_view and self.w.one_pixel:
             made[POST.res_plane] = self.added_view.plane
-        self.stream.op(made, [*needs, *self.table.needs])
+        self.stream.post(made, [*needs, *self.table.needs])
         if owned:
             self._store(view, groups, block.rows, block.cols)
         if self.storer:

@@ -74,7 +74,7 @@ class VectorWriter:
         self.stream.configure(self._config(source, target, size))
         needs += self.table.needs
         iy0, ix0 = rows[0] * g.stride[0] - g.pads[0], cols[0] * g.stride[1] - g.pads[1]
-        self.stream.op(
+        self.stream.post(
             row_of(
                 Post,
                 from_activation=1,
