@@ -15,7 +15,7 @@ from accel.models.grid import grid_of
 from accel.models.reference import float32
 from accel.models.training import fit as fit_module
 from accel.models.training.fit import ImageSet, Schedule, Target, describe, fit, mean_logits
-from accel.models.training.torch_module import module
+from accel.models.training.torch_module import module, products
 from accel.models.window import Window
 
 IMAGE = (1, 6, 5)
@@ -383,6 +383,20 @@ class TestTraining:
             dropped = drop(torch.ones(1001, 999), share)
             assert float((dropped == 0).float().mean()) == pytest.approx(share, abs=0.003)
             assert float(dropped.mean()) == pytest.approx(1, abs=0.01)
+
+    @pytest.mark.parametrize(
+        ("has", "fast"), [({"avx2": True, "avx512_bf16": False}, False), ({"amx_bf16": True}, True), (None, True)]
+    )
+    def test_bfloat16_is_for_processors_that_have_it(self, monkeypatch, has, fast):
+        torch = pytest.importorskip("torch")
+        if has is None:  # as of an older torch
+            monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+        else:
+            monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has, raising=False)
+        for wanted in (False, True):
+            with products(wanted):
+                product = torch.ones(2, 2) @ torch.ones(2, 2)
+            assert (product.dtype == torch.bfloat16) == (wanted and fast)
 
     @pytest.mark.parametrize("kind", ["labels", "logits", "soft"])
     def test_a_resumed_run_equals_an_unbroken_one(self, tmp_path, kind):

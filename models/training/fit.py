@@ -24,7 +24,7 @@ from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.training import fingerprint, judge, state
 from accel.models.training.images import ImageSet, count, draw, floats, view
-from accel.models.training.torch_module import Keep, module, network_of, torch
+from accel.models.training.torch_module import Keep, module, network_of, products, torch
 
 Array = NDArray[Any]
 Progress = Callable[["Epoch"], None]
@@ -44,8 +44,9 @@ class Schedule:
     differ by orders of magnitude.
     `warm_up`: in so many epochs at the start the rate rises in a straight line, times the cosine.
     `shift`: training images move by up to so many pixels each way. `mirror`: half of them are mirrored.
-    `bfloat16`: products of training are rounded to bfloat16 (sums, weights and tests stay float32): two to four times
-    faster on a processor that has such instructions, slower on others.
+    `bfloat16`: products of training are rounded to bfloat16 (sums, weights and tests stay float32) on a processor that
+    has such instructions, where it is two to four times faster; on others, where it would be five to ten times slower,
+    they are float32's (`torch_module.products`).
     """
 
     epochs: int
@@ -238,7 +239,7 @@ def _epoch(run: _Run, random: np.random.Generator) -> float:
         views = draw(random, batch, schedule.shift, schedule.mirror)
         images = view(run.data.train_images[chosen], views, schedule.shift, schedule.mirror)
         wanted = None if run.known is None else run.known[views, chosen]
-        with package.autocast("cpu", package.bfloat16, enabled=schedule.bfloat16):
+        with products(schedule.bfloat16):
             loss = _loss(run, inputs(images), run.data.train_labels[chosen], wanted)
         run.optimiser.zero_grad()
         loss.backward()
@@ -295,17 +296,17 @@ def _known(run: _Run) -> Any:
 
 def _known_logits(run: _Run) -> Any:
     """`_mean_logits` of all training images in all views: (views, n, classes)."""
-    package, schedule, images = torch(), run.schedule, run.data.train_images
+    schedule, images = run.schedule, run.data.train_images
     known = []
     for number in range(count(schedule.shift, schedule.mirror)):
         parts = []
         for start in range(0, len(images), LOGITS_AT_ONCE):
             part = images[start : start + LOGITS_AT_ONCE]
             seen = view(part, np.full(len(part), number), schedule.shift, schedule.mirror)
-            with package.autocast("cpu", package.bfloat16, enabled=schedule.bfloat16):
+            with products(schedule.bfloat16):
                 parts.append(_mean_logits(run.teachers, inputs(seen)))
-        known.append(package.cat(parts))
-    return package.stack(known)
+        known.append(torch().cat(parts))
+    return torch().stack(known)
 
 
 def inputs(images: Array) -> Any:

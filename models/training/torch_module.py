@@ -44,6 +44,7 @@ from accel.models.host import HostStep
 from accel.models.window import Window
 
 Keep = Literal["nothing", "zeros", "values", "number"]
+BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")  # as torch calls what a processor may have; the last is ARM's
 
 
 def torch() -> Any:
@@ -53,6 +54,17 @@ def torch() -> Any:
     except ImportError:
         raise InputError("training needs torch: pip install 'accel[train]'") from None
     return package
+
+
+def products(bfloat16: bool) -> Any:
+    """A context in which products are rounded to bfloat16, if that is wanted and the processor has instructions for it.
+
+    Without them torch emulates: a small VGG took ten times as long on an AMD EPYC of the third generation.
+    """
+    package = torch()
+    known = getattr(package.cpu, "get_capabilities", None)  # older torch does not tell: then as it is wanted
+    fast = known is None or any(known().get(name) for name in BFLOAT16)
+    return package.autocast("cpu", package.bfloat16, enabled=bfloat16 and fast)
 
 
 def module(network: Network, keep: Keep = "nothing", dropout: float = 0.0, input_dropout: float = 0.0) -> Any:
