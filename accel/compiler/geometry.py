@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from accel.models.integers.network import MatrixLayer, VectorLayer
 from accel.models.window import Window
@@ -142,6 +142,7 @@ def split_with_ends(size: int, most: int, first: int, last: int, align: int = 1)
     return [*([(0, first)] if first else []), *found, *([(end, size)] if end < size else [])]
 
 
+@lru_cache(1 << 12)  # tiling asks for the same ones again and again
 def pieces(size: int, most: int, align: int = 1) -> int:
     """How many pieces `split` makes."""
     if most >= size:

@@ -77,10 +77,11 @@ class Log:
 
 
 class Block(NamedTuple):
-    """`size` bytes of the image, made only when an image is wanted."""
+    """`size` bytes of the image, made only when an image is wanted; in `words`, they are buffer words, (count, Z)."""
 
     size: int
     make: Callable[[], NDArray[np.uint8]]
+    words: bool
 
 
 def _row(command: Row | Command) -> Row:
@@ -144,17 +145,20 @@ class Stream:
 
     def constant(self, size: int, make: Callable[[], NDArray[np.uint8]]) -> int:
         """Put `size` bytes into the image, which `make` gives when it is written; their offset in the constants."""
+        return self._constant(size, make, False)
+
+    def _constant(self, size: int, make: Callable[[], NDArray[np.uint8]], words: bool) -> int:
         offset = self.constant_bytes
-        self.constants.append(Block(size, make))
-        self.constant_bytes += -(-size // ALIGNMENT) * ALIGNMENT
+        self.constants.append(Block(size, make, words))
+        self.constant_bytes = offset - -size // ALIGNMENT * ALIGNMENT
         return offset
 
     def words(self, target: Target, count: int, make: Callable[[], NDArray[np.uint8]]) -> int:
         """Put `count` buffer words into the image, which `make` gives as (count, Z); their offset."""
-        beat_bytes, stride = self.design.beat_bytes, self._strides.get(target)
+        stride = self._strides.get(target)
         if stride is None:
-            stride = self._strides[target] = stride_bytes(word_bytes(self.design, target), beat_bytes)
-        return self.constant(count * stride, lambda: words_to_dram(make().view(np.int8), beat_bytes).view(np.uint8))
+            stride = self._strides[target] = stride_bytes(word_bytes(self.design, target), self.design.beat_bytes)
+        return self._constant(count * stride, make, True)
 
     def next_bank(self) -> int:
         """The accumulator bank for the next block."""
@@ -180,8 +184,8 @@ class Stream:
         """Declare what LOADs bring; its number. `data`: their addresses count from the data segment."""
         number, segment = self.item_count, _DATA if data else _CONSTANTS
         for load in loads:
-            self._append(_row(load), segment, number)
-        self.item_count += 1
+            self._append(load if type(load) is list else _row(load), segment, number)
+        self.item_count = number + 1
         return number
 
     def coded_item(self, load: Row, stream: CodedStream) -> int:
@@ -196,8 +200,21 @@ class Stream:
         row = _row(command)
         self._append(row, _DATA if row[OPCODE] == _STORE else _NONE, max(needs) + 1 if needs else 0)
 
+    def append(self, row: list[int], item: int, facts: Facts | None = None) -> None:
+        """As `op`, of a row that is no STORE and needs no item behind `item`."""
+        if facts:
+            self._facts[len(self._layers)] = facts
+        self._rows += row
+        self._layers.append(self.layer)
+        self._segments.append(_NONE)
+        self._items.append(item + 1)
+
     def post(self, row: Row, needs: Sequence[int]) -> None:
         """Append a POST that needs these items, in pieces where it writes over its operand."""
+        if not row[POST.residual]:
+            self._append(row, _NONE, max(needs) + 1 if needs else 0)
+            self._drained = False
+            return
         config = self._config[Opcode.CONFIG_POST]
         # The POST before may still write other chunks of the word.
         drain = not self._drained and is_over_operand(self.design, row) and row[POST.dst_chunk] > 0
@@ -249,6 +266,8 @@ class Stream:
         at = 0
         for block in self.constants:
             data = block.make()
+            if block.words:
+                data = words_to_dram(data.view(np.int8), self.design.beat_bytes).view(np.uint8)
             assert len(data) == block.size, (len(data), block.size)
             image[at : at + block.size] = data
             at += -(-block.size // ALIGNMENT) * ALIGNMENT

@@ -104,6 +104,8 @@ class InputLoader:
         layout = self.place.layout
         groups = self.groups if groups is None or self.at_once else groups
         end = layout.plane if self.at_once else min(layout.plane, -(-end // self.unit) * self.unit)
+        if end <= self.done and self.whole == len(self.items):
+            return self.last
         if end > self.done:
             self.items.append((self.done, end, {}))
             self.done = end

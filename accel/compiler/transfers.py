@@ -51,6 +51,11 @@ def words_of(design: Design, target: Target) -> Words:
 
 def load_words(words: Words, dram: int, dst: int, count: int) -> list[Row]:
     """LOADs of `count` consecutive words."""
+    if 0 < count <= words.most:
+        made = _LOAD.copy()
+        made[LOAD.dram_addr], made[LOAD.target], made[LOAD.dst_addr] = dram, words.target, dst
+        made[LOAD.row_beats] = -(-count // words.per_beat) * words.beats
+        return [made]
     found = []
     for first in range(0, count, words.most):
         made = _LOAD.copy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from accel.commands import Compute, ConfigCompute, ConfigPost, Post, most
+from accel.compiler.estimate import Machine
 from accel.compiler.geometry import Geometry, Range
 from accel.compiler.lower.taper import Chunk
 from accel.compiler.ops import Table
@@ -127,24 +128,31 @@ def config_post(
     )
 
 
+def post_template(machine: Machine, outputs: int, tiles: Range, uniform: bool) -> tuple[Range, Row]:
+    """The output's channel groups that some tiles of a layer touch; their POST, but for where it reads and writes."""
+    first, last = tiles[0] * machine.cols, min(outputs, tiles[1] * machine.cols)
+    made = _POST.copy()
+    made[POST.uniform] = int(uniform)
+    made[POST.dst_chunk] = first // machine.lanes % machine.row_chunks
+    made[POST.chunks] = -(-(last - first) // machine.lanes)
+    return (first // machine.word_lanes, -(-last // machine.word_lanes)), made
+
+
 def post(
-    g: Geometry, block: Block, bank: int, channels: Range, lanes: int, row_chunks: int, uniform: bool,
-    dst_addr: int, param_addr: int, res_addr: int | None, dst_step: int = 1,
+    template: Row, g: Geometry, block: Block, bank: int, dst_addr: int, param_addr: int, res_addr: int | None,
+    dst_step: int = 1,
 ) -> Row:  # fmt: skip
-    """POST of the output channels `channels` of a block in accumulator bank `bank`."""
-    made, pool = _POST.copy(), g.pool
+    """POST of some tiles of a block in accumulator bank `bank`."""
+    made, pool, (y0, y1), (x0, x1) = template.copy(), g.pool, block.rows, block.cols
     if pool:
-        iy0 = block.rows[0] * pool.stride[0] - pool.pads[0] - block.made_rows[0]
-        ix0 = block.cols[0] * pool.stride[1] - pool.pads[1] - block.made_cols[0]
+        iy0 = y0 * pool.stride[0] - pool.pads[0] - block.made_rows[0]
+        ix0 = x0 * pool.stride[1] - pool.pads[1] - block.made_cols[0]
         made[POST.iy0], made[POST.ix0] = iy0, ix0
         made[POST.src_addr] = bank * BANK + (iy0 * block.width + ix0) % BANK
     else:
         made[POST.src_addr] = bank * BANK
-    made[POST.uniform] = int(uniform)
-    made[POST.out_h], made[POST.out_w] = block.rows[1] - block.rows[0], block.cols[1] - block.cols[0]
-    made[POST.dst_addr], made[POST.dst_chunk] = dst_addr, channels[0] // lanes % row_chunks
-    made[POST.chunks], made[POST.param_addr] = -(-(channels[1] - channels[0]) // lanes), param_addr
-    made[POST.dst_step] = dst_step
+    made[POST.out_h], made[POST.out_w] = y1 - y0, x1 - x0
+    made[POST.dst_addr], made[POST.param_addr], made[POST.dst_step] = dst_addr, param_addr, dst_step
     if res_addr is not None:
         made[POST.residual], made[POST.res_addr] = 1, res_addr
     return made

@@ -75,7 +75,7 @@ class StripCosts:
         self.rounded = self.blocks * self.rounds
         pixels = task.made(0, block[0]) * (task.made(1, block[1]) + task.geometry.beside)
         self.pixels = pixels
-        self._streams: dict[int, float] = {}
+        self.by_tiles = bool(machine.contract.sparse)  # whether what is computed depends on the tiles of a COMPUTE
         self.stream = self.streamed(block_tiles)
         self.stores = self.rounded if costs.crosses else 0
         crossing = costs.out_words * machine.activation_cycles + self.stores * COMMAND_CYCLES
@@ -88,11 +88,16 @@ class StripCosts:
 
     def streamed(self, tiles: int) -> float:
         """Cycles in which the engine computes with so many tiles a COMPUTE."""
-        found = self._streams.get(tiles)
-        if found is None:
-            task, machine = self.costs.task, self.costs.machine
-            found = self._streams[tiles] = self.blocks * task.stream_cycles(machine, self.pixels, tiles)
-        return found
+        return self.blocks * self.costs.task.stream_cycles(self.costs.machine, self.pixels, tiles)
+
+    def depends_on_order(self, chunking: Chunking) -> bool:
+        """Whether `cost` depends on which loop is outside: something comes again in one of them, or earlier."""
+        costs = self.costs
+        if self.strips == 1:
+            return False
+        if costs.by_groups or (costs.task.in_ring is not None and not chunking.split_input):
+            return True
+        return chunking.words * chunking.per_block <= costs.machine.weights < costs.weights
 
     @property
     def least(self) -> float:
@@ -106,7 +111,8 @@ class StripCosts:
         costs, strips = self.costs, self.strips
         task, machine = costs.task, costs.machine
         computes = self.rounded * chunking.per_block
-        compute = self.streamed(chunking.tiles) + computes * COMMAND_CYCLES
+        stream = self.streamed(chunking.tiles) if self.by_tiles else self.stream
+        compute = stream + computes * COMMAND_CYCLES
         capacity = machine.weights
         if costs.weights <= capacity:
             again = 1

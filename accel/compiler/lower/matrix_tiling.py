@@ -44,8 +44,9 @@ def cheapest(machine: Machine, task: Task) -> Tiling | Shortage:
         here = StripCosts(costs, strip, block, block_tiles)
         if best and here.least * ROUNDING > best.cost:
             continue
+        orders = _orders(task, aligned)
         for chunking in chunkings:
-            for strips_outside in _orders(task, aligned)[: here.strips]:  # one strip: both are the same
+            for strips_outside in orders[: 2 if here.depends_on_order(chunking) else 1]:
                 cost = here.cost(chunking, strips_outside)
                 if best is None or cost < best.cost:
                     best = Tiling(

@@ -18,6 +18,7 @@ from accel.compiler.lower.matrix_commands import (
     config_compute,
     config_post,
     post,
+    post_template,
 )
 from accel.compiler.lower.matrix_task import Task, Tiling, piece_words, region_words
 from accel.compiler.lower.taper import Chunk
@@ -66,8 +67,10 @@ class MatrixWriter:
         self.added_view = view_of(self.added, plan.flat) if self.added and self.added.region else None
         tiles, machine = self.tiling.block_tiles, self.machine
         self.aligned = tiles >= self.weights.tiles or tiles * machine.cols % machine.word_lanes == 0
+        self.by_groups = self.task.by_groups(machine)
         self.table, self.begins = NO_TABLE, True
         self.templates: dict[Chunk, Row] = {}
+        self.post_templates: dict[Range, tuple[Range, Row]] = {}
         self.blocks: dict[Strip, list[Block]] = {}
         self.configured: tuple[int, int] | None = None  # plane and pitch of the input
         self.by_blocks = False  # rows of a strip's input come as blocks need them, not all at once
@@ -135,35 +138,35 @@ class MatrixWriter:
             region = self._strip_region(self.out_ring, strip, tiles)
         for block in self._blocks(strip):
             bank = self.stream.next_bank()
-            for chunk in chunks:
-                self._compute(strip, block, chunk, tiles[0], bank)
+            self._computes(strip, block, chunks, tiles[0], bank)
             self._post(block, tiles, bank, region)
         if region and tiles[1] == self.weights.tiles:
             self._store(region, (0, self.out_groups), strip.rows, strip.cols)
 
-    def _compute(self, strip: Strip, block: Block, chunk: Chunk, first_tile: int, bank: int) -> None:
-        """One COMPUTE; the sums of `first_tile` lie at the beginning of the bank."""
-        (n0, _), groups = chunk
-        begins, self.begins = self.begins, False
-        if begins and self.tiling.by_rows and self._kernel_rows(strip, block, chunk, bank):
-            return
-        weight_addr, weight_item = self.constants.chunk(chunk)
-        view, input_item = self._input(strip, block, groups)
-        if self.configured != (view.plane, view.pitch):
-            self.configured = view.plane, view.pitch
-            self.stream.configure(config_compute(self.geometry, view, self.plan.flat, self.w.input.zero_point))
-        act_addr = view.around(groups[0], block.iy0, block.ix0)
-        template, padded = self.templates[chunk], self.geometry.padded
-        first_sum = (n0 - first_tile) * self.machine.plane(block.height * block.width) if n0 > first_tile else 0
-        made = compute(template, block, padded, act_addr, weight_addr, bank, first_sum)
-        needs = (weight_item, input_item, self.constants.codebook_item)
-        self.stream.op(made, needs, self.finish(made, chunk, block))
+    def _computes(self, strip: Strip, block: Block, chunks: list[Chunk], first_tile: int, bank: int) -> None:
+        """A COMPUTE for each chunk; the sums of `first_tile` lie at the beginning of the bank."""
+        padded, codebook_item, append = self.geometry.padded, self.constants.codebook_item, self.stream.append
+        plane, end = self.machine.plane(block.height * block.width), self._end(block)
+        for chunk in chunks:
+            (n0, _), groups = chunk
+            begins, self.begins = self.begins, False
+            if begins and self.tiling.by_rows and self._kernel_rows(strip, block, chunk, bank):
+                continue
+            weight_addr, item = self.constants.chunk(chunk)
+            view, input_item = self._input(strip, block, groups, end)
+            if self.configured != (view.plane, view.pitch):
+                self.configured = view.plane, view.pitch
+                self.stream.configure(config_compute(self.geometry, view, self.plan.flat, self.w.input.zero_point))
+            act_addr = view.around(groups[0], block.iy0, block.ix0)
+            first_sum = (n0 - first_tile) * plane if n0 > first_tile else 0
+            made = compute(self.templates[chunk], block, padded, act_addr, weight_addr, bank, first_sum)
+            # `max` takes longer.
+            item = input_item if input_item > item else item
+            append(made, codebook_item if codebook_item > item else item, self.finish(made, chunk, block))
 
-    def _input(self, strip: Strip, block: Block, groups: Range) -> tuple[View, int]:
-        """What a block reads of some channel groups, and the item that brings it."""
-        return (
-            self._resident(block, groups) if self.in_ring is None else self._piece(self.in_ring, strip, block, groups)
-        )
+    def _input(self, strip: Strip, block: Block, groups: Range, end: int) -> tuple[View, int]:
+        """What a block reads of some channel groups, and the item that brings it; `end` as `_end` gives it."""
+        return self._resident(groups, end) if self.in_ring is None else self._piece(self.in_ring, strip, block, groups)
 
     def _kernel_rows(self, strip: Strip, block: Block, chunk: Chunk, bank: int) -> bool:
         """A COMPUTE for each kernel row of the first chunk, which begins when that row is there; whether it can be."""
@@ -173,7 +176,7 @@ class MatrixWriter:
         g, groups, view, input_item = self.geometry, chunk[1], None, -1
         for row, (weight_addr, weight_item) in enumerate(rows):
             if view is None:
-                view, input_item = self._input(strip, block, groups)
+                view, input_item = self._input(strip, block, groups, self._end(block))
                 one = replace(g, kernel=(1, g.kernel[1]))
                 self.stream.configure(config_compute(one, view, self.plan.flat, self.w.input.zero_point))
             here = block._replace(iy0=block.iy0 + row * g.dilation[0])
@@ -187,19 +190,25 @@ class MatrixWriter:
         """What else an engine says in a COMPUTE, and what its time depends on besides."""
         return None
 
-    def _resident(self, block: Block, groups: Range) -> tuple[View, int]:
-        """The whole input on chip, and the item that brings what the block reads of some channel groups."""
-        view, item = self.input_view, -1
+    def _end(self, block: Block) -> int:
+        """Words of each plane that must have been loaded for a block; 0 if none are loaded that way."""
+        if self.loader is None or self.input_view is None or self.geometry.deep:
+            return 0
+        last_row = self.geometry.read(0, block.made_rows)[1]
+        last_col = self.geometry.read(1, block.made_cols)[1]
+        return last_col if self.plan.flat else last_row * self.input_view.pitch
+
+    def _resident(self, groups: Range, end: int) -> tuple[View, int]:
+        """The whole input on chip, and the item that brings the first words, to `end`, of some channel groups."""
+        view = self.input_view
         assert view
-        if self.loader and self.geometry.deep:
-            item = self.loader.need_all()
-        elif self.loader:
-            last_row = self.geometry.read(0, block.made_rows)[1]
-            last_col = self.geometry.read(1, block.made_cols)[1]
-            first = self.plan.step.source.group
-            taken = (first + groups[0], first + groups[1]) if self.task.by_groups(self.machine) else None
-            item = self.loader.need(last_col if self.plan.flat else last_row * view.pitch, taken)
-        return view, item
+        if self.loader is None:
+            return view, -1
+        if self.geometry.deep:
+            return view, self.loader.need_all()
+        first = self.plan.step.source.group
+        taken = (first + groups[0], first + groups[1]) if self.by_groups else None
+        return view, self.loader.need(end, taken)
 
     def _piece(self, ring: Ring, strip: Strip, block: Block, groups: Range) -> tuple[View, int]:
         """The piece of the input that holds what the strip reads, and the item that brings that or the block's part."""
@@ -241,9 +250,10 @@ class MatrixWriter:
 
     def _post(self, block: Block, tiles: Range, bank: int, region: View | None) -> None:
         """Requantise the sums of a block, and store them if they do not stay."""
-        cols, lanes, uniform = self.machine.cols, self.machine.lanes, self.task.uniform
-        channels = (tiles[0] * cols, min(self.weights.outputs, tiles[1] * cols))
-        groups = (channels[0] // self.machine.word_lanes, -(-channels[1] // self.machine.word_lanes))
+        uniform = self.task.uniform
+        if tiles not in self.post_templates:
+            self.post_templates[tiles] = post_template(self.machine, self.weights.outputs, tiles, uniform)
+        groups, template = self.post_templates[tiles]
         view, owned = self._output(block, groups, region)
         at = view.at(groups[0], block.rows[0], block.cols[0])
         param_addr, item = (0, -1) if uniform else self.constants.records(tiles)
@@ -266,26 +276,15 @@ class MatrixWriter:
             self.stream.configure(
                 config_post(self.geometry, self.requantise, self.residual, zero, block, view, flat, plane, self.table)
             )
-        made = post(
-            self.geometry,
-            block,
-            bank,
-            channels,
-            lanes,
-            self.machine.row_chunks,
-            uniform,
-            at,
-            param_addr,
-            res_addr,
-            view.step,
-        )
+        made = post(template, self.geometry, block, bank, at, param_addr, res_addr, view.step)
         if self.added_view and self.w.one_pixel:
             made[POST.res_plane] = self.added_view.plane
         self.stream.post(made, [*needs, *self.table.needs])
         if owned:
             self._store(view, groups, block.rows, block.cols)
         if self.storer:
-            last = self.out_groups if tiles[1] == self.weights.tiles else channels[1] // self.machine.word_lanes
+            made_groups = min(self.weights.outputs, tiles[1] * self.machine.cols) // self.machine.word_lanes
+            last = self.out_groups if tiles[1] == self.weights.tiles else made_groups
             self.storer.done((groups[0], last), block.rows, block.cols)
         if self.w.done and self.w.done(tiles, block.rows, block.cols):
             self.posted = self.configured = None
