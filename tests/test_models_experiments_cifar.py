@@ -13,9 +13,10 @@ from PIL import Image
 from accel.flow.cli import run as accel
 from accel.models import zoo
 from accel.models.encode import integer_file
+from accel.models.encode.stored import FORMATS
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_read
-from accel.models.experiments import cifar, kim, resnet8, urban, vgg
+from accel.models.experiments import cifar, kim, resnet8, urban, urban_epochs, vgg, vgg_deep
 from accel.models.quantisation.shared import quantise_compressed
 from accel.models.reference import float32
 from accel.models.training.images import floats
@@ -91,7 +92,7 @@ def test_resnet8_is_compressed_and_read_back(folder, tmp_path, capsys):
         if row.network == "deep":
             assert all(len(np.unique(w)) <= 32 for w in weights)
         integer = quantise_compressed(network, calibration)
-        formats = ("dense",) if row.network.startswith("dense") else resnet8.FORMATS
+        formats = ("dense",) if row.network.startswith("dense") else FORMATS
         assert row.stored_bytes == len(integer_file.to_bytes(integer, formats))
     # All trainings are there: nothing is trained again, and the table is the same; the test set may judge only once.
     table = json.loads((tmp_path / "resnet-8.json").read_text())
@@ -138,6 +139,61 @@ def test_students_and_tucker_have_the_same_ground(folder, tmp_path, monkeypatch)
     one = {(r.learnt, r.seed): r.accuracy_percent for r in students if r.convolutions == 1}
     mean = sum(one["logits", seed] - one["labels", seed] for seed in (1, 2)) / 2
     assert gain == pytest.approx(mean, abs=0.01)
+
+
+@pytest.mark.train
+def test_the_vgg_is_compressed_and_read_back(folder, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("torch")
+    monkeypatch.setattr(vgg, "SCHEDULE", replace(vgg.SCHEDULE, epochs=1, batch=32))
+    rows = {row.network: row for row in vgg_deep.run(folder, tmp_path)}
+    assert list(rows) == ["dense", "deep", "dense-longer"]
+    deep = onnx_read.read(tmp_path / "vgg-deep.onnx")
+    weights = {layer.name: layer.weights for layer in deep.layers if hasattr(layer, "weights")}
+    assert np.count_nonzero(weights["ip1"]) <= 0.121 * weights["ip1"].size
+    assert all(len(np.unique(w)) <= 64 for w in weights.values())
+    assert rows["deep"].stored_bytes < rows["dense"].stored_bytes / 4
+    summary = vgg_deep.summary(tuple(rows.values()))
+    assert set(summary) == {"deep_lost_points", "deep_lost_points_against_as_many_epochs", "deep_bytes_ratio"}
+    lost = rows["dense"].int8_accuracy_percent - rows["deep"].int8_accuracy_percent
+    assert summary["deep_lost_points"] == pytest.approx(lost, abs=0.01)
+    # Kim's experiment begins with the same network, in the same folder.
+    monkeypatch.setattr(kim, "FINE_TUNING", replace(kim.FINE_TUNING, epochs=1, batch=32))
+    assert kim.run(folder, tmp_path)[0].errors == rows["dense"].errors
+    assert accel(["train", "vgg-deep", "--data", str(folder), "-o", str(tmp_path)]) == 0
+    assert ": epoch" not in capsys.readouterr().out
+
+
+@pytest.mark.train
+def test_students_of_several_lengths_and_parts(folder, tmp_path, monkeypatch):
+    """Each is a run of its own, by the same rate and decay as every other."""
+    pytest.importorskip("torch")
+    monkeypatch.setattr(urban_epochs, "STUDENTS", ((0, 1, 1), (0, 2, 1), (0, 2, 5)))
+    monkeypatch.setattr(urban_epochs, "SEEDS", (1, 2))
+    monkeypatch.setattr(urban, "STUDENT", replace(urban.STUDENT, batch=32, warm_up=0))
+    monkeypatch.setattr(resnet8, "SCHEDULE", replace(resnet8.SCHEDULE, epochs=1))
+    lines: list[str] = []
+    rows = urban_epochs.run(folder, tmp_path, lines.append)
+    assert len(rows) == 1 + 2 * 3 * 3
+    assert len(lines) == 1 + 2 * 3 * (1 + 2 + 2)
+    notes = [json.loads(path.read_text())["run"] for path in tmp_path.glob("student-*.json")]
+    assert len(notes) == 18
+    assert len({(note["epochs"], note["target"], note["seed"], note["images"]) for note in notes}) == 18
+    assert len({(note["learning_rate"], note["weight_decay"], note["optimiser"]) for note in notes}) == 1
+    # Every fifth of the images that are learnt, which are all but every sixth; all test images judge.
+    with np.load(tmp_path / "images.npz") as data:
+        part = np.arange(60)[np.arange(60) % 6 != 5][::5]
+        sets = [(floats(data[f"x_{p}"]), data[f"y_{p}"]) for p in ("train", "test")]
+    few = onnx_read.read(tmp_path / "student-0-logits-2-epochs-1-of-5-seed-2.onnx")
+    (row,) = [r for r in rows if (r.images, r.learnt, r.seed) == (10, "logits", 2)]
+    right = [float32.run(few, images).argmax(1) == labels for images, labels in sets]
+    assert row.learnt_accuracy_percent == pytest.approx(100 * right[0][part].mean())
+    assert row.accuracy_percent == pytest.approx(100 * right[1].mean())
+    gain = urban_epochs.summary(rows)["soft_targets_gain_0_convolutions_2_epochs_50_images_points"]
+    two = {(r.learnt, r.seed): r.accuracy_percent for r in rows if (r.epochs, r.images) == (2, 50)}
+    mean = sum(two["soft targets", seed] - two["labels", seed] for seed in (1, 2)) / 2
+    assert gain == pytest.approx(mean, abs=0.01)
+    assert urban_epochs.run(folder, tmp_path, lines.append) == rows
+    assert len(lines) == 31
 
 
 def test_what_is_not_cifar_is_refused(folder, tmp_path):

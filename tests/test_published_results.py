@@ -130,6 +130,14 @@ def test_kim(request: pytest.FixtureRequest, results: Path, ground: str) -> None
     )
 
 
+def test_vgg_deep(results: Path, cifar: Path) -> None:
+    """arXiv 1510.00149 on a VGG, in int8, against the network that was compressed."""
+    rows, summary = experiment("vgg-deep", cifar, results / "cifar")
+    assert [row["network"] for row in rows] == ["dense", "deep", "dense-longer"]
+    assert summary["deep_lost_points"] <= 1
+    assert summary["deep_bytes_ratio"] <= 1 / 4
+
+
 def test_resnet8(results: Path, cifar: Path) -> None:
     """arXiv 1510.00149 and 2:4 on a network without a layer to spare, in int8, at 128 multipliers each."""
     out = results / "resnet-8"

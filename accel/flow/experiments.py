@@ -13,9 +13,12 @@ from rich.console import Console
 
 from accel.flow.report import alone, check_folder, made
 from accel.flow.tables import Column, show
-from accel.models.experiments import ba_caruana, hinton, kim, resnet8, urban
+from accel.models.experiments import ba_caruana, hinton, kim, resnet8, urban, urban_epochs, vgg_deep
 
-EXPERIMENTS = {"hinton": hinton, "ba-caruana": ba_caruana, "urban": urban, "kim": kim, "resnet-8": resnet8}
+EXPERIMENTS = {
+    "hinton": hinton, "ba-caruana": ba_caruana, "urban": urban, "urban-epochs": urban_epochs, "kim": kim,
+    "resnet-8": resnet8, "vgg-deep": vgg_deep,
+}  # fmt: skip
 
 
 def run(where: Console, name: str, data: Path, out: Path, validation: bool = False) -> dict[str, Any]:

@@ -7,30 +7,26 @@ nothing compressed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from accel.models import zoo
-from accel.models.compress import prune, recipe
-from accel.models.compress.training_step import Context
-from accel.models.encode.stored import FORMATS, stored_bytes
-from accel.models.exchange import onnx_read, onnx_write
-from accel.models.experiments.cifar import count_int8_errors, open_cifar
-from accel.models.experiments.runs import Progress, Runs, count_errors, trained, write_table
+from accel.models.experiments.against_dense import Row, compressed, row, summary
+from accel.models.experiments.cifar import open_cifar
+from accel.models.experiments.runs import Progress, trained, write_table
 from accel.models.graph import Conv, Layer, Network, Softmax, build
-from accel.models.quantisation.shared import quantise_compressed
 from accel.models.training.fit import Schedule
-from accel.models.training.images import floats, spread
+
+__all__ = ["Row", "resnet8", "run", "summary"]
 
 CONVOLUTIONS = (
     "conv", "block1_1", "block1_2", "block2_1", "block2_2", "block2_skip", "block3_1", "block3_2", "block3_skip",
 )  # fmt: skip
 SCHEDULE = Schedule(epochs=3, learning_rate=0.0007, batch=64, weight_decay=1e-4, shift=2, mirror=True, bfloat16=True)
 RECIPES = ("2of4", "deep", "dense-longer")  # models/zoo/recipes/resnet-8-NAME.yaml
-CALIBRATION = 512  # images
 
 
 def resnet8() -> Network:
@@ -49,19 +45,6 @@ def resnet8() -> Network:
     return build("resnet-8", "image", of.shapes[of.input], tuple(layers))
 
 
-@dataclass(frozen=True)
-class Row:
-    """One network: the share of weights that are not 0, its errors in float and in int8, its int8 file in bytes."""
-
-    network: str
-    density_percent: float
-    errors: int
-    accuracy_percent: float
-    int8_errors: int
-    int8_accuracy_percent: float
-    stored_bytes: int
-
-
 def run(
     data: str | Path, out_folder: str | Path, progress: Progress | None = None, validation: bool = False,
 ) -> tuple[Row, ...]:  # fmt: skip
@@ -71,50 +54,8 @@ def run(
     summary. Raises InputError for bad images and folders, without torch, and for networks of other settings.
     """
     runs = open_cifar(data, out_folder, progress, validation)
-    judged = runs.judged
-    calibration = floats(spread(runs.data.train_images, CALIBRATION))
-
-    def row(name: str, network: Network) -> Row:
-        integer = quantise_compressed(network, calibration)
-        wrong, int8_wrong = count_errors((network,), judged), count_int8_errors(integer, judged)
-        parts = [100 - 100 * count / len(judged.judged_labels) for count in (wrong, int8_wrong)]
-        kept = [(layer.kept, layer.weights) for layer in prune.report(network)]
-        density = 100 * sum(k for k, _ in kept) / sum(n for _, n in kept)
-        formats = FORMATS if name in ("2of4", "deep") else ("dense",)
-        return Row(name, density, wrong, parts[0], int8_wrong, parts[1], stored_bytes(integer, formats))
-
     dense = trained(runs, "dense", resnet8(), SCHEDULE)
-    networks = {"dense": dense} | {name: compressed(runs, name, dense) for name in RECIPES}
-    rows = tuple(row(name, network) for name, network in networks.items())
+    networks = {"dense": dense} | {name: compressed(runs, f"resnet-8-{name}", name, dense) for name in RECIPES}
+    rows = tuple(row(runs, name, network) for name, network in networks.items())
     write_table(runs, "resnet-8", rows, summary(rows))
     return rows
-
-
-def compressed(runs: Runs, name: str, dense: Network) -> Network:
-    """What the recipe resnet-8-NAME.yaml makes of `dense`, as NAME.onnx in the runs' folder. Raises InputError.
-
-    Its trainings are found there by what they begin with, so that one that was cut short goes on.
-    """
-    chosen = recipe.load(Path(zoo.__file__).parent / "recipes" / f"resnet-8-{name}.yaml")
-    context = Context(
-        runs.data, runs.folder, progress=lambda line: runs.progress(f"{name}: {line}") if runs.progress else None
-    )
-    network = recipe.run(chosen, dense, context).network
-    path = runs.folder / f"{name}.onnx"
-    onnx_write.write(network, path)
-    return onnx_read.read(path)
-
-
-def summary(rows: tuple[Row, ...]) -> dict[str, float]:
-    """Points lost in int8, and how many times fewer bytes, against the dense network; and the former of as many epochs.
-
-    Bytes of the dense network are those of its int8 file without any code.
-    """
-    by_name = {row.network: row for row in rows}
-    dense, found = by_name["dense"], dict[str, float]()
-    for name in ("2of4", "deep"):
-        for than, rival in (("", dense), ("_against_as_many_epochs", by_name["dense-longer"])):
-            lost = rival.int8_accuracy_percent - by_name[name].int8_accuracy_percent
-            found[f"{name}_lost_points{than}"] = round(lost, 2)
-        found[f"{name}_bytes_ratio"] = round(by_name[name].stored_bytes / dense.stored_bytes, 3)
-    return found

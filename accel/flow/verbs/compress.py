@@ -183,7 +183,7 @@ def train(
         typer.Argument(
             metavar="NAME",
             help=f"{', '.join(zoo.NAMES)}, or an experiment: hinton, ba-caruana (MNIST), "
-            "urban, kim (Fashion-MNIST or CIFAR-10), resnet-8 (CIFAR-10).",
+            "urban, kim (Fashion-MNIST or CIFAR-10), urban-epochs, resnet-8, vgg-deep (CIFAR-10).",
         ),
     ],
     data: Annotated[
