@@ -21,8 +21,8 @@ class Csr(wiring.Component):
 
     `done`: pulse from the control, with `error` valid from then on. `event_<name>`: by how much a counter grows for
     this cycle, `widths[event]` bits; events without width are none of the design, and read as 0. CYCLES counts `busy`,
-    so that it ends as the number of the cycle of `done`. What units do after that (a run that was stopped
-    leaves them in the middle of something) is not counted, nor is what they do before cycle 2: they are reset in 1.
+    so that it ends as the number of the cycle of `done`. What units do after that (a run that was stopped leaves them
+    in the middle of something) is not counted, nor is what they do before cycle 2: they are reset in 1.
 
     `next`: pulse in the cycle in which `done` would be, if another image of the run follows (`last` says that none
     does): what a run uses of the registers is then that image's. The next cycle is cycle 1 of its program.

@@ -32,7 +32,7 @@ from accel.timing.recurrence import Timing
 
 def critical_path(program: Program, timing: Timing) -> Path:
     """The path from done back to the start. The cycles sum to `timing.cycles`."""
-    return _Walk(program, timing).path()
+    return Walk(program, timing).path()
 
 
 def by_cause(path: Iterable[tuple[int, str, int]]) -> dict[str, int]:
@@ -43,10 +43,11 @@ def by_cause(path: Iterable[tuple[int, str, int]]) -> dict[str, int]:
     return {cause: total[cause] for cause in CAUSES if total[cause]}
 
 
-class _Walk(UnitWalk):
+class Walk(UnitWalk):
     """From unit to unit: why a command was not taken, or not dispatched, earlier."""
 
     def path(self) -> Path:
+        """The path, from done back to the start."""
         steps: dict[str, Callable[[int, int], Moment | None]] = {
             "done": self._done, "work": self._work, "beat": self._beat, "address": self._address, "cut": self._cut,
             "pop": self._pop,

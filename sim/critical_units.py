@@ -79,10 +79,8 @@ class UnitWalk(History):
         whole, rest = divmod(max(0, cycle - start + 1), period)
         streamed = whole * pixels + min(rest, pixels)
         idle = whole * (period - pixels) + max(0, rest - pixels)
-        filled = whole * max(0, min(period, self.design.fill_cycles) - pixels) + max(0, rest - pixels)
         self._add(i, ARRAY, streamed)
-        self._add(i, FILL, min(idle, filled))
-        self._add(i, LATENCY, idle - min(idle, filled))
+        self._add(i, FILL if self.design.fill_cycles >= period else LATENCY, idle)
         cycle = min(cycle, start - 1)
         pop, previous = self.timed_at(i).step.pop, self.before(i)
         if previous >= 0:

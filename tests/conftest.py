@@ -50,10 +50,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what only a wide run has."""
-    left_out = [] if is_wide() else [item for item in items if item.get_closest_marker("wide")]
+    if is_wide():
+        return
+    kept, left_out = list[pytest.Item](), list[pytest.Item]()
+    for item in items:
+        (left_out if item.get_closest_marker("wide") else kept).append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("wide")]
+        items[:] = kept
 
 
 def pytest_collection_finish() -> None:

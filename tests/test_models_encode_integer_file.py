@@ -11,7 +11,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from accel.compile import compile_network
@@ -22,11 +22,14 @@ from accel.models.encode.encoded_layer import FORMATS
 from accel.models.encode.stored import stored_bytes
 from accel.models.errors import InputError
 from accel.models.graph import Linear, build
-from accel.models.integers.network import ChannelLayer, IntegerNetwork, MatrixLayer
+from accel.models.integers.network import AnyLayer, ChannelLayer, IntegerNetwork, MatrixLayer
 from accel.models.quantisation.quantise import quantise
 from accel.models.reference import int8
 from accel.sim.result import simulate
+from tests.benches.counted import accepted, counted
+from tests.benches.fuzz.mutate import mutate_bytes
 from tests.benches.model_networks import draw_inputs, draw_network
+from tests.benches.wide import draws
 
 PAGE = Path(__file__).parent.parent / "docs" / "formats.md"
 
@@ -42,38 +45,46 @@ def drawn(rng: Random) -> IntegerNetwork:
             continue
 
 
+def ends(network: IntegerNetwork) -> tuple[object, ...]:
+    """Everything but the layers."""
+    tensors = network.tensors, network.host_layers
+    return network.name, network.input, network.output, network.more_inputs, network.more_outputs, *tensors
+
+
 def same(a: IntegerNetwork, b: IntegerNetwork) -> None:
     """Equal in everything but the order of codebooks."""
-    assert (a.name, a.input, a.output, a.tensors, a.host_layers) == (
-        b.name,
-        b.input,
-        b.output,
-        b.tensors,
-        b.host_layers,
-    )
+    assert ends(a) == ends(b)
     for x, y in zip(a.layers, b.layers, strict=True):
-        if isinstance(x, ChannelLayer):
-            assert x == y
-            continue
-        for name in ("bias", "multiplier", "shift"):
-            ours, theirs = getattr(x.requantise, name), getattr(y.requantise, name)
-            assert ours.dtype == theirs.dtype
-            np.testing.assert_array_equal(ours, theirs)
-        rest = ("name", "input", "output", "window", "residual", "source")
-        assert all(getattr(x, name) == getattr(y, name) for name in rest)
-        assert [(o.zero_point, o.low, o.high) for o in (x.requantise,)] == [
-            (o.zero_point, o.low, o.high) for o in (y.requantise,)
-        ]
-        if isinstance(x, MatrixLayer):
-            assert isinstance(y, MatrixLayer)
-            assert x.groups == y.groups
-            np.testing.assert_array_equal(x.weights, y.weights)
-            assert (x.shared is None) == (y.shared is None)
-            if x.shared and y.shared:
-                assert (x.shared.bits, set(x.shared.codebook)) == (y.shared.bits, set(y.shared.codebook))
-                np.testing.assert_array_equal(y.shared.codebook[y.shared.indices], x.weights)
-        else:
-            assert x.reduce == y.reduce  # type: ignore[union-attr]
+        same_layer(x, y)
+
+
+def same_layer(x: AnyLayer, y: AnyLayer) -> None:
+    """Equal in everything but the order of the codebook."""
+    if isinstance(x, ChannelLayer):
+        assert x == y
+        return
+    for name in ("bias", "multiplier", "shift"):
+        ours, theirs = getattr(x.requantise, name), getattr(y.requantise, name)
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
+    tables = [x.requantise.table, y.requantise.table]
+    assert [table is None for table in tables] in ([True, True], [False, False])
+    np.testing.assert_array_equal(*tables)
+    rest = ("name", "input", "output", "window", "residual", "source")
+    assert all(getattr(x, name) == getattr(y, name) for name in rest)
+    assert [(o.zero_point, o.low, o.high) for o in (x.requantise,)] == [
+        (o.zero_point, o.low, o.high) for o in (y.requantise,)
+    ]
+    if isinstance(x, MatrixLayer):
+        assert isinstance(y, MatrixLayer)
+        assert x.groups == y.groups
+        np.testing.assert_array_equal(x.weights, y.weights)
+        assert (x.shared is None) == (y.shared is None)
+        if x.shared and y.shared:
+            assert (x.shared.bits, set(x.shared.codebook)) == (y.shared.bits, set(y.shared.codebook))
+            np.testing.assert_array_equal(y.shared.codebook[y.shared.indices], x.weights)
+    else:
+        assert x.reduce == y.reduce  # type: ignore[union-attr]
 
 
 @settings(deadline=None, max_examples=50)
@@ -86,6 +97,44 @@ def test_round_trip(rng: Random) -> None:
     same(network, back)
     assert integer_file.to_bytes(back, formats) == content
     assert stored_bytes(network, formats) == len(content)
+
+
+@settings(deadline=None, max_examples=draws(30))
+@given(st.randoms(use_true_random=False))
+def test_what_is_changed_is_refused(rng: Random) -> None:
+    """By the checksum, whatever it was."""
+    content = integer_file.to_bytes(drawn(rng), (rng.choice(FORMATS),))
+    for _ in range(20):
+        changed = mutate_bytes(rng, content)
+        if changed != content:
+            with pytest.raises(InputError):
+                integer_file.from_bytes(changed, "n")
+
+
+@counted(draws(20))
+@settings(deadline=None, max_examples=draws(30))
+@given(st.randoms(use_true_random=False))
+def test_whoever_mends_the_checksum_has_another_number(rng: Random) -> None:
+    """A bit behind the graph is a number of one layer, and of nothing else; or the same one, written another way."""
+    network = drawn(rng)
+    content = bytearray(integer_file.to_bytes(network, (rng.choice(FORMATS),))[:-4])
+    begin = 16 + int.from_bytes(content[12:16], "little")
+    assume(begin < len(content))
+    content[rng.randrange(begin, len(content))] ^= 1 << rng.randrange(8)
+    read = accepted(integer_file.from_bytes, bytes(content) + zlib.crc32(content).to_bytes(4, "little"), "n")
+    assert ends(read) == ends(network)
+    pairs = list(zip(network.layers, read.layers, strict=True))
+    assert sum(differ(*pair) for pair in pairs) <= 1
+    same(integer_file.from_bytes(integer_file.to_bytes(read), "again"), read)
+
+
+def differ(x: AnyLayer, y: AnyLayer) -> bool:
+    """Whether two layers are not the same."""
+    try:
+        same_layer(x, y)
+    except AssertionError:
+        return True
+    return False
 
 
 def test_what_is_read_runs_as_what_was_written(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.models.codebook import is_shared
+from accel.models.codebook import LARGEST_CODEBOOK, is_shared
 from accel.models.compress.cluster import share_per_output, share_weights
 from accel.models.compress.prune import matrix_layers, with_weights
 from accel.models.graph import Float, Network
@@ -22,8 +22,6 @@ from accel.models.quantisation.shared import quantised
 from accel.models.quantisation.weights import Quantised
 
 __all__ = ["share"]
-
-MOST_BITS = 8
 
 
 def share(network: Network, calibration: NDArray[Any], bits: int, method: Method = DEFAULT) -> IntegerNetwork:
@@ -54,7 +52,7 @@ def _share(network: Network, calibration: NDArray[Any], method: Method, bits: in
         own = (codes * scale.reshape(-1, *[1] * (codes.ndim - 1))).astype(np.float32)
         if not is_shared(candidate) or _closer(layer.weights, own, _in_int8(candidate)):
             # A codebook of 256 holds the very codes of dense int8, whose ranges are those of the float network.
-            seen = layer.weights if bits == MOST_BITS else own
+            seen = layer.weights if 1 << bits == LARGEST_CODEBOOK else own
             of_outputs[layer.name], originals[seen.tobytes()] = seen, layer.weights
 
     def quantiser(weights: Float, smallest: NDArray[np.float64]) -> Quantised:

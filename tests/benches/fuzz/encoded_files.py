@@ -105,6 +105,7 @@ def judge_int8(network: IntegerNetwork, generator: np.random.Generator) -> bool:
     """Written again it is the same network; its program, if it can have one, gives what it gives."""
     again = integer_file.from_bytes(integer_file.to_bytes(network), "again")
     assert again.tensors == network.tensors
+    assert integer_file.to_bytes(again) == integer_file.to_bytes(network)
     if max(math.prod(spec.shape) for spec in network.tensors.values()) > LARGEST:
         return False
     codes = generator.integers(-128, 128, (1, *network.tensors[network.input].shape)).astype(np.int8)
