@@ -1,12 +1,15 @@
 """The integer reference against the arithmetic of docs/formats.md, written out one number at a time."""
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.lib.stride_tricks import sliding_window_view
 
+from accel.models import zoo
 from accel.models.errors import InputError
 from accel.models.integers.network import (
     ChannelLayer,
@@ -20,8 +23,11 @@ from accel.models.integers.network import (
     Window,
 )
 from accel.models.quantisation.quantise import quantise
+from accel.models.reference import im2col, int8
+from accel.models.reference.im2col import convolve_rows
 from accel.models.reference.int8 import dequantise_output, quantise_input, run
 from tests.benches.model_networks import draw_inputs, draw_network
+from tests.benches.wide import draws
 
 
 def round_shift(value, shift):
@@ -169,6 +175,30 @@ def test_more_images_than_one_chunk():
     network = one_layer(VectorLayer("v", "x", "y", "max", Window((1, 1)), to), (2, 1, 1))
     codes = np.random.default_rng(0).integers(-128, 128, (300, 2, 1, 1)).astype(np.int8)
     np.testing.assert_array_equal(run(network, codes)["y"], codes)
+
+
+@settings(deadline=None, max_examples=draws(120))
+@given(st.randoms(use_true_random=False), st.booleans())
+def test_rows_of_windows_that_share_their_columns(rng, alone):
+    kernel, stride = (rng.randint(1, 5), rng.randint(1, 4)), (rng.randint(1, 5), rng.randint(1, 3))
+    dilation = 1, rng.randint(1, 2)
+    size = [rng.randint((k - 1) * d + 1, 14) for k, d in zip(kernel, dilation, strict=True)]
+    generator = np.random.default_rng(rng.getrandbits(32))
+    x = generator.integers(-128, 128, (rng.randint(1, 4), *size, rng.randint(1, 5))).astype(np.int8)
+    weights = generator.integers(-128, 128, (rng.randint(1, 4), len(x), *kernel))
+    windows = sliding_window_view(x, ((kernel[0] - 1) + 1, (kernel[1] - 1) * dilation[1] + 1), axis=(1, 2))
+    expected = np.einsum("cyxnij,ocij->oyxn", windows[:, :: stride[0], :: stride[1], ..., :: dilation[1]], weights)
+    with patch.object(im2col, "ROWS_BYTES", 1 if alone else im2col.ROWS_BYTES):  # `alone`: a few rows at a time
+        found = im2col.convolve_rows(x, weights.astype(np.float32), Window(kernel, stride, (0,) * 4, dilation))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_lenet_5_is_computed_by_rows():
+    network, seen = zoo.integer_network("lenet-5"), []
+    codes = np.zeros((int8.CHUNK, *network.tensors[network.input].shape), np.int8)
+    with patch.object(im2col, "convolve_rows", lambda *given: seen.append(1) or convolve_rows(*given)):
+        int8.run(network, codes)
+    assert len(seen) == 2
 
 
 def test_softmax_of_the_host():

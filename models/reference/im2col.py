@@ -18,6 +18,8 @@ from accel.models.window import Window
 
 Array = NDArray[Any]
 MATRIX_BYTES = 2**20  # of a product's columns at a time: they stay in the processor's cache
+ROWS_BYTES = 2**22  # of the columns that products of several rows of windows share
+LEAST_LINE = 256  # columns of a product that are worth a call of the BLAS
 
 
 def pad(x: Array, window: Window, value: float) -> Array:
@@ -57,10 +59,18 @@ def taps(x: Array, window: Window) -> Iterator[tuple[int, int, Array]]:
             yield i, j, x[:, rows, columns]
 
 
-def convolution(x: Array, weights: Array, window: Window, groups: int, value: int = 0) -> Array:
-    """The convolution of `x` (C, H, W, N), padded and spread with `value`, as `convolve` gives it."""
+def convolution(
+    x: Array, weights: Array, window: Window, groups: int, value: int = 0, any_order: bool = False
+) -> Array:
+    """The convolution of `x` (C, H, W, N), padded and spread with `value`, as `convolve` gives it.
+
+    `any_order`: the sums are the same in whatever order their terms are added.
+    """
     if not window.spread:
-        return convolve(pad(x, window, value), weights, window, groups)
+        x = pad(x, window, value)
+        if any_order and groups == 1 and _by_rows(x, weights, window):
+            return convolve_rows(x, weights, window)
+        return convolve(x, weights, window, groups)
     x, window = _with_edges(x, window), replace(window, edges=(0, 0, 0, 0))
     height, width = x.shape[1:3]
     out = np.empty((len(weights), *window.output_size(height, width), x.shape[3]), weights.dtype)
@@ -85,10 +95,14 @@ def convolve(x: Array, weights: Array, window: Window, groups: int) -> Array:
     The result (O, out_h, out_w, N) is computed and returned in the type of `weights`.
     """
     out, depth, kh, kw = weights.shape
-    views = list(taps(x.astype(weights.dtype, copy=False), window))
+    x = x.astype(weights.dtype, copy=False)
+    views = list(taps(x, window))
     channels, height, width, batch = views[0][2].shape
     factors = weights.reshape(groups, out // groups, -1)
     line = width * batch
+    if (height, width, kh, kw) == (1, 1, *x.shape[1:3]):  # fully connected: the input is the matrix
+        matrix = np.ascontiguousarray(x).reshape(groups, depth * kh * kw, -1)
+        return np.matmul(factors, matrix).reshape(out, height, width, batch)
     sums = np.empty((groups, out // groups, height * line), weights.dtype)
     row_bytes = channels * kh * kw * line * weights.itemsize
     step = max(1, min(height, MATRIX_BYTES // row_bytes))
@@ -99,4 +113,39 @@ def convolve(x: Array, weights: Array, window: Window, groups: int) -> Array:
             columns[:, i, j] = view[:, top : top + rows]
         matrix = columns.reshape(groups, depth * kh * kw, -1)
         np.matmul(factors, matrix, out=sums[:, :, top * line : (top + rows) * line])
+    return sums.reshape(out, height, width, batch)
+
+
+def _by_rows(x: Array, weights: Array, window: Window) -> bool:
+    """Whether `convolve_rows` can compute this, and is the faster."""
+    kh, kw = weights.shape[2:]
+    width = (x.shape[2] - (kw - 1) * window.dilation[1] - 1) // window.stride[1] + 1
+    # Rows are copied once instead of `kh` times, unless windows do not share them.
+    return window.dilation[0] == 1 and window.stride[0] < kh < x.shape[1] and width * x.shape[3] >= LEAST_LINE
+
+
+def convolve_rows(x: Array, weights: Array, window: Window) -> Array:
+    """As `convolve` without groups or dilation of rows, the terms of each sum added in another order.
+
+    Rows of the input stand outermost, and in each the columns that a kernel's columns see: so what lies under a row of
+    windows is a matrix as it stands, and the next row of windows has most of it too.
+    """
+    out, depth, kh, kw = weights.shape
+    stride = window.stride[0]
+    across = replace(window, kernel=(1, kw), stride=(1, window.stride[1]))
+    views = [view for _, _, view in taps(x.astype(weights.dtype, copy=False), across)]
+    width, batch = views[0].shape[2:]
+    height, line = (x.shape[1] - kh) // stride + 1, width * batch
+    factors = np.ascontiguousarray(weights.transpose(0, 2, 3, 1)).reshape(out, -1)
+    sums = np.empty((out, height, line), weights.dtype)
+    step = max(kh, ROWS_BYTES // (stride * kw * depth * line * weights.itemsize))
+    for top in range(0, height, step):
+        count = min(step, height - top)
+        rows = slice(top * stride, (top + count - 1) * stride + kh)
+        columns = np.empty((rows.stop - rows.start, kw, depth, width, batch), weights.dtype)
+        for j, view in enumerate(views):
+            columns[:, j] = view[:, rows].swapaxes(0, 1)
+        lines = columns.reshape(len(columns), kw * depth, line)
+        for row in range(count):
+            np.matmul(factors, lines[row * stride : row * stride + kh].reshape(-1, line), out=sums[:, top + row])
     return sums.reshape(out, height, width, batch)

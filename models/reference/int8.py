@@ -213,7 +213,7 @@ def _by_place(sums: Array, to: Requantise, which: Array) -> Int8:
 def matrix_sums(layer: MatrixLayer, x: Int8, zero_point: int) -> Array:
     """The 32-bit sums of a matrix layer, as exact integers in floating point; padding is the zero point."""
     kind = np.float32 if layer.largest_sum <= 2**24 else np.float64
-    return im2col.convolution(x, layer.weights.astype(kind), layer.window, layer.groups, zero_point)
+    return im2col.convolution(x, layer.weights.astype(kind), layer.window, layer.groups, zero_point, any_order=True)
 
 
 def requantise(sums: Array, to: Requantise, residual: Residual | None = None, operand: Int8 | None = None) -> Int8:
@@ -236,9 +236,16 @@ def recoded(codes: Int8, to: Requantise) -> Int8:
     """
     if len(to.bias) > 1:
         return requantise(codes, to)
+    if (int(to.multiplier[0]), int(to.bias[0])) == (1 << int(to.shift[0]), -to.zero_point) and _unlimited(to):
+        return codes
     every = np.arange(CODES[0], CODES[1] + 1).astype(np.int8)
     table = requantise(every.reshape(1, 1, 1, -1), to).ravel()
     return codes if (table == every).all() else table[codes.astype(np.int16) - CODES[0]]
+
+
+def _unlimited(to: Requantise) -> bool:
+    """Whether every code can come out of a requantisation."""
+    return (to.low, to.high) == CODES and to.table is None
 
 
 def _scaled_sum(sums: Array, to: Requantise, residual: Residual | None, operand: Int8 | None) -> Array:
