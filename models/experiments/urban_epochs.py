@@ -57,7 +57,9 @@ def run(
     whole = open_cifar(data, out_folder, progress, validation)
     teacher = trained(whole, "dense", resnet8.resnet8(), resnet8.SCHEDULE)
     convolutions, epochs = len(resnet8.CONVOLUTIONS), resnet8.SCHEDULE.epochs
-    rows = [_row(whole, "teacher", teacher, convolutions, epochs, "labels", 0)]
+    done: list[tuple[Runs, str, Network, int, int, Learnt, int]] = [
+        (whole, "teacher", teacher, convolutions, epochs, "labels", 0)
+    ]
     schedule = replace(urban.STUDENT, optimiser="adam", learning_rate=urban.COLOUR_RATE)
     targets: tuple[tuple[Learnt, Target], ...] = (
         ("labels", Target()),
@@ -72,9 +74,10 @@ def run(
                 name = f"student-{convolutions}-{learnt.replace(' ', '-')}-{epochs}-epochs"
                 name += f"-1-of-{one_of}" * (one_of > 1) + f"-seed-{seed}" * (seed > 1)
                 network = trained(runs, name, first, replace(schedule, epochs=epochs), target, seed - 1)
-                rows.append(_row(runs, "student", network, convolutions, epochs, learnt, seed))
-    write_table(whole, "urban-epochs", tuple(rows), summary(tuple(rows)))
-    return tuple(rows)
+                done.append((runs, "student", network, convolutions, epochs, learnt, seed))
+    rows = tuple(_row(*one) for one in done)  # the test set is looked at when all are trained
+    write_table(whole, "urban-epochs", rows, summary(rows))
+    return rows
 
 
 def _part(runs: Runs, one_of: int) -> Runs:
