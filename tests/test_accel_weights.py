@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 from random import Random
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accel.compiler import weights
 from accel.compiler.formats import FORMATS, choose
 from accel.compiler.geometry import matrix_geometry
 from accel.compiler.weights import LayerWeights, layer_weights, parameter_words
@@ -19,6 +21,7 @@ from accel.models.integers.network import MatrixLayer, Requantise, TensorSpec
 from accel.models.window import Window
 from tests.benches.layers import matrix
 from tests.benches.unit_designs import divisor
+from tests.benches.wide import draws
 
 
 def layer(
@@ -94,6 +97,22 @@ def pruned(made: MatrixLayer, rng: Random) -> MatrixLayer:
     place = int(np.flatnonzero(made.shared.codebook == 0)[0])
     indices = np.where(weights == made.weights, made.shared.indices, place).astype(np.uint8)
     return replace(made, weights=weights, shared=replace(made.shared, indices=indices))
+
+
+@settings(max_examples=draws(90), deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_blocks_of_small_and_of_large_layers_are_alike(rng: Random) -> None:
+    """Whether a layer is put in order as a whole, or block by block."""
+    rows, cols = rng.randint(1, 8), rng.randint(1, 8)
+    made = layer(rng.randint(1, 20), rng.randint(1, 20), (rng.randint(1, 3), rng.randint(1, 3)))
+    small = weights_of(made, rows, cols, divisor(rng, rows))
+    large = replace(small)
+    tiles, groups = (sorted(rng.sample(range(n + 1), 2)) for n in (small.tiles, small.groups))
+    with patch.object(weights, "LARGEST_WHOLE", 0):
+        expected = large.block((tiles[0], tiles[1]), (groups[0], groups[1]))
+    np.testing.assert_array_equal(small.block((tiles[0], tiles[1]), (groups[0], groups[1])), expected)
+    assert large._whole is None
+    assert small._whole is not None
 
 
 @settings(max_examples=60, deadline=None)

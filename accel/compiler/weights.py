@@ -27,6 +27,7 @@ from accel.structured import HALVES, INDEX_BITS, compress, fits
 from accel.structured import halves as by_half
 
 Chunk = tuple[Range, Range]  # output tiles, channel groups
+LARGEST_WHOLE = 1 << 22  # codes of a layer that are put in order together, and kept
 Arrange = Callable[[Codes, int], Codes]  # codes and the code of 0 to codes
 
 
@@ -170,6 +171,8 @@ class LayerWeights:
     def ordered(self, tiles: Range, groups: Range) -> Rows:
         """Codes (n, w * C) of one COMPUTE: a row has those that enter in one cycle."""
         rows, cols, w, count = self.tile_rows, self.cols, self.weight_rows, groups[1] - groups[0]
+        if self._whole is not None:
+            return self._whole[slice(*tiles), slice(*groups)].reshape(-1, w * cols)
         codes = self.codes(tiles, groups)
         full: Rows = compress(codes, self._values(codes) != 0, self.format.bits) if self.structured else codes
         if self.structured and self.format.coded:  # of a weight of 0 no index matters: it is the one code of zeros
@@ -178,6 +181,19 @@ class LayerWeights:
             full = np.ascontiguousarray(by_half(codes.reshape(len(codes) * count, -1, *codes.shape[2:])))
         shaped = full.reshape(tiles[1] - tiles[0], cols, count, self.halves, w, rows // w, *full.shape[-2:])
         return np.ascontiguousarray(shaped.transpose(0, 2, 6, 7, 3, 5, 4, 1).reshape(-1, w * cols))
+
+    @cached_property
+    def _whole(self) -> Codes | None:
+        """Codes (tiles, groups, ...) of the layer, whose parts `ordered` gives; None if it is large or special.
+
+        Of small layers each block would take longer to put in order than all of it does.
+        """
+        size = self.tiles * self.cols * self.groups * self.rows * self.geometry.taps
+        if self.layer.groups > 1 or self.structured or self.halves > 1 or size > LARGEST_WHOLE:
+            return None
+        codes, w = self.codes((0, self.tiles), (0, self.groups)), self.weight_rows
+        shaped = codes.reshape(self.tiles, self.cols, self.groups, w, self.tile_rows // w, *codes.shape[-2:])
+        return np.ascontiguousarray(shaped.transpose(0, 2, 5, 6, 4, 3, 1))
 
     def codes(self, tiles: Range, groups: Range) -> Codes:
         """(outputs of whole tiles, lanes of whole groups, kernel) the codes of a block."""
