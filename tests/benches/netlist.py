@@ -7,12 +7,14 @@ import subprocess
 from importlib.resources import files
 from pathlib import Path
 
-from accel.rtl.emit import TOP
+from accel.design import Design
+from accel.rtl.emit import TOP, verilog_text
+from accel.rtl.ram import RAM_VERILOG
 from accel.synthesis.modules import Tree
 from accel.synthesis.netlist import synthesise
 from accel.synthesis.targets import FAMILIES
 from accel.synthesis.tools import run
-from tests.benches.verilator import environment
+from tests.benches.verilator import BENCH, Built, build, environment
 
 GATES = "netlist"  # the module
 LUT = re.compile(r"(LUT4 #\(\s*\.INIT\(16'h)([0-9a-f]+)(\))")
@@ -46,6 +48,30 @@ def gates(tree: Tree, folder: Path, options: str = "-nodsp") -> str:
     )
     run("yosys", ["-q", "-p", script], folder)
     return (folder / "gates.v").read_text(encoding="utf-8")
+
+
+def whole(design: Design, folder: Path) -> str:
+    """The netlist of a whole design, flat and for an ECP5, as emitted Verilog: its `ram` instances stay as they are."""
+    header = RAM_VERILOG[RAM_VERILOG.index("module ram") : RAM_VERILOG.index("    localparam LANE")]
+    box = f"(* blackbox, dynports *)\n{header}endmodule\n"
+    (folder / "text.v").write_text(verilog_text(design).replace(RAM_VERILOG, box), encoding="utf-8")
+    script = f"read_verilog text.v; synth_ecp5 -nodsp -top {TOP}; opt_clean -purge; write_verilog -noattr whole.v"
+    run("yosys", ["-q", "-p", script], folder)
+    return (folder / "whole.v").read_text(encoding="utf-8") + RAM_VERILOG + _model("cells_sim_ecp5.v")
+
+
+def _model(name: str) -> str:
+    """A file of cell models with what it includes in place."""
+    text = (models() / name).read_text(encoding="utf-8")
+    return re.sub(r'^`include "(.*)"$', lambda found: _model(found[1]), text, flags=re.MULTILINE)
+
+
+class BuiltNetlist(Built):
+    """A netlist of a whole design under the bench of the cross tests."""
+
+    def __init__(self, design: Design, netlist: str, folder: Path) -> None:
+        self.design, self.folder = design, folder
+        build(netlist, design, BENCH, folder, "-O1")
 
 
 def models() -> Path:

@@ -1,0 +1,58 @@
+"""A whole small accelerator after synthesis: its netlist equals reference and simulator as its Verilog does.
+
+Bytes, cycles and counters of random networks behind random memories, as tests/test_cross_rtl.py has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from accel.compile import compile_network
+from accel.design import Design
+from accel.models.errors import InputError
+from accel.program import Program
+from tests.benches.cross import Trial, check
+from tests.benches.draw import draw_input, draw_memory, draw_network, with_memory
+from tests.benches.netlist import BuiltNetlist, inverted, whole
+from tests.benches.resource_designs import LEAN, small
+
+NETWORKS = 5
+
+
+def runs(design: Design) -> Iterator[tuple[Trial, Program]]:
+    """The first NETWORKS that fit the design."""
+    found = 0
+    for seed in range(100):
+        rng = Random(seed)
+        network, behind = draw_network(rng, size=6, channels=6), with_memory(design, *draw_memory(rng))
+        with suppress(InputError):
+            program = compile_network(network, behind)
+            yield Trial(behind, network, draw_input(rng, network)[0], seed), program
+            found += 1
+        if found == NETWORKS:
+            return
+    raise AssertionError(f"only {found} networks fit")
+
+
+def check_all(built: BuiltNetlist, trials: list[tuple[Trial, Program]]) -> None:
+    """Reference, simulator and netlist are equal in all trials."""
+    for trial, program in trials:
+        check(built, trial, program)
+
+
+@pytest.mark.synth
+def test_the_netlist_of_a_design_is_exact(tmp_path: Path) -> None:
+    """Multipliers and queues are gates and LUT RAM; with one of some LUTs inverted it is another machine."""
+    sizes = {"activation_bytes": 4096, "weight_bytes": 2048, "accumulator_bytes": 2048, "parameter_bytes": 512}
+    design = small("netlist", 2, 2, 32, **LEAN, post_lanes=1, buffers=sizes | {"queue_commands": 2})
+    netlist = whole(design, tmp_path)
+    trials = list(runs(design))
+    check_all(BuiltNetlist(design, netlist, tmp_path / "exact"), trials)
+    damaged = BuiltNetlist(design, inverted(netlist, 0.5), tmp_path / "damaged")
+    with pytest.raises(AssertionError, match="run it again"):
+        check_all(damaged, trials)
