@@ -71,7 +71,8 @@ def matrix(panel: Any, values: Sequence[Sequence[float]], heads: Sequence[str]) 
         for x, value in enumerate(row):
             least = len(row) > 1 and value == min(row)
             panel.text(x + 0.5, y + 0.5, ratio_text(value), ha="center", va="center_baseline", fontsize=8.5,
-                       color=_on(RATIOS(SCALE(logs[y][x]))), fontweight="bold" if least else "normal")  # fmt: skip
+                       color=_on(RATIOS(SCALE(logs[y][x]))), fontweight="bold" if least else "normal",
+                       in_layout=False)  # fmt: skip
     panel.set_xticks([x + 0.5 for x in range(len(heads))], [head.replace("-", "-\n", 1) for head in heads])
     panel.invert_yaxis()
     panel.tick_params(length=0, labeltop=True, labelbottom=False)
