@@ -25,7 +25,7 @@ from accel.models.training.images import ImageSet
 
 # Convolutions, epochs, and one of how many images is learnt; short runs first, in case the last are cut short.
 STUDENTS = ((0, 3, 1), (1, 3, 1), (0, 10, 1), (0, 30, 1), (0, 30, 10), (1, 30, 10))
-SEEDS = (1,)  # of first weights and batches
+SEEDS = (1, 2, 3)  # of first weights and batches
 
 
 @dataclass(frozen=True)
