@@ -88,13 +88,13 @@ def test_time_without_a_program_is_that_of_the_program(rng: Random) -> None:
 def test_time_without_a_program_packs_no_weight(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Block] = []
 
-    def keep(self: Stream, size: int, make: object) -> int:
-        made.append(Block(size, lambda: pytest.fail("made")))
+    def keep(self: Stream, size: int, make: object, words: bool) -> int:
+        made.append(Block(size, lambda: pytest.fail("made"), words))
         self.constants.append(made[-1])
         self.constant_bytes += -(-size // ALIGNMENT) * ALIGNMENT
         return self.constant_bytes - -(-size // ALIGNMENT) * ALIGNMENT
 
-    monkeypatch.setattr(Stream, "constant", keep)
+    monkeypatch.setattr(Stream, "_constant", keep)
     assert time_network(gemm_network(40, 48, 48), load("nano")).cycles > 0
     assert made
 

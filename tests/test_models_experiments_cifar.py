@@ -16,7 +16,7 @@ from accel.models.encode import integer_file
 from accel.models.encode.stored import FORMATS
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_read
-from accel.models.experiments import cifar, kim, resnet8, urban, urban_epochs, vgg, vgg_deep
+from accel.models.experiments import against_dense, cifar, kim, resnet8, urban, urban_epochs, vgg, vgg_deep
 from accel.models.quantisation.shared import quantise_compressed
 from accel.models.reference import float32
 from accel.models.training.images import floats
@@ -155,7 +155,7 @@ def test_the_vgg_is_compressed_and_read_back(folder, tmp_path, monkeypatch, caps
     assert np.count_nonzero(weights["ip1"]) <= 0.121 * weights["ip1"].size
     assert all(len(np.unique(w)) <= 64 for w in weights.values())
     assert rows["deep"].stored_bytes < rows["dense"].stored_bytes / 4
-    summary = vgg_deep.summary(tuple(rows.values()))
+    summary = against_dense.summary(tuple(rows.values()))
     assert set(summary) == {"deep_lost_points", "deep_lost_points_against_as_many_epochs", "deep_bytes_ratio"}
     lost = rows["dense"].int8_accuracy_percent - rows["deep"].int8_accuracy_percent
     assert summary["deep_lost_points"] == pytest.approx(lost, abs=0.01)

@@ -20,8 +20,6 @@ from accel.models.experiments.runs import Progress, trained, write_table
 from accel.models.graph import Conv, Layer, Network, Softmax, build
 from accel.models.training.fit import Schedule
 
-__all__ = ["Row", "resnet8", "run", "summary"]
-
 CONVOLUTIONS = (
     "conv", "block1_1", "block1_2", "block2_1", "block2_2", "block2_skip", "block3_1", "block3_2", "block3_skip",
 )  # fmt: skip

@@ -13,8 +13,6 @@ from accel.models.experiments.cifar import open_cifar
 from accel.models.experiments.runs import Progress, write_table
 from accel.models.experiments.vgg import trained_vgg
 
-__all__ = ["Row", "run", "summary"]
-
 RECIPES = ("deep", LONGER)  # models/zoo/recipes/vgg-NAME.yaml
 
 
