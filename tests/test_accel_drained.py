@@ -91,8 +91,8 @@ def undrained(program: Program) -> Iterator[tuple[int, Words]]:
 
 @pytest.mark.parametrize("draw", [draw_network, draw_inverted])
 def test_no_post_reads_what_the_unit_may_still_write(draw: Callable[[Random], IntegerNetwork]) -> None:
-    @counted(draws(24))
-    @settings(max_examples=draws(36), deadline=None, database=None)
+    @counted(draws(40))
+    @settings(max_examples=draws(60), deadline=None, database=None)
     @given(st.randoms(use_true_random=False))
     def cases(rng: Random) -> None:
         design = (draw_sparse_design if rng.random() < 0.3 else draw_design)(rng)

@@ -201,8 +201,8 @@ def busy(rng: Random) -> Program:
 
 @pytest.mark.parametrize("draw", [compiled, busy])
 def test_no_moment_of_the_path_has_time_to_spare(draw: Callable[[Random], Program]) -> None:
-    @counted(draws(16))
-    @settings(max_examples=draws(18), deadline=None, database=None)
+    @counted(draws(25))
+    @settings(max_examples=draws(30), deadline=None, database=None)
     @given(st.randoms(use_true_random=False))
     def cases(rng: Random) -> None:
         program = draw(rng) if draw is compiled else accepted(draw, rng)
@@ -221,8 +221,8 @@ def test_what_the_array_takes_is_the_machines(draw: Callable[[Random], Program])
     """Weights that enter at once save the share of filling at most, and twice as long ones cost it at least; with twice
     the pixels too the array's share is in it."""
 
-    @counted(draws(12))
-    @settings(max_examples=draws(18), deadline=None, database=None)
+    @counted(draws(20))
+    @settings(max_examples=draws(30), deadline=None, database=None)
     @given(st.randoms(use_true_random=False))
     def cases(rng: Random) -> None:
         program = draw(rng) if draw is compiled else accepted(draw, rng)
@@ -244,8 +244,8 @@ def test_what_the_array_takes_is_the_machines(draw: Callable[[Random], Program])
 def test_every_burst_is_the_recurrences(draw: Callable[[Random], Program]) -> None:
     """In the middle of a LOAD too: when it was cut, checked and asked for, and when its first beat came."""
 
-    @counted(draws(12))
-    @settings(max_examples=draws(18), deadline=None, database=None)
+    @counted(draws(20))
+    @settings(max_examples=draws(30), deadline=None, database=None)
     @given(st.randoms(use_true_random=False))
     def cases(rng: Random) -> None:
         program = draw(rng) if draw is compiled else accepted(draw, rng)
