@@ -1,7 +1,8 @@
 """What a POST writes in its last cycles is there for the next one behind a CONFIG_POST only: programs keep to it.
 
 The post-process unit reads and writes the activation banks by itself, so no wait orders its own commands. Whatever a
-compiler writes, no POST may read a word of which another one has written a chunk since the unit was last drained.
+compiler writes, no POST may read a word of which another one has written a chunk since the unit was last drained. What
+a LOAD has overwritten since then is not meant: that one has waited until the word was written (test_accel_hazards.py).
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from accel.commands import ConfigPost, Post
+from accel.commands import ConfigPost, Load, Post, Target
 from accel.compile import compile_network
 from accel.design import Design
+from accel.layout import beats_per_word, words_per_beat
 from accel.memories import ACTIVATION
 from accel.models.integers.network import IntegerNetwork
 from accel.program import Program, bound
@@ -75,12 +77,22 @@ def sources(c: Post, design: Design, config: ConfigPost) -> Words:
     return {bank + word % ACTIVATION.bank_words for word in found}
 
 
+def loaded(c: Load, design: Design) -> Words:
+    """Whole words that a LOAD brings to the activation banks."""
+    if c.target != Target.ACTIVATION or c.window:
+        return set()
+    words = c.row_beats * words_per_beat(design, Target.ACTIVATION) // beats_per_word(design, Target.ACTIVATION)
+    return grid(c.dst_addr, np.zeros(1, np.int64), np.arange(c.rows) * c.dst_pitch, np.arange(words))
+
+
 def undrained(program: Program) -> Iterator[tuple[int, Words]]:
     """POSTs that read what was written since the last CONFIG_POST, and those words."""
     fresh: Words = set()
     for at, (command, config) in enumerate(bound(program.commands)):
         if isinstance(command, ConfigPost):
             fresh = set()
+        if isinstance(command, Load):
+            fresh -= loaded(command, program.design)
         if isinstance(command, Post):
             assert isinstance(config, ConfigPost)
             read = sources(command, program.design, config) | operands(command, program.design, config)
