@@ -199,21 +199,31 @@ def busy(rng: Random) -> Program:
         return program
 
 
-@pytest.mark.parametrize("draw", [compiled, busy])
-def test_no_moment_of_the_path_has_time_to_spare(draw: Callable[[Random], Program]) -> None:
-    @counted(draws(25))
+def over_programs(
+    draw: Callable[[Random], Program], least: int, check: Callable[[Random, Program, Timing], None]
+) -> None:
+    """`check` of 30 drawn programs, of which so many are accepted (fewer if the run is not wide)."""
+
+    @counted(draws(least))
     @settings(max_examples=draws(30), deadline=None, database=None)
     @given(st.randoms(use_true_random=False))
     def cases(rng: Random) -> None:
         program = draw(rng) if draw is compiled else accepted(draw, rng)
-        timing = time_program(program)
+        check(rng, program, time_program(program))
+
+    cases()
+
+
+@pytest.mark.parametrize("draw", [compiled, busy])
+def test_no_moment_of_the_path_has_time_to_spare(draw: Callable[[Random], Program]) -> None:
+    def check(rng: Random, program: Program, timing: Timing) -> None:
         walk, replay = Watched(program, timing), Replay(program, timing)
         walk.path()
         assert replay.cycles() == timing.cycles
         for late in rng.sample(walk.passed, min(len(walk.passed), 10)):
             assert replay.cycles(late) == timing.cycles + 1, late
 
-    cases()
+    over_programs(draw, 25, check)
 
 
 @pytest.mark.parametrize("draw", [compiled, busy])
@@ -221,12 +231,7 @@ def test_what_the_array_takes_is_the_machines(draw: Callable[[Random], Program])
     """Weights that enter at once save the share of filling at most, and twice as long ones cost it at least; with twice
     the pixels too the array's share is in it."""
 
-    @counted(draws(20))
-    @settings(max_examples=draws(30), deadline=None, database=None)
-    @given(st.randoms(use_true_random=False))
-    def cases(rng: Random) -> None:
-        program = draw(rng) if draw is compiled else accepted(draw, rng)
-        timing = time_program(program)
+    def check(rng: Random, program: Program, timing: Timing) -> None:
         if program.design.is_sparse or program.design.output_stationary:
             return
         limits, replay = by_cause(Walk(program, timing).path()), Replay(program, timing)
@@ -237,19 +242,14 @@ def test_what_the_array_takes_is_the_machines(draw: Callable[[Random], Program])
         more = replay.cycles(pixels=2, fill_cycles=2 * fill, min_tile=2 * least)
         assert more - timing.cycles >= filling + streaming
 
-    cases()
+    over_programs(draw, 20, check)
 
 
 @pytest.mark.parametrize("draw", [compiled, busy])
 def test_every_burst_is_the_recurrences(draw: Callable[[Random], Program]) -> None:
     """In the middle of a LOAD too: when it was cut, checked and asked for, and when its first beat came."""
 
-    @counted(draws(20))
-    @settings(max_examples=draws(30), deadline=None, database=None)
-    @given(st.randoms(use_true_random=False))
-    def cases(rng: Random) -> None:
-        program = draw(rng) if draw is compiled else accepted(draw, rng)
-        timing = time_program(program)
+    def check(rng: Random, program: Program, timing: Timing) -> None:
         said: dict[str, list[int]] = {"stage_cycle": [], "address_cycle": [], "first_beat": []}
 
         def heard(name: str) -> Callable[..., int]:
@@ -269,4 +269,4 @@ def test_every_burst_is_the_recurrences(draw: Callable[[Random], Program]) -> No
         wanted = list(zip(stages[::2], stages[1::2], said["address_cycle"], said["first_beat"], strict=True))
         assert [(each.cut, each.checked, each.address, each.first) for each in found] == wanted
 
-    cases()
+    over_programs(draw, 20, check)

@@ -204,15 +204,12 @@ class Stream:
         """As `op`, of a row that is no STORE and needs no item behind `item`."""
         if facts:
             self._facts[len(self._layers)] = facts
-        self._rows += row
-        self._layers.append(self.layer)
-        self._segments.append(_NONE)
-        self._items.append(item + 1)
+        self._append(row, _NONE, item + 1)
 
     def post(self, row: Row, needs: Sequence[int]) -> None:
         """Append a POST that needs these items, in pieces where it writes over its operand."""
         if not row[POST.residual]:
-            self._append(row, _NONE, max(needs) + 1 if needs else 0)
+            self.op(row, needs)
             self._drained = False
             return
         config = self._config[Opcode.CONFIG_POST]

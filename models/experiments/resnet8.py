@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from accel.models import zoo
-from accel.models.experiments.against_dense import Row, compressed, row, summary
+from accel.models.experiments.against_dense import LONGER, Row, compressed, row, summary
 from accel.models.experiments.cifar import open_cifar
 from accel.models.experiments.runs import Progress, trained, write_table
 from accel.models.graph import Conv, Layer, Network, Softmax, build
@@ -24,7 +24,7 @@ CONVOLUTIONS = (
     "conv", "block1_1", "block1_2", "block2_1", "block2_2", "block2_skip", "block3_1", "block3_2", "block3_skip",
 )  # fmt: skip
 SCHEDULE = Schedule(epochs=3, learning_rate=0.0007, batch=64, weight_decay=1e-4, shift=2, mirror=True, bfloat16=True)
-RECIPES = ("2of4", "deep", "dense-longer")  # models/zoo/recipes/resnet-8-NAME.yaml
+RECIPES = ("2of4", "deep", LONGER)  # models/zoo/recipes/resnet-8-NAME.yaml
 
 
 def resnet8() -> Network:

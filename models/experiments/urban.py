@@ -9,6 +9,7 @@ too.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
@@ -20,6 +21,7 @@ from accel.models.compress.students import MOST_CONVOLUTIONS, convolutional
 from accel.models.experiments.cifar import open_either
 from accel.models.experiments.runs import Progress, count_errors, trained, write_table
 from accel.models.experiments.vgg import trained_vgg
+from accel.models.graph import Network
 from accel.models.macs import macs
 from accel.models.training.fit import Schedule, Target
 
@@ -71,14 +73,9 @@ def run(
         schedule = replace(STUDENT, epochs=epochs, optimiser="adam", learning_rate=COLOUR_RATE)
     network = teacher = trained_vgg(runs)
     rows = [row("teacher", 6, "labels", 0)]
-    targets: tuple[tuple[Learnt, Target], ...] = (
-        ("labels", Target()),
-        ("logits", Target("logits", (teacher,))),
-        ("soft targets", Target("soft", (teacher,), TEMPERATURE)),
-    )
     for seed in SEEDS:
         for convolutions in range(MOST_CONVOLUTIONS + 1):
-            for learnt, target in targets:
+            for learnt, target in targets(teacher):
                 first = convolutional(convolutions, BUDGET, np.random.default_rng(seed), runs.image)
                 name = f"student-{convolutions}-{learnt.replace(' ', '-')}" + f"-seed-{seed}" * (seed > SEEDS[0])
                 network = trained(runs, name, first, schedule, target, seed - SEEDS[0])
@@ -92,15 +89,33 @@ def summary(rows: tuple[Row, ...]) -> dict[str, float]:
 
     Means over the seeds.
     """
-    seeds: dict[tuple[int, Learnt], list[float]] = {}
-    for row in rows:
-        if row.network == "student":
-            seeds.setdefault((row.convolutions, row.learnt), []).append(row.accuracy_percent)
-    accuracy = {which: mean(found) for which, found in seeds.items()}
-    gains: dict[str, float] = {}
-    for (convolutions, learnt), reached in accuracy.items():
-        if learnt != "labels":
-            what = f"{learnt.replace(' ', '_')}_gain_{convolutions}_convolutions_points"
-            gains[what] = round(reached - accuracy[convolutions, "labels"], 2)
+    students = [row for row in rows if row.network == "student"]
+    accuracy = means((f"{row.convolutions}_convolutions", row.learnt, row.accuracy_percent) for row in students)
     teacher = next(row.accuracy_percent for row in rows if row.network == "teacher")
-    return gains | {"best_student_below_teacher_points": round(teacher - max(accuracy.values()), 2)}
+    return gains(accuracy) | {"best_student_below_teacher_points": round(teacher - max(accuracy.values()), 2)}
+
+
+def targets(teacher: Network) -> tuple[tuple[Learnt, Target], ...]:
+    """What students learn from, by name."""
+    return (
+        ("labels", Target()),
+        ("logits", Target("logits", (teacher,))),
+        ("soft targets", Target("soft", (teacher,), TEMPERATURE)),
+    )
+
+
+def means(found: Iterable[tuple[str, Learnt, float]]) -> dict[tuple[str, Learnt], float]:
+    """Mean accuracy over the seeds of each student, said in words, and of what it learnt from."""
+    seeds: dict[tuple[str, Learnt], list[float]] = {}
+    for student, learnt, accuracy in found:
+        seeds.setdefault((student, learnt), []).append(accuracy)
+    return {which: mean(accuracies) for which, accuracies in seeds.items()}
+
+
+def gains(accuracy: Mapping[tuple[str, Learnt], float]) -> dict[str, float]:
+    """Points that each kind of distillation gives each student over labels, from its `means`."""
+    return {
+        f"{learnt.replace(' ', '_')}_gain_{student}_points": round(reached - accuracy[student, "labels"], 2)
+        for (student, learnt), reached in accuracy.items()
+        if learnt != "labels"
+    }

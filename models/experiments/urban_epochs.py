@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import mean
 
 import numpy as np
 
@@ -20,7 +19,6 @@ from accel.models.experiments.cifar import open_cifar
 from accel.models.experiments.runs import Progress, Runs, count_errors, trained, write_table
 from accel.models.experiments.urban import Learnt
 from accel.models.graph import Network
-from accel.models.training.fit import Target
 from accel.models.training.images import ImageSet
 
 # Convolutions, epochs, and one of how many images is learnt; short runs first, in case the last are cut short.
@@ -61,15 +59,10 @@ def run(
         (whole, "teacher", teacher, convolutions, epochs, "labels", 0)
     ]
     schedule = replace(urban.STUDENT, optimiser="adam", learning_rate=urban.COLOUR_RATE)
-    targets: tuple[tuple[Learnt, Target], ...] = (
-        ("labels", Target()),
-        ("logits", Target("logits", (teacher,))),
-        ("soft targets", Target("soft", (teacher,), urban.TEMPERATURE)),
-    )
     for seed in SEEDS:
         for convolutions, epochs, one_of in STUDENTS:
             runs = _part(whole, one_of)
-            for learnt, target in targets:
+            for learnt, target in urban.targets(teacher):
                 first = convolutional(convolutions, urban.BUDGET, np.random.default_rng(seed), runs.image)
                 name = f"student-{convolutions}-{learnt.replace(' ', '-')}-{epochs}-epochs"
                 name += f"-1-of-{one_of}" * (one_of > 1) + f"-seed-{seed}" * (seed > 1)
@@ -100,15 +93,9 @@ def _row(runs: Runs, name: str, network: Network, convolutions: int, epochs: int
 
 def summary(rows: tuple[Row, ...]) -> dict[str, float]:
     """Points that each kind of distillation gives each student over labels: means of seeds."""
-    seeds: dict[tuple[int, int, int, Learnt], list[float]] = {}
-    for row in rows:
-        if row.network == "student":
-            which = row.convolutions, row.epochs, row.images, row.learnt
-            seeds.setdefault(which, []).append(row.accuracy_percent)
-    accuracy = {which: mean(found) for which, found in seeds.items()}
-    gains: dict[str, float] = {}
-    for (convolutions, epochs, images, learnt), reached in accuracy.items():
-        if learnt != "labels":
-            what = f"{learnt.replace(' ', '_')}_gain_{convolutions}_convolutions_{epochs}_epochs_{images}_images_points"
-            gains[what] = round(reached - accuracy[convolutions, epochs, images, "labels"], 2)
-    return gains
+    students = (
+        (f"{row.convolutions}_convolutions_{row.epochs}_epochs_{row.images}_images", row.learnt, row.accuracy_percent)
+        for row in rows
+        if row.network == "student"
+    )
+    return urban.gains(urban.means(students))
