@@ -22,9 +22,11 @@ from accel.design import Design
 from accel.layout import beats_per_word, words_per_beat
 from accel.memories import ACTIVATION
 from accel.models.integers.network import IntegerNetwork
+from accel.models.window import Window
 from accel.program import Program, bound
 from tests.benches.counted import accepted, counted
 from tests.benches.draw import draw_design, draw_inverted, draw_network, draw_sparse_design
+from tests.benches.layers import design_of, max_pool, network_of
 from tests.benches.wide import draws
 
 Words = set[int]
@@ -112,3 +114,11 @@ def test_no_post_reads_what_the_unit_may_still_write(draw: Callable[[Random], In
         assert list(undrained(program)) == []
 
     cases()
+
+
+def test_a_layer_of_the_same_configuration_begins_drained() -> None:
+    """Three equal poolings in a row: each reads what the one before has just written."""
+    pool = max_pool(Window((3, 3), (1, 1), (1, 1, 1, 1)))
+    program = compile_network(network_of((8, 6, 6), pool, pool, pool), design_of(8, 8))
+    assert sum(isinstance(command, ConfigPost) for command in program.commands) == 3
+    assert list(undrained(program)) == []
