@@ -95,8 +95,9 @@ def test_a_storer_that_is_broken_is_found(old: str, new: str, tmp_path: Path) ->
     assert not proved(unit, "storer", parameters, tmp_path, damage)
 
 
-def loader(address_bits: int = 32) -> tuple[Loader, dict[str, int]]:
-    design = design_of(4, 2, address_bits)
+def loader(address_bits: int = 32, decoder_lanes: int = 0) -> tuple[Loader, dict[str, int]]:
+    plain = design_of(4, 2, address_bits)
+    design = Design.model_validate(plain.model_dump() | {"decoder_lanes": decoder_lanes})
     return Loader(design), {
         "ADDRESS": address_bits,
         "BYTES": design.beat_bytes,
@@ -109,6 +110,32 @@ def loader(address_bits: int = 32) -> tuple[Loader, dict[str, int]]:
 def test_loader(address_bits: int, tmp_path: Path) -> None:
     unit, parameters = loader(address_bits)
     assert proved(unit, "loader", parameters, tmp_path)
+
+
+DECODERS = "loader_decoder_*"  # parts of the decoder; what begins and ends its work stays
+
+
+@wide
+def test_loader_with_a_decoder(tmp_path: Path) -> None:
+    """Coded LOADs too, and those of code tables: whatever lanes and window of the decoder say."""
+    unit, parameters = loader(decoder_lanes=1)
+    assert proved(unit, "loader", parameters, tmp_path, cut=DECODERS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("= active & left;", "= active;"), ("= over & left;", "= 1'h0;")],
+    ids=["takes beats of the next command", "does not see that beats are left"],
+)
+def test_a_decoder_that_is_broken_is_found(old: str, new: str, tmp_path: Path) -> None:
+    unit, parameters = loader(decoder_lanes=1)
+
+    def damage(text: str) -> str:
+        assert text.count(old) == 1
+        return text.replace(old, new)
+
+    assert not proved(unit, "loader", parameters, tmp_path, damage, DECODERS)
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 // the invariants that make it provable by induction. `tests/test_rtl_formal.py` gives the parameters and runs the proof.
 //
 // Ports of `loader` that are not its own are registers of it, exposed by Yosys under their names. At most two bursts are
-// outstanding.
+// outstanding. With a decoder, its tables, lanes, window and packer are CUT out: they may say anything at any time.
 module spec #(
     parameter BYTES = 4,  // of a beat
     parameter BURST = 4,  // beats of the longest burst
@@ -38,8 +38,13 @@ module spec #(
     wire working, full, asks, first_beat, slots_one, beats_left_one, rows_left_one, emitted_one, emit_rows_one;
     wire [255:0] back_command;
     wire [135:0] slot_0, slot_1, slot_2, slot_3;  // without waits, dram_addr and dram_pitch
+    wire decoding, decoder_over, finished_1, finished_2, decoder_done, damaged;
 
     loader dut (
+`ifdef CUT
+        .\decoder.active (decoding), .\decoder.over (decoder_over), .\decoder.finished_1 (finished_1),
+        .\decoder.finished_2 (finished_2), .\decoder.done (decoder_done), .\decoder.damaged (damaged),
+`endif
         .clk(clk), .rst(1'b0), .halt(halt), .i__valid(i__valid), .i__payload(i__payload), .i__ready(i__ready),
         .completed_compute(completed_compute), .completed_post(completed_post), .completed_store(completed_store),
         .dram_base(dram_base), .dram_size(dram_size), .input_move(input_move), .output_move(output_move),
@@ -60,6 +65,19 @@ module spec #(
         .\ahead.cells.word_0 (slot_0), .\ahead.cells.word_1 (slot_1), .\ahead.cells.word_2 (slot_2),
         .\ahead.cells.word_3 (slot_3)
     );
+
+    localparam DECODER =
+`ifdef CUT
+        1;
+`else
+        0;
+    assign {decoding, decoder_over, finished_1, finished_2, decoder_done, damaged} = 0;
+`endif
+    // A stream that is damaged ends the run with an error; until it has ended, back and front may disagree on beats.
+    wire coded = DECODER && back_active && back_command[238];
+    reg hurt = 0;
+    always @(posedge clk) hurt <= hurt || (coded && damaged);
+    wire astray = halted || hurt;
 
     // The bus as a slave sees it: bursts whose address was taken, and the beats that are to come of each.
     reg known = 0, halted = 0, ar_held = 0;
@@ -88,9 +106,10 @@ module spec #(
 
     // Memory, registers and sequencer keep to their side.
     function legal(input [255:0] command);
-        // target; row_beats and rows; dram_addr and dram_pitch; a window's bytes are words of their own
-        legal = (command[98:96] <= 4 || command[98:96] == 7) && command[134:119] != 0 && command[146:135] != 0 && command[95:64] % BYTES == 0
-            && command[174:147] % BYTES == 0 && (!command[195] || command[98:96] == 0);
+        // target; row_beats and rows; dram_addr and dram_pitch; a window's bytes are words of their own; a stream is a row
+        legal = (DECODER || command[98:96] <= 4 || command[98:96] == 7) && command[134:119] != 0 && command[146:135] != 0
+            && command[95:64] % BYTES == 0 && command[174:147] % BYTES == 0 && (!command[195] || command[98:96] == 0)
+            && (!DECODER || !command[238] || (command[98:96] == 1 && command[146:135] == 1));
     endfunction
     always @* begin
         if (axi__rvalid) assume (bursts != 0 && axi__rlast == (first == 1));
@@ -116,10 +135,10 @@ module spec #(
         if (halt) assert (axi__rready);  // what is in flight is dropped
         if (idle) assert (bursts == 0 && !axi__arvalid && !offered && !cut_valid);
         // Front and back agree on the beats of every command: what was asked for is expected, and nothing else.
-        if (!halted && bursts != 0) assert (back_active || ahead_level != 0);
-        if (!halted && bursts == 0 && !front_active && !cut_valid && !offered && ahead_level == 0 && back_active)
+        if (!astray && bursts != 0) assert (back_active || ahead_level != 0);
+        if (!astray && bursts == 0 && !front_active && !cut_valid && !offered && ahead_level == 0 && back_active)
             assert (rows_left == 0);
-        if (!halted && done) assert (rows_left == 0);
+        if (!astray && done) assert (rows_left == 0);
     end
 
     // Invariants. Few beats are outstanding or cut, so the front is few rows ahead of the back, and two rows or more
@@ -168,7 +187,7 @@ module spec #(
             end
     end
     always @* begin
-        assert (known || !(halted || ar_held));
+        assert (known || !(astray || ar_held));
         assert (ar_held == waiting && in_flight == bursts);
         assert (first <= BURST && second <= BURST && (first != 0) == (bursts != 0) && (second != 0) == (bursts == 2));
         assert (ahead_level <= AHEAD && ahead_write == (ahead_read + ahead_level) % AHEAD);
@@ -185,27 +204,32 @@ module spec #(
         if (cut_valid) assert (cut_beat / BURST == cut_end / BURST && cut_beat <= cut_end);
         if (front_active) begin
             assert (rows != 0 && left != 0 && left <= whole && whole <= 17'hFFFF);
-            if (!halted) assert (whole == row_beats && rows <= rows_of(newest));
+            if (!astray) assert (whole == row_beats && rows <= rows_of(newest));
         end
         // What registers know of counters.
         assert (working == (slots != 0) && full == (in_flight == 2));
         assert (slots_one == (slots == 1) && beats_left_one == (beats_left == 1) && rows_left_one == (rows_left == 1));
         assert (emitted_one == (emitted == 1) && emit_rows_one == (emit_rows == 1));
         if (!back_active) assert (!working && !asks);
+        // The decoder works on this stream, or what its last step made is on its way.
+        assert (decoder_over == finished_1);
+        if (!astray) assert (3'd0 + decoding + finished_1 + finished_2 + decoder_done == coded);
+        if (!astray && (finished_2 || decoder_done)) assert (!asks);
         if (back_active) begin
             assert (asks == (rows_left != 0));
             if (asks) assert (first_beat == (beats_left == beats_of(back_command)));
             assert (legal(back_command) && beats_left != 0 && beats_left <= beats_of(back_command));
             assert (rows_left <= rows_of(back_command) && slots <= 64);
             if (rows_left == 0) assert (beats_left == beats_of(back_command));
-            if (!halted) begin
+            if (!astray) begin
                 assert (emit_rows != 0 && emitted != 0 && emitted <= beats_of(back_command));
-                if (slots == 0) assert (emitted == beats_left && emit_rows == rows_left && rows_left != 0);
+                if (coded) assert (slots == 0 && emitted == beats_of(back_command) && emit_rows == 1);
+                else if (slots == 0) assert (emitted == beats_left && emit_rows == rows_left && rows_left != 0);
                 else if (emitted > 1) assert (beats_left == emitted - 1 && rows_left == emit_rows);
                 else assert (emitted == 1 && beats_left == beats_of(back_command) && emit_rows == rows_left + 1);
             end
         end
-        if (!halted) begin
+        if (!astray) begin
             if (ahead_level == 0 && front_active) begin
                 assert (back_active && rows_left >= rows && fits(rows_apart, row_beats));
                 assert (outstanding + left == times(rows_apart, row_beats) + beats_left);
