@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from accel import design as designs
@@ -17,14 +18,20 @@ from accel.compile import compile_network, compile_series
 from accel.flow import simulate as job
 from accel.flow.cache import digest
 from accel.flow.cli import run
+from accel.flow.retrain import Retraining, retrained
+from accel.flow.techniques import find
 from accel.latency import COMPLETE_CYCLES
+from accel.models.compress.prune import matrix_layers
 from accel.models.errors import InputError
-from accel.models.graph import Network
+from accel.models.exchange import onnx_write
+from accel.models.graph import Conv, Linear, Network
+from accel.models.host import HostStep
 from accel.models.integers.network import IntegerNetwork
 from accel.models.integers.stretches import stretches
 from accel.models.parting import parted
 from accel.models.quantisation.quantise import quantise
 from accel.models.reference import float32, int8
+from accel.models.training.images import ImageSet
 from accel.sim.execute import execute_memory
 from accel.sim.result import simulate
 from tests.benches.cross import Trial, check
@@ -123,15 +130,19 @@ BRANCHES: dict[str, list[tuple[str, str, str, dict[str, Any]]]] = {
 SIZES = {"w": (5, 4), "v": (7, 4), "u": (6, 12), "k": (6, 17), "q": (5, 5), "z": (3, 10)}  # outputs, inputs
 
 
-@pytest.mark.parametrize("case", BRANCHES)
-@pytest.mark.parametrize("design", ["nano", "edge-sparse"])
-def test_branches(tmp_path: Path, case: str, design: str) -> None:
+def branches(case: str) -> tuple[list[tuple[str, str, str, dict[str, Any]]], dict[str, np.ndarray]]:
+    """Nodes and constants."""
     nodes = BRANCHES[case]
     read = {name for _, inputs, _, _ in nodes for name in inputs.split(",")}
     constants = {name: floats(*size, 3, 3) / 5 for name, size in SIZES.items() if name in read}
-    constants |= {"s": np.float32([1, 1, 2, 2])} if "s" in read else {}
+    return nodes, constants | ({"s": np.float32([1, 1, 2, 2])} if "s" in read else {})
+
+
+@pytest.mark.parametrize("case", BRANCHES)
+@pytest.mark.parametrize("design", ["nano", "edge-sparse"])
+def test_branches(tmp_path: Path, case: str, design: str) -> None:
     path, inputs = tmp_path / "mine.onnx", floats(6, 4, 8, 8)
-    path.write_bytes(model_of(nodes, constants, ("n", 4, 8, 8)).SerializeToString())
+    path.write_bytes(model_of(*branches(case), ("n", 4, 8, 8)).SerializeToString())
     integer = quantise(parted.read(path), inputs)
     codes = int8.quantise_input(integer, inputs[:1])
     tensors = int8.run(integer, codes, all_tensors=True)
@@ -250,11 +261,50 @@ def test_all_stretches_on_one_verilog(integer: IntegerNetwork, tmp_path: Path) -
         check(built, Trial(design, part, codes[0], 3), compile_network(part, design))
 
 
-def test_training_does_not_pass_the_host(network: Network) -> None:
+def test_training_passes_the_host(network: Network) -> None:
+    """The module computes the network, and weights before, between and behind the host's steps have gradients."""
     pytest.importorskip("torch")
     from accel.models.training import torch_module
 
-    with pytest.raises(
-        InputError, match=r"mine: training must not pass the host's the_a \(LRN\), the_m \(MatMul\), and"
-    ):
-        torch_module.module(network)
+    module = torch_module.module(network)
+    found = module(torch_module.torch().from_numpy(INPUTS))
+    np.testing.assert_allclose(found.detach().numpy(), float32.run(network, INPUTS), rtol=1e-4, atol=1e-5)
+    found.square().sum().backward()
+    assert all(float(p.grad.abs().max()) > 0 for p in module.parameters())
+
+
+@pytest.mark.parametrize(
+    ("case", "opset"),
+    [*((case, opset) for opset in (13, 17) for case in ("all", *BRANCHES)), ("joined channels into the step", 11)],
+)
+def test_written_and_read_again(tmp_path: Path, case: str, opset: int) -> None:
+    """The file that is written computes the same in ONNX Runtime, and is read as the same stretches and steps."""
+    size = 9 if case == "all" else 8
+    model = model_of(*(NODES, CONSTANTS) if case == "all" else branches(case), ("n", 4, size, size), opset)
+    first, again = tmp_path / "mine.onnx", tmp_path / "again.onnx"
+    first.write_bytes(model.SerializeToString())
+    network, inputs = parted.read(first), floats(1, 4, size, size)
+    onnx_write.write(network, again)
+    expected = onnxruntime_output(model, inputs)
+    np.testing.assert_allclose(onnxruntime_output(onnx.load(again), inputs), expected, rtol=1e-4, atol=1e-5)
+    read = parted.read(again)
+    np.testing.assert_allclose(float32.run(read, inputs), expected, rtol=1e-4, atol=1e-5)
+    kinds = [
+        [type(layer) for layer in x.layers if isinstance(layer, Conv | Linear | HostStep)] for x in (network, read)
+    ]
+    assert kinds[0] == kinds[1]
+
+
+def test_rows_are_retrained_across_the_host(network: Network, tmp_path: Path) -> None:
+    """Weights before, between and behind the host's steps have learnt, and pruned ones stay 0."""
+    pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (96, 4, 9, 9)).astype(np.uint8), rng.integers(0, 3, 96)
+    how = Retraining(ImageSet(images[32:], labels[32:], images[:32], labels[:32]), 1, tmp_path, lambda line: None)
+    (row,) = retrained(network, [find("pruned")], how)
+    assert not row.untrained
+    assert row.given is not None
+    for old, new in zip(matrix_layers(network), matrix_layers(row.given), strict=True):
+        assert (new.weights == 0).mean() > 0.3
+        kept = new.weights != 0
+        assert (new.weights[kept] != old.weights[kept]).mean() > 0.9

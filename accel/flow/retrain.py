@@ -75,11 +75,11 @@ def _trained(network: Network, standard: Standard, row: Technique, how: Retraini
         return row
     for slower in SLOWER:
         try:
-            result = recipe.run(standard.recipe(how.epochs, slower * RATE), network, context)
+            trained, _ = recipe.apply(standard.recipe(how.epochs, slower * RATE), network, context)
         except Diverged as error:
             if slower == SLOWER[-1]:
                 raise
             how.say(f"{standard.title}: {error}; it is tried with a tenth of that")
         else:
             break
-    return given(standard.name, standard.title, result.network, standard.formats)
+    return given(standard.name, standard.title, trained, standard.formats)

@@ -23,7 +23,7 @@ from accel.models import yaml_text
 from accel.models.compress.prune import matrix_layers
 from accel.models.compress.steps import Encode, Step, Written
 from accel.models.compress.training_step import Context, Report
-from accel.models.encode.encoded import EncodedNetwork
+from accel.models.encode.encoded import EncodedNetwork, check_one_stretch
 from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.quantisation import method as methods
@@ -143,6 +143,7 @@ def load(path: str | Path) -> Recipe:
 
 def run(recipe: Recipe, network: Network, context: Context) -> Compressed:
     """Apply the steps. Raises InputError for what a step refuses, with the recipe's name and the step's number."""
+    check_one_stretch(network)  # before what may train for hours
     changed, reports = apply(recipe, network, context)
     number, last = len(recipe.steps), recipe.steps[-1]
     if not isinstance(last, Written):

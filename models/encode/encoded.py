@@ -77,11 +77,16 @@ def encode(
             chosen = formats.get(layer.name, SMALLEST) if isinstance(formats, Mapping) else formats
             width = index_bits.get(layer.name) if isinstance(index_bits, Mapping) else index_bits
             layers.append(encode_layer(layer, chosen, index_bits=width, pes=pes, limit_bits=limit_bits, among=among))
-    if network.more_outputs or any(isinstance(layer, HostStep) for layer in network.layers):
-        raise InputError(f"{network.name}: encoded weights must be of one stretch with one output, and are not")
+    check_one_stretch(network)
     shape = network.shapes[network.input]
     graph = tuple(without_weights(x) for x in network.layers)
     return EncodedNetwork(network.name, network.input, shape, network.output, graph, tuple(layers))
+
+
+def check_one_stretch(network: Network) -> None:
+    """Raises InputError for a network that an encoded file has no form of."""
+    if network.more_outputs or any(isinstance(layer, HostStep) for layer in network.layers):
+        raise InputError(f"{network.name}: encoded weights must be of one stretch with one output, and are not")
 
 
 def decode(encoded: EncodedNetwork) -> Network:

@@ -1,8 +1,13 @@
-"""Network to ONNX: opset 13, weights as initialisers, a symbolic batch dimension."""
+"""Network to ONNX: opset 13, weights as initialisers, a symbolic batch dimension.
+
+What the host runs between stretches is written as it was read: then the batch is the one that it was read for, and the
+operator set the newest of its own.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +17,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from accel.models.errors import InputError
+from accel.models.exchange.onnx_write_steps import with_steps
 from accel.models.files import write_whole
 from accel.models.functions import OPERATORS, Step
 from accel.models.graph import (
@@ -51,26 +57,36 @@ def write(network: Network, path: str | Path) -> None:
 
 
 def to_model(network: Network) -> onnx.ModelProto:
-    """`network` as an ONNX model; every tensor gets a leading dimension "batch"."""
+    """`network` as an ONNX model; every tensor gets a leading dimension "batch".
+
+    Raises InputError for steps of the host that ONNX does not convert to one operator set.
+    """
+    steps = [layer for layer in network.layers if isinstance(layer, HostStep)]
+    batch = steps[0].run.shapes[0][0] if steps else "batch"
     nodes: list[onnx.NodeProto] = []
     constants: list[onnx.TensorProto] = []
     for layer in network.layers:
         nodes += _nodes(layer, network, constants)
+
+    def values(names: Iterable[str]) -> list[onnx.ValueInfoProto]:
+        return [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, *network.shapes[name]])
+            for name in dict.fromkeys(names)
+        ]
+
     graph = helper.make_graph(
         nodes,
         network.name,
-        [_value(network, network.input)],
-        [_value(network, name) for name in network.outputs],
+        values([network.input, *(step.output for step in steps)]),
+        values([*network.outputs, *(name for step in steps for name in step.inputs)]),
         initializer=constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="accel")
     model.ir_version = IR_VERSION
+    if steps:
+        model = with_steps(network, model, steps)
     onnx.checker.check_model(model)
     return model
-
-
-def _value(network: Network, tensor: str) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(tensor, TensorProto.FLOAT, ["batch", *network.shapes[tensor]])
 
 
 def _nodes(layer: Layer, network: Network, constants: list[onnx.TensorProto]) -> list[onnx.NodeProto]:
@@ -158,7 +174,7 @@ def _nodes(layer: Layer, network: Network, constants: list[onnx.TensorProto]) ->
         case Softmax():
             return node("Softmax", axis=1 if len(network.shapes[layer.output]) == 3 else -1)
         case HostStep():
-            raise InputError(f"layer {layer.name!r} is the host's: a network with one between stretches is not written")
+            return []  # onnx_write_steps has them
 
 
 def _edges(window: Window) -> np.ndarray:

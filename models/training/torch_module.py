@@ -41,6 +41,7 @@ from accel.models.graph import (
 )
 from accel.models.grid import STEP_BITS, grid_of
 from accel.models.host import HostStep
+from accel.models.training.host_module import module_of
 from accel.models.window import Window
 
 Keep = Literal["nothing", "zeros", "values", "number"]
@@ -72,12 +73,10 @@ def module(network: Network, keep: Keep = "nothing", dropout: float = 0.0, input
 
     `dropout` is the share of each activation's outputs that training drops before a Linear, `input_dropout` of the
     network's input; both are rounded to a 256th. Raises InputError without torch, for average pooling
-    that torch has no form of, and for steps of the host.
+    that torch has no form of, and for operators of the host of which `host_module` has none.
     """
     nn = torch().nn
-    for layer in network.layers:
-        if isinstance(layer, HostStep):
-            raise InputError(f"{network.name}: training must not pass the host's {', '.join(layer.nodes)}, and does")
+    hosted = {x.name: module_of(torch(), x, network.name) for x in network.layers if isinstance(x, HostStep)}
 
     class Module(nn.Module):  # type: ignore[name-defined]
         def __init__(self) -> None:
@@ -140,6 +139,8 @@ def module(network: Network, keep: Keep = "nothing", dropout: float = 0.0, input
                 case Softmax():
                     # The losses are of logits, so one at the end is left out.
                     return x if layer.output == network.output else x.softmax(1 + channel_axis(tuple(x.shape[1:])))
+                case HostStep():
+                    return hosted[layer.name](inputs)
             raise AssertionError(layer)
 
     # Convolutions run about twice as fast with channels last in memory; shapes are unaffected.
