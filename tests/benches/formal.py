@@ -36,7 +36,8 @@ def proved(
     (folder / "unit.v").write_text(damage(text), encoding="utf-8")
     specification = (SPECIFICATIONS / f"{name}.sv").read_text(encoding="utf-8")
     if not cut:
-        specification = re.sub(r"`ifdef CUT\n.*?`endif\n", "", specification, flags=re.DOTALL)
+        branches = r"`ifdef CUT\n.*?(?:`else\n(.*?))?`endif\n"
+        specification = re.sub(branches, lambda found: found[1] or "", specification, flags=re.DOTALL)
     (folder / "spec.sv").write_text(specification, encoding="utf-8")
     head = text[text.index(f"module {name}(") :].split(";", 1)[0]
     connected = re.findall(
