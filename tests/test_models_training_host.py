@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from accel.models.errors import InputError
 from accel.models.host import HostStep
-from accel.models.parting.onnx_host import Part
+from accel.models.parting.onnx_host import Part, names
 from tests.benches.onnx_models import floats, model_of
 
-pytest.importorskip("torch")
-torch = __import__("torch")
+torch = pytest.importorskip("torch")
 host_module = pytest.importorskip("accel.models.training.host_module")
 
 INTS = {
@@ -79,22 +77,19 @@ VALUES = {
 } | {name: np.array(value) for name, value in INTS.items()}  # fmt: skip
 
 
-def step_of(nodes: list[Any], batch: int, opset: int = 17) -> tuple[HostStep, onnx.ModelProto]:
+def step_of(nodes: list[Any], batch: int, opset: int = 17) -> HostStep:
     read = {name for _, inputs, _, _ in nodes for name in inputs.split(",")}
-    model = model_of(nodes, {k: v for k, v in VALUES.items() if k in read}, ("n", 4, 6, 6), opset)
-    fixed = onnx.ModelProto()
-    fixed.CopyFrom(model)
-    fixed.graph.input[0].CopyFrom(helper.make_tensor_value_info("x", TensorProto.FLOAT, (batch, 4, 6, 6)))
-    run = Part(fixed.SerializeToString(), ("x",), ((batch, 4, 6, 6),), ("y",), "here")
+    model = model_of(nodes, {k: v for k, v in VALUES.items() if k in read}, (batch, 4, 6, 6), opset)
+    run = Part(model.SerializeToString(), ("x",), ((batch, 4, 6, 6),), ("y",), "here")
     shape = tuple(run([np.zeros((2, 4, 6, 6), np.float32)])[0].shape[1:])
-    return HostStep("step", ("x",), "y", ((4, 6, 6),), shape, ("y",), 0, run), fixed
+    return HostStep("step", ("x",), "y", ((4, 6, 6),), shape, names(model), 0, run)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_forward_pass_is_onnx_runtimes(case: str) -> None:
     """For more inputs than the part takes at a time, and a number that it does not divide."""
     x = floats(5, 4, 6, 6)
-    step, _ = step_of(CASES[case], 2)
+    step = step_of(CASES[case], 2)
     found = host_module.module_of(torch, step, "mine")([torch.from_numpy(x)])
     np.testing.assert_allclose(found.numpy(), step.run([x])[0], rtol=2e-5, atol=2e-6)
 
@@ -106,21 +101,21 @@ def test_every_operator_has_a_case() -> None:
 @pytest.mark.parametrize("name", ["Softmax", "LogSoftmax"])
 def test_a_softmax_of_old_operator_sets_is_over_all_axes_behind(name: str) -> None:
     x = floats(3, 4, 6, 6)
-    step, _ = step_of([(name, "x", "y", {"axis": 2})], 3, opset=11)
+    step = step_of([(name, "x", "y", {"axis": 2})], 3, opset=11)
     found = host_module.module_of(torch, step, "mine")([torch.from_numpy(x)])
     np.testing.assert_allclose(found.numpy(), step.run([x])[0], rtol=2e-5, atol=2e-6)
 
 
 def test_gradients_are_differences() -> None:
     x = torch.from_numpy(floats(3, 4, 6, 6).astype(np.float64)).requires_grad_()
-    step, _ = step_of(CASES["LRN"], 2)
+    step = step_of(CASES["LRN"], 2)
     function = host_module.module_of(torch, step, "mine")
     assert torch.autograd.gradcheck(lambda x: function([x]), (x,))
 
 
 def test_what_has_no_form_is_named_at_once() -> None:
     nodes = [("Round", "x", "a", {}), ("Relu", "a", "b", {}), ("HardSwish", "b", "y", {})]
-    step, _ = step_of(nodes, 1)
+    step = step_of(nodes, 1)
     with pytest.raises(
         InputError, match=r"^mine: training must not pass the host's the_a \(Round\), the_y \(HardSwish\)"
     ):

@@ -71,13 +71,13 @@ def encode(
         for name in given if isinstance(given, Mapping) else ():
             if name not in names:
                 raise InputError(f"{network.name}: {option} must name a Conv or Linear, not {name!r}")
+    check_one_stretch(network)
     layers = []
     for layer in network.layers:
         if isinstance(layer, Conv | Linear):
             chosen = formats.get(layer.name, SMALLEST) if isinstance(formats, Mapping) else formats
             width = index_bits.get(layer.name) if isinstance(index_bits, Mapping) else index_bits
             layers.append(encode_layer(layer, chosen, index_bits=width, pes=pes, limit_bits=limit_bits, among=among))
-    check_one_stretch(network)
     shape = network.shapes[network.input]
     graph = tuple(without_weights(x) for x in network.layers)
     return EncodedNetwork(network.name, network.input, shape, network.output, graph, tuple(layers))

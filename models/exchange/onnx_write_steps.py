@@ -12,15 +12,9 @@ from onnx import compose, helper, numpy_helper, version_converter
 
 from accel.models.exchange import onnx_prepare
 from accel.models.exchange.foreign import refused
+from accel.models.exchange.onnx_load import opset
 from accel.models.graph import Network
 from accel.models.host import HostStep
-
-STANDARD = ("", "ai.onnx")
-
-
-def version_of(model: onnx.ModelProto) -> int:
-    """The model's version of ONNX's own operator set."""
-    return int(next(x.version for x in model.opset_import if x.domain in STANDARD))
 
 
 def with_steps(network: Network, rest: onnx.ModelProto, steps: Sequence[HostStep]) -> onnx.ModelProto:
@@ -31,7 +25,7 @@ def with_steps(network: Network, rest: onnx.ModelProto, steps: Sequence[HostStep
     """
     ends = {x.name: copy.copy(x) for x in (*rest.graph.input, *rest.graph.output)}
     parts = [onnx.load_from_string(step.run.model) for step in steps]
-    version = max(map(version_of, (rest, *parts)))
+    version = max(opset(x, network.name) for x in (rest, *parts))
     model = _converted(rest, version, network.name)
     nodes, known = list(model.graph.node), {x.domain: x for x in model.opset_import}
     for step, part in zip(steps, parts, strict=True):
@@ -50,7 +44,7 @@ def with_steps(network: Network, rest: onnx.ModelProto, steps: Sequence[HostStep
 
 
 def _converted(model: onnx.ModelProto, version: int, where: str) -> onnx.ModelProto:
-    if version_of(model) == version:
+    if opset(model, where) == version:
         return model
     with refused(f"{where}: ONNX does not convert it to operator set {version}"):
         return version_converter.convert_version(model, version)
@@ -58,13 +52,12 @@ def _converted(model: onnx.ModelProto, version: int, where: str) -> onnx.ModelPr
 
 def _edges(network: Network, step: HostStep, part: onnx.ModelProto, model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
     """Nodes that give the step's inputs the shapes that it was read with, and its output the network's."""
-    batch = step.run.shapes[0][0]
-    for number, (inside, outside) in enumerate(zip(part.graph.input, step.inputs, strict=True)):
-        shape = step.run.shapes[number]
-        yield _reshape(model, outside, inside.name, shape, tuple(network.shapes[outside]) == tuple(shape[1:]))
+    for inside, outside, shape in zip(part.graph.input, step.inputs, step.run.shapes, strict=True):
+        yield _reshape(model, outside, inside.name, shape, network.shapes[outside] == shape[1:])
     (output,) = part.graph.output
-    shape = (batch, *network.shapes[step.output])
-    yield _reshape(model, output.name, step.output, shape, _shape(output) == shape)
+    shape = (step.run.shapes[0][0], *step.shape)
+    made = tuple(d.dim_value for d in output.type.tensor_type.shape.dim)
+    yield _reshape(model, output.name, step.output, shape, made == shape)
 
 
 def _reshape(
@@ -74,10 +67,6 @@ def _reshape(
         return helper.make_node("Identity", [source], [made], f"{made}.same")
     model.graph.initializer.append(numpy_helper.from_array(np.array(shape, np.int64), f"{made}.shape"))
     return helper.make_node("Reshape", [source, f"{made}.shape"], [made], f"{made}.reshape")
-
-
-def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
-    return tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
 
 
 def _in_order(nodes: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:

@@ -12,9 +12,10 @@ import onnx
 from onnx import helper, numpy_helper
 
 from accel.models.errors import InputError
+from accel.models.exchange.onnx_load import STANDARD_DOMAINS, opset
 from accel.models.host import HostStep
 
-Operator = Callable[..., Any]  # of the attributes and inputs, "" those that are left out, to the output or outputs
+Operator = Callable[..., Any]  # of the attributes and the inputs, None where one is left out, to the output or outputs
 
 
 def module_of(torch: Any, step: HostStep, network: str) -> Callable[[Sequence[Any]], Any]:
@@ -23,23 +24,25 @@ def module_of(torch: Any, step: HostStep, network: str) -> Callable[[Sequence[An
     `network` names it in errors. Raises InputError for operators that have no form here, all of them at once.
     """
     model = onnx.load_from_string(step.run.model)
-    (version,) = (x.version for x in model.opset_import if x.domain in ("", "ai.onnx"))
-    known = operators(torch, version)
-    strange = [node for node in model.graph.node if node.domain not in ("", "ai.onnx") or node.op_type not in known]
+    known = operators(torch, opset(model, network))
+    strange = [
+        name
+        for name, node in zip(step.nodes, model.graph.node, strict=True)
+        if node.domain not in STANDARD_DOMAINS or node.op_type not in known
+    ]
     if strange:
-        names = ", ".join(f"{x.name or x.output[0]} ({x.op_type})" for x in strange)
         raise InputError(
-            f"{network}: training must not pass the host's {names}, and does (it passes {', '.join(sorted(known))})"
+            f"{network}: training must not pass the host's {', '.join(strange)}, and does (it passes "
+            f"{', '.join(sorted(known))})"
         )
     given = [x.name for x in model.graph.input]
-    shapes = [tuple(d.dim_value for d in x.type.tensor_type.shape.dim) for x in model.graph.input]
     (output,) = (x.name for x in model.graph.output)
     constants = {x.name: torch.from_numpy(numpy_helper.to_array(x).copy()) for x in model.graph.initializer}
     attributes = [
         {"num_outputs": len(node.output)} | {a.name: helper.get_attribute_value(a) for a in node.attribute}
         for node in model.graph.node
     ]
-    batch = shapes[0][0]
+    shapes, batch = step.run.shapes, step.run.shapes[0][0]
 
     def once(inputs: Sequence[Any]) -> Any:
         tensors = {**constants, **dict(zip(given, inputs, strict=True))}

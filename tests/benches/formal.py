@@ -35,14 +35,12 @@ def proved(
     text = plain_identifiers(verilog.convert(unit, name=name, strip_internal_attrs=True))
     (folder / "unit.v").write_text(damage(text), encoding="utf-8")
     specification = (SPECIFICATIONS / f"{name}.sv").read_text(encoding="utf-8")
-    if not cut:
-        branches = r"`ifdef CUT\n.*?(?:`else\n(.*?))?`endif\n"
-        specification = re.sub(branches, lambda found: found[1] or "", specification, flags=re.DOTALL)
     (folder / "spec.sv").write_text(specification, encoding="utf-8")
     head = text[text.index(f"module {name}(") :].split(";", 1)[0]
-    connected = re.findall(
-        r"\.\\?([\w.]+) ?\(", specification[specification.index(f"{name} dut (") :].split(");", 1)[0]
-    )
+    instance = specification[specification.index(f"{name} dut (") :].split(");", 1)[0]
+    if not cut:
+        instance = re.sub("`ifdef CUT.*?`endif", "", instance, flags=re.DOTALL)
+    connected = re.findall(r"\.\\?([\w.]+) ?\(", instance)
     inside = [port for port in connected if not re.search(rf"\b{re.escape(port)}\b", head)]
     settings = " ".join(f"-set {key} {value}" for key, value in parameters.items())
     script = f"""
@@ -51,7 +49,7 @@ def proved(
         {f"blackbox {cut}; cutpoint -blackbox" if cut else ""}
         proc -norom; flatten
         expose {" ".join(f"w:{wire}" for wire in inside)}
-        read_verilog -formal -sv -DCUT spec.sv
+        read_verilog -formal -sv {"-DCUT" if cut else ""} spec.sv
         chparam {settings} spec
         prep -top spec -flatten
         async2sync; chformal -lower; opt -full
