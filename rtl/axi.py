@@ -54,7 +54,8 @@ def first_beat(address: Value, beat_bytes: int, moves: Value | None = None) -> V
     beat = address[(beat_bytes - 1).bit_length() :]
     if moves is None:
         return beat
-    return beat + Cat(Const(0, PAGE_BITS - (beat_bytes - 1).bit_length()), moves)
+    within = PAGE_BITS - (beat_bytes - 1).bit_length()  # bits of a beat's place in its page: no carry comes from them
+    return Cat(beat[:within], beat[within:] + moves)
 
 
 def byte_address(base: Value, beat: Value, beat_bytes: int) -> tuple[Value, Value]:

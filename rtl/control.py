@@ -50,7 +50,7 @@ class Control(wiring.Component):
         ending = [Signal(name=stage.name) for stage in DONE]  # finished so many cycles before
         assert len(ending) == DONE_CYCLES
         expired = (self.watchdog != 0) & (still >= self.watchdog)
-        failed = self.error != 0
+        failed = Signal(name="failed")  # there is an error
         m.d.comb += [
             self.done.eq(self.busy & ((ending[-1] & self.last) | (failed & (self.quiet | expired)))),
             self.next.eq(self.busy & ending[-1] & ~self.last & ~failed),
@@ -60,13 +60,13 @@ class Control(wiring.Component):
             m.d.sync += self.halt.eq(0)
         with m.If(self.busy & ~failed & ~(self.last & Cat(self.finished, ending).any())):
             with m.If(self.errors != 0):
-                m.d.sync += [self.error.eq(self.errors), self.halt.eq(1), still.eq(0)]
+                m.d.sync += [self.error.eq(self.errors), failed.eq(1), self.halt.eq(1), still.eq(0)]
             with m.Elif(self.abort):
-                m.d.sync += [self.error.eq(ErrorCode.ABORTED), self.halt.eq(1), still.eq(0)]
+                m.d.sync += [self.error.eq(ErrorCode.ABORTED), failed.eq(1), self.halt.eq(1), still.eq(0)]
             with m.Elif(expired):
-                m.d.sync += [self.error.eq(ErrorCode.TIMEOUT), self.halt.eq(1), still.eq(0)]
+                m.d.sync += [self.error.eq(ErrorCode.TIMEOUT), failed.eq(1), self.halt.eq(1), still.eq(0)]
         with m.If(self.active):
             m.d.sync += still.eq(0)
         with m.If(self.start):
-            m.d.sync += [self.error.eq(0), still.eq(0), Cat(ending).eq(0)]
+            m.d.sync += [self.error.eq(0), failed.eq(0), still.eq(0), Cat(ending).eq(0)]
         return m

@@ -96,8 +96,11 @@ class Csr(wiring.Component):
         asked = control & lite.wdata[0]
         if self.inside:
             asked = self.go & (asked | (self.error == 0))
+        # A cycle ago, so that a start, which reaches far, waits for nothing that is far away: once it is, it stays.
+        was_quiet = Signal(init=1, name="was_quiet")
+        m.d.sync += was_quiet.eq(self.quiet)
         m.d.comb += [
-            self.start.eq(asked & ~self.busy & self.quiet),
+            self.start.eq(asked & ~self.busy & was_quiet),
             self.abort.eq(control & lite.wdata[1] & self.busy),
         ]
         with m.If(first & (word == OFFSETS["STATUS"] // 4) & lite.wdata[1] & ~self.done):

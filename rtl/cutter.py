@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,8 +20,11 @@ class Cutter(wiring.Component):
     `begin`: of a command's `rows`, all of `row_beats` beats, `pitch` beats apart, the first from beat `start` on; not
     while `busy` (they are not all cut). `valid`: a burst is at the end of the pipeline `accel.latency.ADDRESS`, its
     byte `address`, its beats less one (`length`), whether it is the command's `last`, and whether it is `outside`: it
-    leaves [0, dram_size) or what an address can name. `take`: the next one. `flush`: all are forgotten. `idle`: there
-    are none.
+    leaves [0, dram_size) or what an address can name; `good`: there is one that is not. `take`: the next one. `flush`:
+    all are forgotten. `idle`: there are none.
+
+    Where a row ends is counted from the first beat of the block that a burst is cut from: whether it ends there is
+    whether that is less than a block, and no sum of addresses is waited for.
     """
 
     def __init__(self, design: Design, command: Any, row_bits: int) -> None:
@@ -45,6 +48,7 @@ class Cutter(wiring.Component):
                 "idle": Out(1),
                 "valid": Out(1),
                 "outside": Out(1),
+                "good": Out(1),
                 "address": Out(address_bits),
                 "length": Out(range(max(2, design.memory.burst_beats))),
                 "last": Out(1),
@@ -57,22 +61,27 @@ class Cutter(wiring.Component):
         assert [stage.name for stage in ADDRESS] == ["begin", "cut", "check"]
         low = (self.design.memory.burst_beats - 1).bit_length()  # bits of a beat's place in its block
         busy, cut, moves = Signal(name="cutting"), Signal(name="cut_valid"), Signal(name="cut_moves")
-        row_start, beat, row_last = (
-            Signal(self.beat_bits, name=name, reset_less=True) for name in ("row_start", "beat", "row_last")
-        )
+        row_start, beat = (Signal(self.beat_bits, name=name, reset_less=True) for name in ("row_start", "beat"))
+        # The row's beats, and of its last one how far it is behind the first one of the block that `beat` is in.
+        row_beats = Signal.like(self.row_beats, name="row_beats_reg", reset_less=True)
+        reach = Signal(max(len(self.row_beats), low) + 1, name="reach", reset_less=True)
         rows, pitch = Signal.like(self.rows, name="rows_left"), Signal.like(self.pitch, name="pitch_reg")
         row_ends, step = Signal(name="row_ends"), Signal(name="step")
-        end = Signal(self.beat_bits, name="end")
+        following = Signal(self.beat_bits, name="next_row")
         m.d.comb += [
-            row_ends.eq(beat[low:] == row_last[low:]),
-            end.eq(Mux(row_ends, row_last, Cat(Const((1 << low) - 1, low), beat[low:]))),
+            row_ends.eq(reach[low:] == 0),
             step.eq(busy & (~cut | moves)),
             self.busy.eq(busy),
+            following.eq(row_start + pitch),
         ]
+
+        def reached(beats: Value, first: Value) -> Value:
+            return beats + (first[:low] - 1) if low else beats - 1
+
         with m.If(step):
-            m.d.sync += beat.eq(Cat(Const(0, low), beat[low:] + 1))
+            m.d.sync += [beat.eq(Cat(Const(0, low), beat[low:] + 1)), reach.eq(Cat(reach[:low], reach[low:] - 1))]
             with m.If(row_ends):
-                m.d.sync += [beat.eq(row_start + pitch), row_start.eq(row_start + pitch), row_last.eq(row_last + pitch)]
+                m.d.sync += [beat.eq(following), row_start.eq(following), reach.eq(reached(row_beats, following))]
                 m.d.sync += rows.eq(rows - 1)
                 with m.If(rows == 1):
                     m.d.sync += busy.eq(0)
@@ -81,32 +90,47 @@ class Cutter(wiring.Component):
                 busy.eq(self.begin),
                 row_start.eq(self.start),
                 beat.eq(self.start),
-                row_last.eq(self.start + self.row_beats - 1),
+                row_beats.eq(self.row_beats),
+                reach.eq(reached(self.row_beats, self.start)),
                 rows.eq(self.rows),
                 pitch.eq(self.pitch),
             ]
-        cut_beat, cut_end = (Signal(self.beat_bits, name=name, reset_less=True) for name in ("cut_beat", "cut_end"))
+        cut_beat = Signal(self.beat_bits, name="cut_beat", reset_less=True)
         cut_last = Signal(name="cut_last", reset_less=True)
+        cut_end: Value = cut_beat
         with m.If(step):
-            m.d.sync += [cut_beat.eq(beat), cut_end.eq(end), cut_last.eq(row_ends & (rows == 1))]
+            m.d.sync += [cut_beat.eq(beat), cut_last.eq(row_ends & (rows == 1))]
+        if low:
+            cut_stop = Signal(low, name="cut_stop", reset_less=True)  # the last beat's place in its block
+            cut_end = Cat(cut_stop, cut_beat[low:])
+            with m.If(step):
+                m.d.sync += cut_stop.eq(Mux(row_ends, reach[:low], -1))
         valid, outside, last = Signal(name="offered"), Signal(name="is_outside"), Signal(name="is_last")
+        good, leaves = Signal(name="is_good"), Signal(name="leaves")
         address = Signal.like(self.address, name="address_reg", reset_less=True)
         length = Signal.like(self.length, name="length_reg", reset_less=True)
         found, no_address = byte_address(self.dram_base, cut_beat, self.design.beat_bytes)
-        m.d.comb += moves.eq(cut & (~valid | self.take))
+        m.d.comb += [
+            moves.eq(cut & (~valid | self.take)),
+            leaves.eq((cut_end >= self.dram_size[self.shift :]) | no_address),
+        ]
         with m.If(moves):
             m.d.sync += [
                 address.eq(found),
                 length.eq(cut_end[:low] - cut_beat[:low] if low else 0),
-                outside.eq((cut_end >= self.dram_size[self.shift :]) | no_address),
+                outside.eq(leaves),
+                good.eq(~leaves),
                 last.eq(cut_last),
             ]
+        with m.Elif(self.take):
+            m.d.sync += good.eq(0)
         m.d.sync += [cut.eq(step | (cut & ~moves)), valid.eq(moves | (valid & ~self.take))]
         with m.If(self.flush):
-            m.d.sync += [busy.eq(0), cut.eq(0), valid.eq(0)]
+            m.d.sync += [busy.eq(0), cut.eq(0), valid.eq(0), good.eq(0)]
         m.d.comb += [
             self.valid.eq(valid),
             self.outside.eq(outside),
+            self.good.eq(good),
             self.address.eq(address),
             self.length.eq(length),
             self.last.eq(last),

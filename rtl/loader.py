@@ -116,7 +116,7 @@ class Loader(wiring.Component):
             axi.arburst.eq(INCREMENTING),
             axi.arprot.eq(design.memory.axi_prot),
             axi.arcache.eq(design.memory.axi_read_cache),
-            offers.eq(bursts.valid & ~bursts.outside & ~self.halt & ~full),
+            offers.eq(bursts.good & ~self.halt & ~full),
             # An address that was offered stays until it is taken, whatever happens meanwhile.
             axi.arvalid.eq(offers | waiting),
             ahead.i.payload.eq(self.i.payload),
@@ -141,6 +141,8 @@ class Loader(wiring.Component):
         command = data.View(layout(Load), Signal(8 * COMMAND_BYTES, name="back_command", reset_less=True))
         following = data.View(layout(Load), ahead.o.payload)
         active, take, free = Signal(name="back_active"), Signal(name="take"), Signal(name="free")
+        # Whether none is active, or the last word of one that is not coded is written: what begins asks for it.
+        closing, ready, open_back = Signal(name="closing"), Signal(name="ready"), Signal(init=1, name="back_free")
         hold = Signal(bits, reset_less=True, name="hold")
         # Words still in `hold`, and whether there are any; 1 as long as a window load (`cutting`) works on it.
         slots, working, cutting = Left(m, "slots", 7), Signal(name="working"), Signal(name="cutting")
@@ -164,8 +166,23 @@ class Loader(wiring.Component):
         last = Signal(name="last")
         dropping = self.halt
         coded, decoded, wants = self._decoder(m, command, following, take, active, asks, error)
-        m.d.comb += axi.rready.eq(dropping | Mux(coded, wants, asks & (~working | slots.one) & ~window.more))
-        accept = axi.rvalid & axi.rready & ~dropping
+        m.d.comb += axi.rready.eq(dropping | Mux(coded, wants, ready))
+        accept = axi.rvalid & Mux(coded, wants, ready) & ~dropping
+        # Whether a beat can be taken, and whether a command ends, are registers: what they are next is known for both
+        # cases before a beat comes, which is the last to be known. One word is left behind a beat, or without one.
+        one_behind = (per_beat == 1) & ~(command.window & window.more_behind_beat)
+        one_then = working & Mux(window.more, slots.one & ~window.more_without, slots.left == 2)
+        none_then = ~working | (~window.more & slots.one)
+        row_last, rows_end = Signal(name="row_last"), Signal(name="rows_end")
+        m.d.comb += [
+            row_last.eq(Mux(beat_done, Mux(row_done, command.row_beats == 1, emit_beats.left == 2), emit_beats.one)),
+            rows_end.eq(Mux(row_done, emit_rows.left == 2, emit_rows.one)),
+        ]
+        m.d.sync += [
+            ready.eq(Mux(accept, ~(beats.one & rows.one) & one_behind, asks & (none_then | one_then))),
+            closing.eq(row_last & rows_end & ~coded & Mux(accept, one_behind, one_then)),
+            open_back.eq(row_last & rows_end & ~coded & Mux(accept, one_behind, one_then)),
+        ]
         with m.If(axi.rvalid & axi.rready & (axi.rresp != 0)):
             m.d.comb += axi_error.eq(ErrorCode.AXI_RESPONSE)
         with m.If(accept):
@@ -198,7 +215,7 @@ class Loader(wiring.Component):
                     row_addr.eq(row_addr + command.dst_pitch),
                     addr.eq(row_addr + command.dst_pitch),
                 ]
-        m.d.comb += last.eq((row_done & emit_rows.one) | decoded)
+        m.d.comb += last.eq(closing | decoded)
         self._writes(
             m, command.target, words, Mux(command.window, window.addr, addr),
             Mux(command.window, window.row, row_addr), error,
@@ -209,7 +226,7 @@ class Loader(wiring.Component):
         m.d.sync += waited.eq(ahead.o.valid & ~take)
         m.d.comb += [
             self.done.eq(last),
-            free.eq(~active | last),
+            free.eq(open_back | decoded),
             take.eq(ahead.o.valid & waited & free),
             ahead.o.ready.eq(take),
         ]
@@ -227,6 +244,9 @@ class Loader(wiring.Component):
             m.d.sync += [
                 active.eq(take),
                 asks.eq(take),
+                ready.eq(take),
+                closing.eq(0),
+                open_back.eq(~take),
                 working.eq(0),
                 cutting.eq(0),
                 first.eq(1),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from accel.commands import COMMAND_BYTES, OPCODE_BITS, Command, ErrorCode, Load, Opcode, Target
+from accel.commands import COMMAND_BYTES, OPCODE_BITS, Command, End, ErrorCode, Load, Nop, Opcode, Target
 from accel.design import Design
 from accel.latency import SEQUENCER
 from accel.legal import CONFIGURED_BY, RULES
@@ -104,25 +106,30 @@ class Sequencer(wiring.Component):
             return signal
 
         known, bad = self._check(command, configured)
-        known, bad = found(known, "known"), found(bad, "bad")
+        right = {kind: ~bit for kind, bit in bad.items()}
+        known, wrong = found(known, "known"), found(Cat(*bad.values()), "bad")
         code = Signal(4, name="code")
-        m.d.comb += code.eq(Mux(known, Mux(bad.any(), ErrorCode.FIELD, 0), ErrorCode.OPCODE))
-        legal = go & (code == 0)
+        m.d.comb += code.eq(Mux(known, Mux(wrong.any(), ErrorCode.FIELD, 0), ErrorCode.OPCODE))
+
+        def legal(kinds: Iterable[type[Command]], name: str) -> Signal:
+            """Whether it is a legal command of one of these kinds, in a register of its own: far from here it is
+            waited for, and no command waits for the rules of others.
+            """
+            return found(Cat((opcode == kind.OPCODE) & right.get(kind, 1) for kind in kinds).any(), name)
+
         for unit in UNITS:
             o = getattr(self, f"o_{unit.name}")
-            mine = found(Cat(opcode == each.OPCODE for each in unit.commands).any(), f"is_{unit.name}")
             counted = found(opcode == unit.counted.OPCODE, f"is_counted_{unit.name}")
             m.d.comb += [
                 o.payload.eq(command),
-                o.valid.eq(legal & mine),
+                o.valid.eq(go & legal(unit.commands, f"legal_{unit.name}")),
                 getattr(self, f"pushed_{unit.name}").eq(o.valid & o.ready & counted),
             ]
         streams = [getattr(self, f"o_{unit}") for unit in UNIT_NAMES]
         accepted = Cat(o.valid & o.ready for o in streams).any()
-        ends, idles = found(opcode == Opcode.END, "is_end"), found(opcode == Opcode.NOP, "is_nop")
         m.d.comb += [
-            self.finished.eq(legal & ends & self.all_complete),
-            popped.eq(accepted | (legal & idles) | self.finished),
+            self.finished.eq(go & legal([End], "legal_end") & self.all_complete),
+            popped.eq(accepted | (go & legal([Nop], "legal_nop")) | self.finished),
             self.error.eq(Mux(overflow, ErrorCode.PROGRAM_OVERFLOW, Mux(go, code, 0))),
             self.event_commands.eq(accepted),
         ]
@@ -148,9 +155,11 @@ class Sequencer(wiring.Component):
         sized = [(Const(0, member.width) | values.get(name, Const(0)))[: member.width] for name, member in layout(Load)]
         return Cat(*sized)
 
-    def _check(self, command: Value, configured: dict[type[Command], Signal]) -> tuple[Value, Value]:
-        """Whether the opcode is one, and bits of which one is 1 if a field is illegal."""
-        known, bad = [], []
+    def _check(
+        self, command: Value, configured: dict[type[Command], Signal]
+    ) -> tuple[Value, dict[type[Command], Value]]:
+        """Whether the opcode is one, and for each kind whether it is that one and a field is illegal."""
+        known, bad = [], {}
         for cls, rules in RULES.items():
             view = data.View(layout(cls), command)
             tests = [rule.broken(view, self.design) for rule in rules]
@@ -161,5 +170,5 @@ class Sequencer(wiring.Component):
                 wrong.append(view.unused != 0)
             is_it = view.opcode == int(cls.OPCODE)
             known.append(is_it)
-            bad.append(is_it & Cat(wrong).any())
-        return Cat(known).any(), Cat(bad)
+            bad[cls] = is_it & Cat(wrong).any()
+        return Cat(known).any(), bad

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -103,7 +103,7 @@ class Storer(wiring.Component):
         moves = None if self.inside else Mux(head.of_output, self.output_move, 0)
         in_burst, bursting = Left(m, "in_burst", design.memory.burst_beats.bit_length()), Signal(name="bursting")
         waiting, opened, addressed_all = Signal(name="waiting"), Signal(name="opened"), Signal(name="addressed_all")
-        wanted = active & ~bursting & bursts.valid & ~waiting
+        may_open = Signal(init=1, name="may_open")  # no burst has beats or an address that were not taken
         taken, addressed = axi.wvalid & axi.wready, axi.awvalid & axi.awready
         m.d.comb += [
             bursts.begin.eq(pop),
@@ -121,14 +121,15 @@ class Storer(wiring.Component):
             axi.awburst.eq(INCREMENTING),
             axi.awprot.eq(design.memory.axi_prot),
             axi.awcache.eq(design.memory.axi_write_cache),
-            opened.eq(wanted & ~bursts.outside & ~self.halt & ~crowded),
+            opened.eq(may_open & bursts.good & ~self.halt & ~crowded),
             # An address that was offered stays until it is taken, whatever happens meanwhile.
             axi.awvalid.eq(opened | waiting),
             axi.wlast.eq(in_burst.one),
             abandon.eq(active & self.halt & ~bursting & ~waiting),
         ]
         m.d.sync += waiting.eq(axi.awvalid & ~axi.awready)
-        with m.If(wanted & bursts.outside):
+        m.d.sync += may_open.eq(~(opened | (bursting & ~(in_burst.one & taken)) | (waiting & ~axi.awready)))
+        with m.If(may_open & bursts.valid & bursts.outside):
             m.d.comb += self.error.eq(ErrorCode.DRAM_RANGE)
         sent = Mux(bursting, in_burst.one & taken, waiting)
         ended = active & sent & (addressed_all | (addressed & bursts.last))
@@ -148,15 +149,23 @@ class Storer(wiring.Component):
         """Numbers the bursts; a command is done when the response of its last burst is in. Returns: none is awaited."""
         axi = self.axi
         responded = Signal(SEQUENCE_BITS, name="responded")
-        marks = Array(Signal(SEQUENCE_BITS, name=f"mark_{k}", reset_less=True) for k in range(STORE_PENDING))
+        # How many bursts were begun up to the end of each command that waits; that of the oldest one is in a register.
+        m.submodules.marks = marks = Words(SEQUENCE_BITS, STORE_PENDING)
+        oldest = Signal(SEQUENCE_BITS, name="oldest_mark", reset_less=True)
         level = Signal(range(STORE_PENDING + 1), name="marks_level")
-        read, write = Signal(range(STORE_PENDING), name="marks_read"), Signal(range(STORE_PENDING), name="marks_write")
+        second, write = (
+            Signal(range(STORE_PENDING), init=init, name=name) for name, init in (("marks_second", 1), ("marks_write", 0))
+        )
         issued = Signal(SEQUENCE_BITS, name="issued")
         response = axi.bvalid & axi.bready
         m.d.comb += [
             axi.bready.eq(1),
             full.eq(level == STORE_PENDING),
-            self.done.eq((level != 0) & (responded == marks[read])),
+            self.done.eq((level != 0) & (responded == oldest)),
+            marks.w_en.eq(ended),
+            marks.w_addr.eq(write),
+            marks.w_data.eq(issued),
+            marks.r_addr.eq(second),
         ]
         m.d.sync += [
             crowded.eq((issued - responded)[1:SEQUENCE_BITS].all()),  # hardly more can be told apart
@@ -164,10 +173,11 @@ class Storer(wiring.Component):
             responded.eq(responded + response),
             level.eq(level + ended - self.done),
         ]
-        with m.If(ended):
-            m.d.sync += [marks[write].eq(issued), write.eq(Mux(write == STORE_PENDING - 1, 0, write + 1))]
-        with m.If(self.done):
-            m.d.sync += read.eq(Mux(read == STORE_PENDING - 1, 0, read + 1))
+        for place, moved in ((write, ended), (second, self.done)):
+            with m.If(moved):
+                m.d.sync += place.eq(Mux(place == STORE_PENDING - 1, 0, place + 1))
+        with m.If((level == 0) | self.done):
+            m.d.sync += oldest.eq(Mux(level[1:].any(), marks.r_data, issued))
         with m.If(response & (axi.bresp != 0)):
             m.d.comb += self.error.eq(ErrorCode.AXI_RESPONSE)
         return (level == 0) & (issued == responded)

@@ -99,7 +99,7 @@ class Accelerator(wiring.Component):
             control.abort.eq(csr.abort),
             csr.done.eq(control.done),
             csr.error.eq(control.error),
-            csr.quiet.eq(control.quiet),
+            csr.quiet.eq(loader.idle & storer.idle),
             sequencer.program_offset.eq(run.program_offset),
             sequencer.program_count.eq(run.program_count),
             sequencer.program_write.eq(loader.program_write),
@@ -168,11 +168,15 @@ class Accelerator(wiring.Component):
             *([post.event_filter_steps] if design.filter_multipliers else []),
             loader.turn,
         )
+        # A cycle ago: after an error nothing begins anew, and what was begun before that is forgotten before it is on
+        # the bus.
+        quiet = Signal(init=1, name="quiet")
         m.d.comb += [
             control.errors.eq(found),
             control.active.eq(handshakes.any()),
-            control.quiet.eq(loader.idle & storer.idle),
+            control.quiet.eq(quiet),
         ]
+        m.d.sync += quiet.eq(csr.quiet)
         return m
 
     def _outside(self, m: Module, csr: Csr, loader: Loader, storer: Storer) -> None:
@@ -189,10 +193,10 @@ class Accelerator(wiring.Component):
         equal = []
         for name in UNIT_NAMES:
             pushed, completed = Signal(WAIT_BITS, name=f"pushed_{name}"), Signal(WAIT_BITS, name=f"completed_{name}")
-            m.d.sync += [
-                pushed.eq(pushed + getattr(sequencer, f"pushed_{name}")),
-                completed.eq(completed + units[name].done),
-            ]
+            # That there is one more is known late: it enables the counter, and is no carry into it.
+            for count, more in ((pushed, getattr(sequencer, f"pushed_{name}")), (completed, units[name].done)):
+                with m.If(more):
+                    m.d.sync += count.eq(count + 1)
             with m.If(starting):
                 m.d.sync += [pushed.eq(0), completed.eq(0)]
             for unit in units.values():

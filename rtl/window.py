@@ -15,11 +15,11 @@ LANE_BITS = 14  # of a first lane: no legal command leads to one that they do no
 
 
 def times(factor: Value, value: Value) -> Value:
-    """A product by additions: small ones would take multipliers of an FPGA."""
-    total: Value = Const(0)
-    for bit in range(len(factor)):
-        total = total + (Mux(factor[bit], value, 0) << bit)
-    return total
+    """A product by additions, two by two: small ones would take multipliers of an FPGA."""
+    parts: list[Value] = [Mux(factor[bit], value, 0) << bit for bit in range(len(factor))]
+    while len(parts) > 1:
+        parts = [sum(parts[k + 1 : k + 2], parts[k]) for k in range(0, len(parts), 2)]
+    return parts[0]
 
 
 SLACK = signed(12)
@@ -36,7 +36,9 @@ class Window(wiring.Component):
     next cycle; `first`: the first one of a row.
 
     What decides in a cycle is in registers that are counted ahead: whether a word is complete, and the one behind it,
-    whether another window follows, and the way of the bytes. Whether a beat can be taken depends on it.
+    whether another window follows, and the way of the bytes. Whether a beat can be taken depends on it, and is known a
+    cycle before: `more` of the next cycle is `more_behind_beat` if a beat comes in this one, else `more_without`, as
+    long as that is a cycle of work.
     """
 
     def __init__(self, design: Design) -> None:
@@ -51,6 +53,8 @@ class Window(wiring.Component):
                 "slot": In(1),
                 "newest": In(8 * design.beat_bytes),
                 "more": Out(1),
+                "more_behind_beat": Out(1),
+                "more_without": Out(1),
                 "write": Out(1),
                 "addr": Out(field_bits(Load, "dst_addr")),
                 "row": Out(field_bits(Load, "dst_addr")),
@@ -70,19 +74,20 @@ class Window(wiring.Component):
         # Bytes from the end of the next word to the end of the newest beat: it is complete when there are none missing;
         # and the same of the word behind it.
         slack, ahead = Signal(SLACK, name="slack"), Signal(SLACK, name="ahead")
+        full, behind = Signal(name="word_full"), Signal(name="behind_full")  # so there is one that is complete
         words, index = field_signal(Load, "row_words", "words"), field_signal(Load, "row_words", "index")
         none, single = Signal(name="none"), Signal(name="single")  # so many words are left
         part, part_ends = field_signal(Load, "parts", "part"), Signal(name="part_ends")  # of the word behind
         start, place = self._place("row_"), self._place("")  # of the row's first window, and of the one that is written
         shift = {name: Signal(range(self._choice()), name=f"{name}_shift") for name in ("row", "this", "behind")}
         writing, again, last = Signal(name="writing"), Signal(name="again"), Signal(name="last")
-        advance = Signal(SLACK, name="advance")
+        advance, ahead_then = Signal(SLACK, name="advance"), Signal(SLACK, name="ahead_then")
         m.d.comb += [
             advance.eq(Mux(part_ends, facts["last_step"], c.run)),
-            writing.eq(self.slot & ~slack[-1] & ~none),
-            again.eq(~place["below"][-1] & place["shared"]),
+            ahead_then.eq(ahead - advance),
+            writing.eq(self.slot & full),
             last.eq(writing & ~again),
-            self.more.eq(writing & (again | (~ahead[-1] & ~single))),
+            self.more.eq(writing & (again | behind)),
             self.write.eq(writing),
             self.row.eq(place["address"]),
             self.addr.eq(place["address"] + index),
@@ -92,8 +97,36 @@ class Window(wiring.Component):
             """After this cycle. What decides comes late: it chooses between sums."""
             return Mux(self.beat, Mux(last, goes + by, stays + by), goes)
 
+        def reaches(missing: Value) -> Value:
+            """Whether a beat brings what is missing: no adder, as its bytes are a power of two."""
+            return ~missing[-1] | missing[(beat_bytes - 1).bit_length() :].all()
+
         begun = self._next_row(m, begin, start, facts)
         row_shift = Mux(begun.pop("top"), facts["shift"], shift["row"] - c.run)
+        follows = words != 2
+        # Each of the three with a beat, with a row's first one, and without; whether one comes is known late.
+        next_again, next_full, next_behind = (
+            [Signal(name=f"{name}_{case}") for case in ("beat", "first", "none")] for name in ("again", "full", "behind")
+        )
+        goes_on = ~(place["below"] - c.code_bits)[-1] & (place["above"] != 1)
+        starts = ~start["below"][-1] & start["shared"]
+        m.d.comb += [
+            next_again[2].eq(Mux(writing, Mux(again, goes_on, starts), again)),
+            next_again[0].eq(next_again[2]),
+            next_again[1].eq(~begun["below"].as_signed()[-1] & begun["shared"]),
+            next_full[0].eq(Mux(last, reaches(ahead) & ~single, reaches(slack) & ~none)),
+            next_full[1].eq(~facts["slack"][-1] & (c.row_words != 0)),
+            next_full[2].eq(Mux(last, ~ahead[-1] & ~single, full)),
+            next_behind[0].eq(Mux(last, reaches(ahead_then) & follows, reaches(ahead) & ~single)),
+            next_behind[1].eq(~facts["ahead"][-1] & (c.row_words != 1)),
+            next_behind[2].eq(Mux(last, ~ahead_then[-1] & follows, behind)),
+        ]
+        more = [f & (a | b) for a, f, b in zip(next_again, next_full, next_behind, strict=True)]
+        m.d.comb += [self.more_behind_beat.eq(Mux(self.first, more[1], more[0])), self.more_without.eq(more[2])]
+        for register, (with_beat, with_first, without) in zip(
+            (again, full, behind), (next_again, next_full, next_behind), strict=True
+        ):
+            m.d.sync += register.eq(Mux(self.beat, Mux(self.first, with_first, with_beat), without))
         with m.If(last):
             m.d.sync += [words.eq(words - 1), none.eq(single), single.eq(words == 2), index.eq(index + 1)]
             m.d.sync += [part.eq(Mux(part_ends, 0, part + 1)), part_ends.eq(Mux(part_ends, 0, part + 1) == c.parts)]
@@ -118,7 +151,7 @@ class Window(wiring.Component):
         with m.Elif(self.beat | last):
             m.d.sync += [
                 slack.eq(moved(slack, ahead, beat_bytes)),
-                ahead.eq(moved(ahead, ahead - advance, beat_bytes)),
+                ahead.eq(moved(ahead, ahead_then, beat_bytes)),
                 shift["this"].eq(moved(shift["this"], shift["behind"], -beat_bytes)),
                 shift["behind"].eq(moved(shift["behind"], shift["behind"] + advance, -beat_bytes)),
             ]  # fmt: skip

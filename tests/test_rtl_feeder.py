@@ -119,7 +119,7 @@ def test_words_tags_and_reads(rng: Random) -> None:
     async def testbench(ctx: Any) -> None:
         for bank in (0, 1):
             await write_all(ctx, banks.w_load, [from_lanes(w) for w in words[bank]], bank * ACTIVATION_BANK)
-        ctx.set(feeder.loaded, 1)
+        ctx.set(feeder.loads, 1)
         position = reads = cycle = 0
         while len(found) < len(expected):
             assert cycle < 3000, "stuck"

@@ -64,17 +64,17 @@ def test_rows_come_out_as_packed(rng: Random) -> None:
             await write_all(ctx, dut.w_codebook, [int(v) & 255 for v in codebook[bank : bank + most]], bank)
         ctx.set(dut.last_kx, config.kernel_w - 1)
         ctx.set(dut.last_ky, config.kernel_h - 1)
-        position = reads = lookups = cycle = delay = 0
+        position = reads = lookups = cycle = delay = loaded = 0
         while len(starts) < tiles or len(issued) < tiles or cycle <= issued[-1] + design.rows + way:
             assert cycle < 2000, "stuck"
             if position < len(commands):
                 ctx.set(dut.command, bits_of(commands[position]))
-            start = ctx.get(dut.loaded) and delay == 0
+            start = loaded and delay == 0
             ctx.set(dut.tile_start, start)
             ctx.set(dut.take, position < len(commands) and ctx.get(dut.free))
             delay = rng.choice([0, 0, 3, 9]) if start else max(0, delay - 1)
-            _, _, taken, weights, capture, read, looks = await ctx.tick().sample(
-                dut.take, dut.weights, dut.capture, dut.event_weight_reads, dut.event_codebook_reads
+            _, _, loaded, taken, weights, capture, read, looks = await ctx.tick().sample(
+                dut.loads, dut.take, dut.weights, dut.capture, dut.event_weight_reads, dut.event_codebook_reads
             )
             edge.append((cycle, to_lanes(weights, w * design.cols), capture))
             if capture & 1:

@@ -33,13 +33,17 @@ def _moved(address: Value, words: Value) -> Value:
 def with_filter(
     m: Module, design: Design, element: dict[str, Value], slots: Slots, filtering: Value
 ) -> tuple[dict[str, Value], Value]:
-    """Elements of either walk, and the last cycle of a filter's: a weighted window is an element, F cycles later."""
+    """Elements of either walk: a weighted window is an element, F cycles later. And whether the next cycle is the last
+    one of a filter's.
+    """
     cycles = filter_cycles(design)
 
     def at_sum(name: str) -> Value:
         return later(m, getattr(slots, name), cycles, f"sum_{name}")
 
-    window, last, ended = at_sum("window"), at_sum("last"), at_sum("end")
+    window, last = at_sum("window"), at_sum("last")
+    ends = later(m, slots.end, cycles - 1, "sum_end")
+    ended = later(m, ends, 1, "sum_ended")
     either = element | {
         "element": element["element"] | window,
         "reads": element["reads"] | slots.reads,
@@ -53,7 +57,7 @@ def with_filter(
         "finishing": element["finishing"] | ended,
         "filtering": filtering,
     }
-    return either, ended
+    return either, ends
 
 
 def pipeline(

@@ -67,19 +67,23 @@ class PostUnit(wiring.Component):
         command = data.View(layout(Post), Signal(8 * COMMAND_BYTES, name="running", reset_less=True))
         head = data.View(layout(Post), self.i.payload)
         is_post = head.opcode == Opcode.POST
-        active, finishing, take = Signal(name="active"), Signal(name="finishing"), Signal(name="take")
+        active, take = Signal(name="active"), Signal(name="take")
         more = cycles(product_pipeline(self.design))
         draining = Signal(range(post_cycles(self.design) + more + TABLE_CYCLES + 1), name="draining")
-        offered, free, configure = (Signal(name=n) for n in ("offered", "free", "configure"))
+        offered, configure = Signal(name="offered"), Signal(name="configure")
+        # A command may be taken: none is active, or the last element of one. A register says so, since all that a
+        # command begins with asks for it: what will be active, and whether that ends, is known a cycle before.
+        free, next_active, ends_next = Signal(init=1, name="free"), Signal(name="next_active"), Signal(name="ends_next")
         m.d.comb += [
             offered.eq(self.i.valid & ~self.halt),
             # What a command begins with is loaded while it waits: that it is taken changes little, since it comes late.
-            free.eq(~active | finishing),
+            next_active.eq(Mux(free, take, active)),
             configure.eq(offered & ~is_post & ~active & (draining == 0)),
             take.eq(offered & is_post & free & waits_hold(self, head)),
             self.i.ready.eq(take | configure),
             self.idle.eq(~active & (draining == 0)),
         ]
+        m.d.sync += [active.eq(next_active), free.eq(~next_active | ends_next)]
         with m.If(active):
             behind = Mux(config.table, TABLE_CYCLES, 0) + Mux(config.multiply, more, 0)
             m.d.sync += draining.eq(post_cycles(self.design) + behind)
@@ -90,16 +94,16 @@ class PostUnit(wiring.Component):
         filters = head.filter != 0 if self.design.filter_multipliers else Const(0)
         filtering, walked = Signal(name="filtering"), Signal(name="walked")
         with m.If(free):
-            m.d.sync += [command.eq(head), filtering.eq(filters), active.eq(take)]
+            m.d.sync += [command.eq(head), filtering.eq(filters)]
         walking = active & ~filtering
-        element = walk(m, self.design, config, command, head, walking, walked, free)
-        m.d.comb += finishing.eq(walked)
+        element, walks_out = walk(m, self.design, config, command, head, walking, walked, free)
+        m.d.comb += ends_next.eq(walks_out)
         slots = None
         if self.design.filter_multipliers:
             slots = filter_walk(m, self.design, config, command, head, free, take & filters)
-            element, ended = with_filter(m, self.design, element, slots, filtering)
+            element, filtered = with_filter(m, self.design, element, slots, filtering)
             m.d.comb += [
-                finishing.eq(walked | ended),
+                ends_next.eq(Mux(Mux(free, filters, filtering), filtered, walks_out)),
                 self.event_filter_steps.eq(slots.step),
                 self.event_filter_macs.eq(Mux(slots.window, self.design.filter_multipliers * self.design.lanes, 0)),
             ]

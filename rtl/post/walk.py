@@ -76,10 +76,11 @@ def walk(
     active: Signal,
     finishing: Signal,
     load: Value,
-) -> dict[str, Value]:
+) -> tuple[dict[str, Value], Value]:
     """Nested counters: chunk, output pixel, window element (and the residual's own cycle).
 
-    Until it is `active` it is loaded with `head`, by `load`; `finishing`: in the last cycle.
+    Until it is `active` it is loaded with `head`, by `load`; `finishing`: in the last cycle. Returns the element, and
+    whether the next cycle is the last one, if it is active then.
     """
     word_bits = ACTIVATION.word_bits
     per_word, per_sums = design.word_lanes // design.lanes, design.cols // design.lanes
@@ -180,10 +181,11 @@ def walk(
         m.d.sync += [one_q.eq(one_q + Mux(dst_wraps, command.res_plane, 0)), param.eq(param + 1)]
     # Negative ones are larger than any size as numbers without a sign.
     inside = (iy.as_unsigned() < config.in_h) & (ix.as_unsigned() < config.in_w)
-    return {
+    element = {
         "element": active & in_window, "reads": active & in_window & inside, "first": first, "last": active & last,
         "inside": inside, "at": at,
         "to": to, "src_chunk": src_chunk, "dst_chunk": dst_chunk,
         "operand": Mux(command.res_plane == 0, to, one_q), "record": active & last, "param": param,
         "finishing": finishing,
     }  # fmt: skip
+    return element, following

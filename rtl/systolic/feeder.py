@@ -33,8 +33,10 @@ class Feeder(wiring.Component):
 
     `slot_valid`, `slot`: the next command of the unit (CONFIG_COMPUTE or COMPUTE); `slot_taken` in the cycle in which
     it is taken: when the feeder is idle, or with the last pixel of the running command. `last_kx`, `last_ky`: the last
-    kernel position of the CONFIG_COMPUTE in force. A tile starts (`tile_start`) when `loaded`, and at the earliest
-    MIN_TILE_CYCLES after the one before.
+    kernel position of the CONFIG_COMPUTE in force. A tile starts (`tile_start`) a cycle after `loads`, and at the
+    earliest MIN_TILE_CYCLES after the one before.
+
+    Whether a pixel goes, and whether a command may be taken, are registers (`go`, `free`): all counters ask for them.
 
     `acts`, `exist`, `valid`, `existing_cols`, `swap` and `tag` are at the array's edge `feed_cycles` after the pixel's
     address. `exist`: rows that are not gated; `valid`: of these, those whose activation is not 0. The activation of a
@@ -52,7 +54,7 @@ class Feeder(wiring.Component):
                 "slot_taken": Out(1),
                 "last_kx": Out(field_bits(ConfigCompute, "kernel_w")),
                 "last_ky": Out(field_bits(ConfigCompute, "kernel_h")),
-                "loaded": In(1),
+                "loads": In(1),
                 "tile_start": Out(1),
                 "halt": In(1),
                 "r_act": Out(read_port(ACTIVATION, design)),
@@ -78,29 +80,40 @@ class Feeder(wiring.Component):
         command = data.View(layout(Compute), Signal(8 * COMMAND_BYTES, name="running", reset_less=True))
         head = data.View(layout(Compute), self.slot)
         active, in_tile = Signal(name="active"), Signal(name="in_tile")
-        gap, rested = (
-            Signal(range(MIN_TILE_CYCLES), name="gap"),
-            Signal(init=1, name="rested"),
-        )  # rested: no gap is left
-        go, finishing, take, free = (Signal(name=name) for name in ("go", "finishing", "take", "free"))
+        gap = Signal(range(MIN_TILE_CYCLES), name="gap")
+        rested, rests = Signal(init=1, name="rested"), Signal(name="rests")  # no gap is left, now and in the next cycle
+        go, finishing, take, free = (
+            Signal(init=name == "free", name=name) for name in ("go", "finishing", "take", "free")
+        )
+        next_active, next_in_tile, next_go, next_final = (
+            Signal(name=f"next_{name}") for name in ("active", "in_tile", "go", "final")
+        )
         is_compute = self.slot[:4] == Opcode.COMPUTE
         m.d.comb += [
-            self.tile_start.eq(active & ~in_tile & self.loaded & rested & ~self.halt),
-            go.eq(active & (in_tile | (self.loaded & rested & ~self.halt))),
-            free.eq(~active | finishing),
+            self.tile_start.eq(go & ~in_tile),
+            rests.eq(Mux(self.tile_start, 0, rested | (gap == 1))),
             take.eq(self.slot_valid & free & ~self.halt),
             self.slot_taken.eq(take),
+            next_active.eq(Mux(free, take & is_compute, active)),
+            next_go.eq(next_active & (next_in_tile | (self.loads & rests & ~self.halt))),
+        ]
+        m.d.sync += [
+            active.eq(next_active),
+            in_tile.eq(next_in_tile),
+            go.eq(next_go),
+            free.eq(~next_active | (next_go & next_final)),
+            rested.eq(rests),
         ]
         with m.If(self.tile_start):
-            m.d.sync += [gap.eq(MIN_TILE_CYCLES - 1), rested.eq(0)]
+            m.d.sync += gap.eq(MIN_TILE_CYCLES - 1)
         with m.Elif(gap != 0):
-            m.d.sync += [gap.eq(gap - 1), rested.eq(gap == 1)]
+            m.d.sync += gap.eq(gap - 1)
         last_kx, last_ky = Signal.like(self.last_kx, name="end_of_kx"), Signal.like(self.last_ky, name="end_of_ky")
         m.d.comb += [self.last_kx.eq(last_kx), self.last_ky.eq(last_ky)]
-        self._walk(m, config, command, head, go, finishing, in_tile, free)
+        self._walk(m, config, command, head, go, finishing, in_tile, free, next_in_tile, next_final)
         # What a command begins with is loaded while it may come: that it is taken changes little, since it comes late.
         with m.If(free):
-            m.d.sync += [command.eq(head), active.eq(take & is_compute)]
+            m.d.sync += command.eq(head)
         with m.If(take & ~is_compute):
             taken = data.View(layout(ConfigCompute), self.slot)
             m.d.sync += [config_bits.eq(self.slot), last_kx.eq(taken.kernel_w - 1), last_ky.eq(taken.kernel_h - 1)]
@@ -116,6 +129,8 @@ class Feeder(wiring.Component):
         finishing: Signal,
         in_tile: Signal,
         free: Value,
+        next_in_tile: Signal,
+        next_final: Signal,
     ) -> None:
         """The nested counters, their addresses, and the pipeline behind them."""
         x, y, group, tile = (
@@ -147,7 +162,8 @@ class Feeder(wiring.Component):
         levels = [(c.end, c.single, c.left == 1) for c in (x, y, kx, ky, group, tile)]
         if pairs:
             levels.insert(2, (last_half, command.structured, Const(1)))
-        m.d.comb += finishing.eq(go & final)
+        m.d.comb += [finishing.eq(go & final), next_final.eq(final), next_in_tile.eq(in_tile & ~free)]
+        m.d.sync += final.eq(next_final)
         next_tap, next_iy, next_ix = (
             Signal(word_bits, name="next_tap"),
             Signal(signed(POSITION_BITS), name="next_iy"),
@@ -155,9 +171,9 @@ class Feeder(wiring.Component):
         )
         with m.If(go):
             m.d.sync += [
-                final.eq(ends_next(levels)), in_tile.eq(~end_tile), acc.eq(acc + ~waits),
-                ix.eq(ix + config.stride_x), pixel.eq(pixel + config.stride_x),
+                acc.eq(acc + ~waits), ix.eq(ix + config.stride_x), pixel.eq(pixel + config.stride_x),
             ]  # fmt: skip
+            m.d.comb += [next_final.eq(ends_next(levels)), next_in_tile.eq(~end_tile & ~free)]
             x.step()
             with m.If(x.end):
                 y.step()
@@ -207,12 +223,13 @@ class Feeder(wiring.Component):
             for count, steps in ((y, head.out_h), (group, head.groups), (tile, head.n_tiles)):
                 count.begin(steps - 1, steps == 1)
                 singles.append(steps == 1)
+            m.d.comb += next_final.eq(Cat(*singles).all())
             m.d.sync += [
-                final.eq(Cat(*singles).all()), ends_taps.eq(single_kx & single_ky),
+                ends_taps.eq(single_kx & single_ky),
                 ends_groups.eq(single_kx & single_ky & (head.groups == 1)),
             ]  # fmt: skip
             m.d.sync += [
-                in_tile.eq(0), half.eq(0),
+                half.eq(0),
                 iy.eq(head.iy0), iy_ky.eq(head.iy0), ix.eq(head.ix0), ix_kx.eq(head.ix0),
                 acc.eq(word_of(ACCUMULATOR, head.acc_addr)), acc_tile.eq(word_of(ACCUMULATOR, head.acc_addr)),
             ]  # fmt: skip

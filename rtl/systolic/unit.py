@@ -61,7 +61,7 @@ class ComputeUnit(wiring.Component):
             weights.last_kx.eq(feeder.last_kx),
             weights.last_ky.eq(feeder.last_ky),
             weights.tile_start.eq(feeder.tile_start),
-            feeder.loaded.eq(weights.loaded),
+            feeder.loads.eq(weights.loads),
             array.acts.eq(feeder.acts),
             array.valid.eq(feeder.valid),
             array.swap.eq(feeder.swap),

@@ -24,7 +24,7 @@ class WeightIssue(wiring.Component):
     `take` with `command` (the raw COMMAND) when `free`: with the last row of the command before, or later. `last_kx`
     and `last_ky` are the feeder's, which do not change while a COMPUTE is pending. Row 0 of a tile is issued when no
     other tile waits to be swapped in, at the earliest in the cycle in which the feeder starts the tile before
-    (`tile_start`). `loaded`: the feeder may start the tile (from the cycle after its last row was issued).
+    (`tile_start`). `loads`: the feeder may start the tile in the next cycle (from that in which its last row is issued).
 
     A row of the weight buffer has a weight row of each of the w segments of the array; segment s reads its part s * R/w
     cycles after segment 0, for which what is issued is delayed, not what is read. What the segments give
@@ -42,7 +42,7 @@ class WeightIssue(wiring.Component):
                 "last_ky": In(field_bits(ConfigCompute, "kernel_h")),
                 "free": Out(1),
                 "tile_start": In(1),
-                "loaded": Out(1),
+                "loads": Out(1),
                 "w_weight": In(write_port(WEIGHT, design)),
                 "w_codebook": In(write_port(CODEBOOK, design)),
                 "weights": Out(8 * WEIGHT.lanes(design)),
@@ -79,12 +79,13 @@ class WeightIssue(wiring.Component):
             go.eq(busy & ((row != 0) | ~pending | self.tile_start)),
             last_row.eq(row == rows - 1),
         ]
+        loaded = Signal(name="loaded")
+        m.d.comb += self.loads.eq((go & last_row) | (loaded & ~self.tile_start))
+        m.d.sync += loaded.eq(self.loads)
         with m.If(self.tile_start):
-            m.d.sync += [pending.eq(0), self.loaded.eq(0)]
+            m.d.sync += pending.eq(0)
         with m.If(go):
             m.d.sync += [row.eq(Mux(last_row, 0, row + 1)), pending.eq(1)]
-            with m.If(last_row):
-                m.d.sync += self.loaded.eq(1)
             if self.design.two_of_four:
                 with m.If(last_row):
                     m.d.sync += half.eq(~last_half)

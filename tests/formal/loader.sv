@@ -8,7 +8,8 @@ module spec #(
     parameter BURST = 4,  // beats of the longest burst
     parameter AHEAD = 4,  // commands between front and back
     parameter ADDRESS = 32,  // bits of an address
-    parameter BEAT_BITS = 33 - $clog2(BYTES)
+    parameter BEAT_BITS = 33 - $clog2(BYTES),
+    parameter LOW = $clog2(BURST)  // bits of a beat's place in its block
 ) (
     input clk,
     input i__valid,
@@ -28,14 +29,19 @@ module spec #(
     wire [2:0] axi__arsize;
     wire [1:0] axi__arburst, in_flight, ahead_read, ahead_write;
     wire waiting, front_active, back_active, cut_valid, offered, is_outside;
-    wire [BEAT_BITS-1:0] beat, row_start, row_last, cut_beat, cut_end;
+    wire [BEAT_BITS-1:0] beat, row_start, cut_beat;
+    wire [LOW-1:0] cut_stop;
+    wire [16:0] reach;
+    wire [15:0] row_beats_reg;
+    wire is_good;
+    wire [BEAT_BITS-1:0] row_last = {beat[BEAT_BITS-1:LOW], {LOW{1'b0}}} + reach, cut_end = {cut_beat[BEAT_BITS-1:LOW], cut_stop};
     wire [ADDRESS-1:0] address_reg;
     wire [$clog2(BURST > 1 ? BURST : 2)-1:0] length_reg;
     wire [2:0] ahead_level;
     wire [15:0] beats_left, emitted;
     wire [11:0] rows, rows_left, emit_rows;
     wire [6:0] slots;
-    wire working, full, asks, first_beat, slots_one, beats_left_one, rows_left_one, emitted_one, emit_rows_one;
+    wire working, full, asks, ready, closing, back_free, more, cutting, first_beat, slots_one, beats_left_one, rows_left_one, emitted_one, emit_rows_one;
     wire [255:0] back_command;
     wire [135:0] slot_0, slot_1, slot_2, slot_3;  // without waits, dram_addr and dram_pitch
     wire decoding, decoder_over, finished_1, finished_2, decoder_done, damaged;
@@ -54,12 +60,12 @@ module spec #(
         .axi__rdata(axi__rdata), .axi__rlast(axi__rlast), .axi__rresp(axi__rresp),
         .waiting(waiting), .back_active(back_active), .in_flight(in_flight),
         .\cutter.cutting (front_active), .\cutter.cut_valid (cut_valid), .\cutter.offered (offered),
-        .\cutter.is_outside (is_outside), .\cutter.beat (beat), .\cutter.row_start (row_start), .\cutter.row_last (row_last),
-        .\cutter.cut_beat (cut_beat), .\cutter.cut_end (cut_end), .\cutter.address_reg (address_reg),
+        .\cutter.is_outside (is_outside), .\cutter.beat (beat), .\cutter.row_start (row_start), .\cutter.reach (reach), .\cutter.row_beats_reg (row_beats_reg), .\cutter.is_good (is_good),
+        .\cutter.cut_beat (cut_beat), .\cutter.cut_stop (cut_stop), .\cutter.address_reg (address_reg),
         .\cutter.length_reg (length_reg), .\cutter.rows_left (rows),
         .beats_left(beats_left), .rows_left(rows_left),
         .emitted(emitted), .emit_rows(emit_rows), .slots(slots), .back_command(back_command),
-        .working(working), .full(full), .asks(asks), .first_beat(first_beat), .slots_one(slots_one), .beats_left_one(beats_left_one),
+        .working(working), .ready(ready), .closing(closing), .back_free(back_free), .cutting(cutting), .\window.more (more), .full(full), .asks(asks), .first_beat(first_beat), .slots_one(slots_one), .beats_left_one(beats_left_one),
         .rows_left_one(rows_left_one), .emitted_one(emitted_one), .emit_rows_one(emit_rows_one),
         .\ahead.level (ahead_level), .\ahead.read (ahead_read), .\ahead.write (ahead_write),
         .\ahead.cells.word_0 (slot_0), .\ahead.cells.word_1 (slot_1), .\ahead.cells.word_2 (slot_2),
@@ -201,9 +207,16 @@ module spec #(
                 assert (address_reg >= dram_base
                     && {1'b0, address_reg - dram_base} + (length_reg + 1) * BYTES <= dram_size);
         end
-        if (cut_valid) assert (cut_beat / BURST == cut_end / BURST && cut_beat <= cut_end);
+        // What is known a cycle before; with a decoder `ready` is asked for nothing.
+        assert (!cutting || (slots == 1 && back_command[195]));
+        assert (!(coded && working));
+        assert (coded || ready == (asks && (!working || slots_one) && !more));
+        assert (closing == (working && slots_one && !more && emitted_one && emit_rows_one));
+        assert (back_free == (!back_active || closing));
+        assert (is_good == (offered && !is_outside));
+        if (cut_valid) assert (cut_beat <= cut_end);
         if (front_active) begin
-            assert (rows != 0 && left != 0 && left <= whole && whole <= 17'hFFFF);
+            assert (rows != 0 && left != 0 && left <= whole && whole <= 17'hFFFF && whole == row_beats_reg);
             if (!astray) assert (whole == row_beats && rows <= rows_of(newest));
         end
         // What registers know of counters.

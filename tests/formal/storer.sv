@@ -9,7 +9,8 @@ module spec #(
     parameter PER_WORD = 1,  // beats of a word
     parameter FIFO = 3,      // beats that are read ahead
     parameter ADDRESS = 32,  // bits of an address
-    parameter BEAT_BITS = 33 - $clog2(BYTES)
+    parameter BEAT_BITS = 33 - $clog2(BYTES),
+    parameter LOW = $clog2(BURST)  // bits of a beat's place in its block
 ) (
     input clk,
     input i__valid,
@@ -31,9 +32,14 @@ module spec #(
     wire [1:0] axi__awburst;
     wire [8*BYTES-1:0] axi__wdata;
     wire [BYTES-1:0] axi__wstrb;
-    wire active, waiting, reading, push, crowded, addressed_all;
+    wire active, waiting, may_open, reading, push, crowded, addressed_all;
     wire cutting, cut_valid, cut_last, offered, is_outside, is_last;
-    wire [BEAT_BITS-1:0] beat, row_start, row_last, cut_beat, cut_end;
+    wire [BEAT_BITS-1:0] beat, row_start, cut_beat;
+    wire [LOW-1:0] cut_stop;
+    wire [20:0] reach;
+    wire [19:0] row_beats_reg;
+    wire is_good;
+    wire [BEAT_BITS-1:0] row_last = {beat[BEAT_BITS-1:LOW], {LOW{1'b0}}} + reach, cut_end = {cut_beat[BEAT_BITS-1:LOW], cut_stop};
     wire [ADDRESS-1:0] address_reg;
     wire [$clog2(BURST > 1 ? BURST : 2)-1:0] length_reg;
     wire [$clog2(BURST+1)-1:0] in_burst;
@@ -53,14 +59,14 @@ module spec #(
         .axi__awsize(axi__awsize), .axi__awburst(axi__awburst), .axi__wvalid(axi__wvalid), .axi__wready(axi__wready),
         .axi__wdata(axi__wdata), .axi__wstrb(axi__wstrb), .axi__wlast(axi__wlast), .axi__bvalid(axi__bvalid),
         .axi__bready(axi__bready), .axi__bresp(axi__bresp),
-        .active(active), .waiting(waiting), .reading(reading), .push(push), .in_burst(in_burst),
+        .active(active), .waiting(waiting), .may_open(may_open), .reading(reading), .push(push), .in_burst(in_burst),
         .bursting(bursting), .in_burst_one(in_burst_one), .words_some(words_some), .words_left_one(words_left_one),
         .rows_left_one(rows_left_one),
         .crowded(crowded), .addressed_all(addressed_all),
         .\cutter.cutting (cutting), .\cutter.cut_valid (cut_valid), .\cutter.cut_last (cut_last),
         .\cutter.offered (offered), .\cutter.is_outside (is_outside), .\cutter.is_last (is_last),
-        .\cutter.beat (beat), .\cutter.row_start (row_start), .\cutter.row_last (row_last), .\cutter.cut_beat (cut_beat),
-        .\cutter.cut_end (cut_end), .\cutter.address_reg (address_reg), .\cutter.length_reg (length_reg),
+        .\cutter.beat (beat), .\cutter.row_start (row_start), .\cutter.reach (reach), .\cutter.row_beats_reg (row_beats_reg), .\cutter.is_good (is_good), .\cutter.cut_beat (cut_beat),
+        .\cutter.cut_stop (cut_stop), .\cutter.address_reg (address_reg), .\cutter.length_reg (length_reg),
         .\cutter.rows_left (rows), .rows_left(rows_left), .words_left(words_left),
         .issued(issued), .responded(responded), .fifo_level(fifo_level), .fifo_read(fifo_read), .fifo_write(fifo_write), .credit(credit), .slot(slot), .command(command)
     );
@@ -149,7 +155,7 @@ module spec #(
         assert (bursting == (in_burst != 0) && (!active || words_some == (words_left != 0)));
         assert (in_burst_one == (in_burst == 1) && words_left_one == (words_left == 1) && rows_left_one == (rows_left == 1));
         assert (beats == in_burst && in_burst <= BURST);
-        assert (aw_held == waiting);
+        assert (aw_held == waiting && may_open == (!bursting && !waiting));
         assert (known || !(halted || aw_held || w_held));
         assert (addressed + waiting == {1'b0, issued - responded});
         assert (sent + (in_burst != 0) == {1'b0, issued - responded});
@@ -164,7 +170,8 @@ module spec #(
                 assert (address_reg >= dram_base
                     && {1'b0, address_reg - dram_base} + (length_reg + 1) * BYTES <= dram_size);
         end
-        if (cut_valid) assert (cut_beat / BURST == cut_end / BURST && cut_beat <= cut_end);
+        assert (is_good == (offered && !is_outside));
+        if (cut_valid) assert (cut_beat <= cut_end);
         if (active) begin
             assert (row_words != 0 && in_burst <= row);
             if (cut_valid) assert (cut_length <= row);
@@ -172,7 +179,7 @@ module spec #(
             // One burst is the last, it is behind all others, and beats are left as long as it was not sent.
             assert (cutting || cut_valid || offered || in_burst != 0);
             assert (addressed_all == !(cutting || cut_valid || offered));
-            if (cutting) assert (whole == row && rows != 0 && left != 0 && left <= row);
+            if (cutting) assert (whole == row && whole == row_beats_reg && rows != 0 && left != 0 && left <= row);
             if (cutting) assert (!(cut_valid && cut_last) && !(offered && is_last));
             else if (cut_valid) assert (cut_last && !(offered && is_last));
             else if (offered) assert (is_last);
