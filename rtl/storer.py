@@ -154,7 +154,8 @@ class Storer(wiring.Component):
         oldest = Signal(SEQUENCE_BITS, name="oldest_mark", reset_less=True)
         level = Signal(range(STORE_PENDING + 1), name="marks_level")
         second, write = (
-            Signal(range(STORE_PENDING), init=init, name=name) for name, init in (("marks_second", 1), ("marks_write", 0))
+            Signal(range(STORE_PENDING), init=init, name=name)
+            for name, init in (("marks_second", 1), ("marks_write", 0))
         )
         issued = Signal(SEQUENCE_BITS, name="issued")
         response = axi.bvalid & axi.bready

@@ -106,7 +106,8 @@ class Window(wiring.Component):
         follows = words != 2
         # Each of the three with a beat, with a row's first one, and without; whether one comes is known late.
         next_again, next_full, next_behind = (
-            [Signal(name=f"{name}_{case}") for case in ("beat", "first", "none")] for name in ("again", "full", "behind")
+            [Signal(name=f"{name}_{case}") for case in ("beat", "first", "none")]
+            for name in ("again", "full", "behind")
         )
         goes_on = ~(place["below"] - c.code_bits)[-1] & (place["above"] != 1)
         starts = ~start["below"][-1] & start["shared"]

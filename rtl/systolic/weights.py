@@ -24,7 +24,7 @@ class WeightIssue(wiring.Component):
     `take` with `command` (the raw COMMAND) when `free`: with the last row of the command before, or later. `last_kx`
     and `last_ky` are the feeder's, which do not change while a COMPUTE is pending. Row 0 of a tile is issued when no
     other tile waits to be swapped in, at the earliest in the cycle in which the feeder starts the tile before
-    (`tile_start`). `loads`: the feeder may start the tile in the next cycle (from that in which its last row is issued).
+    (`tile_start`). `loads`: the feeder may start the tile in the next cycle (that behind the issue of its last row).
 
     A row of the weight buffer has a weight row of each of the w segments of the array; segment s reads its part s * R/w
     cycles after segment 0, for which what is issued is delayed, not what is read. What the segments give
