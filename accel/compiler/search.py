@@ -13,6 +13,7 @@ from dataclasses import replace
 from accel.compiler.lower.matrix_task import Tiling
 from accel.compiler.lower.matrix_tiling import alternatives
 from accel.compiler.output_storer import ENOUGH
+from accel.compiler.patches import Patches
 from accel.compiler.plan import StepPlan
 from accel.compiler.prepare import Prepared, other_reading
 from accel.models.errors import InputError
@@ -20,6 +21,9 @@ from accel.models.errors import InputError
 Cost = Callable[[Prepared], int]
 SEEDS = 0.25  # of the tries, those that are made before anything is varied
 BEST = 2  # that are varied
+PATCHED = 0.5  # of the tries, those that are made with patches that are not alike
+REGULAR = 48  # tries that others have at least
+STARTS, CLIMBS = 3, 3  # tilings that patches are made of; of these and of others, those that are varied
 
 
 def searched(prepared: Prepared, tries: int, cost: Cost) -> Prepared:
@@ -60,19 +64,54 @@ class _Step:
 
     def search(self) -> int:
         """Cycles of the best of the tilings that are tried."""
+        kept = max(0, min(int(PATCHED * self.left), self.left - REGULAR))
+        self.left -= kept
         seeds = int(SEEDS * self.left)
         self._try([self.plan.tiling])
         self._try(self._of_each_strip(), seeds)
         for start in sorted(self.cycles, key=self.cycles.__getitem__)[:BEST]:
             found = start
             while True:
-                for near in (self._beginnings, self._ends, self._strips, self._chunks):
+                for near in (self._beginnings, self._trims, self._ends, self._strips, self._chunks):
                     self._try(near(found))
                     found = min([found, *(t for t in near(found) if t in self.cycles)], key=self.cycles.__getitem__)
                 if found == start or self.left <= 0:
                     break
                 start = found
+        self.left += kept
+        self._patches()
         return min(self.cycles.values())
+
+    def _patches(self) -> None:
+        """From the best tilings on, patches that are not alike, as long as a change of one cut gains."""
+        machine, task, best = self.plan.machine, self.plan.task, sorted(self.cycles, key=self.cycles.__getitem__)
+        if task.grouped:
+            return
+        starts = [found for tiling in best[:STARTS] if (found := Patches.of(machine, task, tiling))]
+        starts += Patches(machine, task, replace(best[0], split_input=False), True, ()).seeds()
+        reached = [(cycles, at) for at, start in enumerate(starts) if (cycles := self._patched(start))]
+        for least, at in sorted(reached)[:CLIMBS]:
+            better: tuple[int, Patches] | None = least, starts[at]
+            while better:
+                better = self._better(*better)
+        least_of_all = min(self.cycles, key=self.cycles.__getitem__)
+        self._try([replace(least_of_all, run=run) for run in (ENOUGH, 3)] if least_of_all.patches else [])
+
+    def _patched(self, patches: Patches) -> int | None:
+        """Cycles of patches; None if they do not fit, or when no try is left."""
+        tiling = patches.made
+        self._try([tiling] if tiling else [])
+        return self.cycles.get(tiling) if tiling else None
+
+    def _better(self, least: int, patches: Patches) -> tuple[int, Patches] | None:
+        """The first change that takes fewer cycles."""
+        for move in patches.moves():
+            if self.left <= 0:
+                break
+            cycles = self._patched(move)
+            if cycles is not None and cycles < least:
+                return cycles, move
+        return None
 
     @property
     def best(self) -> Prepared:
@@ -110,7 +149,7 @@ class _Step:
         """Tilings with the ends and stores of another one, where strips are large enough for the ends."""
         ends = max(of.first, of.last)
         return [
-            replace(t, first=of.first, last=of.last, run=of.run, by_rows=of.by_rows)
+            replace(t, first=of.first, last=of.last, run=of.run, by_rows=of.by_rows, trimmed=of.trimmed)
             for t in tilings
             if not ends or ends < self._size(t)
         ]
@@ -122,6 +161,12 @@ class _Step:
     def _beginnings(self, of: Tiling) -> list[Tiling]:
         """The first chunk as its kernel rows come."""
         return [replace(of, by_rows=True)] if self.plan.geometry.kernel[0] > 1 else []
+
+    def _trims(self, of: Tiling) -> list[Tiling]:
+        """Without the weights of lanes that have no channel."""
+        weights, align = self.prepared.weights[self.plan.step.name], self.plan.machine.weight_align
+        trims = weights and weights.trims and weights.last_rows % align == weights.rows % align == 0
+        return [replace(of, trimmed=True)] if trims else []
 
     def _strips(self, of: Tiling) -> list[Tiling]:
         """Other strips and orders, the same chunks."""

@@ -148,6 +148,18 @@ class LayerWeights:
         codes = tiles * self.geometry.taps * self.halves * self.tile_rows * self.cols
         return -(-codes * self.code_bits // 8) + len(self.format.codebook)
 
+    @property
+    def last_rows(self) -> int:
+        """Lanes of the last channel group that have a channel."""
+        return self.geometry.channels - (self.groups - 1) * self.rows
+
+    @property
+    def trims(self) -> bool:
+        """Whether each lane's weights are a word of their own, and not all lanes of the last group have a channel."""
+        plain = self.weight_rows == self.halves == 1 and not self.structured and not self.format.coded
+        alone = self.layer.groups == 1 and not self.geometry.beside and not self.geometry.deep
+        return plain and alone and self.code_bits == self.lane_bits and self.last_rows < self.rows
+
     def least_bits(self, needed: int) -> int:
         """What `needed` of the layer's weights take in their format, without any filling: of 2:4, two of four."""
         return needed * self.code_bits // (2 if self.structured else 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from accel.compiler.estimate import Machine
 from accel.compiler.geometry import Range, split
-from accel.compiler.lower.matrix_task import LARGEST_GROUPS, Task, Tiling, most_tiles
+from accel.compiler.lower.matrix_task import LARGEST_GROUPS, Patch, Task, Tiling, most_tiles
 from accel.compiler.lower.taper import Chunk, tapered
 from accel.compiler.weights import LayerWeights
 
@@ -21,7 +21,13 @@ def rounds(
     """
     if last and _waits_for_weights(machine, task, tiling, weights):
         return _tapered(machine, task, weights, taper)
-    return [(block, _chunks(tiling, weights, block)) for block in split(weights.tiles, tiling.block_tiles)]
+    sizes = tiling.chunk_tiles, tiling.chunk_groups
+    return [(block, _chunks(sizes, weights, block)) for block in split(weights.tiles, tiling.block_tiles)]
+
+
+def patch_chunks(patch: Patch, weights: LayerWeights) -> list[Chunk]:
+    """The chunks of a patch."""
+    return _chunks((patch.chunk_tiles, patch.chunk_groups), weights, patch.tiles)
 
 
 def _load(machine: Machine, weights: LayerWeights) -> float:
@@ -61,11 +67,11 @@ def _tapered(machine: Machine, task: Task, weights: LayerWeights, slope: float) 
     return found
 
 
-def _chunks(tiling: Tiling, weights: LayerWeights, tiles: Range) -> list[Chunk]:
-    """The chunks of a block, channel groups outermost."""
+def _chunks(sizes: tuple[int, int], weights: LayerWeights, tiles: Range) -> list[Chunk]:
+    """The chunks of a block, of so many tiles by groups at most, channel groups outermost."""
     low, high = weights.reach[tiles[0]]
     return [
         ((tiles[0] + n[0], tiles[0] + n[1]), (low + g[0], low + g[1]))
-        for g in split(high - low, tiling.chunk_groups)
-        for n in split(tiles[1] - tiles[0], tiling.chunk_tiles)
+        for g in split(high - low, sizes[1])
+        for n in split(tiles[1] - tiles[0], sizes[0])
     ]

@@ -13,7 +13,7 @@ from accel.compiler.geometry import Range
 from accel.compiler.lower.coded_chunks import CodedChunks
 from accel.compiler.ops import Stream
 from accel.compiler.ring import Ring
-from accel.compiler.transfers import load_words, words_of
+from accel.compiler.transfers import Row, load_rows, load_words, words_of
 from accel.compiler.weights import Chunk, LayerWeights, parameter_words
 from accel.memories import CODEBOOK_ENTRIES, CODEBOOKS
 from accel.models.integers.network import Requantise
@@ -32,6 +32,7 @@ class Constants:
         self.coded: CodedChunks | None = None
         self.offsets: dict[object, int] = {}  # in the image
         self._words: dict[tuple[int, int], tuple[int, int]] = {}
+        self.trimmed = False  # rows of weights for lanes that no channel has stay in DRAM
 
     def begin(self, chunks: list[Chunk], visits: Iterable[Chunk] | None = None) -> None:
         """Load codebook and code tables; if the weights of all chunks fit together, let them lie together.
@@ -89,7 +90,15 @@ class Constants:
             address = self.stream.weights.take(self.chunk_words(chunk), key, self.stream.item_count)
             return address, self.coded.item(chunk, address)
         address, offset, size = self._taken(chunk)
-        return address, self.stream.item(load_words(self.weight_words, offset, address, size), False)
+        return address, self.stream.item(self.weight_loads(chunk, offset, address, size), False)
+
+    def weight_loads(self, chunk: Chunk, offset: int, address: int, size: int) -> list[Row]:
+        """LOADs of a chunk's weights, `size` words; `trimmed`, only those that lanes with a channel have."""
+        weights, (n0, n1), groups = self.weights, *chunk
+        if not self.trimmed or groups != (weights.groups - 1, weights.groups) or not weights.trims:
+            return load_words(self.weight_words, offset, address, size)
+        rows, taps = weights.rows, weights.geometry.taps
+        return load_rows(self.weight_words, offset, address, weights.last_rows, taps * (n1 - n0), rows, rows)
 
     def _taken(self, chunk: Chunk) -> tuple[int, int, int]:
         """Address of room for a chunk's weights, their offset in the image, and how many words they are."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 from accel.commands import Compute, ConfigPost, Post, most
 from accel.compiler.estimate import Machine, up
-from accel.compiler.geometry import Geometry
+from accel.compiler.geometry import Geometry, Range
 from accel.compiler.lower.lowering import Shortage
 from accel.compiler.output_storer import ENOUGH
 
@@ -123,6 +124,20 @@ class Task:
         return max(1, min((g.in_h, g.in_w)[axis], span))
 
 
+class Patch(NamedTuple):
+    """Outputs that are made in one accumulator bank, as a strip of its own: pixels, output tiles, and its chunks."""
+
+    rows: Range
+    cols: Range
+    tiles: Range
+    chunk_tiles: int
+    chunk_groups: int
+
+    def __str__(self) -> str:
+        (y0, y1), (x0, x1), (n0, n1) = self.rows, self.cols, self.tiles
+        return f"{y1 - y0} x {x1 - x0} x {n1 - n0} by {self.chunk_tiles} x {self.chunk_groups}"
+
+
 @dataclass(frozen=True, slots=True)
 class Tiling:
     """Sizes of strips, blocks and chunks; `split_input`: a strip's input comes in pieces of `chunk_groups` groups.
@@ -131,6 +146,8 @@ class Tiling:
     `first` and `last`: rows of the first and of the last strip (columns of a map of one row), 0 if they are like the
     others. `run`: latencies of the memory, in words, that are worth a STORE of the network's output. `by_rows`: the
     first chunk is computed a kernel row after the other, as they come (if it is one tile of one channel group).
+    `trimmed`: where a chunk has the last channel group alone, only weights of lanes that have a channel are loaded.
+    `patches`: what takes the place of strips, blocks and chunks that are alike, in order; none if they are.
     """
 
     strips_outside: bool
@@ -146,12 +163,17 @@ class Tiling:
     last: int = 0
     run: int = ENOUGH
     by_rows: bool = False
+    trimmed: bool = False
+    patches: tuple[Patch, ...] = ()
 
     def __str__(self) -> str:
         loops = ["strips", "tiles"] if self.strips_outside else ["tiles", "strips"]
         pieces = ", input in pieces" if self.split_input else ""
         pieces += f", ends of {self.first} and {self.last}" if self.first or self.last else ""
         pieces += ", begins by kernel rows" if self.by_rows else ""
+        pieces += ", no weights without a channel" if self.trimmed else ""
+        if self.patches:
+            return f"patches {', '.join(map(str, self.patches))}{pieces}"
         return (
             f"{' > '.join(loops)}: strip {self.strip[0]} x {self.strip[1]}, block {self.block[0]} x {self.block[1]} "
             f"x {self.block_tiles} tiles, chunk {self.chunk_tiles} tiles x {self.chunk_groups} groups{pieces}, "

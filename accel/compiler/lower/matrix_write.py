@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from accel.commands import Target
 from accel.compiler.geometry import Range, split, split_with_ends
-from accel.compiler.lower.chunks import Round, rounds
+from accel.compiler.lower.chunks import Round, patch_chunks, rounds
 from accel.compiler.lower.constants import Constants
 from accel.compiler.lower.lowering import Writing
 from accel.compiler.lower.matrix_commands import (
@@ -21,6 +21,7 @@ from accel.compiler.lower.matrix_commands import (
     post_template,
 )
 from accel.compiler.lower.matrix_task import Task, Tiling, piece_words, region_words
+from accel.compiler.lower.resident_weights import ResidentWeights
 from accel.compiler.lower.taper import Chunk
 from accel.compiler.ops import NO_TABLE, Facts
 from accel.compiler.ring import Ring
@@ -35,6 +36,9 @@ class Strip(NamedTuple):
 
     rows: Range
     cols: Range
+
+
+Visit = tuple[Strip, Range, list[Chunk]]  # of some output tiles of a strip, and the COMPUTEs of each of its blocks
 
 
 def write(w: Writing) -> None:
@@ -56,6 +60,7 @@ class MatrixWriter:
         self.in_ring, self.out_ring = Ring.of(plan.in_ring), Ring.of(plan.out_ring)
         self.words = words_of(w.stream.design, Target.ACTIVATION)
         self.constants = self.constants_of(step.index)
+        self.constants.trimmed = self.tiling.trimmed
         self.input_place, self.output_place = w.places[step.input], w.places[step.output]
         self.added = w.places[step.residual] if step.residual else None
         self.out_groups = self.machine.out_groups(self.weights.tiles, self.weights.outputs)
@@ -79,10 +84,26 @@ class MatrixWriter:
 
     def constants_of(self, key: int) -> Constants:
         """What brings the layer's constants on chip."""
+        if self.tiling.patches and ResidentWeights.possible(self.stream, self.machine, self.weights):
+            return ResidentWeights(self.stream, self.machine, self.weights, self.requantise, key)
         return Constants(self.stream, self.machine, self.weights, self.requantise, key)
 
     def write(self) -> None:
         """Append the step's operations to the stream."""
+        tiling = self.tiling
+        if self.storer:
+            self.storer.enough = tiling.run * self.stream.design.memory.latency_cycles
+        order = self._patches() if tiling.patches else self._strips()
+        for at, (strip, tiles, chunks) in enumerate(order):
+            last = at == len(order) - 1 or not tiling.patches
+            if self.storer and tiles[1] - tiles[0] == 1 and last:
+                self.storer.flush()  # so that little is left to store at the end
+            self.strip(strip, tiles, chunks)
+        if self.storer:
+            self.storer.finish()
+
+    def _strips(self) -> list[Visit]:
+        """Strips and rounds that are alike, but perhaps for the ends, in order."""
         height, width = self.geometry.pooled
         tiling, align = self.tiling, self.task.out_align
         ends = tiling.first, tiling.last
@@ -92,8 +113,6 @@ class MatrixWriter:
             for rows in split_with_ends(height, tiling.strip[0], *rows_ends)
             for cols in split_with_ends(width, tiling.strip[1], *cols_ends, align)
         ]
-        if self.storer:
-            self.storer.enough = tiling.run * self.stream.design.memory.latency_cycles
         last = self.storer is not None and self.in_ring is None and self.residual is None
         made = self.rounds(last)
         if self.tiling.strips_outside:
@@ -101,18 +120,27 @@ class MatrixWriter:
         else:
             order = [(strip, tiles, chunks) for tiles, chunks in made for strip in strips]
         self.begin(made, order)
-        for strip, tiles, chunks in order:
-            if self.storer and tiles[1] - tiles[0] == 1:
-                self.storer.flush()  # so that little is left to store at the end
-            self.strip(strip, tiles, chunks)
-        if self.storer:
-            self.storer.finish()
+        return order
+
+    def _patches(self) -> list[Visit]:
+        """The patches in order, each a strip of one block."""
+        order = []
+        for patch in self.tiling.patches:
+            chunks = patch_chunks(patch, self.weights)
+            if isinstance(self.constants, ResidentWeights):
+                chunks = self.constants.computes(chunks)
+            strip = Strip(patch.rows, patch.cols)
+            self.blocks[strip] = [Block.of(self.geometry, patch.rows, patch.cols)]
+            order.append((strip, patch.tiles, chunks))
+        distinct = dict.fromkeys(chunk for _, _, chunks in order for chunk in chunks)
+        self.begin([((0, self.weights.tiles), list(distinct))], order)
+        return order
 
     def rounds(self, last: bool = False) -> list[Round]:
         """The order in which weights are used; `last` as of `accel.compiler.lower.chunks.rounds`."""
         return rounds(self.machine, self.task, self.tiling, self.weights, self.stream.taper, last)
 
-    def begin(self, made: list[Round], order: Sequence[tuple[Strip, Range, list[Chunk]]]) -> None:
+    def begin(self, made: list[Round], order: Sequence[Visit]) -> None:
         """Declare what comes before the rounds `made`, which are to be written in this order."""
         visits = (chunk for strip, _, chunks in order for _ in self._blocks(strip) for chunk in chunks)
         self.constants.begin([chunk for _, chunks in made for chunk in chunks], visits)
