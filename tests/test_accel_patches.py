@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -9,18 +11,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accel import compile as compiler
 from accel.commands import Compute, Load, Target
 from accel.compile import compile_network, time_network
 from accel.compiler.lower.matrix_task import Patch, Task, Tiling
 from accel.compiler.patches import Patches, Piece
 from accel.compiler.prepare import prepare
+from accel.design import Design
 from accel.events import Event
 from accel.models.integers.network import IntegerNetwork
 from accel.models.reference.int8 import run
 from accel.models.window import Window
+from accel.program import Program
 from accel.sim.execute import execute
 from accel.timing.recurrence import time_program
+from tests.benches.cross import Trial, check
 from tests.benches.layers import design_of, matrix, network_of
+from tests.benches.verilator import Built
 from tests.benches.wide import draws
 
 
@@ -68,7 +75,7 @@ def test_text() -> None:
     assert str(cut.made) == "patches 1 x 33 x 3 by 2 x 1, 1 x 16 x 1 by 1 x 2, 1 x 16 x 2 by 1 x 2"
 
 
-@settings(max_examples=draws(9), deadline=None)
+@settings(max_examples=draws(6), deadline=None)
 @given(st.integers(0, 1 << 32))
 def test_programs_of_moves_equal_the_reference(seed: int) -> None:
     """Whatever is cut: weights on chip as one LOAD brought them, parts of them used by COMPUTEs of other patches."""
@@ -104,3 +111,32 @@ def test_weights_of_lanes_without_a_channel_stay_in_dram(channels: int, saved: i
     assert any(isinstance(command, Compute) for command in program.commands)
     codes = np.random.default_rng(6).integers(-128, 128, (1, channels, 4, 4)).astype(np.int8)
     np.testing.assert_array_equal(execute(program, codes), run(network, codes)[network.output])
+
+
+def forced(network: IntegerNetwork, design: Design, pieces: tuple[Piece, ...]) -> Program:
+    """A program of these pieces of pixels, without weights of lanes that have no channel, whatever it takes."""
+    prepared = prepare(network, design)
+    (step,) = prepared.plan.steps
+    assert isinstance(step.task, Task)
+    made = Patches(step.machine, step.task, step.tiling, True, pieces).made
+    assert made
+    steps = [replace(step, tiling=replace(made, trimmed=True))]
+    return compiler._program(*compiler._fastest(replace(prepared, plan=replace(prepared.plan, steps=steps)), design))
+
+
+@pytest.mark.rtl
+def test_the_verilog_runs_patches(tmp_path: Path) -> None:
+    """Rows of weights that LOADs put apart, and leave out: bytes, cycles and counters of the emitted Verilog."""
+    design, rows = design_of(8, 8, 64), list[int]()
+    built = Built(design, tmp_path)
+    for channels, size, outputs, kernel, pieces in (
+        (44, 9, 20, 1, (Piece(48, (3,), (2, 1)), Piece(25, (2, 1), (1, 2)), Piece(8, (1, 1, 1), (1, 6)))),
+        (12, 5, 24, 3, (Piece(3, (3,), (3, 1)), Piece(2, (1, 1, 1), (1, 1)))),
+        (20, 6, 16, 3, (Piece(4, (2,), (1, 1)), Piece(1, (2,), (2, 3)), Piece(1, (1, 1), (1, 2)))),
+    ):
+        network = network_of((channels, size, size), matrix(outputs, Window((kernel, kernel), pads=(kernel // 2,) * 4)))
+        program = forced(network, design, pieces)
+        rows += [c.rows for c in program.commands if isinstance(c, Load) and c.target == Target.WEIGHT]
+        codes = np.random.default_rng(size).integers(-128, 128, (channels, size, size)).astype(np.int8)
+        check(built, Trial(design, network, codes, size), program)
+    assert {2, 9} <= set(rows)  # tiles of a group, and kernel positions of a last one

@@ -153,7 +153,7 @@ def draw_formats(rng: Random, design: Design, network: IntegerNetwork) -> Format
 
 def draw_tries(rng: Random) -> int:
     """Tilings that are timed for each layer besides: often none, as by default."""
-    return rng.choice([0, 0, 0, 8, 24, 64])
+    return rng.choice([0, 0, 0, 8, 24])
 
 
 def draw_memory(rng: Random) -> tuple[int, int]:
