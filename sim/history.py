@@ -85,9 +85,10 @@ class History:
 
     def before(self, i: int) -> int:
         """The command before among those of its unit that are no configurations, or -1."""
-        unit = self.timed_at(i).unit
-        place = self.counted[i] - (2 if self.work[unit][self.counted[i] - 1] == i else 1)
-        return self.work[unit][place] if place >= 0 else -1
+        work, count = self.work[self.timed_at(i).unit], self.counted[i]
+        if count and work[count - 1] == i:
+            count -= 1
+        return work[count - 1] if count else -1
 
     @property
     def interval(self) -> int:

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer.completion
 
 from accel.compile import compile_network
 from accel.design import Design, load, names, parse
 from accel.flow import charts, report
+from accel.flow.cli import NO_DETECTION
 from accel.flow.cli import run as accel
 from accel.flow.emit import FILES as FILES_OF_EMIT
 from accel.flow.simulate import EXECUTED
@@ -214,5 +216,23 @@ def test_the_shell_completes_verbs_and_names(line: str, answer: str) -> None:
     assert ran.stderr == ""
 
 
-def test_the_shell_gets_its_script() -> None:
-    assert "complete -o default -F _accel_completion accel" in process("--show-completion", "bash").stdout
+@pytest.mark.parametrize(
+    ("shell", "script"),
+    [
+        ("bash", "complete -o default -F _accel_completion accel"),
+        ("zsh", "#compdef accel"),
+        ("fish", "complete --command accel"),
+    ],
+)
+def test_the_shell_that_is_named_gets_its_script(shell: str, script: str) -> None:
+    """Whatever shell started the process, and if none did."""
+    assert script in process("--show-completion", shell).stdout
+
+
+def test_a_shell_that_nobody_knows(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(NO_DETECTION, "")  # `accel` sets it
+    monkeypatch.setattr(typer.completion, "_get_shell_name", lambda: None)
+    assert accel(["--show-completion"]) == 2
+    assert "--show-completion bash" in capsys.readouterr().err
+    assert accel(["--show-completion", "rc"]) == 2
+    assert "'rc' is not one of 'bash', 'zsh'" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -20,7 +20,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accel.commands import Command
 from accel.compile import compile_network
+from accel.design import Design
 from accel.entropy.program import coded_loads
 from accel.layout import WordTensor
 from accel.program import Placement, Program
@@ -184,14 +186,18 @@ def compiled(rng: Random) -> Program:
     return accepted(compile_network, draw_network(rng), design, rng.choice(["auto", "plain"]))
 
 
+def program_of(design: Design, commands: list[Command], first: int) -> Program:
+    """Commands of no network, of which so many are fetched at first."""
+    place, none = Placement("", 0, WordTensor(1, 1, 1, 1, 1)), np.zeros(0, np.uint8)
+    return Program("", design, commands, (-1,) * len(commands), (), none, 0, 0, first, place, place)
+
+
 def busy(rng: Random) -> Program:
     """Commands of an array that has much to do, in any order and with any waits that end."""
     design = with_memory(draw_design(rng), *draw_memory(rng))
     kinds = [*KINDS, *["compute"] * rng.choice([4, 30]), *["load"] * rng.choice([0, 8])]
-    place, none = Placement("", 0, WordTensor(1, 1, 1, 1, 1)), np.zeros(0, np.uint8)
     while True:
-        commands, first = draw_program(rng, design, kinds)
-        program = Program("", design, commands, (-1,) * len(commands), (), none, 0, 0, first, place, place)
+        program = program_of(design, *draw_program(rng, design, kinds))
         try:
             time_program(program)
         except DeadlockError:
@@ -270,3 +276,18 @@ def test_every_burst_is_the_recurrences(draw: Callable[[Random], Program]) -> No
         assert [(each.cut, each.checked, each.address, each.first) for each in found] == wanted
 
     over_programs(draw, 20, check)
+
+
+def test_a_unit_that_only_gets_configurations() -> None:
+    """Nothing of a unit's that takes time came before, or comes; and its queue is full, so that the program waits."""
+    for seed in range(100):
+        rng = Random(seed)
+        design = with_memory((draw_sparse_design if rng.random() < 0.3 else draw_design)(rng), *draw_memory(rng))
+        commands, first = draw_program(rng, design, rng.choice([["config"], ["config", "post"]]))
+        program = program_of(design, commands, first)
+        with suppress(DeadlockError):
+            timing = time_program(program)
+            walk, replay = Watched(program, timing), Replay(program, timing)
+            assert sum(by_cause(walk.path()).values()) == timing.cycles
+            for late in rng.sample(walk.passed, min(len(walk.passed), 3)):
+                assert replay.cycles(late) == timing.cycles + 1

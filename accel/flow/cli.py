@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import sys
 
 import typer
@@ -20,12 +21,19 @@ from accel.models.errors import Blocked, InputError
 # typer carries its own copy of click, under different names in different versions: take the class from its children.
 UsageError: type[BaseException] = typer.BadParameter.__mro__[1]
 
+COMPLETION = ("--install-completion", "--show-completion")
+# typer takes the shell's name with these only if it may not look for a shell itself, and ignores it otherwise.
+NO_DETECTION = "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"
+
 
 def run(arguments: list[str]) -> int:
     """Run the command line with these arguments; returns the exit status."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names come from files, and a terminal may not have their characters
             stream.reconfigure(errors="replace")
+    completion = bool(arguments) and arguments[0] in COMPLETION
+    if completion and len(arguments) > 1:
+        os.environ[NO_DETECTION] = "1"
     try:
         check_once(app, arguments)
         status = app(arguments or ["--help"], prog_name="accel", standalone_mode=False)
@@ -54,6 +62,8 @@ def run(arguments: list[str]) -> int:
             raise
         drop(sys.stdout)
         return _fail(f"output cannot be written: {error.strerror}")
+    if completion and status:
+        return _fail(f"which shell this is must be seen from what started it, or said: {arguments[0]} bash")
     return status if isinstance(status, int) else 0
 
 
