@@ -9,15 +9,14 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.entropy.stream import CHUNK_BITS
-from accel.entropy.tables import HEADER_BYTES
 from accel.models.encode.huffman import LONGEST_BITS
 from accel.rtl.decoder.reader import Reader
-from accel.rtl.decoder.table import INDEX_BITS, LENGTH_BITS, LIMIT_BITS
+from accel.rtl.decoder.table import ADDRESS_BITS, LENGTH_BITS, SPARE_BITS
 from accel.rtl.modules import shared
 
 KINDS = ("run", "value")
 COUNT_BITS = 7
-TABLE_PORTS = {"limits": LIMIT_BITS * LONGEST_BITS, "bases": INDEX_BITS * LONGEST_BITS, "longest": LENGTH_BITS}
+TABLE_PORTS = {"spares": SPARE_BITS, "bases": ADDRESS_BITS * LONGEST_BITS, "longest": LENGTH_BITS}
 
 
 def lane_ports() -> dict:
@@ -31,7 +30,7 @@ def lane_ports() -> dict:
     for kind in KINDS:
         ports |= {
             f"{kind}_take": In(1), f"{kind}_chunk": In(CHUNK_BITS), f"{kind}_want": Out(1),
-            f"{kind}_read": Out(1), f"{kind}_addr": Out(INDEX_BITS),
+            f"{kind}_read": Out(1), f"{kind}_addr": Out(ADDRESS_BITS),
         }  # fmt: skip
     return ports | {
         "run_data": In(8), "clear": In(1), "step": In(1), "fill": In(1), "literal": In(1), "is_value": Out(1),
@@ -46,7 +45,7 @@ def readers(m: Module, lane: Any) -> tuple[Reader, Reader]:
         m.d.comb += [
             reader.clear.eq(lane.clear), reader.take.eq(getattr(lane, f"{kind}_take")),
             reader.chunk.eq(getattr(lane, f"{kind}_chunk")), reader.use.eq(getattr(lane, f"{kind}_read")),
-            getattr(lane, f"{kind}_addr").eq(reader.index + HEADER_BYTES),
+            getattr(lane, f"{kind}_addr").eq(reader.addr),
             *(getattr(reader, name).eq(getattr(lane, f"{kind}_{name}")) for name in TABLE_PORTS),
         ]  # fmt: skip
     m.d.sync += lane.is_value.eq(lane.value_read)
