@@ -216,10 +216,7 @@ class Loader(wiring.Component):
                     addr.eq(row_addr + command.dst_pitch),
                 ]
         m.d.comb += last.eq(closing | decoded)
-        self._writes(
-            m, command.target, words, Mux(command.window, window.addr, addr),
-            Mux(command.window, window.row, row_addr), error,
-        )  # fmt: skip
+        self._writes(m, command, words, addr, row_addr, error)
         # What a window load begins with is computed while its command waits here.
         waited = Signal(name="waited")
         assert [stage.name for stage in BACK] == ["queue", "wait"]
@@ -328,9 +325,15 @@ class Loader(wiring.Component):
                 m.d.sync += [piece.eq(Mux(complete | row_done, 0, piece + 1)), gathered.eq(Cat(gathered, hold) >> bits)]
         return found
 
-    def _writes(self, m: Module, target: Value, words: dict, addr: Value, row_addr: Value, error: Signal) -> None:
-        """Routes the word to its memory, unless its address is outside: a row lies in the bank in which it begins."""
-        design = self.design
+    def _writes(
+        self, m: Module, command: data.View, words: dict, addr: Signal, row_addr: Signal, error: Signal
+    ) -> None:
+        """Routes the word to its memory, unless its address is outside: a row lies in the bank in which it begins.
+
+        Only activations are loaded as windows, so that other memories do not wait for a window's address.
+        """
+        design, window = self.design, words["window"]
+        act_addr = Mux(command.window, window.addr, addr), Mux(command.window, window.row, row_addr)
         act = write_registered(m, self.w_act, "act")
         ports = {
             Target.ACTIVATION: act,
@@ -342,12 +345,13 @@ class Loader(wiring.Component):
         if self.decoder:
             ports |= {Target.RUN_TABLE: self.decoder.w_run, Target.VALUE_TABLE: self.decoder.w_value}
         ports = {target: port for target, port in ports.items() if target in self.targets}
-        with m.If(words["write"]), m.Switch(target):
+        addresses = {kind: act_addr[0] if kind == Target.ACTIVATION else addr for kind in ports}
+        with m.If(words["write"]), m.Switch(command.target):
             for kind, port in ports.items():
-                memory = BY_TARGET[kind]
-                place, crossed = addr, Const(0)
+                memory, place, crossed = BY_TARGET[kind], addresses[kind], Const(0)
                 if memory.banks > 1:
-                    place, crossed = word_of(memory, addr), bank_of(memory, addr) != bank_of(memory, row_addr)
+                    assert kind == Target.ACTIVATION
+                    place, crossed = word_of(memory, place), bank_of(memory, place) != bank_of(memory, act_addr[1])
                 with m.Case(int(kind)):
                     # Of a sparse engine's weights, only rows of entries have a word: the engine checks them.
                     fits = Const(1) if kind == Target.WEIGHT and design.is_sparse else place < memory.words(design)
@@ -357,9 +361,8 @@ class Loader(wiring.Component):
                         m.d.comb += error.eq(ErrorCode.BUFFER_RANGE)
             with m.Case(int(Target.PROGRAM)):
                 m.d.comb += self.program_write.eq(~self.halt)
-        window = words["window"]
         for kind, port in ports.items():
-            m.d.comb += [port.addr.eq(addr), port.data.eq(words[kind]), port.mask.eq(-1)]
+            m.d.comb += [port.addr.eq(addresses[kind]), port.data.eq(words[kind]), port.mask.eq(-1)]
         if self.decoder:
             m.d.comb += [self.event_run_table_writes.eq(self.decoder.w_run.en)]
             m.d.comb += [self.event_value_table_writes.eq(self.decoder.w_value.en)]
