@@ -12,6 +12,8 @@ from tests.benches import BUILDS
 from tests.benches.kernels import WORTH, compile_kernels
 from tests.benches.wide import is_wide, set_wide
 
+# Files with tests of a minute and more: they begin first, so that at the end no process waits for one that began last.
+FIRST = ("test_flow_emit.py", "test_flow_emit_core.py", "test_cross_networks.py", "test_cross_core.py")
 # Of a default run, and of a wide one.
 SIZES = {"designs": (10, 40), "cores": (1, 4), "layer_cases": (7, 20), "fuzz_cases": (200, 400)}
 
@@ -49,7 +51,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what only a wide run has."""
+    """Leave out what only a wide run has, and begin with what takes longest."""
+    items.sort(key=lambda item: item.path.name not in FIRST)
     if is_wide():
         return
     kept, left_out = list[pytest.Item](), list[pytest.Item]()

@@ -263,6 +263,19 @@ def test_a_folder_with_a_space_under_verilator(spaced: Path) -> None:
     assert "output [63:0] m_axi_araddr;" in verilog
 
 
+@wide
+@pytest.mark.rtl
+def test_a_bench_of_ones_own_sees_ports_or_every_signal(spaced: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    shutil.copytree(spaced, folder)
+    asked = "import cocotb\n\n\n@cocotb.test()\nasync def sees(dut):\n    assert hasattr(dut, 'clk')\n"
+    for inside, options in ((False, []), (True, ["--internals"])):
+        text = f"{asked}    assert hasattr(dut, 'sequencer') is {inside}\n"
+        (folder / "cocotb_accelerator.py").write_text(text)
+        found = bench(folder, *options)
+        assert "1 of 1 tests passed" in found.stdout, (found.stdout[-3000:], found.stderr[-2000:])
+
+
 @pytest.mark.parametrize("hidden", ["cocotb", "verilator", "iverilog"])
 def test_what_is_missing_is_one_line(spaced: Path, hidden: str) -> None:
     """Without packages of Python (-S), or without programs on PATH."""
