@@ -263,6 +263,8 @@ FEATURES: Mapping[str, Features] = {
     "store/cutter": lambda s: (1, _log(s.beat), s.wide),
     "store/beats": lambda s: (s.beat, 1),
     "store/beats/cells": lambda s: (s.beat, 1),
+    "store/marks": lambda s: (1,),
+    "store/marks/cells": lambda s: (1,),
     "ws compute": lambda s: (1, s.pipeline * s.portable, s.pipeline),
     "ws compute/array": lambda s: (s.skew,),
     "ws compute/array/deskew_store": lambda s: (s.deskew_luts,),
