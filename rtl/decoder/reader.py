@@ -11,7 +11,7 @@ from accel.models.encode.huffman import LONGEST_BITS
 from accel.rtl.decoder.table import ADDRESS_BITS, LENGTH_BITS, SPARE_BITS
 
 HELD_BITS = 2 * LONGEST_BITS - 1 + CHUNK_BITS  # at most: a chunk comes while fewer than twice the longest word are held
-CHUNKS = (HELD_BITS + CHUNK_BITS - 1) // CHUNK_BITS  # the bits of the last one are never used before it is whole
+CHUNKS = (HELD_BITS + CHUNK_BITS - 1) // CHUNK_BITS  # with what has been used of the first one
 POSITION_BITS = (CHUNK_BITS - 1).bit_length()
 assert CHUNK_BITS == 1 << POSITION_BITS > LONGEST_BITS  # a word ends in the first chunk or the second
 

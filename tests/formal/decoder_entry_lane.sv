@@ -14,7 +14,7 @@ module spec #(parameter CHUNK = 16) (
     input [8:0] tiles,
     input [13:0] load_columns,
     input [1:0] run_bits,
-    input [239:0] run_limits, value_limits,
+    input [134:0] run_spares, value_spares,
     input [134:0] run_bases, value_bases,
     input [3:0] run_longest, value_longest
 );
@@ -37,7 +37,7 @@ module spec #(parameter CHUNK = 16) (
         .clk(clk), .rst(1'b0), .clear(clear), .starts(begin_), .step(step), .fill(fill), .literal(literal),
         .run_take(run_take), .value_take(value_take), .run_chunk(run_chunk), .value_chunk(value_chunk),
         .run_data(run_data), .value_data(value_data), .zero_code(zero_code), .first_tiles(tiles), .tiles(tiles),
-        .first_columns(load_columns), .run_bits(run_bits), .run_limits(run_limits), .value_limits(value_limits),
+        .first_columns(load_columns), .run_bits(run_bits), .run_spares(run_spares), .value_spares(value_spares),
         .run_bases(run_bases), .value_bases(value_bases), .run_longest(run_longest), .value_longest(value_longest),
         .run_want(run_want), .value_want(value_want), .run_read(run_read), .value_read(value_read),
         .run_addr(run_addr), .value_addr(value_addr), .is_value(is_value), .empty(empty), .en(en), .entry(entry),

@@ -11,7 +11,7 @@ module spec #(parameter CHUNK = 16) (
     input run_take, value_take,
     input [15:0] run_chunk, value_chunk,
     input [7:0] run_data,
-    input [239:0] run_limits, value_limits,
+    input [134:0] run_spares, value_spares,
     input [134:0] run_bases, value_bases,
     input [3:0] run_longest, value_longest
 );
@@ -24,7 +24,7 @@ module spec #(parameter CHUNK = 16) (
     decoder_lane dut (
         .clk(clk), .rst(1'b0), .clear(clear), .step(step), .fill(fill), .literal(literal), .run_take(run_take),
         .value_take(value_take), .run_chunk(run_chunk), .value_chunk(value_chunk), .run_data(run_data),
-        .run_limits(run_limits), .value_limits(value_limits), .run_bases(run_bases), .value_bases(value_bases),
+        .run_spares(run_spares), .value_spares(value_spares), .run_bases(run_bases), .value_bases(value_bases),
         .run_longest(run_longest), .value_longest(value_longest), .run_want(run_want), .value_want(value_want),
         .run_read(run_read), .value_read(value_read), .run_addr(run_addr), .value_addr(value_addr),
         .is_value(is_value), .empty(empty), .fresh(fresh), .zeros(zeros), .more(more),
