@@ -178,10 +178,11 @@ class Loader(wiring.Component):
             row_last.eq(Mux(beat_done, Mux(row_done, command.row_beats == 1, emit_beats.left == 2), emit_beats.one)),
             rows_end.eq(Mux(row_done, emit_rows.left == 2, emit_rows.one)),
         ]
+        closes = row_last & rows_end & ~coded & Mux(accept, one_behind, one_then)
         m.d.sync += [
             ready.eq(Mux(accept, ~(beats.one & rows.one) & one_behind, asks & (none_then | one_then))),
-            closing.eq(row_last & rows_end & ~coded & Mux(accept, one_behind, one_then)),
-            open_back.eq(row_last & rows_end & ~coded & Mux(accept, one_behind, one_then)),
+            closing.eq(closes),
+            open_back.eq(closes),
         ]
         with m.If(axi.rvalid & axi.rready & (axi.rresp != 0)):
             m.d.comb += axi_error.eq(ErrorCode.AXI_RESPONSE)
