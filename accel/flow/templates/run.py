@@ -64,7 +64,8 @@ def ports_are_public(verilog: Path) -> list[str]:
     )
     if ports is None:
         return []
-    lines = [f'public_flat_rw -module "accelerator" -var "{name.strip()}"' for name in ports[1].split(",")]
+    names = re.findall(r"(\w+)\s*(?=,|$)", ports[1])  # the last word of each, as direction and width may stand before
+    lines = [f'public_flat_rw -module "accelerator" -var "{name}"' for name in names]
     (verilog.parent / "public.vlt").write_text("\n".join(["`verilator_config", *lines, ""]), encoding="utf-8")
     return ["--no-public-flat-rw", str(verilog.parent / "public.vlt")]
 
