@@ -29,7 +29,7 @@ from accel.program import Compulsory, LayerInfo, Program
 from accel.sim.bound import bound_cycles
 from accel.sim.critical import by_cause, critical_path
 from accel.sim.execute import zero_macs
-from accel.sim.execute.facts import count_executed, time_executed
+from accel.sim.execute.facts import count_each
 from accel.sim.history import tail_cycles
 from accel.timing.coded import Stream
 from accel.timing.machine import Machine
@@ -215,9 +215,8 @@ def simulate(program: Program, codes: NDArray[np.int8] | None = None) -> Result:
     """
     counts: NDArray[np.int64] | None = None
     if codes is not None and program.design.is_sparse:
-        timed_first, counts = count_executed(program, codes[0])
-        runs = [timed_first, *(time_executed(program, each) for each in codes[1:])]
-        codes = codes[:1]
+        runs, each = count_each(program, codes)
+        counts, codes = each[:, 0], codes[:1]
     else:
         runs = [time_program(program)]
         if codes is not None:

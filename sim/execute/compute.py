@@ -42,20 +42,21 @@ def compute(machine: Machine, c: Compute, config: ConfigCompute) -> None:
     view[...] = total
 
 
-def zero_products(machine: Machine, c: Compute, taken: NDArray[np.int8], kept: NDArray[np.int16]) -> int:
-    """Products of existing rows and columns with an activation (batch, pixels, groups, taps, lanes) or weight of 0.
+def zero_products(machine: Machine, c: Compute, taken: NDArray[np.int8], kept: NDArray[np.int16]) -> NDArray[np.int64]:
+    """Of each input, products of existing rows and columns with an activation or weight of 0.
 
-    `kept` (n_tiles, groups * taps * lanes, C): how many weights of a lane are not 0.
+    `taken` (batch, pixels, groups, taps, lanes): the activations. `kept` (n_tiles, groups * taps * lanes, C): how many
+    weights of a lane are not 0.
     """
     design = machine.program.design
     batch, pixels, groups, taps, lanes = taken.shape
-    others = np.count_nonzero(taken, axis=(0, 1))  # inputs and pixels with another value
+    others = np.count_nonzero(taken, axis=1)  # pixels with another value
     rows = (groups - 1) * lanes + c.rows_last
     if c.structured:
         rows = (groups - 1) * design.rows + existing_rows(c.rows_last)
     existing = taps * rows * ((c.n_tiles - 1) * design.cols + c.cols_last)
     counted = kept.sum(axis=(0, 2)) - kept[-1, :, c.cols_last :].sum(axis=1)
-    return batch * pixels * existing - int(others.ravel() @ counted)
+    return pixels * existing - others.reshape(batch, -1) @ counted
 
 
 def _weights(machine: Machine, c: Compute, taps: int) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -32,7 +32,7 @@ class Machine:
 
     `data`: by memory with contents of each input, (banks, batch, words, lanes); `constants`: by other memory, (words,
     bytes). DRAM below `boundary` is constant and shared (`static`); `dynamic` (batch, bytes) is above. `zero_macs`:
-    of each COMPUTE so far, the products with a zero operand in all inputs; None: nobody asks for them.
+    of each COMPUTE so far, the products with a zero operand in each input; None: nobody asks for them.
 
     A sparse engine has `entries` (words, C) and `pointers` (columns, C) of each PE instead of weight words; `decoded`:
     what its COMPUTEs made of them, since the last LOAD. `timed`: actions say what their commands' time depends on.
@@ -49,7 +49,7 @@ class Machine:
     pointers: NDArray[np.int64]
     decoded: dict[Any, Any]
     decoder: Decoder
-    zero_macs: list[int] | None = None
+    zero_macs: list[NDArray[np.int64]] | None = None
     timed: bool = False
 
     @cached_property
@@ -108,7 +108,7 @@ def make(
 
     Memories hold zeros, DRAM image and inputs.
 
-    `count`: products with a zero operand are counted. `timed`: what time depends on is wanted, of one input.
+    `count`: products with a zero operand are counted. `timed`: what time depends on is wanted, of each input.
     `after`: memories and DRAM hold what another program of the design left there, whose machine is used up by this.
     """
     if after is not None:

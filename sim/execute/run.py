@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,9 @@ from accel.sim.execute.store import store
 
 BATCH_BYTES = 1 << 28  # memory for one batch of buffers
 
-Facts = Mapping[int, int]
-"""What a command's time depends on beyond itself: columns of `accel.timing.machine` and their values."""
+Facts = Mapping[int, int | Sequence[int]]
+"""What a command's time depends on beyond itself: columns of `accel.timing.machine`, and of each its value for all
+inputs, or those for each."""
 
 ACTIONS: dict[type[Command], Callable[[Machine, Any, Any], Facts | None]] = {
     Load: load, Compute: compute, Post: post, Store: store,
@@ -37,14 +38,14 @@ def execute(program: Program, codes: NDArray[np.int8]) -> NDArray[np.int8]:
     """
     check(program.design, program.commands)
     outputs = []
-    step = _batch(program)
+    step = batch(program)
     for first in range(0, len(codes), step):
         machine, _ = run(program, codes[first : first + step])
         outputs.append(program.unpack_output(machine.dynamic, machine.boundary))
     return np.concatenate(outputs)
 
 
-def _batch(program: Program) -> int:
+def batch(program: Program) -> int:
     """Inputs that run together."""
     return int(max(1, min(256, BATCH_BYTES // max(1, bytes_per_input(program)))))
 
@@ -60,18 +61,20 @@ def zero_macs(program: Program, codes: NDArray[np.int8]) -> NDArray[np.int64]:
     """For each command, Event.MACS_ZERO of running input codes (N, C, H, W), summed over the inputs. As `execute`."""
     check(program.design, program.commands)
     counts = np.zeros(len(program.commands), np.int64)
-    for first in range(0, len(codes), batch := _batch(program)):
-        machine, _ = run(program, codes[first : first + batch], count=True)
-        counts += counted(program, machine)
+    step = batch(program)
+    for first in range(0, len(codes), step):
+        machine, _ = run(program, codes[first : first + step], count=True)
+        counts += counted(program, machine).sum(axis=1)
     return counts
 
 
 def counted(program: Program, machine: Machine) -> NDArray[np.int64]:
-    """For each command, Event.MACS_ZERO of a machine that ran the program and counted."""
-    counts = np.zeros(len(program.commands), np.int64)
-    counts[[index for index, command in enumerate(program.commands) if type(command) is Compute]] = (
-        machine.zero_macs or 0
-    )
+    """For each command and input, Event.MACS_ZERO of a machine that ran the program and counted."""
+    counts = np.zeros((len(program.commands), machine.batch), np.int64)
+    if machine.zero_macs:
+        counts[[index for index, command in enumerate(program.commands) if type(command) is Compute]] = (
+            machine.zero_macs
+        )
     return counts
 
 

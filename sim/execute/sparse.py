@@ -62,7 +62,7 @@ def load_lists(machine: Machine, c: Load, made: DecodedLists) -> None:
     machine.decoded.clear()
 
 
-def compute(machine: Machine, c: Compute, config: ConfigCompute) -> dict[int, int] | None:
+def compute(machine: Machine, c: Compute, config: ConfigCompute) -> dict[int, list[int]] | None:
     """Add (or write) the sums of a COMPUTE; its facts if they are wanted."""
     design = machine.program.design
     taps, pixels = config.kernel_h * config.kernel_w, c.out_h * c.out_w
@@ -90,21 +90,23 @@ def compute(machine: Machine, c: Compute, config: ConfigCompute) -> dict[int, in
     if not machine.timed:
         return None
     blocks = -(-pixels // design.rows)
-    padded = np.zeros((blocks * design.rows, columns.shape[2]), np.bool_)
-    padded[:pixels] = columns[0] != 0
-    zero = np.where(padded.reshape(blocks, design.rows, -1).any(axis=1), 0, 1)
+    padded = np.zeros((machine.batch, blocks * design.rows, columns.shape[2]), np.bool_)
+    padded[:, :pixels] = columns != 0
+    zero = np.where(padded.reshape(machine.batch, blocks, design.rows, -1).any(axis=2), 0, 1)
     units = [count for count in lanes for _ in range(taps)]
-    return facts_of_play(design, pixels, 0 if c.accumulate else clear, units, found.lengths, zero)
+    clear = 0 if c.accumulate else clear
+    played = [facts_of_play(design, pixels, clear, units, found.lengths, each) for each in zero]
+    return {fact: [one[fact] for one in played] for fact in played[0]}
 
 
-def _zero_products(taken: NDArray[np.int16], rows: int, found: Decoded) -> int:
-    """Products of entries that are read with an activation (batch, pixels, columns) or a value of 0."""
-    total, entries = 0, found.lengths.sum(axis=1)
+def _zero_products(taken: NDArray[np.int16], rows: int, found: Decoded) -> NDArray[np.int64]:
+    """Of each input, products of entries that are read with an activation (batch, pixels, columns) or a value of 0."""
+    total, entries = np.zeros(len(taken), np.int64), found.lengths.sum(axis=1)
     for first in range(0, taken.shape[1], rows):
         block = taken[:, first : first + rows]
         zeros = block.shape[1] - np.count_nonzero(block, axis=1)  # (batch, columns)
         sent = zeros < block.shape[1]
-        total += int((sent * (zeros * (entries - found.zeros) + block.shape[1] * found.zeros)).sum())
+        total += (sent * (zeros * (entries - found.zeros) + block.shape[1] * found.zeros)).sum(axis=1)
     return total
 
 
