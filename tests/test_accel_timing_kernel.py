@@ -153,6 +153,18 @@ def test_what_others_compiled_is_used_sooner(fake: type[Fake], monkeypatch: pyte
     assert _call(1) == [-1, -1, -1]
 
 
+def test_what_comes_again_and_again_loads_it_as_much_sooner(
+    fake: type[Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr(fake, "left_by_others", True, raising=False)
+    monkeypatch.setattr(fake, "__init__", lambda self, function: None)
+    with kernel.repeated(50):
+        assert _call(kernel.LOAD_AFTER // 50 - 1) == [2, 4, 6]
+        with kernel.repeated(1):
+            assert _call(0) == [2, 4, 6]
+        assert _call(1) == [-1, -1, -1]
+
+
 def test_the_environment_decides(fake: type[Fake], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACCEL_COMPILED", "1")
     assert _call(1) == [-1, -1, -1]

@@ -23,9 +23,10 @@ from accel.models.integers.network import (
     Window,
 )
 from accel.models.quantisation.quantise import quantise
-from accel.models.reference import im2col, int8
+from accel.models.reference import im2col, int8, recode
 from accel.models.reference.im2col import convolve_rows
 from accel.models.reference.int8 import dequantise_output, quantise_input, run
+from accel.timing import kernel
 from tests.benches.model_networks import draw_inputs, draw_network
 from tests.benches.wide import draws
 
@@ -199,6 +200,68 @@ def test_lenet_5_is_computed_by_rows():
     with patch.object(im2col, "convolve_rows", lambda *given: seen.append(1) or convolve_rows(*given)):
         int8.run(network, codes)
     assert len(seen) == 2
+
+
+@settings(deadline=None, max_examples=draws(120))
+@given(st.randoms(use_true_random=False))
+def test_codes_in_one_pass_are_those_of_several(rng):
+    """The text that is compiled, in Python."""
+    generator = np.random.default_rng(rng.getrandbits(32))
+    channels, batch, kernel_size = rng.randint(1, 3), rng.randint(1, 4), (rng.randint(1, 3), rng.randint(1, 3))
+    window = Window(kernel_size, (rng.randint(1, 3), rng.randint(1, 3)), (0,) * 4, (rng.randint(1, 2), 1))
+    size = [rng.randint((k - 1) * d + 1, 9) for k, d in zip(kernel_size, window.dilation, strict=True)]
+    most = 2 ** rng.choice((7, 15, 24))
+    sums = generator.integers(-most, most + 1, (channels, *size, batch)).astype(rng.choice((np.float32, np.float64)))
+    records = rng.choice((1, channels))
+    to = Requantise(
+        generator.integers(-(2**31), 2**31, records).astype(np.int32) >> rng.choice((0, 12, 31)),
+        generator.integers(0, 2**16, records).astype(np.uint16),
+        generator.integers(0, rng.choice((3, 24, 48)), records).astype(np.uint8),
+        rng.randint(-128, 127), rng.randint(-128, 0), rng.randint(0, 127),
+    )  # fmt: skip
+    expected = int8.requantise(im2col.reduced(np.maximum, im2col.taps(sums, window)), to)
+    with patch.object(recode, "_form", lambda count: recode.recode):
+        np.testing.assert_array_equal(recode.largest(sums, window, to), expected)
+        np.testing.assert_array_equal(recode.codes(sums, to), int8.requantise(sums, to))
+
+
+def test_lenet_5_by_the_compiled_pass(monkeypatch):
+    network = zoo.integer_network("lenet-5")
+    shape = network.tensors[network.input].shape
+    codes = np.random.default_rng(0).integers(-128, 128, (int8.CHUNK + 1, *shape)).astype(np.int8)
+    expected = run(network, codes, all_tensors=True) | run(network, codes)
+    monkeypatch.setattr(recode, "_keep", kernel.kept)
+    monkeypatch.setenv("ACCEL_COMPILED", "1")
+    monkeypatch.delenv("ACCEL_PURE_PYTHON", raising=False)
+    before = recode._spent
+    found = run(network, codes, all_tensors=True) | run(network, codes)
+    assert recode._spent > before
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+
+
+class Left:
+    """Instead of what is kept on disk: left there by another process, or not."""
+
+    def __init__(self, left_by_others):
+        self.left_by_others = left_by_others
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_the_pass_is_loaded_or_compiled_where_that_pays(left, monkeypatch):
+    kept = Left(left)
+    monkeypatch.setattr(recode, "_spent", 0)
+    monkeypatch.setattr(recode, "_keep", None)
+    monkeypatch.setattr(recode, "_compiled", lambda: kept)
+    for name in ("ACCEL_COMPILED", "ACCEL_PURE_PYTHON"):
+        monkeypatch.delenv(name, raising=False)
+    assert recode._form(2 * recode.COMPILE_AFTER) is None  # nobody keeps anything
+    monkeypatch.setattr(recode, "_keep", kernel.kept)
+    assert recode._form(recode.LOAD_AFTER // recode.SOONER - 1) is None
+    assert recode._form(recode.LOAD_AFTER) is (kept if left else None)
+    assert recode._form(recode.COMPILE_AFTER) is kept
+    monkeypatch.setenv("ACCEL_PURE_PYTHON", "1")
+    assert recode._form(1) is None
 
 
 def test_softmax_of_the_host():

@@ -19,6 +19,7 @@ from accel.models.encode.stored import stored_bytes
 from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.integers.network import HostLayer, IntegerNetwork
+from accel.models.reference import recode
 from accel.models.tabular import Tabular
 from accel.sim.cost import Energy
 from accel.sim.cost.constants import CONSTANTS, SRAM_SOURCE
@@ -29,6 +30,7 @@ __all__ = ["Comparison", "Row", "compare"]
 
 FORMAT = 4  # of compare.json
 arithmetic.keep_with(kernel.kept)  # of the checkpoints and of what is stored
+recode.keep_with(kernel.kept)  # of accuracies
 COLLAPSE_POINTS = 10.0  # of accuracy: a technique that loses more has failed, and the reason is looked for
 
 
@@ -172,7 +174,8 @@ def compare(
         try:
             for design in designs:
                 advance(f"{trial.technique.title}: simulating on {design.name}")
-                runs[design.name, trial.technique.name] = trial.run(design)
+                with kernel.repeated(len(designs) * len(techniques)):
+                    runs[design.name, trial.technique.name] = trial.run(design)
         except InputError as error:
             if not trial.technique.untrained:
                 raise

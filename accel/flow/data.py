@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,19 @@ class Data:
     def notes(self) -> tuple[str, ...]:
         """What a reader of any result must know."""
         return ((self.warning,) if self.warning else ()) + host_notes(self.host)
+
+    def test_codes(self, network: IntegerNetwork) -> Array:
+        """The test inputs as an int8 network takes them; those of one quantisation are kept for the next network."""
+        assert self.test is not None
+        key = repr(network.tensors[network.input])
+        if key not in self._codes:
+            self._codes.clear()
+            self._codes[key] = int8.quantise_input(network, self.test)
+        return self._codes[key]
+
+    @cached_property
+    def _codes(self) -> dict[str, Array]:
+        return {}
 
 
 def host_notes(host: Host | None) -> tuple[str, ...]:
@@ -203,7 +216,7 @@ def accuracy_percent(network: IntegerNetwork, data: Data) -> float | None:
     """
     if data.test is None or data.labels is None:
         return None
-    found = int8.run(network, int8.quantise_input(network, data.test))
+    found = int8.run(network, data.test_codes(network))
     is_values = data.labels.dtype.kind == "f"
     if is_values or (data.host and data.host.tail):
         ends = zip(network.outputs, data.output_shapes, strict=True)

@@ -14,6 +14,7 @@ reads. It runs in Python on lists, or compiled by numba from the same text where
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -39,6 +40,7 @@ LOW, HIGH, CODE, POSITION, SIZE, READING = range(6)  # of a coder's state
 CHUNK = 1 << 15  # numbers that are coded before the output is collected
 # In bits: so many take about as long in Python as importing numba and loading or compiling what follows, 0.5 or 1.4 s.
 LOAD_AFTER, COMPILE_AFTER = 1 << 18, 1 << 20
+SOONER = 4  # times, where numba has been imported for something else
 
 _spent = 0  # bits that were coded in Python
 
@@ -166,7 +168,8 @@ def _pays(bits: int) -> bool:
     _spent += bits
     if _spent >= COMPILE_AFTER:
         return True
-    return _keep is not None and _spent >= LOAD_AFTER and _compiled().left_by_others  # type: ignore[attr-defined]
+    after = LOAD_AFTER // SOONER if "numba" in sys.modules else LOAD_AFTER
+    return _keep is not None and _spent >= after and _compiled().left_by_others  # type: ignore[attr-defined]
 
 
 class _Coder:

@@ -135,7 +135,7 @@ def _pool(layer: Pool, x: Array) -> Array:
     x = np.moveaxis(x, 0, -1)
     if layer.kind == "max":
         views = im2col.taps(im2col.pad(x, layer.window, -np.inf), layer.window)
-        found = np.maximum.reduce([view for _, _, view in views])
+        found = im2col.reduced(np.maximum, views)
     elif layer.count_include_pad:
         found = _window_sum(x, layer.window) / np.float32(np.prod(layer.window.kernel))
     else:

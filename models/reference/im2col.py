@@ -6,7 +6,7 @@ result is again in this order, and the matrix is copied in runs of whole rows of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -59,6 +59,15 @@ def taps(x: Array, window: Window) -> Iterator[tuple[int, int, Array]]:
             yield i, j, x[:, rows, columns]
 
 
+def reduced(operation: np.ufunc, views: Iterable[tuple[int, int, Array]], kind: type | None = None) -> Array:
+    """`operation` over the views of `taps`, one after the other, in type `kind`."""
+    total: Array | None = None
+    for _, _, view in views:
+        total = view.astype(kind or view.dtype, order="C") if total is None else operation(total, view, out=total)
+    assert total is not None
+    return total
+
+
 def convolution(
     x: Array, weights: Array, window: Window, groups: int, value: int = 0, any_order: bool = False
 ) -> Array:
@@ -70,6 +79,10 @@ def convolution(
         x = pad(x, window, value)
         if any_order and groups == 1 and _by_rows(x, weights, window):
             return convolve_rows(x, weights, window)
+        if any_order and window.kernel == window.stride == (1, 1):  # the input is the matrix, in one product
+            matrix = np.ascontiguousarray(x, weights.dtype).reshape(groups, weights.shape[1], -1)
+            factors = weights.reshape(groups, len(weights) // groups, -1)
+            return np.matmul(factors, matrix).reshape(-1, *x.shape[1:])
         return convolve(x, weights, window, groups)
     x, window = _with_edges(x, window), replace(window, edges=(0, 0, 0, 0))
     height, width = x.shape[1:3]

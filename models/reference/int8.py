@@ -38,15 +38,17 @@ from accel.models.integers.network import (
     VectorLayer,
 )
 from accel.models.integers.stretches import in_order, read_by, stretches
-from accel.models.reference import im2col
+from accel.models.reference import im2col, recode
 
 __all__ = ["dequantise_output", "quantise_input", "run"]
 
 Array = NDArray[Any]
 Int8 = NDArray[np.int8]
 Change = Callable[[MatrixLayer, Array], Requantise]
+Weights = Callable[[MatrixLayer], Array]
 CHUNK = 64  # images at a time: a layer's tensors mostly stay in the processor's cache
 PIECE = 2**15  # sums that are requantised at a time: in float64 they stay in its second level
+LARGEST_KEPT = 2**22  # weights of a layer whose real numbers are kept from one chunk to the next
 
 
 def run(network: IntegerNetwork, inputs: Int8, all_tensors: bool = False) -> dict[str, Int8]:
@@ -66,11 +68,12 @@ def run(network: IntegerNetwork, inputs: Int8, all_tensors: bool = False) -> dic
         )
     wanted = list(network.tensors) if all_tensors else list(network.outputs)
     parts: dict[str, list[Int8]] = {name: [] for name in wanted}
+    weights = _kept_weights()
     for start in range(0, len(inputs), CHUNK):
         # Channels first and batch last, so that the result of one layer's product is the next layer's input.
         entered = divided(inputs[start : start + CHUNK], shapes)
         tensors = {name: batch_last(codes) for name, codes in zip(network.inputs, entered, strict=True)}
-        forward(network, tensors, pooled={} if all_tensors else _pooled(network))
+        forward(network, tensors, pooled={} if all_tensors else _pooled(network), weights=weights)
         for name in wanted:
             parts[name].append(np.moveaxis(tensors[name], -1, 0))
     return {name: np.concatenate(chunks) for name, chunks in parts.items()}
@@ -83,12 +86,12 @@ def batch_last(codes: Array) -> Array:
 
 def forward(
     network: IntegerNetwork, tensors: dict[str, Int8], change: Change = lambda layer, sums: layer.requantise,
-    pooled: Mapping[str, VectorLayer] = MappingProxyType({}),
+    pooled: Mapping[str, VectorLayer] = MappingProxyType({}), weights: Weights = lambda layer: real_weights(layer),
 ) -> None:  # fmt: skip
     """Add all other tensors to `tensors`, which has the inputs, each (channels, height, width, n).
 
     `change` says what becomes of a matrix layer's sums, once they are known. Of `pooled` (`_pooled`) only the maximum
-    is added, not what it is of.
+    is added, not what it is of. `weights`: as `real_weights`.
     """
     maxima = {id(layer) for layer in pooled.values()}
     for part in in_order(network.inputs, network.layers, network.host_steps):
@@ -96,11 +99,13 @@ def forward(
             tensors[part.output] = _run_step(network, part, tensors)
         elif isinstance(part, MatrixLayer) and part.output in pooled:
             layer = pooled[part.output]
-            sums = matrix_sums(part, tensors[part.input], network.tensors[part.input].zero_point)
-            largest = requantise(_reduce(np.maximum, im2col.taps(sums, layer.window)), part.requantise)
+            sums = matrix_sums(part, tensors[part.input], network.tensors[part.input].zero_point, weights)
+            largest = recode.largest(sums, layer.window, part.requantise)
+            if largest is None:
+                largest = requantise(im2col.reduced(np.maximum, im2col.taps(sums, layer.window)), part.requantise)
             tensors[layer.output] = recoded(largest, layer.requantise)
         elif id(part) not in maxima:
-            tensors[part.output] = run_layer(network, part, tensors, change)
+            tensors[part.output] = run_layer(network, part, tensors, change, weights)
 
 
 def _pooled(network: IntegerNetwork) -> dict[str, VectorLayer]:
@@ -173,9 +178,9 @@ def codes_of(spec: TensorSpec, floats: Array, what: str) -> Int8:
 
 def run_layer(
     network: IntegerNetwork, layer: AnyLayer, tensors: dict[str, Int8],
-    change: Change = lambda layer, sums: layer.requantise,
+    change: Change = lambda layer, sums: layer.requantise, weights: Weights = lambda layer: real_weights(layer),
 ) -> Int8:  # fmt: skip
-    """The output of one layer, with all tensors as (channels, height, width, n); `change` as of `forward`."""
+    """The output of one layer, with all tensors as (channels, height, width, n); the others as of `forward`."""
     if isinstance(layer, ChannelLayer):
         joined = np.concatenate([tensors[name] for name in layer.inputs])
         return joined if layer.channels is None else joined[list(layer.channels)]
@@ -183,16 +188,16 @@ def run_layer(
     zero_point = network.tensors[layer.input].zero_point
     to = layer.requantise
     if isinstance(layer, MatrixLayer):
-        sums = matrix_sums(layer, x, zero_point)
+        sums = matrix_sums(layer, x, zero_point, weights)
         to = change(layer, sums)
     elif layer.reduce == "max":
         views = im2col.taps(im2col.pad(x, layer.window, -128), layer.window)
-        sums = _reduce(np.maximum, views)
+        sums = im2col.reduced(np.maximum, views)
         if layer.residual is None:
             return recoded(sums, to)
     else:
         views = im2col.taps(im2col.pad(x, layer.window, zero_point), layer.window)
-        sums = _reduce(np.add, views, np.int32)
+        sums = im2col.reduced(np.add, views, np.int32)
         if layer.counts:
             which = np.searchsorted(layer.counts, elements(layer.window, *x.shape[1:3]))
             return _by_place(sums, to, which[:, :, None])
@@ -210,14 +215,34 @@ def _by_place(sums: Array, to: Requantise, which: Array) -> Int8:
     return found
 
 
-def matrix_sums(layer: MatrixLayer, x: Int8, zero_point: int) -> Array:
+def real_weights(layer: MatrixLayer) -> Array:
+    """The weights in the floating point in which all sums of the layer are exact."""
+    return layer.weights.astype(np.float32 if layer.largest_sum <= 2**24 else np.float64)
+
+
+def _kept_weights() -> Weights:
+    """`real_weights`, made once of each layer that is not large."""
+    known: dict[int, Array] = {}
+
+    def of(layer: MatrixLayer) -> Array:
+        if layer.weights.size > LARGEST_KEPT:
+            return real_weights(layer)
+        if id(layer) not in known:
+            known[id(layer)] = real_weights(layer)
+        return known[id(layer)]
+
+    return of
+
+
+def matrix_sums(layer: MatrixLayer, x: Int8, zero_point: int, weights: Weights = real_weights) -> Array:
     """The 32-bit sums of a matrix layer, as exact integers in floating point; padding is the zero point."""
-    kind = np.float32 if layer.largest_sum <= 2**24 else np.float64
-    return im2col.convolution(x, layer.weights.astype(kind), layer.window, layer.groups, zero_point, any_order=True)
+    return im2col.convolution(x, weights(layer), layer.window, layer.groups, zero_point, any_order=True)
 
 
 def requantise(sums: Array, to: Requantise, residual: Residual | None = None, operand: Int8 | None = None) -> Int8:
     """Codes from `sums` (channels, height, width, n); `operand` of the residual has that shape, or one pixel."""
+    if residual is None and (found := recode.codes(sums, to)) is not None:
+        return found if to.table is None else to.table[found.astype(np.int16) - CODES[0]]
     codes = np.empty(sums.shape, np.int8)
     step = max(1, PIECE // (sums.size // sums.shape[1]))
     for top in range(0, sums.shape[1], step):
@@ -270,14 +295,6 @@ def _scaled(sums: Array, bias: Array, multiplier: Array, shift: Array) -> Array:
     y *= factor
     y += bias * factor + 0.5 * (shift > 0)
     return np.floor(y, out=y)
-
-
-def _reduce(operation: np.ufunc, views: Any, kind: type | None = None) -> Array:
-    total: Array | None = None
-    for _, _, view in views:
-        total = view.astype(kind or view.dtype) if total is None else operation(total, view, out=total)
-    assert total is not None
-    return total
 
 
 def quantise_input(network: IntegerNetwork, floats: Array) -> Int8:
