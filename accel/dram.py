@@ -11,20 +11,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, log2
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel.commands import Opcode, Target
-from accel.layout import beats_per_word, words_per_beat
+from accel.layout import in_beats
 from accel.memory_kinds import OnChip
-from accel.rows import LOAD, OPCODE, STORE, Rows
+from accel.rows import LOAD, OPCODE, STORE, WIDTH, Rows
+from accel.timing.kernel import Ints, MutableInts, call, part
 
 if TYPE_CHECKING:
     from accel.design import Design
 
-Ints = NDArray[np.int64]
+OP_LOAD, OP_STORE = int(Opcode.LOAD), int(Opcode.STORE)
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,7 @@ DEVICES = {
 }
 
 
-@dataclass(frozen=True)
-class Rank:
+class Rank(NamedTuple):
     """`devices` of one kind side by side: a row of `row_bytes` in each of `banks`."""
 
     devices: int
@@ -75,43 +75,50 @@ def alike(design: Design) -> Design:
     return design.model_copy(update={"clock_mhz": clock, "technology": technology})
 
 
-def opened(rank: Rank, first: Ints, size: Ints, rows: Ints, pitch: Ints) -> Ints:
-    """(n,) rows of the DRAM that each of n accesses opens, one after the other in one direction.
+@part
+def opened(rank: Rank, first: int, size: int, rows: int, pitch: int, open_rows: MutableInts, at: int) -> int:
+    """How many rows of the DRAM an access opens that reads or writes `rows` times `size` bytes, `pitch` bytes apart.
 
-    Each reads or writes `rows` times `size` bytes, from `first` on, `pitch` bytes apart.
+    `open_rows`: the open row of each bank, from place `at` on.
     """
-    commands, place = _repeated(rows)
-    start = first[commands] + place * pitch[commands]
-    low, high = start // rank.row_bytes, (start + size[commands] - 1) // rank.row_bytes
-    pieces, step = _repeated(high - low + 1)
-    commands, visited = commands[pieces], low[pieces] + step
-    order = np.argsort(visited % rank.banks, kind="stable")
-    visited = visited[order]
-    fresh = np.ones(len(visited), bool)
-    fresh[1:] = visited[1:] != visited[:-1]  # rows of two banks differ
-    return np.bincount(commands[order][fresh], minlength=len(first)).astype(np.int64)
+    count = 0
+    for k in range(rows):
+        start = first + k * pitch
+        for row in range(start // rank.row_bytes, (start + size - 1) // rank.row_bytes + 1):
+            place = at + row % rank.banks
+            if open_rows[place] != row:
+                open_rows[place] = row
+                count += 1
+    return count
 
 
-def _repeated(counts: Ints) -> tuple[Ints, Ints]:
-    """Each index as often as its count says, and the number of each repetition."""
-    index = np.repeat(np.arange(len(counts)), counts)
-    before = np.cumsum(counts) - counts
-    return index, np.arange(len(index)) - before[index]
+@part
+def all_opened(
+    rank: Rank, beat_bytes: int, words_per_beat: int, beats_per_word: int, rows: Ints, open_rows: MutableInts,
+    found: MutableInts,
+) -> int:  # fmt: skip
+    """`found`: how many rows of the DRAM each of some commands opens, whose `rows` stand one after the other.
+
+    Words are those of the activation memory. `open_rows`: two places a bank, for reads and for writes.
+    """
+    for k in range(len(found)):
+        r = k * WIDTH
+        if rows[r + OPCODE] == OP_LOAD:
+            size = rows[r + LOAD.row_beats] * beat_bytes
+            address, times, pitch = rows[r + LOAD.dram_addr], rows[r + LOAD.rows], rows[r + LOAD.dram_pitch]
+            found[k] = opened(rank, address, size, times, pitch, open_rows, 0)
+        elif rows[r + OPCODE] == OP_STORE:
+            size = -(-rows[r + STORE.row_words] // words_per_beat) * beats_per_word * beat_bytes
+            address, times, pitch = rows[r + STORE.dram_addr], rows[r + STORE.rows], rows[r + STORE.dram_pitch]
+            found[k] = opened(rank, address, size, times, pitch, open_rows, rank.banks)
+    return 0
 
 
-def row_activations(design: Design, rows: Rows) -> Ints:
+def row_activations(design: Design, rows: Rows) -> NDArray[np.int64]:
     """(n,) rows of the DRAM that each of n commands opens, in the order of the program."""
     found, rank = np.zeros(len(rows), np.int64), rank_of(design)
     if rank is None:
         return found
-    reads, writes = (np.flatnonzero(rows[:, OPCODE] == opcode) for opcode in (Opcode.LOAD, Opcode.STORE))
-    if len(reads):
-        of = rows[reads]
-        sizes = of[:, LOAD.row_beats] * design.beat_bytes
-        found[reads] = opened(rank, of[:, LOAD.dram_addr], sizes, of[:, LOAD.rows], of[:, LOAD.dram_pitch])
-    if len(writes):
-        of = rows[writes]
-        words, of_word = words_per_beat(design, Target.ACTIVATION), beats_per_word(design, Target.ACTIVATION)
-        sizes = -(-of[:, STORE.row_words] // words) * of_word * design.beat_bytes
-        found[writes] = opened(rank, of[:, STORE.dram_addr], sizes, of[:, STORE.rows], of[:, STORE.dram_pitch])
+    inputs = (rank, design.beat_bytes, *in_beats(design, Target.ACTIVATION), np.ascontiguousarray(rows).ravel())
+    call(all_opened, len(rows), inputs, (np.full(2 * rank.banks, -1, np.int64), found))
     return found

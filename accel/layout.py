@@ -44,19 +44,27 @@ def window_beats(design: Design) -> int:
     return -(-(design.beat_bytes - 1 + window_bytes(design)) // design.beat_bytes)
 
 
+def in_beats(design: Design, target: Target) -> tuple[int, int]:
+    """Words that one beat brings, and beats that one word takes; one of them is 1."""
+    beat = design.beat_bytes
+    stride = stride_bytes(word_bytes(design, target), beat)
+    return max(1, beat // stride), max(1, stride // beat)
+
+
 def words_per_beat(design: Design, target: Target) -> int:
     """Words that one beat brings (1 when a word takes one beat or several)."""
-    return max(1, design.beat_bytes // stride_bytes(word_bytes(design, target), design.beat_bytes))
+    return in_beats(design, target)[0]
 
 
 def beats_per_word(design: Design, target: Target) -> int:
     """Beats that one word takes (1 when a beat holds one word or several)."""
-    return max(1, stride_bytes(word_bytes(design, target), design.beat_bytes) // design.beat_bytes)
+    return in_beats(design, target)[1]
 
 
 def beats(design: Design, target: Target, words: int) -> int:
     """Beats that bring `words` consecutive words."""
-    return -(-words // words_per_beat(design, target)) * beats_per_word(design, target)
+    per_beat, of_word = in_beats(design, target)
+    return -(-words // per_beat) * of_word
 
 
 @dataclass(frozen=True)

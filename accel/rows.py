@@ -170,7 +170,7 @@ def _of_unit(commands: Iterable[type[Command]]) -> NDArray[np.bool_]:
     return found
 
 
-_CONFIGURED = [(unit.configuration.OPCODE, _of_unit(unit.commands)) for unit in UNITS if unit.configuration]
+_CONFIGURED = [(int(unit.configuration.OPCODE), _of_unit(unit.commands)) for unit in UNITS if unit.configuration]
 
 
 def in_force(rows: Rows) -> NDArray[np.int64]:

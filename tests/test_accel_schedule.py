@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from accel import compile as compiler
 from accel.compile import compile_network, time_network
 from accel.compiler.ops import ALIGNMENT, Block, Stream
-from accel.compiler.schedule import PACES, Ordered, Scheduler
+from accel.compiler.schedule import FIRST, LONGER, PACES, TRIED_COMMANDS, Ordered, Scheduler
 from accel.design import load
 from accel.gemm import gemm_network
 from accel.rows import command_of
@@ -66,7 +66,9 @@ def test_compiled_and_python_make_the_same_order(rng: Random) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("ACCEL_PURE_PYTHON", "0")
             patch.setenv(name, "1")
-            found.append([s.order(pace) for s in schedulers(rng, patch) for pace in PACES])
+            made = schedulers(rng, patch)
+            orders = [s.order(pace) for s in made for pace in PACES]
+            found.append([*orders, *(s.fastest() for s in made), *(s.fastest(search=True) for s in made)])
     assert len(found[0]) == len(found[1]) > 0
     for python, compiled in zip(*found, strict=True):
         for one, other in zip(python.order, compiled.order, strict=True):
@@ -103,14 +105,27 @@ def test_the_fastest_order_is_taken() -> None:
     network, design = gemm_network(1, 128, 128), load("nano")
     kept: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
-        original = Scheduler.order
+        original = Scheduler.fastest
 
-        def order(self: Scheduler, *arguments: object) -> Ordered:
-            made = original(self, *arguments)  # type: ignore[arg-type]
-            kept.append(made.cycles)
-            return made
+        def fastest(self: Scheduler, search: bool = False) -> Ordered:
+            kept.extend(self.order(pace).cycles for pace in PACES[: TRIED_COMMANDS // self.count])
+            return original(self, search)
 
-        patch.setattr(Scheduler, "order", order)
+        patch.setattr(Scheduler, "fastest", fastest)
         program = compile_network(network, design)
     assert len(set(kept)) > 1
     assert time_commands(design, program.commands, program.program_offset, program.first_fetch).cycles == min(kept)
+
+
+@settings(max_examples=draws(20), deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_the_fastest_order_is_the_first_of_the_fastest_by_themselves(rng: Random) -> None:
+    """To the last number: an order leaves nothing behind for the next one in its place."""
+    with pytest.MonkeyPatch.context() as patch:
+        made = schedulers(rng, patch)
+    for scheduler in made:
+        alone = [scheduler.order(pace, first) for pace in PACES for first in (FIRST, LONGER)]
+        best, found = min(alone, key=lambda ordered: ordered.cycles), scheduler.fastest(search=True)
+        assert found.cycles == best.cycles
+        assert np.array_equal(found.rows(), best.rows())
+        assert np.array_equal(found.timing().history.out, best.timing().history.out)

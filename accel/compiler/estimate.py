@@ -86,7 +86,9 @@ class Machine:
         )
 
     def __hash__(self) -> int:
-        return hash(self.contract)  # whose numbers the rest nearly follows from; tilings are remembered by machines
+        # Tilings are remembered by machines. All the rest follows from these, but where a machine stands for several
+        # (`first_layer.ways`).
+        return hash((self.contract, self.accumulators, self.weights, self.parameters, self.activation_cycles))
 
     def tile_cycles(self, pixels: int) -> int:
         """Cycles of one weight tile with `pixels` activations."""

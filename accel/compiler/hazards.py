@@ -31,6 +31,7 @@ from accel.compiler.access import (
     overlap,
 )
 from accel.rows import OPCODE, WIDTH
+from accel.timing.facts import facts_of
 from accel.timing.kernel import Ints, MutableInts, part
 from accel.timing.machine import Machine
 from accel.timing.sequencer import unit_of
@@ -226,3 +227,16 @@ def earliest_of(logs: Logs, opcodes: Ints, placed: Placed, earliest: MutableInts
                         latest = newest(logs, log, placed.ends[log], numbers, latest, a)
         earliest[k] = latest
     return 0
+
+
+@part
+def survey(
+    m: Machine, rows: Ints, configs: Ints, opcodes: Ints, data: Ints, depths: Ints, facts: MutableInts, logs: Logs,
+    placed: Placed, earliest: MutableInts,
+) -> int:  # fmt: skip
+    """All that ordering must know of commands: `facts_of`, `fill_logs` (what that gives is given) and `earliest_of`."""
+    facts_of(m, rows, configs, facts)
+    outside = fill_logs(m, rows, configs, data, depths, logs)
+    if outside == 0:
+        earliest_of(logs, opcodes, placed, earliest)
+    return outside

@@ -22,10 +22,10 @@ from accel import memories
 from accel.commands import Command, Opcode, Target
 from accel.compiler.in_place import is_over_operand, pieces
 from accel.compiler.ring import KeepingRing, Ring
-from accel.compiler.transfers import load_words, words_of
+from accel.compiler.transfers import Words, load_words, words_of
 from accel.design import Design
 from accel.entropy.encode import Encoded
-from accel.layout import stride_bytes, word_bytes, words_per_beat, words_to_dram
+from accel.layout import words_to_dram
 from accel.memories import TABLE_WORDS, TABLES
 from accel.models.integers.network import Requantise
 from accel.rows import LOAD, OPCODE, POST, WIDTH, Rows, check_fields, rows_of
@@ -47,7 +47,8 @@ class Segment(IntEnum):
 
 
 # Comparing members is slow.
-_NONE, _CONSTANTS, _DATA, _STORE = int(Segment.NONE), int(Segment.CONSTANTS), int(Segment.DATA), int(Opcode.STORE)
+_NONE, _CONSTANTS, _DATA = int(Segment.NONE), int(Segment.CONSTANTS), int(Segment.DATA)
+_LOAD, _STORE, _CONFIG_POST = int(Opcode.LOAD), int(Opcode.STORE), int(Opcode.CONFIG_POST)
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Log:
     @property
     def loads(self) -> NDArray[np.bool_]:
         """Which rows are LOADs."""
-        return self.rows[:, OPCODE] == Opcode.LOAD
+        return self.rows[:, OPCODE] == _LOAD
 
 
 class Block(NamedTuple):
@@ -105,6 +106,11 @@ class Table(NamedTuple):
 NO_TABLE = Table(0, 0, ())
 
 
+def _ring(words: Words, count: int) -> Ring:
+    """A ring of so many words of a memory, whole beats."""
+    return Ring(0, count // words.per_beat * words.per_beat, words.per_beat)
+
+
 class Stream:
     """Collects operations, items and constants of a network. `taper`: how fast the last chunks shrink. `ring_words`: of
     the weight buffer, what is allocated round and round; weights that come first stay in the rest (None: no rest).
@@ -123,25 +129,22 @@ class Stream:
         self._items: list[int] = []
         self._config: dict[int, Row] = {}
         self._drained = False  # no POST has come since the last configuration
-        self._strides: dict[Target, int] = {}
+        targets = (Target.ACTIVATION, Target.WEIGHT, Target.PARAMETER)
+        self.activation_words, self.weight_words, self.parameter_words = (words_of(design, each) for each in targets)
         entries = Ring(0, design.weight_words) if design.is_sparse else None
-        self.weights = entries or self._ring(Target.WEIGHT, design.weight_words)
+        self.weights = entries or _ring(self.weight_words, design.weight_words)
         if ring_words is not None:
-            ring = self._ring(Target.WEIGHT, ring_words)
+            ring = _ring(self.weight_words, ring_words)
             self.weights = KeepingRing(ring.words, self.weights.words, ring.align)
         self.pointers = Ring(0, memories.POINTER.words(design))
         self._facts: dict[int, Facts] = {}
         self._streams: list[tuple[int, CodedStream]] = []
         self.encoded: dict[int, Encoded] = {}  # by layer
-        self.parameters = self._ring(Target.PARAMETER, design.parameter_words)
+        self.parameters = _ring(self.parameter_words, design.parameter_words)
         self.codebooks = 0
         self.accumulator = 0
         self._tables: dict[bytes, Table] = {}  # those on chip, by contents
         self._table = 0  # the bank that was used last
-
-    def _ring(self, target: Target, words: int) -> Ring:
-        align = words_per_beat(self.design, target)
-        return Ring(0, words // align * align, align)
 
     def constant(self, size: int, make: Callable[[], NDArray[np.uint8]]) -> int:
         """Put `size` bytes into the image, which `make` gives when it is written; their offset in the constants."""
@@ -153,12 +156,9 @@ class Stream:
         self.constant_bytes = offset - -size // ALIGNMENT * ALIGNMENT
         return offset
 
-    def words(self, target: Target, count: int, make: Callable[[], NDArray[np.uint8]]) -> int:
+    def words(self, words: Words, count: int, make: Callable[[], NDArray[np.uint8]]) -> int:
         """Put `count` buffer words into the image, which `make` gives as (count, Z); their offset."""
-        stride = self._strides.get(target)
-        if stride is None:
-            stride = self._strides[target] = stride_bytes(word_bytes(self.design, target), self.design.beat_bytes)
-        return self._constant(count * stride, make, True)
+        return self._constant(count * words.stride_bytes, make, True)
 
     def next_bank(self) -> int:
         """The accumulator bank for the next block."""
@@ -173,8 +173,9 @@ class Stream:
         contents = entries.tobytes()
         if contents not in self._tables:
             self._table = (self._table + 1) % TABLES
-            offset = self.words(Target.TABLE, TABLE_WORDS, lambda: entries.view(np.uint8).reshape(TABLE_WORDS, -1))
-            loads = load_words(words_of(self.design, Target.TABLE), offset, TABLE_WORDS * self._table, TABLE_WORDS)
+            words = words_of(self.design, Target.TABLE)
+            offset = self.words(words, TABLE_WORDS, lambda: entries.view(np.uint8).reshape(TABLE_WORDS, -1))
+            loads = load_words(words, offset, TABLE_WORDS * self._table, TABLE_WORDS)
             self._tables = {c: t for c, t in self._tables.items() if t.bank != self._table}
             self._tables[contents] = Table(1, self._table, (self.item(loads, False),))
         self._table = self._tables[contents].bank
@@ -200,7 +201,7 @@ class Stream:
         row = _row(command)
         self._append(row, _DATA if row[OPCODE] == _STORE else _NONE, max(needs) + 1 if needs else 0)
 
-    def append(self, row: list[int], item: int, facts: Facts | None = None) -> None:
+    def append(self, row: Row, item: int, facts: Facts | None = None) -> None:
         """As `op`, of a row that is no STORE and needs no item behind `item`."""
         if facts:
             self._facts[len(self._layers)] = facts
@@ -209,10 +210,10 @@ class Stream:
     def post(self, row: Row, needs: Sequence[int]) -> None:
         """Append a POST that needs these items, in pieces where it writes over its operand."""
         if not row[POST.residual]:
-            self.op(row, needs)
+            self.append(row, max(needs, default=-1))
             self._drained = False
             return
-        config = self._config[Opcode.CONFIG_POST]
+        config = self._config[_CONFIG_POST]
         # The POST before may still write other chunks of the word.
         drain = not self._drained and is_over_operand(self.design, row) and row[POST.dst_chunk] > 0
         for piece in pieces(self.design, config, row):
@@ -232,7 +233,7 @@ class Stream:
         values = list(_row(command))
         if self._config.get(values[OPCODE]) != values:
             self._config[values[OPCODE]] = values
-            self._drained |= values[OPCODE] == Opcode.CONFIG_POST
+            self._drained |= values[OPCODE] == _CONFIG_POST
             self.op(values)
 
     def new_layer(self, layer: int) -> None:

@@ -45,6 +45,7 @@ class Residency:
     sums: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self.lanes = self.design.word_lanes
         self.bank_words = self.design.activation_words // self.align * self.align
         born, self.groups = dict.fromkeys(self.network.inputs, -1), dict[str, int]()
         self.spots: dict[str, Spot] = {}
@@ -100,7 +101,7 @@ class Residency:
 
     def _layout(self, name: str, spilled: bool) -> WordTensor:
         _, height, width = self.network.tensors[name].shape
-        channels = self.groups[name] * self.design.word_lanes
+        channels = self.groups[name] * self.lanes
         if name == self.network.input and self.unfolded:
             g = self.unfolded.geometry
             return WordTensor(g.channels, g.in_h, g.in_w, g.in_w, g.in_h * g.in_w)
@@ -111,7 +112,7 @@ class Residency:
         return WordTensor(channels, height, width, pitch, height * pitch)
 
     def _words(self, layout: WordTensor) -> int:
-        return -(-layout.words(self.design.word_lanes) // self.align) * self.align
+        return -(-layout.words(self.lanes) // self.align) * self.align
 
     def words(self, name: str) -> int:
         """Words of a storage, in whole beats."""
@@ -123,11 +124,11 @@ class Residency:
         whole = self.layouts[spot.storage]
         if spot.storage == self.network.input and self.unfolded:
             return whole
-        return replace(whole, channels=spot.written)
+        return whole if whole.channels == spot.written else replace(whole, channels=spot.written)
 
     def _groups(self, spot: Spot) -> int:
         """Channel groups of a tensor, with what lies between its channels."""
-        return -(-spot.written // self.design.word_lanes)
+        return -(-spot.written // self.lanes)
 
     def region(self, tensor: str, regions: Regions) -> Region | None:
         """The words of a tensor on chip, with what lies between its channels."""

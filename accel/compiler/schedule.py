@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -13,27 +13,28 @@ from numpy.typing import NDArray
 from accel.commands import COMMAND_BYTES, WAIT_BITS, End, Load, Nop, Opcode, Target
 from accel.compiler.access import depths
 from accel.compiler.estimate import beat_cycles
-from accel.compiler.hazards import Logs, Placed, earliest_of, fill_logs
+from accel.compiler.hazards import Logs, Placed, survey
 from accel.compiler.ops import ALIGNMENT, Log, Segment
 from accel.compiler.ordering import (
+    BEST,
     CYCLES,
     FETCH,
     FETCHED,
     FINISH,
-    OUTCOME,
     PLACED,
     Declared,
     Order,
     Pace,
     Store,
-    order,
+    fastest,
+    whole_beats,
 )
+from accel.compiler.transfers import words_of
 from accel.design import Design
-from accel.layout import beats, words_per_beat
+from accel.layout import beats
 from accel.models.errors import InputError
-from accel.rows import LOAD, OPCODE, STORE, Rows, in_force, row_of, set_waits
+from accel.rows import LOAD, OPCODE, STORE, WIDTH, Rows, in_force, row_of, set_waits
 from accel.timing.coded import with_streams
-from accel.timing.facts import facts_of
 from accel.timing.kernel import call
 from accel.timing.machine import FACTS, Machine
 from accel.timing.recurrence import Timing, known_facts, timing_of
@@ -54,17 +55,12 @@ PACES = (
     Pace(11, 1, 0),
     Pace(9, 1, 0),
 )
+# As plain numbers: to look up and to compare members takes long.
+OP_LOAD, OP_STORE, DATA = int(Opcode.LOAD), int(Opcode.STORE), int(Segment.DATA)
+ROW_OF_FETCH = np.array(row_of(Load, target=Target.PROGRAM), np.int64)
+ROW_OF_END, ROW_OF_NOP = np.array(row_of(End), np.int64), np.array(row_of(Nop), np.int64)
 FIRST, LONGER = 12, 24  # commands that the hardware fetches by itself, at most; in a search also so many
 TRIED_COMMANDS = 1000  # of all paces that are tried together
-
-
-def _first_fetch(design: Design, commands: int, most: int = FIRST) -> int:
-    """As many commands as arrive until the first of them is answered: fewer would leave the bus idle."""
-    cycles = beats(design, Target.PROGRAM, 8) * beat_cycles(Machine.of(design), Target.PROGRAM) / 8
-    hidden = -int(-(design.memory.latency_cycles + 10) // cycles)
-    unit = words_per_beat(design, Target.PROGRAM)
-    first = min(commands, max(4, min(hidden, most, design.buffers.program_commands // 2)))
-    return -(-first // unit) * unit
 
 
 @dataclass(frozen=True)
@@ -122,19 +118,27 @@ class Ordered:
 
     def rows(self) -> Rows:
         """The commands with their waits and DRAM addresses."""
-        sources, placed = self._sources, len(self._sources)
-        rows = self.log.rows[sources]
-        in_data = (self.log.segments[sources] == Segment.DATA) & (sources >= 0)
-        for opcode, column in ((Opcode.LOAD, LOAD.dram_addr), (Opcode.STORE, STORE.dram_addr)):
+        return self._with_first_fetch()[1:]
+
+    def _with_first_fetch(self) -> Rows:
+        """The hardware's own fetch, and the commands."""
+        order, words = self.order, words_of(self.design, Target.PROGRAM)
+        placed = int(order.outcome[PLACED])
+        made = np.empty((placed + self._filling, WIDTH), np.int64)
+        made[placed:] = ROW_OF_NOP
+        rows, sources = made[:placed], np.asarray(order.sources[:placed])
+        rows[:] = self.log.rows[sources]
+        in_data = (self.log.segments[sources] == DATA) & (sources >= 0)
+        for opcode, column in ((OP_LOAD, LOAD.dram_addr), (OP_STORE, STORE.dram_addr)):
             rows[in_data & (rows[:, OPCODE] == opcode), column] += self.data_offset
-        rows[sources == FETCH] = row_of(Load, target=Target.PROGRAM)
-        rows[sources == FINISH] = row_of(End)
-        fetches = np.asarray(self.order.fetches[2 : 2 * placed + 2]).reshape(-1, 2)[sources == FETCH]
-        unit = words_per_beat(self.design, Target.PROGRAM)
-        rows[sources == FETCH, LOAD.dram_addr] = self.program_offset + fetches[:, 0] * COMMAND_BYTES
-        rows[sources == FETCH, LOAD.row_beats] = beats(self.design, Target.PROGRAM, 1) * -(-fetches[:, 1] // unit)
-        set_waits(rows, np.asarray(self.order.waits[UNITS : UNITS * (placed + 1)]).reshape(-1, UNITS))
-        return np.concatenate([rows, np.tile(np.array(row_of(Nop), np.int64), (self._filling, 1))])
+        rows[sources == FINISH] = ROW_OF_END
+        (fetching,) = np.nonzero(sources == FETCH)
+        fetches = np.asarray(order.fetches[: 2 * placed]).reshape(-1, 2)[fetching]
+        rows[fetching] = ROW_OF_FETCH
+        rows[fetching, LOAD.dram_addr] = self.program_offset + fetches[:, 0] * COMMAND_BYTES
+        rows[fetching, LOAD.row_beats] = -(-fetches[:, 1] // words.per_beat) * words.beats
+        set_waits(rows, np.asarray(order.waits[: UNITS * placed]).reshape(-1, UNITS))
+        return made
 
     def _found(self) -> Iterator[tuple[int, int, int]]:
         """Facts that come with the log: column, value, command of the program."""
@@ -154,25 +158,22 @@ class Ordered:
 
     def timing(self) -> Timing:
         """What the recurrence said while the commands were put in order: what `time_program` says of the program."""
-        first = np.array(
-            row_of(
-                Load, dram_addr=self.program_offset, target=Target.PROGRAM,
-                row_beats=beats(self.design, Target.PROGRAM, self.first_fetch),
-            )
-        )[None]  # fmt: skip
-        rows = np.concatenate([first, self.rows()])
-        count, machine = len(self._sources) + 1, Machine.of(self.design)
-        flat, configs = rows[:count].ravel(), in_force(rows[:count])
-        facts = np.zeros(FACTS * count, np.int64)
-        call(facts_of, count, (machine, flat, configs), (facts,))
+        rows = self._with_first_fetch()
+        count, out = len(self._sources) + 1, np.zeros((len(rows), OUT), np.int64)
+        out[:count] = np.asarray(self.order.out[: OUT * count]).reshape(-1, OUT)
+        return timing_of(self.design, rows, out, self._all_facts(rows[:count]), self.cycles)
+
+    def _all_facts(self, rows: Rows) -> NDArray[np.int64] | None:
+        """Facts of the fetch and the commands, flat; None if their fields say it all."""
+        if not self.log.facts and not self.log.streams:
+            return None
+        facts = known_facts(self.design, rows).ravel()
         for column, value, at in self._found():
             facts[FACTS * (at + 1) + column] = value
         streams = dict(self.log.streams)
         placed = ((1 + at, streams[source]) for at, source in enumerate(self._sources.tolist()) if source in streams)
-        with_streams(machine, facts, placed)
-        out = np.zeros((len(rows), OUT), np.int64)
-        out[:count] = np.asarray(self.order.out[: OUT * count]).reshape(-1, OUT)
-        return timing_of(self.design, rows, out, facts, self.cycles)
+        with_streams(Machine.of(self.design), facts, placed)
+        return facts
 
 
 class Scheduler:
@@ -185,26 +186,25 @@ class Scheduler:
         self.design, self.log, self.program_offset = design, log, program_offset
         self.machine = machine = Machine.of(design)
         count = self.count = len(log.rows)
-        flat, configs = np.ascontiguousarray(log.rows).ravel(), in_force(log.rows)
         opcodes = np.ascontiguousarray(log.rows[:, OPCODE])
-        self.facts = np.zeros(FACTS * (count + 2), np.int64)
-        call(facts_of, count, (machine, flat, configs), (self.facts,))
+        self.facts, earliest = np.zeros(FACTS * (count + 2), np.int64), np.zeros(count, np.int64)
+        self.logs, self.placed = Logs.of(count), Placed.of(count)
+        data = (log.segments == DATA).astype(np.int64)
+        sizes = np.array(depths(design, data_beats), np.int64)
+        inputs = (machine, np.ascontiguousarray(log.rows).ravel(), in_force(log.rows), opcodes, data, sizes)
+        outside = call(survey, count, inputs, (self.facts, self.logs, self.placed, earliest))
+        assert not outside, (log.rows[outside - 1], sizes)
         for row, found in log.facts.items():
             for column, value in found.items():
                 self.facts[FACTS * row + column] = value
         self.gaps = with_streams(machine, self.facts, log.streams)
-        self.logs, self.placed = Logs.of(count), Placed.of(count)
-        data = (log.segments == Segment.DATA).astype(np.int64)
-        sizes = np.array(depths(design, data_beats), np.int64)
-        outside = call(fill_logs, count, (machine, flat, configs, data, sizes), (self.logs,))
-        assert not outside, (log.rows[outside - 1], sizes)
-        earliest = np.zeros(count, np.int64)
-        call(earliest_of, count, (self.logs, opcodes), (self.placed, earliest))
-        loads = opcodes == Opcode.LOAD
+        loads = opcodes == OP_LOAD
         self.declared = Declared(
             opcodes, np.flatnonzero(loads), np.flatnonzero(~loads), np.ascontiguousarray(log.items), earliest
         )
-        self.store = Store(program_offset, design.buffers.program_commands, _first_fetch(design, count + 1))
+        self.store = Store(program_offset, design.buffers.program_commands, 0)
+        fetched_in = beats(design, Target.PROGRAM, 8) * beat_cycles(machine, Target.PROGRAM) / 8  # a command
+        self.hidden = -int(-(design.memory.latency_cycles + 10) // fetched_in)
 
     def fastest(self, search: bool = False) -> Ordered:
         """The fastest of as many program orders as are worth their time. Raises InputError as `order` does.
@@ -212,24 +212,32 @@ class Scheduler:
         `search`: of all of them, also with a longer first fetch.
         """
         if search:
-            return min((self.order(*way) for way in product(PACES, (FIRST, LONGER))), key=lambda o: o.cycles)
-        tried = PACES[: max(1, TRIED_COMMANDS // max(1, self.count))]
-        return min((self.order(pace) for pace in tried), key=lambda ordered: ordered.cycles)
+            return self._fastest(list(product(PACES, (FIRST, LONGER))))
+        return self._fastest([(pace, FIRST) for pace in PACES[: max(1, TRIED_COMMANDS // max(1, self.count))]])
 
     def order(self, pace: Pace, first: int = FIRST) -> Ordered:
         """The program order at a pace, at most `first` commands in the first fetch.
 
         Raises InputError if the waits do not fit their fields.
         """
-        store = self.store._replace(first=_first_fetch(self.design, self.count + 1, first))
+        return self._fastest([(pace, first)])
+
+    def _fastest(self, tried: Sequence[tuple[Pace, int]]) -> Ordered:
+        """The fastest order of some paces, each with the most commands of its first fetch."""
+        ways = [number for pace, most in tried for number in (*pace, self._first_fetch(most))]
         most = 2 * (self.count + 1) + self.store.capacity + 64  # a fetch brings more than itself
-        sizes = (most, 2 * most, UNITS * most, OUT * most, OUTCOME)
-        made = Order(*(np.zeros(size, np.int64) for size in sizes))
+        made, other = Order.of(most), Order.of(most if len(tried) > 1 else 0)
         clock = Clock.of(most, 2 * most)
-        inputs = (self.machine, self.declared, self.gaps, self.logs, store, pace)
-        error = call(order, self.count, inputs, (self.facts, self.placed, clock, made))
+        inputs = (self.machine, self.declared, self.gaps, self.logs, self.store, np.array(ways, np.int64))
+        error = call(fastest, self.count * len(tried), inputs, (self.facts, self.placed, clock, made, other))
         assert not error, error
-        largest = int(made.waits.max())
+        best = other if other.outcome[BEST] else made
+        largest = int(best.waits.max())
         if largest >> WAIT_BITS:
             raise InputError(f"the program must have fewer than 2**{WAIT_BITS} commands of a unit, not {largest:,}")
-        return Ordered(self.design, self.log, self.program_offset, made, int(made.outcome[CYCLES]))
+        return Ordered(self.design, self.log, self.program_offset, best, int(best.outcome[CYCLES]))
+
+    def _first_fetch(self, most: int) -> int:
+        """As many commands as arrive until the first of them is answered: fewer would leave the bus idle."""
+        first = min(self.count + 1, max(4, min(self.hidden, most, self.store.capacity // 2)))
+        return whole_beats(self.machine, first)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from accel.commands import Load, Store, Target, most
 from accel.design import Design
-from accel.layout import beats_per_word, stride_bytes, word_bytes, words_per_beat
+from accel.layout import in_beats, stride_bytes, word_bytes
 from accel.rows import LOAD, STORE, row_of
 
 Row = list[int]
@@ -44,7 +44,7 @@ class Words(NamedTuple):
 @lru_cache(32)
 def words_of(design: Design, target: Target) -> Words:
     """How words of a target lie in DRAM behind this design."""
-    size, per_beat, beats = (f(design, target) for f in (word_bytes, words_per_beat, beats_per_word))
+    size, (per_beat, beats) = word_bytes(design, target), in_beats(design, target)
     stride = stride_bytes(size, design.beat_bytes)
     return Words(target, size, stride, per_beat, beats, LARGEST_ROW_BEATS // beats * per_beat)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from accel.commands import Target
 from accel.compiler.graph import described
 from accel.compiler.lower.chain_write import ChainWriter
 from accel.compiler.lower.filter_write import FilterWriter
@@ -20,7 +19,6 @@ from accel.compiler.prepare import Prepared
 from accel.compiler.sources import Source, WordSource
 from accel.compiler.step import one_pixel
 from accel.compiler.tensors import InputLoader, word_source
-from accel.compiler.transfers import words_of
 from accel.models.errors import InputError
 from accel.rows import FieldRangeError
 
@@ -61,7 +59,7 @@ class _Writer:
         self.prepared, self.design, self.network = prepared, prepared.design, prepared.network
         beats = -(-prepared.plan.data_bytes // self.design.beat_bytes)
         self.stream = Stream(self.design, beats, taper, ring_words)
-        self.words = words_of(self.design, Target.ACTIVATION)
+        self.words = self.stream.activation_words
         self.loader: InputLoader | None = None
 
     def write(self, plan: StepPlan, after: StepPlan | None) -> None:

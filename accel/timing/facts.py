@@ -61,3 +61,10 @@ def events_of(m: Machine, rows: Ints, configs: Ints, facts: Ints, events: Mutabl
         elif opcode == STORE:
             store_events(m, rows, r, facts, f, events, e)
     return 0
+
+
+@part
+def facts_and_events_of(m: Machine, rows: Ints, configs: Ints, facts: MutableInts, events: MutableInts) -> int:
+    """As `facts_of`, and then `events_of`."""
+    facts_of(m, rows, configs, facts)
+    return events_of(m, rows, configs, facts, events)

@@ -48,7 +48,7 @@ from accel.latency import (
     product_pipeline,
     unit_cycles,
 )
-from accel.layout import beats_per_word, words_per_beat
+from accel.layout import in_beats
 from accel.memories import WEIGHT
 from accel.records import TAPS
 
@@ -109,7 +109,7 @@ class Machine(NamedTuple):
     @lru_cache(4)
     def of(cls, design: Design) -> Machine:
         """The numbers of a design."""
-        memory = design.memory
+        memory, in_beat = design.memory, [in_beats(design, target) for target in Target]
         return cls(
             rows=design.rows,
             word_lanes=design.word_lanes,
@@ -120,8 +120,8 @@ class Machine(NamedTuple):
             two_of_four=int(design.two_of_four),
             lanes=design.lanes,
             beat_bytes=design.beat_bytes,
-            words_per_beat=tuple(words_per_beat(design, target) for target in Target),
-            beats_per_word=tuple(beats_per_word(design, target) for target in Target),
+            words_per_beat=tuple(words for words, _ in in_beat),
+            beats_per_word=tuple(beats for _, beats in in_beat),
             latency=memory.latency_cycles,
             interval=memory.beat_interval_cycles,
             burst=memory.burst_beats,

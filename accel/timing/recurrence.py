@@ -25,7 +25,7 @@ from accel.legal import check_rows
 from accel.program import Program
 from accel.rows import OPCODE, Rows, command_of, in_force, rows_of, waits_of
 from accel.timing.coded import Stream, with_streams
-from accel.timing.facts import EVENTS, events_of, facts_of
+from accel.timing.facts import EVENTS, events_of, facts_and_events_of, facts_of
 from accel.timing.kernel import call
 from accel.timing.machine import FACTS, FETCH_BEATS, GAP, ROW_BEATS, Machine
 from accel.timing.machine import ROWS as FACT_ROWS
@@ -131,8 +131,8 @@ class Timing:
     @cached_property
     def events(self) -> dict[Event, int]:
         """The counters at the end."""
-        counts = zip(Event, self.history.events.sum(axis=0), strict=True)
-        total = {event: int(count) for event, count in counts if event not in DATA_EVENTS}
+        counts = zip(COLUMN, self.history.events.sum(axis=0).tolist(), strict=True)
+        total = {event: count for event, count in counts if event not in DATA_EVENTS}
         total[Event.COMMANDS] = int((self.history.out[:, PUSHED] > 0).sum())
         total[Event.CYCLES] = self.cycles
         return total
@@ -140,9 +140,8 @@ class Timing:
     @cached_property
     def activations(self) -> NDArray[np.int64]:
         """(1 + n,) rows of the DRAM that the fetch and each command open, as `accel.dram` counts them."""
-        pushed = np.flatnonzero(self.commands.out[:, PUSHED]) + 1
-        ran = np.concatenate([[0], pushed])
-        found = np.zeros(len(self.rows), np.int64)
+        ran, found = self.history.out[:, PUSHED] != 0, np.zeros(len(self.rows), np.int64)
+        ran[0] = True
         found[ran] = row_activations(self.design, self.rows[ran])
         return found
 
@@ -228,20 +227,25 @@ def fetched(facts: NDArray[np.int64]) -> int:
     return int((beats_read // np.maximum(fetches[:, FETCH_BEATS], 1) * fetches[:, GAP]).sum())
 
 
-def timing_of(design: Design, rows: Rows, out: NDArray[np.int64], facts: NDArray[np.int64], cycles: int) -> Timing:
+def timing_of(
+    design: Design, rows: Rows, out: NDArray[np.int64], facts: NDArray[np.int64] | None, cycles: int
+) -> Timing:
     """The Timing of what the recurrence said of n commands, the hardware's own fetch first.
 
-    `facts` (FACTS of each command that can run,), flat.
+    `facts` (FACTS of each command that can run,), flat; None: what the rows tell, all of which can run.
     """
     history = History(rows[:, OPCODE], out, partial(_events, design, rows, facts))
     return Timing(cycles, history, design, rows)
 
 
-def _events(design: Design, rows: Rows, facts: NDArray[np.int64]) -> NDArray[np.int64]:
+def _events(design: Design, rows: Rows, facts: NDArray[np.int64] | None) -> NDArray[np.int64]:
     """(n, EVENTS) counts of n commands."""
-    count, events = len(facts) // FACTS, np.zeros((len(rows), EVENTS), np.int64)
-    flat = np.ascontiguousarray(rows[:count]).ravel()
-    call(events_of, count, (Machine.of(design), flat, in_force(rows[:count]), facts), (events.ravel(),))
+    count, events = len(rows) if facts is None else len(facts) // FACTS, np.zeros((len(rows), EVENTS), np.int64)
+    inputs = (Machine.of(design), np.ascontiguousarray(rows[:count]).ravel(), in_force(rows[:count]))
+    if facts is None:
+        call(facts_and_events_of, count, inputs, (np.zeros(FACTS * count, np.int64), events.ravel()))
+    else:
+        call(events_of, count, (*inputs, facts), (events.ravel(),))
     return events
 
 

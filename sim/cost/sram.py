@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import csv
 from bisect import bisect_right
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from math import ceil, exp, log
+from typing import NamedTuple
 
 from accel.sim.cost.constants import SRAM_TABLE
 
@@ -21,8 +21,7 @@ WIDEST_BITS, NARROWEST_BITS = 256, 32
 LARGEST_BYTES, SMALLEST_BYTES = 1 << 22, 1 << 10
 
 
-@dataclass(frozen=True)
-class Sram:
+class Sram(NamedTuple):
     """One word read, one word written, and leakage and area of the whole memory."""
 
     read_pj: float
@@ -57,15 +56,9 @@ def macro(cell: str, node_nm: int, size_bytes: float, width_bits: float) -> Sram
         raise KeyError(f"no memory of cell {cell} at {node_nm} nm in {SRAM_TABLE}")
     sizes, widths = sorted({s for s, _ in table}), sorted({w for _, w in table})
     (s0, s1, fs), (w0, w1, fw) = _between(sizes, size_bytes, "bytes"), _between(widths, width_bits, "bits a word")
-    corners = (
-        (table[s0, w0], (1 - fs) * (1 - fw)), (table[s1, w0], fs * (1 - fw)),
-        (table[s0, w1], (1 - fs) * fw), (table[s1, w1], fs * fw),
-    )  # fmt: skip
-
-    def mean(field: str) -> float:
-        return exp(sum(weight * log(getattr(corner, field)) for corner, weight in corners))
-
-    return Sram(mean("read_pj"), mean("write_pj"), mean("leakage_mw"), mean("area_mm2"))
+    weights = (1 - fs) * (1 - fw), fs * (1 - fw), (1 - fs) * fw, fs * fw
+    corners = zip(table[s0, w0], table[s1, w0], table[s0, w1], table[s1, w1], strict=True)
+    return Sram(*(exp(sum(w * log(value) for w, value in zip(weights, values, strict=True))) for values in corners))
 
 
 def _between(points: list[int], value: float, unit: str) -> tuple[int, int, float]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import starmap
 from operator import mul
+from typing import NamedTuple
 
 from accel.datapath import (
     FILTER_LANE_LUTS,
@@ -82,8 +83,7 @@ def memories(design: Design) -> tuple[MemoryShape, ...]:
     return tuple(shapes)
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """Logic of one component: all products of multipliers' widths, LUTs, registers that every cycle clocks, and `kept`.
 
     `kept`: bits of registers that are clocked only when they are written.

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from accel.compiler.formats.format import Codes
 from accel.models.integers.network import MatrixLayer
 
+NO_CODEBOOK = np.zeros(0, np.int8)
+
 
 @dataclass(frozen=True)
 class Dense:
@@ -29,7 +31,7 @@ class Dense:
     @property
     def codebook(self) -> NDArray[np.int8]:
         """None."""
-        return np.zeros(0, np.int8)
+        return NO_CODEBOOK
 
     def codes(self) -> Codes:
         """The weights' own bytes."""

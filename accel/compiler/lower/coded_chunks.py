@@ -42,7 +42,7 @@ class CodedChunks:
         for target, table in zip((Target.RUN_TABLE, Target.VALUE_TABLE), encoded.tables, strict=True):
             words = words_of(design, target)
             count = -(-len(table) // TABLE_WORD_BYTES)
-            offset = stream.words(target, count, partial(_table_words, table, count))
+            offset = stream.words(words, count, partial(_table_words, table, count))
             stream.item(load_words(words, offset, 0, count), False)
         self.literal = encoded.literal
         self.placed: dict[Chunk, tuple[Block, int, bool]] = {}  # block, offset in the image, does it continue

@@ -26,8 +26,7 @@ class Constants:
         self, stream: Stream, machine: Machine, weights: LayerWeights, requantise: Requantise, key: int
     ) -> None:
         self.stream, self.machine, self.weights, self.requantise, self.key = stream, machine, weights, requantise, key
-        self.weight_words = words_of(stream.design, Target.WEIGHT)
-        self.parameter_words = words_of(stream.design, Target.PARAMETER)
+        self.weight_words, self.parameter_words = stream.weight_words, stream.parameter_words
         self.codebook, self.codebook_item = 0, -1  # bank, item
         self.coded: CodedChunks | None = None
         self.offsets: dict[object, int] = {}  # in the image
@@ -44,9 +43,9 @@ class Constants:
         if len(entries):
             self.codebook = self.stream.codebooks % CODEBOOKS
             self.stream.codebooks += 1
-            offset = self.stream.words(Target.CODEBOOK, len(entries), lambda: entries.view(np.uint8).reshape(-1, 1))
-            address = CODEBOOK_ENTRIES * self.codebook
-            loads = load_words(words_of(self.stream.design, Target.CODEBOOK), offset, address, len(entries))
+            words = words_of(self.stream.design, Target.CODEBOOK)
+            offset = self.stream.words(words, len(entries), lambda: entries.view(np.uint8).reshape(-1, 1))
+            loads = load_words(words, offset, CODEBOOK_ENTRIES * self.codebook, len(entries))
             self.codebook_item = self.stream.item(loads, False)
         if self.weights.format.coded:
             self.coded = CodedChunks(self.stream, self.weights, self._once(chunks if visits is None else visits))
@@ -104,7 +103,7 @@ class Constants:
         """Address of room for a chunk's weights, their offset in the image, and how many words they are."""
         key, (words, size) = (self.key, chunk), self._sizes(chunk)
         if key not in self.offsets:
-            self.offsets[key] = self.stream.words(Target.WEIGHT, words, partial(self.weights.block, *chunk))
+            self.offsets[key] = self.stream.words(self.weight_words, words, partial(self.weights.block, *chunk))
         return self.stream.weights.take(size, key, self.stream.item_count), self.offsets[key], size
 
     def kernel_rows(self, chunk: Chunk) -> Iterator[tuple[int, int]] | None:
@@ -144,7 +143,7 @@ class Constants:
         words = -(-(channels[1] - channels[0]) // lanes)
         if key not in self.offsets:
             make = partial(parameter_words, self.requantise, channels, lanes)
-            self.offsets[key] = self.stream.words(Target.PARAMETER, words, make)
+            self.offsets[key] = self.stream.words(self.parameter_words, words, make)
         address = self.stream.parameters.take(words, key, self.stream.item_count)
         loads = load_words(self.parameter_words, self.offsets[key], address, words)
         return address + offset, self.stream.item(loads, False)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.commands import Post, Target
+from accel.commands import Post
 from accel.compiler.geometry import Range, split
 from accel.compiler.lower.lowering import Writing
 from accel.compiler.lower.vector_write import VectorWriter
 from accel.compiler.parts import with_biases
 from accel.compiler.tensors import View, view_of
-from accel.compiler.transfers import load_words, words_of
+from accel.compiler.transfers import load_words
 from accel.compiler.weights import parameter_words
 from accel.latency import least_line
 from accel.memories import RECORD_BYTES
@@ -43,7 +45,7 @@ class FilterWriter(VectorWriter):
 
     def __init__(self, w: Writing) -> None:
         super().__init__(w)
-        self.parameter_words = words_of(w.stream.design, Target.PARAMETER)
+        self.parameter_words = w.stream.parameter_words
         self.whole = FILTER_WORDS * -(-self.channels // self.machine.lanes)
         self.offsets: dict[Range, int] = {}
         self.by_groups = False
@@ -88,9 +90,8 @@ class FilterWriter(VectorWriter):
             channels = (taken[0] * machine.word_lanes, min(self.channels, taken[1] * machine.word_lanes))
             count = FILTER_WORDS * -(-(channels[1] - channels[0]) // machine.lanes)
             if taken not in self.offsets:
-                self.offsets[taken] = self.stream.words(
-                    Target.PARAMETER, count, lambda: filter_words(self.layer, self.requantise, channels, machine.lanes)
-                )
+                make = partial(filter_words, self.layer, self.requantise, channels, machine.lanes)
+                self.offsets[taken] = self.stream.words(self.parameter_words, count, make)
             address = self.stream.parameters.take(count, key, self.stream.item_count)
             item = self.stream.item(load_words(self.parameter_words, self.offsets[taken], address, count), False)
             found = address, item

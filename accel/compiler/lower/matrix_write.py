@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from accel.commands import Target
 from accel.compiler.geometry import Range, split, split_with_ends
 from accel.compiler.lower.chunks import Round, patch_chunks, rounds
 from accel.compiler.lower.constants import Constants
@@ -27,7 +26,7 @@ from accel.compiler.ops import NO_TABLE, Facts
 from accel.compiler.ring import Ring
 from accel.compiler.sources import Piece
 from accel.compiler.tensors import View, part_view, region_view, residual_loads, stores, view_of
-from accel.compiler.transfers import Row, words_of
+from accel.compiler.transfers import Row
 from accel.rows import COMPUTE, POST
 
 
@@ -58,7 +57,7 @@ class MatrixWriter:
         self.machine, self.geometry, self.requantise = plan.machine, plan.geometry, step.requantise
         self.residual, self.source, self.loader, self.storer = step.layer.residual, w.source, w.loader, w.storer
         self.in_ring, self.out_ring = Ring.of(plan.in_ring), Ring.of(plan.out_ring)
-        self.words = words_of(w.stream.design, Target.ACTIVATION)
+        self.words = w.stream.activation_words
         self.constants = self.constants_of(step.index)
         self.constants.trimmed = self.tiling.trimmed
         self.input_place, self.output_place = w.places[step.input], w.places[step.output]

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from accel.commands import Target
 from accel.compiler.estimate import Machine
 from accel.compiler.geometry import Range
 from accel.compiler.lower.constants import Constants
@@ -92,7 +91,7 @@ class ResidentWeights(Constants):
         self.there |= {(n, g): item for n in range(*tiles) for g in range(*groups)}
 
     def _offset(self, chunk: Chunk, words: int) -> int:
-        return self.stream.words(Target.WEIGHT, words, partial(self.weights.block, *chunk))
+        return self.stream.words(self.weight_words, words, partial(self.weights.block, *chunk))
 
     def records(self, tiles: Range) -> tuple[int, int]:
         """As `Constants.records`; those of other tiles come when they are needed, if all fit."""
@@ -105,7 +104,7 @@ class ResidentWeights(Constants):
             channels = first * self.machine.cols, min(self.weights.outputs, last * self.machine.cols)
             words = -(-(channels[1] - channels[0]) // self.machine.lanes)
             make = partial(parameter_words, self.requantise, channels, self.machine.lanes)
-            offset = self.stream.words(Target.PARAMETER, words, make)
+            offset = self.stream.words(self.parameter_words, words, make)
             loads = load_words(self.parameter_words, offset, self.records_at + first * chunks, words)
             self.recorded |= dict.fromkeys(range(first, last), self.stream.item(loads, False))
         return self.records_at + tiles[0] * chunks, max(self.recorded[n] for n in range(*tiles))

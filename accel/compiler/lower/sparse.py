@@ -193,7 +193,7 @@ class SparseConstants(Constants):
         if self.coded:
             return address, self.coded.item(chunk, address, dst_pitch=pointer)
         if chunk not in self.offsets:
-            self.offsets[chunk] = self.stream.words(Target.WEIGHT, block.words, block.pack)
+            self.offsets[chunk] = self.stream.words(self.weight_words, block.words, block.pack)
         (load,) = load_words(self.weight_words, self.offsets[chunk], address, block.words)
         load[LOAD.dst_pitch], load[LOAD.row_words] = pointer, columns
         load[LOAD.run], load[LOAD.step] = block.run_bits, block.value_bits

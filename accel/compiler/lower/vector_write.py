@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from accel.commands import ConfigPost, Post, Target
+from accel.commands import ConfigPost, Post
 from accel.compiler.geometry import Range, split
 from accel.compiler.lower.lowering import Writing
 from accel.compiler.lower.vector_tiling import VectorTask, VectorTiling, vector_piece
 from accel.compiler.ring import Ring
 from accel.compiler.sources import Piece
 from accel.compiler.tensors import View, part_view, region_view, residual_loads, stores, view_of
-from accel.compiler.transfers import Row, words_of
+from accel.compiler.transfers import Row
 from accel.models.integers.network import Layer, VectorLayer
 from accel.rows import row_of
 
@@ -33,7 +33,7 @@ class VectorWriter:
         self.task: VectorTask = plan.task
         self.machine, self.geometry, self.channels = plan.machine, plan.geometry, step.target.written
         self.in_ring, self.out_ring = Ring.of(plan.in_ring), Ring.of(plan.out_ring)
-        self.words = words_of(w.stream.design, Target.ACTIVATION)
+        self.words = w.stream.activation_words
         self.input_place, self.output_place = w.places[step.input], w.places[step.output]
         self.added = w.places[step.residual] if step.residual else None
         self.table = self.stream.table_of(self.layer.requantise)
