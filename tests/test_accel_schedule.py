@@ -117,7 +117,8 @@ def test_the_fastest_order_is_taken() -> None:
     assert time_commands(design, program.commands, program.program_offset, program.first_fetch).cycles == min(kept)
 
 
-@settings(max_examples=draws(20), deadline=None)
+@counted(draws(8))
+@settings(max_examples=draws(12), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_the_fastest_order_is_the_first_of_the_fastest_by_themselves(rng: Random) -> None:
     """To the last number: an order leaves nothing behind for the next one in its place."""
