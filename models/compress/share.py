@@ -42,7 +42,7 @@ def _share(network: Network, calibration: NDArray[Any], method: Method, bits: in
     """By one method, of a network that is equalised already."""
     plain = replace(method, equalise=False, correct=False)
     of_layer = {layer.name: layer.weights for layer in matrix_layers(share_weights(network, bits))}
-    of_outputs, originals = dict[str, Float](), dict[bytes, Float]()
+    of_outputs, originals = dict[str, Float](), dict[bytes, tuple[Float, Quantised]]()
     for layer in matrix_layers(network):
         candidate, found = of_layer[layer.name], share_per_output(layer.weights, bits)
         if found is None:
@@ -53,12 +53,16 @@ def _share(network: Network, calibration: NDArray[Any], method: Method, bits: in
         if not is_shared(candidate) or _closer(layer.weights, own, _in_int8(candidate)):
             # A codebook of 256 holds the very codes of dense int8, whose ranges are those of the float network.
             seen = layer.weights if 1 << bits == LARGEST_CODEBOOK else own
-            of_outputs[layer.name], originals[seen.tobytes()] = seen, layer.weights
+            of_outputs[layer.name], originals[seen.tobytes()] = seen, (layer.weights, found)
 
     def quantiser(weights: Float, smallest: NDArray[np.float64]) -> Quantised:
-        original = originals.get(weights.tobytes())
-        found = None if original is None else share_per_output(original.reshape(weights.shape), bits, smallest)
-        return found or quantised(weights, smallest)
+        if weights.tobytes() not in originals:
+            return quantised(weights, smallest)
+        original, found = originals[weights.tobytes()]
+        codes, scale, shared = found
+        if shared and (scale >= smallest).all():  # as it was found without a smallest scale
+            return codes.reshape(weights.shape), scale, replace(shared, indices=shared.indices.reshape(weights.shape))
+        return share_per_output(original.reshape(weights.shape), bits, smallest) or quantised(weights, smallest)
 
     def made(weights: Mapping[str, Float]) -> IntegerNetwork:
         return quantise_with(with_weights(network, weights), calibration, quantiser, plain)
