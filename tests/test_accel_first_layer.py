@@ -14,6 +14,7 @@ from accel.commands import Load, Target
 from accel.compile import compile_network
 from accel.compiler.first_layer import readings, unfold
 from accel.compiler.geometry import matrix_geometry
+from accel.compiler.prepare import prepare
 from accel.design import Design, load
 from accel.layout import RowTensor
 from accel.models.errors import InputError
@@ -27,8 +28,8 @@ from tests.benches.layers import matrix, network_of
 from tests.benches.wide import draws
 
 
-def draw_first_layer(rng: Random) -> IntegerNetwork:
-    """A convolution of 1 to 4 channels with stride, padding and dilation; half of them shared, often without a zero."""
+def draw_first_layer(rng: Random, channels: tuple[int, int] = (1, 4)) -> IntegerNetwork:
+    """A convolution of few channels with stride, padding and dilation; half of them shared, often without a zero."""
     kernel = (rng.randint(1, 5), rng.randint(1, 5))
     dilation = (rng.choice([1, 1, 2]), rng.choice([1, 1, 1, 2]))
     window = Window(
@@ -37,7 +38,9 @@ def draw_first_layer(rng: Random) -> IntegerNetwork:
         tuple(rng.randint(0, 2) for _ in range(4)),  # type: ignore[arg-type]
         dilation,
     )
-    source = TensorSpec("x", (rng.randint(1, 4), rng.randint(9, 24), rng.randint(9, 24)), 1.0, rng.randint(-99, 99))
+    source = TensorSpec(
+        "x", (rng.randint(*channels), rng.randint(9, 24), rng.randint(9, 24)), 1.0, rng.randint(-99, 99)
+    )
     out = rng.randint(1, 20)
     generator = np.random.default_rng(rng.getrandbits(32))
     shape = (out, source.shape[0], *kernel)
@@ -58,18 +61,19 @@ def draw_first_layer(rng: Random) -> IntegerNetwork:
     return IntegerNetwork("first", "x", "y", {"x": source, "y": made}, (layer,))
 
 
-def run_first_layer(seed: int) -> bool:
-    """Compile and run; whether the input was unfolded."""
+def run_first_layer(seed: int, channels: tuple[int, int] = (1, 4)) -> tuple[bool, bool]:
+    """Compile and run; whether the input was unfolded, and that into several channel groups."""
     rng = Random(seed)
     design = draw_design(rng, largest=40)
     buffers = {"parameter_bytes": 1 << 14, "weight_bytes": 1 << 16, "activation_bytes": rng.choice([1 << 13, 1 << 17])}
     design = design.model_copy(update={"buffers": design.buffers.model_copy(update=buffers)})
-    network = draw_first_layer(rng)
+    network = draw_first_layer(rng, channels)
     program = compile_network(network, design)
     spec = network.tensors["x"]
     codes = np.random.default_rng(seed).integers(-128, 128, (2, *spec.shape)).astype(np.int8)
     np.testing.assert_array_equal(execute(program, codes), run(network, codes)["y"])
-    return isinstance(program.input.layout, RowTensor)
+    way = prepare(network, design).reading.unfolded
+    return isinstance(program.input.layout, RowTensor), bool(way) and way.geometry.channels > design.word_lanes
 
 
 @counted(draws(125))
@@ -84,8 +88,25 @@ def test_most_first_layers_are_unfolded() -> None:
     count = 0
     for seed in range(40):
         with suppress(InputError):
-            count += run_first_layer(seed)
+            count += run_first_layer(seed)[0]
     assert count > 12
+
+
+@counted(draws(40))
+@settings(max_examples=draws(50), deadline=None)
+@given(st.integers(0, 1 << 32))
+def test_first_layers_of_more_channels_equal_the_reference(seed: int) -> None:
+    """Bytes of a row that are more than two words: a LOAD for each channel group."""
+    accepted(lambda seed: run_first_layer(seed, (5, 48)), seed)
+
+
+def test_many_of_them_take_several_groups() -> None:
+    """As `test_most_first_layers_are_unfolded`."""
+    count = 0
+    for seed in range(60):
+        with suppress(InputError):
+            count += run_first_layer(seed, (5, 48))[1]
+    assert count > 5
 
 
 def unfolded(channels: int, kernel: int, stride: int, rows: int, outputs: int = 64) -> tuple[tuple[int, int], int, int]:
@@ -109,6 +130,8 @@ def test_lanes_of_known_networks() -> None:
     assert unfolded(3, 11, 4, 32, 96) == ((3, 5), 28, 1)  # AlexNet: fifths of four rows, 15 words for 363 bytes
     assert unfolded(16, 3, 1, 32, 16) == ((3, 2), 32, 1)  # two columns of a row; windows share words
     assert unfolded(16, 3, 1, 32, 64) == ((1, 5), 30, 1)  # with more to compute: fifths of three rows
+    assert unfolded(24, 5, 1, 32, 64) == ((5, 2), 64, 2)  # GoogLeNet's 4b: 120 bytes in four words, of two LOADs
+    assert unfolded(48, 3, 1, 32, 192) == ((3, 1), 144, 5)  # SqueezeNet's fire6: 4.5 words of a row
 
 
 def test_each_byte_of_the_input_is_read_once() -> None:
@@ -150,4 +173,5 @@ def test_ways_to_read_the_input() -> None:
         "words",
     ]
     assert ways(None, 28, 1) == ["784 x 1 x 1 -> 1 x 1, kernel 1 x 1", "words"]
-    assert ways(None, 3, 40) == ways(None, 3, 4, groups=4) == ["words"]
+    assert ways(None, 3, 48) == ways(None, 3, 4, groups=4) == ["words"]
+    assert ways(None, 3, 40) == ["64 x 28 x 52 -> 26 x 26, kernel 3 x 2, stride 1 x 2", "words"]  # 8 words for 9

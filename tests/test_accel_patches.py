@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel import compile as compiler
-from accel.commands import Compute, Load, Target
+from accel.commands import Compute, ConfigCompute, Load, Target
 from accel.compile import compile_network, time_network
 from accel.compiler.lower.matrix_task import Patch, Task, Tiling
 from accel.compiler.patches import Patches, Piece
@@ -126,7 +126,10 @@ def forced(network: IntegerNetwork, design: Design, pieces: tuple[Piece, ...]) -
 
 @pytest.mark.rtl
 def test_the_verilog_runs_patches(tmp_path: Path) -> None:
-    """Rows of weights that LOADs put apart, and leave out: bytes, cycles and counters of the emitted Verilog."""
+    """Rows of weights that LOADs put apart, and leave out: bytes, cycles and counters of the emitted Verilog.
+
+    And chunks row by row at both ends, and words that are cut out of the bytes of a row by several LOADs.
+    """
     design, rows = design_of(8, 8, 64), list[int]()
     built = Built(design, tmp_path)
     for channels, size, outputs, kernel, pieces in (
@@ -140,3 +143,16 @@ def test_the_verilog_runs_patches(tmp_path: Path) -> None:
         codes = np.random.default_rng(size).integers(-128, 128, (channels, size, size)).astype(np.int8)
         check(built, Trial(design, network, codes, size), program)
     assert {2, 9} <= set(rows)  # tiles of a group, and kernel positions of a last one
+    for channels, outputs, padded in ((12, 24, True), (20, 16, False)):
+        network = network_of((channels, 6, 7), matrix(outputs, Window((3, 3), pads=(int(padded),) * 4)))
+        prepared = prepare(network, design)
+        (step,) = prepared.plan.steps
+        steps = [replace(step, tiling=replace(step.tiling, chunk_tiles=1, chunk_groups=1, by_rows=2, ends_by_rows=3))]
+        program = compiler._program(
+            *compiler._fastest(replace(prepared, plan=replace(prepared.plan, steps=steps)), design)
+        )
+        codes = np.random.default_rng(channels).integers(-128, 128, (channels, 6, 7)).astype(np.int8)
+        check(built, Trial(design, network, codes, channels), program)
+        assert {c.kernel_h for c in program.commands if isinstance(c, ConfigCompute)} == {1, 3}
+        assert prepared.reading.unfolded
+        assert prepared.reading.unfolded.geometry.channels > 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel.commands import Compute
+from accel import compile as compiler
+from accel.commands import Compute, ConfigCompute
 from accel.compile import compile_network, time_network
 from accel.compiler.geometry import split_with_ends
-from accel.compiler.prepare import other_reading, prepare
+from accel.compiler.lower.matrix_task import Tiling
+from accel.compiler.prepare import other_readings, prepare
 from accel.events import Event
 from accel.flow.cli import run as accel
 from accel.models.reference.int8 import run
@@ -55,15 +58,43 @@ def test_a_kernel_begins_with_its_first_row() -> None:
     np.testing.assert_array_equal(execute(program, codes), run(network, codes)[network.output])
 
 
+def test_words_cut_out_of_several_loads_or_as_they_lie() -> None:
+    """24 channels, 5 x 5: four words of a row in two LOADs, each by itself, or five as words of 24 of 32 lanes."""
+    prepared = prepare(network_of((24, 14, 14), matrix(64, Window((5, 5), pads=(2,) * 4))), design_of(32, 32, 128))
+    kernels = [p.plan.steps[0].geometry.kernel for p in (prepared, *other_readings(prepared))]
+    assert kernels == [(5, 2), (5, 1), (5, 5)]
+
+
+def test_chunks_are_computed_row_by_row_at_both_ends() -> None:
+    """Of two tiles of three channel groups: the first two chunks and the last one, others whole; sums go on."""
+    network, design = network_of((24, 7, 7), matrix(16, Window((3, 3), pads=(1,) * 4))), design_of(8, 8, 64)
+    prepared = prepare(network, design)
+    (step,) = prepared.plan.steps
+    assert isinstance(step.tiling, Tiling)
+    whole = replace(
+        step.tiling, strip=(7, 7), block=(7, 7), block_tiles=2, chunk_tiles=1, chunk_groups=1, by_rows=2, ends_by_rows=1
+    )
+    plan = replace(prepared.plan, steps=[replace(step, tiling=whole)])
+    program = compiler._program(*compiler._fastest(replace(prepared, plan=plan), design))
+    heights, found = 0, list[tuple[int, int]]()
+    for command in program.commands:
+        if isinstance(command, ConfigCompute):
+            heights = command.kernel_h
+        if isinstance(command, Compute):
+            found.append((heights, command.accumulate))
+    assert found == [(1, 0), (1, 1), (1, 1)] * 2 + [(3, 1)] * 3 + [(1, 1)] * 3
+    codes = np.random.default_rng(4).integers(-128, 128, (1, 24, 7, 7)).astype(np.int8)
+    np.testing.assert_array_equal(execute(program, codes), run(network, codes)[network.output])
+
+
 def test_a_first_layer_is_also_read_in_another_way() -> None:
     """Thirds of four rows of a 7 x 7 kernel: more words to write than taps, and yet sooner than a row a word."""
     network = network_of((3, 32, 32), matrix(64, Window((7, 7), (2, 2), (3, 3, 3, 3))))
     design = design_of(32, 32, 128)
     prepared = prepare(network, design)
-    other = other_reading(prepared)
-    assert other
+    (other,) = other_readings(prepared)
     assert [p.plan.steps[0].geometry.kernel for p in (prepared, other)] == [(7, 1), (2, 3)]
-    assert other_reading(prepare(network_of((32, 9, 9), matrix(8, Window((1, 1)))), design)) is None
+    assert not other_readings(prepare(network_of((32, 9, 9), matrix(8, Window((1, 1)))), design))
     program = compile_network(network, design, tries=4)
     codes = np.random.default_rng(3).integers(-128, 128, (1, 3, 32, 32)).astype(np.int8)
     np.testing.assert_array_equal(execute(program, codes), run(network, codes)[network.output])

@@ -4,7 +4,8 @@ A convolution with few input channels would leave most rows of the array idle. S
 with its padding, and window loads put a run of bytes, of each of `m` rows under a kernel window, side by side into the
 R lanes of a word: the array sees more channels and a kernel of ceil(kernel_h / m) rows. Its columns are the words of a
 window: either a word begins at each place that a window's part begins at, whole columns long, and windows share words;
-or the bytes of each window's row are cut into equal parts, a word for each. A fully connected layer on a map sees the
+or the bytes of each window's row are cut into equal parts, a word for each; or, if they are more than two words, into
+whole words, one or two in each channel group, which has a LOAD of its own. A fully connected layer on a map sees the
 bytes of the map in a row.
 """
 
@@ -110,7 +111,7 @@ def _cheapest(
     found, words = dict[Geometry, Unfolded](), _cost(load, compute)
     for cut in _cuts(geometry, machine):
         for rows in range(1, min(geometry.kernel[0], machine.word_lanes // cut.run) + 1):
-            exact = geometry.kernel[0] % rows == 0 and cut.parts * cut.run == geometry.kernel[1] * geometry.channels
+            exact = geometry.kernel[0] % rows == 0 and cut.parts * cut.lanes == geometry.kernel[1] * geometry.channels
             if not exact and not has_zero:
                 continue
             option = _rows(outputs, pads, geometry, machine, pad_value, cut, rows)
@@ -123,7 +124,8 @@ class Cut(NamedTuple):
     """How the bytes of a row under a window are cut into `parts` of `run` bytes, a word each.
 
     `step` bytes lie between windows and `stride` words; `dilation` words between the parts of one. `loaded` words are
-    made of one place in the row, the others begin elsewhere.
+    made of one place in the row, the others begin elsewhere. All that in each of `groups` channel groups, whose bytes
+    follow each other; of the last one the layer needs `last` lanes.
     """
 
     run: int
@@ -132,6 +134,13 @@ class Cut(NamedTuple):
     stride: int
     dilation: int
     loaded: int
+    groups: int = 1
+    last: int = 0
+
+    @property
+    def lanes(self) -> int:
+        """Lanes of a row that the layer needs, of all groups."""
+        return (self.groups - 1) * self.run + (self.last or self.run)
 
 
 def _cuts(geometry: Geometry, machine: Machine) -> Iterator[Cut]:
@@ -144,6 +153,11 @@ def _cuts(geometry: Geometry, machine: Machine) -> Iterator[Cut]:
             run = -(-row // parts)
             if run <= lanes and parts * run <= 2 * lanes and run * (parts - 1) < row:
                 yield Cut(run, parts, stride * channels, parts, 1, parts)
+        words = -(-row // lanes)
+        for parts in (1, 2) if words > 2 and not machine.sparse else ():
+            if words % parts == 0:
+                last = row - (words - 1) * lanes if parts == 1 else lanes
+                yield Cut(lanes, parts, stride * channels, parts, 1, parts, words // parts, last)
     for columns in sorted({-(-kernel // parts) for parts in range(1, kernel + 1)}):
         if columns * channels > lanes or (columns > 1 and dilation > 1):
             break
@@ -190,11 +204,12 @@ def _rows(
     top, left, bottom, right = pads
     bottom += max(0, (height - 1) * apart + (rows - 1) * dilation + 1 - (geometry.in_h + top + bottom))
     beat = machine.contract.beat_bytes
-    row_bytes = (width // cut.loaded - 1) * cut.step + cut.loaded * cut.run
+    group_bytes = (width // cut.loaded - 1) * cut.step + cut.loaded * cut.run
+    row_bytes = group_bytes + (cut.groups - 1) * cut.loaded * cut.run
     pitch = -(-max((geometry.in_w + left + right) * channels, row_bytes) // beat) * beat
     layout = RowTensor(channels, geometry.in_h, geometry.in_w, (top, left, bottom, right), pitch, pad_value)
     seen = Geometry(
-        rows * cut.run, (folded, cut.parts), (stride // apart, cut.stride),
+        rows * cut.lanes, (folded, cut.parts), (stride // apart, cut.stride),
         (rows * dilation // apart if folded > 1 else 1, cut.dilation if cut.parts > 1 else 1), (0, 0), False,
         height, width, geometry.out_h, geometry.out_w, geometry.pool,
     )  # fmt: skip
@@ -205,22 +220,22 @@ def _rows(
         return None
 
     def arrange(codes: Codes, pad_code: int) -> Codes:
-        shape = (len(codes), folded * rows, cut.parts * cut.run)
+        shape = (len(codes), folded * rows, cut.groups * cut.parts * cut.run)
         bytes_ = np.full(shape, pad_code, np.uint8)
         flat = np.moveaxis(codes, 1, -1).reshape(len(codes), kernel_h, -1)
         bytes_[:, :kernel_h, : flat.shape[2]] = flat
-        split = bytes_.reshape(len(codes), folded, rows, cut.parts, cut.run).transpose(0, 2, 4, 1, 3)
-        out = np.full((len(codes), machine.word_lanes, folded, cut.parts), pad_code, np.uint8)
-        out[:, : rows * cut.run] = split.reshape(len(codes), rows * cut.run, folded, cut.parts)
-        return out
+        split = bytes_.reshape(len(codes), folded, rows, cut.groups, cut.parts, cut.run).transpose(0, 3, 2, 5, 1, 4)
+        out = np.full((len(codes), cut.groups, machine.word_lanes, folded, cut.parts), pad_code, np.uint8)
+        out[:, :, : rows * cut.run] = split.reshape(len(codes), cut.groups, rows * cut.run, folded, cut.parts)
+        return out.reshape(len(codes), -1, folded, cut.parts)
 
     read = (height - 1) * apart + rows if together else height * rows
-    load = max(read * -(-row_bytes // beat) * machine.contract.interval, height * rows * width)
+    load = cut.groups * max(read * -(-group_bytes // beat) * machine.contract.interval, height * rows * width)
     tiles = -(-outputs // machine.cols)
     return Unfolded(
         seen, layout,
         lambda offset: RowSource(beat, offset, pitch, rows, apart, dilation, cut.run, cut.step, cut.loaded),
-        arrange, _cost(load, _compute(machine, seen, 1, tiles)), load / (height * width),
+        arrange, _cost(load, _compute(machine, seen, cut.groups, tiles)), load / (cut.groups * height * width),
     )  # fmt: skip
 
 

@@ -88,18 +88,27 @@ def _apart(plan: Plan, chain: Chain) -> float:
     return float(sum(plan.steps[k].tiling.cost for k in range(chain.first, chain.first + chain.count)))
 
 
-def other_reading(prepared: Prepared) -> Prepared | None:
-    """The same with the network's input unfolded in the next cheapest way; None if there is none that fits."""
+def other_readings(prepared: Prepared) -> list[Prepared]:
+    """The same with the network's input read in other ways that fit, of which estimates do not know if they are faster.
+
+    The next cheapest way to unfold it and, if its words are cut out of several LOADs, as words that lie in DRAM.
+    """
     network, design, reading = prepared.network, prepared.design, prepared.reading
     step = next((step for step in prepared.steps if step.input == network.input), None)
     weights = prepared.weights[step.name] if step else None
     if step is None or weights is None or not reading.unfolded or not isinstance(step.layer, MatrixLayer):
-        return None
+        return []
     zero = network.tensors[network.input].zero_point
     others = ways(step.layer, step.geometry, design, zero, weights.format.has_zero)[1:]
-    if not others:
-        return None
-    reading = replace(reading, unfolded=others[0])
+    found = [replace(reading, unfolded=other) for other in others]
+    if reading.unfolded.geometry.taps > 1 and reading.unfolded.geometry.channels > design.word_lanes:
+        found.append(Reading())
+    return [other for reading in found if (other := _read(prepared, step, reading))]
+
+
+def _read(prepared: Prepared, step: Step, reading: Reading) -> Prepared | None:
+    """The same with the network's input, which `step` reads, read in another way; None if that does not fit."""
+    network, design = prepared.network, prepared.design
     made = prepared.weights | {step.name: lowering(step.layer, design).weights(step, design, reading)}
     planner = Planner(
         network, design, Machine.of(design), prepared.steps, made, reading.unfolded, chains=prepared.chains

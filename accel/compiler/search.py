@@ -15,7 +15,7 @@ from accel.compiler.lower.matrix_tiling import alternatives
 from accel.compiler.output_storer import ENOUGH
 from accel.compiler.patches import Patches
 from accel.compiler.plan import StepPlan
-from accel.compiler.prepare import Prepared, other_reading
+from accel.compiler.prepare import Prepared, other_readings
 from accel.models.errors import InputError
 
 Cost = Callable[[Prepared], int]
@@ -23,6 +23,7 @@ SEEDS = 0.25  # of the tries, those that are made before anything is varied
 BEST = 2  # that are varied
 PATCHED = 0.5  # of the tries, those that are made with patches that are not alike
 REGULAR = 48  # tries that others have at least
+ROWS = ((1, 0), (0, 1), (0, 2), (1, 2), (4, 0), (4, 4))  # first and last chunks that are computed by kernel rows
 STARTS, CLIMBS = 3, 3  # tilings that patches are made of; of these and of others, those that are varied
 
 
@@ -35,10 +36,11 @@ def searched(prepared: Prepared, tries: int, cost: Cost) -> Prepared:
     if any(weights and weights.format.coded for weights in prepared.weights.values()):
         return prepared
     steps = [at for at in range(len(prepared.plan.steps)) if _searchable(prepared, at)]
-    other = other_reading(prepared)
-    if other and steps and prepared.steps[steps[0]].input == prepared.network.input and _searchable(other, steps[0]):
-        both = (_Step(start, steps[0], tries, cost) for start in (prepared, other))
-        prepared, steps = min(both, key=_Step.search).best, steps[1:]
+    if steps and prepared.steps[steps[0]].input == prepared.network.input:
+        others = [other for other in other_readings(prepared) if _searchable(other, steps[0])]
+        if others:
+            every = (_Step(start, steps[0], tries, cost) for start in (prepared, *others))
+            prepared, steps = min(every, key=_Step.search).best, steps[1:]
     for at in steps:
         step = _Step(prepared, at, tries, cost)
         step.search()
@@ -149,7 +151,15 @@ class _Step:
         """Tilings with the ends and stores of another one, where strips are large enough for the ends."""
         ends = max(of.first, of.last)
         return [
-            replace(t, first=of.first, last=of.last, run=of.run, by_rows=of.by_rows, trimmed=of.trimmed)
+            replace(
+                t,
+                first=of.first,
+                last=of.last,
+                run=of.run,
+                by_rows=of.by_rows,
+                ends_by_rows=of.ends_by_rows,
+                trimmed=of.trimmed,
+            )
             for t in tilings
             if not ends or ends < self._size(t)
         ]
@@ -159,8 +169,10 @@ class _Step:
         return of.strip[1] if self.plan.geometry.pooled[0] == 1 else of.strip[0]
 
     def _beginnings(self, of: Tiling) -> list[Tiling]:
-        """The first chunk as its kernel rows come."""
-        return [replace(of, by_rows=True)] if self.plan.geometry.kernel[0] > 1 else []
+        """The first chunk and some of the last ones as their kernel rows come."""
+        if self.plan.geometry.kernel[0] == 1:
+            return []
+        return [replace(of, by_rows=first, ends_by_rows=last) for first, last in ROWS]
 
     def _trims(self, of: Tiling) -> list[Tiling]:
         """Without the weights of lanes that have no channel."""

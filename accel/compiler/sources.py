@@ -88,7 +88,8 @@ class RowSource:
     """A tensor in byte rows at `offset` of the data segment, unfolded by window loads (see `first_layer`).
 
     Row y of the unfolded tensor has the byte rows `y * apart` and the `tall` - 1 ones `dilation` rows apart below it
-    side by side; its word i the `run` bytes from `i // parts * step + i % parts * run` on.
+    side by side; its word i the `run` bytes from `i // parts * step + i % parts * run` on, of a channel group behind
+    those of the one before.
     """
 
     beat_bytes: int
@@ -107,10 +108,14 @@ class RowSource:
         return cols[0] // self.parts * self.parts, -(-cols[1] // self.parts) * self.parts
 
     def loads(self, piece: Piece) -> list[Row]:
-        """The LOADs of a piece: one, or one for each of the rows side by side if none of them is in two windows."""
+        """The LOADs of a piece, group by group."""
+        return [load for group in range(*piece.groups) for load in self._loads(piece, group)]
+
+    def _loads(self, piece: Piece, group: int) -> list[Row]:
+        """Of one group: one, or one for each of the rows side by side if none of them is in two windows."""
         (y0, y1), (x0, x1) = piece.rows, piece.cols
         beat, pitch = self.beat_bytes, self.pitch_bytes
-        first = x0 // self.parts * self.step
+        first = x0 // self.parts * self.step + group * self.parts * self.run
         skip = first % beat
         size = skip + ((x1 - x0) // self.parts - 1) * self.step + self.parts * self.run
         together = self.dilation == 1 and self.apart <= self.tall
@@ -124,7 +129,7 @@ class RowSource:
                         Load,
                         dram_addr=self.offset + (y * self.apart + row * self.dilation) * pitch + first - skip,
                         target=Target.ACTIVATION,
-                        dst_addr=piece.word + (y - y0) * piece.pitch,
+                        dst_addr=piece.word + (group - piece.groups[0]) * piece.plane + (y - y0) * piece.pitch,
                         row_beats=-(-size // beat),
                         rows=(min(most_windows, y1 - y) - 1) * apart + tall,
                         dram_pitch=pitch if together else self.apart * pitch,

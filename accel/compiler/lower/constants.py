@@ -92,12 +92,12 @@ class Constants:
         return address, self.stream.item(self.weight_loads(chunk, offset, address, size), False)
 
     def weight_loads(self, chunk: Chunk, offset: int, address: int, size: int) -> list[Row]:
-        """LOADs of a chunk's weights, `size` words; `trimmed`, only those that lanes with a channel have."""
-        weights, (n0, n1), groups = self.weights, *chunk
-        if not self.trimmed or groups != (weights.groups - 1, weights.groups) or not weights.trims:
+        """LOADs of `size` words of a chunk's weights; `trimmed`, only those that lanes with a channel have."""
+        weights = self.weights
+        if not self.trimmed or chunk[1] != (weights.groups - 1, weights.groups) or not weights.trims:
             return load_words(self.weight_words, offset, address, size)
-        rows, taps = weights.rows, weights.geometry.taps
-        return load_rows(self.weight_words, offset, address, weights.last_rows, taps * (n1 - n0), rows, rows)
+        rows = weights.rows
+        return load_rows(self.weight_words, offset, address, weights.last_rows, size // rows, rows, rows)
 
     def _taken(self, chunk: Chunk) -> tuple[int, int, int]:
         """Address of room for a chunk's weights, their offset in the image, and how many words they are."""
@@ -124,7 +124,7 @@ class Constants:
         size //= count
         for row in range(count):
             at = offset + row * size * self.weight_words.stride_bytes
-            item = self.stream.item(load_words(self.weight_words, at, address + row * size, size), False)
+            item = self.stream.item(self.weight_loads(chunk, at, address + row * size, size), False)
             self.stream.weights.complete((self.key, chunk), item)
             yield address + row * size, item
 

@@ -144,8 +144,9 @@ class Tiling:
 
     `output_by_block`: every block of tiles starts on a channel group of the output. `cost` in estimated cycles.
     `first` and `last`: rows of the first and of the last strip (columns of a map of one row), 0 if they are like the
-    others. `run`: latencies of the memory, in words, that are worth a STORE of the network's output. `by_rows`: the
-    first chunk is computed a kernel row after the other, as they come (if it is one tile of one channel group).
+    others. `run`: latencies of the memory, in words, that are worth a STORE of the network's output. `by_rows` and
+    `ends_by_rows`: so many of the first and of the last chunks are computed a kernel row after the other, as they come
+    (those that are one tile of one channel group).
     `trimmed`: where a chunk has the last channel group alone, only weights of lanes that have a channel are loaded.
     `patches`: what takes the place of strips, blocks and chunks that are alike, in order; none if they are.
     """
@@ -162,7 +163,8 @@ class Tiling:
     first: int = 0
     last: int = 0
     run: int = ENOUGH
-    by_rows: bool = False
+    by_rows: int = 0
+    ends_by_rows: int = 0
     trimmed: bool = False
     patches: tuple[Patch, ...] = ()
 
@@ -170,7 +172,8 @@ class Tiling:
         loops = ["strips", "tiles"] if self.strips_outside else ["tiles", "strips"]
         pieces = ", input in pieces" if self.split_input else ""
         pieces += f", ends of {self.first} and {self.last}" if self.first or self.last else ""
-        pieces += ", begins by kernel rows" if self.by_rows else ""
+        pieces += f", begins by kernel rows of {self.by_rows} chunks" if self.by_rows else ""
+        pieces += f", ends by kernel rows of {self.ends_by_rows} chunks" if self.ends_by_rows else ""
         pieces += ", no weights without a channel" if self.trimmed else ""
         if self.patches:
             return f"patches {', '.join(map(str, self.patches))}{pieces}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from accel.compiler.geometry import Range, split, split_with_ends
+from accel.compiler.geometry import Geometry, Range, split, split_with_ends
 from accel.compiler.lower.chunks import Round, patch_chunks, rounds
 from accel.compiler.lower.constants import Constants
 from accel.compiler.lower.lowering import Writing
@@ -72,11 +72,12 @@ class MatrixWriter:
         tiles, machine = self.tiling.block_tiles, self.machine
         self.aligned = tiles >= self.weights.tiles or tiles * machine.cols % machine.word_lanes == 0
         self.by_groups = self.task.by_groups(machine)
-        self.table, self.begins = NO_TABLE, True
+        self.table = NO_TABLE
+        self.written, self.left = 0, 0  # chunks that are written, and those that are still to be
         self.templates: dict[Chunk, Row] = {}
         self.post_templates: dict[Range, tuple[Range, Row]] = {}
         self.blocks: dict[Strip, list[Block]] = {}
-        self.configured: tuple[int, int] | None = None  # plane and pitch of the input
+        self.configured: tuple[int, int, int] | None = None  # plane and pitch of the input, kernel rows
         self.by_blocks = False  # rows of a strip's input come as blocks need them, not all at once
         self.loaded = 0, -1  # rows of the last piece that are declared, the item with the last of them
         self.posted: tuple[int, int, int, int] | None = None  # height and width of the block, plane and pitch
@@ -141,6 +142,7 @@ class MatrixWriter:
 
     def begin(self, made: list[Round], order: Sequence[Visit]) -> None:
         """Declare what comes before the rounds `made`, which are to be written in this order."""
+        self.left = sum(len(chunks) * len(self._blocks(strip)) for strip, _, chunks in order)
         visits = (chunk for strip, _, chunks in order for _ in self._blocks(strip) for chunk in chunks)
         self.constants.begin([chunk for _, chunks in made for chunk in chunks], visits)
         for _, chunks in made:
@@ -176,40 +178,45 @@ class MatrixWriter:
         plane, end = self.machine.plane(block.height * block.width), self._end(block)
         for chunk in chunks:
             (n0, _), groups = chunk
-            begins, self.begins = self.begins, False
-            if begins and self.tiling.by_rows and self._kernel_rows(strip, block, chunk, bank):
+            by_rows = self.written < self.tiling.by_rows or 0 < self.left <= self.tiling.ends_by_rows
+            self.written, self.left = self.written + 1, self.left - 1
+            first_sum = (n0 - first_tile) * plane if n0 > first_tile else 0
+            if by_rows and self._kernel_rows(strip, block, chunk, bank, first_sum):
                 continue
             weight_addr, item = self.constants.chunk(chunk)
             view, input_item = self._input(strip, block, groups, end)
-            if self.configured != (view.plane, view.pitch):
-                self.configured = view.plane, view.pitch
-                self.stream.configure(config_compute(self.geometry, view, self.plan.flat, self.w.input.zero_point))
+            self._configure(self.geometry, view)
             act_addr = view.around(groups[0], block.iy0, block.ix0)
-            first_sum = (n0 - first_tile) * plane if n0 > first_tile else 0
             made = compute(self.templates[chunk], block, padded, act_addr, weight_addr, bank, first_sum)
             # `max` takes longer.
             item = input_item if input_item > item else item
             append(made, codebook_item if codebook_item > item else item, self.finish(made, chunk, block))
 
+    def _configure(self, g: Geometry, view: View) -> None:
+        """For COMPUTEs that read an input that lies as `view` says."""
+        if self.configured != (view.plane, view.pitch, g.kernel[0]):
+            self.configured = view.plane, view.pitch, g.kernel[0]
+            self.stream.configure(config_compute(g, view, self.plan.flat, self.w.input.zero_point))
+
     def _input(self, strip: Strip, block: Block, groups: Range, end: int) -> tuple[View, int]:
         """What a block reads of some channel groups, and the item that brings it; `end` as `_end` gives it."""
         return self._resident(groups, end) if self.in_ring is None else self._piece(self.in_ring, strip, block, groups)
 
-    def _kernel_rows(self, strip: Strip, block: Block, chunk: Chunk, bank: int) -> bool:
-        """A COMPUTE for each kernel row of the first chunk, which begins when that row is there; whether it can be."""
+    def _kernel_rows(self, strip: Strip, block: Block, chunk: Chunk, bank: int, first_sum: int) -> bool:
+        """A COMPUTE for each kernel row of a chunk, which begins when that row is there; whether it can be."""
         rows = self.constants.kernel_rows(chunk)
         if rows is None:
             return False
         g, groups, view, input_item = self.geometry, chunk[1], None, -1
+        one = replace(g, kernel=(1, g.kernel[1]))
         for row, (weight_addr, weight_item) in enumerate(rows):
             if view is None:
                 view, input_item = self._input(strip, block, groups, self._end(block))
-                one = replace(g, kernel=(1, g.kernel[1]))
-                self.stream.configure(config_compute(one, view, self.plan.flat, self.w.input.zero_point))
+                self._configure(one, view)
             here = block._replace(iy0=block.iy0 + row * g.dilation[0])
             act_addr = view.around(groups[0], here.iy0, here.ix0)
-            made = compute(self.templates[chunk], here, g.padded, act_addr, weight_addr, bank, 0)
-            made[COMPUTE.accumulate] = int(row > 0)
+            made = compute(self.templates[chunk], here, g.padded, act_addr, weight_addr, bank, first_sum)
+            made[COMPUTE.accumulate] |= int(row > 0)
             self.stream.op(made, (weight_item, input_item, self.constants.codebook_item))
         return True
 

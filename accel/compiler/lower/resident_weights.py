@@ -120,6 +120,6 @@ class ResidentWeights(Constants):
         offset, address, size = self._offset(chunk, self.size), self._address(chunk), self.size // count
         for row in range(count):
             at = offset + row * size * self.weight_words.stride_bytes
-            item = self.stream.item(load_words(self.weight_words, at, address + row * size, size), False)
+            item = self.stream.item(self.weight_loads(chunk, at, address + row * size, size), False)
             self.there[chunk[0][0], chunk[1][0]] = item
             yield address + row * size, item
