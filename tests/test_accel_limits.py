@@ -72,10 +72,10 @@ def test_a_first_layer_is_written_dense_only_if_that_fits() -> None:
 
 
 def test_a_first_layer_is_unfolded_only_if_that_fits() -> None:
-    """A window takes seven words, of which there are five in a bank; as words the padding takes none."""
-    network = network_of((12, 3, 5), matrix(8, Window((1, 7), (3, 1), (1, 1, 2, 1))))
+    """A window takes 13 words, of which there are ten in a bank; as words it takes two rows of five, padding none."""
+    network = network_of((5, 4, 5), matrix(8, Window((2, 7), (2, 1), (0, 4, 0, 4), (1, 2))))
     assert not isinstance(assert_exact(network, design_of(12, 7)).input.layout, WordTensor)
-    program = assert_exact(network, design_of(12, 7, activation_bytes=128))
+    program = assert_exact(network, design_of(12, 7, activation_bytes=256))
     assert isinstance(program.input.layout, WordTensor)
 
 
