@@ -15,6 +15,7 @@ from accel.models.build import Chain
 from accel.models.exchange import onnx_write
 from accel.models.training import fit, state
 from accel.models.training.idx import write_idx
+from accel.models.training.images import ImageSet
 from accel.models.window import Window
 from tests.benches.flow_networks import content, refused
 
@@ -106,6 +107,25 @@ def test_data_that_are_refused(folder: Path, capsys: pytest.CaptureFixture[str],
         assert "labels must be left out with good.npz" in refused(capsys, verb, "n.onnx", *rest, *twice)
     assert content(folder) == before
     assert not (folder / "out").exists()
+
+
+def test_a_recipe_learns_what_all_techniques_learn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--train` is for recipes as well, with its labels, unless `--data` names something else for them."""
+    learnt = []
+
+    def heard(network: Any, data: ImageSet, *_: Any) -> Any:
+        learnt.append(data)
+        return network
+
+    monkeypatch.setattr("accel.models.compress.training_step.fit", heard)
+    np.save("y.npy", LABELS)
+    np.savez("other.npz", x=PIXELS[:24], y=LABELS[:24])
+    command = ["compare", "n.onnx", "--technique", "dense", "--recipe", "r.yaml", "--train", "x.npy"]
+    for more, count in ([], 40), (["--data", "other.npz"], 20):
+        assert accel([*command, "--train-labels", "y.npy", *more, "-o", "out" + str(count)]) == 0
+        held_out = np.arange(5, COUNT, 6)
+        np.testing.assert_array_equal(learnt.pop().train_labels, np.delete(LABELS, held_out)[:count])
+    assert not learnt
 
 
 def test_without_torch(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import shutil
+from dataclasses import replace
 from zipfile import ZipFile
 
 import numpy as np
@@ -12,14 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from accel.models import entry
 from accel.models.build import Chain
 from accel.models.errors import InputError
 from accel.models.graph import Network
+from accel.models.parting import parted
 from accel.models.reference import float32
 from accel.models.training import judge, own_data
 from accel.models.training.idx import write_idx
 from accel.models.training.images import floats
 from accel.models.window import Window
+from tests.benches.onnx_models import floats as numbers
+from tests.benches.onnx_models import model_of
 
 
 def network(shape=(3, 6, 5), outputs=4) -> Network:
@@ -156,6 +161,85 @@ def test_parts_in_zip_files_are_the_same(tmp_path):
     for part in ("train", "test"):
         pack(tmp_path / part)
     assert pickle.dumps(own_data.read(tmp_path, network())) == pickle.dumps(plain)
+
+
+TRANSPOSED = ("Transpose", "x", "t", {"perm": [0, 3, 1, 2]})
+NORMALISED = ("LRN", "t", "l", {"size": 3, "alpha": 0.5})
+
+
+def behind(folder, shape, *head) -> Network:
+    """A network of maps (3, 6, 5) behind nodes that only the host runs."""
+    last = head[-1][2]
+    nodes = [*head, ("Conv", f"{last},w", "c", {}), ("Flatten", "c", "f", {}), ("Gemm", "f,v", "y", {})]
+    path = folder / "cut.onnx"
+    path.write_bytes(
+        model_of(nodes, {"w": numbers(2, 3, 3, 3), "v": numbers(24, 4)}, ("n", *shape)).SerializeToString()
+    )
+    found = parted.read(path)
+    assert found.shapes[found.input] == (3, 6, 5)
+    assert found.host is not None
+    assert found.host.head is not None
+    return found
+
+
+def test_a_network_that_reads_channels_last(tmp_path):
+    """Whatever lies where in the file, what is learnt lies as the accelerator takes it, and pixels stay bytes."""
+    cut = behind(tmp_path, (6, 5, 3), TRANSPOSED)
+    for inputs in (PIXELS, (PIXELS / 255).astype(np.float32)):
+        for form in (np.moveaxis(inputs, 1, -1), inputs):
+            found = own_data.read(saved(tmp_path, x_train=form, y_train=CLASSES, x_test=form, y_test=CLASSES), cut)
+            for made in (found.train_images, found.judged_images):
+                assert made.dtype == inputs.dtype
+                np.testing.assert_array_equal(made, inputs)
+    with pytest.raises(InputError, match=r"inputs must have the shape \(6, 5, 3\) that cut reads, not \(3, 6, 4\)"):
+        own_data.read(saved(tmp_path, x=PIXELS[..., :4], y=CLASSES), cut)
+    write_images(tmp_path / "images")
+    plain, last = (own_data.read(tmp_path / "images", one) for one in (network(), cut))
+    assert pickle.dumps(last) == pickle.dumps(plain)
+
+
+@pytest.mark.parametrize("shape", [(3, 6, 5), (6, 5, 3)])
+def test_what_the_host_computes_in_front_is_computed_once(tmp_path, monkeypatch, shape):
+    """In batches, whose ends do not matter; outputs without labels are the whole network's."""
+    normalised = ("LRN", "x", *NORMALISED[2:]) if shape[0] == 3 else NORMALISED
+    cut = behind(tmp_path, shape, *([TRANSPOSED] if shape[0] == 6 else []), normalised)
+    inputs = (PIXELS / 255).astype(np.float32)
+    (wanted,) = cut.host.head.run([inputs if shape[0] == 3 else np.moveaxis(inputs, 1, -1)])
+    assert np.abs(wanted - inputs).max() > 0.01
+    for at_once in (5, 100):
+        monkeypatch.setattr(entry, "AT_ONCE", at_once)
+        for form in (PIXELS, inputs, np.moveaxis(inputs, 1, -1)):
+            np.save(tmp_path / "x.npy", form)
+            found = own_data.read(tmp_path / "x.npy", cut)
+            np.testing.assert_allclose(found.train_images, np.delete(wanted, [5, 11], 0), rtol=1e-5)
+            np.testing.assert_allclose(found.train_labels, float32.run(cut, found.train_images), rtol=1e-4, atol=1e-5)
+
+
+def test_idx_files_behind_what_the_host_runs(tmp_path):
+    images = RNG.integers(0, 256, (12, 28, 28)).astype(np.uint8)
+    for part in ("train", "t10k"):
+        write_idx(tmp_path / f"{part}-images-idx3-ubyte", images)
+        write_idx(tmp_path / f"{part}-labels-idx1-ubyte", (np.arange(12) % 4).astype(np.uint8))
+    nodes = [TRANSPOSED, ("Conv", "t,w", "c", {}), ("Flatten", "c", "f", {}), ("Gemm", "f,v", "y", {})]
+    model = model_of(nodes, {"w": numbers(1, 1, 9, 9), "v": numbers(400, 4)}, ("n", 28, 28, 1))
+    (tmp_path / "grey.onnx").write_bytes(model.SerializeToString())
+    found = own_data.read(tmp_path, parted.read(tmp_path / "grey.onnx"))
+    for made in (found.train_images, found.judged_images):
+        np.testing.assert_array_equal(made, images[:, None])
+
+
+@pytest.mark.parametrize("computed", [np.abs, lambda x: x - 0 * x[:, ::-1], lambda x: x[..., ::-1], lambda x: x[:, :2]])
+def test_only_a_move_keeps_the_type(tmp_path, computed):
+    """What leaves counting numbers as they are, or some of them, is not one."""
+    cut = behind(tmp_path, (6, 5, 3), TRANSPOSED)
+    inputs, shape = numbers(4, 6, 5, 3), cut.shapes[cut.input]
+    head = replace(cut.host.head, run=lambda given: [computed(np.moveaxis(given[0], -1, 1))])
+    wanted = computed(np.moveaxis(inputs, -1, 1))
+    if wanted[0].size == inputs[0].size:
+        cut = replace(cut, host=replace(cut.host, head=head))
+        np.testing.assert_array_equal(entry.entered(cut, inputs), wanted.reshape(-1, *shape))
+    is_move = entry._order(head, (6, 5, 3)) is not None
+    assert is_move == np.array_equal(np.sort(wanted, None), np.sort(inputs, None))
 
 
 def bad_folder(folder, how):

@@ -33,7 +33,7 @@ from accel.models.errors import InputError
 from accel.models.exchange import onnx_write
 from accel.models.graph import Network
 from accel.models.training import own_data
-from accel.models.training.images import floats
+from accel.models.training.images import ImageSet, floats
 
 
 @dataclass(frozen=True)
@@ -95,18 +95,19 @@ def resolve(seed: int, name: str) -> Network:
 
 
 def own_rows(
-    network: Network, recipes: Sequence[Path], files: Sequence[Path], images: Path | None, state_folder: Path,
-    progress: Callable[[str], None],
+    network: Network, recipes: Sequence[Path], files: Sequence[Path], images: Path | ImageSet | None,
+    state_folder: Path, progress: Callable[[str], None],
 ) -> tuple[Technique, ...]:  # fmt: skip
     """Rows of a comparison for recipes, applied to `network`, and for ONNX files that are compressed already.
 
-    What recipes train is kept in `state_folder`, so that the next comparison need not train it again.
+    Recipes learn from `images`, which may have been read. What they train is kept in `state_folder`, so that the next
+    comparison need not train it again.
 
     Raises InputError for what cannot be read or applied, and for a file with another input or output.
     """
     rows = []
     loaded = [recipe.load(path) for path in recipes]
-    data = own_data.read(images, network) if images and recipes else None
+    data = images if isinstance(images, ImageSet) else own_data.read(images, network) if images and recipes else None
     context = Context(data, state_folder, progress=progress, resolve=partial(resolve, 0))
     for chosen in loaded:
         result = recipe.run(chosen, network, context)

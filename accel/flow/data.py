@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.models import zoo
+from accel.models import entry, zoo
 from accel.models.errors import InputError, printable
 from accel.models.graph import Network, channel_axis
 from accel.models.host import Host
@@ -111,8 +111,8 @@ def resolve(
     else:
         # Fewer of a network that is large: they are computed together.
         largest = max(math.prod(shape) for shape in network.shapes.values())
-        shape = (max(1, min(RANDOM_INPUTS, MOST_RANDOM // largest)), *_entry(network))
-        ranges = _entered(network, np.random.default_rng(0).standard_normal(shape, np.float32))
+        shape = (max(1, min(RANDOM_INPUTS, MOST_RANDOM // largest)), *entry.shape_of(network))
+        ranges = entry.entered(network, np.random.default_rng(0).standard_normal(shape, np.float32))
         if without_scale(network):
             sources.append(f"calibrated on {RANDOM_INPUTS} random inputs")
             warning = (
@@ -148,27 +148,14 @@ def inputs_of(path: str) -> Array:
 def _inputs(network: Network, path: str) -> Array:
     """Finite float inputs of `network` from a .npy file. Raises InputError."""
     found = _floats(path)
-    entry = _entry(network)
-    if len(entry) == 3 and entry[1] == 1 and found.shape[1:] == entry[::2]:
+    wanted = entry.shape_of(network)
+    if len(wanted) == 3 and wanted[1] == 1 and found.shape[1:] == wanted[::2]:
         found = found[:, :, None]  # a one-dimensional network's, as its file has them
     try:
-        float32.check_batch(network.name, entry, found)
+        float32.check_batch(network.name, wanted, found)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    return _entered(network, _finite(path, found))
-
-
-def _entry(network: Network) -> tuple[int, ...]:
-    """The shape of an input of the whole network, what the host runs before the accelerator included."""
-    return network.host.input_shape if network.host and network.host.head else network.shapes[network.input]
-
-
-def _entered(network: Network, inputs: Array) -> Array:
-    """Inputs as the accelerator takes them."""
-    if not network.host or not network.host.head:
-        return inputs
-    (entered,) = network.host.head.run([inputs])
-    return np.asarray(entered, np.float32).reshape(-1, *network.shapes[network.input])
+    return entry.entered(network, _finite(path, found))
 
 
 def _floats(path: str) -> Array:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from accel.models import entry
 from accel.models.errors import InputError, printable
 from accel.models.files import open_regular
 from accel.models.graph import Network, Softmax, build, channel_axis
@@ -54,7 +55,8 @@ def read(path: str | Path, network: Network, labels: str | Path = "", validation
     - an .npz file with arrays of one of `NAMES`; the parts that judge, and labels, may be missing;
     - a .npy file of inputs.
 
-    Inputs are floats as the network reads them, or uint8 images, read as pixel / 255, with channels first or last.
+    Inputs are floats as the network reads them, or uint8 images, read as pixel / 255, with channels first or last. What
+    the host runs in front of the accelerator has been run on what is returned.
     Labels are classes (integers, one for each input or each place of the output) or values (floats of the output's
     shape). Without labels the outputs of `network` are learnt, and its classes judge, or those values if the output is
     one number. Where nothing says what judges, or with `validation`, every sixth input does, and is not learnt.
@@ -66,10 +68,12 @@ def read(path: str | Path, network: Network, labels: str | Path = "", validation
         if labels:
             raise InputError(f"labels must be left out with the IDX files of {path}, which have their own")
         found = read_images(path, validation)
-        _shaped(network, found.train_images, str(path))
-        return found
+        train, judged = (_shaped(network, x, str(path)) for x in (found.train_images, found.judged_images))
+        return replace(found, train_images=train, judged_images=judged)
     if path.is_dir():
-        arrays = Arrays(*image_folders.read(path, network.shapes[network.input]))
+        wanted = entry.shape_of(network)
+        first = (wanted[-1], *wanted[:-1]) if entry.is_channels_last(network) else wanted
+        arrays = Arrays(*image_folders.read(path, first))
     elif path.suffix == ".npz":
         arrays = _from_npz(path)
     elif path.suffix == ".npy":
@@ -148,8 +152,8 @@ def _labels(network: Network, inputs: Array, labels: Array | None, path: Path) -
 
 
 def _shaped(network: Network, inputs: Array, what: str) -> Array:
-    """`inputs` as an `ImageSet` has them, of the shape that `network` reads. Raises InputError."""
-    wanted = network.shapes[network.input]
+    """`inputs` as an `ImageSet` has them, behind what the host runs in front. Raises InputError for another shape."""
+    wanted = entry.shape_of(network)
     if inputs.dtype.kind not in "fu" or (inputs.dtype.kind == "u" and inputs.dtype != np.uint8):
         raise InputError(f"{what}: inputs must be floats, or pixels of uint8, not {inputs.dtype}")
     if not len(inputs):
@@ -159,20 +163,35 @@ def _shaped(network: Network, inputs: Array, what: str) -> Array:
             inputs = inputs.astype(np.float32)
         if not np.isfinite(inputs).all():
             raise InputError(f"{what}: inputs must be finite as float32, not NaN or Inf")
-    for form in _forms(inputs):
-        if floats(form[:1]).shape[1:] == wanted:
-            return form
+    for way in _ways(inputs.ndim, entry.is_channels_last(network)):
+        if floats(way(inputs[:1])).shape[1:] == wanted:
+            return _entered(network, way(inputs))
     raise InputError(f"{what}: inputs must have the shape {wanted} that {network.name} reads, not {inputs.shape[1:]}")
 
 
-def _forms(inputs: Array) -> Sequence[Array]:
-    """The inputs as they are, with channels in front, and as maps of one row."""
+def _ways(dimensions: int, channels_last: bool) -> Sequence[Callable[[Array], Array]]:
+    """To take inputs: as they are, with channels where the network has them, and as maps of one row or channel."""
     ways: list[Callable[[Array], Array]] = [lambda x: x]
-    if inputs.ndim == 4:
-        ways.append(lambda x: np.ascontiguousarray(np.moveaxis(x, -1, 1)))
-    if inputs.ndim == 3:
-        ways += [lambda x: x[:, :, None], lambda x: x[:, None]]
-    return [way(inputs) for way in ways]
+    if dimensions == 4:
+        to, of = (-1, 1) if channels_last else (1, -1)
+        ways.append(lambda x: np.ascontiguousarray(np.moveaxis(x, of, to)))
+    if dimensions == 3:
+        ways += [lambda x: x[:, :, None], lambda x: x[:, None], lambda x: x[..., None]]
+    return ways
+
+
+def _entered(network: Network, inputs: Array) -> Array:
+    """`inputs` behind what the host runs in front: as pixels if they are still some, else as floats."""
+    if not network.host or not network.host.head:
+        return inputs
+    if inputs.ndim == 3 and inputs.dtype == np.uint8:
+        inputs = inputs[:, None]  # the channel that `floats` adds
+    one = entry.entered(network, inputs[:1])
+    if inputs.dtype == np.uint8 and (one.dtype != np.uint8 or one.ndim != 4):
+        step = entry.AT_ONCE  # floats of all are never held beside what is made of them
+        parts = (floats(inputs[i : i + step]) for i in range(0, len(inputs), step))
+        return np.concatenate([entry.entered(network, part) for part in parts])
+    return entry.entered(network, inputs)
 
 
 def array(path: str | Path) -> Array:

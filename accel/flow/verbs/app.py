@@ -6,7 +6,6 @@ Modules that take long to import (matplotlib, Amaranth) are imported by the verb
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -53,12 +52,6 @@ def say_warning(data: Data) -> None:
 def print_json(found: Any) -> None:
     """One document, and nothing else, on standard output."""
     typer.echo(json.dumps(found, allow_nan=False))
-
-
-def check_trainable(network: Network, images: Path | None) -> None:
-    """Raise InputError for training images of a network behind nodes that only the host runs: it sees others."""
-    if network.host and network.host.head and images:
-        raise InputError(f"{network.name}: --data must be left out: the host runs nodes before what is trained")
 
 
 def check_seed(seed: int) -> None:

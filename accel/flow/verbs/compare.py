@@ -22,7 +22,7 @@ from accel.flow.arguments import (
     techniques,
 )
 from accel.flow.said import say
-from accel.flow.verbs.app import app, check_trainable, print_json, read_network, say_warning
+from accel.flow.verbs.app import app, print_json, read_network, say_warning
 from accel.models.errors import InputError, printable
 
 
@@ -82,7 +82,6 @@ def compare(
     rows = tuple(find(name, network) for name in technique) if technique else techniques_for(network)
     chosen = [designs_module.load(name) for name in design or ["edge"]]
     float_network, from_zoo = read_network(network, shape)
-    check_trainable(float_network, images or train)
     if train is None and (train_labels or epochs is not None):
         raise InputError("--train-labels and --epochs must come with --train DATA")
     folder = out or Path("accel-out") / float_network.name
@@ -92,6 +91,7 @@ def compare(
     outputs.check(folder, (*(folder / name for name in report.FILES), states), read)
     report.check_folder(folder)
     data = resolve(float_network, from_zoo, calibration, test or ("mnist" if from_zoo else ""), labels, quantisation)
+    examples = None
     try:
         with report.made(states, keep=False):  # it stays if something was trained
             if train:
@@ -99,7 +99,7 @@ def compare(
                 how = retrain.Retraining(examples, 10 if epochs is None else epochs, states, say)
                 data = retrain.with_data(data, examples, printable(train.name), bool(calibration) or from_zoo)
                 rows = retrain.retrained(float_network, rows, how)
-            rows += own_rows(float_network, recipe or [], also or [], images, states, say)
+            rows += own_rows(float_network, recipe or [], also or [], images or examples, states, say)
     except KeyboardInterrupt:
         if states.exists():
             say(f"accel: interrupted; what was trained is in {states}, and the same command goes on from there")

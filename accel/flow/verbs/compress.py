@@ -21,7 +21,7 @@ from accel.flow.arguments import (
     input_shape,
 )
 from accel.flow.said import say
-from accel.flow.verbs.app import app, check_seed, check_trainable, print_json, read_network, say_notes
+from accel.flow.verbs.app import app, check_seed, print_json, read_network, say_notes
 from accel.models import zoo
 from accel.models.errors import InputError
 
@@ -148,7 +148,6 @@ def compress(
     if out is None:
         raise InputError("compress must have an output: give --out FILE (or --storage-only)")
     float_network, from_zoo = read_network(network)
-    check_trainable(float_network, images)
     if validation and (images is None or test or labels):
         raise InputError("--validation must come with --data DIR, and without --test and --labels: DIR's images judge")
     if validation and from_zoo:
