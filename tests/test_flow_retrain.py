@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -158,17 +159,24 @@ def test_the_layer_to_blame() -> None:
         for layer in whole.layers
     ]
     spoilt = quantise(build("spoilt", whole.input, (3, 8, 8), tuple(layers), whole.output), inputs)
-    assert collapse.reason(whole, spoilt, inputs, True).startswith("; conv2 loses most: its output has ")
-    assert collapse.reason(whole, spoilt, inputs, True).endswith("retrain (--train DATA)")
-    assert "compress it less" in collapse.reason(whole, spoilt, inputs, False)
+    untrained, trained, dense = (collapse.Row(state) for state in get_args(collapse.State))
+    assert collapse.reason(whole, spoilt, inputs, untrained).startswith("; conv2 loses most: its output has ")
+    assert collapse.reason(whole, spoilt, inputs, untrained).endswith("retrain (--train DATA)")
+    assert "compress it less" in collapse.reason(whole, spoilt, inputs, trained)
+    assert collapse.reason(whole, spoilt, inputs, dense).endswith("; try --quantisation best")
     thin, _ = decompose(whole, Options(ranks={"conv2": (1, 1)}, layers=("conv2",)))
-    said = collapse.reason(whole, quantise(thin, inputs), inputs, True)
-    assert said.startswith("; conv2 loses most")
-    assert said.endswith("its rank is 1: give the Tucker step `ranks` or `weakening`, and retrain (--train DATA)")
-    coarse = quantise_compressed(share_weights(whole, {"conv2": 1}), inputs)
-    said = collapse.reason(whole, coarse, inputs, True)
-    assert said.startswith("; conv2 loses most")
-    assert said.endswith("its codebook is not trained: retrain (--train DATA), or share with more bits")
+    for compressed in (quantise(thin, inputs), thin):
+        said = collapse.reason(whole, compressed, inputs, untrained)
+        assert said.startswith("; conv2 loses most")
+        assert said.endswith("its rank is 1: give the Tucker step `ranks` or `weakening`, and retrain (--train DATA)")
+        assert collapse.reason(whole, compressed, inputs, trained).endswith("`weakening`, and train longer")
+    coarse = share_weights(whole, {"conv2": 1})
+    for compressed in (quantise_compressed(coarse, inputs), coarse):
+        said = collapse.reason(whole, compressed, inputs, untrained)
+        assert said.startswith("; conv2 loses most")
+        assert said.endswith("its codebook is not trained: retrain (--train DATA), or share with more bits")
+        said = collapse.reason(whole, compressed, inputs, trained)
+        assert said.endswith("; its codebook is too small: share with more bits, or train longer")
     # A comparison says so where accuracy falls; of this network each class is a third of the right answers.
     images = floats(colours().judged_images)
     middle = np.median(float32.run(whole, images), 0)

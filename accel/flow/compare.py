@@ -13,7 +13,7 @@ from accel.flow import data as data_module
 from accel.flow.cache import NO_CACHE, Cache, digest
 from accel.flow.data import Data
 from accel.flow.progress import Advance, silent
-from accel.flow.techniques import TECHNIQUES, Technique
+from accel.flow.techniques import DENSE, TECHNIQUES, Technique
 from accel.models.encode import arithmetic
 from accel.models.encode.stored import stored_bytes
 from accel.models.errors import InputError
@@ -31,7 +31,6 @@ __all__ = ["Comparison", "Row", "compare"]
 FORMAT = 4  # of compare.json
 arithmetic.keep_with(kernel.kept)  # of the checkpoints and of what is stored
 recode.keep_with(kernel.kept)  # of accuracies
-COLLAPSE_POINTS = 10.0  # of accuracy: a technique that loses more has failed, and the reason is looked for
 
 
 @dataclass(frozen=True)
@@ -245,10 +244,12 @@ class _Trial:
 
     def fall(self, exact: float | None, reached: float | None) -> str:
         """A line about an accuracy that collapses, with the layer to blame and the remedy; "" if it does not."""
-        if exact is None or reached is None or exact - reached < COLLAPSE_POINTS:
+        if exact is None or reached is None or exact - reached < collapse.POINTS:
             return ""
         found = self.cache.value(
-            lambda: collapse.reason(self.network, self.integer, self.data.calibration, self.technique.untrained),
+            lambda: collapse.reason(
+                self.network, self.integer, self.data.calibration, done_to(self.technique, self.data)
+            ),
             "collapse", *self.key,
         )  # fmt: skip
         return f"{self.technique.title}: accuracy falls from {exact:.1f} to {reached:.1f} %{found}"
@@ -258,6 +259,19 @@ class _Trial:
         return self.cache.value(
             lambda: stored_bytes(self.integer, self.technique.formats), "stored", *self.key, self.technique.formats
         )
+
+
+def done_to(technique: Technique, data: Data) -> collapse.Row:
+    """What was done to the network of a row. One of the zoo or of a file counts as trained."""
+    if technique.retrain:
+        return collapse.Row("untrained", technique.retrain)
+    if technique.given is not None:
+        return collapse.Row("trained")
+    if technique.name != DENSE.name:
+        return collapse.Row("untrained")
+    if (technique.method or data.method).best:
+        return collapse.Row("dense", more="calibrate on more inputs (--calibration), or retrain the float network")
+    return collapse.Row("dense")
 
 
 def _digests(cache: Cache, *values: object) -> tuple[str, ...]:

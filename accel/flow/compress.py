@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from accel.flow import tables
+from accel.flow import collapse, tables
 from accel.flow.data import Data
 from accel.flow.data import float_accuracy_percent as accuracy_of
 from accel.flow.report import write
@@ -111,7 +111,8 @@ def own_rows(
     context = Context(data, state_folder, progress=progress, resolve=partial(resolve, 0))
     for chosen in loaded:
         result = recipe.run(chosen, network, context)
-        rows.append(given(chosen.name, f"recipe {chosen.name}", result.network, result.formats, result.method))
+        row = given(chosen.name, f"recipe {chosen.name}", result.network, result.formats, result.method)
+        rows.append(row if chosen.trains else replace(row, retrain=collapse.RECIPE))
     for path in files:
         other = zoo.resolve(path)
         for end in ("input", "output"):

@@ -44,7 +44,8 @@ class Technique:
     whatever it is asked about, or the bytes of its file. A name belongs to one way of applying: results are kept under
     it. `untrained`: a recipe that would train, and has not; a comparison goes on without it where a network has nothing
     that it could be applied to, and does not recommend it where no accuracy is measured. `method`: that of its recipe,
-    by which it is quantised whatever it is asked for.
+    by which it is quantised whatever it is asked for. `retrain`: how its `given` network gets the training that it has
+    not had, "" if it has.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Technique:
     given: Network | bytes | None = None
     untrained: bool = False
     method: Method | None = None
+    retrain: str = ""
 
 
 def _shared(bits: int) -> Technique:
@@ -63,9 +65,10 @@ def _shared(bits: int) -> Technique:
     return Technique(f"shared-{bits}", f"shared, {bits} bits", apply, ("shared",))
 
 
+DENSE = Technique("dense", "dense int8", quantise)
 # The first is what the others are compared to.
 TECHNIQUES = (
-    Technique("dense", "dense int8", quantise),
+    DENSE,
     *(_shared(bits) for bits in (8, 6, 4, 3, 2)),
 )
 

@@ -56,6 +56,11 @@ class Recipe(BaseModel):
             raise ValueError(str(error)) from None
 
     @property
+    def trains(self) -> bool:
+        """Whether a step trains."""
+        return any(not isinstance(step, Written) and step.epochs for step in self.steps)
+
+    @property
     def method(self) -> methods.Method | None:
         """How int8 is made of the result; None: as of every other network."""
         return methods.parse(self.quantise) if self.quantise else None

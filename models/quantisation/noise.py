@@ -26,13 +26,15 @@ class LayerNoise:
     """A layer of the float network with weights, up to the next tensor that both networks have, which is `tensor`.
 
     `ratio_db`: 10 log10 of the power of the output over that of the int8 network's difference to it. `read_db`: the
-    least of what it reads, as far as both networks have that; None if they do not.
+    least of what it reads, as far as both networks have that; None if they do not. `through`: layers with weights in
+    front of it without such a tensor: their noise is in this one's, as where channels were dropped.
     """
 
     layer: str
     tensor: str
     ratio_db: float
     read_db: float | None
+    through: tuple[str, ...] = ()
 
     @property
     def added(self) -> float | None:
@@ -45,25 +47,34 @@ class LayerNoise:
         )
 
 
-def noise(network: Network, integer: IntegerNetwork, inputs: NDArray[Any]) -> tuple[LayerNoise, ...]:
-    """For each tensor that the int8 network has too, in order, on `inputs` (n, *input shape) of floats.
+def noise(network: Network, other: IntegerNetwork | Network, inputs: NDArray[Any]) -> tuple[LayerNoise, ...]:
+    """For each tensor that the `other` network, int8 or float, has too, in order, on `inputs` (n, *input shape).
 
     Tensors are twins if they have one name and as many values. What was fused into a layer has none: it is looked
     through. Raises InputError for inputs of another shape.
     """
-    ratios = dict(_ratios(float32.run_all(network, inputs), integer, inputs))
-    # Of a tensor without a twin what it was made of, and the layer with weights that made it.
+    ratios = dict(_ratios(float32.run_all(network, inputs), other, inputs))
+    # Of a tensor the noise of what it was made of, the last layer with weights, and all of those behind the last twins.
     reads: dict[str, float | None] = {network.input: ratios.get(network.input)}
     makers: dict[str, str] = {}
+    unseen: dict[str, frozenset[str]] = {network.input: frozenset()}
+    order = {layer.name: number for number, layer in enumerate(network.layers)}
     found = []
     for layer in network.layers:
         known = [value for tensor in layer.inputs if (value := reads.get(tensor)) is not None]
         read_db = min(known) if known else None
-        is_matrix = isinstance(layer, Conv | Linear)
-        makers[layer.output] = layer.name if is_matrix else makers.get(layer.inputs[0], layer.name)
+        since = frozenset[str]().union(*(unseen[tensor] for tensor in layer.inputs))
+        if isinstance(layer, Conv | Linear):
+            maker, since = layer.name, since | {layer.name}
+        else:  # a sum is fused into the layer whose output has no twin, whichever of its inputs that is
+            before = since or {makers[tensor] for tensor in layer.inputs if tensor in makers}
+            maker = max(before, key=order.__getitem__, default=layer.name)
+        makers[layer.output] = maker
         reads[layer.output] = ratios.get(layer.output, read_db)
+        unseen[layer.output] = frozenset() if layer.output in ratios else since
         if layer.output in ratios:
-            found.append(LayerNoise(makers[layer.output], layer.output, ratios[layer.output], read_db))
+            through = tuple(sorted(since - {maker}, key=order.__getitem__))
+            found.append(LayerNoise(maker, layer.output, ratios[layer.output], read_db, through))
     return tuple(found)
 
 
@@ -93,12 +104,20 @@ def nearness(network: Network, calibration: NDArray[Any]) -> Callable[[IntegerNe
     return lambda integer: next(_ratios(last_first, integer, inputs), ("", EXACT_DB))[1]
 
 
-def _ratios(floats: Mapping[str, Float], integer: IntegerNetwork, inputs: NDArray[Any]) -> Iterator[tuple[str, float]]:
-    """Of each of `floats` that has a twin in `integer`, in their order, its name and the twin's signal to noise."""
-    codes = int8.run(integer, int8.quantise_input(integer, inputs), all_tensors=True)
+def _ratios(
+    floats: Mapping[str, Float], other: IntegerNetwork | Network, inputs: NDArray[Any]
+) -> Iterator[tuple[str, float]]:
+    """Of each of `floats` that has a twin in `other`, in their order, its name and the twin's signal to noise."""
+    if isinstance(other, Network):
+        values = float32.run_all(other, inputs)
+        for name, wanted in floats.items():
+            if name in values and values[name].shape == wanted.shape:
+                yield name, _ratio_db(wanted, values[name])
+        return
+    codes = int8.run(other, int8.quantise_input(other, inputs), all_tensors=True)
     for name, wanted in floats.items():
-        if name in integer.tensors and codes[name].size == wanted.size:
-            spec = integer.tensors[name]
+        if name in other.tensors and codes[name].size == wanted.size:
+            spec = other.tensors[name]
             if wanted.ndim == 3:  # rows of a matrix lie along the width
                 wanted = wanted.swapaxes(1, 2)
             yield name, _ratio_db(wanted, spec.scale * (codes[name].astype(np.float64) - spec.zero_point))
@@ -106,7 +125,7 @@ def _ratios(floats: Mapping[str, Float], integer: IntegerNetwork, inputs: NDArra
 
 def _ratio_db(wanted: NDArray[Any], found: NDArray[Any]) -> float:
     signal = float(np.square(wanted, dtype=np.float64).sum())
-    error = float(np.square(found.reshape(wanted.shape) - wanted).sum())
+    error = float(np.square(found.reshape(wanted.shape) - wanted, dtype=np.float64).sum())
     if not error or not signal:
         return EXACT_DB if not error else -EXACT_DB
     return min(EXACT_DB, 10 * math.log10(signal / error))
