@@ -20,7 +20,7 @@ from accel.models.errors import InputError
 from accel.models.exchange import onnx_read
 from accel.models.graph import Network
 from accel.models.quantisation.quantise import quantise
-from accel.models.reference import int8
+from accel.models.reference import float32, int8
 from accel.models.training import own_data
 from tests.benches.flow_networks import CLASSES, SHAPE, classes_of, inputs, save, weights, write_model, write_network
 
@@ -139,6 +139,41 @@ def test_a_class_for_each_row(tmp_path: Path) -> None:
     assert data.resolve(network, False, images_path, images_path, labels_path).labels is not None
 
 
+def test_values_that_are_to_be_predicted(network: Network, tmp_path: Path) -> None:
+    """Labels that are floats of the output's shape: how much of their variance float and integers explain."""
+    images = inputs(40)
+    made = float32.run(network, images).reshape(40, CLASSES)
+    wanted = made + np.random.default_rng(0).standard_normal(made.shape) * made.std() / 2
+    test = save(tmp_path / "t.npy", images)
+    found = data.resolve(network, False, test, test, save(tmp_path / "l.npy", wanted))
+    left = np.square(made - wanted).sum() / np.square(wanted - wanted.mean(0)).sum()
+    exact = data.float_accuracy_percent(network, found)
+    assert exact == pytest.approx(100 * (1 - left), abs=1e-3)
+    assert 60 < 100 * (1 - left) < 95
+    integer = data.accuracy_percent(quantise(network, images), found)
+    assert integer == pytest.approx(exact, abs=2)
+    assert integer != exact
+    wanted[3, 1] = np.nan
+    with pytest.raises(InputError, match=r"l\.npy must be finite as float32"):
+        data.resolve(network, False, test, test, save(tmp_path / "l.npy", wanted))
+
+
+def test_one_hot_labels_are_classes(network: Network, tmp_path: Path) -> None:
+    images = inputs(40)
+    right, test = classes_of(images), save(tmp_path / "t.npy", images)
+    for kind in (np.float32, np.int64):
+        labels = save(tmp_path / "l.npy", np.eye(CLASSES, dtype=kind)[right])
+        found = data.resolve(network, False, test, test, labels)
+        assert found.labels is not None
+        np.testing.assert_array_equal(found.labels, right)
+    soft = onnx_read.read(write_network(tmp_path / "soft.onnx", softmax=True))
+    assert data.float_accuracy_percent(soft, data.resolve(soft, False, test, test, labels)) == 100
+    with pytest.raises(
+        InputError, match=r"integers of shape \(40,\), one .* test inputs, not float64 of shape \(40, 4\)"
+    ):
+        data.resolve(soft, False, test, test, save(tmp_path / "l.npy", np.full((40, CLASSES), 0.25)))
+
+
 WRONG_INPUTS: list[tuple[object, str]] = [
     (np.zeros((0, *SHAPE), np.float32), "inputs must hold at least one input, not none"),
     (np.zeros(SHAPE, np.float32), r"inputs must have shape \(n, 2, 6, 6\), not \(2, 6, 6\)"),
@@ -176,7 +211,8 @@ def test_wrong_inputs(network: Network, tmp_path: Path, content: Any, message: s
         (np.zeros(5, int), r"integers of shape \(4,\), .* not int64 of shape \(5,\)"),
         (np.zeros((4, 1), int), r"not int64 of shape \(4, 1\)"),
         (np.int64(3), r"not int64 of shape \(\)"),
-        (np.zeros(4), "not float64"),
+        (np.zeros(4), r"or floats of shape \(4, 4\), not float64"),
+        (np.zeros((4, 3)), r"or floats of shape \(4, 4\), not float64"),
         (np.array([0, 1, 2, CLASSES]), r"labels must be 0\.\.3, not 0\.\.4"),
         (np.array([0, -1, 2, 3]), r"labels must be 0\.\.3, not -1\.\.3"),
     ],

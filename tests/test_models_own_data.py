@@ -114,6 +114,31 @@ def test_a_class_for_each_place_and_values(tmp_path):
     np.testing.assert_array_equal(found.judged_labels, values[[5, 11]].astype(np.float32))
 
 
+@pytest.mark.parametrize("kind", ["f4", "f8", "i8", "u1", "?"])
+def test_one_hot_rows_are_classes(tmp_path, kind):
+    """They were learnt as values, and judged by their variance."""
+    rows = np.eye(4).astype(kind)
+    found = own_data.read(saved(tmp_path, x=PIXELS, y=rows[CLASSES]), network())
+    assert found.train_labels.dtype == np.int64
+    np.testing.assert_array_equal(found.train_labels, np.delete(CLASSES, [5, 11]))
+    np.testing.assert_array_equal(found.judged_labels, CLASSES[[5, 11]])
+    maps = RNG.integers(0, 4, (12, 6, 5))
+    found = own_data.read(saved(tmp_path, x=PIXELS, y=np.moveaxis(rows[maps], -1, 1)), places())
+    np.testing.assert_array_equal(found.judged_labels, maps[[5, 11]])
+    with pytest.raises(InputError, match="there must be a label for each of 12 inputs, not 11"):
+        own_data.read(saved(tmp_path, x=PIXELS, y=rows[CLASSES[:11]]), network())
+
+
+@pytest.mark.parametrize("other", [2, 0.9, -1, 0])
+def test_rows_that_are_not_all_one_hot_are_values(tmp_path, other):
+    rows = np.eye(4)[CLASSES]
+    rows[3, CLASSES[3]] = other
+    found = own_data.read(saved(tmp_path, x=PIXELS, y=rows), network())
+    np.testing.assert_array_equal(found.train_labels, np.delete(rows, [5, 11], 0).astype(np.float32))
+    found = own_data.read(saved(tmp_path, x=PIXELS, y=np.ones((12, 1))), network(outputs=1))
+    assert found.train_labels.dtype == np.float32
+
+
 def test_idx_files(tmp_path):
     for part, count in (("train", 12), ("t10k", 4)):
         write_idx(tmp_path / f"{part}-images-idx3-ubyte", RNG.integers(0, 256, (count, 28, 28)).astype(np.uint8))

@@ -78,7 +78,9 @@ Quantisation = Annotated[
     ),
 ]
 Test = Annotated[str, typer.Option(metavar="FILE", help="Test inputs for the accuracy column: .npy, or mnist.")]
-Labels = Annotated[str, typer.Option(metavar="FILE", help="Classes of the test inputs: .npy of integers.")]
+Labels = Annotated[
+    str, typer.Option(metavar="FILE", help="Classes of the test inputs, or values: .npy of integers or floats.")
+]
 Images = Annotated[
     Path | None,
     typer.Option(

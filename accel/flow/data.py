@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from accel.models import entry, zoo
 from accel.models.errors import InputError, printable
-from accel.models.graph import Network, channel_axis
+from accel.models.graph import Network, Softmax, channel_axis
 from accel.models.host import Host
 from accel.models.integers.network import IntegerNetwork
 from accel.models.quantisation.method import DEFAULT, Method, parse
@@ -89,8 +89,9 @@ def resolve(
 ) -> Data:
     """The data for `network`: what the user names, else for calibration MNIST (the zoo's networks) or random numbers.
 
-    `calibration` and `test` are .npy files or "mnist" (its images as pixel / 255); `labels` belongs to a test file,
-    `quantisation` is in the words of `accel.models.quantisation.method`.
+    `calibration` and `test` are .npy files or "mnist" (its images as pixel / 255); `labels` belongs to a test file and
+    holds classes, or values of the output's shape (floats) that it should predict; `quantisation` is in the words of
+    `accel.models.quantisation.method`.
 
     Raises InputError for a file that is not what it should be, and for labels without test or the reverse.
     """
@@ -136,8 +137,7 @@ def resolve(
         sources.append(f"accuracy on {len(inputs):,} inputs of {printable(Path(test).name)}")
     float32.check_inputs(network, inputs)
     found = made(inputs, classes, ", ".join(sources))
-    _check_labels(network, found, labels or MNIST)
-    return found
+    return replace(found, labels=_labels(network, found, labels or MNIST))
 
 
 def inputs_of(path: str) -> Array:
@@ -173,26 +173,39 @@ def _finite(path: str, found: Array) -> Array:
     return single
 
 
-def _check_labels(network: Network, data: Data, what: str) -> None:
-    """Raise InputError unless the labels are classes of `network`, one for each prediction on the test inputs."""
+def _labels(network: Network, data: Data, what: str) -> Array:
+    """The labels: classes of `network`, one for each prediction on the test inputs, or values of its outputs.
+
+    Raises InputError if they are neither.
+    """
     assert data.test is not None
     assert data.labels is not None
     labels, count = data.labels, len(data.test)
-    shape = network.shapes[network.output]
+    shape, says_class = network.shapes[network.output], False
     if data.host and data.host.tail:
         zeros = [np.zeros((1, *size), np.float32) for size in data.output_shapes]
         outputs = _behind(data, zeros, np.zeros((1, *network.shapes[network.input]), np.float32))
-        own = (np.iinfo(outputs.dtype).max,) if outputs.dtype.kind in "iu" else ()  # the host says the class itself
-        shape = (*own, *outputs.shape[1:])
+        says_class = outputs.dtype.kind in "iu"  # the host, itself
+        shape = (*((np.iinfo(outputs.dtype).max,) if says_class else ()), *outputs.shape[1:])
     classes, places = judge.classes_and_places(shape)
     expected = (count, *places)
+    is_softmax = any(isinstance(layer, Softmax) for layer in network.layers)
+    if labels.shape[:1] == (count,) and not says_class:
+        one_hot = judge.from_one_hot(labels, shape)
+        held = judge.values(labels, shape)
+        if one_hot is not None:
+            labels = one_hot.reshape(expected)
+        elif labels.dtype.kind == "f" and held is not None and not is_softmax:
+            return _finite(what, held)
     if labels.dtype.kind not in "iu" or labels.shape != expected:
+        values = "" if is_softmax or says_class else f", or floats of shape {(count, *shape)}"
         raise InputError(
-            f"{what}: labels must be integers of shape {expected}, one for each prediction on the {count} test inputs, "
-            f"not {labels.dtype} of shape {labels.shape}"
+            f"{what}: labels must be integers of shape {expected}, one for each prediction on the {count} test inputs"
+            f"{values}, not {labels.dtype} of shape {labels.shape}"
         )
     if labels.min() < 0 or labels.max() >= classes:
         raise InputError(f"{what}: labels must be 0..{classes - 1}, not {labels.min()}..{labels.max()}")
+    return labels
 
 
 def accuracy_percent(network: IntegerNetwork, data: Data) -> float | None:

@@ -39,6 +39,35 @@ def classes_and_places(shape: Shape) -> tuple[int, Shape]:
     return shape[at], (*shape[:at], *shape[at + 1 :])
 
 
+def values(labels: Array, shape: Shape) -> Array | None:
+    """Labels of as many numbers as outputs of `shape` have as (n, *shape), None if they have another size."""
+    wanted = (len(labels), *shape) if labels.ndim else None
+    # A vector is one number an input.
+    alike = wanted and labels.size == math.prod(wanted) and (labels.ndim > 1 or math.prod(shape) == 1)
+    return labels.reshape(wanted) if wanted and alike else None
+
+
+def from_one_hot(labels: Array, shape: Shape) -> Array | None:
+    """The classes that labels say by a single 1 among zeros, of several classes an output has values for; else None.
+
+    One for each input, or place. Nobody means values by such numbers: they would be judged by their variance.
+    """
+    held = values(labels, shape) if labels.dtype.kind in "iubf" else None
+    at = channel_axis(shape)
+    if held is None or not len(held) or shape[at] < 2:
+        return None
+    ones = held == 1
+    if not ((ones.sum(1 + at) == 1).all() and ((held == 0) | ones).all()):
+        return None
+    return classes_at(held)
+
+
+def classes_at(outputs: Array) -> Array:
+    """The class of the largest of outputs (n, *shape), for each input or place."""
+    found = outputs.argmax(1 + channel_axis(outputs.shape[1:]))
+    return found.ravel() if found[:1].size == 1 else found
+
+
 def by_class(outputs: Any, labels: Array) -> Any:
     """Outputs (n, *shape), of numpy or torch, with the classes along axis 1 and the labels' places behind it."""
     if labels.ndim == 1:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from accel.models import entry
 from accel.models.errors import InputError, printable
 from accel.models.files import open_regular
-from accel.models.graph import Network, Softmax, build, channel_axis
+from accel.models.graph import Network, Softmax, build
 from accel.models.reference import float32
 from accel.models.training import image_folders, judge
 from accel.models.training.fit import LOGITS_AT_ONCE
@@ -57,9 +57,10 @@ def read(path: str | Path, network: Network, labels: str | Path = "", validation
 
     Inputs are floats as the network reads them, or uint8 images, read as pixel / 255, with channels first or last. What
     the host runs in front of the accelerator has been run on what is returned.
-    Labels are classes (integers, one for each input or each place of the output) or values (floats of the output's
-    shape). Without labels the outputs of `network` are learnt, and its classes judge, or those values if the output is
-    one number. Where nothing says what judges, or with `validation`, every sixth input does, and is not learnt.
+    Labels are classes (integers, one for each input or each place of the output, or one-hot rows) or values (floats of
+    the output's shape). Without labels the outputs of `network` are learnt, and its classes judge, or those values if
+    the output is one number. Where nothing says what judges, or with `validation`, every sixth input does, and is not
+    learnt.
 
     Raises InputError for what cannot be read, inputs of another shape, and labels that are not the output's.
     """
@@ -107,7 +108,7 @@ def _image_set(path: Path, network: Network, arrays: Arrays, validation: bool) -
     if judged_labels is None:
         judged_labels = outputs_of(network, judged)
         if judge.classes_and_places(network.shapes[network.output])[0] > 1:
-            judged_labels = _classes(judged_labels)
+            judged_labels = judge.classes_at(judged_labels)
     return ImageSet(inputs, labels, judged, judged_labels, part)
 
 
@@ -120,12 +121,6 @@ def outputs_of(network: Network, inputs: Array) -> Array:
     return np.concatenate([float32.run(network, floats(inputs[i : i + step])) for i in range(0, len(inputs), step)])
 
 
-def _classes(outputs: Array) -> Array:
-    """The largest value's class of each input, or place."""
-    found = outputs.argmax(1 + channel_axis(outputs.shape[1:]))
-    return found.ravel() if found[0].size == 1 else found
-
-
 def _labels(network: Network, inputs: Array, labels: Array | None, path: Path) -> Array | None:
     """Labels as `judge.percent` takes them."""
     if labels is None:
@@ -134,18 +129,20 @@ def _labels(network: Network, inputs: Array, labels: Array | None, path: Path) -
         labels = labels.reshape(-1)
     if len(labels) != len(inputs):
         raise InputError(f"{path}: there must be a label for each of {len(inputs)} inputs, not {len(labels)}")
+    shape = network.shapes[network.output]
+    classes = judge.from_one_hot(labels, shape)
+    if classes is not None:
+        return classes
     if labels.dtype.kind == "f":
         if not np.isfinite(labels).all():
             raise InputError(f"{path}: values to learn must be finite, not NaN or Inf")
-        shape = network.shapes[network.output]
-        if (labels.ndim == 1 and math.prod(shape) == 1) or labels[0].size == math.prod(shape):
-            labels = labels.reshape(-1, *shape)
-        labels = labels.astype(np.float32)
+        held = judge.values(labels, shape)
+        labels = (labels if held is None else held).astype(np.float32)
     elif labels.dtype.kind in "iub":
         labels = labels.astype(np.int64)
     else:
         raise InputError(f"{path}: labels must be integers or floats, not {labels.dtype}")
-    judge.check(str(path), network.shapes[network.output], labels)
+    judge.check(str(path), shape, labels)
     if labels.dtype.kind == "f" and any(isinstance(layer, Softmax) for layer in network.layers):
         raise InputError(f"{path}: labels must be classes for {network.name}, which ends in a softmax, not floats")
     return labels
