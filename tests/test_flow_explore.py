@@ -5,32 +5,39 @@ from __future__ import annotations
 import csv
 import json
 import resource
+import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
 from contextlib import closing
+from datetime import date
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import distributed
 import numpy as np
 import optuna
 import pytest
 import yaml
+from distributed.client import FutureCancelledError
 
 from accel import design as designs
 from accel.flow import simulate
 from accel.flow.cli import run as accel
 from accel.flow.data import accuracy_percent, resolve
 from accel.flow.explore import candidates as networks
-from accel.flow.explore import stored_point
+from accel.flow.explore import stored_point, workers
 from accel.flow.techniques import find
 from accel.models import zoo
 from accel.models.compress import recipe
 from accel.models.compress.training_step import Context
 from accel.models.encode import integer_file
+from accel.models.errors import InputError
 from accel.models.quantisation.method import parse
 from accel.models.quantisation.shared import quantise_compressed
 from tests.benches.flow_networks import classes_of, content, refused, write_network
@@ -188,6 +195,22 @@ def test_optuna_reads_the_storage(explored: Path) -> None:
     assert {tuple(trial.values) for trial in study.best_trials} == front
 
 
+def test_optuna_has_all_points_of_other_objectives(network: Path, explored: Path, tmp_path: Path) -> None:
+    """A study is for its objectives: that of new ones on a known storage begins with what is known."""
+    storage = tmp_path / "explore.db"
+    shutil.copy(explored / "explore.db", storage)
+    points = rows(explored / "points.csv")
+    cycles = sorted(float(row["cycles"]) for row in points)[len(points) // 2]
+    limit = {"objectives": ["area"], "constraints": [f"max_cycles {cycles:g}"]}
+    assert explore(network, tmp_path / "out", SPACE | limit, "--storage", str(storage)) == 0
+    study = optuna.load_study(study_name="mine: area_mm2", storage=f"sqlite:///{storage}")
+    assert len(study.trials) == len(points)
+    kept = {int(row["point"]) for row in points if float(row["cycles"]) <= cycles}
+    assert 0 < len(kept) < len(points)
+    found = {t.user_attrs["point"] for t in study.trials if t.system_attrs["constraints"] == [0.0]}
+    assert found == kept
+
+
 def test_a_point_is_emitted(network: Path, explored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     number = rows(explored / "front.csv")[0]["point"]
     storage = ["--storage", str(explored / "explore.db")]
@@ -208,6 +231,14 @@ def test_a_point_is_emitted(network: Path, explored: Path, tmp_path: Path, capsy
         capsys, "emit", network, "--point", 1, "--storage", tmp_path / "explore.db", *out
     )
     assert "leave those options out" in refused(capsys, "emit", network, "--point", 1, "--design", "edge", *out)
+    older = tmp_path / "older.db"
+    shutil.copy(explored / "explore.db", older)
+    with closing(sqlite3.connect(older)) as database:
+        database.execute("UPDATE accel_about SET value = '0.0.0+1' WHERE name = 'version of accel'")
+        database.commit()
+    assert "older.db holds points of another version of accel, 0.0.0+1, whose programs" in refused(
+        capsys, "emit", network, "--point", number, "--storage", older, *out
+    )
     assert not (tmp_path / "no").exists()
 
 
@@ -296,6 +327,18 @@ def test_a_run_that_is_cut_short_goes_on(network: Path, tmp_path: Path, how: sig
     assert {number: after[number] for number in marked} == marked
 
 
+def test_a_disk_that_is_full_at_once(network: Path, tmp_path: Path) -> None:
+    """While the tables are made, which is Optuna's work: one line, status 2, and the same command goes on."""
+    out = tmp_path / "out"
+    process = started(network, out, "--workers", "1", limit=60_000)
+    printed, said = process.communicate()
+    assert (process.returncode, printed) == (2, "")
+    assert "cannot be read or written" in said
+    assert "Traceback" not in said
+    assert explore(network, out, LONG, "--workers", "1") == 0
+    assert sorted(recorded(out / "explore.db")) == list(range(180))
+
+
 def test_a_full_disk(network: Path, tmp_path: Path) -> None:
     """One line, status 2, and what was recorded is there."""
     out = tmp_path / "out"
@@ -374,6 +417,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "array.rwos is not a field of array, which has rows, cols and weight_rows (wrong.yaml:2)",
     ),
     ({"space": {"colour": [1]}}, "colour is not a field of a design, which has engine, array, "),
+    ({"space": {"array.rows.x": [1]}}, "array.rows.x is not a field of array.rows, which has no fields of its own"),
+    ({"space": {"array.rows": [date(2024, 1, 1)]}}, "array.rows must have numbers, words or fields as values, not "),
+    ({"space": {"engine": [{"kind": date(2024, 1, 1)}]}}, "engine must have numbers, words or fields as values, not "),
     ({"goal": 1, "space": {"array.rows": [8]}}, "goal is not a field of a space, which has base, space, objectives"),
     ({"space": {"array.rows": []}}, "array.rows must have at least one value, and its list is empty (wrong.yaml:2)"),
     ({"space": {"array.rows": "16..8 step 2"}}, "'16..8 step 2' is empty (wrong.yaml:2)"),
@@ -484,3 +530,50 @@ def test_a_scheduler_that_does_not_answer(
         capsys, *arguments, "tcp://127.0.0.1:1"
     )
     assert "--dask nowhere: no scheduler answers" in refused(capsys, *arguments, "nowhere")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        assert f"--dask {address}: no scheduler answers within 1 s" in refused(capsys, *arguments, address)
+
+
+KILLED = distributed.KilledWorker("k", SimpleNamespace(address="w"), 3)
+
+
+@pytest.mark.parametrize("error", [FutureCancelledError("k", "lost"), KILLED])
+def test_a_scheduler_that_is_lost(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Or its last worker, and with it the job that was sent: one line, whatever Dask calls it."""
+
+    class Client:
+        def scheduler_info(self, n_workers: int) -> dict[str, Any]:
+            return {"workers": {"one": {}}}
+
+        def run(self, function: Any) -> dict[str, str]:
+            return {"one": "v"}
+
+        def scatter(self, job: Any, **options: Any) -> None:
+            raise error
+
+        def close(self, timeout: float) -> None:
+            pass
+
+    monkeypatch.setattr("accel.flow.explore.workers._client", lambda address: Client())
+    job: Any = None
+    lost = pytest.raises(InputError, match="the scheduler or all its workers are lost")
+    with lost, workers.dask(job, "tcp://x:1", "v"):
+        pass
+
+
+def test_clocks_that_are_not_reached_are_said(
+    network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the front's points, on stderr and in front.json: a time at 300 MHz is none where 63 are reached."""
+    space = {"base": "nano", "space": {"clock_mhz": [40, 300]}, "objectives": ["latency", "energy"]}
+    assert explore(network, tmp_path / "out", space) == 0
+    said = capsys.readouterr().err
+    assert "points on the front have a clock that is too high; point 1: nano-1 says 300 MHz" in said
+    assert "accel synth with nano-1's file" in said
+    (note,) = json.loads((tmp_path / "out" / "front.json").read_text())["notes"]
+    assert note in said
+    slow = space | {"space": {"clock_mhz": [20, 40]}}
+    assert explore(network, tmp_path / "slow", slow) == 0
+    assert "too high" not in capsys.readouterr().err
+    assert json.loads((tmp_path / "slow" / "front.json").read_text())["notes"] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from rich.console import Console
 from accel.design import load
 from accel.flow import synth
 from accel.flow.cli import run as accel
+from accel.synthesis.modules import parse
+from accel.synthesis.netlist import Synthesised
 from accel.synthesis.place import Placed, read_report
 from accel.synthesis.targets import Cells
+from accel.synthesis.tools import ToolError
 from tests.benches.flow_networks import refused
 
 WRONG: list[tuple[list[str], str]] = [
@@ -60,6 +64,30 @@ def test_a_tool_that_fails_is_one_line(tmp_path: Path, capsys: Any) -> None:
     (tmp_path / "accelerator.v").write_text("module accelerator(a);\n  input a;\n  assign b = = a;\nendmodule\n")
     assert "nano: yosys: " in (said := refused(capsys, "synth", tmp_path, "--target", "xc7"))
     assert "syntax error" in said
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_place_and_route_that_fails_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, as_json: bool
+) -> None:
+    """What was synthesised is shown; the line and the status say what failed behind it."""
+    tree = parse("module accelerator(clk);\n  input clk;\nendmodule\n", "accelerator")
+
+    def fails(*_: Any) -> list[Placed]:
+        raise ToolError("nextpnr-ecp5: Unable to find a placement location")
+
+    monkeypatch.setattr(synth, "check", lambda *_: None)
+    monkeypatch.setattr(synth, "source", lambda name: synth.Source(load("nano"), tree))
+    monkeypatch.setattr(synth, "synthesise", lambda *_: Synthesised(tree, {tree.keys["accelerator"]: Cells(lut=7)}))
+    monkeypatch.setattr(synth, "place", fails)
+    assert accel(["synth", "nano", *(["--json"] if as_json else [])]) == 2
+    out, said = capsys.readouterr()
+    assert said.strip().endswith("accel: nano: nextpnr-ecp5: Unable to find a placement location")
+    if as_json:
+        assert json.loads(out)["total"]["lut"] == 7
+        assert json.loads(out)["not_placed"] == "nano: nextpnr-ecp5: Unable to find a placement location"
+    else:
+        assert "7" in out
 
 
 def found(placed: Placed | None, **cells: int) -> synth.Synthesis:

@@ -109,6 +109,20 @@ def test_prices_are_those_of_compare() -> None:
     assert found["energy"] == pytest.approx(energy)
 
 
+def test_cycles_of_a_sparse_engine_are_those_of_an_image() -> None:
+    """Its time depends on the zeros among the activations, which a program does not say."""
+    from accel.flow import simulate
+
+    design = load("edge-sparse")
+    calibration = zoo.preprocess(zoo.mnist_calibration()[:16])
+    network, _ = recipe.apply(chosen(SMALL, {("ip1", "density"): 4}).recipe("s", UNTRAINED), SMALL, Context())
+    integer = quantise_compressed(network, calibration)
+    cycles = simulate.run(integer, design, calibration).result.cycles
+    assert cycles != time_program(compile_network(integer, design)).cycles
+    for goals in ({"cycles"}, {"cycles", "energy"}):
+        assert Pricer(design, calibration, frozenset(goals))(network)["cycles"] == cycles
+
+
 def test_limits() -> None:
     dense = {"cycles": 1000.0, "bytes": 500.0, "energy": 3.0}
     assert limits(["cycles=0.2x", "bytes=12000"], dense) == {"cycles": 200, "bytes": 12000}

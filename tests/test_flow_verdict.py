@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from accel.design import load
+from accel.events import Event
 from accel.flow.compare import Row
 from accel.flow.verdict import verdict
 from accel.program import Compulsory
@@ -86,6 +88,15 @@ def test_each_reason(latency: float, energy: float, changed: dict[str, Any], wor
     cycles = {"limits": {"array": first.work.cycles}}
     it = other(first, "it", latency, energy, **changed)
     assert words in verdict([first, other(first, "half", 0.5, 0.5, **cycles), it])
+
+
+def test_products_of_a_sparse_engine_are_those_that_it_does() -> None:
+    """Its zeros are the network's products still, and none of the engine's."""
+    first = rows()[0]
+    macs, design = first.work.info.must.macs, load("edge-sparse")
+    done = [replace(first.work, design=design, events={**first.work.events, Event.MACS: n}) for n in (macs, macs // 4)]
+    dense, pruned = (replace(first, run=replace(first.run, total=replace(first.run.total, work=w))) for w in done)
+    assert "0.25 of the products and 1.00 of the bytes" in verdict([dense, other(pruned, "pruned", 0.5, 0.5)])
 
 
 def test_several_are_named_together() -> None:

@@ -39,7 +39,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Synthesis:
-    """`short`: what the target has too little of (then nothing is placed); `placed` is None if it was not asked for."""
+    """`short`: what the target has too little of (then nothing is placed); `placed` is None if it was not asked for.
+
+    `failed`: why it could not be placed and routed, "" if it could or was not asked for.
+    """
 
     design: Design
     target: Target
@@ -47,6 +50,7 @@ class Synthesis:
     total: Cells
     short: tuple[str, ...]
     placed: Placed | None
+    failed: str = ""
 
 
 def default_target(design: Design) -> Target:
@@ -98,7 +102,8 @@ def check(on: Target, placing: bool) -> None:
 def run(of: Source, on: Target, placing: bool, advance: Advance) -> Synthesis:
     """Synthesise each distinct module, then place and route what fits, where there is a free tool for it.
 
-    Raises InputError for a tool that is missing or fails.
+    Raises InputError for a tool that is missing, and for a Yosys that fails; what a place and route that fails says is
+    in the result, beside what was synthesised before it.
     """
     check(on, placing)
     with tempfile.TemporaryDirectory(prefix="accel-synth-") as name:
@@ -106,13 +111,16 @@ def run(of: Source, on: Target, placing: bool, advance: Advance) -> Synthesis:
         try:
             found = synthesise(of.tree, on.family, folder, advance, os.cpu_count() or 1)
             short = shortfalls(found.total, on.part)
-            placed = None
-            if placing and on.tool and not short:
-                advance("placing and routing it flat, some minutes")
-                (placed,) = place(of.tree, on, folder)
         except tools.ToolError as error:
             raise InputError(f"{of.design.name}: {error}") from None
-    return Synthesis(of.design, on, by_component(found.by_path()), found.total, short, placed)
+        placed, failed = None, ""
+        if placing and on.tool and not short:
+            advance("placing and routing it flat, some minutes")
+            try:
+                (placed,) = place(of.tree, on, folder)
+            except tools.ToolError as error:
+                failed = f"{of.design.name}: {error}"
+    return Synthesis(of.design, on, by_component(found.by_path()), found.total, short, placed, failed)
 
 
 def record(found: Synthesis) -> dict[str, Any]:
@@ -125,6 +133,7 @@ def record(found: Synthesis) -> dict[str, Any]:
         "total": asdict(found.total),
         "available": {field: getattr(found.target.part, field) for field in asdict(found.total)},
         "short_of": list(found.short),
+        "not_placed": found.failed or None,
         "flat": asdict(placed.cells) if placed else None,
         "fmax_mhz": placed.fmax_mhz if placed else None,
         "critical_path_ns": [list(step) for step in placed.critical] if placed else [],

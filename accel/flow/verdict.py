@@ -165,9 +165,9 @@ def _gain(row: Row) -> str:
 
 
 def _work(first: Row, row: Row) -> tuple[float, float]:
-    """The shares of the first row's products and bytes that are left."""
-    macs = first.work.info.must.macs
-    return row.work.info.must.macs / macs if macs else 1.0, row.work.dram_bytes / first.work.dram_bytes
+    """The shares of the first row's products and bytes that are left; of a sparse engine, of those that it does."""
+    macs = first.work.useful_macs
+    return row.work.useful_macs / macs if macs else 1.0, row.work.dram_bytes / first.work.dram_bytes
 
 
 def _left(first: Row, row: Row) -> str:

@@ -75,10 +75,15 @@ def axis(name: str, given: Any, where: str) -> Axis:
     """The axis of a line of a space file. Raises InputError, which ends with `where`."""
     _check_name(name, where)
     values = [_value(name, value) for value in _values(name, given, where)]
+    for value in values:
+        if not _is_plain(value):  # YAML knows dates and bytes, which no field is
+            raise InputError(
+                f"{name} must have numbers, words or fields as values, not {yaml_text.shown(value)} ({where})"
+            )
     if not values:
         raise InputError(f"{name} must have at least one value, and its list is empty ({where})")
-    shown = [json.dumps(value, sort_keys=True) for value in values]
-    twice = next((value for value in shown if shown.count(value) > 1), None)
+    texts = [json.dumps(value, sort_keys=True) for value in values]
+    twice = next((text for text in texts if texts.count(text) > 1), None)
     if twice is not None:
         raise InputError(f"{name} must have different values, and {twice[:60]} is given twice ({where})")
     if name == "formats":
@@ -90,6 +95,15 @@ def axis(name: str, given: Any, where: str) -> Axis:
     elif name == "quantisation":
         _check_methods(values, where)
     return Axis(name, tuple(values))
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether JSON can hold the value."""
+    if isinstance(value, dict):
+        return all(isinstance(name, str) and _is_plain(part) for name, part in value.items())
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def _check_methods(values: list[Any], where: str) -> None:
@@ -155,7 +169,9 @@ def _check_name(name: str, where: str) -> None:
         if part not in fields or part == "name":
             above = ".".join(parts[:depth])
             names = [key for key in fields if key != "name"]
-            known = words(names) if above else f"{words(names, 'and')}; beside it there are {words(OTHERS)}"
+            known = "no fields of its own"
+            if names:
+                known = words(names) if above else f"{words(names, 'and')}; beside it there are {words(OTHERS)}"
             raise InputError(f"{name} is not a field of {above or 'a design'}, which has {known} ({where})")
         models = tuple(
             found for model in models if part in model.model_fields

@@ -28,21 +28,27 @@ class Dashboard:
         if not importlib.util.find_spec("optuna"):
             return
         import optuna
+        from sqlalchemy.exc import SQLAlchemyError  # which Optuna keeps its tables with
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         name = f"{network}: {', '.join(space.objectives)}"
-        tables = optuna.storages.RDBStorage(f"sqlite:///{storage.path}")
-        directions: Any = ["minimize" if METRICS[one].least else "maximize" for one in space.objectives]
-        study = optuna.create_study(storage=tables, study_name=name, directions=directions, load_if_exists=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names(list(space.objectives))
-        self.study = study._study_id
-        tables.engine.dispose()
+        try:
+            self.study = _study(storage, name, space)
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+            reason = getattr(error, "orig", None) or error.__cause__ or error
+            raise storage.failed(reason) from None
         self.choices = {
             one.name: json.dumps({"name": "CategoricalDistribution", "attributes": {"choices": list(one.labels)}})
             for one in space.axes
         }
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether its study has no trial yet: of a new storage, or of objectives that are new to it."""
+        if self.study < 0:
+            return False
+        database = self.storage.connection
+        return not database.execute("SELECT 1 FROM trials WHERE study_id = ?", (self.study,)).fetchone()
 
     def write(self, outcomes: Iterable[Outcome], feasible: Sequence[bool]) -> None:
         """Record outcomes as trials; `feasible`: whether each keeps all constraints."""
@@ -83,3 +89,19 @@ class Dashboard:
             "INSERT INTO trial_system_attributes (trial_id, key, value_json) VALUES (?, 'constraints', ?)",
             (trial, json.dumps([0.0 if keeps else 1.0])),
         )
+
+
+def _study(storage: Storage, name: str, space: Space) -> int:
+    """The number of the study of that name, which is made if it is not there."""
+    import optuna
+
+    tables = optuna.storages.RDBStorage(f"sqlite:///{storage.path}")
+    try:
+        directions: Any = ["minimize" if METRICS[one].least else "maximize" for one in space.objectives]
+        study = optuna.create_study(storage=tables, study_name=name, directions=directions, load_if_exists=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names(list(space.objectives))
+    finally:
+        tables.engine.dispose()
+    return int(study._study_id)

@@ -77,6 +77,10 @@ class Judge:
         """By constraint, of a complete outcome."""
         return [one.violation(outcome.metrics, self.known.references) for one in self.job.space.constraints]
 
+    def keeps(self, outcome: Outcome) -> bool:
+        """Whether a complete outcome has metrics, and they keep all constraints."""
+        return bool(outcome.metrics) and not any(self.violations(outcome))
+
     def values(self, outcome: Outcome) -> list[float]:
         """The objectives, of which less is better."""
         return [outcome.metrics[name] * (1 if METRICS[name].least else -1) for name in self.job.space.objectives]
@@ -150,7 +154,11 @@ def explore(
     found = {one.number: judge.complete(one) for one in storage.outcomes()}
     before = len(found)
     with ExitStack() as stack:
-        record = _recorder(storage, Dashboard(storage, study.source.name, space), judge)
+        dashboard = Dashboard(storage, study.source.name, space)
+        if found and dashboard.is_empty:  # other objectives than those that the points were explored for
+            with storage.transaction():
+                dashboard.write(found.values(), [judge.keeps(one) for one in found.values()])
+        record = _recorder(storage, dashboard, judge)
         run = _Lazy(stack, start, study.job)
         left = (space.size if space.is_exhaustive else min(space.size, space.search.points)) - len(found)
         step = stack.enter_context(rate(left, "points")) if rate and left > 0 else None
@@ -196,7 +204,7 @@ def _recorder(storage: Storage, dashboard: Dashboard, judge: Judge) -> Record:
 
     def record(outcomes: list[Outcome]) -> list[Outcome]:
         complete = [judge.complete(one) for one in outcomes]
-        keeps = [bool(one.metrics) and not any(judge.violations(one)) for one in complete]
+        keeps = [judge.keeps(one) for one in complete]
         storage.record(outcomes, lambda: dashboard.write(complete, keeps))
         return complete
 

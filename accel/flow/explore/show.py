@@ -18,6 +18,7 @@ from accel.flow.explore.evaluate import Outcome
 from accel.flow.explore.explore import Explored
 from accel.flow.explore.metrics import METRICS, Metric
 from accel.flow.tables import Column, figure
+from accel.resources.clock import clock_notes
 
 FORMAT = 1
 FILES = ("front.csv", "front.json", "points.csv", "front.png", "front.svg")
@@ -67,6 +68,16 @@ def show(where: Console, explored: Explored) -> None:
         where.print(f"{len(rows):,} points are on the front, {SHOWN} of them are shown: front.csv has all")
 
 
+def notes(explored: Explored) -> list[str]:
+    """Warnings of what the front's figures stand on: clocks that a point's FPGA is predicted not to reach."""
+    warned = {number: found for number in explored.front if (found := clock_notes(explored.space.point(number).design))}
+    if not warned:
+        return []
+    first = next(iter(warned))
+    count = f"{len(warned):,} of the {len(explored.front):,} points on the front have a clock that is too high"
+    return [f"warning: {count}; point {first}: {warned[first][0].removeprefix('warning: ')}"]
+
+
 def spread(rows: Sequence[Outcome], most: int) -> list[Outcome]:
     """At most so many of the rows, the first and the last among them."""
     if len(rows) <= most:
@@ -88,6 +99,7 @@ def record(explored: Explored) -> dict[str, Any]:
         "points_of_space": space.size,
         "refused": explored.refused,
         "feasible": explored.feasible,
+        "notes": notes(explored),
         "front": [
             {"point": number, "values": space.values(number), "metrics": dict(explored.outcomes[number].metrics)}
             for number in explored.front

@@ -112,9 +112,11 @@ class Storage:
         try:
             yield
         except sqlite3.Error as error:
-            raise InputError(
-                f"storage {self.path} cannot be read or written: {error}; what was recorded before is there"
-            ) from None
+            raise self.failed(error) from None
+
+    def failed(self, error: BaseException) -> InputError:
+        """What to raise where the file could not be read or written."""
+        return InputError(f"storage {self.path} cannot be read or written: {error}; what was recorded before is there")
 
 
 def _short(text: str) -> str:

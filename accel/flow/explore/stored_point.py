@@ -14,6 +14,7 @@ from accel.flow.explore.candidates import Source
 from accel.flow.explore.space import Space
 from accel.flow.explore.storage import opened
 from accel.flow.progress import silent
+from accel.flow.sources import version
 from accel.models.errors import InputError
 from accel.models.integers.network import IntegerNetwork
 
@@ -38,6 +39,11 @@ def load(path: Path, source: Source, number: int) -> StoredPoint:
         raise InputError(f"storage {path} must be a file that accel explore wrote, and has nothing in it")
     if about["network"] != source.name:
         raise InputError(f"storage {path} holds points of {about['network']}, not of {source.name}")
+    if about["version of accel"] != version():
+        raise InputError(
+            f"storage {path} holds points of another version of accel, {about['version of accel']}, whose programs may "
+            f"be others, not of {version()}: explore again, or emit with that version"
+        )
     axes = tuple(Axis(name, tuple(values)) for name, values in json.loads(about["space"]).items())
     bases = {name: Design.model_validate(values) for name, values in json.loads(about["base design"]).items()}
     space = Space(next(iter(bases)), axes, bases=bases)

@@ -11,9 +11,10 @@ import itertools
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
@@ -165,7 +166,7 @@ def dask(job: Job, address: str, version: str) -> Iterator[Outcomes]:
     import distributed
 
     try:
-        client = distributed.Client(address, timeout=DASK_SECONDS)
+        client = _client(address)
     except (OSError, TimeoutError, ValueError, ImportError) as error:
         raise InputError(f"--dask {address}: no scheduler answers within {DASK_SECONDS} s: {_line(error)}") from None
     try:
@@ -178,8 +179,32 @@ def dask(job: Job, address: str, version: str) -> Iterator[Outcomes]:
         yield lambda numbers: _of_dask(client, shared, numbers)
     except (OSError, TimeoutError, distributed.comm.core.CommClosedError) as error:
         raise InputError(f"--dask {address}: the scheduler is lost: {_line(error)}") from None
+    except (CancelledError, distributed.KilledWorker) as error:  # the job that was sent is lost with the last worker
+        raise InputError(f"--dask {address}: the scheduler or all its workers are lost: {_line(error)}") from None
     finally:
         client.close(timeout=1)
+
+
+def _client(address: str) -> Any:
+    """A client of the scheduler. Raises TimeoutError for a silent one: Dask waits for its first words for ever."""
+    import distributed
+
+    found: list[Any] = []
+
+    def connect() -> None:
+        try:
+            found.append(distributed.Client(address, timeout=DASK_SECONDS))
+        except Exception as error:
+            found.append(error)
+
+    thread = threading.Thread(target=connect, daemon=True)  # which the end of this process does not wait for
+    thread.start()
+    thread.join(DASK_SECONDS + 1)
+    if not found:
+        raise TimeoutError("it accepts the connection and says nothing")
+    if isinstance(found[0], Exception):
+        raise found[0]
+    return found[0]
 
 
 def _of_dask(client: Any, shared: Any, numbers: Iterable[int]) -> Iterator[list[Outcome]]:

@@ -82,7 +82,7 @@ def emit(
             integer = chosen.make(data)
             advance("writing Verilog")
             job.emit(integer, on, out, data.calibration, parse(formats or ()), data.host, chosen_board, images, tries)
-    for note in clock_notes(on):
+    for note in clock_notes(on, str(out)):
         say(f"accel: {note}")
     say_notes(data)
     _say_written(out, as_json)
@@ -149,6 +149,8 @@ def synth(
         print_json(job.record(found))
     else:
         job.show(tables.console(), found)
+    if found.failed:
+        raise InputError(found.failed)
 
 
 @app.command()

@@ -75,6 +75,8 @@ def explore(
         show.show(tables.console(), explored)
     for one in explored.defects[:1]:
         say(f"accel: warning: {len(explored.defects)} points met a defect of accel; point {one.number}: {one.reason}")
+    for note in show.notes(explored):
+        say(f"accel: {note}")
     say_notes(source.data)
     say(f"files: {folder} (front.csv, front.json, points.csv, front.png); points: {kept}")
     failed = 0
