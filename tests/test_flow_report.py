@@ -145,6 +145,9 @@ def test_html_has_every_row_and_every_layer(files: dict[str, bytes]) -> None:
         (shown,) = [cells for cells in by_first if cells[0] == row.title and f"{row.work.dram_bytes:,}" in cells]
         assert f"{row.work.cycles:,}" in shown
         assert f"{row.work.moved_ratio:.2f}" in shown
+        assert {digits(1e6 / row.run.result.latency_us), digits(row.run.cost.peak_mw.nominal)} <= set(shown)
+        for component, area in row.run.cost.area.components_mm2.items():
+            assert any(cells[:2] == [component, digits(area.nominal)] for cells in by_first)
         decides = [
             f"{row.latency_ratio:.2f}", f"{row.energy_ratio:.2f}", f"{row.accuracy_percent:.2f}",
             f"{row.stored_bytes:,}",

@@ -90,6 +90,8 @@ def test_comparison_shows_every_number_of_each_row() -> None:
             f"{figure(energy.total_pj.low / 1e6)} .. {figure(energy.total_pj.high / 1e6)}",
             f"{100 * energy.dram_pj.nominal / energy.total_pj.nominal:.1f}",
             figure(row.run.cost.area.total_mm2.nominal), figure(row.run.cost.average_mw.nominal),
+            figure(row.run.cost.peak_mw.nominal), figure(1e6 / row.run.result.latency_us),
+            figure(2e-3 * work.info.must.macs / row.run.result.latency_us),
         ]  # fmt: skip
         assert expected in shown[row.title]
 

@@ -12,8 +12,10 @@ from typing import TypeVar
 from accel.flow import overview
 from accel.flow.compare import Comparison, Row, rows_on
 from accel.flow.tables import (
+    AREA_COLUMNS,
     LAYER_REMARKS,
     Column,
+    area_rows,
     cause_legend,
     deciding_columns,
     dram_line,
@@ -98,9 +100,11 @@ def _design_table(comparison: Comparison, design: str) -> str:
     rows = rows_on(comparison, design)
     sentence = f"<p>{escape(verdict(rows))}</p>" if len(comparison.designs) > 1 else ""
     name, rest = escape(design), table(other_columns(), rows)
+    area = table(AREA_COLUMNS, area_rows(rows[0].run), total=True)
     return (
         f"<h2>On {name}</h2>{sentence}{table(deciding_columns(comparison), rows)}<p>{escape(dram_line(rows))}.</p>"
-        f"<details><summary>Cycles, bytes and energy on {name}</summary>{rest}</details>"
+        f"<details><summary>Cycles, bytes, energy, power and rates on {name}</summary>{rest}</details>"
+        f"<details><summary>Area of {name}, mm2</summary>{area}</details>"
     )
 
 

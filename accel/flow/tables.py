@@ -94,6 +94,9 @@ OTHER_COLUMNS: tuple[Column[Row], ...] = (
     Column("DRAM", "%", lambda r: _percent(r.energy.dram_share)),
     Column("area", "mm2", lambda r: figure(r.run.cost.area.total_mm2.nominal)),
     Column("power", "mW", lambda r: figure(r.run.cost.average_mw.nominal)),
+    Column("peak", "mW", lambda r: figure(r.run.cost.peak_mw.nominal)),
+    Column("inferences", "/ s", lambda r: figure(r.run.cost.inferences_per_s)),
+    Column("GOPS", "", lambda r: figure(r.run.cost.gops or 0)),
 )
 
 
