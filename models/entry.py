@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from accel.models.graph import Network
 from accel.models.host import HostPart
 
-
 Array = NDArray[Any]
 AT_ONCE = 256  # inputs: what the host holds between its nodes is of so many
 
