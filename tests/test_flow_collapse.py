@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from accel.design import load
 from accel.flow import collapse
+from accel.flow.cli import run as accel
 from accel.flow.compare import compare, done_to
 from accel.flow.compress import own_rows
 from accel.flow.data import Data
@@ -17,6 +20,7 @@ from accel.flow.techniques import DENSE, find, given
 from accel.models.build import Chain
 from accel.models.compress.channels import drop_channels
 from accel.models.compress.cluster import share_weights
+from accel.models.exchange import onnx_write
 from accel.models.graph import Add, Conv, Network, with_layers
 from accel.models.quantisation.method import parse
 from accel.models.quantisation.noise import noise
@@ -122,3 +126,31 @@ def test_a_recipe_that_trains_nothing_is_told_how(tmp_path: Path) -> None:
     Path(tmp_path / "r.yaml").write_text("name: r\nsteps: [{share: {bits: 2}}]\n")
     (row,) = own_rows(network, [tmp_path / "r.yaml"], [], None, tmp_path / "states", print)
     assert done_to(row, Data(inputs, None, None, "")) == collapse.Row("untrained", collapse.RECIPE)
+
+
+def test_compress_warns_of_a_collapse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """As a comparison does, and of low ranks that EVBMF chose whether accuracy is known or not."""
+    network, inputs = residual(), images(64)
+    monkeypatch.chdir(tmp_path)
+    onnx_write.write(network, tmp_path / "mine.onnx")
+    np.save("x.npy", inputs)
+    np.save("labels.npy", float32.run(network, inputs).argmax(1))
+    Path("t.yaml").write_text("name: t\nsteps: [{tucker: {layers: [stem]}}]\n")
+    command = ["compress", "mine.onnx", "t.yaml", "-o", "t.onnx"]
+    low = "accel: warning: 1-tucker: EVBMF finds a low rank in stem (1, relative error 0."
+    assert accel(command) == 0
+    said = capsys.readouterr().err
+    assert low in said
+    assert "accuracy falls" not in said
+    assert accel([*command, "--test", "x.npy", "--labels", "labels.npy"]) == 0
+    said = capsys.readouterr().err
+    assert low in said
+    assert "accel: warning: accuracy falls from 100.0 to " in said
+    assert " %; stem loses most: its output has 0 dB of signal to noise, what it reads 100 dB; its rank is 1: " in said
+    assert f"give the Tucker step `ranks` or `weakening`, and {collapse.RECIPE}" in said
+    found = json.loads(Path("t.json").read_text())["notes"]
+    assert len(found) == 2
+    assert all(note in said for note in found)
+    Path("t.yaml").write_text("name: t\nsteps: [{tucker: {layers: [stem], ranks: {stem: [1, 1]}}}]\n")
+    assert accel(command) == 0
+    assert "EVBMF" not in capsys.readouterr().err

@@ -10,7 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel.models.compress.channels import drop_channels, strongest
+from accel.design import load
+from accel.flow.compare import compare
+from accel.flow.data import Data
+from accel.flow.techniques import find
+from accel.models.compress.balance import balanced
+from accel.models.compress.channels import drop_channels, droppable, output_channels, strongest
 from accel.models.compress.prune import (
     densities_for,
     matrix_layers,
@@ -21,9 +26,25 @@ from accel.models.compress.prune import (
     to_threshold,
     with_weights,
 )
+from accel.models.compress.recipe import apply, parse
+from accel.models.compress.training_step import Context
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_write
-from accel.models.graph import Activation, Add, Conv, GlobalPool, Linear, Network, Pool, Reshape, build
+from accel.models.functions import IDENTITY, function_of, joined
+from accel.models.graph import (
+    Activation,
+    Add,
+    Concat,
+    Conv,
+    GlobalPool,
+    Linear,
+    Mul,
+    Network,
+    Pool,
+    Reshape,
+    Unary,
+    build,
+)
 from accel.models.macs import macs
 from accel.models.reference import float32
 from accel.models.window import Window
@@ -239,6 +260,78 @@ def test_several_layers_at_once_are_one_after_the_other(rng: Random) -> None:
     at_once = drop_channels(network, share)
     np.testing.assert_array_equal(float32.run(at_once, inputs), float32.run(step_by_step, inputs))
     assert sum(macs(at_once).values()) <= sum(macs(network).values())
+
+
+def gated(rng: Random) -> Network:
+    """SiLU, squeeze and excite (a gate that multiplies, on either side), HardSwish and LeakyReLU."""
+    values = np.random.default_rng(rng.randrange(2**32))
+    silu = joined("Mul", IDENTITY, function_of("Sigmoid"))
+
+    def conv(name: str, source: str, inputs: int, outputs: int) -> Conv:
+        weights = values.standard_normal((outputs, inputs, 1, 1)).astype(np.float32)
+        return Conv(name, (source,), name, weights, values.standard_normal(outputs).astype(np.float32), Window((1, 1)))
+
+    pair = ("act", "gate") if rng.random() < 0.5 else ("gate", "act")
+    return build(
+        "gated", "x", (2, 4, 4),
+        (
+            conv("stem", "x", 2, 8),
+            Unary("act", ("stem",), "act", silu),
+            GlobalPool("squeeze", ("act",), "squeeze", "average"),
+            conv("reduce", "squeeze", 8, 4),
+            Unary("leaky", ("reduce",), "leaky", function_of("LeakyRelu", 0.1)),
+            conv("excite", "leaky", 4, 8),
+            Unary("gate", ("excite",), "gate", function_of("HardSigmoid", 0.25, 0.5)),
+            Mul("product", pair, "product"),
+            conv("last", "product", 8, 3),
+        ),
+    )  # fmt: skip
+
+
+@settings(deadline=None, max_examples=20)
+@given(rngs)
+def test_channels_go_through_functions_and_gates(rng: Random) -> None:
+    """As if whatever reads the channels that go did not: f(0) may be anything, since they are not zeros but away."""
+    network, share = gated(rng), rng.uniform(0.2, 1)
+    assert droppable(network) == ("stem", "reduce")
+    smaller = drop_channels(network, {rng.choice(("stem", "excite")): share})
+    weights = {layer.name: layer.weights for layer in matrix_layers(network)}
+    strength = sum(np.abs(weights[name]).reshape(8, -1).sum(1) for name in ("stem", "excite"))
+    count = max(1, round(share * 8))
+    mask = np.zeros((1, 8, 1, 1), np.float32)
+    mask[0, np.argsort(-strength, kind="stable")[:count]] = 1
+    deaf = with_weights(network, {name: weights[name] * mask for name in ("reduce", "last")})
+    inputs = draw_inputs(rng, network, 3)
+    np.testing.assert_allclose(float32.run(smaller, inputs), float32.run(deaf, inputs), rtol=1e-4, atol=1e-4)
+    assert [len(layer.weights) for layer in matrix_layers(smaller)] == [count, 4, count, 3]
+    assert output_channels(network) == 20
+    # What is scaled in front of a function is not scaled behind it.
+    np.testing.assert_allclose(float32.run(balanced(network), inputs), float32.run(network, inputs), 1e-4, 1e-4)
+
+
+def test_a_share_that_hardly_went_is_said() -> None:
+    values = np.random.default_rng(0)
+
+    def conv(name: str, source: str, inputs: int, outputs: int) -> Conv:
+        weights = values.standard_normal((outputs, inputs, 1, 1)).astype(np.float32)
+        return Conv(name, (source,), name, weights, np.zeros(outputs, np.float32), Window((1, 1)))
+
+    network = build(
+        "branches", "x", (2, 4, 4),
+        (
+            conv("a", "x", 2, 20), conv("b", "x", 2, 20), Concat("c", ("a", "b"), "c"),
+            conv("d", "c", 40, 4), conv("out", "d", 4, 3),
+        ),
+    )  # fmt: skip
+    reports = apply(parse("name: r\nsteps: [{channels: {keep: 0.5}}]"), network, Context())[1]
+    note = "5 % of the channels went, not 50 %: the others reach an operator that fixes them"
+    assert reports[0][1]["note"] == note
+    data = Data(values.uniform(0, 1, (4, 2, 4, 4)).astype(np.float32), None, None, "")
+    found = compare(network, data, [load("nano")], (find("dense"), find("channels")))
+    (said,) = [note for note in found.notes if "of the channels went" in note]
+    assert said.startswith("70 % of channels, not retrained: 2 % of the channels went, not 30 %: ")
+    plain = apply(parse("name: r\nsteps: [{channels: {keep: 0.5}}]"), gated(Random(0)), Context())[1]
+    assert "note" not in plain[0][1]
 
 
 def test_channels_that_cannot_go() -> None:

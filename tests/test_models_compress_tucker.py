@@ -8,6 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.models import zoo
+from accel.models.build import Chain
+from accel.models.compress.recipe import apply
+from accel.models.compress.standard import STANDARD
+from accel.models.compress.training_step import Context
 from accel.models.compress.tucker import Options, decompose, factorise
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_read, onnx_write
@@ -357,3 +361,20 @@ def test_ranks_of_a_group():
     same_outputs(alone(layer, 4, 6, 6), build("n", "x", (4, 6, 6), factorise(layer, (2, 3))), 5)
     with pytest.raises(InputError, match=r"must be \(1\.\.2 or None, 1\.\.3 or None\), not \(3, 1\)"):
         factorise(layer, (3, 1))
+
+
+def test_a_convolution_of_few_channels_can_stay() -> None:
+    """EVBMF finds rank 1 in the 3 colours that the first layer of most networks reads."""
+    chain = Chain(np.random.default_rng(0), (3, 8, 8))
+    chain.conv("first", 24, Window((3, 3)))
+    chain.conv("second", 24, Window((3, 3)))
+    network = chain.network("colours")
+    reports = {layer.name: layer for layer in decompose(network)[1].layers}
+    assert reports["first"].method != "none"
+    reports = {layer.name: layer for layer in decompose(network, Options(least_inputs=4))[1].layers}
+    assert (reports["first"].method, reports["first"].reason) == ("none", "input channels must be at least 4, not 3")
+    assert reports["second"].method != "none"
+    assert decompose(network, Options({"first": (1, 4)}, least_inputs=4))[1].layers[0].ranks == (1, 4)
+    (standard,) = (one for one in STANDARD if one.name == "tucker")
+    layers = apply(standard.recipe(), network, Context())[1][0][1]["layers"]
+    assert [layers[name]["method"] == "none" for name in ("first", "second")] == [True, False]

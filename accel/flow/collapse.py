@@ -68,6 +68,11 @@ def channels_lost(network: Network, compressed: IntegerNetwork | Network) -> dic
     }
 
 
+def went(network: Network, compressed: IntegerNetwork | Network) -> int:
+    """How many of them there are."""
+    return sum(of - kept for kept, of in channels_lost(network, compressed).values())
+
+
 def _dropped(blamed: LayerNoise, lost: dict[str, tuple[int, int]], row: Row) -> str:
     """The text where channels went."""
     name = min(lost, key=lambda name: lost[name][0] / lost[name][1])

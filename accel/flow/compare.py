@@ -14,6 +14,8 @@ from accel.flow.cache import NO_CACHE, Cache, digest
 from accel.flow.data import Data
 from accel.flow.progress import Advance, silent
 from accel.flow.techniques import DENSE, TECHNIQUES, Technique
+from accel.models.compress.channels import few_went
+from accel.models.compress.standard import CHANNELS, CHANNELS_TITLE
 from accel.models.encode import arithmetic
 from accel.models.encode.stored import stored_bytes
 from accel.models.errors import InputError
@@ -208,10 +210,11 @@ def compare(
                 )
             )
     notes = dict.fromkeys(note for row in rows for note in row.run.notes)
+    left = [trial.channels_left() for trial in trials]
     fallen = [trial.fall(exact, accuracy[trial.technique.name]) for trial in trials]
     return Comparison(
         network.name, network.parameters, exact, tuple(designs), tuple(rows), rows[0].run.host_layers,
-        data.source, (*data.notes, *notes, *left_out, *filter(None, fallen)),
+        data.source, (*data.notes, *notes, *left_out, *filter(None, [*left, *fallen])),
     )  # fmt: skip
 
 
@@ -253,6 +256,16 @@ class _Trial:
             "collapse", *self.key,
         )  # fmt: skip
         return f"{self.technique.title}: accuracy falls from {exact:.1f} to {reached:.1f} %{found}"
+
+    def channels_left(self) -> str:
+        """A line if of the standard row of dropped channels much fewer went than its title says; "" if not."""
+        if self.technique.name != "channels" or not self.technique.title.startswith(CHANNELS_TITLE):
+            return ""
+        found = self.cache.value(
+            lambda: few_went(self.network, collapse.went(self.network, self.integer), CHANNELS),
+            "channels", *self.key,
+        )  # fmt: skip
+        return f"{self.technique.title}: {found}" if found else ""
 
     def stored_bytes(self) -> int:
         """What its own encoder writes."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from accel.flow.techniques import Technique, given
 from accel.models import zoo
 from accel.models.compress import recipe, students
 from accel.models.compress.prune import matrix_layers
+from accel.models.compress.steps import Distil, Tucker
 from accel.models.compress.training_step import Context
 from accel.models.encode import encoded_file
 from accel.models.encode.accounting import Accounting, Parts, account
@@ -49,6 +51,7 @@ class Outcome:
     weights_before: int
     accuracy_before_percent: float | None
     accuracy_percent: float | None
+    notes: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -82,11 +85,41 @@ def run(
     before = accuracy_of(network, data)
     result = recipe.run(chosen, network, context)
     check_round_trip(result.network, result.encoded)
+    after = accuracy_of(result.network, data)
     return Outcome(
         chosen.name, result.network, result.encoded, account(result.encoded), recipe.as_record(result),
-        network.parameters, sum(layer.weights.size for layer in matrix_layers(network)), before,
-        accuracy_of(result.network, data),
+        network.parameters, sum(layer.weights.size for layer in matrix_layers(network)), before, after,
+        (*_step_notes(chosen, result), *_fall(network, chosen, result, data, before, after)),
     )  # fmt: skip
+
+
+def _step_notes(chosen: recipe.Recipe, result: recipe.Compressed) -> Iterator[str]:
+    """What must be known of steps: ranks that leave next to nothing of a layer, channels that did not go."""
+    for step, (label, report) in zip(chosen.steps, result.reports, strict=False):
+        if isinstance(step, Tucker):
+            low = [
+                f"{name} ({min(found['ranks'])}, relative error {found['relative_error']:.2f})"
+                for name, found in report["layers"].items()
+                if name not in step.ranks and min(found.get("ranks", [math.inf])) <= collapse.LOW_RANK
+            ]
+            if low:
+                yield f"{label}: EVBMF finds a low rank in {', '.join(low)}: give `ranks`, `weakening` or `layers`"
+        if "note" in report:
+            yield f"{label}: {report['note']}"
+
+
+def _fall(
+    network: Network, chosen: recipe.Recipe, result: recipe.Compressed, data: Data,
+    before: float | None, after: float | None,
+) -> Iterator[str]:  # fmt: skip
+    """A line about an accuracy that collapses, as in a comparison; a student has no layers to compare."""
+    if before is None or after is None or before - after < collapse.POINTS:
+        return
+    row = collapse.Row("trained" if chosen.trains else "untrained", collapse.RECIPE)
+    has_student = any(isinstance(step, Distil) for step in chosen.steps)
+    assert data.test is not None
+    found = "" if has_student else collapse.reason(network, result.network, data.test, row)
+    yield f"accuracy falls from {before:.1f} to {after:.1f} %{found}"
 
 
 def resolve(seed: int, name: str) -> Network:
@@ -172,6 +205,7 @@ def record(outcome: Outcome) -> dict[str, Any]:
         "parameters": outcome.network.parameters,
         "accuracy_before_percent": outcome.accuracy_before_percent,
         "accuracy_percent": outcome.accuracy_percent,
+        "notes": list(outcome.notes),
         "bytes": outcome.bytes,
         "ratio": outcome.ratio,
         "paper_ratio": outcome.paper_ratio,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from accel.models.compress.channels import Sets, is_depthwise
 from accel.models.compress.prune import matrix_layers
-from accel.models.graph import Activation, Conv, Linear, Network, with_layers
+from accel.models.graph import Activation, Conv, Linear, Mul, Network, Unary, with_layers
 
 Double = NDArray[np.float64]
 SWEEPS = 20  # over all sets of channels, each of which moves what its neighbours see
@@ -46,7 +46,7 @@ def _places(network: Network) -> list[tuple[list[str], list[str]]]:
     makers, readers = dict[str, list[str]](), dict[str, list[str]]()
     for layer in network.layers:
         channels = sets.of[layer.inputs[0]][0]
-        if isinstance(layer, Activation) and not _scales(layer):
+        if (isinstance(layer, Activation) and not _scales(layer)) or isinstance(layer, Unary | Mul):
             fixed.add(channels)
         if isinstance(layer, Conv) and is_depthwise(layer):
             fixed.add(channels)

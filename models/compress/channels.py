@@ -1,8 +1,8 @@
 """Structured pruning: whole output channels go, and with them the inputs of whatever reads them: the network shrinks.
 
 Channels are ranked by the sum of their weights' magnitudes (Li et al., arXiv 1608.08710, section 3.1). Layers whose
-outputs are added keep the same channels, those that are strongest in all of them together; a depthwise convolution
-keeps those of its input.
+outputs are added or multiplied (a gate of squeeze and excite) keep the same channels, those that are strongest in all
+of them together; a depthwise convolution keeps those of its input.
 """
 
 from __future__ import annotations
@@ -16,7 +16,21 @@ from numpy.typing import NDArray
 
 from accel.models.compress.prune import matrix_layers
 from accel.models.errors import InputError
-from accel.models.graph import Activation, Add, Conv, GlobalPool, Layer, Linear, Network, Pool, Reshape, with_layers
+from accel.models.graph import (
+    Activation,
+    Add,
+    Conv,
+    GlobalPool,
+    Layer,
+    Linear,
+    Mul,
+    Network,
+    Pool,
+    Reshape,
+    Sub,
+    Unary,
+    with_layers,
+)
 
 Kept = NDArray[np.int64]
 
@@ -25,9 +39,9 @@ def drop_channels(network: Network, share: Mapping[str, float] | float) -> Netwo
     """Keep the strongest `share` (above 0, at most 1) of the output channels of each layer named, one at least.
 
     One number is for every layer whose channels can go. What follows up to the next layers with weights may be
-    activations, pooling, additions, depthwise convolutions and flattening. Raises InputError for a layer that does not
-    exist, one whose channels reach a convolution in groups, the network's input or its output, for a share outside
-    its range, and if one number finds no layer.
+    functions of each value, pooling, sums, differences and products, depthwise convolutions and flattening. Raises
+    InputError for a layer that does not exist, one whose channels reach a convolution in groups, the network's input or
+    its output, for a share outside its range, and if one number finds no layer.
     """
     names = [layer.name for layer in matrix_layers(network)]
     given = dict(share) if isinstance(share, Mapping) else {"every layer": share}
@@ -49,6 +63,23 @@ def droppable(network: Network) -> tuple[str, ...]:
     """Layers whose channels can go, in order; of those that keep the same channels the first."""
     sets = Sets(network)
     return tuple(layers[0].name for channels, layers in _makers(sets).items() if not sets.fixed[channels])
+
+
+def output_channels(network: Network) -> int:
+    """How many channels the layers with weights have that do not make the network's output, depthwise ones apart."""
+    sets = Sets(network)
+    ends = {sets.of[tensor][0] for tensor in network.outputs}
+    return sum(len(one.weights) for channels, made in _makers(sets).items() if channels not in ends for one in made)
+
+
+def few_went(network: Network, went: int, keep: float) -> str:
+    """A line if of `network`, of whose channels the share `keep` was to stay, less than half of the others went."""
+    every = output_channels(network)
+    if went >= (1 - keep) * every / 2:
+        return ""
+    return (
+        f"{went / every:.0%} of the channels went, not {1 - keep:.0%}: the others reach an operator that fixes them"
+    ).replace("%", " %")
 
 
 def strongest(layer: Conv | Linear, share: float) -> Kept:
@@ -101,9 +132,9 @@ class Sets:
                 if isinstance(layer, Conv) and layer.groups > 1:
                     for tensor in (layer.output, layer.inputs[0]):
                         self._fix(tensor, f"layer {layer.name!r} has groups")
-            case Activation() | Pool() | GlobalPool():
+            case Activation() | Unary() | Pool() | GlobalPool():
                 self.of[layer.output] = source, each
-            case Add():
+            case Add() | Sub() | Mul():
                 other, as_many = self.of[layer.inputs[1]]
                 self.of[layer.output] = source, each
                 if as_many != each:

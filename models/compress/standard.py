@@ -17,7 +17,10 @@ Fields = dict[str, Any]
 RATE = 0.005  # a tenth of what LeNets learn with from scratch: what is retrained has no batch normalisation left
 CENTROIDS = 0.02  # of it for centroids: a gradient of theirs is the sum of many weights'
 DENSITY, CHANNELS, BITS, LEVELS = 0.3, 0.7, 5, 15
+CHANNELS_TITLE = f"{CHANNELS:.0%} of channels".replace("%", " %")
 WEAKENING = 0.25  # of EVBMF's ranks: in small layers it finds no signal at all, and a rank of 1 is beyond repair
+
+LEAST_INPUTS = 5  # of a convolution that is decomposed: of 3 colours rank 1 is left, inaccurate and slower
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,10 @@ def _deep(epochs: int) -> tuple[Fields, ...]:
     return (_prune(epochs - last), {"kind": "share", "bits": BITS, "epochs": last})
 
 
+def _tucker(epochs: int) -> tuple[Fields, ...]:
+    return ({"kind": "tucker", "weakening": WEAKENING, "least_inputs": LEAST_INPUTS, "epochs": epochs},)
+
+
 SPARSE = ("dense", "sparse")
 STANDARD = (
     Standard("pruned", f"pruned to {DENSITY:.0%}".replace("%", " %"), lambda n: (_prune(n),), SPARSE),
@@ -65,8 +72,8 @@ STANDARD = (
     Standard("deep", "pruned + shared + Huffman", _deep, FORMATS),
     Standard("grid", "rounded for rate", lambda n: ({"kind": "grid", "levels": LEVELS, "epochs": n},), FORMATS),
     Standard(
-        "channels", f"{CHANNELS:.0%} of channels".replace("%", " %"),
+        "channels", CHANNELS_TITLE,
         lambda n: ({"kind": "channels", "keep": CHANNELS, "epochs": n},), ("dense",),
     ),
-    Standard("tucker", "Tucker-2", lambda n: ({"kind": "tucker", "weakening": WEAKENING, "epochs": n},), ("dense",)),
+    Standard("tucker", "Tucker-2", _tucker, ("dense",)),
 )  # fmt: skip

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from accel.models.compress import cluster, prune, surgeon, tucker
 from accel.models.compress.balance import balanced
-from accel.models.compress.channels import drop_channels
+from accel.models.compress.channels import drop_channels, few_went, output_channels
 from accel.models.compress.grid import put_on_grid, round_biases
 from accel.models.compress.prune import matrix_layers
 from accel.models.compress.training_step import Checked, Context, Report, TrainingStep
@@ -152,10 +152,13 @@ class Channels(TrainingStep):
 
     def apply(self, network: Network, original: Network, context: Context, label: str) -> tuple[Network, Report]:
         """A smaller network."""
-        before = sum(macs(network).values())
+        before, whole = sum(macs(network).values()), network
         network = drop_channels(network, self.keep)
+        went = output_channels(whole) - output_channels(network)
         network = self.train(network, original, context, label, self.epochs)
-        return network, {"macs_before": before, "macs": sum(macs(network).values()), "parameters": network.parameters}
+        found = {"macs_before": before, "macs": sum(macs(network).values()), "parameters": network.parameters}
+        few = few_went(whole, went, self.keep) if isinstance(self.keep, float) else ""
+        return network, found | ({"note": few} if few else {})
 
 
 class Share(TrainingStep):
@@ -210,13 +213,17 @@ class Grid(TrainingStep):
 
 
 class Tucker(TrainingStep):
-    """Tucker-2, Tucker-1 or SVD of the layers named (all if none), with the ranks given or EVBMF's; then training."""
+    """Tucker-2, Tucker-1 or SVD of the layers named (all if none), with the ranks given or EVBMF's; then training.
+
+    Convolutions with fewer than `least_inputs` input channels whose ranks are not given stay.
+    """
 
     kind: Literal["tucker"] = "tucker"
     layers: tuple[str, ...] | None = None
     ranks: dict[str, int | tuple[int | None, int | None]] = Field(default_factory=dict)
     weakening: float = Field(default=0.0, ge=0, le=1)
     iterations: int = Field(default=5, ge=0, le=1000)
+    least_inputs: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
     def _ranks_of_layers(self) -> Tucker:
@@ -227,7 +234,7 @@ class Tucker(TrainingStep):
 
     def apply(self, network: Network, original: Network, context: Context, label: str) -> tuple[Network, Report]:
         """Two or three layers in the place of one."""
-        options = tucker.Options(self.ranks, self.weakening, self.iterations, self.layers)
+        options = tucker.Options(self.ranks, self.weakening, self.iterations, self.layers, self.least_inputs)
         network, report = tucker.decompose(network, options)
         network = self.train(network, original, context, label, self.epochs)
         layers = {x.name: _tucker_report(x) for x in report.layers}

@@ -41,13 +41,15 @@ class Options:
     where None leaves that side as it is; for a 1 x 1 convolution or a Linear one number. Layers without given ranks
     get those of EVBMF, moved towards the full rank by the fraction `weakening` (0: EVBMF's, 1: full), and of Tucker-2
     and the two Tucker-1 the one with the fewest MACs. `iterations` sweeps of HOOI follow HOSVD. `layers` are the names
-    of the layers to decompose; None means all.
+    of the layers to decompose; None means all. Of those, convolutions without given ranks that read fewer than
+    `least_inputs` channels stay: with 3 colours EVBMF finds rank 1, which spoils all that follows and saves little.
     """
 
     ranks: Mapping[str, Ranks] = field(default_factory=dict)
     weakening: float = 0.0
     iterations: int = 0
     layers: tuple[str, ...] | None = None
+    least_inputs: int = 1
 
 
 @dataclass(frozen=True)
@@ -119,12 +121,19 @@ def decompose(network: Network, options: Options = Options()) -> tuple[Network, 
             parts, report = (layer,), replace(kept, reason="not selected")
         elif isinstance(layer, Conv) and layer.groups > 1:
             parts, report = (layer,), replace(kept, reason=f"groups must be 1, not {layer.groups}")
+        elif layer.name not in options.ranks and isinstance(layer, Conv) and _reads(layer) < options.least_inputs:
+            reason = f"input channels must be at least {options.least_inputs}, not {_reads(layer)}"
+            parts, report = (layer,), replace(kept, reason=reason)
         else:
             parts, report = _decompose(network, layer, options, kept)
         layers += parts
         reports.append(report)
     result = with_layers(network, layers)
     return result, Report(tuple(reports))
+
+
+def _reads(layer: Conv) -> int:
+    return layer.weights.shape[1]
 
 
 def factorise(layer: Conv | Linear, ranks: Ranks, iterations: int = 0) -> tuple[Conv | Linear, ...]:

@@ -170,6 +170,8 @@ def compress(
         print_json(job.record(outcome))
     else:
         job.show(tables.console(), outcome)
+    for note in outcome.notes:
+        say(f"accel: warning: {note}")
     say(f"wrote {out}, {weights.name} and {page.name}")
     if float_network.host:
         say(f"accel: warning: {out.name} is what the accelerator runs; nodes before and behind it are not in it")
