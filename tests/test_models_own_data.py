@@ -321,6 +321,10 @@ def test_folders_that_are_refused(tmp_path, how, shape, message):
         ({"x": PIXELS, "y": CLASSES - 1}, "labels must be classes from 0 on, not -1"),
         ({"x": PIXELS, "y": CLASSES.astype("U2")}, "labels must be integers or floats, not <U2"),
         ({"x": PIXELS, "y": np.zeros((12, 3))}, r"values to learn must have the output's shape \(4,\), not \(3,\)"),
+        (
+            {"x": PIXELS, "y": np.zeros((12, 2, 2))},
+            r"values to learn must have the output's shape \(4,\), not \(2, 2\)",
+        ),
         ({"x": PIXELS, "y": np.full((12, 4), np.nan)}, "values to learn must be finite"),
         ({"x": PIXELS, "y": np.zeros((12, 2, 2), int)}, "labels must be a class, or one for each place"),
         ({"x": PIXELS[:, :, :5], "y": CLASSES}, r"inputs must have the shape \(3, 6, 5\) that small reads"),

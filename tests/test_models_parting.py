@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
-from accel.flow import check, data
+from accel.flow import check, data, retrain
 from accel.flow.cli import run
 from accel.models.errors import Blocked, InputError
 from accel.models.graph import Network
 from accel.models.parting import parted
 from accel.models.quantisation.quantise import quantise
+from accel.models.training import own_data
 from tests.benches.model_networks import all_of, onnxruntime_output
 from tests.benches.onnx_models import W, floats, model_of
 
@@ -282,6 +283,24 @@ def test_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.save(images, inputs[:, :5])
     assert run(["simulate", str(path), "--calibration", str(images)]) == 2
     assert "inputs must have shape (n, 6, 6, 4), not (40, 5, 6, 4)" in capsys.readouterr().err
+
+
+def test_what_is_learnt_is_judged_before_the_tail(tmp_path: Path) -> None:
+    """A class for each pixel of maps with channels last: the labels of a file are those of the accelerator's output."""
+    nodes, constants, *_ = CASES["channels last"]
+    nodes = [*nodes[:-2], ("Transpose", "c", "y", {"perm": [0, 2, 3, 1]})]
+    network, inputs = parted_of(tmp_path, model_of(nodes, constants, ("n", 6, 6, 4))), floats(24, 6, 6, 4)
+    labels = whole(network, inputs).argmax(-1)
+    for held in ({"x": inputs, "y": labels}, {"x": inputs}):
+        np.savez(tmp_path / "x.npz", **held)
+        found = retrain.with_data(
+            data.resolve(network, False), own_data.read(tmp_path / "x.npz", network), "x.npz", False
+        )
+        assert data.float_accuracy_percent(network, found) == 100
+        assert (data.accuracy_percent(quantise(network, found.calibration), found) or 0) > 90
+    np.savez(tmp_path / "x.npz", x=inputs, y=whole(network, inputs))
+    with pytest.raises(InputError, match=r"values to learn must have the output's shape \(5, 4, 4\), not \(4, 4, 5\)"):
+        own_data.read(tmp_path / "x.npz", network)
 
 
 def test_findings_of_the_host(tmp_path: Path) -> None:

@@ -81,7 +81,8 @@ def run(
     learnt = own_data.read(images, network, validation=validation) if images else None
     context = Context(learnt, state_folder, seed, progress, partial(resolve, seed))
     if learnt and validation:
-        data = replace(data, test=floats(learnt.judged_images), labels=learnt.judged_labels)
+        test, labels = floats(learnt.judged_images), learnt.judged_labels
+        data = replace(data, test=test, labels=labels, before_tail=True)
     before = accuracy_of(network, data)
     result = recipe.run(chosen, network, context)
     check_round_trip(result.network, result.encoded)

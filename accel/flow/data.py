@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from accel.models import entry, zoo
 from accel.models.errors import InputError, printable
-from accel.models.graph import Network, Softmax, channel_axis
-from accel.models.host import Host
+from accel.models.graph import Network, Softmax
+from accel.models.host import Host, HostPart
 from accel.models.integers.network import IntegerNetwork
 from accel.models.quantisation.method import DEFAULT, Method, parse
 from accel.models.quantisation.quantise import without_scale
@@ -37,7 +37,8 @@ class Data:
     """Float inputs (n, *input shape) for calibration and test, labels of the test inputs, and where they come from.
 
     The inputs are the accelerator's: what the host runs before it has been run. `host` is what it runs behind it.
-    `method`: how the network becomes int8 on them.
+    `method`: how the network becomes int8 on them. `before_tail`: the labels are those of the accelerator's output, as
+    what is learnt has them, so that they judge it before the host's tail runs.
     """
 
     calibration: Array
@@ -48,6 +49,12 @@ class Data:
     host: Host | None = None
     output_shapes: tuple[tuple[int, ...], ...] = ()
     method: Method = DEFAULT
+    before_tail: bool = False
+
+    @property
+    def tail(self) -> HostPart | None:
+        """What the host runs between the accelerator's outputs and the labels."""
+        return self.host.tail if self.host and not self.before_tail else None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -182,7 +189,7 @@ def _labels(network: Network, data: Data, what: str) -> Array:
     assert data.labels is not None
     labels, count = data.labels, len(data.test)
     shape, says_class = network.shapes[network.output], False
-    if data.host and data.host.tail:
+    if data.tail:
         zeros = [np.zeros((1, *size), np.float32) for size in data.output_shapes]
         outputs = _behind(data, zeros, np.zeros((1, *network.shapes[network.input]), np.float32))
         says_class = outputs.dtype.kind in "iu"  # the host, itself
@@ -218,7 +225,7 @@ def accuracy_percent(network: IntegerNetwork, data: Data) -> float | None:
         return None
     found = int8.run(network, data.test_codes(network))
     is_values = data.labels.dtype.kind == "f"
-    if is_values or (data.host and data.host.tail):
+    if is_values or data.tail:
         ends = zip(network.outputs, data.output_shapes, strict=True)
         values = [int8.real_values(network.tensors[name], found[name], shape) for name, shape in ends]
         return _percent(_behind(data, values, data.test), data.labels)
@@ -235,20 +242,18 @@ def float_accuracy_percent(network: Network, data: Data) -> float | None:
 
 
 def _percent(outputs: Array, labels: Array) -> float:
-    """How well outputs (n, ...) agree with labels, classes or values."""
-    return judge.percent(outputs, labels) if labels.dtype.kind == "f" else _right_percent(_chosen(outputs), labels)
+    """How well outputs (n, ...) agree with labels, classes or values; integers are classes already."""
+    if labels.dtype.kind == "f":
+        return judge.percent(outputs, labels)
+    is_class = outputs.dtype.kind in "iu"
+    return _right_percent(outputs if is_class else judge.by_class(outputs, labels).argmax(1), labels)
 
 
 def _behind(data: Data, outputs: Sequence[Array], inputs: Array) -> Array:
     """The first output of the whole network, of what the accelerator gives for `inputs`: (n, ...) all."""
-    if not data.host or not data.host.tail:
+    if not data.tail:
         return outputs[0]
-    return data.host.tail.run([*outputs, inputs] if data.host.tail.reads_input else outputs)[0]
-
-
-def _chosen(outputs: Array) -> Array:
-    """The classes that outputs (n, ...) say: those of the largest values, or integers as they are."""
-    return outputs if outputs.dtype.kind in "iu" else outputs.argmax(1 + channel_axis(outputs.shape[1:]))
+    return data.tail.run([*outputs, inputs] if data.tail.reads_input else outputs)[0]
 
 
 def _right_percent(chosen: Array, labels: Array) -> float:

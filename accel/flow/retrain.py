@@ -46,12 +46,13 @@ def with_data(data: Data, examples: ImageSet, source: str, calibrated: bool) -> 
     warning = data.warning if calibrated else ""
     how = f" ({data.method})" if data.method != DEFAULT else ""
     words = [data.source] if calibrated else [f"calibrated on {len(calibration)} inputs of {source}{how}"]
-    test, labels = data.test, data.labels
+    test, labels, before_tail = data.test, data.labels, data.before_tail
     if test is None:
-        test, labels = floats(examples.judged_images), examples.judged_labels
+        test, labels, before_tail = floats(examples.judged_images), examples.judged_labels, True
         held_out = ", which are held out" if examples.part == "validation" else ""
         words.append(f"accuracy on {len(test):,} inputs of {source}{held_out}")
-    return replace(data, calibration=calibration, test=test, labels=labels, source=", ".join(words), warning=warning)
+    found = replace(data, calibration=calibration, source=", ".join(words), warning=warning)
+    return replace(found, test=test, labels=labels, before_tail=before_tail)
 
 
 def retrained(network: Network, rows: Sequence[Technique], how: Retraining) -> tuple[Technique, ...]:

@@ -40,11 +40,13 @@ def classes_and_places(shape: Shape) -> tuple[int, Shape]:
 
 
 def values(labels: Array, shape: Shape) -> Array | None:
-    """Labels of as many numbers as outputs of `shape` have as (n, *shape), None if they have another size."""
-    wanted = (len(labels), *shape) if labels.ndim else None
-    # A vector is one number an input.
-    alike = wanted and labels.size == math.prod(wanted) and (labels.ndim > 1 or math.prod(shape) == 1)
-    return labels.reshape(wanted) if wanted and alike else None
+    """Labels that are as outputs of `shape`, or flat, or with other dimensions of 1, as (n, *shape); else None."""
+    if not labels.ndim or labels.size != len(labels) * math.prod(shape):
+        return None
+    ours, theirs = (tuple(x for x in one if x != 1) for one in (labels.shape[1:], shape))
+    if ours != theirs and (len(ours) > 1 or labels.ndim == 1):
+        return None  # the same numbers in another order, as with channels last
+    return labels.reshape(len(labels), *shape)
 
 
 def from_one_hot(labels: Array, shape: Shape) -> Array | None:
