@@ -192,6 +192,16 @@ def test_from_the_command_line(path: Path, tmp_path: Path, capsys: pytest.Captur
     assert [point["metrics"]["cycles"] for point in explored["front"]] == [nano["cycles"]]
     assert run(["quantise", str(path), *given, "-o", str(tmp_path / "q.int8")]) == 2
     assert "cannot be written: the host runs 'm.host' inside of it" in capsys.readouterr().err
+    # What int8 costs each layer is said all the same.
+    assert run(["quantise", str(path), *given, "-o", str(tmp_path / "q.int8"), "--noise"]) == 2
+    said = capsys.readouterr()
+    assert "cannot be written: the host runs 'm.host' inside of it" in said.err
+    assert " adds most noise: it reads " in said.out
+    assert run(["quantise", str(path), *given, "-o", str(tmp_path / "q.int8"), "--noise", "--json"]) == 2
+    report = json.loads(capsys.readouterr().out)
+    assert report["file"] is None
+    assert report["blamed"] in {row["layer"] for row in report["noise"]}
+    assert not (tmp_path / "q.int8").exists()
     recipe = tmp_path / "r.yaml"
     recipe.write_text("name: few\nsteps:\n  - prune: {density: 0.5}\n")
     assert run(["compress", str(path), str(recipe), "-o", str(tmp_path / "o.onnx")]) == 2

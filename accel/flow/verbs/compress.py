@@ -53,15 +53,20 @@ def quantise(
     data = chosen.data(calibration)
     made = chosen.make(data)
     layers = blame.layers(chosen, made, data) if noise else ()
-    with report.made(out.parent):
-        size_bytes = int8.save(chosen, made, out)
+    if noise and not as_json:
+        blame.show(tables.console(), layers)  # first: a network with steps of the host inside has no file
+    found: dict[str, Any] = {"technique": chosen.technique} | (blame.record(layers) if noise else {})
+    try:
+        with report.made(out.parent):
+            size_bytes = int8.save(chosen, made, out)
+    except InputError:
+        if noise and as_json:
+            print_json({"file": None, "bytes": None} | found)
+        raise
     say_notes(data)
     if as_json:
-        found: dict[str, Any] = {"file": str(out), "bytes": size_bytes, "technique": chosen.technique}
-        print_json(found | (blame.record(layers) if noise else {}))
+        print_json({"file": str(out), "bytes": size_bytes} | found)
         return
-    if noise:
-        blame.show(tables.console(), layers)
     typer.echo(f"wrote {out}: {size_bytes:,} bytes")
 
 
