@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from random import Random
@@ -28,7 +28,15 @@ from accel.sim.execute import zero_macs
 from accel.sim.result import Result, simulate, work_cycles
 from accel.timing.recurrence import Step, Timed, time_program
 from tests.benches.counted import accepted, counted
-from tests.benches.draw import draw_design, draw_memory, draw_network, with_memory
+from tests.benches.draw import (
+    draw_core,
+    draw_design,
+    draw_input,
+    draw_memory,
+    draw_network,
+    draw_sparse_design,
+    with_memory,
+)
 from tests.benches.wide import draws
 
 FLAT = ("dram_flat_pj", "sram_flat_pj")
@@ -43,6 +51,21 @@ def test_nothing_beats_its_bound_and_parts_sum(rng: Random) -> None:
     check(simulate(accepted(compile_network, draw_network(rng), design)))
 
 
+@pytest.mark.parametrize("draw", [draw_sparse_design, draw_core])
+def test_neither_do_sparse_engines_and_cores(draw: Callable[[Random], Design]) -> None:
+    """The same of designs whose time depends on the input, and of those that have the network in block RAM."""
+
+    @counted(draws(20))
+    @settings(max_examples=draws(40), deadline=None)
+    @given(st.randoms(use_true_random=False))
+    def holds(rng: Random) -> None:
+        network = draw_network(rng)
+        program = accepted(compile_network, network, draw(rng))
+        check(simulate(program, draw_input(rng, network) if program.design.is_sparse else None))
+
+    holds()
+
+
 def check(result: Result) -> None:
     """Every layer and the network at no more than 100 %, and the layers sum to the network."""
     total, layers = result.total, result.layers
@@ -55,11 +78,13 @@ def check(result: Result) -> None:
         each = 2 if part.design.two_of_four else 1  # products of the network that one of the array may stand for
         filtered = part.info.must.filter_macs
         assert filtered <= part.events[Event.FILTER_MACS]
-        assert part.info.must.macs - filtered <= each * part.events[Event.MACS] <= each * part.array_macs
+        assert part.useful_macs - filtered <= each * part.events[Event.MACS] <= each * part.array_macs
         assert filtered or part.utilisation <= each * part.array_utilisation
         assert part.array_utilisation <= 1
         assert sum(part.limits.values()) == part.cycles
-        if part.info.kind in ("conv", "fc"):  # a fused pooling may read a sum twice, or never
+        # A fused pooling may read a sum twice, or never. The PEs of a sparse engine first write zeros, in words of R
+        # pixels, and the post-process reads them by the pixel.
+        if part.info.kind in ("conv", "fc") and not part.design.is_sparse:
             read, written = part.events[Event.ACC_READS], part.events[Event.ACC_WRITES]
             assert read == written if part.design.lanes == part.design.cols else read >= written
         assert all(cycles > 0 for cycles in part.limits.values())
