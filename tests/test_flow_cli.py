@@ -236,3 +236,24 @@ def test_a_shell_that_nobody_knows(capsys: pytest.CaptureFixture[str], monkeypat
     assert "--show-completion bash" in capsys.readouterr().err
     assert accel(["--show-completion", "rc"]) == 2
     assert "'rc' is not one of 'bash', 'zsh'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "threads"),
+    [({}, "1"), ({"OPENBLAS_NUM_THREADS": "4"}, "4"), ({"OMP_NUM_THREADS": "3"}, None)],
+)
+def test_products_take_one_thread_unless_the_user_says(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], threads: str | None
+) -> None:
+    """Before numpy is imported, which reads it once."""
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    program = (
+        "import os, sys\nfrom accel.flow import main\nassert 'numpy' not in sys.modules\n"
+        "sys.argv[1:] = ['--version']\n"
+        "try:\n    main.main()\nfinally:\n    print(os.environ.get('OPENBLAS_NUM_THREADS'))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert ran.stdout.splitlines()[-1] == str(threads)
