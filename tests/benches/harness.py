@@ -1,7 +1,6 @@
 """A whole accelerator for place and route, with as many pins as a package has: its ports behind shift registers.
 
-A design placed out of context, its ports in the air, has its clock on general wires: nextpnr promotes nothing to a
-global net there. With a harness everything is as in a bitstream.
+So everything is placed as in a bitstream, its clock on a global net.
 """
 
 from __future__ import annotations
