@@ -327,14 +327,19 @@ def test_a_run_that_is_cut_short_goes_on(network: Path, tmp_path: Path, how: sig
     assert {number: after[number] for number in marked} == marked
 
 
-def test_a_disk_that_is_full_at_once(network: Path, tmp_path: Path) -> None:
-    """While the tables are made, which is Optuna's work: one line, status 2, and the same command goes on."""
-    out = tmp_path / "out"
-    process = started(network, out, "--workers", "1", limit=60_000)
+def fill_the_disk(network: Path, out: Path, limit: int) -> None:
+    """An exploration that may write no file of more than `limit` bytes says so in one line."""
+    process = started(network, out, "--workers", "1", limit=limit)
     printed, said = process.communicate()
     assert (process.returncode, printed) == (2, "")
     assert "cannot be read or written" in said
     assert "Traceback" not in said
+
+
+def test_a_disk_that_is_full_at_once(network: Path, tmp_path: Path) -> None:
+    """While the tables are made, which is Optuna's work: one line, status 2, and the same command goes on."""
+    out = tmp_path / "out"
+    fill_the_disk(network, out, 60_000)
     assert explore(network, out, LONG, "--workers", "1") == 0
     assert sorted(recorded(out / "explore.db")) == list(range(180))
 
@@ -342,11 +347,7 @@ def test_a_disk_that_is_full_at_once(network: Path, tmp_path: Path) -> None:
 def test_a_full_disk(network: Path, tmp_path: Path) -> None:
     """One line, status 2, and what was recorded is there."""
     out = tmp_path / "out"
-    process = started(network, out, "--workers", "1", limit=200_000)
-    printed, said = process.communicate()
-    assert (process.returncode, printed) == (2, "")
-    assert "cannot be read or written" in said
-    assert "Traceback" not in said
+    fill_the_disk(network, out, 200_000)
     kept = recorded(out / "explore.db")
     assert 0 < len(kept) < 180
     assert explore(network, out, LONG, "--workers", "1") == 0

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
-from accel.models import zoo
+from accel.models import compiled, zoo
 from accel.models.errors import InputError
 from accel.models.integers.network import (
     ChannelLayer,
@@ -230,7 +230,7 @@ def test_lenet_5_by_the_compiled_pass(monkeypatch):
     shape = network.tensors[network.input].shape
     codes = np.random.default_rng(0).integers(-128, 128, (int8.CHUNK + 1, *shape)).astype(np.int8)
     expected = run(network, codes, all_tensors=True) | run(network, codes)
-    monkeypatch.setattr(recode, "_keep", kernel.kept)
+    monkeypatch.setattr(compiled, "_keep", kernel.kept)
     monkeypatch.setenv("ACCEL_COMPILED", "1")
     monkeypatch.delenv("ACCEL_PURE_PYTHON", raising=False)
     before = recode._spent
@@ -251,13 +251,13 @@ class Left:
 def test_the_pass_is_loaded_or_compiled_where_that_pays(left, monkeypatch):
     kept = Left(left)
     monkeypatch.setattr(recode, "_spent", 0)
-    monkeypatch.setattr(recode, "_keep", None)
-    monkeypatch.setattr(recode, "_compiled", lambda: kept)
+    monkeypatch.setattr(compiled, "_keep", None)
+    monkeypatch.setattr(recode, "_compiled", lambda keep: kept)
     for name in ("ACCEL_COMPILED", "ACCEL_PURE_PYTHON"):
         monkeypatch.delenv(name, raising=False)
     assert recode._form(2 * recode.COMPILE_AFTER) is None  # nobody keeps anything
-    monkeypatch.setattr(recode, "_keep", kernel.kept)
-    assert recode._form(recode.LOAD_AFTER // recode.SOONER - 1) is None
+    monkeypatch.setattr(compiled, "_keep", kernel.kept)
+    assert recode._form(recode.LOAD_AFTER // compiled.SOONER - 1) is None
     assert recode._form(recode.LOAD_AFTER) is (kept if left else None)
     assert recode._form(recode.COMPILE_AFTER) is kept
     monkeypatch.setenv("ACCEL_PURE_PYTHON", "1")

@@ -14,14 +14,13 @@ from accel.flow.cache import NO_CACHE, Cache, digest
 from accel.flow.data import Data
 from accel.flow.progress import Advance, silent
 from accel.flow.techniques import DENSE, TECHNIQUES, Technique
+from accel.models import compiled
 from accel.models.compress.channels import few_went
 from accel.models.compress.standard import CHANNELS, CHANNELS_TITLE
-from accel.models.encode import arithmetic
 from accel.models.encode.stored import stored_bytes
 from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.integers.network import HostLayer, IntegerNetwork
-from accel.models.reference import recode
 from accel.models.tabular import Tabular
 from accel.sim.cost import Energy
 from accel.sim.cost.constants import CONSTANTS, SRAM_SOURCE
@@ -31,8 +30,7 @@ from accel.timing import kernel
 __all__ = ["Comparison", "Row", "compare"]
 
 FORMAT = 4  # of compare.json
-arithmetic.keep_with(kernel.kept)  # of the checkpoints and of what is stored
-recode.keep_with(kernel.kept)  # of accuracies
+compiled.keep_with(kernel.kept)  # of the coder of checkpoints and of what is stored, and of accuracies
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,16 @@ reads. It runs in Python on lists, or compiled by numba from the same text where
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from accel.models import compiled as compiled_forms
+from accel.models.compiled import Keep
 from accel.models.encode.bitstream import DamagedStream
 
 Ints = Any  # a list in Python, an array of int64 when compiled
@@ -40,27 +40,8 @@ LOW, HIGH, CODE, POSITION, SIZE, READING = range(6)  # of a coder's state
 CHUNK = 1 << 15  # numbers that are coded before the output is collected
 # In bits: so many take about as long in Python as importing numba and loading or compiling what follows, 0.5 or 1.4 s.
 LOAD_AFTER, COMPILE_AFTER = 1 << 18, 1 << 20
-SOONER = 4  # times, where numba has been imported for something else
 
 _spent = 0  # bits that were coded in Python
-
-
-class Kept(Protocol):
-    """A compiled form that may be kept on disk: whether an earlier process left it there."""
-
-    @property
-    def left_by_others(self) -> bool: ...  # noqa: D102
-    def __call__(self, *arguments: Any) -> int: ...  # noqa: D102
-
-
-_keep: Callable[..., Kept] | None = None
-
-
-def keep_with(keep: Callable[..., Kept]) -> None:
-    """From now on compile by `keep(code_columns, *what it calls)`, whose results outlive the process."""
-    global _keep
-    _keep = keep
-    _compiled.cache_clear()
 
 
 def code_bit(bit: int, context: int, coder: Ints, odds: Ints, seen: Ints, data: Ints) -> int:
@@ -145,13 +126,13 @@ def code_columns(
 
 
 @cache
-def _compiled() -> Callable[..., int]:
-    """`code_columns` by numba.
+def _compiled(keep: Keep | None) -> Callable[..., int]:
+    """`code_columns` by numba, kept by `keep`.
 
     By itself not kept on disk: files beside an installed package outlive it, and hide an editable one that follows.
     """
-    if _keep:
-        return _keep(code_columns, code_bit, fullness)
+    if keep:
+        return keep(code_columns, code_bit, fullness)
     import numba
     from numba.extending import register_jitable
 
@@ -163,13 +144,13 @@ def _compiled() -> Callable[..., int]:
 def _pays(bits: int) -> bool:
     """Whether to compile, for so many bits more."""
     global _spent
-    if os.environ.get("ACCEL_PURE_PYTHON", "0") not in ("", "0") or not find_spec("numba"):
+    if compiled_forms.is_wanted("ACCEL_PURE_PYTHON") or not find_spec("numba"):
         return False
     _spent += bits
     if _spent >= COMPILE_AFTER:
         return True
-    after = LOAD_AFTER // SOONER if "numba" in sys.modules else LOAD_AFTER
-    return _keep is not None and _spent >= after and _compiled().left_by_others  # type: ignore[attr-defined]
+    keep = compiled_forms.keeper()
+    return keep is not None and _spent >= compiled_forms.sooner(LOAD_AFTER) and _compiled(keep).left_by_others  # type: ignore[attr-defined]
 
 
 class _Coder:
@@ -190,7 +171,7 @@ class _Coder:
         def form(values: NDArray[Any]) -> Any:
             return values.astype(np.int64) if compiled else values.tolist()
 
-        kernel = _compiled() if compiled else code_columns
+        kernel = _compiled(compiled_forms.keeper()) if compiled else code_columns
         contexts = TREE + (1 << tree_bits)
         flat, state = form(numbers.reshape(-1)), form(np.array(self.state))
         odds, seen = form(np.full(contexts, 1 << WHOLE_BITS - 1)), form(np.zeros(contexts, np.int64))

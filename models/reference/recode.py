@@ -1,46 +1,27 @@
 """Sums to codes in one pass, compiled: what `accel.models.reference.int8` does in eight by numpy, with the same codes.
 
-It is used only where something above this package keeps compiled forms on disk (`keep_with`), and where that pays.
+It is used only where somebody keeps compiled forms on disk (`accel.models.compiled`), and where that pays.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from accel.models import compiled
+from accel.models.compiled import Keep, Kept
 from accel.models.integers.network import Requantise
 from accel.models.window import Window
 
 Array = NDArray[Any]
 # In sums, of some 4 ns each by numpy and less than 1 compiled: so many are worth loading what an earlier process
 # compiled (0.1 s, or 0.4 s where numba has to be imported), or compiling it (2 s).
-LOAD_AFTER, SOONER, COMPILE_AFTER = 1 << 27, 4, 1 << 29
+LOAD_AFTER, COMPILE_AFTER = 1 << 27, 1 << 29
 
 _spent = 0  # sums that were recoded by numpy
-
-
-class Kept(Protocol):
-    """A compiled form that is kept on disk: whether an earlier process left it there."""
-
-    @property
-    def left_by_others(self) -> bool: ...  # noqa: D102
-    def __call__(self, *arguments: Any) -> int: ...  # noqa: D102
-
-
-_keep: Callable[..., Kept] | None = None
-
-
-def keep_with(keep: Callable[..., Kept]) -> None:
-    """From now on compile by `keep(recode)`, whose results outlive the process."""
-    global _keep
-    _keep = keep
-    _compiled.cache_clear()
 
 
 def recode(
@@ -76,21 +57,20 @@ def recode(
 
 
 @cache
-def _compiled() -> Kept:
-    assert _keep
-    return _keep(recode)
+def _compiled(keep: Keep) -> Kept:
+    return keep(recode)
 
 
 def _form(count: int) -> Kept | None:
     """The compiled form, if it is worth its time for `count` sums more."""
     global _spent
-    if _keep is None or os.environ.get("ACCEL_PURE_PYTHON", "0") not in ("", "0"):
+    keep = compiled.keeper()
+    if keep is None or compiled.is_wanted("ACCEL_PURE_PYTHON"):
         return None
     _spent += count
-    if _spent >= COMPILE_AFTER or os.environ.get("ACCEL_COMPILED", "0") not in ("", "0"):
-        return _compiled()
-    after = LOAD_AFTER // SOONER if "numba" in sys.modules else LOAD_AFTER
-    return _compiled() if _spent >= after and _compiled().left_by_others else None
+    if _spent >= COMPILE_AFTER or compiled.is_wanted("ACCEL_COMPILED"):
+        return _compiled(keep)
+    return _compiled(keep) if _spent >= compiled.sooner(LOAD_AFTER) and _compiled(keep).left_by_others else None
 
 
 def codes(sums: Array, to: Requantise) -> NDArray[np.int8] | None:
