@@ -36,13 +36,13 @@ def grid_of(weights: Float) -> Grid | None:
     There must be more weights that are not 0 than steps; an output of zeros has the step 1.
     """
     for flat in (weights.reshape(1, -1), weights.reshape(len(weights), -1)):
-        found = _multiples(flat) if np.count_nonzero(weights) > len(flat) else None
+        found = multiples(flat) if np.count_nonzero(weights) > len(flat) else None
         if found is not None:
             return Grid(found[0].reshape(weights.shape), found[1])
     return None
 
 
-def _multiples(rows: Float) -> tuple[NDArray[np.int8], Float] | None:
+def multiples(rows: Float) -> tuple[NDArray[np.int8], Float] | None:
     """The largest step of each row, and which multiples its weights are."""
     sizes = np.abs(rows)
     largest = sizes.max(1)

@@ -36,12 +36,12 @@ from accel.models.window import Window
 NAMES = tuple(standard.name for standard in STANDARD)
 
 
-def colours(count: int = 240) -> ImageSet:
+def colours(count: int = 240, brighter: int = 80) -> ImageSet:
     """Images of 3 channels of which the brightest is the class."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, count + 60)
     images = rng.integers(0, 150, (count + 60, 3, 8, 8)).astype(np.uint8)
-    images[np.arange(count + 60), labels] += 80
+    images[np.arange(count + 60), labels] += brighter
     return ImageSet(images[60:], labels[60:], images[:60], labels[:60])
 
 
@@ -226,7 +226,7 @@ def test_bad_options(
 @pytest.mark.train
 def test_retrained_rows_keep_the_accuracy_and_are_kept(tmp_path: Path) -> None:
     lines: list[str] = []
-    how = Retraining(colours(960), 3, tmp_path, lines.append)
+    how = Retraining(colours(960, 30), 3, tmp_path, lines.append)
     whole = fit(network(), how.examples, Schedule(6, 0.02, shift=0))
     techniques = (find("dense"), find("shared-2"), *UNTRAINED)
     rows = retrained(whole, techniques, how)
@@ -234,8 +234,8 @@ def test_retrained_rows_keep_the_accuracy_and_are_kept(tmp_path: Path) -> None:
     data = with_data(calibrated(), how.examples, "colours", False)
     before, after = (compare(whole, data, [load("edge")], these).rows for these in (techniques, rows))
     untrained, accuracy = ({row.technique: row.accuracy_percent or 0 for row in these} for these in (before, after))
-    assert accuracy["tucker"] > untrained["tucker"]  # a quarter of so few channels is little
-    assert min(value for name, value in accuracy.items() if name != "tucker") >= 90, accuracy
+    assert accuracy["tucker"] > untrained["tucker"]
+    assert min(accuracy.values()) >= 90, accuracy
     assert sum(accuracy.values()) > sum(untrained.values())
     count = len(lines)
     again = retrained(whole, techniques, how)

@@ -300,7 +300,7 @@ def test_files_with_wrong_fields(small_file):
     def read(data):
         return from_bytes(data + struct.pack("<I", zlib.crc32(data)), "n")
 
-    with pytest.raises(InputError, match="n must have version 2 or 3, not 7"):
+    with pytest.raises(InputError, match="n must have version 2 or 3 or 4, not 7"):
         read(content[:8] + b"\7" + content[9:])
     for size in range(16, len(content)):
         with pytest.raises(InputError, match="n must be a file of compressed weights of this version"):

@@ -71,7 +71,8 @@ def cluster(
 
 
 def share_per_output(
-    weights: NDArray[np.float32], bits: int, smallest: NDArray[np.float64] | float = 0.0
+    weights: NDArray[np.float32], bits: int, smallest: NDArray[np.float64] | float = 0.0, start: Start = "linear",
+    seed: int = 0,
 ) -> Quantised | None:  # fmt: skip
     """`weights` (outputs, ...) as codes of one codebook of 2**bits, with a scale for each output; None if too few.
 
@@ -91,7 +92,7 @@ def share_per_output(
     if len(values) <= 2**bits:  # a codebook holds all codes that int8 has
         return whole.reshape(weights.shape), scale, shared_codes(values, members.reshape(weights.shape), bits)
     pruned = not used.all()
-    centroids, indices_used = cluster(relative[used], 2**bits - pruned)
+    centroids, indices_used = cluster(relative[used], 2**bits - pruned, start, seed)
     rounded = np.clip(np.rint(centroids), -127, 127).astype(np.int8)
     codebook = np.concatenate([rounded, np.zeros(int(pruned), np.int8)])
     indices = np.full(matrix.shape, 2**bits - 1, np.uint8)

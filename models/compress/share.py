@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from accel.models.codebook import LARGEST_CODEBOOK, is_shared
 from accel.models.compress.cluster import share_per_output, share_weights
 from accel.models.compress.prune import matrix_layers, with_weights
+from accel.models.compress.scaled import closer, in_int8
 from accel.models.graph import Float, Network
 from accel.models.integers.network import IntegerNetwork
 from accel.models.quantisation.biases import correct_biases
@@ -28,7 +29,7 @@ def share(network: Network, calibration: NDArray[Any], bits: int, method: Method
     """`network` in int8, with the weights of each layer drawn from a codebook of at most 2**bits codes.
 
     A layer has one codebook, with one scale (`share_weights`, then `quantise_compressed`) or a scale for each output
-    (`share_per_output`) where that loses less of the weights, see `_closer`; of that network and the one with one scale
+    (`share_per_output`) where that loses less of the weights, see `closer`; of that network and the one with one scale
     everywhere the one whose outputs are nearer to the float network's on calibration inputs is taken. The ranges of
     activations are those of the network whose weights are shared, or with 8 bits a scale for each output, which is what
     dense int8 has, of the float network; a layer that is too small to share anything stays dense.
@@ -50,7 +51,7 @@ def _share(network: Network, calibration: NDArray[Any], method: Method, bits: in
             continue
         codes, scale, _ = found
         own = (codes * scale.reshape(-1, *[1] * (codes.ndim - 1))).astype(np.float32)
-        if not is_shared(candidate) or _closer(layer.weights, own, _in_int8(candidate)):
+        if not is_shared(candidate) or closer(layer.weights, own, in_int8(candidate)):
             # A codebook of 256 holds the very codes of dense int8, whose ranges are those of the float network.
             seen = layer.weights if 1 << bits == LARGEST_CODEBOOK else own
             of_outputs[layer.name], originals[seen.tobytes()] = seen, (layer.weights, found)
@@ -72,25 +73,3 @@ def _share(network: Network, calibration: NDArray[Any], method: Method, bits: in
     if not method.correct:
         return nearest(network, (*several, one), calibration)
     return correct_biases(network, calibration, *several, one)  # what sharing shifts is taken back, too
-
-
-def _in_int8(weights: Float) -> Float:
-    """Weights of one codebook as int8 with one scale has them."""
-    scale = float(np.abs(weights).max()) / 127 or 1.0
-    return (np.rint(weights / scale) * scale).astype(np.float32)
-
-
-def _closer(weights: Float, one: Float, other: Float) -> bool:
-    """Whether `one` is closer to `weights` than `other` is, by the mean over outputs of error over power.
-
-    Each output counts alike, whatever its size: behind batch normalisation an output's scale says nothing of its
-    weight, since what reads it undoes that.
-    """
-    matrix = weights.reshape(len(weights), -1).astype(np.float64)
-    power = np.square(matrix).sum(1)
-
-    def lost(found: Float) -> float:
-        error = np.square(found.reshape(matrix.shape) - matrix).sum(1)
-        return float((error[power > 0] / power[power > 0]).mean()) if power.any() else 0.0
-
-    return lost(one) < lost(other)

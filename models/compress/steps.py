@@ -16,6 +16,7 @@ from accel.models.compress.balance import balanced
 from accel.models.compress.channels import drop_channels, few_went, output_channels
 from accel.models.compress.grid import put_on_grid, round_biases
 from accel.models.compress.prune import matrix_layers
+from accel.models.compress.scaled import nearest_shared, share_scaled
 from accel.models.compress.training_step import Checked, Context, Report, TrainingStep
 from accel.models.encode.accounting import account
 from accel.models.encode.encoded import EncodedNetwork, encode
@@ -25,9 +26,10 @@ from accel.models.graph import Network
 from accel.models.grid import LARGEST_CODE
 from accel.models.macs import macs
 from accel.models.reference import float32
+from accel.models.scaled import scaled_of
 from accel.models.training import judge
 from accel.models.training.images import floats, spread
-from accel.models.training.torch_module import Keep
+from accel.models.training.weight_modules import Keep
 
 T = TypeVar("T")
 SCANNED = 2000  # training images on which a sensitivity scan measures where none are held out
@@ -164,13 +166,16 @@ class Channels(TrainingStep):
 class Share(TrainingStep):
     """k-means weight sharing, then training of the centroids.
 
-    `balance`: first channels get magnitudes that are alike, in what makes and in what reads them. `learn` weights: each
-    weight is trained and may change its cluster, whose mean the network computes with.
+    `per`: a codebook has one scale in its layer ("layer"), or one for each output where that is the better ("best"),
+    which stays while its entries are trained. `balance`: first channels get magnitudes that are alike, in what makes
+    and in what reads them. `learn` weights: each weight is trained and may change its cluster, whose mean the network
+    computes with.
     """
 
     kind: Literal["share"] = "share"
     bits: Bits | dict[str, Bits] = 5
     start: cluster.Start = "linear"
+    per: Literal["best", "layer"] = "best"
     balance: bool = False
     learn: Literal["centroids", "weights"] = "centroids"
     learning_rate: float = Field(default=1e-4, gt=0)
@@ -180,10 +185,15 @@ class Share(TrainingStep):
         bits = per_layer(network, self.bits)
         if self.balance:
             network = balanced(network)
-        network = cluster.share_weights(network, bits, self.start, context.seed)
+        one = cluster.share_weights(network, bits, self.start, context.seed)
+        if self.per == "best":
+            best = share_scaled(network, bits, self.start, context.seed)
+            one = nearest_shared(network, context.data.train_images, best, one) if context.data else best
+        network = one
+        scaled = [x.name for x in matrix_layers(network) if x.name in bits and scaled_of(x.weights) is not None]
         keep: Keep = "values" if self.learn == "centroids" else "number"
         network = self.train(network, original, context, label, self.epochs, keep)
-        return network, {"bits": bits, "start": self.start}
+        return network, {"bits": bits, "start": self.start} | ({"scale_an_output": scaled} if scaled else {})
 
 
 class Grid(TrainingStep):

@@ -21,7 +21,7 @@ from accel.models.grid import grid_of
 from accel.models.training import fingerprint
 from accel.models.training.fit import Epoch, Schedule, Target, fit
 from accel.models.training.images import ImageSet
-from accel.models.training.torch_module import Keep
+from accel.models.training.weight_modules import Keep
 
 __all__ = ["Context"]
 

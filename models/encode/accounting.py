@@ -74,13 +74,18 @@ def layer_parts(layer: EncodedLayer) -> Parts:
         values_bits=sum(layer.values.lane_bits) - fillers * value,
         runs_bits=sum(layer.runs.lane_bits) - fillers * run,
         filler_bits=fillers * (value + run),
-        codebooks_bits=layer.number_bits * len(layer.codebook),
+        codebooks_bits=_codebook_bits(layer),
         # An odd table would be rounded up to whole bytes, but alphabets are powers of two.
         code_tables_bits=LENGTH_BITS * (len(layer.value_lengths) + len(layer.run_lengths)),
         biases_bits=FLOAT_BITS * len(layer.bias),
         headers_bits=8 * header_bytes(layer),
         padding_bits=layer.values.padding_bits + layer.runs.padding_bits,
     )
+
+
+def _codebook_bits(layer: EncodedLayer) -> int:
+    """Those of the scales of its outputs among them."""
+    return layer.number_bits * len(layer.codebook) + FLOAT_BITS * len(layer.scales)
 
 
 def _arithmetic_parts(layer: EncodedLayer) -> Parts:
@@ -90,7 +95,7 @@ def _arithmetic_parts(layer: EncodedLayer) -> Parts:
         math.prod(layer.shape) + len(layer.bias),
         values_bits=8 * len(layer.values.data) - positions,
         runs_bits=positions,
-        codebooks_bits=layer.number_bits * len(layer.codebook),
+        codebooks_bits=_codebook_bits(layer),
         biases_bits=8 * len(bias_bytes(layer.bias, arithmetic=True)),
         headers_bits=8 * header_bytes(layer),
     )

@@ -36,7 +36,8 @@ def load(path: str | Path) -> EncodedNetwork:
 def to_bytes(encoded: EncodedNetwork) -> bytes:
     """The content of the file. Raises InputError for a graph that the format cannot hold: names of 1,000 characters."""
     parts = [layer_file.layer_bytes(layer) + whole.bias_bytes(layer.bias, layer.arithmetic) for layer in encoded.layers]
-    return frame.wrap(frame.FLOAT_MAGIC, len(encoded.layers), _graph_bytes(encoded), b"".join(parts))
+    version = frame.SCALED_VERSION if any(len(layer.scales) for layer in encoded.layers) else frame.VERSION
+    return frame.wrap(frame.FLOAT_MAGIC, len(encoded.layers), _graph_bytes(encoded), b"".join(parts), version)
 
 
 def from_bytes(data: bytes, source: str) -> EncodedNetwork:

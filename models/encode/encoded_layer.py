@@ -17,6 +17,7 @@ from accel.models.encode.choose import FLOAT_BITS, INT8_BITS
 from accel.models.encode.relative import Relative
 from accel.models.errors import InputError
 from accel.models.graph import Conv, Float, Linear
+from accel.models.scaled import scaled_of
 
 PLAIN = ("dense", "shared", "sparse")
 HUFFMAN = (*PLAIN, "shared+huffman", "sparse+huffman")  # what hardware decodes in lanes
@@ -25,6 +26,7 @@ SMALLEST = "smallest"
 NUMBERS = {FLOAT_BITS: "<f4", INT8_BITS: "i1"}  # how weights and codebooks are stored, by their width
 NO_CODE = np.empty(0, np.uint8)
 NO_STREAM = Stream(b"", ())
+NO_SCALES = np.empty(0, np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +38,9 @@ class EncodedLayer:
     the grid that values are multiples of, or each output's. `entries[p]` is the number of values in the lane of
     PE p. `nonzeros` counts the weights that are not 0. `values` and, if sparse, `runs` are the streams,
     `value_lengths` and `run_lengths` their Huffman code lengths, empty for words of fixed width. `number_bits` is the
-    width of weights without codebook and of its entries: 32 (float32) or 8 (int8, of quantised networks).
-    `magnitude_bits` is what `accel.models.encode.whole` calls bits, 0 unless arithmetic.
+    width of weights without codebook and of its entries: 32 (float32) or 8 (int8, of quantised networks, and of
+    layers whose weights are codes times a scale of each output, `accel.models.scaled`: then `scales` (outputs,) are
+    these, else empty). `magnitude_bits` is what `accel.models.encode.whole` calls bits, 0 unless arithmetic.
     """
 
     name: str
@@ -54,6 +57,7 @@ class EncodedLayer:
     run_lengths: NDArray[np.uint8] = field(default_factory=lambda: NO_CODE)
     number_bits: int = FLOAT_BITS
     magnitude_bits: int = 0
+    scales: Float = field(default_factory=lambda: NO_SCALES)
 
     @property
     def value_bits(self) -> int:
@@ -102,6 +106,13 @@ def encode_layer(
     number_bits: int = FLOAT_BITS,
 ) -> EncodedLayer:
     """Encode one layer; see `accel.models.encode.encoded.encode`. With `number_bits` 8, weights must be int8 codes."""
+    scaled = scaled_of(layer.weights) if number_bits == FLOAT_BITS else None
+    if scaled is not None:
+        codes = replace(layer, weights=scaled.codes.astype(np.float32))
+        encoded = encode_layer(
+            codes, format, index_bits=index_bits, pes=pes, limit_bits=limit_bits, among=among, number_bits=INT8_BITS
+        )
+        return replace(encoded, scales=scaled.steps)
     if format == SMALLEST and set(among) - set(HUFFMAN):
         # How long an arithmetic code is shows only when it is written.
         every = [SMALLEST, *(x for x in among if x not in HUFFMAN)]
@@ -172,6 +183,8 @@ def decode_layer(layer: EncodedLayer) -> Float:
     nonzeros = int(np.count_nonzero(matrix))
     if nonzeros != layer.nonzeros:
         raise InputError(f"layer {layer.name!r} must have {layer.nonzeros} non-zero weights, and has {nonzeros}")
+    if len(layer.scales):
+        matrix = matrix * layer.scales[:, None]
     return matrix.reshape(layer.shape)
 
 

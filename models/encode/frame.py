@@ -11,18 +11,18 @@ from accel.models.encode.records import AnyRecord, Misfit, unpack
 from accel.models.errors import InputError
 
 FLOAT_MAGIC, INT8_MAGIC = b"ACCELWTS", b"ACCELINT"
-VERSION = 3
-READABLE = {2: HUFFMAN, VERSION: FORMATS}  # the formats that files of a version may have
+VERSION, SCALED_VERSION = 3, 4  # of a file with layers that have a scale for each output; only such a one needs it
+READABLE = {2: HUFFMAN, VERSION: FORMATS, SCALED_VERSION: FORMATS}  # the formats that files of a version may have
 MOST_BYTES = 2**31 - 1
 FRAME = struct.Struct("<8sHHI")  # magic, version, layers with weights, bytes of the graph
 KINDS = {FLOAT_MAGIC: "file of compressed weights", INT8_MAGIC: "file of an int8 network"}
 
 
-def wrap(magic: bytes, layers: int, graph: bytes, content: bytes) -> bytes:
+def wrap(magic: bytes, layers: int, graph: bytes, content: bytes, version: int = VERSION) -> bytes:
     """A whole file. Raises InputError for more layers than it can count."""
     if layers > 2**16 - 1:
         raise InputError(f"a {KINDS[magic]} must have at most {2**16 - 1} layers with weights, not {layers}")
-    whole = FRAME.pack(magic, VERSION, layers, len(graph)) + graph + content
+    whole = FRAME.pack(magic, version, layers, len(graph)) + graph + content
     return whole + struct.pack("<I", zlib.crc32(whole))
 
 
@@ -49,7 +49,7 @@ def begin(content: bytes, kind: type[AnyRecord]) -> tuple[int, AnyRecord, Reader
     if len(content) < FRAME.size:
         raise Misfit(f"it must have at least {FRAME.size} bytes")
     _, version, layers, size = FRAME.unpack_from(content)
-    reader = Reader(content, FRAME.size, READABLE.get(version, FORMATS))
+    reader = Reader(content, FRAME.size, READABLE.get(version, FORMATS), version == SCALED_VERSION)
     return layers, unpack(reader.take(size), kind), reader
 
 

@@ -14,12 +14,13 @@ from accel.models.codebook import LARGEST_CODEBOOK
 from accel.models.encode import whole
 from accel.models.encode.bitstream import Stream, lane_bytes
 from accel.models.encode.choose import FLOAT_BITS, INT8_BITS
-from accel.models.encode.encoded_layer import FORMATS, HUFFMAN, NO_CODE, NO_STREAM, NUMBERS, EncodedLayer
+from accel.models.encode.encoded_layer import FORMATS, HUFFMAN, NO_CODE, NO_SCALES, NO_STREAM, NUMBERS, EncodedLayer
 from accel.models.encode.records import Misfit
 
 # Format, index or magnitude bits, dimensions, number, PEs, entries of codebook, non-zeros.
 LAYER = struct.Struct("<BBBBHHI")
 NUMBER_CODES = (FLOAT_BITS, INT8_BITS)  # in the header, by their place
+SCALED_CODE = 2  # there: int8, and a scale for each output
 # Layers of zeros take no bytes: a file may have so many weights, and so many more for each of its bytes.
 MOST_WEIGHTS, WEIGHTS_PER_BYTE = 2**24, 1024
 MOST_LANES, LANES_PER_BYTE = 2**16, 1
@@ -29,6 +30,7 @@ def layer_bytes(layer: EncodedLayer) -> bytes:
     """Everything of a layer but its bias."""
     parts = (
         header(layer),
+        layer.scales.astype("<f4").tobytes(),
         layer.codebook.astype(NUMBERS[layer.number_bits]).tobytes(),
         _nibbles(layer.value_lengths),
         _nibbles(layer.run_lengths),
@@ -48,7 +50,7 @@ def header(layer: EncodedLayer) -> bytes:
     for stream, lengths in ((layer.values, layer.value_lengths), (layer.runs, layer.run_lengths)):
         words += stream.lane_bits if len(lengths) else ()
     code = FORMATS.index(layer.format)
-    number = NUMBER_CODES.index(layer.number_bits)
+    number = SCALED_CODE if len(layer.scales) else NUMBER_CODES.index(layer.number_bits)
     fixed = (
         code,
         layer.index_bits or layer.magnitude_bits,
@@ -69,10 +71,11 @@ def _nibbles(lengths: NDArray[np.uint8]) -> bytes:
 class Reader:
     """Takes arrays from bytes, one after the other, and never more than there are. All methods raise Misfit."""
 
-    def __init__(self, data: bytes, at: int, formats: Sequence[str] = FORMATS) -> None:
+    def __init__(self, data: bytes, at: int, formats: Sequence[str] = FORMATS, scaled: bool = True) -> None:
         self.data = data
         self.at = at
         self.formats = formats
+        self.scaled = scaled
         self.weights = self.lanes = 0
 
     def take(self, size: int) -> bytes:
@@ -118,7 +121,10 @@ def read_layer(reader: Reader, name: str, dimensions: int, number_bits: int) -> 
     """
     code, index_bits, rank, number, pes, book, nonzeros = LAYER.unpack(reader.take(LAYER.size))
     where = f"layer {name!r}"
-    if code >= len(reader.formats) or number != NUMBER_CODES.index(number_bits) or rank != dimensions:
+    scaled = reader.scaled and number_bits == FLOAT_BITS and number == SCALED_CODE
+    if scaled:
+        number_bits = INT8_BITS
+    if code >= len(reader.formats) or not (scaled or number == NUMBER_CODES.index(number_bits)) or rank != dimensions:
         raise Misfit(f"{where} must have a format that is known, {dimensions} dimensions and {number_bits}-bit numbers")
     arithmetic = FORMATS[code] not in HUFFMAN
     if index_bits not in (range(1, 9) if FORMATS[code].startswith("sparse") else range(24) if arithmetic else (0,)):
@@ -136,7 +142,7 @@ def read_layer(reader: Reader, name: str, dimensions: int, number_bits: int) -> 
     if fixed.format.startswith("dense") and book and not on_grid:
         raise Misfit(f"{where} must have no codebook, since it is dense")
     if arithmetic:
-        return _read_arithmetic(reader, fixed, pes, index_bits, on_grid)
+        return _read_arithmetic(reader, fixed, pes, index_bits, on_grid, scaled)
     columns = math.prod(shape[1:])
     entries = reader.words(pes) if fixed.sparse else tuple(len(range(p, shape[0], pes)) * columns for p in range(pes))
     value_bits = tuple(fixed.value_bits * n for n in entries)
@@ -146,6 +152,7 @@ def read_layer(reader: Reader, name: str, dimensions: int, number_bits: int) -> 
         value_bits = reader.words(pes)
     if coded_runs:
         run_bits = reader.words(pes)
+    scales = _scales(reader, fixed) if scaled else NO_SCALES
     codebook = reader.numbers(book, number_bits)
     _check_codebook(codebook, where)
     return EncodedLayer(
@@ -162,16 +169,28 @@ def read_layer(reader: Reader, name: str, dimensions: int, number_bits: int) -> 
         values=reader.stream(value_bits),
         runs=reader.stream(run_bits),
         number_bits=number_bits,
+        scales=scales,
     )
 
 
-def _read_arithmetic(reader: Reader, fixed: EncodedLayer, pes: int, bits: int, on_grid: bool) -> EncodedLayer:
+def _scales(reader: Reader, fixed: EncodedLayer) -> NDArray[np.float32]:
+    """A scale for each output."""
+    scales = reader.numbers(fixed.shape[0])
+    if not np.isfinite(scales).all() or (scales <= 0).any():
+        raise Misfit(f"layer {fixed.name!r} must have scales that are finite and above 0")
+    return scales
+
+
+def _read_arithmetic(
+    reader: Reader, fixed: EncodedLayer, pes: int, bits: int, on_grid: bool, scaled: bool
+) -> EncodedLayer:
     """The rest of a layer in an arithmetic code: bytes of its stream, codebook or steps, stream."""
     where, book = f"layer {fixed.name!r}", len(fixed.codebook)
     floats = not book and fixed.number_bits == FLOAT_BITS
     if pes != 1 or (bits > 8 and not floats):
         raise Misfit(f"{where} must have one lane, and magnitudes of at most 8 bits, not {pes} and {bits}")
     (size,) = reader.words(1)
+    scales = _scales(reader, fixed) if scaled else NO_SCALES
     codebook = reader.numbers(book, fixed.number_bits)
     if not on_grid:
         _check_codebook(codebook, where)
@@ -179,7 +198,7 @@ def _read_arithmetic(reader: Reader, fixed: EncodedLayer, pes: int, bits: int, o
         raise Misfit(f"{where} must have steps that are finite and above 0")
     values = reader.stream((8 * size,))
     count = math.prod(fixed.shape)
-    return replace(fixed, codebook=codebook, entries=(count,), values=values, magnitude_bits=bits)
+    return replace(fixed, codebook=codebook, entries=(count,), values=values, magnitude_bits=bits, scales=scales)
 
 
 def read_bias(reader: Reader, layer: EncodedLayer) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ from accel.models.files import write_whole
 from accel.models.graph import Network, Shape
 from accel.models.training.fit import LABELS, Epoch, Schedule, Target, describe, fit, mean_logits
 from accel.models.training.images import ImageSet, floats
-from accel.models.training.torch_module import Keep
+from accel.models.training.weight_modules import Keep
 
 Progress = Callable[[str], None]  # of lines: an epoch of a network
 

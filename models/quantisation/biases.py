@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.models.graph import Conv, Linear, Network
+from accel.models.graph import Conv, Float, Linear, Network
 from accel.models.integers.network import AnyLayer, IntegerNetwork, MatrixLayer, Requantise
 from accel.models.quantisation.noise import nearest
 from accel.models.reference import float32, int8
@@ -38,7 +38,7 @@ def correct_biases(network: Network, calibration: NDArray[Any], *made: IntegerNe
     """
     each = sum(map(math.prod, network.shapes.values()))
     inputs = calibration[: max(4, min(INPUTS, MOST_CODES // each))]
-    wanted = _means(network, inputs)
+    wanted = means(network, inputs)
     ways = (way for integer in made for way in (integer, _with_means(integer, inputs, wanted)))
     return nearest(network, ways, calibration)
 
@@ -59,7 +59,7 @@ def _with_means(integer: IntegerNetwork, inputs: NDArray[Any], wanted: dict[str,
     return replace(integer, layers=tuple(found.get(layer.name, layer) for layer in integer.layers))
 
 
-def _means(network: Network, inputs: NDArray[Any]) -> dict[str, Double]:
+def means(network: Network, inputs: NDArray[Any]) -> dict[str, Double]:
     """The mean of each channel of what layers with weights give, (channels,), by name of the layer."""
     sums: dict[str, Double] = {}
     step = max(1, min(float32.CHUNK, MOST_FLOATS // sum(map(math.prod, network.shapes.values()))))
@@ -68,11 +68,16 @@ def _means(network: Network, inputs: NDArray[Any]) -> dict[str, Double]:
         tensors = float32.run_all(network, part)
         for layer in network.layers:
             if isinstance(layer, Conv | Linear):
-                values = tensors[layer.output]
-                axes = (0, 1) if values.ndim == 3 else (0, *range(2, values.ndim))
-                mean = values.mean(axes, dtype=np.float64) * len(part)
+                mean = channel_means(tensors[layer.output]) * len(part)
                 sums[layer.name] = sums.get(layer.name, 0.0) + mean
     return {name: total / len(inputs) for name, total in sums.items()}
+
+
+def channel_means(values: Float) -> Double:
+    """The mean of each channel of a tensor with its batch, (channels,)."""
+    axes = (0, 1) if values.ndim == 3 else (0, *range(2, values.ndim))
+    found: Double = values.mean(axes, dtype=np.float64)
+    return found
 
 
 def _corrected(layer: MatrixLayer, sums: Double, scale: float, wanted: Double) -> Requantise:

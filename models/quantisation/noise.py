@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ __all__ = ["LayerNoise", "noise", "worst"]
 EXACT_DB = 100.0  # of a tensor without noise
 JUDGED = 32  # inputs on which two ways are compared
 MOST_FLOATS = 2**26  # in all tensors of those inputs
+AnyNetwork = TypeVar("AnyNetwork", IntegerNetwork, Network)
 
 
 @dataclass(frozen=True)
@@ -87,21 +88,21 @@ def worst(layers: Iterable[LayerNoise]) -> LayerNoise | None:
     return max(known, key=lambda pair: pair[0])[1] if known else None
 
 
-def nearest(network: Network, ways: Iterable[IntegerNetwork], calibration: NDArray[Any]) -> IntegerNetwork:
-    """The one of `ways` that has the most signal to noise in the output of the last layer that both networks have.
+def nearest(network: Network, ways: Iterable[AnyNetwork], calibration: NDArray[Any]) -> AnyNetwork:
+    """The one of `ways`, int8 or float, with the most signal to noise in the output of the last layer that both have.
 
     On some calibration inputs: fewer of a network that is large.
     """
     return max(ways, key=nearness(network, calibration))
 
 
-def nearness(network: Network, calibration: NDArray[Any]) -> Callable[[IntegerNetwork], float]:
-    """By how many dB the signal is above the noise in an int8 network's output, as `nearest` takes it."""
+def nearness(network: Network, calibration: NDArray[Any]) -> Callable[[IntegerNetwork | Network], float]:
+    """By how many dB the signal is above the noise in another network's output, as `nearest` takes it."""
     each = sum(map(math.prod, network.shapes.values()))
     inputs = calibration[: max(2, min(JUDGED, MOST_FLOATS // each))]
     floats = float32.run_all(network, inputs)
     last_first = {layer.output: floats[layer.output] for layer in reversed(network.layers)}
-    return lambda integer: next(_ratios(last_first, integer, inputs), ("", EXACT_DB))[1]
+    return lambda other: next(_ratios(last_first, other, inputs), ("", EXACT_DB))[1]
 
 
 def _ratios(

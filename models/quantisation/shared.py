@@ -14,6 +14,7 @@ from accel.models.integers.network import IntegerNetwork
 from accel.models.quantisation.method import DEFAULT, Method
 from accel.models.quantisation.quantise import quantise_with
 from accel.models.quantisation.weights import Quantised, per_channel_weights, shared_codes
+from accel.models.scaled import scaled_of
 
 __all__ = ["quantise_compressed"]
 
@@ -21,7 +22,8 @@ __all__ = ["quantise_compressed"]
 def quantise_compressed(network: Network, calibration: NDArray[Any], method: Method = DEFAULT) -> IntegerNetwork:
     """`network` in int8 as its weights are: layers that are shared (`is_shared`) become so, others dense.
 
-    A shared layer has one weight scale, and as many bits as its values need (0 of a pruned layer among them). A layer
+    A shared layer has one weight scale, or those of its outputs (`accel.models.scaled`), and as many bits as its values
+    need (0 of a pruned layer among them). A layer
     on a grid (`accel.models.grid`) keeps it: its codes are the multiples, its scale is the step, so that there are no
     more different codes than before; it is shared as well if its codes are few.
     `calibration` and `method` are as in `accel.models.quantisation.quantise.quantise`, whose InputErrors are raised.
@@ -31,6 +33,9 @@ def quantise_compressed(network: Network, calibration: NDArray[Any], method: Met
 
 def quantised(weights: NDArray[np.float32], smallest: NDArray[np.float64]) -> Quantised:
     """Weights (O, ...) as they are, shared, on a grid or neither; a `WeightQuantiser`."""
+    scaled = scaled_of(weights)
+    if scaled is not None:
+        return _scaled(scaled, smallest)
     grid = grid_of(weights)
     if grid is not None and (grid.steps >= smallest).all():
         return _on_grid(grid)
@@ -41,6 +46,16 @@ def quantised(weights: NDArray[np.float32], smallest: NDArray[np.float64]) -> Qu
     codes = np.clip(np.rint(values.astype(np.float64) / scale), -127, 127).astype(np.int8)
     shared = shared_codes(codes, members.reshape(weights.shape))
     return codes[shared.indices], np.full(len(weights), scale), shared
+
+
+def _scaled(found: Grid, smallest: NDArray[np.float64]) -> Quantised:
+    """One codebook; an output whose bias needs a larger scale has the entries that are nearest then."""
+    entries = np.unique(found.codes)
+    scale = np.maximum(found.steps, smallest)
+    wanted = found.codes * (found.steps / scale).reshape(-1, *[1] * (found.codes.ndim - 1))
+    members = np.searchsorted((entries[1:].astype(np.float64) + entries[:-1]) / 2, wanted)
+    shared = shared_codes(entries, members)
+    return entries[members], scale, shared
 
 
 def _on_grid(grid: Grid) -> Quantised:

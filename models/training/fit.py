@@ -24,7 +24,8 @@ from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.training import fingerprint, judge, state
 from accel.models.training.images import ImageSet, count, draw, floats, view
-from accel.models.training.torch_module import Keep, module, network_of, products, torch
+from accel.models.training.torch_module import module, network_of, products, torch
+from accel.models.training.weight_modules import Keep
 
 Array = NDArray[Any]
 Progress = Callable[["Epoch"], None]
@@ -127,7 +128,7 @@ def fit(
     network: Network, data: ImageSet, schedule: Schedule, target: Target = LABELS, keep: Keep = "nothing",
     seed: int = 0, state_file: Path | None = None, progress: Progress | None = None,
 ) -> Network:  # fmt: skip
-    """`network` trained on `data`. `keep`: what of it training leaves alone, see `accel.models.training.torch_module`.
+    """`network` trained on `data`. `keep`: what training leaves alone, see `accel.models.training.weight_modules`.
 
     With `state_file` the whole state is saved there after each epoch, a second call with equal arguments goes on from
     it, and it is removed at the end. `progress` is called after each epoch.

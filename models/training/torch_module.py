@@ -1,12 +1,7 @@
 """A Network as a torch module, and back: the only place where the two meet.
 
-What a network is stays visible while it trains: with `keep="zeros"` a weight that is 0 stays 0 (pruning's mask), with
-`keep="values"` weights of a layer that are equal stay equal, 0 included (weight sharing: the gradient of a centroid is
-the sum of its members', Han et al., arXiv 1510.00149, section 3.3), and weights on a grid keep their multiples while
-the logarithms of its steps are trained; in a layer that is neither only zeros stay. `keep="number"` is the same but for
-shared layers, which keep how many values they have: each weight is trained, the network computes with the mean of the
-nearest cluster, and gradients pass as if it computed with the weight (a step of k-means in each forward pass, with the
-straight-through estimator of Bengio et al., arXiv 1308.3432), so that weights find another cluster.
+What a network is stays visible while it trains: `accel.models.training.weight_modules` says what of its weights `keep`
+leaves as it is.
 """
 
 from __future__ import annotations
@@ -14,11 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from accel.models.codebook import codebook_of
 from accel.models.errors import InputError
 from accel.models.graph import (
     Activation,
@@ -39,12 +33,11 @@ from accel.models.graph import (
     channel_axis,
     with_layers,
 )
-from accel.models.grid import STEP_BITS, grid_of
 from accel.models.host import HostStep
 from accel.models.training.host_module import module_of
+from accel.models.training.weight_modules import Keep, weights_module
 from accel.models.window import Window
 
-Keep = Literal["nothing", "zeros", "values", "number"]
 BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")  # as torch calls what a processor may have; the last is ARM's
 
 
@@ -85,7 +78,7 @@ def module(network: Network, keep: Keep = "nothing", dropout: float = 0.0, input
             self.weights, self.biases = nn.ModuleDict(), nn.ParameterDict()
             for layer in network.layers:
                 if isinstance(layer, Conv | Linear):
-                    self.weights[_key(layer)] = _weights(layer, keep)
+                    self.weights[_key(layer)] = weights_module(torch(), layer, keep)
                     self.biases[_key(layer)] = nn.Parameter(torch().from_numpy(layer.bias.copy()))
 
         def forward(self, x: Any) -> Any:
@@ -183,94 +176,6 @@ def network_of(trained: Any) -> Network:
 def _key(layer: Layer) -> str:
     """A name that torch accepts as an attribute's."""
     return layer.name.replace(".", "_dot_").replace("/", "_slash_")
-
-
-def _weights(layer: Conv | Linear, keep: Keep) -> Any:
-    """A module without inputs that gives the weights of `layer`."""
-    nn, from_numpy = torch().nn, torch().from_numpy
-
-    class Plain(nn.Module):  # type: ignore[name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.values = nn.Parameter(from_numpy(layer.weights.copy()))
-            if keep != "nothing":
-                self.register_buffer("mask", from_numpy((layer.weights != 0).astype(np.float32)))
-
-        def forward(self) -> Any:
-            return self.values if keep == "nothing" else self.values * self.mask
-
-    class Shared(nn.Module):  # type: ignore[name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            values, members = np.unique(layer.weights, return_inverse=True)
-            self.values = nn.Parameter(from_numpy(values))
-            self.register_buffer("members", from_numpy(members.reshape(layer.weights.shape).astype(np.int64)))
-            self.register_buffer("free", from_numpy((values != 0).astype(np.float32)))
-
-        def forward(self) -> Any:
-            return _gather().apply(self.values, self.members, self.free)
-
-    class Clustered(nn.Module):  # type: ignore[name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.values = nn.Parameter(from_numpy(layer.weights.copy()))
-            self.register_buffer("used", from_numpy(layer.weights != 0))
-            self.register_buffer("centroids", from_numpy(np.unique(layer.weights[layer.weights != 0])))
-
-        def forward(self) -> Any:
-            free, package = self.values.detach()[self.used], torch()
-            members = package.bucketize(free, (self.centroids[1:] + self.centroids[:-1]) / 2)
-            if self.training:
-                count = package.bincount(members, minlength=len(self.centroids))
-                means = package.bincount(members, free, len(self.centroids)) / count.clamp(min=1)
-                self.centroids.copy_(package.where(count > 0, means.to(free.dtype), self.centroids))
-            seen = package.zeros_like(self.values)
-            seen[self.used] = self.centroids[members]
-            # What is added is 0, and has the weights' gradient.
-            return seen + (self.values - self.values.detach()) * self.used
-
-    grid = grid_of(layer.weights) if keep in ("values", "number") else None
-
-    class OnGrid(nn.Module):  # type: ignore[name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            assert grid is not None
-            steps = grid.steps.reshape(-1, *[1] * (grid.codes.ndim - 1))
-            self.growth = nn.Parameter(from_numpy(np.zeros_like(steps)))  # a step is never 0, nor below
-            self.register_buffer("steps", from_numpy(steps.copy()))
-            self.register_buffer("codes", from_numpy(grid.codes.astype(np.float32)))
-
-        def forward(self) -> Any:
-            steps = self.steps * self.growth.exp()
-            fractions, exponents = torch().frexp(steps.detach())
-            # With so many bits all multiples are exact, so that the grid is still one; the gradient is the step's own.
-            short = torch().ldexp((fractions * 2**STEP_BITS).round() / 2**STEP_BITS, exponents)
-            return self.codes * (steps + (short - steps).detach())
-
-    if grid is not None:
-        return OnGrid()
-    if keep not in ("values", "number") or not len(codebook_of(layer.weights)):
-        return Plain()
-    return Shared() if keep == "values" else Clustered()
-
-
-def _gather() -> Any:
-    """values[members] whose gradient is summed by bincount: many times faster than that of an indexing."""
-    package = torch()
-
-    class Gather(package.autograd.Function):  # type: ignore[name-defined]
-        @staticmethod
-        def forward(context: Any, values: Any, members: Any, free: Any) -> Any:
-            context.save_for_backward(members, free)
-            return (values * free)[members]
-
-        @staticmethod
-        def backward(context: Any, gradient: Any) -> Any:
-            members, free = context.saved_tensors
-            summed = package.bincount(members.flatten(), gradient.flatten(), len(free))
-            return summed.to(gradient.dtype) * free, None, None
-
-    return Gather
 
 
 def _with_edges(window: Window, x: Any) -> Any:
