@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
+import tempfile
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from accel.compile import time_network
@@ -19,6 +23,7 @@ from accel.one_layer import LayerShape, gemm, parse
 from accel.scale_sim import topology
 from accel.scale_sim.cycles import cycles
 from tests.benches import scale_sim
+from tests.benches.wide import draws
 
 ROWS = (
     *(("a", 13, 12, 3, 3, 5, 7, 1), ("b", 20, 20, 5, 3, 3, 9, 4)),
@@ -263,3 +268,80 @@ def test_one_layer_goes_through_the_verbs(tmp_path: Path, capsys: pytest.Capture
     assert found["total"]["macs"] == 16 * 4 * (9 * 3 - 2) ** 2  # without the padding
     assert accel(["program", text]) == 0
     assert accel(["simulate", text, "--technique", "dense"]) == 2
+
+
+@settings(deadline=None, max_examples=draws(60))
+@given(
+    st.integers(1, 256), st.integers(1, 256), st.sampled_from(("ws", "os", "is")),
+    st.lists(
+        st.tuples(*(st.integers(1, 9) for _ in range(4)), st.integers(1, 300), st.integers(1, 300), st.integers(1, 4)),
+        min_size=1, max_size=4,
+    ),
+)  # fmt: skip
+def test_any_array_has_its_cycles(rows: int, cols: int, flow: str, sizes: list[tuple[int, ...]]) -> None:
+    """Also one that no design has, as SCALE-Sim's own google.cfg (256 x 256); one line says why ours are missing."""
+    assume(rows > 64 or cols > 64 or flow == "is")
+    layers = [(f"l{n}", h + a, w + b, h, w, c, f, s) for n, (h, w, a, b, c, f, s) in enumerate(sizes)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = written(Path(folder), scale_sim.topology(layers))
+        cfg = written(Path(folder), scale_sim.config(rows, cols, flow), "google.cfg")
+        out, err = StringIO(), StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            command = ["simulate", str(path), "--design", str(cfg), "--conventions", "scale-sim", "--json"]
+            assert accel(command) == 0
+    found = json.loads(out.getvalue())
+    wanted = []
+    for _, height, width, kernel_height, kernel_width, channels, filters, stride in layers:
+        down = len(range(0, height - kernel_height + stride, stride))
+        across = len(range(0, width - kernel_width + stride, stride))
+        terms, pixels = kernel_height * kernel_width * channels, down * across
+        up, along, time = {"ws": (terms, filters, pixels), "is": (terms, pixels, filters)}.get(
+            flow, (pixels, filters, terms)
+        )
+        fill = 2 * rows + cols - 2 if flow != "os" else rows + cols - 2
+        wanted.append(math.ceil(up / rows) * math.ceil(along / cols) * (fill + time) - 1)
+    lines = found["scale_sim"]
+    assert [line[flow] for line in lines] == [*wanted, sum(wanted)]
+    assert found["array"] == {"name": "run", "rows": rows, "cols": cols, "dataflow": flow}
+    assert all(line["ours"] is None for line in lines)
+    (why,) = found["warnings"]
+    assert "google.cfg" in why
+    assert ("Dataflow must be ws or os" if flow == "is" else "must be an integer in 1..64") in why
+
+
+def test_an_array_that_no_design_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The table without ours, and why; what needs a design says so."""
+    path = written(tmp_path, scale_sim.topology(ROWS))
+    cfg = written(tmp_path, scale_sim.config(256, 256, "os"), "google.cfg")
+    like = ["--conventions", "scale-sim", "--design", str(cfg)]
+    reason = f"{cfg}: ArrayHeight must be an integer in 1..64, not 256"
+    for network in (str(path), "lenet-5", "conv:8x9x9,16,3x3"):
+        assert accel(["simulate", network, *like]) == 0
+        shown = capsys.readouterr()
+        assert "SCALE-Sim's stall-free cycles, 256 x 256, os " in " ".join(shown.out.split())
+        assert "ours" not in shown.out
+        assert f"accel: warning: there are only SCALE-Sim's cycles: {reason}" in shown.err
+        assert accel(["simulate", network, "--design", str(cfg)]) == 2
+        assert capsys.readouterr().err == f"accel: {reason}\n"
+    for option in (["--images", "2"], ["--trace", str(tmp_path / "t.json")]):
+        assert accel(["simulate", "lenet-5", *like, *option]) == 2
+        assert capsys.readouterr().err == f"accel: {reason}\n"
+    wrong = written(tmp_path, scale_sim.config(8, 8, "xs"), "wrong.cfg")
+    assert accel(["simulate", str(path), "--conventions", "scale-sim", "--design", str(wrong)]) == 2
+    assert capsys.readouterr().err == f"accel: {wrong}: Dataflow must be ws, os or is, not xs\n"
+    assert accel(["simulate", str(path), "--conventions", "scale-sim", "--design", "none"]) == 2
+    assert "design must be one of" in capsys.readouterr().err
+
+
+def test_other_verbs_and_a_topology(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`check` counts its layers; for a technique they are no network."""
+    path = str(written(tmp_path, scale_sim.topology(ROWS)))
+    assert accel(["check", path]) == 0
+    products = 11 * 10 * 45 * 7 + 5 * 6 * 45 * 9 + 4 * 4 * 9 * 4 + 40 * 33
+    assert capsys.readouterr().out == f"t runs: 4 Conv ({products:,} multiplications, in 4 programs)\n"
+    assert accel(["check", "gemm:2x3x4"]) == 0
+    assert capsys.readouterr().out == "gemm-2x3x4 runs: 1 Conv (24 multiplications)\n"
+    for verb in (["compare"], ["emit", "--out", str(tmp_path / "o")], ["quantise", "--out", str(tmp_path / "o.int8")]):
+        assert accel([verb[0], path, *verb[1:]]) == 2
+        message = "must be a network here, and a list of layers is none: accel simulate and check read it"
+        assert capsys.readouterr().err == f"accel: {path} {message}\n"

@@ -14,6 +14,8 @@ from accel.models.exchange.onnx_ops import OPERATORS
 from accel.models.graph import Reshape, Shape, Softmax, operator_of, stages
 from accel.models.host import HostStep
 from accel.models.macs import macs
+from accel.one_layer import is_layer, parse
+from accel.scale_sim import topology
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,15 @@ class Findings:
 
 
 def findings(name_or_path: str, input_shape: Shape | None = None) -> Findings:
-    """What of a network, by name or file, runs where. Raises InputError for what is no network at all."""
+    """What of a network, by name or file, runs where. Raises InputError for what is no network at all.
+
+    A layer in words, and the layers of a topology of SCALE-Sim, are a program each.
+    """
+    if is_layer(name_or_path) or Path(name_or_path).suffix == topology.SUFFIX:
+        layers = (parse(name_or_path),) if is_layer(name_or_path) else topology.load(name_or_path)
+        name = layers[0].name if is_layer(name_or_path) else printable(Path(name_or_path).stem)
+        products = sum(x.outputs * x.terms * x.pixels for x in layers)
+        return Findings(name, True, {"Conv": len(layers)}, (), products, 0, (), len(layers))
     try:
         network = zoo.resolve(name_or_path, input_shape=input_shape)
     except Blocked as error:

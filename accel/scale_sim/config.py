@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import configparser
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,48 +32,79 @@ KEYS = {  # by the field of the Design
 BEATS = (64, 32, 16, 8, 4)  # bytes
 
 
-def values(path: str | Path) -> dict[str, Any]:
-    """The fields of a Design that a configuration gives. Raises InputError."""
-    parser = configparser.ConfigParser(interpolation=None)
-    try:
-        parser.read_string(read_whole(path, MOST_BYTES).decode())
-    except (UnicodeDecodeError, configparser.Error):
-        raise InputError(f"{path} must be a configuration of SCALE-Sim, and is something else") from None
+@dataclass(frozen=True)
+class Array:
+    """What SCALE-Sim's stall-free cycles follow from: an array of any size, and what stays in it (ws, os, is)."""
 
-    def text(section: str, key: str) -> str:
-        if not parser.has_option(section, key):
-            raise InputError(f"{path}: [{section}] must have {key}, and has not")
-        return parser.get(section, key).strip()
+    name: str
+    rows: int
+    cols: int
+    dataflow: str
 
-    def whole(key: str) -> int:
-        found = text(PRESETS, key).split(",")[0].strip()
+
+class _File:
+    """A configuration that is read; methods raise InputError."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path, self.parser = path, configparser.ConfigParser(interpolation=None)
+        try:
+            self.parser.read_string(read_whole(path, MOST_BYTES).decode())
+        except (UnicodeDecodeError, configparser.Error):
+            raise InputError(f"{path} must be a configuration of SCALE-Sim, and is something else") from None
+        if self.parser.get("sparsity", "SparsitySupport", fallback="false").strip().lower() == "true":
+            raise InputError(f"{path}: SparsitySupport must be false: SCALE-Sim's sparse formats are others than ours")
+
+    def text(self, section: str, key: str) -> str:
+        if not self.parser.has_option(section, key):
+            raise InputError(f"{self.path}: [{section}] must have {key}, and has not")
+        return self.parser.get(section, key).strip()
+
+    def whole(self, key: str) -> int:
+        found = self.text(PRESETS, key).split(",")[0].strip()
         if not (found.isascii() and found.isdigit() and 0 < len(found) < 10 and int(found)):
-            raise InputError(f"{path}: {key} must be a whole number above 0, not {printable(found)!r}")
+            raise InputError(f"{self.path}: {key} must be a whole number above 0, not {printable(found)!r}")
         return int(found)
 
-    dataflow = text(PRESETS, "Dataflow")
-    if dataflow not in ("ws", "os"):
-        more = ": there is no array that holds inputs (--conventions scale-sim shows its cycles all the same)"
+    def dataflow(self) -> str:
+        found = self.text(PRESETS, "Dataflow")
+        if found not in ("ws", "os", "is"):
+            raise InputError(f"{self.path}: Dataflow must be ws, os or is, not {printable(found)}")
+        return found
+
+    def name(self) -> str:
+        found = self.parser.get("general", "run_name", fallback="").strip().strip('"')
+        return printable(found) or printable(Path(self.path).stem)
+
+
+def array(path: str | Path) -> Array:
+    """The array of a configuration, whether a Design can have it or not. Raises InputError."""
+    file = _File(path)
+    return Array(file.name(), file.whole("ArrayHeight"), file.whole("ArrayWidth"), file.dataflow())
+
+
+def values(path: str | Path) -> dict[str, Any]:
+    """The fields of a Design that a configuration gives. Raises InputError."""
+    file = _File(path)
+    dataflow = file.dataflow()
+    if dataflow == "is":
         raise InputError(
-            f"{path}: Dataflow must be ws or os, not {printable(dataflow)}{more if dataflow == 'is' else ''}"
+            f"{path}: Dataflow must be ws or os, not is: there is no array that holds inputs "
+            "(accel simulate --conventions scale-sim shows its cycles all the same)"
         )
-    if parser.get("sparsity", "SparsitySupport", fallback="false").strip().lower() == "true":
-        raise InputError(f"{path}: SparsitySupport must be false: SCALE-Sim's sparse formats are others than ours")
-    mode = text(RUN, "InterfaceBandwidth")
+    mode = file.text(RUN, "InterfaceBandwidth")
     if mode not in ("USER", "CALC"):
         raise InputError(f"{path}: InterfaceBandwidth must be USER or CALC, not {printable(mode)}")
-    given = whole("Bandwidth") if mode == "USER" else BEATS[0]
+    given = file.whole("Bandwidth") if mode == "USER" else BEATS[0]
     beat = next((size for size in BEATS if size <= given), BEATS[-1])
-    rows, cols = whole("ArrayHeight"), whole("ArrayWidth")
-    name = parser.get("general", "run_name", fallback="").strip().strip('"')
+    rows, cols = file.whole("ArrayHeight"), file.whole("ArrayWidth")
     return {
-        "name": name or Path(path).stem,
+        "name": file.name(),
         "engine": {"kind": "systolic", "dataflow": dataflow},
         "array": {"rows": rows, "cols": cols, "weight_rows": 1},
         "buffers": {
-            "activation_bytes": whole("IfmapSramSzkB") << 10,
-            "weight_bytes": whole("FilterSramSzkB") << 10,
-            "accumulator_bytes": whole("OfmapSramSzkB") << 10,
+            "activation_bytes": file.whole("IfmapSramSzkB") << 10,
+            "weight_bytes": file.whole("FilterSramSzkB") << 10,
+            "accumulator_bytes": file.whole("OfmapSramSzkB") << 10,
             "parameter_bytes": 1 << 14,
         },
         "memory": {"axi_bits": 8 * beat, "latency_cycles": 40, "beat_interval_cycles": math.ceil(beat / given)},

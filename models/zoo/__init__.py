@@ -118,6 +118,10 @@ def resolve(name_or_path: str | Path, input_shape: Shape | None = None) -> Netwo
         raise InputError(
             f"{name_or_path} must be a float network here; accel simulate, program and emit read int8 files"
         )
+    if Path(name_or_path).suffix == ".csv":
+        raise InputError(
+            f"{name_or_path} must be a network here, and a list of layers is none: accel simulate and check read it"
+        )
     if Path(name_or_path).suffix == ".weights":
         return replace(decode(encoded_file.load(name_or_path)), name=printable(Path(name_or_path).stem))
     return parted.read(name_or_path, input_shape)

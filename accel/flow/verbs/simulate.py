@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from accel import design as designs_module
-from accel.design import Design
 from accel.flow.arguments import (
     AsJson,
     Calibration,
@@ -21,9 +21,14 @@ from accel.flow.arguments import (
     WeightFormats,
     input_shape,
 )
+from accel.flow.said import say
 from accel.flow.verbs.app import app, print_json, say_notes
 from accel.models.errors import InputError, printable
 from accel.scale_sim import topology
+from accel.scale_sim.config import Array
+
+if TYPE_CHECKING:
+    from accel.flow.conventions import Line
 
 
 @app.command()
@@ -70,52 +75,75 @@ def simulate(
         for name, given in (*options, ("--trace", trace), ("--images", images != 1)):
             if given:
                 raise InputError(f"{name} must be left out with {network}, a list of layers that is no network")
-        _simulate_topology(network, designs_module.load(design), parse(formats or ()), tries, like, as_json)
+        _simulate_topology(network, design, parse(formats or ()), tries, like, as_json)
         return
-    chosen, on = int8.source(network, technique, input_shape(shape), quantisation), designs_module.load(design)
+    array, on, reason = conventions.array_of(design) if like else (None, designs_module.load(design), "")
+    chosen = int8.source(network, technique, input_shape(shape), quantisation)
+    if on is None and (trace is not None or images != 1):
+        raise InputError(reason)
     data = chosen.data(calibration)
+    found = many = None
     with progress(2) as advance:
         advance(f"{chosen.title}: compressing")
         integer = chosen.make(data)
-        advance(f"simulating on {on.name}")
-        found = job.run(integer, on, data.calibration, parse(formats or ()), tries)
-        many = None
-        if images != 1:
+        if on is not None:
+            advance(f"simulating on {on.name}")
+            found = job.run(integer, on, data.calibration, parse(formats or ()), tries)
+        if on is not None and images != 1:
             many = images_job.run(integer, on, images, data.calibration, parse(formats or ()), tries)
-        if trace is not None:
+        if on is not None and trace is not None:
             drawn = trace_job.of(integer, on, data.calibration, parse(formats or ()), trace, tries)
             report.write(trace.parent, {trace.name: drawn})
-    theirs = conventions.lines(conventions.shapes(integer), found) if like else []
-    if as_json:
+    theirs = conventions.lines(conventions.shapes(integer), array, found) if array else []
+    if array and found is None:
+        _say_alone(integer.name, theirs, array, reason, as_json)
+    elif found and as_json:
         more: dict[str, Any] = {"technique": chosen.technique, "data": data.source, "warnings": list(data.notes)}
         more |= {"scale_sim": conventions.record(theirs)} if like else {}
         print_json(found.to_dict() | more | ({"run": many.to_dict()} if many else {}))
-    else:
+    elif found:
         tables.show_simulation(tables.console(), found)
         if many:
             typer.echo(many.line())
-        if like:
-            conventions.show_lines(tables.console(), theirs, on)
+        if array:
+            conventions.show_lines(tables.console(), theirs, array)
     say_notes(data)
 
 
-def _simulate_topology(path: str, on: Design, formats: Any, tries: int, like: str, as_json: bool) -> None:
+def _say_alone(name: str, theirs: Sequence[Line], array: Array, reason: str, as_json: bool) -> None:
+    """SCALE-Sim's cycles without ours, and why there are none of ours."""
+    from accel.flow import conventions, tables
+
+    warning = f"there are only SCALE-Sim's cycles: {reason}"
+    if as_json:
+        print_json(conventions.record_alone(name, theirs, array, warning))
+        return
+    conventions.show_lines(tables.console(), theirs, array)
+    say(f"accel: warning: {warning}")
+
+
+def _simulate_topology(path: str, design: str, formats: Any, tries: int, like: str, as_json: bool) -> None:
     """`accel simulate` of a list of layers."""
     from accel.flow import conventions, tables
     from accel.flow import simulate as job
     from accel.flow.progress import progress
 
-    layers = topology.load(path)
+    layers, name = topology.load(path), printable(Path(path).stem)
+    array, on, reason = conventions.array_of(design) if like else (None, designs_module.load(design), "")
+    if array and on is None:
+        _say_alone(name, conventions.lines(layers, array, None), array, reason, as_json)
+        return
+    assert on is not None
     with progress(1) as advance:
         advance(f"simulating {len(layers)} layers on {on.name}")
-        found = job.run_each(printable(Path(path).stem), layers, on, formats, tries)
-    theirs = conventions.lines(layers, found) if like else []
+        found = job.run_each(name, layers, on, formats, tries)
+    theirs = conventions.lines(layers, array, found) if array else []
     if as_json:
         print_json(found.to_dict() | ({"scale_sim": conventions.record(theirs)} if like else {}))
         return
     tables.show_simulation(tables.console(), found)
-    if like:
-        conventions.show_lines(tables.console(), theirs, on)
+    if array:
+        conventions.show_lines(tables.console(), theirs, array)
 
 
 @app.command()
