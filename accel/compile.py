@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from accel.commands import Load, Opcode, Target, field_bits
-from accel.compiler.choose import Cost, Formats, coded_layers
+from accel.compiler.choose import Cost, Formats, coded_layers, dense_layers, given
 from accel.compiler.compulsory import compulsory
 from accel.compiler.lower.filter import is_filter
 from accel.compiler.lower.table import lowering
@@ -31,7 +31,8 @@ from accel.compiler.write import refused, write, write_chain
 from accel.design import Design, OnChip
 from accel.layout import RowTensor, WordTensor
 from accel.models.errors import InputError
-from accel.models.integers.network import IntegerNetwork
+from accel.models.integers.formats import DENSE, Word, without_codebooks
+from accel.models.integers.network import IntegerNetwork, MatrixLayer
 from accel.on_chip import Regions, check_room, regions, shortage
 from accel.program import Placement, Program
 from accel.rows import LOAD, OPCODE, STORE, CommandRows, FieldRangeError, Rows, encoded
@@ -51,10 +52,11 @@ FEW = 64  # programs of at most so many commands try several tapers
 def compile_network(network: IntegerNetwork, design: Design, formats: Formats = "auto", tries: int = 0) -> Program:
     """Compile `network` for `design`.
 
-    `formats`: whether weights are "coded" or "plain", of all layers or by name of layer; by default, if the design has
-    a decoder, whatever takes fewest cycles and then fewest bytes. `tries`: programs that are timed for each layer
-    besides, with other tilings (`accel.compiler.search`). Raises InputError, one line that names network, layer and
-    operator, for a layer that the commands cannot express or a buffer that cannot hold one tile.
+    `formats`: how weights are read (`accel.models.integers.formats`), of all layers or by name of layer; by default, if
+    the design has a decoder, coded or plain, whatever takes fewest cycles and then fewest bytes. `tries`: programs that
+    are timed for each layer besides, with other tilings (`accel.compiler.search`). Raises InputError, one line that
+    names network, layer and operator, for a layer that the commands cannot express or a buffer that cannot hold one
+    tile.
     """
     with _named(network):
         return _program(*_chosen(network, design, formats, tries))
@@ -75,6 +77,7 @@ def compile_series(
             raise InputError("memory.kind must be axi for several images a run, not on-chip")
         prepared, stream, first = _chosen(network, design, formats, tries)
         best = prepared, stream, _with_following(design, stream, first)
+        network = without_codebooks(network, dense_layers(given(network, design, formats)))
         coded = any(weights and weights.format.coded for weights in prepared.weights.values())
         for share in () if images == 1 or design.is_sparse or coded else RING_SHARES:
             with suppress(InputError):  # a tile needs more of the buffer
@@ -114,6 +117,19 @@ def time_network(network: IntegerNetwork, design: Design, formats: Formats = "au
         return ordered.timing()
 
 
+def chosen_formats(network: IntegerNetwork, design: Design, formats: Formats = "auto") -> dict[str, Word]:
+    """By name of layer, the words that say what `compile_network` chooses with `formats`. Raises InputError as it."""
+    with _named(network):
+        prepared, _, _ = _chosen(network, design, formats)
+        names = {layer.name for layer in network.layers if isinstance(layer, MatrixLayer)}
+        words = given(network, design, formats)
+        for step in prepared.steps:
+            weights = prepared.weights[step.name]
+            if weights and step.of in names and words.get(step.of) not in DENSE:
+                words[step.of] = "coded" if weights.format.coded else "plain"
+        return words
+
+
 @contextmanager
 def _named(network: IntegerNetwork) -> Iterator[None]:
     """Errors inside say which network they are about."""
@@ -127,6 +143,8 @@ def _chosen(
     network: IntegerNetwork, design: Design, formats: Formats, tries: int = 0
 ) -> tuple[Prepared, Stream, Ordered]:
     """The best choice of layers whose weights are coded, in the fastest order of those that are tried."""
+    asked = given(network, design, formats)
+    network = without_codebooks(network, dense_layers(asked))
     made: dict[frozenset[str], tuple[Prepared, Stream, Ordered]] = {}
     kept: dict[object, LayerWeights] = {}
 
@@ -141,7 +159,7 @@ def _chosen(
         found = _regions(prepared, ordered, _place(prepared, ordered))
         return Cost(shortage(design, found), ordered.cycles, ordered.log.beats)
 
-    found = of(coded_layers(network, design, formats, cost))
+    found = of(coded_layers(network, design, asked, cost))
     if not tries:
         return found
     other = _fastest(searched(found[0], tries, _one_order), design, search=True)

@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.commands import Load, Target
-from accel.compile import compile_network, time_network
+from accel.compile import chosen_formats, compile_network, time_network
 from accel.compiler.choose import Formats
 from accel.design import Design, load
 from accel.models import zoo
 from accel.models.encode.bitstream import DamagedStream
 from accel.models.errors import InputError
+from accel.models.integers.formats import without_codebooks
+from accel.models.integers.network import MatrixLayer
 from accel.models.quantisation.shared import quantise_compressed
 from accel.program import Program
 from accel.sim.execute import execute
@@ -74,6 +76,36 @@ def test_the_choice_is_no_slower_than_plain_or_coded(rng: Random) -> None:
     assert chosen <= other
 
 
+@counted(draws(15))
+@settings(max_examples=draws(20), deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_dense_is_the_network_without_its_codebooks(rng: Random) -> None:
+    """Of a layer that is asked for as dense the weights are the same bytes, and cost what unshared ones cost."""
+    design, network = coding(rng), draw_network(rng)
+    program = accepted(compile_network, network, design, "dense")
+    codes = draw_input(rng, network)
+    np.testing.assert_array_equal(execute(program, codes), execute(compile_network(network, design, "plain"), codes))
+    names = {layer.name for layer in network.layers}
+    plain = compile_network(without_codebooks(network, names), design, "plain")
+    np.testing.assert_array_equal(program.image, plain.image)
+    assert program.commands == plain.commands
+
+
+@counted(draws(10))
+@settings(max_examples=draws(14), deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_the_words_of_a_choice_give_its_program(rng: Random) -> None:
+    design, network = coding(rng), draw_network(rng)
+    asked: Formats = {}
+    matrices = [layer.name for layer in network.layers if isinstance(layer, MatrixLayer)]
+    if matrices:
+        asked = {rng.choice(matrices): rng.choice(["dense", "plain", "coded", "dense-coded"])}
+    program = accepted(compile_network, network, design, asked)
+    again = compile_network(network, design, chosen_formats(network, design, asked))
+    np.testing.assert_array_equal(program.image, again.image)
+    assert program.commands == again.commands
+
+
 def coded_loads_of(program: Program) -> list[int]:
     return [k for k, c in enumerate(program.commands) if isinstance(c, Load) and c.coded]
 
@@ -91,10 +123,14 @@ def test_a_user_fixes_formats() -> None:
         layers = {names[program.layer_of[k]] for k in coded_loads_of(program)}
         assert layers == set(wanted)
         assert [layer.weight_format.endswith("+huffman") for layer in program.layers] == [n in wanted for n in names]
+    dense = compile_network(network, nano, {"ip1": "dense", "ip2": "dense-coded", "ip3": "plain"})
+    assert dense.layers[0].weight_format == "dense"
+    assert dense.layers[1].weight_format.endswith("+huffman")
+    assert ["shared" in layer.weight_format for layer in dense.layers] == [False, False, True]
     for formats, message in (
-        ("packed", "formats must be one of auto, plain, coded, not 'packed'"),
+        ("packed", "formats must be one of auto, plain, coded, dense, dense-coded, not 'packed'"),
         ({"ip9": "coded"}, "formats must name layers with weights"),
-        ({"ip1": "dense"}, "the format of ip1 must be one of auto, plain, coded, not 'dense'"),
+        ({"ip1": "shared"}, "the format of ip1 must be one of auto, plain, coded, dense, dense-coded, not 'shared'"),
     ):
         with pytest.raises(InputError, match=message):
             compile_network(network, nano, formats)  # type: ignore[arg-type]

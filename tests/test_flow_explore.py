@@ -429,7 +429,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"space": {"array.rows": [8, 0]}}, "array.rows must be an integer in 1..64, not 0 (wrong.yaml:2)"),
     ({"space": {"array.rows": [8, 8]}}, "array.rows must have different values, and 8 is given twice"),
     ({"space": {"technique": ["magic"]}}, "technique must be one of dense, shared-8"),
-    ({"space": {"formats": ["huffman"]}}, "formats must be some of auto, plain, coded, not 'huffman'"),
+    (
+        {"space": {"formats": ["huffman"]}},
+        "formats must be some of auto, plain, coded, dense, dense-coded, not 'huffman'",
+    ),
     ({"space": {"quantisation": ["magic"]}}, "quantisation must be words of min-max"),
     ({"space": {"quantisation": ["mse", " mse"]}}, "quantisation must have different values"),
     ({"base": "huge", "space": {"array.rows": [8]}}, "huge: design must be one of core, edge"),

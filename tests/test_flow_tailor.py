@@ -16,11 +16,15 @@ from hypothesis import strategies as st
 
 from accel.compile import compile_network
 from accel.design import load
+from accel.flow import simulate
 from accel.flow.cli import run as accel
+from accel.flow.compare import compare
+from accel.flow.data import Data
 from accel.flow.tailor import train
 from accel.flow.tailor.knobs import JUMPS, LADDERS, Knob, Setting, Training, knobs
 from accel.flow.tailor.price import Pricer, Wanted, limits
 from accel.flow.tailor.walk import HOPELESS_POINTS, LEAST_LOSS, Guide, Place, walk
+from accel.flow.techniques import given as given_row
 from accel.models import zoo
 from accel.models.compress import recipe
 from accel.models.compress.channels import drop_channels
@@ -30,12 +34,14 @@ from accel.models.encode import integer_file
 from accel.models.encode.encoded_layer import FORMATS
 from accel.models.errors import InputError
 from accel.models.graph import Activation, Add, Conv, Network, build
+from accel.models.integers.formats import Word, readable
 from accel.models.quantisation.shared import quantise_compressed
 from accel.models.training.idx import write_idx
 from accel.models.window import Window
 from accel.timing.recurrence import time_program
+from tests.benches.wide import draws
 
-UNTRAINED = Training(0, 0, 0)
+UNTRAINED = Training(0, 0, 0, share=0)
 SMALL = drop_channels(zoo.load("lenet-300-100"), {"ip1": 0.1})
 LENET = zoo.load("lenet-5")
 
@@ -61,14 +67,17 @@ def test_knobs_of_a_residual_network() -> None:
     assert {layer for layer, kind in found if kind == "channels"} == {"a", "b"}
     assert {layer for layer, kind in found if kind == "rank"} == {"b", "c"}
     assert {layer for layer, kind in found if kind == "density"} == set("abce")
+    assert {layer for layer, kind in found if kind == "bits"} == {"b", "c"}  # the others have too few weights
 
 
 def test_a_setting_is_its_recipe() -> None:
     """Its YAML is read back to the same steps, and they leave the channels, ranks and densities that were set."""
     ranks = {("conv2", "channels"): 2, ("conv2", "rank"): 1, ("ip1", "rank"): 2}
-    setting = chosen(LENET, {**ranks, ("ip1", "density"): 3, ("ip2", "levels"): 2})
+    setting = chosen(LENET, {**ranks, ("ip1", "density"): 3, ("ip2", "levels"): 2, ("conv1", "bits"): 3})
     full = setting.recipe("s", Training())
     assert recipe.parse(train.recipe_text("s", setting.steps(Training()), "why"), "text") == full
+    said = train.recipe_text("s", setting.steps(Training()), "why", {"ip2": "dense"})
+    assert recipe.parse(said, "text") == full.model_copy(update={"formats": {"ip2": "dense"}})
     network, _ = recipe.apply(setting.recipe("s", UNTRAINED), LENET, Context())
     layers = {layer.name: layer for layer in matrix_layers(network)}
     half = round(0.35 * 50)
@@ -81,8 +90,11 @@ def test_a_setting_is_its_recipe() -> None:
     assert by_name["conv1"] > 0.7
     codes = np.unique(layers["ip2"].weights)
     assert len(codes) <= 2 * LADDERS["levels"][2] + 1
+    codebook = np.unique(layers["conv1"].weights)
+    assert len(codebook) <= 2 ** LADDERS["bits"][3]
+    assert len(np.unique(np.diff(codebook).round(4))) > 2, "a codebook of its own, not a grid"
     trains = [step for step in full.steps if getattr(step, "epochs", 0)]
-    assert [step.kind for step in trains] == ["tucker", "prune", "grid"]
+    assert [step.kind for step in trains] == ["tucker", "prune", "grid", "share"]
 
 
 def test_each_notch_can_be_applied() -> None:
@@ -92,35 +104,58 @@ def test_each_notch_can_be_applied() -> None:
         assert last.turned(knob, 1) is None
 
 
-def test_prices_are_those_of_compare() -> None:
-    """Cycles of the program, bytes of the file, energy of the run."""
-    from accel.flow import simulate
+CALIBRATION = zoo.preprocess(zoo.mnist_calibration()[:16])
+EVERY_KIND = ("nano", "edge-coded", "edge-os", "edge-sparse", "edge-sparse-coded", "edge-2of4")
+WORDS: dict[str, tuple[Word, ...]] = {"ip1": ("plain", "dense", "coded"), "ip2": ("plain", "dense-coded")}
 
+
+@pytest.mark.parametrize("name", EVERY_KIND)
+@settings(max_examples=draws(4), deadline=None)
+@given(st.data())
+def test_prices_are_those_of_compare(name: str, data: st.DataObject) -> None:
+    """Cycles, energy and stored bytes are those of the recipe's row, on systolic, decoder and sparse designs."""
+    notches = {
+        knob: data.draw(st.integers(0, len(LADDERS[knob.kind]) - 1), str(knob))
+        for knob in data.draw(st.lists(st.sampled_from(knobs(SMALL)), max_size=4, unique=True))
+    }
+    formats = {}
+    if "ip1" in (setting := Setting(SMALL, notches)).parts and "ip2" in setting.parts:
+        formats = {layer: data.draw(st.sampled_from(words), layer) for layer, words in WORDS.items()}
+    design = load(name)
+    formats = readable(formats, bool(design.decoder_lanes))
+    chosen = setting.recipe("s", UNTRAINED).model_copy(update={"formats": formats})
+    result = recipe.run(chosen, SMALL, Context())
+    row = given_row("s", "", result.network, result.formats, result.method, result.runs_as)
+    (found,) = compare(SMALL, Data(CALIBRATION, None, None, "none"), [design], [row]).rows
+    price = Pricer(design, CALIBRATION, frozenset({"cycles", "bytes", "energy"}))(result.network, formats)
+    assert price == {
+        "cycles": found.work.cycles,
+        "bytes": found.stored_bytes,
+        "energy": found.energy.total_pj.nominal / 1e6,
+    }
+    for goal in ("cycles", "bytes", "energy"):
+        alone = Pricer(design, CALIBRATION, frozenset({goal}))(result.network, formats)  # type: ignore[arg-type]
+        assert alone[goal] == price[goal]  # type: ignore[index]
+
+
+def test_prices_are_those_of_the_program_and_the_file() -> None:
     design = load("nano")
-    calibration = zoo.preprocess(zoo.mnist_calibration()[:16])
-    setting = chosen(SMALL, {("ip1", "density"): 4, ("ip2", "channels"): 2})
-    network, _ = recipe.apply(setting.recipe("s", UNTRAINED), SMALL, Context())
-    found = Pricer(design, calibration, frozenset({"cycles", "bytes", "energy"}))(network)
-    integer = quantise_compressed(network, calibration)
+    network, _ = recipe.apply(chosen(SMALL, {("ip1", "density"): 4}).recipe("s", UNTRAINED), SMALL, Context())
+    found = Pricer(design, CALIBRATION, frozenset({"cycles", "bytes"}))(network)
+    integer = quantise_compressed(network, CALIBRATION)
     assert found["cycles"] == time_program(compile_network(integer, design)).cycles
-    assert found["cycles"] == Pricer(design, calibration, frozenset({"cycles"}))(network)["cycles"]
     assert found["bytes"] == len(integer_file.to_bytes(integer, FORMATS))
-    energy = simulate.run(integer, design, calibration).to_dict()["total"]["total_uj"]
-    assert found["energy"] == pytest.approx(energy)
 
 
 def test_cycles_of_a_sparse_engine_are_those_of_an_image() -> None:
     """Its time depends on the zeros among the activations, which a program does not say."""
-    from accel.flow import simulate
-
     design = load("edge-sparse")
-    calibration = zoo.preprocess(zoo.mnist_calibration()[:16])
     network, _ = recipe.apply(chosen(SMALL, {("ip1", "density"): 4}).recipe("s", UNTRAINED), SMALL, Context())
-    integer = quantise_compressed(network, calibration)
-    cycles = simulate.run(integer, design, calibration).result.cycles
+    integer = quantise_compressed(network, CALIBRATION)
+    cycles = simulate.run(integer, design, CALIBRATION).result.cycles
     assert cycles != time_program(compile_network(integer, design)).cycles
     for goals in ({"cycles"}, {"cycles", "energy"}):
-        assert Pricer(design, calibration, frozenset(goals))(network)["cycles"] == cycles
+        assert Pricer(design, CALIBRATION, frozenset(goals))(network)["cycles"] == cycles
 
 
 def test_limits() -> None:
@@ -144,8 +179,9 @@ class Sums(Guide):
     saving: dict[Knob, float] = field(default_factory=dict)
     losing: dict[Knob, float] = field(default_factory=dict)
 
-    def price(self, setting: Setting) -> dict[Any, float]:
-        return {"bytes": float(np.prod([1e6] + [self.saving[k] ** n for k, n in setting.notches.items()]))}
+    def price(self, setting: Setting, wanted: Wanted, turned: Knob | None = None) -> tuple[Setting, dict[Any, float]]:
+        size = float(np.prod([1e6] + [self.saving[k] ** n for k, n in setting.notches.items()]))
+        return setting, {"bytes": size}
 
     def place(self, setting: Setting, price: Any, turned: Knob | None = None) -> Place:
         loss = sum(self.losing[k] * (2**n - 1) for k, n in setting.notches.items())
@@ -173,7 +209,7 @@ def test_the_walk_takes_the_best_step_each_time(data: st.DataObject) -> None:
             for jump in JUMPS[knob.kind]:
                 setting = before.setting.turned(knob, jump)
                 if setting is not None:
-                    price = guide.price(setting)
+                    price = guide.price(setting, wanted)[1]
                     loss = guide.place(setting, price).loss
                     saved = np.log(before.price["bytes"] / price["bytes"])
                     options.append((saved / max(loss - before.loss, LEAST_LOSS), setting.notches))

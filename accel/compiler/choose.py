@@ -10,17 +10,21 @@ many layers).
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Literal, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from accel.compiler.lower.filter import is_filter
 from accel.design import Design
 from accel.models.errors import InputError
+from accel.models.integers.formats import CODED, DENSE, WORDS, Word, checked
 from accel.models.integers.network import IntegerNetwork, MatrixLayer
 
-Formats = Literal["auto", "plain", "coded"] | Mapping[str, Literal["plain", "coded"]]
-"""What a user may ask for: of all layers, or of layers by name; those that are not named are chosen."""
+Formats = Word | Mapping[str, Word]
+"""What a user may ask for: of all layers, or of layers by name; those that are not named are chosen.
 
-CHOICES = ("auto", "plain", "coded")
+A choice is of who makes the words, memory or decoder. That a layer is read by its codebook is not weighed: what has one
+is, unless it is asked for as dense.
+"""
+
 TRIED_LAYERS = 12  # a network of more is not tried layer by layer
 
 
@@ -36,47 +40,48 @@ class Cost(NamedTuple):
 
 
 def parse(values: Sequence[str]) -> Formats:
-    """Formats as a command line has them: one of CHOICES, or LAYER=CHOICE for some layers. Raises InputError."""
+    """Formats as a command line has them: one of WORDS, or LAYER=WORD for some layers. Raises InputError."""
     if not values:
         return "auto"
-    if len(values) == 1 and values[0] in CHOICES:
+    if len(values) == 1 and values[0] in WORDS:
         return cast(Formats, values[0])
     found: dict[str, str] = {}
     for value in values:
         name, equals, choice = value.rpartition("=")
         if not equals:
-            raise InputError(f"formats must be one of {', '.join(CHOICES)}, or LAYER=FORMAT, not {value!r}")
+            raise InputError(f"formats must be one of {', '.join(WORDS)}, or LAYER=FORMAT, not {value!r}")
         found[name] = choice
     return cast(Formats, found)
 
 
-def fixed(network: IntegerNetwork, design: Design, formats: Formats) -> dict[str, bool]:
-    """By name of layer, whether it must be coded. Raises InputError for a name or a format that there is not."""
+def given(network: IntegerNetwork, design: Design, formats: Formats) -> dict[str, Word]:
+    """By name of layer, what is asked for but "auto". Raises InputError for a name or a word that there is not."""
     names = [layer.name for layer in network.layers if isinstance(layer, MatrixLayer)]
     if isinstance(formats, str):
-        if formats not in CHOICES:
-            raise InputError(f"formats must be one of {', '.join(CHOICES)}, not {formats!r}")
-        found = {} if formats == "auto" else dict.fromkeys(names, formats == "coded")
-    else:
-        for name, wanted in formats.items():
-            if name not in names:
-                raise InputError(f"formats must name layers with weights ({', '.join(names)}), not {name!r}")
-            if wanted not in CHOICES:
-                raise InputError(f"the format of {name} must be one of {', '.join(CHOICES)}, not {wanted!r}")
-        found = {name: wanted == "coded" for name, wanted in formats.items() if wanted != "auto"}
-    if any(found.values()) and not design.decoder_lanes:
+        if formats not in WORDS:
+            raise InputError(f"formats must be one of {', '.join(WORDS)}, not {formats!r}")
+        formats = dict.fromkeys(names, formats)
+    found: dict[str, Word] = {name: word for name, word in checked(formats, names).items() if word != "auto"}
+    if not design.decoder_lanes and not CODED.isdisjoint(found.values()):
         raise InputError(f"coded weights need decoder_lanes in design {design.name}")
     return found
 
 
+def dense_layers(asked: Mapping[str, Word]) -> frozenset[str]:
+    """Those that are not to be read by their codebook."""
+    return frozenset(name for name, word in asked.items() if word in DENSE)
+
+
 def coded_layers(
-    network: IntegerNetwork, design: Design, formats: Formats, cost: Callable[[Collection[str]], Cost]
+    network: IntegerNetwork, design: Design, asked: Mapping[str, Word], cost: Callable[[Collection[str]], Cost]
 ) -> frozenset[str]:
-    """The layers to be coded. `cost` of a program in which some are; it raises InputError where one cannot be."""
-    must = fixed(network, design, formats)
+    """The layers to be coded. `cost` of a program in which some are; it raises InputError where one cannot be.
+
+    `asked`: what is `given` of some layers.
+    """
     names = [layer.name for layer in network.layers if isinstance(layer, MatrixLayer) and not is_filter(layer, design)]
-    forced = frozenset(name for name, coded in must.items() if coded)
-    free = [name for name in names if name not in must]
+    forced = frozenset(name for name, word in asked.items() if word in CODED)
+    free = [name for name in names if name not in asked]
     if not design.decoder_lanes or not free:
         return forced
     best, best_cost = forced, cost(forced)

@@ -19,6 +19,7 @@ from accel.compiler.pooled_parts import pooled_parts
 from accel.compiler.step import Step
 from accel.compiler.weights import LayerWeights
 from accel.design import Design
+from accel.models.integers.formats import without_codebooks
 from accel.models.integers.network import IntegerNetwork, MatrixLayer
 
 
@@ -131,7 +132,7 @@ def prepare(network: IntegerNetwork, design: Design, coded: Collection[str] = ()
     """
     check_graph(network, design)  # before tensors are placed
     if not design.codebooks:
-        network = _unshared(network)
+        network = without_codebooks(network, {layer.name for layer in network.layers})
     whole = in_parts(network, design)
     found = _fused(place(whole, design.word_lanes), design, coded, kept)
     parts = pooled_parts(whole)
@@ -139,14 +140,6 @@ def prepare(network: IntegerNetwork, design: Design, coded: Collection[str] = ()
         return found
     other = _fused(place(parts, design.word_lanes), design, coded, kept)
     return other if _cost(other) < _cost(found) else found
-
-
-def _unshared(network: IntegerNetwork) -> IntegerNetwork:
-    """The same weights, in no layer by a codebook."""
-    layers = (
-        replace(each, shared=None) if isinstance(each, MatrixLayer) and each.shared else each for each in network.layers
-    )
-    return replace(network, layers=tuple(layers))
 
 
 def _fused(placed: Placed, design: Design, coded: Collection[str], kept: Kept | None) -> Prepared:

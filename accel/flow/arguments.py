@@ -98,7 +98,8 @@ WeightFormats = Annotated[
     typer.Option(
         "--formats",
         metavar="FORMAT",
-        help="Weights coded, plain, or auto (fewest cycles, then bytes); LAYER=FORMAT for some layers. Repeatable.",
+        help="Weights plain, coded, dense, dense-coded (without their codebook), or auto (plain or coded: fewest "
+        "cycles, then bytes); LAYER=FORMAT for some layers. Repeatable.",
     ),
 ]
 Tries = Annotated[

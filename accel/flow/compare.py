@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -20,6 +21,7 @@ from accel.models.compress.standard import CHANNELS, CHANNELS_TITLE
 from accel.models.encode.stored import stored_bytes
 from accel.models.errors import InputError
 from accel.models.graph import Network
+from accel.models.integers.formats import readable
 from accel.models.integers.network import HostLayer, IntegerNetwork
 from accel.models.tabular import Tabular
 from accel.sim.cost import Energy
@@ -233,9 +235,12 @@ class _Trial:
 
     def run(self, design: Design) -> simulate.Simulation:
         """It on a design. Raises InputError for what does not fit."""
+        formats = readable(self.technique.runs_as, bool(design.decoder_lanes))
+        said = (json.dumps(formats, sort_keys=True),) if formats else ()
         return self.cache.value(
-            lambda: simulate.run(self.integer, design, self.data.calibration), "run", *self.key, design
-        )
+            lambda: simulate.run(self.integer, design, self.data.calibration, formats or "auto"),
+            "run", *self.key, design, *said,
+        )  # fmt: skip
 
     def accuracy_percent(self, judged: tuple[str, ...]) -> float | None:
         """Its accuracy; `judged`: digests of the images and their classes."""

@@ -145,7 +145,8 @@ def own_rows(
     context = Context(data, state_folder, progress=progress, resolve=partial(resolve, 0))
     for chosen in loaded:
         result = recipe.run(chosen, network, context)
-        row = given(chosen.name, f"recipe {chosen.name}", result.network, result.formats, result.method)
+        title = f"recipe {chosen.name}"
+        row = given(chosen.name, title, result.network, result.formats, result.method, result.runs_as)
         rows.append(row if chosen.trains else replace(row, retrain=collapse.RECIPE))
     for path in files:
         other = zoo.resolve(path)

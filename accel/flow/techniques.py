@@ -5,7 +5,9 @@ A later technique is a new entry here, and nothing else in this folder changes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from accel.models.compress.training_step import Context
 from accel.models.encode.stored import FORMATS
 from accel.models.errors import InputError
 from accel.models.graph import Network
+from accel.models.integers.formats import Word
 from accel.models.integers.network import IntegerNetwork
 from accel.models.quantisation.method import DEFAULT, Method
 from accel.models.quantisation.quantise import quantise
@@ -26,6 +29,7 @@ from accel.models.quantisation.shared import quantise_compressed
 __all__ = ["TECHNIQUES", "Technique", "find", "techniques_for"]
 
 Calibration = NDArray[Any]
+NOTHING_SAID: Mapping[str, Word] = MappingProxyType({})
 
 
 class Apply(Protocol):
@@ -45,7 +49,7 @@ class Technique:
     it. `untrained`: a recipe that would train, and has not; a comparison goes on without it where a network has nothing
     that it could be applied to, and does not recommend it where no accuracy is measured. `method`: that of its recipe,
     by which it is quantised whatever it is asked for. `retrain`: how its `given` network gets the training that it has
-    not had, "" if it has.
+    not had, "" if it has. `runs_as`: how hardware reads the weights of some of its layers, if its recipe says so.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Technique:
     untrained: bool = False
     method: Method | None = None
     retrain: str = ""
+    runs_as: Mapping[str, Word] = field(default_factory=dict)
 
 
 def _shared(bits: int) -> Technique:
@@ -92,14 +97,18 @@ TITLES: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def given(
-    name: str, title: str, network: Network, formats: tuple[str, ...] = FORMATS, own: Method | None = None
-) -> Technique:
-    """A row of a network that is compressed already, whatever the comparison is about; `own`: its recipe's method."""
+    name: str, title: str, network: Network, formats: tuple[str, ...] = FORMATS, own: Method | None = None,
+    runs_as: Mapping[str, Word] = NOTHING_SAID,
+) -> Technique:  # fmt: skip
+    """A row of a network that is compressed already, whatever the comparison is about.
+
+    `own` and `runs_as` are its recipe's.
+    """
 
     def apply(_: Network, calibration: Calibration, /, *, method: Method = DEFAULT) -> IntegerNetwork:
         return quantise_compressed(network, calibration, own or method)
 
-    return Technique(name, title, apply, formats, network, method=own)
+    return Technique(name, title, apply, formats, network, method=own, runs_as=runs_as)
 
 
 def untrained(standard: Standard) -> Technique:

@@ -11,9 +11,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from accel.models.compress.training_step import Context, Report
 from accel.models.encode.encoded import EncodedNetwork, check_one_stretch
 from accel.models.errors import InputError
 from accel.models.graph import Network
+from accel.models.integers.formats import Word, checked
 from accel.models.quantisation import method as methods
 from accel.models.yaml_text import shown
 
@@ -39,13 +40,15 @@ TRIED = ("int", "float", "str", "[key]")
 class Recipe(BaseModel):
     """Steps in the order in which they are applied; a `Written`, which says how the result is written, comes last.
 
-    `quantise`: how int8 is made of the result, in the words of `accel.models.quantisation.method`.
+    `quantise`: how int8 is made of the result, in the words of `accel.models.quantisation.method`. `formats`: how
+    hardware reads the weights of some layers of the result, in the words of `accel.models.integers.formats`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
     steps: tuple[Step, ...] = Field(min_length=1)
     quantise: str = ""
+    formats: dict[str, Word] = Field(default_factory=dict)
 
     @field_validator("quantise")
     @classmethod
@@ -70,7 +73,7 @@ class Recipe(BaseModel):
 class Compressed:
     """The network after a recipe, its weights as they are written, in which formats, and the steps' reports.
 
-    `method`: how int8 is made of it, if the recipe says so.
+    `method`: how int8 is made of it, if the recipe says so. `runs_as`: how hardware reads the weights of some layers.
     """
 
     network: Network
@@ -78,6 +81,7 @@ class Compressed:
     formats: tuple[str, ...]
     reports: tuple[tuple[str, Report], ...]
     method: methods.Method | None = None
+    runs_as: Mapping[str, Word] = field(default_factory=dict)
 
 
 def parse(text: str, where: str = "recipe") -> Recipe:
@@ -150,13 +154,16 @@ def run(recipe: Recipe, network: Network, context: Context) -> Compressed:
     """Apply the steps. Raises InputError for what a step refuses, with the recipe's name and the step's number."""
     check_one_stretch(network)  # before what may train for hours
     changed, reports = apply(recipe, network, context)
+    with _of(recipe):
+        checked(recipe.formats, [layer.name for layer in matrix_layers(changed)])
+    ends = recipe.method, recipe.formats
     number, last = len(recipe.steps), recipe.steps[-1]
     if not isinstance(last, Written):
-        return Compressed(changed, Encode().encode(changed)[0], Encode.formats, tuple(reports), recipe.method)
+        return Compressed(changed, Encode().encode(changed)[0], Encode.formats, tuple(reports), *ends)
     label = f"{number}-{last.kind}"
     with _at(recipe, number, last):
         written, report = last.encode(changed)
-    return Compressed(changed, written, last.formats, (*reports, (label, report)), recipe.method)
+    return Compressed(changed, written, last.formats, (*reports, (label, report)), *ends)
 
 
 def apply(recipe: Recipe, network: Network, context: Context) -> tuple[Network, list[tuple[str, Report]]]:
@@ -180,6 +187,15 @@ def _at(recipe: Recipe, number: int, step: Step) -> Iterator[None]:
         yield
     except InputError as error:
         raise type(error)(f"{recipe.name}: step {number} ({step.kind}): {error}") from None
+
+
+@contextmanager
+def _of(recipe: Recipe) -> Iterator[None]:
+    """Errors inside say which recipe they are about."""
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(f"{recipe.name}: {error}") from None
 
 
 def as_record(compressed: Compressed) -> list[dict[str, Any]]:

@@ -71,7 +71,7 @@ def to_bytes(network: IntegerNetwork, formats: Sequence[str] = FORMATS) -> bytes
         raise InputError(f"{network.name} cannot be written: the host runs {network.host_steps[0].name!r} inside of it")
     matrices = [layer for layer in network.layers if isinstance(layer, MatrixLayer)]
     zeros = {layer.name: network.tensors[layer.input].zero_point for layer in matrices}
-    content = b"".join(_matrix_bytes(layer, zeros[layer.name], formats) for layer in matrices)
+    content = b"".join(smallest(layer, zeros[layer.name], formats)[1] for layer in matrices)
     try:
         graph = records.pack(IntegerRecord.model_validate(_document(network)))
     except ValidationError as error:
@@ -109,10 +109,15 @@ def encoded(layer: MatrixLayer, format: str) -> EncodedLayer:
     return encode_layer(Linear(layer.name, ("x",), "y", flat, np.empty(0, np.float32)), format, number_bits=INT8_BITS)
 
 
-def _matrix_bytes(layer: MatrixLayer, zero_point: int, formats: Sequence[str]) -> bytes:
-    """Weights and records in that one of `formats` that takes the fewest bytes."""
-    found = (encoded(layer, format) for format in formats)
-    return min((layer_file.layer_bytes(x) + records_bytes(layer, zero_point, x.arithmetic) for x in found), key=len)
+def smallest(layer: MatrixLayer, zero_point: int, formats: Sequence[str]) -> tuple[str, bytes]:
+    """That one of `formats` in which weights and records take the fewest bytes, and these bytes.
+
+    `zero_point` is that of the layer's input.
+    """
+    found = [encoded(layer, format) for format in formats]
+    contents = [layer_file.layer_bytes(x) + records_bytes(layer, zero_point, x.arithmetic) for x in found]
+    best = min(range(len(contents)), key=lambda index: len(contents[index]))
+    return formats[best], contents[best]
 
 
 def records_bytes(layer: MatrixLayer, zero_point: int, arithmetic: bool) -> bytes:

@@ -5,7 +5,7 @@ An axis is a field of a design by its dotted name, or one of
     design      whole designs, by name or YAML file
     technique   techniques of `accel compare`, encoded weights, ONNX or int8 files
     recipe      YAML files of compression steps
-    formats     plain, coded, auto: who makes the weights, as `accel simulate --formats` has it
+    formats     plain, coded, dense, dense-coded, auto: how weights are read, as `accel simulate --formats` has it
     quantisation  how int8 is made, as `--quantisation` has it
 
 Values are a list, or a range in words: `8..64 step 8`, `4096..65536 times 2`.
@@ -18,10 +18,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from accel.compiler.choose import CHOICES
 from accel.design import Design
 from accel.models import yaml_text
 from accel.models.errors import InputError
+from accel.models.integers.formats import WORDS
 from accel.models.quantisation import method as method_words
 from accel.sections import Section, sections, words
 
@@ -87,9 +87,9 @@ def axis(name: str, given: Any, where: str) -> Axis:
     if twice is not None:
         raise InputError(f"{name} must have different values, and {twice[:60]} is given twice ({where})")
     if name == "formats":
-        wrong = [value for value in values if value not in CHOICES]
+        wrong = [value for value in values if value not in WORDS]
         if wrong:
-            raise InputError(f"formats must be some of {', '.join(CHOICES)}, not {wrong[0]!r} ({where})")
+            raise InputError(f"formats must be some of {', '.join(WORDS)}, not {wrong[0]!r} ({where})")
     elif name in OTHERS and not all(isinstance(value, str) for value in values):
         raise InputError(f"{name} must be a list of names or files, not {yaml_text.shown(given)} ({where})")
     elif name == "quantisation":

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel import design as designs
+from accel.compiler.choose import Formats
 from accel.design import Design
 from accel.events import Event
 from accel.flow import data as data_module
@@ -19,7 +21,7 @@ from accel.flow import int8 as int8_files
 from accel.flow import simulate
 from accel.flow.compress import own_rows
 from accel.flow.data import Data
-from accel.flow.explore.space import Space
+from accel.flow.explore.space import Point, Space
 from accel.flow.progress import Advance
 from accel.flow.techniques import Technique, find
 from accel.models import zoo
@@ -27,6 +29,7 @@ from accel.models.encode import integer_file
 from accel.models.encode.encoded_layer import FORMATS
 from accel.models.errors import InputError
 from accel.models.graph import Network, Shape
+from accel.models.integers.formats import Word, readable
 from accel.models.integers.network import IntegerNetwork
 from accel.models.quantisation.method import parse
 from accel.models.reference.int8 import quantise_input, stretch_codes
@@ -42,7 +45,7 @@ class Candidate:
 
     `parts` are its stretches with the inputs of which the first is executed where time depends on it. `products`: of
     these inputs the mean number of products of which neither operand is zero, the same in each systolic array; None if
-    it is not known. `fingerprint`: of its files.
+    it is not known. `fingerprint`: of its files. `runs_as`: how its recipe has hardware read the weights of layers.
     """
 
     name: str
@@ -51,6 +54,13 @@ class Candidate:
     fingerprint: str
     parts: tuple[tuple[IntegerNetwork, NDArray[np.int8]], ...]
     products: int | None
+    runs_as: Mapping[str, Word] = field(default_factory=dict)
+
+    def formats(self, point: Point) -> Formats:
+        """Those of the space, if it says any, else the recipe's, as far as the point's design can."""
+        if "formats" in point.values or not self.runs_as:
+            return point.formats
+        return readable(self.runs_as, bool(point.design.decoder_lanes))
 
 
 @dataclass(frozen=True)
@@ -117,20 +127,21 @@ def candidates(
     for values in choices(space):
         name = name_of(values)
         advance(f"{name}: compressing")
-        network, formats = _network(source, values, images, states, say)
+        network, formats, runs_as = _network(source, values, images, states, say)
         parts = stretch_codes(network, quantise_input(network, source.data.calibration[: simulate.EXECUTED]))
         content = b"".join(integer_file.to_bytes(part, formats) for part, _ in parts)
+        said = json.dumps(dict(runs_as), sort_keys=True).encode() if runs_as else b""
         found[name] = Candidate(
-            name, network, len(content), sha256(content).hexdigest()[:16], tuple(parts),
-            _products(network, source.data, space.bases.values()),
+            name, network, len(content), sha256(content + said).hexdigest()[:16], tuple(parts),
+            _products(network, source.data, space.bases.values()), runs_as,
         )  # fmt: skip
     return found
 
 
 def _network(
     source: Source, values: Mapping[str, str], images: Path | None, states: Path, say: Advance
-) -> tuple[IntegerNetwork, tuple[str, ...]]:
-    """A candidate's network, and the formats that its file may have."""
+) -> tuple[IntegerNetwork, tuple[str, ...], Mapping[str, Word]]:
+    """A candidate's network, the formats that its file may have, and how its recipe has hardware read it."""
     name = _technique(values)
     if QUANTISATION in values and (source.integer is not None or Path(name).suffix == int8_files.SUFFIX):
         file = name if source.integer is None else source.name
@@ -138,12 +149,12 @@ def _network(
     if source.integer is not None or source.float_network is None:
         if name != DENSE or source.integer is None:
             raise InputError(f"technique must be left out of a space for {source.name}, whose weights are int8 already")
-        return source.integer, FORMATS
+        return source.integer, FORMATS, {}
     suffix = Path(name).suffix
     if suffix == int8_files.SUFFIX:
         network = integer_file.load(name)
         _check_ends(name, network, source)
-        return network, FORMATS
+        return network, FORMATS, {}
     technique: Technique
     if suffix in RECIPES or suffix in FILES:
         recipes, files = ([Path(name)], []) if suffix in RECIPES else ([], [Path(name)])
@@ -152,7 +163,8 @@ def _network(
         technique = find(name, source.name)
     data = source.data
     method = parse(values[QUANTISATION]) if QUANTISATION in values else data.method
-    return technique.apply(source.float_network, data.calibration, method=method), technique.formats
+    made = technique.apply(source.float_network, data.calibration, method=method)
+    return made, technique.formats, technique.runs_as
 
 
 def _check_ends(name: str, network: IntegerNetwork, source: Source) -> None:

@@ -83,7 +83,7 @@ class Job:
         key = (candidate.name, point.formats, alike(point.design).model_copy(update=neutral))
         if key not in self.known:
             try:
-                self.known[key] = count(candidate, key[2], point.formats)
+                self.known[key] = count(candidate, key[2], candidate.formats(point))
             except InputError as error:
                 self.known[key] = str(error)
             if len(self.known) > REMEMBERED:

@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -25,6 +25,7 @@ from accel.flow.explore.constraints import Constraint
 from accel.flow.explore.metrics import METRICS, metric
 from accel.models import yaml_text
 from accel.models.errors import InputError
+from accel.models.integers.formats import Word
 from accel.sections import look_over
 
 LARGEST = 2**62  # points; numbers are integers of SQLite
@@ -52,9 +53,9 @@ class Point:
     design: Design
 
     @property
-    def formats(self) -> Literal["auto", "plain", "coded"]:
-        """Who makes the weights, as `compile_network` takes it."""
-        return cast(Literal["auto", "plain", "coded"], self.values.get("formats", "auto"))
+    def formats(self) -> Word:
+        """How weights are read, as `compile_network` takes it."""
+        return cast(Word, self.values.get("formats", "auto"))
 
 
 @dataclass(frozen=True)

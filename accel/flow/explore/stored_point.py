@@ -63,4 +63,4 @@ def load(path: Path, source: Source, number: int) -> StoredPoint:
             "the file or its calibration has changed"
         )
     point = space.point(number)
-    return StoredPoint(made.network, point.design, point.formats)
+    return StoredPoint(made.network, point.design, made.formats(point))

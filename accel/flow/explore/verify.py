@@ -35,7 +35,7 @@ def verify(study: Study, number: int, cycles: float) -> str:
     point, candidate = space.point(number), study.job.candidate(number)
     with tempfile.TemporaryDirectory(prefix="accel-") as name:
         folder = Path(name, "emitted")
-        emit(candidate.network, point.design, folder, study.source.data.calibration, point.formats)
+        emit(candidate.network, point.design, folder, study.source.data.calibration, candidate.formats(point))
         parts = sorted(folder.glob("stretch-*")) or [folder]
         expected = sum(json.loads((part / MARK).read_text())["events"][Event.CYCLES.name] for part in parts)
         if expected != cycles:

@@ -1,9 +1,11 @@
-"""What a search turns: of each layer the channels that stay, the rank, the density and the steps of its grid."""
+"""What a search turns: of each layer the channels that stay, the rank, the density, and the steps of its grid or the
+bits of its codebook. How hardware reads each layer's weights is part of a setting too (`accel.flow.tailor.formats`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -12,17 +14,20 @@ from accel.models.compress.prune import matrix_layers
 from accel.models.compress.recipe import Recipe
 from accel.models.compress.tucker import Options, decompose
 from accel.models.graph import Conv, Network
+from accel.models.integers.formats import Word
 
-Kind = Literal["channels", "rank", "density", "levels"]
+Kind = Literal["channels", "rank", "density", "levels", "bits"]
 # Each notch takes about two fifths away (levels: a fraction of a bit); the first leaves the layer as it is.
 LADDERS: dict[Kind, tuple[float, ...]] = {
     "channels": (1, 0.6, 0.35, 0.2, 0.12),
     "rank": (1, 0.5, 0.3, 0.18, 0.1, 0.06),
     "density": (1, 0.6, 0.35, 0.2, 0.12, 0.07, 0.04),
     "levels": (20, 14, 10),  # training mends what pruning does and hardly what rounding does: docs/results.md
+    "bits": (0, 5, 4, 3),  # 0: on its grid; else so many of a codebook of its own, whose values are trained
 }
 # Notches of a step: the first of a decomposition alone may save nothing.
-JUMPS: dict[Kind, tuple[int, ...]] = {"channels": (1,), "rank": (1, 2), "density": (1,), "levels": (1,)}
+JUMPS: dict[Kind, tuple[int, ...]] = {"channels": (1,), "rank": (1, 2), "density": (1,), "levels": (1,), "bits": (1, 2)}
+FEWEST_SHARED = 128  # weights of a layer that may have a codebook of its own
 FEWEST_DECOMPOSED = 8  # inputs of a layer whose rank is a knob
 RATE = 0.3  # what a bit weighs in rounding: docs/results.md, "What was chosen on what"
 ITERATIONS = 5
@@ -36,6 +41,7 @@ class Training:
     prune: int = 8
     grid: int = 2
     rounds: int = 2
+    share: int = 2
     learning_rate: float = 0.01
 
     def fields(self, epochs: int) -> dict[str, Any]:
@@ -58,10 +64,14 @@ class Knob:
 
 @dataclass(frozen=True)
 class Setting:
-    """A notch of each knob of `network` that is turned, 0 for the others."""
+    """A notch of each knob of `network` that is turned, 0 for the others.
+
+    `formats`: how hardware reads the weights of layers of the compressed network.
+    """
 
     network: Network
     notches: Mapping[Knob, int]
+    formats: Mapping[str, Word] = field(default_factory=dict)
 
     def value(self, knob: Knob) -> float:
         """The number on the knob's ladder."""
@@ -128,10 +138,16 @@ class Setting:
             steps.append({"kind": "prune", "density": density} | training.fields(training.prune))
             if training.prune:
                 steps[-1]["rounds"] = training.rounds
-        levels = {part: int(self.value(Knob(name, "levels"))) for part, name in parts.items()}
-        steps.append({"kind": "grid", "levels": levels, "rate": RATE} | training.fields(training.grid))
-        if training.grid:
-            del steps[-1]["learning_rate"]  # steps of a grid have a rate of their own
+        bits = {part: int(self.value(Knob(name, "bits"))) for part, name in parts.items()}
+        levels = {part: int(self.value(Knob(name, "levels"))) for part, name in parts.items() if not bits[part]}
+        shared = {part: value for part, value in bits.items() if value}
+        # The grid comes first: its steps move faster than a centroid may, whose gradient is the sum of many weights'.
+        for kind, fields, epochs in (
+            ("grid", {"levels": levels, "rate": RATE}, training.grid), ("share", {"bits": shared}, training.share),
+        ):  # fmt: skip
+            if levels if kind == "grid" else shared:
+                steps.append({"kind": kind} | fields | training.fields(epochs))
+                steps[-1].pop("learning_rate", None)  # each has a rate of its own
         return [*steps, {"kind": "arithmetic"}]
 
 
@@ -143,6 +159,8 @@ def knobs(network: Network) -> tuple[Knob, ...]:
         if layer.name in shrinkable and len(layer.weights) > 1:
             kinds.append("channels")
         grouped = isinstance(layer, Conv) and layer.groups > 1
+        if layer.weights.size >= FEWEST_SHARED:
+            kinds.append("bits")
         if min(layer.weights.shape[:2]) >= FEWEST_DECOMPOSED and not grouped:
             kinds.append("rank")
         found += [Knob(layer.name, kind) for kind in kinds]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -16,13 +17,15 @@ from accel.flow import simulate
 from accel.models.encode.stored import FORMATS, stored_bytes
 from accel.models.errors import InputError
 from accel.models.graph import Network
+from accel.models.integers.formats import Word
 from accel.models.integers.network import IntegerNetwork
 from accel.models.integers.stretches import stretches
 from accel.models.quantisation.shared import quantise_compressed
 
 Goal = Literal["cycles", "bytes", "energy"]
 GOALS: tuple[Goal, ...] = get_args(Goal)
-Price = Mapping[Goal, float]
+Price = dict[Goal, float]
+AS_COMPILED: Mapping[str, Word] = MappingProxyType({})  # whatever the compiler chooses
 UNITS: dict[Goal, str] = {"cycles": "cycles", "bytes": "bytes", "energy": "uJ"}
 
 
@@ -30,33 +33,47 @@ UNITS: dict[Goal, str] = {"cycles": "cycles", "bytes": "bytes", "energy": "uJ"}
 class Pricer:
     """Prices of networks on `design`, calibrated on `calibration` (n, *input shape): those that are asked for.
 
-    cycles: of an image; bytes: of the int8 file, each layer in that one of `formats` that takes least; energy: in uJ,
-    of an image, nominal.
+    cycles: of an image; bytes: of the int8 file, each layer in the format that takes least there; energy: in uJ, of an
+    image, nominal. They are those of a row of `accel compare`.
     """
 
     design: Design
     calibration: NDArray[np.float32]
     goals: frozenset[Goal]
-    formats: tuple[str, ...] = FORMATS
 
-    def __call__(self, network: Network) -> dict[Goal, float]:
+    def __call__(self, network: Network, formats: Mapping[str, Word] = AS_COMPILED) -> Price:
         """The prices of `network` in int8, its weights as they are. Raises InputError if it does not fit the design."""
-        return self.of(quantise_compressed(network, self.calibration))
+        return self.of(self.integer(network), formats)
 
-    def of(self, integer: IntegerNetwork) -> dict[Goal, float]:
-        """The prices of an int8 network."""
+    def integer(self, network: Network) -> IntegerNetwork:
+        """`network` in int8, its weights as they are."""
+        return quantise_compressed(network, self.calibration)
+
+    def of(self, integer: IntegerNetwork, formats: Mapping[str, Word] = AS_COMPILED) -> Price:
+        """The prices of an int8 network, some of whose layers are read in `formats`."""
+        return self.run(integer, formats) | self.stored(integer)
+
+    @property
+    def runs(self) -> frozenset[Goal]:
+        """The goals that depend on how weights are read."""
+        return self.goals - {"bytes"}
+
+    def run(self, integer: IntegerNetwork, formats: Mapping[str, Word] = AS_COMPILED) -> dict[Goal, float]:
+        """Those prices of it that are of a run."""
         found: dict[Goal, float] = {}
         if "energy" in self.goals or ("cycles" in self.goals and self.design.is_sparse):
             # A sparse engine's time depends on the zeros among the activations.
-            run = simulate.run(integer, self.design, self.calibration)
+            run = simulate.run(integer, self.design, self.calibration, formats)
             found["cycles"] = run.result.cycles
             if "energy" in self.goals:
                 found["energy"] = simulate.energy_record(run.total.energy)["total_uj"]
         elif "cycles" in self.goals:
-            found["cycles"] = sum(time_network(part, self.design).cycles for part in stretches(integer))
-        if "bytes" in self.goals:
-            found["bytes"] = stored_bytes(integer, self.formats)
+            found["cycles"] = sum(time_network(part, self.design, formats).cycles for part in stretches(integer))
         return found
+
+    def stored(self, integer: IntegerNetwork) -> dict[Goal, float]:
+        """That of its file."""
+        return {"bytes": stored_bytes(integer, FORMATS)} if "bytes" in self.goals else {}
 
 
 @dataclass(frozen=True)

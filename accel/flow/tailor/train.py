@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,23 @@ import yaml
 from accel.design import Design
 from accel.flow import compress
 from accel.flow.data import Data, accuracy_percent
+from accel.flow.tailor.formats import settle
 from accel.flow.tailor.knobs import Training
-from accel.flow.tailor.price import GOALS, UNITS, Goal, Price, Pricer, Wanted, limits
+from accel.flow.tailor.layers import LayerRecord, layer_records
+from accel.flow.tailor.price import AS_COMPILED, GOALS, UNITS, Goal, Price, Pricer, Wanted, limits
 from accel.flow.tailor.walk import Guide, Place, walk
 from accel.models.compress import recipe
+from accel.models.encode.encoded import check_one_stretch
 from accel.models.errors import InputError
 from accel.models.graph import Network
+from accel.models.integers.formats import Word
 from accel.models.quantisation.quantise import quantise
 from accel.models.quantisation.shared import quantise_compressed
 from accel.models.training import own_data
 from accel.models.training.images import floats
 
 CALIBRATION = 512  # training images that set the ranges, as for the zoo's networks
-WALKED = ("dense+arithmetic",)  # what layers on a grid are written in; the others need not be tried at each step
+SWEEPS = 5  # over all layers, for how the hardware reads what was trained
 # Points of accuracy that a full training adds to a short one, as the first training assumes; those after it know.
 SLACK_POINTS = 0.6
 
@@ -53,6 +57,7 @@ class Tailored:
     dense: Price
     accuracy_percent: float
     walk: Sequence[Place]
+    layers: tuple[LayerRecord, ...] = ()
 
     @property
     def is_accurate(self) -> bool:
@@ -80,7 +85,13 @@ class Tailored:
 
     def recipe_text(self) -> str:
         """The recipe as YAML, which `accel compress` repeats."""
-        return recipe_text(self.outcome.recipe, self.place.setting.steps(self.request.training), self._comment())
+        steps = self.place.setting.steps(self.request.training)
+        return recipe_text(self.outcome.recipe, steps, self._comment(), self.formats)
+
+    @property
+    def formats(self) -> dict[str, Word]:
+        """By name of layer, how the design reads it."""
+        return {layer.name: layer.runs_as for layer in self.layers}
 
     def costs(self) -> str:
         """Its price in words."""
@@ -104,11 +115,13 @@ class Tailored:
             "accuracy_int8_percent": self.accuracy_percent,
             **{f"{goal}_{'uj' if goal == 'energy' else 'int8'}": value for goal, value in self.price.items()},
             "dense": dict(self.dense),
+            "layers": [asdict(layer) for layer in self.layers],
             "walk": [
                 {
                     "turned": str(place.turned or ""),
                     "to": place.setting.value(place.turned) if place.turned else None,
                     **place.price,
+                    "formats": dict(place.setting.formats),
                     "loss": place.loss,
                     "accuracy_percent": place.accuracy_percent,
                 }
@@ -117,11 +130,14 @@ class Tailored:
         }
 
 
-def recipe_text(name: str, steps: list[dict[str, Any]], comment: str = "") -> str:
-    """A recipe's YAML, which `accel.models.compress.recipe.parse` reads to the same steps."""
+def recipe_text(
+    name: str, steps: list[dict[str, Any]], comment: str = "", formats: Mapping[str, Word] = AS_COMPILED
+) -> str:
+    """A recipe's YAML, which `accel.models.compress.recipe.parse` reads to the same steps and formats."""
     bodies = [{step["kind"]: {k: v for k, v in step.items() if k != "kind"}} for step in steps]
     text = f"# {comment}\n" if comment else ""
-    return text + yaml.safe_dump({"name": name, "steps": bodies}, sort_keys=False, default_flow_style=None, width=110)
+    whole = {"name": name} | ({"formats": dict(formats)} if formats else {}) | {"steps": bodies}
+    return text + yaml.safe_dump(whole, sort_keys=False, default_flow_style=None, width=110)
 
 
 def tailor(
@@ -130,15 +146,17 @@ def tailor(
 ) -> Tailored:  # fmt: skip
     """The trained recipe of least `objective` that is accurate, or the most accurate one if none is.
 
-    A sixth of the training images is held out: all choices are made on it. Raises InputError for limits that the walk
-    does not reach, and for what a step or the design refuses.
+    A sixth of the training images is held out: all choices are made on it. How the design reads the weights is chosen
+    once more of what was trained. Raises InputError for limits that the walk does not reach, and for what a step or the
+    design refuses.
     """
+    check_one_stretch(network)  # before a search that may take an hour
     data = own_data.read(images, network, validation=True)
     calibration = floats(data.train_images[:CALIBRATION])
     pricer = Pricer(request.design, calibration, frozenset(GOALS))
     dense = pricer.of(quantise(network, calibration))
     wanted = Wanted(request.objective, limits(request.limits, dense))
-    guide = Guide(network, replace(pricer, goals=wanted.goals, formats=WALKED), data, seed)
+    guide = Guide(network, replace(pricer, goals=wanted.goals), data, seed)
     places = walk(guide, wanted, request.accuracy_percent, progress)
     candidates = [place for place in places[1:] if not wanted.excess(place.price)]
     if not candidates:
@@ -154,7 +172,9 @@ def tailor(
         integer = quantise_compressed(outcome.network, calibration)
         accuracy = accuracy_percent(integer, judged)
         assert accuracy is not None
-        found = Tailored(request, wanted, place, outcome, pricer.of(integer), dense, accuracy, places)
+        settled = settle(pricer, wanted, integer, place.setting.formats, sweeps=SWEEPS)
+        layers = layer_records(integer, settled.formats)
+        found = Tailored(request, wanted, place, outcome, settled.price, dense, accuracy, places, layers)
         progress(f"{found._comment()} accuracy held out: {accuracy:.2f} % in int8")
         return found
 

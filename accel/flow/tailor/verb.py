@@ -44,4 +44,6 @@ def tailored(
         save(made, out)
         forget(states)
     say(f"wrote {', '.join(path.name for path in files(out))} to {out.parent}")
+    read = " ".join(f"--formats {name}={word}" for name, word in made.formats.items() if word != "plain")
+    say(f"on the design: accel simulate {out} --technique as-is --design {design}{read and ' ' + read}")
     return made

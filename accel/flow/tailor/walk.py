@@ -15,12 +15,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from accel.flow.tailor.formats import settle
 from accel.flow.tailor.knobs import JUMPS, Knob, Setting, Training, knobs
 from accel.flow.tailor.price import GOALS, UNITS, Price, Pricer, Wanted
 from accel.models.compress import recipe
 from accel.models.compress.training_step import Context
 from accel.models.errors import InputError
 from accel.models.graph import Network
+from accel.models.integers.formats import DENSE
 from accel.models.reference import float32
 from accel.models.training.images import ImageSet, floats
 
@@ -28,7 +30,7 @@ SHORT = 1600  # images of a short training
 JUDGED = 2000  # held-out images on which it is judged
 LEAST_LOSS = 5e-4  # cross entropy: what two short trainings differ by without a reason
 HOPELESS_POINTS = 2.0  # below the wanted accuracy, after a short training
-NONE, BRIEF = Training(0, 0, 0), Training(0, 1, 0, 1)
+NONE, BRIEF = Training(0, 0, 0, share=0), Training(0, 1, 0, 1, 0)
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,20 @@ class Guide:
     images: ImageSet
     seed: int = 0
 
-    def price(self, setting: Setting) -> Price:
-        """Of the recipe, untrained."""
-        return self.pricer(recipe.apply(setting.recipe("walk", NONE), self.network, Context(seed=self.seed))[0])
+    def price(self, setting: Setting, wanted: Wanted, turned: Knob | None = None) -> tuple[Setting, Price]:
+        """Of the recipe, untrained; with it the setting whose formats cost least.
+
+        Tried are those of the layer that was `turned`, or of all. Raises InputError for what does not fit the design.
+        """
+        network, _ = recipe.apply(setting.recipe("walk", NONE), self.network, Context(seed=self.seed))
+        only = [part for part, name in setting.parts.items() if name == turned.layer] if turned else None
+        found = settle(self.pricer, wanted, self.pricer.integer(network), setting.formats, only)
+        return replace(setting, formats=found.formats), found.price
+
+    def settled(self, place: Place, wanted: Wanted) -> Place:
+        """The place with the formats of all layers that cost least there: outputs stay, and so what it loses."""
+        setting, price = self.price(place.setting, wanted)
+        return replace(place, setting=setting, price=price)
 
     def place(self, setting: Setting, price: Price, turned: Knob | None = None) -> Place:
         """The setting with its price and the proxy."""
@@ -61,7 +74,7 @@ class Guide:
         # The prune step is there, with nothing dropped, where no density is turned: every place trains as long.
         steps = setting.steps(BRIEF)
         if not any(step["kind"] == "prune" for step in steps):
-            at = next(index for index, step in enumerate(steps) if step["kind"] == "grid")
+            at = next(index for index, step in enumerate(steps) if step["kind"] in ("grid", "share"))
             steps.insert(at, {"kind": "prune", "density": {}} | BRIEF.fields(1))
         chosen = recipe.Recipe.model_validate({"name": "walk", "steps": steps})
         network, _ = recipe.apply(chosen, self.network, context)
@@ -98,8 +111,7 @@ def walk(
     turnable = knobs(guide.network)
     if not turnable:
         raise InputError(f"{guide.network.name}: network must have a layer with weights to compress, and has none")
-    whole = Setting(guide.network, {})
-    here = guide.place(whole, guide.price(whole))
+    here = guide.place(*guide.price(Setting(guide.network, {}), wanted))
     progress(_line(here, wanted))
     found = [here]
     # (minus what a step is worth, when it was measured, its knob and notches): heapq gives the smallest.
@@ -123,7 +135,7 @@ def walk(
             heapq.heappush(queue, (-worth, len(found), knob, jump))
         if best is None or not wanted.saved(here.price, best.price) > 0:
             break
-        here = best
+        here = guide.settled(best, wanted)
         found.append(here)
         progress(_line(here, wanted))
     return found
@@ -132,7 +144,7 @@ def walk(
 def _worth(guide: Guide, wanted: Wanted, here: Place, setting: Setting, knob: Knob) -> tuple[float, Place | None]:
     """What a step saves over what it loses, and where it leads; no place if it saves nothing."""
     try:
-        price = guide.price(setting)
+        setting, price = guide.price(setting, wanted, knob)
     except InputError:  # what the design cannot hold, or ranks that a layer does not have
         return -np.inf, None
     saved = wanted.saved(here.price, price)
@@ -146,4 +158,6 @@ def _line(place: Place, wanted: Wanted) -> str:
     """What is told of a place."""
     turned = f"{place.turned} to {place.setting.value(place.turned):g}" if place.turned else "as it is"
     costs = ", ".join(f"{place.price[goal]:,.4g} {UNITS[goal]}" for goal in GOALS if goal in wanted.goals)
-    return f"{turned}: {costs}; {place.accuracy_percent:.2f} % held out after a short training"
+    dense = [name for name, word in place.setting.formats.items() if word in DENSE]
+    read = f"; read as dense: {', '.join(dense)}" if dense else ""
+    return f"{turned}: {costs}; {place.accuracy_percent:.2f} % held out after a short training{read}"

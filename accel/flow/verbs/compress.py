@@ -122,6 +122,7 @@ def compress(
     check_seed(seed)
     aim = (objective, accuracy, limit, trainings)
     if design:
+        from accel.flow.tailor import layers
         from accel.flow.tailor.verb import tailored
 
         wrong = {"RECIPE": recipe, "--test": test, "--labels": labels, "--storage-only": storage_only}
@@ -133,6 +134,7 @@ def compress(
             print_json(job.record(found.outcome) | {"for": found.record()})
         else:
             job.show(tables.console(), found.outcome)
+            layers.show(tables.console(), found.request.design.name, found.layers)
         found.check()
         return
     if any(given is not None and given != "" for given in aim):
