@@ -92,6 +92,49 @@ def test_rounding_for_rate(
     assert report["accuracy_percent"] >= accuracy_percent
 
 
+AIM = ["--objective", "bytes", "--accuracy", "99.3", "--limit", "cycles=0.2x", "--limit", "bytes=12000"]
+
+
+def test_compression_chosen_for_edge(results: Path, mnist: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The aim on LeNet-5, of int8 as it is simulated: 12 kB stored, 5 times fewer cycles than dense, 99.3 %.
+
+    The network that is compressed has not learnt the 10,000 images that judge.
+    """
+    dense, small = results / "lenet-5-held-out.onnx", results / "lenet-5-chosen.onnx"
+    if not dense.exists():
+        assert accel(["train", "lenet-5", "--validation", "--data", str(mnist), "-o", str(dense)]) == 0
+    if not small.with_suffix(".json").exists():
+        chosen = ["--for", "edge", *AIM, "--trainings", "1", "--data", str(mnist)]
+        assert accel(["compress", str(dense), *chosen, "-o", str(small)]) == 0
+    found = json.loads(small.with_suffix(".json").read_text())["for"]
+    assert found["accuracy_int8_percent"] >= 99.3
+    assert found["bytes_int8"] <= 12_000
+    assert 5 * found["cycles_int8"] <= found["dense"]["cycles"]
+    # What was written is what was priced: its cycles as everybody simulates it, and dense ones of the zoo's network.
+    formats = [f"--formats={layer['name']}={layer['runs_as']}" for layer in found["layers"]]
+    for network, arguments, cycles in (
+        (str(small), ["--technique=as-is", *formats], found["cycles_int8"]),
+        ("lenet-5", [], found["dense"]["cycles"]),
+    ):
+        capsys.readouterr()
+        assert accel(["simulate", network, "--design=edge", "--json", *arguments]) == 0
+        assert json.loads(capsys.readouterr().out)["cycles"] == cycles
+
+
+def test_what_was_chosen_for_edge_on_all_images(results: Path, mnist: Path) -> None:
+    """Its recipe, repeated from the zoo's network on all 60,000 images: the aim on the test set, as compare has it."""
+    recipe = results / "lenet-5-chosen.yaml"
+    if not recipe.exists():
+        pytest.skip("needs what test_compression_chosen_for_edge writes")
+    arguments = ["compare", "lenet-5", "--technique=dense", f"--recipe={recipe}", f"--data={mnist}", "--design=edge"]
+    assert accel([*arguments, "-o", str(results / "lenet-5-chosen")]) == 0
+    found = json.loads((results / "lenet-5-chosen" / "compare.json").read_text())
+    dense, chosen = found["rows"]
+    assert chosen["accuracy_percent"] >= 99.3
+    assert chosen["stored_bytes"] <= 12_000
+    assert 5 * chosen["cycles"] <= dense["cycles"]
+
+
 def test_hinton(results: Path, mnist: Path) -> None:
     """arXiv 1503.02531, section 3: 67 errors of the teacher, 146 on labels, 74 distilled: 91 % of the gap."""
     rows, summary = experiment("hinton", mnist, results / "hinton")
