@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -16,7 +17,7 @@ from accel.flow.tailor.formats import settle
 from accel.flow.tailor.knobs import Training
 from accel.flow.tailor.layers import LayerRecord, layer_records
 from accel.flow.tailor.price import AS_COMPILED, GOALS, UNITS, Goal, Price, Pricer, Wanted, limits
-from accel.flow.tailor.walk import Guide, Place, walk
+from accel.flow.tailor.walk import SLOWER, Guide, Place, walk
 from accel.models.compress import recipe
 from accel.models.encode.encoded import check_one_stretch
 from accel.models.errors import InputError
@@ -25,8 +26,10 @@ from accel.models.integers.formats import Word
 from accel.models.quantisation.quantise import quantise
 from accel.models.quantisation.shared import quantise_compressed
 from accel.models.training import own_data
+from accel.models.training.fit import Diverged
 from accel.models.training.images import floats
 
+T = TypeVar("T")
 CALIBRATION = 512  # training images that set the ranges, as for the zoo's networks
 SWEEPS = 5  # over all layers, for how the hardware reads what was trained
 # Points of accuracy that a full training adds to a short one, as the first training assumes; those after it know.
@@ -163,22 +166,38 @@ def tailor(
         raise InputError(_unreached(wanted, places))
     judged = Data(calibration, floats(data.judged_images), data.judged_labels, "held-out images")
 
-    def trained(place: Place) -> Tailored:
-        text = recipe_text(name, place.setting.steps(request.training))
-        chosen = recipe.parse(text, name)
+    def outcome_of(place: Place, training: Training) -> compress.Outcome:
+        text = recipe_text(name, place.setting.steps(training))
         for line in ("training:", *text.splitlines()):
             progress(line)
-        outcome = compress.run(network, chosen, judged, images, states, seed, progress, validation=True)
+        chosen = recipe.parse(text, name)
+        return compress.run(network, chosen, judged, images, states, seed, progress, validation=True)
+
+    def trained(place: Place) -> Tailored:
+        outcome, training = _slower_where_it_diverges(partial(outcome_of, place), request.training, progress)
         integer = quantise_compressed(outcome.network, calibration)
         accuracy = accuracy_percent(integer, judged)
         assert accuracy is not None
         settled = settle(pricer, wanted, integer, place.setting.formats, sweeps=SWEEPS)
-        layers = layer_records(integer, settled.formats)
-        found = Tailored(request, wanted, place, outcome, settled.price, dense, accuracy, places, layers)
+        layers, asked = layer_records(integer, settled.formats), replace(request, training=training)
+        found = Tailored(asked, wanted, place, outcome, settled.price, dense, accuracy, places, layers)
         progress(f"{found._comment()} accuracy held out: {accuracy:.2f} % in int8")
         return found
 
     return _bisect(candidates, request, trained)
+
+
+def _slower_where_it_diverges(
+    train: Callable[[Training], T], training: Training, progress: Callable[[str], None]
+) -> tuple[T, Training]:
+    """What `train` makes at the training's rate, or at a part of it, and the training that did not diverge."""
+    *first, last = (replace(training, learning_rate=training.learning_rate * factor) for factor in SLOWER)
+    for each in first:
+        try:
+            return train(each), each
+        except Diverged as error:
+            progress(f"{error}; once more at a lower rate")
+    return train(last), last
 
 
 def _bisect(candidates: Sequence[Place], request: Request, trained: Callable[[Place], Tailored]) -> Tailored:

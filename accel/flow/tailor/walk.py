@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,12 +25,14 @@ from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.integers.formats import DENSE
 from accel.models.reference import float32
+from accel.models.training.fit import Diverged
 from accel.models.training.images import ImageSet, floats
 
 SHORT = 1600  # images of a short training
 JUDGED = 2000  # held-out images on which it is judged
 LEAST_LOSS = 5e-4  # cross entropy: what two short trainings differ by without a reason
 HOPELESS_POINTS = 2.0  # below the wanted accuracy, after a short training
+SLOWER = (1, 0.3, 0.1)  # parts of the learning rate, one after the other where a training diverges
 NONE, BRIEF = Training(0, 0, 0, share=0), Training(0, 1, 0, 1, 0)
 
 
@@ -69,13 +72,20 @@ class Guide:
         return replace(place, setting=setting, price=price)
 
     def place(self, setting: Setting, price: Price, turned: Knob | None = None) -> Place:
-        """The setting with its price and the proxy."""
+        """The setting with its price and the proxy. A training that diverges is tried slower; raises Diverged."""
+        *rates, last = (BRIEF.learning_rate * factor for factor in SLOWER)
+        for rate in rates:
+            with suppress(Diverged):
+                return self._place(setting, price, turned, replace(BRIEF, learning_rate=rate))
+        return self._place(setting, price, turned, replace(BRIEF, learning_rate=last))
+
+    def _place(self, setting: Setting, price: Price, turned: Knob | None, training: Training) -> Place:
         context = Context(self._few, seed=self.seed)
         # The prune step is there, with nothing dropped, where no density is turned: every place trains as long.
-        steps = setting.steps(BRIEF)
+        steps = setting.steps(training)
         if not any(step["kind"] == "prune" for step in steps):
             at = next(index for index, step in enumerate(steps) if step["kind"] in ("grid", "share"))
-            steps.insert(at, {"kind": "prune", "density": {}} | BRIEF.fields(1))
+            steps.insert(at, {"kind": "prune", "density": {}} | training.fields(1))
         chosen = recipe.Recipe.model_validate({"name": "walk", "steps": steps})
         network, _ = recipe.apply(chosen, self.network, context)
         loss, accuracy = _judge(network, self._few)
@@ -150,7 +160,10 @@ def _worth(guide: Guide, wanted: Wanted, here: Place, setting: Setting, knob: Kn
     saved = wanted.saved(here.price, price)
     if saved <= 0:
         return saved, None
-    place = guide.place(setting, price, knob)
+    try:
+        place = guide.place(setting, price, knob)
+    except Diverged:  # nothing that a training could mend
+        return -np.inf, None
     return saved / max(place.loss - here.loss, LEAST_LOSS), place
 
 
