@@ -36,6 +36,7 @@ from accel.models.errors import InputError
 from accel.models.graph import Activation, Add, Conv, Network, build
 from accel.models.integers.formats import Word, readable
 from accel.models.quantisation.shared import quantise_compressed
+from accel.models.training.fit import Diverged
 from accel.models.training.idx import write_idx
 from accel.models.window import Window
 from accel.timing.recurrence import time_program
@@ -188,7 +189,7 @@ class Sums(Guide):
         return Place(setting, price, loss, 100 - 10 * loss, turned)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_the_walk_takes_the_best_step_each_time(data: st.DataObject) -> None:
     """Measuring only what may be the best ends where measuring everything at each step does."""
@@ -242,6 +243,52 @@ def test_trainings_find_the_last_place_that_is_accurate(count: int, hopeful: int
     assert places.index(found.place) == max(0, min(count, accurate) - 1)
     assert found.is_accurate == (accurate > 0)
     assert len(set(tried)) == len(tried)
+
+
+@dataclass(frozen=True)
+class Diverging(Sums):
+    """Of one knob no training converges at a rate above `converges`."""
+
+    worst: Knob | None = None
+    converges: float = 0.0
+
+    def place(self, setting: Setting, price: Any, turned: Knob | None = None) -> Place:
+        return Guide.place(self, setting, price, turned)
+
+    def _place(self, setting: Setting, price: Any, turned: Knob | None, training: Training) -> Place:
+        if self.worst in setting.notches and training.learning_rate > self.converges:
+            raise Diverged("the loss is nan")
+        return Sums.place(self, setting, price, turned)
+
+
+@pytest.mark.parametrize(("converges", "turned"), [(0.002, True), (0.0002, False)])
+def test_the_walk_goes_past_what_diverges(converges: float, turned: bool) -> None:
+    """Slower where that helps, else without that step."""
+    turnable = knobs(SMALL)
+    worst = Knob("ip1", "density")
+    saving, losing = dict.fromkeys(turnable, 0.5), dict.fromkeys(turnable, 0.001)
+    guide = Diverging(SMALL, None, None, 0, saving, losing, worst, converges)  # type: ignore[arg-type]
+    places = walk(guide, Wanted("bytes", {}), 99.0)
+    assert (worst in places[-1].setting.notches) == turned
+    assert len(places) > 3
+
+
+def test_a_training_that_diverges_is_repeated_slower() -> None:
+    said, rates = list[str](), list[float]()
+
+    def fit(training: Training) -> str:
+        rates.append(training.learning_rate)
+        if training.learning_rate > 0.002:
+            raise Diverged("the loss is nan")
+        return "trained"
+
+    made, training = train._slower_where_it_diverges(fit, Training(), said.append)
+    assert made == "trained"
+    assert rates == pytest.approx([0.01, 0.003, 0.001])
+    assert training.learning_rate == rates[-1]
+    assert said == ["the loss is nan; once more at a lower rate"] * 2
+    with pytest.raises(Diverged):
+        train._slower_where_it_diverges(fit, Training(learning_rate=1.0), said.append)
 
 
 def write_images(folder: Path, train_count: int) -> None:
