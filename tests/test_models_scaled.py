@@ -155,15 +155,16 @@ def test_a_layer_has_what_loses_less() -> None:
 
 def test_of_two_networks_the_nearer_with_means_put_right() -> None:
     """Outputs decide, not weights; biases take back what is shifted, layer behind layer."""
-    whole, inputs = depthwise(), floats(colours().train_images)
+    whole, data = depthwise(), colours()
+    inputs = floats(data.train_images)
     ways = share_scaled(whole, dict.fromkeys(BITS, 2)), share_weights(whole, dict.fromkeys(BITS, 2))
-    found = nearest_shared(whole, inputs, *ways)
+    found = nearest_shared(whole, data, *ways)
 
     def lost(network: Network) -> float:
         return float(np.square(float32.run(network, inputs) - float32.run(whole, inputs)).sum())
 
     assert lost(found) < min(map(lost, ways))
-    assert nearest_shared(whole, inputs, ways[1], whole) is whole  # nothing is nearer
+    assert nearest_shared(whole, data, ways[1], whole) is whole  # nothing is nearer
     some = inputs[np.arange(64) * 240 // 64]
     wanted, had = float32.run_all(whole, some), float32.run_all(found, some)
     for layer in matrix_layers(whole):

@@ -89,6 +89,16 @@ Images = Annotated[
         help="What steps that train learn: a folder of images by class, .npz, .npy or IDX files.",
     ),
 ]
+Mean = Annotated[
+    str,
+    typer.Option(
+        "--mean",
+        metavar="M[,M,M]",
+        help="Pixels (of images, of uint8) are read as (pixel / 255 - mean) / std; one number or one a channel, "
+        "123.68/255 as well.",
+    ),
+]
+Std = Annotated[str, typer.Option("--std", metavar="S[,S,S]", help="See --mean; 1/255 for pixels of 0..255.")]
 Validation = Annotated[
     bool,
     typer.Option("--validation", help="Hold out a sixth of the training images to judge on, instead of the test set."),

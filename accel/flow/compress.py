@@ -35,7 +35,8 @@ from accel.models.errors import InputError
 from accel.models.exchange import onnx_write
 from accel.models.graph import Network
 from accel.models.training import own_data
-from accel.models.training.images import ImageSet, floats
+from accel.models.training.images import ImageSet
+from accel.models.training.pixels import UNIT, Pixels
 
 
 @dataclass(frozen=True)
@@ -72,16 +73,16 @@ class Outcome:
 
 def run(
     network: Network, chosen: recipe.Recipe, data: Data, images: Path | None, state_folder: Path | None, seed: int,
-    progress: Callable[[str], None], validation: bool = False,
+    progress: Callable[[str], None], validation: bool = False, pixels: Pixels = UNIT,
 ) -> Outcome:  # fmt: skip
-    """Apply the recipe. `images`: the folder of IDX files that training steps use. Raises InputError.
+    """Apply the recipe. `images`: what training steps learn, with these `pixels`. Raises InputError.
 
     With `validation` a sixth of its training images is held out: it is not learnt, and judges instead of `data`.
     """
-    learnt = own_data.read(images, network, validation=validation) if images else None
+    learnt = own_data.read(images, network, validation=validation, pixels=pixels) if images else None
     context = Context(learnt, state_folder, seed, progress, partial(resolve, seed))
     if learnt and validation:
-        test, labels = floats(learnt.judged_images), learnt.judged_labels
+        test, labels = learnt.floats(learnt.judged_images), learnt.judged_labels
         data = replace(data, test=test, labels=labels, before_tail=True)
     before = accuracy_of(network, data)
     result = recipe.run(chosen, network, context)
@@ -130,7 +131,7 @@ def resolve(seed: int, name: str) -> Network:
 
 def own_rows(
     network: Network, recipes: Sequence[Path], files: Sequence[Path], images: Path | ImageSet | None,
-    state_folder: Path, progress: Callable[[str], None],
+    state_folder: Path, progress: Callable[[str], None], pixels: Pixels = UNIT,
 ) -> tuple[Technique, ...]:  # fmt: skip
     """Rows of a comparison for recipes, applied to `network`, and for ONNX files that are compressed already.
 
@@ -141,7 +142,10 @@ def own_rows(
     """
     rows = []
     loaded = [recipe.load(path) for path in recipes]
-    data = images if isinstance(images, ImageSet) else own_data.read(images, network) if images and recipes else None
+    data = images if isinstance(images, ImageSet) else None
+    if data is None and images and recipes:
+        assert isinstance(images, Path)
+        data = own_data.read(images, network, pixels=pixels)
     context = Context(data, state_folder, progress=progress, resolve=partial(resolve, 0))
     for chosen in loaded:
         result = recipe.run(chosen, network, context)

@@ -21,7 +21,9 @@ from accel.models.quantisation.method import DEFAULT, Method, parse
 from accel.models.quantisation.quantise import without_scale
 from accel.models.reference import float32, int8
 from accel.models.training import judge
+from accel.models.training.images import floats
 from accel.models.training.own_data import array
+from accel.models.training.pixels import UNIT, Pixels, check_type
 
 __all__ = ["Data", "resolve"]
 
@@ -92,13 +94,21 @@ def _few(names: Sequence[str]) -> str:
 
 
 def resolve(
-    network: Network, from_zoo: bool, calibration: str = "", test: str = "", labels: str = "", quantisation: str = ""
+    network: Network,
+    from_zoo: bool,
+    calibration: str = "",
+    test: str = "",
+    labels: str = "",
+    quantisation: str = "",
+    pixels: Pixels = UNIT,
+    learns: bool = False,
 ) -> Data:
     """The data for `network`: what the user names, else for calibration MNIST (the zoo's networks) or random numbers.
 
-    `calibration` and `test` are .npy files or "mnist" (its images as pixel / 255); `labels` belongs to a test file and
-    holds classes, or values of the output's shape (floats) that it should predict; `quantisation` is in the words of
-    `accel.models.quantisation.method`.
+    `calibration` and `test` are .npy files of floats, or if `pixels` are not pixel / 255, of uint8 with channels first
+    or last, or "mnist", whose images are read as `pixels` says; `learns`: other images are read so as well. `labels`
+    belongs to a test file and holds classes, or values of the output's shape (floats) that it should predict;
+    `quantisation` is in the words of `accel.models.quantisation.method`.
 
     Raises InputError for a file that is not what it should be, and for labels without test or the reverse.
     """
@@ -109,12 +119,14 @@ def resolve(
         raise InputError(f"--test {test} must come with --labels, the classes of its inputs, and does not")
     if labels and not own_test:
         raise InputError(f"--labels must go with a --test file, and --test is {test or 'missing'}")
+    if pixels != UNIT and not learns and all(path == "" or _is_floats(path) for path in (calibration, test)):
+        raise InputError("--mean and --std must come with images: uint8 in --calibration, --test or what is learnt")
     sources, warning, method = [], "", parse(quantisation) if quantisation else DEFAULT
     if calibration == MNIST:
-        ranges: Array = zoo.preprocess(zoo.mnist_calibration())
+        ranges: Array = floats(zoo.mnist_calibration(), pixels)
         sources.append(f"calibrated on {len(ranges)} MNIST training images")
     elif calibration:
-        ranges = _inputs(network, calibration)
+        ranges = _inputs(network, calibration, pixels)
         sources.append(f"calibrated on {len(ranges)} inputs of {printable(Path(calibration).name)}")
     else:
         # Fewer of a network that is large: they are computed together.
@@ -137,10 +149,10 @@ def resolve(
         return made(None, None, sources[0])
     if test == MNIST:
         images, classes = zoo.mnist_test()
-        inputs = zoo.preprocess(images)
+        inputs = floats(images, pixels)
         sources.append(f"accuracy on {len(inputs):,} MNIST test images")
     else:
-        inputs, classes = _inputs(network, test), array(labels)
+        inputs, classes = _inputs(network, test, pixels), array(labels)
         sources.append(f"accuracy on {len(inputs):,} inputs of {printable(Path(test).name)}")
     float32.check_inputs(network, inputs)
     found = made(inputs, classes, ", ".join(sources))
@@ -152,10 +164,10 @@ def inputs_of(path: str) -> Array:
     return _finite(path, _floats(path))
 
 
-def _inputs(network: Network, path: str) -> Array:
+def _inputs(network: Network, path: str, pixels: Pixels) -> Array:
     """Finite float inputs of `network` from a .npy file. Raises InputError."""
-    found = _floats(path)
     wanted = entry.shape_of(network)
+    found = _floats(path) if pixels == UNIT or _is_floats(path) else _of_pixels(network, path, pixels)
     if len(wanted) == 3 and wanted[1] == 1 and found.shape[1:] == wanted[::2]:
         found = found[:, :, None]  # a one-dimensional network's, as its file has them
     try:
@@ -163,6 +175,23 @@ def _inputs(network: Network, path: str) -> Array:
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return entry.entered(network, _finite(path, found))
+
+
+def _is_floats(path: str) -> bool:
+    """Whether a file holds inputs as the network reads them. Raises InputError."""
+    return path != MNIST and array(path).dtype.kind == "f"
+
+
+def _of_pixels(network: Network, path: str, pixels: Pixels) -> Array:
+    """What the whole network reads of the uint8 images in a .npy file, channels first or last. Raises InputError."""
+    found, wanted = array(path), entry.shape_of(network)
+    check_type(found, pixels, path)
+    to = -1 if entry.is_channels_last(network) else 1
+    if found.ndim == 4 and found.shape[1:] != wanted:
+        found = np.moveaxis(found, 1 if to == -1 else -1, to)
+    if found.ndim == 3:
+        found = np.expand_dims(found, to)
+    return pixels.floats(found, to) if found.ndim == 4 else found.astype(np.float32)
 
 
 def _floats(path: str) -> Array:

@@ -15,7 +15,7 @@ from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.quantisation.method import DEFAULT
 from accel.models.training.fit import Diverged
-from accel.models.training.images import ImageSet, floats, spread
+from accel.models.training.images import ImageSet, spread
 
 CALIBRATION = 512  # inputs that set the ranges where nobody says which, as many as for the zoo's networks
 SHARED_BITS = (6, 4, 3, 2)  # with 8 there is little left to learn
@@ -42,13 +42,13 @@ def with_data(data: Data, examples: ImageSet, source: str, calibrated: bool) -> 
 
     The inputs that judge test, some that are learnt, evenly spaced, calibrate unless `calibrated`.
     """
-    calibration = data.calibration if calibrated else floats(spread(examples.train_images, CALIBRATION))
+    calibration = data.calibration if calibrated else examples.floats(spread(examples.train_images, CALIBRATION))
     warning = data.warning if calibrated else ""
     how = f" ({data.method})" if data.method != DEFAULT else ""
     words = [data.source] if calibrated else [f"calibrated on {len(calibration)} inputs of {source}{how}"]
     test, labels, before_tail = data.test, data.labels, data.before_tail
     if test is None:
-        test, labels, before_tail = floats(examples.judged_images), examples.judged_labels, True
+        test, labels, before_tail = examples.floats(examples.judged_images), examples.judged_labels, True
         held_out = ", which are held out" if examples.part == "validation" else ""
         words.append(f"accuracy on {len(test):,} inputs of {source}{held_out}")
     found = replace(data, calibration=calibration, source=", ".join(words), warning=warning)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ from accel.models.quantisation.biases import INPUTS, MOST_FLOATS, channel_means,
 from accel.models.quantisation.noise import nearest
 from accel.models.reference import float32
 from accel.models.scaled import scale_above, scaled_of
-from accel.models.training.images import floats, spread
+from accel.models.training.images import ImageSet, spread
 
 
 def share_scaled(
@@ -49,15 +48,15 @@ def share_scaled(
     return with_weights(one, several)
 
 
-def nearest_shared(network: Network, inputs: NDArray[Any], *ways: Network) -> Network:
-    """Of `ways`, which are `network` with other weights, the one whose outputs on some `inputs` are nearest to its own.
+def nearest_shared(network: Network, data: ImageSet, *ways: Network) -> Network:
+    """Of `ways`, `network` with other weights, the one whose outputs on some of what is learnt are nearest to its own.
 
     Each as it is, and with biases that give each layer's outputs their means in `network`, behind the corrected layers
     before: what `accel.models.quantisation.biases` does for int8. Large errors of weights shift means, and training
     would have to find back from there.
     """
     each = sum(map(math.prod, network.shapes.values()))
-    some = floats(spread(inputs, max(4, min(INPUTS, MOST_FLOATS // each))))
+    some = data.floats(spread(data.train_images, max(4, min(INPUTS, MOST_FLOATS // each))))
     wanted = means(network, some)
     return nearest(network, (x for way in ways for x in (way, _with_means(way, some, wanted))), some)
 

@@ -28,7 +28,7 @@ from accel.models.macs import macs
 from accel.models.reference import float32
 from accel.models.scaled import scaled_of
 from accel.models.training import judge
-from accel.models.training.images import floats, spread
+from accel.models.training.images import spread
 from accel.models.training.weight_modules import Keep
 
 T = TypeVar("T")
@@ -109,7 +109,7 @@ class Prune(TrainingStep):
     def _operated(self, network: Network, density: dict[str, float], context: Context) -> Network:
         if context.data is None:
             raise InputError("the surgeon looks at inputs: give what to learn from (--data)")
-        images = floats(spread(context.data.train_images, surgeon.IMAGES))
+        images = context.data.floats(spread(context.data.train_images, surgeon.IMAGES))
         if self.n or self.m:
             return surgeon.n_of_m(network, self.n, self.m, images, self.layers)
         return surgeon.to_density(network, density, images)
@@ -130,7 +130,7 @@ class Prune(TrainingStep):
         data = context.data
         held_out = data.part == "validation"
         scanned = data.judged_images if held_out else spread(data.train_images, SCANNED)
-        images = floats(scanned)
+        images = data.floats(scanned)
         labels = data.judged_labels if held_out else spread(data.train_labels, SCANNED)
 
         def quality(pruned: Network) -> float:
@@ -188,7 +188,7 @@ class Share(TrainingStep):
         one = cluster.share_weights(network, bits, self.start, context.seed)
         if self.per == "best":
             best = share_scaled(network, bits, self.start, context.seed)
-            one = nearest_shared(network, context.data.train_images, best, one) if context.data else best
+            one = nearest_shared(network, context.data, best, one) if context.data else best
         network = one
         scaled = [x.name for x in matrix_layers(network) if x.name in bits and scaled_of(x.weights) is not None]
         keep: Keep = "values" if self.learn == "centroids" else "number"

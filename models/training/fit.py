@@ -24,6 +24,7 @@ from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.training import fingerprint, judge, state
 from accel.models.training.images import ImageSet, count, draw, floats, view
+from accel.models.training.pixels import UNIT, Pixels
 from accel.models.training.torch_module import module, network_of, products, torch
 from accel.models.training.weight_modules import Keep
 
@@ -158,7 +159,7 @@ def fit(
         if state_file:
             state.save(state_file, described, epoch + 1, run.state())
         if progress:
-            accuracy = accuracy_percent(trained, data.judged_images, data.judged_labels)
+            accuracy = accuracy_percent(trained, data.judged_images, data.judged_labels, data.pixels)
             progress(Epoch(epoch + 1, schedule.epochs, loss, accuracy))
     if state_file:
         state_file.unlink(missing_ok=True)
@@ -188,7 +189,7 @@ def _rate(schedule: Schedule, images: int) -> Callable[[int], float]:
 
 def _check(network: Network, data: ImageSet, schedule: Schedule, target: Target) -> None:
     """Raise InputError unless network, images, labels and teachers belong together."""
-    images, read = floats(data.train_images[:1]).shape[1:], network.shapes[network.input]
+    images, read = data.floats(data.train_images[:1]).shape[1:], network.shapes[network.input]
     if read != images:
         raise InputError(f"{network.name}: input of a network that trains on these images must be {images}, not {read}")
     outputs, shape = _outputs(network), network.shapes[network.output]
@@ -241,7 +242,7 @@ def _epoch(run: _Run, random: np.random.Generator) -> float:
         images = view(run.data.train_images[chosen], views, schedule.shift, schedule.mirror)
         wanted = None if run.known is None else run.known[views, chosen]
         with products(schedule.bfloat16):
-            loss = _loss(run, inputs(images), run.data.train_labels[chosen], wanted)
+            loss = _loss(run, inputs(images, run.data.pixels), run.data.train_labels[chosen], wanted)
         run.optimiser.zero_grad()
         loss.backward()
         run.optimiser.step()
@@ -276,11 +277,11 @@ def _mean_logits(teachers: list[Any], images: Any) -> Any:
         return torch().stack([teacher(images).flatten(1).float() for teacher in teachers]).mean(0)
 
 
-def mean_logits(networks: tuple[Network, ...], images: Array) -> Array:
+def mean_logits(networks: tuple[Network, ...], images: Array, pixels: Pixels = UNIT) -> Array:
     """The mean of the networks' logits for images as an `ImageSet` has them: (n, classes). Raises InputError."""
     modules = [module(network).eval() for network in networks]
     starts = range(0, len(images), LOGITS_AT_ONCE)
-    parts = [_mean_logits(modules, inputs(images[i : i + LOGITS_AT_ONCE])).numpy() for i in starts]
+    parts = [_mean_logits(modules, inputs(images[i : i + LOGITS_AT_ONCE], pixels)).numpy() for i in starts]
     return np.concatenate(parts)
 
 
@@ -305,20 +306,21 @@ def _known_logits(run: _Run) -> Any:
             part = images[start : start + LOGITS_AT_ONCE]
             seen = view(part, np.full(len(part), number), schedule.shift, schedule.mirror)
             with products(schedule.bfloat16):
-                parts.append(_mean_logits(run.teachers, inputs(seen)))
+                parts.append(_mean_logits(run.teachers, inputs(seen, run.data.pixels)))
         known.append(torch().cat(parts))
     return torch().stack(known)
 
 
-def inputs(images: Array) -> Any:
-    """Images of an `ImageSet` as torch floats (n, *input shape)."""
-    return torch().from_numpy(floats(images))
+def inputs(images: Array, pixels: Pixels = UNIT) -> Any:
+    """Images of an `ImageSet` with these `pixels` as torch floats (n, *input shape)."""
+    return torch().from_numpy(floats(images, pixels))
 
 
-def accuracy_percent(trained: Any, images: Array, labels: Array) -> float:
+def accuracy_percent(trained: Any, images: Array, labels: Array, pixels: Pixels = UNIT) -> float:
     """What `judge.percent` says of the module's outputs."""
     package = torch()
     trained.eval()
     with package.no_grad():
-        parts = [trained(inputs(images[i : i + LOGITS_AT_ONCE])) for i in range(0, len(images), LOGITS_AT_ONCE)]
+        starts = range(0, len(images), LOGITS_AT_ONCE)
+        parts = [trained(inputs(images[i : i + LOGITS_AT_ONCE], pixels)) for i in starts]
     return judge.percent(package.cat(parts).numpy(), labels)

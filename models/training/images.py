@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from accel.models.errors import InputError
 from accel.models.training import fingerprint
 from accel.models.training.idx import read_idx
+from accel.models.training.pixels import UNIT, Pixels
 
 Array = NDArray[Any]
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -26,10 +27,11 @@ HELD_OUT = 6  # one of so many training images is held out for validation: 10,00
 class ImageSet:
     """Inputs and what they should give: those that are learnt, those that judge.
 
-    Images are pixels, uint8 (n, height, width) or (n, channels, height, width), which a network reads as pixel / 255,
-    or inputs of any shape, float32, which it reads as they are. Labels are classes, integers (n,) or one for each place
-    of the output, or values that the output should have, float32 (n, *output shape). `part` says what judges: the
-    "test" set, or a "validation" set of training images that are not learnt, on which settings may be chosen.
+    Images are pixels, uint8 (n, height, width) or (n, channels, height, width), which a network reads as `pixels` says,
+    pixel / 255 by itself, or inputs of any shape, float32, which it reads as they are. Labels are classes, integers
+    (n,) or one for each place of the output, or values that the output should have, float32 (n, *output shape). `part`
+    says what judges: the "test" set, or a "validation" set of training images that are not learnt, on which settings
+    may be chosen.
     """
 
     train_images: Array
@@ -37,18 +39,24 @@ class ImageSet:
     judged_images: Array
     judged_labels: Array
     part: Literal["test", "validation"] = "test"
+    pixels: Pixels = UNIT
 
     @cached_property
     def training_digest(self) -> str:
-        """Sixteen hex digits that tell these training images and labels from others."""
-        return fingerprint.of_images(self.train_images, self.train_labels)
+        """Sixteen hex digits that tell these training images and labels, as they are read, from others."""
+        found = fingerprint.of_images(self.train_images, self.train_labels)
+        return found if self.pixels == UNIT else fingerprint.of_settings(found, self.pixels)
+
+    def floats(self, images: Array) -> NDArray[np.float32]:
+        """Some of the images as a network reads them: (n, *input shape)."""
+        return floats(images, self.pixels)
 
 
-def floats(images: Array) -> NDArray[np.float32]:
-    """Images of an `ImageSet` as a network reads them: (n, *input shape)."""
+def floats(images: Array, pixels: Pixels = UNIT) -> NDArray[np.float32]:
+    """Images of an `ImageSet` with these `pixels` as a network reads them: (n, *input shape)."""
     if images.dtype != np.uint8:
         return images
-    return (images[:, None] if images.ndim == 3 else images).astype(np.float32) / np.float32(255)
+    return pixels.floats(images[:, None] if images.ndim == 3 else images)
 
 
 def spread(values: Array, wanted: int) -> Array:

@@ -23,6 +23,7 @@ from accel.models.reference import float32
 from accel.models.training import image_folders, judge
 from accel.models.training.fit import LOGITS_AT_ONCE
 from accel.models.training.images import FILES, HELD_OUT, ImageSet, floats, read_images
+from accel.models.training.pixels import UNIT, Pixels, check_type
 
 Array = NDArray[Any]
 # Names of the arrays of a .npz file: inputs and labels to learn, inputs and labels that judge.
@@ -46,7 +47,9 @@ class Arrays:
     test_labels: Array | None = None
 
 
-def read(path: str | Path, network: Network, labels: str | Path = "", validation: bool = False) -> ImageSet:
+def read(
+    path: str | Path, network: Network, labels: str | Path = "", validation: bool = False, pixels: Pixels = UNIT
+) -> ImageSet:
     """What `network` may learn from the file or folder `path`, with `labels` from a .npy file if it is one.
 
     - a folder with the IDX files of MNIST;
@@ -55,8 +58,8 @@ def read(path: str | Path, network: Network, labels: str | Path = "", validation
     - an .npz file with arrays of one of `NAMES`; the parts that judge, and labels, may be missing;
     - a .npy file of inputs.
 
-    Inputs are floats as the network reads them, or uint8 images, read as pixel / 255, with channels first or last. What
-    the host runs in front of the accelerator has been run on what is returned.
+    Inputs are floats as the network reads them, or uint8 images, read as `pixels` says, with channels first or last.
+    What the host runs in front of the accelerator has been run on what is returned.
     Labels are classes (integers, one for each input or each place of the output, or one-hot rows) or values (floats of
     the output's shape). Without labels the outputs of `network` are learnt, and its classes judge, or those values if
     the output is one number. Where nothing says what judges, or with `validation`, every sixth input does, and is not
@@ -69,8 +72,8 @@ def read(path: str | Path, network: Network, labels: str | Path = "", validation
         if labels:
             raise InputError(f"labels must be left out with the IDX files of {path}, which have their own")
         found = read_images(path, validation)
-        train, judged = (_shaped(network, x, str(path)) for x in (found.train_images, found.judged_images))
-        return replace(found, train_images=train, judged_images=judged)
+        train, judged = (_shaped(network, x, str(path), pixels) for x in (found.train_images, found.judged_images))
+        return replace(found, train_images=train, judged_images=judged, pixels=pixels)
     if path.is_dir():
         wanted = entry.shape_of(network)
         first = (wanted[-1], *wanted[:-1]) if entry.is_channels_last(network) else wanted
@@ -85,11 +88,11 @@ def read(path: str | Path, network: Network, labels: str | Path = "", validation
         if arrays.labels is not None:
             raise InputError(f"labels must be left out with {path}, which has its own")
         arrays = Arrays(arrays.inputs, array(labels), arrays.test_inputs, arrays.test_labels)
-    return _image_set(path, network, arrays, validation)
+    return _image_set(path, network, arrays, validation, pixels)
 
 
-def _image_set(path: Path, network: Network, arrays: Arrays, validation: bool) -> ImageSet:
-    inputs = _shaped(network, arrays.inputs, str(path))
+def _image_set(path: Path, network: Network, arrays: Arrays, validation: bool, pixels: Pixels) -> ImageSet:
+    inputs = _shaped(network, arrays.inputs, str(path), pixels)
     part: Literal["test", "validation"] = "test"
     labels = _labels(network, inputs, arrays.labels, path)
     judged, judged_labels = arrays.test_inputs, arrays.test_labels
@@ -101,24 +104,25 @@ def _image_set(path: Path, network: Network, arrays: Arrays, validation: bool) -
         judged, judged_labels = inputs[held], None if labels is None else labels[held]
         inputs, labels = inputs[~held], None if labels is None else labels[~held]
     else:
-        judged = _shaped(network, judged, f"{path} (test)")
+        judged = _shaped(network, judged, f"{path} (test)", pixels)
         judged_labels = _labels(network, judged, judged_labels, path)
     if labels is None:
-        labels = outputs_of(network, inputs)
+        labels = outputs_of(network, inputs, pixels)
     if judged_labels is None:
-        judged_labels = outputs_of(network, judged)
+        judged_labels = outputs_of(network, judged, pixels)
         if judge.classes_and_places(network.shapes[network.output])[0] > 1:
             judged_labels = judge.classes_at(judged_labels)
-    return ImageSet(inputs, labels, judged, judged_labels, part)
+    return ImageSet(inputs, labels, judged, judged_labels, part, pixels)
 
 
-def outputs_of(network: Network, inputs: Array) -> Array:
+def outputs_of(network: Network, inputs: Array, pixels: Pixels = UNIT) -> Array:
     """What the float network says before a softmax at its end: (n, *output shape) of float32."""
     *others, last = network.layers
     if isinstance(last, Softmax) and last.output == network.output:
         network = build(network.name, network.input, network.shapes[network.input], tuple(others), last.inputs[0])
     step = LOGITS_AT_ONCE
-    return np.concatenate([float32.run(network, floats(inputs[i : i + step])) for i in range(0, len(inputs), step)])
+    starts = range(0, len(inputs), step)
+    return np.concatenate([float32.run(network, floats(inputs[i : i + step], pixels)) for i in starts])
 
 
 def _labels(network: Network, inputs: Array, labels: Array | None, path: Path) -> Array | None:
@@ -148,8 +152,9 @@ def _labels(network: Network, inputs: Array, labels: Array | None, path: Path) -
     return labels
 
 
-def _shaped(network: Network, inputs: Array, what: str) -> Array:
+def _shaped(network: Network, inputs: Array, what: str, pixels: Pixels) -> Array:
     """`inputs` as an `ImageSet` has them, behind what the host runs in front. Raises InputError for another shape."""
+    check_type(inputs, pixels, what)
     wanted = entry.shape_of(network)
     if inputs.dtype.kind not in "fu" or (inputs.dtype.kind == "u" and inputs.dtype != np.uint8):
         raise InputError(f"{what}: inputs must be floats, or pixels of uint8, not {inputs.dtype}")
@@ -162,7 +167,7 @@ def _shaped(network: Network, inputs: Array, what: str) -> Array:
             raise InputError(f"{what}: inputs must be finite as float32, not NaN or Inf")
     for way in _ways(inputs.ndim, entry.is_channels_last(network)):
         if floats(way(inputs[:1])).shape[1:] == wanted:
-            return _entered(network, way(inputs))
+            return _entered(network, way(inputs), pixels)
     raise InputError(f"{what}: inputs must have the shape {wanted} that {network.name} reads, not {inputs.shape[1:]}")
 
 
@@ -177,16 +182,19 @@ def _ways(dimensions: int, channels_last: bool) -> Sequence[Callable[[Array], Ar
     return ways
 
 
-def _entered(network: Network, inputs: Array) -> Array:
+def _entered(network: Network, inputs: Array, pixels: Pixels) -> Array:
     """`inputs` behind what the host runs in front: as pixels if they are still some, else as floats."""
+    axis = -1 if entry.is_channels_last(network) else 1
+    if inputs.dtype == np.uint8:  # a wrong number of channels is said now
+        pixels.floats(inputs[:1, None] if inputs.ndim == 3 else inputs[:1], axis)
     if not network.host or not network.host.head:
         return inputs
     if inputs.ndim == 3 and inputs.dtype == np.uint8:
         inputs = inputs[:, None]  # the channel that `floats` adds
     one = entry.entered(network, inputs[:1])
-    if inputs.dtype == np.uint8 and (one.dtype != np.uint8 or one.ndim != 4):
+    if inputs.dtype == np.uint8 and (one.dtype != np.uint8 or one.ndim != 4 or pixels.by_channel):
         step = entry.AT_ONCE  # floats of all are never held beside what is made of them
-        parts = (floats(inputs[i : i + step]) for i in range(0, len(inputs), step))
+        parts = (pixels.floats(inputs[i : i + step], axis) for i in range(0, len(inputs), step))
         return np.concatenate([entry.entered(network, part) for part in parts])
     return entry.entered(network, inputs)
 

@@ -27,7 +27,7 @@ from accel.models.quantisation.quantise import quantise
 from accel.models.quantisation.shared import quantise_compressed
 from accel.models.training import own_data
 from accel.models.training.fit import Diverged
-from accel.models.training.images import floats
+from accel.models.training.pixels import UNIT, Pixels
 
 T = TypeVar("T")
 CALIBRATION = 512  # training images that set the ranges, as for the zoo's networks
@@ -145,7 +145,7 @@ def recipe_text(
 
 def tailor(
     network: Network, request: Request, images: Path, name: str, states: Path | None, seed: int,
-    progress: Callable[[str], None],
+    progress: Callable[[str], None], pixels: Pixels = UNIT,
 ) -> Tailored:  # fmt: skip
     """The trained recipe of least `objective` that is accurate, or the most accurate one if none is.
 
@@ -154,8 +154,8 @@ def tailor(
     design refuses.
     """
     check_one_stretch(network)  # before a search that may take an hour
-    data = own_data.read(images, network, validation=True)
-    calibration = floats(data.train_images[:CALIBRATION])
+    data = own_data.read(images, network, validation=True, pixels=pixels)
+    calibration = data.floats(data.train_images[:CALIBRATION])
     pricer = Pricer(request.design, calibration, frozenset(GOALS))
     dense = pricer.of(quantise(network, calibration))
     wanted = Wanted(request.objective, limits(request.limits, dense))
@@ -164,14 +164,14 @@ def tailor(
     candidates = [place for place in places[1:] if not wanted.excess(place.price)]
     if not candidates:
         raise InputError(_unreached(wanted, places))
-    judged = Data(calibration, floats(data.judged_images), data.judged_labels, "held-out images")
+    judged = Data(calibration, data.floats(data.judged_images), data.judged_labels, "held-out images")
 
     def outcome_of(place: Place, training: Training) -> compress.Outcome:
         text = recipe_text(name, place.setting.steps(training))
         for line in ("training:", *text.splitlines()):
             progress(line)
         chosen = recipe.parse(text, name)
-        return compress.run(network, chosen, judged, images, states, seed, progress, validation=True)
+        return compress.run(network, chosen, judged, images, states, seed, progress, validation=True, pixels=pixels)
 
     def trained(place: Place) -> Tailored:
         outcome, training = _slower_where_it_diverges(partial(outcome_of, place), request.training, progress)

@@ -13,13 +13,14 @@ from accel.flow.tailor.train import Request, Tailored, files, save, tailor
 from accel.models import zoo
 from accel.models.compress.training_step import forget
 from accel.models.errors import InputError
+from accel.models.training.pixels import UNIT, Pixels
 
 MOST_TRAININGS = 20
 
 
 def tailored(
     network: str, design: str, objective: str, accuracy: float | None, limits: list[str] | None, trainings: int | None,
-    images: Path | None, out: Path | None, seed: int,
+    images: Path | None, out: Path | None, seed: int, pixels: Pixels = UNIT,
 ) -> Tailored:  # fmt: skip
     """Search, train, write. Raises InputError for options that are wrong; `check` says whether it is good enough."""
     if objective not in ("", *GOALS):
@@ -40,7 +41,7 @@ def tailored(
     if zoo.trained_on_mnist(network):
         say(f"accel: warning: {network} has learnt the images that are held out here, so accuracy on them flatters")
     with report.made(states):
-        made = tailor(found, request, images, out.stem, states, seed, say)
+        made = tailor(found, request, images, out.stem, states, seed, say, pixels)
         save(made, out)
         forget(states)
     say(f"wrote {', '.join(path.name for path in files(out))} to {out.parent}")

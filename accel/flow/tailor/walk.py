@@ -26,7 +26,7 @@ from accel.models.graph import Network
 from accel.models.integers.formats import DENSE
 from accel.models.reference import float32
 from accel.models.training.fit import Diverged
-from accel.models.training.images import ImageSet, floats
+from accel.models.training.images import ImageSet
 
 SHORT = 1600  # images of a short training
 JUDGED = 2000  # held-out images on which it is judged
@@ -102,7 +102,7 @@ class Guide:
 
 def _judge(network: Network, images: ImageSet) -> tuple[float, float]:
     """Mean cross entropy and accuracy in percent on the images that judge."""
-    inputs = floats(images.judged_images)
+    inputs = images.floats(images.judged_images)
     logits = float32.run(network, inputs).reshape(len(inputs), -1).astype(np.float64)
     logits -= logits.max(1, keepdims=True)
     classes = images.judged_labels.astype(np.int64)

@@ -15,8 +15,10 @@ from accel.flow.arguments import (
     Images,
     InputShape,
     Labels,
+    Mean,
     NetworkArgument,
     Quantisation,
+    Std,
     Test,
     input_shape,
     techniques,
@@ -59,6 +61,8 @@ def compare(
         typer.Option(metavar="FILE", help="Labels of a .npy file of --train; without any the network itself teaches."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="With --train: passes over it. [default: 10]")] = None,
+    mean: Mean = "",
+    std: Std = "",
     shape: InputShape = "",
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Compute everything anew, and keep nothing for the next comparison.")
@@ -77,8 +81,9 @@ def compare(
     from accel.flow.data import resolve
     from accel.flow.progress import progress
     from accel.flow.techniques import find, techniques_for
-    from accel.models.training import own_data
+    from accel.models.training import own_data, pixels
 
+    how_read = pixels.parse(mean, std)
     rows = tuple(find(name, network) for name in technique) if technique else techniques_for(network)
     chosen = [designs_module.load(name) for name in design or ["edge"]]
     float_network, from_zoo = read_network(network, shape)
@@ -90,16 +95,17 @@ def compare(
     read += [*outputs.images(images), *outputs.images(train), train_labels or ""]
     outputs.check(folder, (*(folder / name for name in report.FILES), states), read)
     report.check_folder(folder)
-    data = resolve(float_network, from_zoo, calibration, test or ("mnist" if from_zoo else ""), labels, quantisation)
+    tested, learns = test or ("mnist" if from_zoo else ""), bool(train or images)
+    data = resolve(float_network, from_zoo, calibration, tested, labels, quantisation, how_read, learns)
     examples = None
     try:
         with report.made(states, keep=False):  # it stays if something was trained
             if train:
-                examples = own_data.read(train, float_network, train_labels or "")
+                examples = own_data.read(train, float_network, train_labels or "", pixels=how_read)
                 how = retrain.Retraining(examples, 10 if epochs is None else epochs, states, say)
                 data = retrain.with_data(data, examples, printable(train.name), bool(calibration) or from_zoo)
                 rows = retrain.retrained(float_network, rows, how)
-            rows += own_rows(float_network, recipe or [], also or [], images or examples, states, say)
+            rows += own_rows(float_network, recipe or [], also or [], images or examples, states, say, how_read)
     except KeyboardInterrupt:
         if states.exists():
             say(f"accel: interrupted; what was trained is in {states}, and the same command goes on from there")

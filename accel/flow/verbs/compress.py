@@ -13,9 +13,11 @@ from accel.flow.arguments import (
     Images,
     InputShape,
     Labels,
+    Mean,
     NetworkArgument,
     OneTechnique,
     Quantisation,
+    Std,
     Test,
     Validation,
     input_shape,
@@ -82,6 +84,8 @@ def compress(
     test: Test = "",
     labels: Labels = "",
     validation: Validation = False,
+    mean: Mean = "",
+    std: Std = "",
     storage_only: Annotated[
         bool,
         typer.Option("--storage-only", help="Only the paper's book-keeping, from shapes and widths."),
@@ -118,8 +122,10 @@ def compress(
     from accel.flow.data import resolve
     from accel.models.compress.recipe import load
     from accel.models.compress.training_step import forget
+    from accel.models.training import pixels
 
     check_seed(seed)
+    how_read = pixels.parse(mean, std)
     aim = (objective, accuracy, limit, trainings)
     if design:
         from accel.flow.tailor import layers
@@ -129,7 +135,7 @@ def compress(
         for name, given in wrong.items():
             if given:
                 raise InputError(f"{name} must be left out with --for, which searches and judges on held-out images")
-        found = tailored(network, design, *aim, images, out, seed)
+        found = tailored(network, design, *aim, images, out, seed, how_read)
         if as_json:
             print_json(job.record(found.outcome) | {"for": found.record()})
         else:
@@ -168,9 +174,9 @@ def compress(
     outputs.check(out, (*job.files(out), states), read)
     report.check_folder(out.parent)
     judged = test or ("mnist" if from_zoo and not validation else "")
-    data = resolve(float_network, from_zoo, test=judged, labels=labels)
+    data = resolve(float_network, from_zoo, test=judged, labels=labels, pixels=how_read, learns=bool(images))
     with report.made(states):
-        outcome = job.run(float_network, chosen, data, images, states, seed, say, validation)
+        outcome = job.run(float_network, chosen, data, images, states, seed, say, validation, how_read)
         job.save(outcome, out)
         forget(states)
     if as_json:
