@@ -30,9 +30,9 @@ class Csr(wiring.Component):
     In a core without DRAM a run starts by itself when it may (`go`), or, after one that ended with an error, when
     CONTROL says so.
 
-    A write is taken when address and data are both offered, byte by byte as `wstrb` says; it is answered in the next
-    cycle, as is a read, but for a counter's, which waits for its turn (`Counters`). Offsets that are not in the map
-    read as 0 and ignore writes. Every response is OKAY.
+    A write is taken in the cycle after address and data are both offered, byte by byte as `wstrb` says, and answered in
+    the next. A read is taken at once and answered in the next cycle too, but for a counter's, which waits for its turn
+    (`Counters`). Offsets that are not in the map read as 0 and ignore writes. Every response is OKAY.
     """
 
     def __init__(self, design: Design, widths: dict[Event, int]) -> None:
@@ -80,20 +80,22 @@ class Csr(wiring.Component):
         """The write channels. Returns what the registers hold, by offset."""
         lite = self.lite
         values: dict[int, Value] = {}
-        write = Signal(name="write")
-        m.d.comb += [
-            write.eq(lite.awvalid & lite.wvalid & (~lite.bvalid | lite.bready)),
-            lite.awready.eq(write),
-            lite.wready.eq(write),
+        write, told = Signal(name="write"), Signal(3, name="told")
+        asked, stopped, seen = told
+        offered = lite.awvalid & lite.wvalid & ~write & (~lite.bvalid | lite.bready)
+        word = lite.awaddr[2:]
+        first = offered & lite.wstrb[0]
+        control, status = (first & (word == OFFSETS[name] // 4) for name in ("CONTROL", "STATUS"))
+        # What is offered stays until it is taken: what starts and stops, which reaches far, comes from registers.
+        m.d.sync += [
+            write.eq(offered),
+            told.eq(Cat(control, control, status) & Cat(lite.wdata[0], lite.wdata[1], lite.wdata[1])),
         ]
+        m.d.comb += [lite.awready.eq(write), lite.wready.eq(write)]
         with m.If(lite.bready):
             m.d.sync += lite.bvalid.eq(0)
         with m.If(write):
             m.d.sync += lite.bvalid.eq(1)
-        word = lite.awaddr[2:]
-        first = write & lite.wstrb[0]
-        control = first & (word == OFFSETS["CONTROL"] // 4)
-        asked = control & lite.wdata[0]
         if self.inside:
             asked = self.go & (asked | (self.error == 0))
         # A cycle ago, so that a start, which reaches far, waits for nothing that is far away: once it is, it stays.
@@ -101,9 +103,9 @@ class Csr(wiring.Component):
         m.d.sync += was_quiet.eq(self.quiet)
         m.d.comb += [
             self.start.eq(asked & ~self.busy & was_quiet),
-            self.abort.eq(control & lite.wdata[1] & self.busy),
+            self.abort.eq(stopped & self.busy),
         ]
-        with m.If(first & (word == OFFSETS["STATUS"] // 4) & lite.wdata[1] & ~self.done):
+        with m.If(seen & ~self.done):
             m.d.sync += ended.eq(0)
         for register in self.writable:
             held = self._held(register, "reg")

@@ -83,6 +83,28 @@ class Host:
         return value
 
 
+async def offer(ctx, value: int, strobe: int = 15) -> None:
+    """Offer a write to CONTROL; returns in the cycle in which it is taken, before which nothing starts or stops."""
+    unit = bench().unit
+    ctx.set(unit.lite.awaddr, OFFSETS["CONTROL"])
+    ctx.set(unit.lite.wdata, value)
+    ctx.set(unit.lite.wstrb, strobe)
+    ctx.set(unit.lite.awvalid, 1)
+    ctx.set(unit.lite.wvalid, 1)
+    assert (ctx.get(unit.start), ctx.get(unit.abort), ctx.get(unit.lite.awready)) == (0, 0, 0)
+    await ctx.tick()
+    assert (ctx.get(unit.lite.awready), ctx.get(unit.lite.wready)) == (1, 1)
+
+
+async def taken(ctx) -> None:
+    """The cycle ends in which a write is taken, and so does what is offered; its answer is taken."""
+    lite = bench().unit.lite
+    await ctx.tick()
+    ctx.set(lite.awvalid, 0)
+    ctx.set(lite.wvalid, 0)
+    ctx.set(lite.bready, 1)
+
+
 def hosted(test) -> None:
     async def body(ctx) -> None:
         ctx.set(bench().unit.quiet, 1)
@@ -219,16 +241,9 @@ def test_start_busy_done_and_interrupt() -> None:
                 await ctx.tick()
 
         async def start() -> None:
-            ctx.set(unit.lite.awaddr, OFFSETS["CONTROL"])
-            ctx.set(unit.lite.wdata, 1)
-            ctx.set(unit.lite.wstrb, 1)
-            ctx.set(unit.lite.awvalid, 1)
-            ctx.set(unit.lite.wvalid, 1)
+            await offer(ctx, 1, strobe=1)
             starts.append(ctx.get(unit.start))
-            await ctx.tick()
-            ctx.set(unit.lite.awvalid, 0)
-            ctx.set(unit.lite.wvalid, 0)
-            ctx.set(unit.lite.bready, 1)
+            await taken(ctx)
             assert not ctx.get(unit.start)
             await ctx.tick()
             ctx.set(unit.lite.bready, 0)
@@ -265,17 +280,10 @@ def test_abort_is_a_pulse_while_busy() -> None:
         unit = bench().unit
 
         async def control(value: int, strobe: int = 15) -> tuple[int, int]:
-            """Start and abort in the cycle of a write; neither stays."""
-            ctx.set(unit.lite.awaddr, OFFSETS["CONTROL"])
-            ctx.set(unit.lite.wdata, value)
-            ctx.set(unit.lite.wstrb, strobe)
-            ctx.set(unit.lite.awvalid, 1)
-            ctx.set(unit.lite.wvalid, 1)
-            ctx.set(unit.lite.bready, 1)
+            """Start and abort in the cycle in which a write is taken; neither stays."""
+            await offer(ctx, value, strobe)
             found = ctx.get(unit.start), ctx.get(unit.abort)
-            await ctx.tick()
-            ctx.set(unit.lite.awvalid, 0)
-            ctx.set(unit.lite.wvalid, 0)
+            await taken(ctx)
             assert (ctx.get(unit.start), ctx.get(unit.abort)) == (0, 0)
             await ctx.tick()
             return found
@@ -296,12 +304,7 @@ def test_counters_count_from_start_to_done() -> None:
         random = Random(8)
         for run_cycles in (9, 300, 40):  # a start clears, also what is full
             total = dict.fromkeys(Event, 0)
-            ctx.set(unit.lite.awaddr, OFFSETS["CONTROL"])
-            ctx.set(unit.lite.wdata, 1)
-            ctx.set(unit.lite.wstrb, 1)
-            ctx.set(unit.lite.awvalid, 1)
-            ctx.set(unit.lite.wvalid, 1)
-            ctx.set(unit.lite.bready, 1)
+            await offer(ctx, 1, strobe=1)
             assert ctx.get(unit.start)
             for cycle in range(run_cycles + 1):  # cycle 0 is that of start, the last one that of done
                 ctx.set(unit.done, cycle == run_cycles)
@@ -309,9 +312,7 @@ def test_counters_count_from_start_to_done() -> None:
                     amount = random.getrandbits(width)
                     ctx.set(getattr(unit, f"event_{event.name.lower()}"), amount)
                     total[event] += amount * (cycle > 1)  # units are reset in cycle 1
-                await ctx.tick()
-                ctx.set(unit.lite.awvalid, 0)
-                ctx.set(unit.lite.wvalid, 0)
+                await (ctx.tick() if cycle else taken(ctx))
             ctx.set(unit.done, 0)
             ctx.set(unit.lite.bready, 0)
             await ctx.tick()  # what units still do after done (the inputs are as before) does not count
