@@ -28,11 +28,16 @@ def shifted(m: Module, value: Value, cycles: int, name: str) -> Value:
     return Cat(value, stages)[len(value) * cycles :]
 
 
+def in_luts(design: Design, cycles: int) -> bool:
+    """Whether such a delay of what needs no reset is made of LUT RAM."""
+    return design.multiplier == "ecp5" and cycles >= LEAST_DELAY
+
+
 def delayed(m: Module, design: Design, value: Value, cycles: int, name: str) -> Value:
     """As `shifted`, for what nobody uses before something was written `cycles` before: where the FPGA is an ECP5, which
     has no shift registers but LUT RAM, all but the last register are words of that.
     """
-    if design.multiplier != "ecp5" or cycles < LEAST_DELAY:
+    if not in_luts(design, cycles):
         return shifted(m, value, cycles, name)
     m.submodules[f"{name}_store"] = store = Store(len(value), cycles - 1)
     # A start may come while something is under way: the place goes on.

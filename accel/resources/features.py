@@ -8,7 +8,7 @@ those that matter most come first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -160,33 +160,58 @@ class Sizes:
         Of what all rows or columns are given alike, the longest delay has all others in it.
         """
         rows, cols, lanes = self.rows, self.cols, pe_lanes(self.design)
-        triangle, valid = cols * (cols - 1) // 2, int(self.design.gates_zeros)
-        word = (8 + valid) * lanes * (rows * (rows - 1) // 2 if lanes == 1 else rows * rows // 4)
-        weights = self.design.weight_rows * ((8 + beside_weight_bits(self.design)) * triangle + cols - 1)
+        # 2:4: the two rows of a pair are given the same.
+        delays = [r for r in range(rows) if lanes == 1 or r % 2 or r in self._long([r])]
+        word = self._registers((8 + int(self.design.gates_zeros)) * lanes, delays)
+        weights = self.design.weight_rows * (
+            self._registers(8 + beside_weight_bits(self.design), range(cols)) + cols - 1
+        )
         return word + rows - 1 + weights + self.deskew
 
     @cached_property
     def deskew(self) -> int:
         """Register bits of the delays of the columns' sums."""
-        short = [delay for delay in range(self.cols) if not self._in_luts(delay)]
-        long = [delay for delay in range(self.cols) if self._in_luts(delay)]
-        return self.sum_bits * (sum(short) + len(long)) + sum((delay - 2).bit_length() for delay in long)
+        return self._registers(self.sum_bits, range(self.cols))
 
     @cached_property
     def deskew_luts(self) -> int:
         """LUTs of those delays that are LUT RAM."""
-        each = 4 * -(-self.sum_bits // 4)
-        return sum(each * -(-(delay - 1) // 16) for delay in range(self.cols) if self._in_luts(delay))
+        return self._luts(self.sum_bits, range(self.cols))
 
-    def _in_luts(self, delay: int) -> bool:
-        return self.design.multiplier == "ecp5" and delay >= LEAST_DELAY
+    @cached_property
+    def skew_luts(self) -> tuple[int, int]:
+        """The same of the delays of activations by row and of weights by column."""
+        weight = 8 + beside_weight_bits(self.design)
+        rows = self._luts(8 * pe_lanes(self.design), range(self.rows))
+        return rows, self.design.weight_rows * self._luts(weight, range(self.cols))
+
+    @cached_property
+    def issue_luts(self) -> int:
+        """The same of what is issued to the weights' segments but the first."""
+        return (self.design.weight_rows - 1) * self._luts(32, [self.design.fill_cycles])
+
+    @cached_property
+    def in_luts(self) -> int:
+        """1 where long delays are LUT RAM."""
+        return int(self.design.multiplier == "ecp5")
+
+    def _long(self, delays: Iterable[int]) -> list[int]:
+        return [delay for delay in delays if self.in_luts and delay >= LEAST_DELAY]
+
+    def _registers(self, bits: int, delays: Sequence[int]) -> int:
+        """Of delays of values of so many bits: all their bits, or the last ones and places in LUT RAM."""
+        long = self._long(delays)
+        return bits * (sum(delays) - sum(long) + len(long)) + sum((delay - 2).bit_length() for delay in long)
+
+    def _luts(self, bits: int, delays: Iterable[int]) -> int:
+        """Of such delays in LUT RAM, which has 16 words of 4 bits in 4 LUTs."""
+        return sum(4 * -(-bits // 4) * -(-(delay - 1) // 16) for delay in self._long(delays))
 
     @cached_property
     def output_skew(self) -> int:
         """The same where outputs stay."""
-        triangle, valid = self.cols * (self.cols - 1) // 2, int(self.design.gates_zeros)
-        weights = (8 + beside_weight_bits(self.design)) * triangle
-        return (8 + valid) * self.rows * (self.rows - 1) // 2 + weights + self.deskew
+        weights = self._registers(8 + beside_weight_bits(self.design), range(self.cols))
+        return self._registers(8 + int(self.design.gates_zeros), range(self.rows)) + weights + self.deskew
 
     @cached_property
     def pipeline(self) -> int:
@@ -252,12 +277,14 @@ FEATURES: Mapping[str, Features] = {
     "banks": lambda s: (s.word, 1, s.address(ACTIVATION)),
     "post": lambda s: (
         1, s.lanes, s.products * s.lanes, s.tables * s.lanes, s.sums, s.products, s.tables,
-        s.design.word_lanes == s.lanes, s.word, s.lanes * s.post_stages,
+        s.design.word_lanes == s.lanes, s.word, s.lanes * s.post_stages, s.in_luts,
     ),
     "post/requantise": lambda s: (
         s.lanes * s.portable, s.lanes * s.blocks, s.lanes * s.products, s.lanes * s.portable * (s.post_stages > 1),
         s.lanes * s.blocks * (s.post_stages > 1), s.lanes * s.portable * (s.post_stages > 2),
     ),
+    "post/address_store": lambda s: (s.in_luts,),
+    "post/address_store/cells": lambda s: (s.in_luts,),
     "post/tables": lambda s: (s.lanes * s.tables,),
     "store": lambda s: (1, s.beat, s.word, s.wide, max(0, s.beat - s.word), max(0, s.word - s.beat)),
     "store/cutter": lambda s: (1, _log(s.beat), s.wide),
@@ -269,16 +296,26 @@ FEATURES: Mapping[str, Features] = {
     "ws compute/array": lambda s: (s.skew,),
     "ws compute/array/deskew_store": lambda s: (s.deskew_luts,),
     "ws compute/array/deskew_store/cells": lambda s: (s.deskew_luts,),
-    "ws compute/tags_store": lambda s: (int(s.design.multiplier == "ecp5"),),
-    "ws compute/tags_store/cells": lambda s: (int(s.design.multiplier == "ecp5"),),
+    **{
+        f"ws compute/{name}{cells}": luts
+        for cells in ("", "/cells")
+        for name, luts in (
+            ("array/skew_row_store", lambda s: (s.skew_luts[0],)),
+            ("array/skew_col_store", lambda s: (s.skew_luts[1],)),
+            ("tags_store", lambda s: (s.in_luts,)), ("feeder/tags_store", lambda s: (s.in_luts,)),
+            ("weights/issue_store", lambda s: (s.issue_luts,)),
+        )
+    },
     "ws compute/array/row/pe": lambda s: (
         s.places * s.pe, s.places * s.gates, s.places * s.pairs, s.places * s.sum_bits * s.portable,
         s.places * s.sum_bits * s.blocks, s.places * (s.stages > 1),
     ),
     "ws compute/feeder": lambda s: (
-        1, s.word, s.windows, s.cols, s.rows, s.word * s.behind, s.pairs, s.address(ACTIVATION),
+        1, s.word, s.windows, s.cols, s.rows, s.word * s.behind, s.pairs, s.address(ACTIVATION), s.in_luts,
     ),
-    "ws compute/weights": lambda s: (1, s.rows - s.design.fill_cycles, s.codes, s.address(WEIGHT), s.pairs, s.behind),
+    "ws compute/weights": lambda s: (
+        1, s.rows - s.design.fill_cycles, s.codes, s.address(WEIGHT), s.pairs, s.behind, s.issue_luts,
+    ),
     "ws compute/weights/segment": lambda s: (
         s.codes * s.codebooks, s.codes, s.design.weight_rows, s.pairs * s.codes, s.codes * s.behind,
         s.codes * s.codebooks * s.behind, s.codes * _log(s.cols),
@@ -291,8 +328,15 @@ FEATURES: Mapping[str, Features] = {
     "os compute/turner": lambda s: (s.word * s.rows, 1, s.word),
     "os compute/columns": lambda s: (1, s.cols, s.rows),
     "os compute/weights": lambda s: (s.codes, 1, s.codes * _log(s.cols)),
-    "os compute/columns/tags_store": lambda s: (int(s.design.multiplier == "ecp5"),),
-    "os compute/columns/tags_store/cells": lambda s: (int(s.design.multiplier == "ecp5"),),
+    **{
+        f"os compute/{name}{cells}": luts
+        for cells in ("", "/cells")
+        for name, luts in (
+            ("array/skew_row_store", lambda s: (s.skew_luts[0],)),
+            ("array/skew_col_store", lambda s: (s.skew_luts[1],)),
+            ("columns/tags_store", lambda s: (s.in_luts,)),
+        )
+    },
     "os compute/array": lambda s: (s.output_skew, 1, s.rows),
     "os compute/array/deskew_store": lambda s: (s.deskew_luts,),
     "os compute/array/deskew_store/cells": lambda s: (s.deskew_luts,),

@@ -88,15 +88,16 @@ class OutputArray(wiring.Component):
             Cat(self.weights.word_select(c, CODE_BITS), self.flags.word_select(c, flags)[first_flag:])
             for c in range(cols)
         ]
-        weights: Value = Cat(*(shifted(m, each, c, f"skew_col{c}") for c, each in enumerate(entering)))
+        weights: Value = Cat(*(delayed(m, design, each, c, f"skew_col{c}") for c, each in enumerate(entering)))
         drain: Value = Signal(bits * cols, name="no_sums")
         for r in range(rows):
             pixel = rows - 1 - r
             valid = [self.valid[pixel]] if design.gates_zeros else []
-            lane = Cat(self.acts.word_select(pixel, CODE_BITS), *valid, first, last)
+            lane = delayed(m, design, Cat(self.acts.word_select(pixel, CODE_BITS), *valid), r, f"skew_row{r}")
+            flags_then = shifted(m, Cat(first, last), r, f"skew_row{r}_flags")
             row = shared(m, partial(OutputRow, design), f"row_{r}", "output_row")
             m.d.comb += [
-                row.term_i.eq(Cat(shifted(m, lane, r, f"skew_row{r}"), shifts[r])),
+                row.term_i.eq(Cat(lane, flags_then, shifts[r])),
                 row.weights_i.eq(weights), row.drain_i.eq(drain),
             ]  # fmt: skip
             weights, drain = row.weights_o, row.drain_o

@@ -14,7 +14,7 @@ from accel.latency import filter_cycles, post_pipeline, until
 from accel.memories import ACCUMULATOR, ACTIVATION, PARAMETER
 from accel.records import BIAS, MULTIPLIER, SHIFT
 from accel.rtl.modules import shared
-from accel.rtl.pipeline import later
+from accel.rtl.pipeline import delayed, in_luts, later
 from accel.rtl.ports import bank_of, word_of
 from accel.rtl.post.filter import weigh
 from accel.rtl.post.filter_walk import Slots
@@ -180,7 +180,10 @@ def pipeline(
         ]
         codes.append(lane_unit.code)
     address = after("address", _moved(command.dst_addr, e["to"]), "to_address")
-    to_address, to_chunk = after("clip", address, "address", "address"), after("clip", e["dst_chunk"], "to_chunk")
+    behind = until(stages, "clip") - until(stages, "address")
+    to_address = (delayed(m, design, address, behind, "address") if in_luts(design, behind) else
+                  after("clip", address, "address", "address"))  # fmt: skip
+    to_chunk = after("clip", e["dst_chunk"], "to_chunk")
     output, finished = after("clip", e["last"], "output"), after("clip", e["finishing"], "finish")
     write(m, unit, config, Output(Cat(*codes), to_address, to_chunk, output, finished), outside)
 

@@ -89,10 +89,10 @@ class SystolicArray(wiring.Component):
                 weights, capture = self._entry(m, r // design.fill_cycles)
             at = r // 2 if lanes > 1 else r  # of a pair, or of a row
             valid = [self.valid.word_select(at, lanes)] if design.gates_zeros else []
-            pixel = Cat(self.acts.word_select(at, CODE_BITS * lanes), *valid, self.swap)
+            pixel = Cat(self.acts.word_select(at, CODE_BITS * lanes), *valid)
             row = shared(m, partial(ArrayRow, design), f"row_{r}", "array_row")
             m.d.comb += [
-                row.pixel_i.eq(shifted(m, pixel, r, f"skew_row{r}")),
+                row.pixel_i.eq(self._skewed(m, pixel, self.swap, r, f"skew_row{r}")),
                 row.weights_i.eq(weights), row.capture_i.eq(capture), row.sums_i.eq(sums),
             ]  # fmt: skip
             weights, capture, sums = row.weights_o, row.capture_o, row.sums_o
@@ -109,7 +109,11 @@ class SystolicArray(wiring.Component):
         for c in range(cols):
             lane = segment * cols + c
             beside = self.flags.word_select(lane, flags)[first:]
-            entering = Cat(self.weights.word_select(lane, CODE_BITS), beside, self.capture[segment])
-            out = shifted(m, entering, c, f"skew_col{c}{suffix}")
+            entering = Cat(self.weights.word_select(lane, CODE_BITS), beside)
+            out = self._skewed(m, entering, self.capture[segment], c, f"skew_col{c}{suffix}")
             m.d.comb += [weights.word_select(c, size).eq(out[:-1]), captures[c].eq(out[-1])]
         return weights, captures
+
+    def _skewed(self, m: Module, what: Value, flag: Value, cycles: int, name: str) -> Value:
+        """`what` with its flag so many cycles later; that of all rows or columns is one chain of registers."""
+        return Cat(delayed(m, self.design, what, cycles, name), shifted(m, flag, cycles, f"{name}_flag"))

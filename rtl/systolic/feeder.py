@@ -13,7 +13,7 @@ from accel.memories import ACCUMULATOR, ACTIVATION
 from accel.rtl.count import Count, ends_next
 from accel.rtl.layouts import layout
 from accel.rtl.multiplier import hold
-from accel.rtl.pipeline import delayed, later
+from accel.rtl.pipeline import delayed, in_luts, later
 from accel.rtl.ports import bank_of, read_port, word_of
 from accel.rtl.walk import POSITION_BITS
 
@@ -311,7 +311,11 @@ class Feeder(wiring.Component):
             self.exist.eq(later(m, gated, edge, "exist")),
             self.existing_cols.eq(later(m, cols_valid, edge, "cols")),
             self.swap.eq(later(m, self.tile_start, edge, "swap")),
-            self.tag.eq(later(m, Value.cast(tag), edge, "tag")),
+            self.tag.eq(
+                tags(m, self.design, tag, edge)
+                if in_luts(self.design, edge)
+                else later(m, Value.cast(tag), edge, "tag")
+            ),
             self.outside.eq(go & ((inside & (pixel >= self.design.activation_words)) | acc[-1])),
         ]
         for r in range(lanes):

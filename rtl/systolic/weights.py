@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,7 +12,7 @@ from accel.design import Design
 from accel.memories import CODE_BITS, CODEBOOK, WEIGHT
 from accel.rtl.count import Count
 from accel.rtl.layouts import field_signal, layout
-from accel.rtl.pipeline import later
+from accel.rtl.pipeline import delayed, in_luts, later
 from accel.rtl.ports import write_port
 from accel.rtl.systolic.segment import WeightSegment, issue_layout
 from accel.structured import INDEX_BITS
@@ -159,4 +159,19 @@ class WeightIssue(wiring.Component):
             ]
             m.d.comb += [ours.eq(theirs) for ours, theirs in zip(self.others[s], segment.others, strict=True)]
             wiring.connect(m, wiring.flipped(self.w_codebook), segment.w_codebook)
-            issued = later(m, issued, self.design.fill_cycles, f"issue_{s}")
+            if s + 1 < self.design.weight_rows:
+                issued = self._later(m, issued, f"issue_{s}")
+
+    def _later(self, m: Module, issued: Value, name: str) -> Value:
+        """What is issued as the next segment sees it; nothing is read or looked up that was under way at a reset."""
+        kind, cycles = issue_layout(self.design), self.design.fill_cycles
+        if not in_luts(self.design, cycles):
+            return later(m, issued, cycles, name)
+        parts = {field: issued[kind[field].offset :][: kind[field].width] for field, _ in kind}
+        acts = {
+            field: later(m, parts.pop(field), cycles, f"{name}_{field}") for field in ("go", "first", "read", "look_up")
+        }
+        rest = delayed(m, self.design, Cat(*parts.values()), cycles, name)
+        for field in parts:
+            acts[field], rest = rest[: kind[field].width], rest[kind[field].width :]
+        return Cat(*(acts[field] for field, _ in kind))
