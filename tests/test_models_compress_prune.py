@@ -14,6 +14,7 @@ from accel.design import load
 from accel.flow.compare import compare
 from accel.flow.data import Data
 from accel.flow.techniques import find
+from accel.models import zoo
 from accel.models.compress.balance import balanced
 from accel.models.compress.channels import drop_channels, droppable, output_channels, strongest
 from accel.models.compress.prune import (
@@ -37,6 +38,7 @@ from accel.models.graph import (
     Concat,
     Conv,
     GlobalPool,
+    Layer,
     Linear,
     Mul,
     Network,
@@ -50,6 +52,7 @@ from accel.models.reference import float32
 from accel.models.window import Window
 from accel.models.zoo.architectures import lenet5, lenet_300_100
 from tests.benches.model_networks import draw_inputs, draw_network, onnxruntime_output
+from tests.benches.wide import draws
 
 rngs = st.randoms(use_true_random=False)
 
@@ -309,6 +312,105 @@ def test_channels_go_through_functions_and_gates(rng: Random) -> None:
     np.testing.assert_allclose(float32.run(balanced(network), inputs), float32.run(network, inputs), 1e-4, 1e-4)
 
 
+def branches(rng: Random) -> Network:
+    """A fire module (SqueezeNet), a concatenation of concatenations, one that is pooled and flattened, and a sum."""
+    values = np.random.default_rng(rng.randrange(2**32))
+
+    def conv(name: str, source: str, inputs: int, outputs: int, size: int = 1, groups: int = 1) -> Conv:
+        weights = values.standard_normal((outputs, inputs // groups, size, size)).astype(np.float32) / inputs**0.5
+        bias = values.standard_normal(outputs).astype(np.float32)
+        return Conv(name, (source,), name, weights, bias, Window((size, size), pads=(size // 2,) * 4), groups)
+
+    a, b, c, d = (rng.randint(2, 7) for _ in range(4))
+    return build(
+        "branches", "x", (2, 4, 4),
+        (
+            conv("squeeze", "x", 2, a), Activation("relu", ("squeeze",), "relu"),
+            conv("left", "relu", a, b), conv("right", "relu", a, c, 3), Concat("both", ("left", "right"), "both"),
+            conv("depth", "both", b + c, b + c, 3, b + c), conv("other", "relu", a, d),
+            Concat("three", ("depth", "other", "left"), "three"),
+            conv("mix", "three", 2 * b + c + d, b), conv("mix2", "three", 2 * b + c + d, c, 3),
+            Concat("mixed", ("mix", "mix2"), "mixed"), Add("sum", ("both", "mixed"), "sum"),
+            Pool("pool", ("sum",), "pool", "max", Window((2, 2), (2, 2))),
+            Reshape("flat", ("pool",), "flat", (4 * (b + c),)),
+            Linear("fc", ("flat",), "fc", values.standard_normal((3, 4 * (b + c))).astype(np.float32),
+                   values.standard_normal(3).astype(np.float32)),
+        ),
+    )  # fmt: skip
+
+
+@settings(deadline=None, max_examples=draws(60))
+@given(rngs)
+def test_channels_go_through_concatenations(rng: Random) -> None:
+    """Against the network cut by hand: of each tensor the channels that stay, by names that nothing else knows."""
+    network, share = branches(rng), rng.uniform(0.2, 1)
+    assert droppable(network) == ("squeeze", "left", "right", "other")
+    name = rng.choice(("squeeze", "left", "right", "other", "mix", "mix2"))
+    smaller = drop_channels(network, {name: share})
+    weights = {layer.name: layer.weights for layer in matrix_layers(network)}
+    # Channels by name: what is added has the names of both, which are those of the first.
+    own = {n: [f"{n}{k}" for k in range(len(weights[n]))] for n in ("squeeze", "left", "right", "other")}
+    named = {"x": ["x0", "x1"], "relu": own["squeeze"], "both": own["left"] + own["right"], "mix": own["left"]}
+    named |= {"mix2": own["right"], "depth": named["both"], "three": named["both"] + own["other"] + own["left"]}
+    named |= own | {"flat": [n for n in named["both"] for _ in range(4)], "fc": ["y0", "y1", "y2"]}
+    alike = {"left": ("left", "mix"), "mix": ("left", "mix"), "right": ("right", "mix2"), "mix2": ("right", "mix2")}
+    makers = alike.get(name, (name,))
+    strength = sum(np.abs(weights[maker]).reshape(len(weights[maker]), -1).sum(1) for maker in makers)
+    count = max(1, round(share * len(strength)))
+    gone = {named[makers[0]][k] for k in np.argsort(-strength, kind="stable")[count:]}
+    stay = {tensor: [k for k, n in enumerate(names) if n not in gone] for tensor, names in named.items()}
+    cut: list[Layer] = []
+    for layer in network.layers:
+        if isinstance(layer, Conv | Linear):
+            rows = layer.weights[stay[layer.output]]
+            rows = rows if layer.name == "depth" else rows[:, stay[layer.inputs[0]]]
+            layer = replace(layer, weights=rows, bias=layer.bias[stay[layer.output]])
+            layer = replace(layer, groups=len(rows)) if layer.name == "depth" else layer
+        elif isinstance(layer, Reshape):
+            layer = replace(layer, shape=(len(stay["flat"]),))
+        cut.append(layer)
+    by_hand = build("branches", "x", (2, 4, 4), tuple(cut))
+    for layer, wanted in zip(matrix_layers(smaller), matrix_layers(by_hand), strict=True):
+        np.testing.assert_array_equal(layer.weights, wanted.weights)
+        np.testing.assert_array_equal(layer.bias, wanted.bias)
+    inputs = draw_inputs(rng, network, 3)
+    expected = float32.run(by_hand, inputs)
+    np.testing.assert_array_equal(float32.run(smaller, inputs), expected)
+    theirs = onnxruntime_output(onnx_write.to_model(smaller), inputs)
+    np.testing.assert_allclose(theirs, expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(float32.run(balanced(network), inputs), float32.run(network, inputs), 1e-3, 1e-3)
+
+
+def test_concatenations_that_do_not_lie_alike_stay() -> None:
+    """A sum of two concatenations whose borders differ, and what a group reads."""
+    values = np.random.default_rng(0)
+
+    def conv(name: str, source: str, inputs: int, outputs: int, groups: int = 1) -> Conv:
+        weights = values.standard_normal((outputs, inputs // groups, 1, 1)).astype(np.float32)
+        return Conv(name, (source,), name, weights, np.zeros(outputs, np.float32), Window((1, 1)), groups)
+
+    network = build(
+        "crossed", "x", (2, 4, 4),
+        (
+            conv("a", "x", 2, 3), conv("b", "x", 2, 5), conv("c", "x", 2, 4), conv("d", "x", 2, 4),
+            Concat("ab", ("a", "b"), "ab"), Concat("cd", ("c", "d"), "cd"), Add("sum", ("ab", "cd"), "sum"),
+            conv("free", "sum", 8, 6), conv("e", "free", 6, 2), Concat("ex", ("e", "x"), "ex"),
+            conv("f", "ex", 4, 4), Concat("fx", ("f", "x"), "fx"), conv("g", "fx", 6, 4, 2), conv("h", "g", 4, 2),
+        ),
+    )  # fmt: skip
+    assert droppable(network) == ("free", "e")
+    for name, why in (("a", "'sum' reads them"), ("d", "'sum' reads them"), ("f", "layer 'g' has groups")):
+        with pytest.raises(InputError, match=f"channels of layer '{name}' cannot be dropped: {why}"):
+            drop_channels(network, {name: 0.5})
+
+
+@pytest.mark.parametrize("name", ["squeezenet-1.1", "googlenet"])
+def test_networks_of_concatenations_lose_channels_everywhere(name: str) -> None:
+    network = zoo.architecture(name, seed=None)
+    made = [layer.name for layer in matrix_layers(network)]
+    assert set(droppable(network)) == set(made[:-1])
+
+
 def test_a_share_that_hardly_went_is_said() -> None:
     values = np.random.default_rng(0)
 
@@ -319,8 +421,8 @@ def test_a_share_that_hardly_went_is_said() -> None:
     network = build(
         "branches", "x", (2, 4, 4),
         (
-            conv("a", "x", 2, 20), conv("b", "x", 2, 20), Concat("c", ("a", "b"), "c"),
-            conv("d", "c", 40, 4), conv("out", "d", 4, 3),
+            conv("a", "x", 2, 18), conv("b", "x", 2, 18), Concat("c", ("a", "b"), "c"),
+            replace(conv("d", "c", 18, 4), groups=2), conv("e", "d", 4, 4), conv("out", "e", 4, 3),
         ),
     )  # fmt: skip
     reports = apply(parse("name: r\nsteps: [{channels: {keep: 0.5}}]"), network, Context())[1]

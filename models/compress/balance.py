@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from accel.models.compress.channels import Sets, is_depthwise
 from accel.models.compress.prune import matrix_layers
-from accel.models.graph import Activation, Conv, Linear, Mul, Network, Unary, with_layers
+from accel.models.graph import Activation, Concat, Conv, Linear, Mul, Network, Unary, with_layers
 
 Double = NDArray[np.float64]
 SWEEPS = 20  # over all sets of channels, each of which moves what its neighbours see
@@ -45,13 +45,15 @@ def _places(network: Network) -> list[tuple[list[str], list[str]]]:
     fixed = {channels for channels, why in sets.fixed.items() if why}
     makers, readers = dict[str, list[str]](), dict[str, list[str]]()
     for layer in network.layers:
-        channels = sets.of[layer.inputs[0]][0]
+        channels = sets.of[layer.inputs[0]][0][0]
+        if isinstance(layer, Concat):  # what reads it reads several sets
+            fixed |= {source for source, _ in sets.of[layer.output]}
         if (isinstance(layer, Activation) and not _scales(layer)) or isinstance(layer, Unary | Mul):
             fixed.add(channels)
         if isinstance(layer, Conv) and is_depthwise(layer):
             fixed.add(channels)
         elif isinstance(layer, Conv | Linear):
-            makers.setdefault(sets.of[layer.output][0], []).append(layer.name)
+            makers.setdefault(sets.of[layer.output][0][0], []).append(layer.name)
             readers.setdefault(channels, []).append(layer.name)
     return [(made, readers[channels]) for channels, made in makers.items() if channels not in fixed]
 

@@ -2,7 +2,8 @@
 
 Channels are ranked by the sum of their weights' magnitudes (Li et al., arXiv 1608.08710, section 3.1). Layers whose
 outputs are added or multiplied (a gate of squeeze and excite) keep the same channels, those that are strongest in all
-of them together; a depthwise convolution keeps those of its input.
+of them together; a depthwise convolution keeps those of its input. A concatenation has the channels of its operands,
+each of which goes or stays where it was made.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from accel.models.errors import InputError
 from accel.models.graph import (
     Activation,
     Add,
+    Concat,
     Conv,
     GlobalPool,
     Layer,
@@ -29,6 +31,7 @@ from accel.models.graph import (
     Reshape,
     Sub,
     Unary,
+    channel_axis,
     with_layers,
 )
 
@@ -39,9 +42,9 @@ def drop_channels(network: Network, share: Mapping[str, float] | float) -> Netwo
     """Keep the strongest `share` (above 0, at most 1) of the output channels of each layer named, one at least.
 
     One number is for every layer whose channels can go. What follows up to the next layers with weights may be
-    functions of each value, pooling, sums, differences and products, depthwise convolutions and flattening. Raises
-    InputError for a layer that does not exist, one whose channels reach a convolution in groups, the network's input or
-    its output, for a share outside its range, and if one number finds no layer.
+    functions of each value, pooling, sums, differences and products, concatenations, depthwise convolutions and
+    flattening. Raises InputError for a layer that does not exist, one whose channels reach a convolution in groups, the
+    network's input or its output, for a share outside its range, and if one number finds no layer.
     """
     names = [layer.name for layer in matrix_layers(network)]
     given = dict(share) if isinstance(share, Mapping) else {"every layer": share}
@@ -68,7 +71,7 @@ def droppable(network: Network) -> tuple[str, ...]:
 def output_channels(network: Network) -> int:
     """How many channels the layers with weights have that do not make the network's output, depthwise ones apart."""
     sets = Sets(network)
-    ends = {sets.of[tensor][0] for tensor in network.outputs}
+    ends = {source for tensor in network.outputs for source, _ in sets.of[tensor]}
     return sum(len(one.weights) for channels, made in _makers(sets).items() if channels not in ends for one in made)
 
 
@@ -99,66 +102,98 @@ def is_depthwise(layer: Conv) -> bool:
     return layer.groups > 1 and layer.groups == len(layer.weights) and layer.weights.shape[1] == 1
 
 
+Parts = tuple[tuple[str, int], ...]
+
+
 @dataclass
 class Sets:
-    """Which tensors have the same channels. A flattened tensor has `each` features of every channel.
+    """Which tensors have the same channels.
 
-    `fixed`: why the channels of a set cannot go, "" if they can.
+    A tensor has `of` one set or, behind a concatenation, several, one behind the other; a flattened one has so many
+    features of every channel. `sizes`: channels of each set. `fixed`: why they cannot go, "" if they can.
     """
 
     network: Network
-    of: dict[str, tuple[str, int]] = field(init=False)
+    of: dict[str, Parts] = field(init=False)
+    sizes: dict[str, int] = field(init=False)
     fixed: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
         network = self.network
-        self.of = {network.input: (network.input, 1)}
-        self.fixed = {network.input: f"they are those of the input {network.input!r}"}
+        self.of, self.sizes, self.fixed = {}, {}, {}
+        self._begin(network.input, f"they are those of the input {network.input!r}")
         for layer in network.layers:
             self._add(layer)
         made_by = {layer.output: layer.name for layer in network.layers}
         for tensor in network.outputs:
             self._fix(tensor, f"layer {made_by.get(tensor, tensor)!r} makes the network's output")
 
+    def features(self, tensor: str, channels: str, kept: Kept) -> Kept | None:
+        """Those of a tensor that stay if of a set the channels `kept` do; None if it has none of that set."""
+        parts = self.of[tensor]
+        if channels not in (source for source, _ in parts):
+            return None
+        found, start = [], 0
+        for source, each in parts:
+            stay = kept if source == channels else np.arange(self.sizes[source])
+            found.append(start + (stay[:, None] * each + np.arange(each)).ravel())
+            start += self.sizes[source] * each
+        return np.concatenate(found)
+
+    def _begin(self, tensor: str, why: str) -> None:
+        """A set of its own."""
+        shape = self.network.shapes[tensor]
+        self.of[tensor] = ((tensor, 1),)
+        self.sizes[tensor], self.fixed[tensor] = shape[channel_axis(shape)], why
+
     def _add(self, layer: Layer) -> None:
-        source, each = self.of[layer.inputs[0]]
+        parts = self.of[layer.inputs[0]]
         shape, output = self.network.shapes[layer.inputs[0]], self.network.shapes[layer.output]
         match layer:
             case Conv() if is_depthwise(layer):
-                self.of[layer.output] = source, each
+                self.of[layer.output] = parts
             case Conv() | Linear():
-                self.of[layer.output] = layer.output, 1
-                self.fixed[layer.output] = ""
+                self._begin(layer.output, "")
                 if isinstance(layer, Conv) and layer.groups > 1:
                     for tensor in (layer.output, layer.inputs[0]):
                         self._fix(tensor, f"layer {layer.name!r} has groups")
             case Activation() | Unary() | Pool() | GlobalPool():
-                self.of[layer.output] = source, each
+                self.of[layer.output] = parts
             case Add() | Sub() | Mul():
-                other, as_many = self.of[layer.inputs[1]]
-                self.of[layer.output] = source, each
-                if as_many != each:
-                    self._fix(layer.inputs[0], f"{layer.name!r} reads them")
-                    self._fix(layer.inputs[1], f"{layer.name!r} reads them")
-                elif other != source:
-                    self._join(source, other)
+                self._meet(layer)
+            case Concat():
+                self.of[layer.output] = tuple(part for tensor in layer.inputs for part in self.of[tensor])
             case Reshape() if len(shape) == 3 and output in ((prod(shape),), (prod(shape), 1, 1)):
-                self.of[layer.output] = source, each * shape[1] * shape[2]
+                self.of[layer.output] = tuple((source, each * shape[1] * shape[2]) for source, each in parts)
             case Reshape() if len(shape) == 1 and output == (*shape, 1, 1):
-                self.of[layer.output] = source, each
+                self.of[layer.output] = parts
             case _:
-                self.of[layer.output] = layer.output, 1
-                self.fixed[layer.output] = f"{layer.name!r} makes them"
+                self._begin(layer.output, f"{layer.name!r} makes them")
                 for tensor in layer.inputs:
                     self._fix(tensor, f"{layer.name!r} reads them")
 
+    def _meet(self, layer: Add | Sub | Mul) -> None:
+        """Two tensors channel by channel: the sets of both, one by one, if they lie alike."""
+        one, other = (self.of[tensor] for tensor in layer.inputs)
+        if [(self.sizes[s], each) for s, each in one] == [(self.sizes[s], each) for s, each in other]:
+            for place in range(len(one)):  # looked up anew: a set may be another by now
+                self._join(self.of[layer.inputs[0]][place][0], self.of[layer.inputs[1]][place][0])
+        else:
+            for tensor in layer.inputs:
+                self._fix(tensor, f"{layer.name!r} reads them")
+        self.of[layer.output] = self.of[layer.inputs[0]]
+
     def _fix(self, tensor: str, why: str) -> None:
-        source = self.of[tensor][0]
-        self.fixed[source] = self.fixed[source] or why
+        for source, _ in self.of[tensor]:
+            self.fixed[source] = self.fixed[source] or why
 
     def _join(self, source: str, other: str) -> None:
         """Two sets are one from here on."""
-        self.of = {tensor: (source if s == other else s, each) for tensor, (s, each) in self.of.items()}
+        if source == other:
+            return
+        self.of = {
+            tensor: tuple((source if s == other else s, each) for s, each in parts) for tensor, parts in self.of.items()
+        }
         self.fixed[source] = self.fixed[source] or self.fixed.pop(other)
 
 
@@ -167,7 +202,7 @@ def _makers(sets: Sets) -> dict[str, list[Conv | Linear]]:
     found = dict[str, list[Conv | Linear]]()
     for layer in matrix_layers(sets.network):
         if not (isinstance(layer, Conv) and is_depthwise(layer)):
-            found.setdefault(sets.of[layer.output][0], []).append(layer)
+            found.setdefault(sets.of[layer.output][0][0], []).append(layer)
     return found
 
 
@@ -175,19 +210,14 @@ def _dropped(network: Network, name: str, share: float) -> Network:
     """The network with the strongest `share` of the channels of the layer `name` and of those that are added to it."""
     sets = Sets(network)
     named = next(layer for layer in matrix_layers(network) if layer.name == name)
-    channels = sets.of[named.output][0]
+    channels = sets.of[named.output][0][0]
     if sets.fixed[channels]:
         raise InputError(f"{network.name}: channels of layer {name!r} cannot be dropped: {sets.fixed[channels]}")
     kept = _strongest(_makers(sets)[channels], share)
 
-    def features(tensor: str) -> Kept | None:
-        """Those of a tensor that stay; None if it has other channels."""
-        source, each = sets.of[tensor]
-        return (kept[:, None] * each + np.arange(each)).ravel() if source == channels else None
-
     layers: list[Layer] = []
     for layer in network.layers:
-        read, written = features(layer.inputs[0]), features(layer.output)
+        read, written = (sets.features(tensor, channels, kept) for tensor in (layer.inputs[0], layer.output))
         if isinstance(layer, Conv) and is_depthwise(layer):
             if written is not None:
                 layer = replace(layer, weights=layer.weights[written], bias=layer.bias[written], groups=len(written))
