@@ -19,7 +19,10 @@ from accel.design import load
 from accel.flow import simulate
 from accel.flow.cli import run as accel
 from accel.flow.compare import compare
+from accel.flow.compress import own_rows
 from accel.flow.data import Data
+from accel.flow.explore.candidates import Candidate
+from accel.flow.explore.space import Point
 from accel.flow.tailor import train
 from accel.flow.tailor.knobs import JUMPS, LADDERS, Knob, Setting, Training, knobs
 from accel.flow.tailor.price import Pricer, Wanted, limits
@@ -137,6 +140,25 @@ def test_prices_are_those_of_compare(name: str, data: st.DataObject) -> None:
     for goal in ("cycles", "bytes", "energy"):
         alone = Pricer(design, CALIBRATION, frozenset({goal}))(result.network, formats)  # type: ignore[arg-type]
         assert alone[goal] == price[goal]  # type: ignore[index]
+
+
+def test_a_recipe_says_how_its_row_is_read(tmp_path: Path) -> None:
+    """In a comparison and in an exploration; on a design without a decoder as it is. The axis `formats` goes before."""
+    setting = chosen(SMALL, {("ip1", "density"): 3})
+    text = train.recipe_text("s", setting.steps(UNTRAINED), formats={"ip1": "dense-coded", "ip2": "plain"})
+    (tmp_path / "s.yaml").write_text(text)
+    (row,) = own_rows(SMALL, [tmp_path / "s.yaml"], (), None, tmp_path, str)
+    assert row.runs_as == {"ip1": "dense-coded", "ip2": "plain"}
+    designs = [load("edge-coded"), load("nano")]
+    found = compare(SMALL, Data(CALIBRATION, None, None, "none"), designs, [row]).rows
+    read = [[layer.work.info.weight_format for layer in one.run.layers] for one in found]
+    assert ["shared" in name for name in read[0]] == ["shared" in name for name in read[1]] == [False, True, True]
+    assert read[0][0].endswith("+huffman")
+    assert read[1][0] == "dense"
+    candidate = Candidate("s", None, 0, "", (), None, row.runs_as)  # type: ignore[arg-type]
+    assert candidate.formats(Point(0, {}, designs[0])) == row.runs_as
+    assert candidate.formats(Point(0, {}, designs[1])) == {"ip1": "dense", "ip2": "plain"}
+    assert candidate.formats(Point(0, {"formats": "auto"}, designs[0])) == "auto"
 
 
 def test_prices_are_those_of_the_program_and_the_file() -> None:

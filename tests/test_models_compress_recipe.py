@@ -142,6 +142,8 @@ def test_there_are_recipes() -> None:
         ("name: x\nsteps: [{huffman: {index_bits: 9}}]", r"index_bits must be less than or equal to 8, not 9"),
         ("name: x\nsteps: [{encode: {lanes: 0}}]", r"lanes must be greater than or equal to 1, not 0"),
         ("name: x\nsteps: [{huffman: {}}, {prune: {}}]", r"huffman must be the last step"),
+        ("name: x\nformats: {a: packed}\nsteps: [{prune: {}}]", r"formats a must be 'auto', 'plain', .*, not 'packed'"),
+        ("name: x\nformats: dense\nsteps: [{prune: {}}]", r"formats must be .*, not 'dense'"),
         ("name: a b\nsteps: [{prune: {}}]", r"name must be .*, not 'a b'"),
     ],
 )
@@ -162,6 +164,8 @@ def test_what_a_step_refuses_names_the_step() -> None:
         run(parse("name: x\nsteps: [{prune: {}}]"), bare, Context())
     with pytest.raises(InputError, match=r"x: step 1 \(prune\): .* trains for 2 epochs: give what to learn from"):
         run(parse("name: x\nsteps: [{prune: {epochs: 2}}]"), network, Context())
+    with pytest.raises(InputError, match=r"x: formats must name layers with weights \(ip1, ip2, ip3\), not 'a'"):
+        run(parse("name: x\nformats: {a: dense}\nsteps: [{prune: {}}]"), network, Context())
     with pytest.raises(InputError, match="cannot be read: No such file"):
         load("nowhere.yaml")
 
