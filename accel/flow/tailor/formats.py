@@ -7,7 +7,7 @@ tried on the exact price, a layer at a time, each kept if it pays with all other
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from accel.compile import chosen_formats
@@ -51,35 +51,56 @@ def settle(
     """Words that cost least of what is `wanted`, of equal ones fewest cycles, and the price with them.
 
     `begun` are words to start from, layers without begin with what the compiler chooses. All layers are tried, or
-    `only` some, up to `sweeps` times, until nothing changes. Raises InputError for what does not fit the design.
+    `only` some, up to `sweeps` times, until nothing changes; of several sweeps from every layer with the same word as
+    well, since layers lean on each other. Raises InputError for what does not fit the design.
     """
     choice, stored = options(network, pricer.design), pricer.stored(network)
     begun = {name: word for name, word in begun.items() if word in choice.get(name, ())}
     if not choice or not pricer.runs:
         return Settled(begun, stored | pricer.run(network, begun))
     formats = {name: word for name, word in chosen(network, pricer.design, begun).items() if name in choice}
-    best = stored | pricer.run(network, formats)
+    best = Settled(formats, stored | pricer.run(network, formats))
+    if wanted.objective == "bytes" and only is not None and not wanted.excess(best.price):
+        return best  # nothing that a search looks at gets better
 
-    def cost(price: Price) -> tuple[float, ...]:
+    def priced(formats: Mapping[str, Word]) -> Settled | None:
+        try:
+            return Settled(formats, stored | pricer.run(network, formats))
+        except InputError:  # a design without room for it
+            return None
+
+    def cost(found: Settled) -> tuple[float, ...]:
+        price = found.price
         return wanted.excess(price), price[wanted.objective], price.get("cycles", 0.0)
 
-    if wanted.objective == "bytes" and not wanted.excess(best) and only is not None:
-        return Settled(formats, best)  # nothing that a search looks at gets better
+    starts = [best]
+    if only is None:
+        alike = [_alike(choice, formats, word) for word in ("plain", "dense", "coded", "dense-coded")]
+        starts += filter(None, map(priced, (each for each in alike if each != formats)))
+        starts = starts if sweeps > 1 else [min(starts, key=cost)]
+    names = list(choice) if only is None else [name for name in choice if name in only]
+    found = (_descended(start, {name: choice[name] for name in names}, priced, cost, sweeps) for start in starts)
+    return min(found, key=cost)
+
+
+def _alike(choice: Mapping[str, Sequence[Word]], formats: Mapping[str, Word], word: Word) -> dict[str, Word]:
+    """`formats` with the word for each layer that has it."""
+    return {name: word if word in choice[name] else kept for name, kept in formats.items()}
+
+
+def _descended(
+    best: Settled, choice: Mapping[str, Sequence[Word]], priced: Callable[[Mapping[str, Word]], Settled | None],
+    cost: Callable[[Settled], tuple[float, ...]], sweeps: int,
+) -> Settled:  # fmt: skip
+    """From there on, layer by layer, each with the word that costs least."""
     for _ in range(sweeps):
-        before = formats
-        for name in choice if only is None else [name for name in choice if name in only]:
-            for word in choice[name]:
-                if word == formats[name]:
-                    continue
-                try:
-                    found = stored | pricer.run(network, {**formats, name: word})
-                except InputError:  # a design without room for it
-                    continue
-                if cost(found) < cost(best):
-                    formats, best = {**formats, name: word}, found
-        if formats == before:
+        before = best
+        for name, words in choice.items():
+            others = [priced({**best.formats, name: word}) for word in words if word != best.formats[name]]
+            best = min((best, *filter(None, others)), key=cost)
+        if best is before:
             break
-    return Settled(formats, best)
+    return best
 
 
 def chosen(network: IntegerNetwork, design: Design, asked: Mapping[str, Word]) -> dict[str, Word]:
