@@ -11,6 +11,6 @@ from typing import Any
 @cache
 def fit() -> dict[str, Any]:
     """`pieces`: component, coefficients of LUTs, those of registers; `ram`: of a memory's LUTs; `clocks` of blocks in
-    MHz, and `between` them.
+    MHz, and of the paths `between` them.
     """
     return json.loads(files("accel.resources").joinpath("data", "fit.json").read_text(encoding="utf-8"))

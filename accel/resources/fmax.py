@@ -2,8 +2,8 @@
 
 Each block was placed and routed alone, small, with each option that its slowest path depends on
 (`python -m tests.benchmarks.block_clocks`). A whole design is limited by its slowest block, or by paths from one block
-to another: their clock is that of small designs that were placed whole and whose blocks are all faster
-(`python -m tests.benchmarks.resources --place NAME`).
+to another, most of which begin or end at a memory: their clock is that of a small design with as many registers behind
+its memories that was placed whole (`python -m tests.benchmarks.resources --place NAME`).
 """
 
 from __future__ import annotations
@@ -42,18 +42,26 @@ def _blocks(design: Design) -> Iterator[str]:
 
 def fmax_mhz(design: Design) -> float:
     """The clock in MHz. Of options that were not placed, that of the nearest number of registers."""
-    return _clock(slowest(design))
+    return min(_clocks(design).values())
 
 
 def slowest(design: Design) -> str:
     """The block that limits the clock, or BETWEEN."""
-    return min((*blocks(design), BETWEEN), key=_clock)
+    clocks = _clocks(design)
+    return min(clocks, key=clocks.__getitem__)
 
 
-def _clock(key: str) -> float:
-    clocks: dict[str, float] = fit()["clocks"]
-    if key == BETWEEN:
-        return float(fit()["between"])
+def between(design: Design) -> str:
+    """What the clock of the paths between blocks depends on: a key of `between` in the fit."""
+    return f"{BETWEEN} {design.memory_stages}"
+
+
+def _clocks(design: Design) -> dict[str, float]:
+    wholes = fit()["between"]
+    return {key: _clock(key, fit()["clocks"]) for key in blocks(design)} | {BETWEEN: _clock(between(design), wholes)}
+
+
+def _clock(key: str, clocks: dict[str, float]) -> float:
     if key in clocks:
         return clocks[key]
     kind, _, number = key.rpartition(" ")

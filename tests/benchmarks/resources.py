@@ -16,7 +16,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import mean, median
@@ -29,7 +29,7 @@ from accel.models.pages import with_part
 from accel.resources import predict
 from accel.resources.coefficients import fit as coefficients_of
 from accel.resources.features import rams
-from accel.resources.fmax import slowest
+from accel.resources.fmax import between, slowest
 from accel.rtl.emit import TOP, verilog_text
 from accel.synthesis.components import by_piece, piece
 from accel.synthesis.modules import Tree, parse
@@ -167,7 +167,12 @@ def main() -> int:
     done = [name for name, pieces in rows.items() if pieces != WHOLE_AND_CHECKED]
     checked = [name for name, pieces in rows.items() if pieces == WHOLE_AND_CHECKED]
     whole = {name: mhz for name, mhz in table["placed"].items() if name in done}
-    coefficients = fit(table, done) | {"clocks": table["clocks"], "between": round(mean(whole.values()), 1)}
+    wholes = defaultdict(list)
+    for design, _ in DESIGNS:
+        if design.name in whole:
+            wholes[between(design)].append(whole[design.name])
+    paths = {key: round(mean(clocks), 1) for key, clocks in sorted(wholes.items())}
+    coefficients = fit(table, done) | {"clocks": table["clocks"], "between": paths}
     FIT.write_text(json.dumps(coefficients, indent=1) + "\n", encoding="utf-8")
     coefficients_of.cache_clear()
     _, inside = errors(table, [name for name in done if table["runs"][name]["total"]])
