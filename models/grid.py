@@ -25,9 +25,14 @@ class Grid:
     steps: Float
 
     @property
+    def along(self) -> Float:
+        """The steps, to be multiplied with the codes."""
+        return self.steps.reshape(-1, *[1] * (self.codes.ndim - 1))
+
+    @property
     def weights(self) -> Float:
         """The weights, float32."""
-        return self.codes * self.steps.reshape(-1, *[1] * (self.codes.ndim - 1))
+        return self.codes * self.along
 
 
 def grid_of(weights: Float) -> Grid | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from accel.models.exchange.onnx_ops import OPERATORS
 from accel.models.graph import Reshape, Shape, Softmax, operator_of, stages
 from accel.models.host import HostStep
 from accel.models.macs import macs
-from accel.one_layer import is_layer, parse
+from accel.one_layer import LayerShape, is_layer, parse
 from accel.scale_sim import topology
 
 
@@ -53,11 +53,11 @@ def findings(name_or_path: str, input_shape: Shape | None = None) -> Findings:
 
     A layer in words, and the layers of a topology of SCALE-Sim, are a program each.
     """
-    if is_layer(name_or_path) or Path(name_or_path).suffix == topology.SUFFIX:
-        layers = (parse(name_or_path),) if is_layer(name_or_path) else topology.load(name_or_path)
-        name = layers[0].name if is_layer(name_or_path) else printable(Path(name_or_path).stem)
-        products = sum(x.outputs * x.terms * x.pixels for x in layers)
-        return Findings(name, True, {"Conv": len(layers)}, (), products, 0, (), len(layers))
+    if is_layer(name_or_path):
+        layer = parse(name_or_path)
+        return _apart(layer.name, (layer,))
+    if Path(name_or_path).suffix == topology.SUFFIX:
+        return _apart(printable(Path(name_or_path).stem), topology.load(name_or_path))
     try:
         network = zoo.resolve(name_or_path, input_shape=input_shape)
     except Blocked as error:
@@ -72,6 +72,12 @@ def findings(name_or_path: str, input_shape: Shape | None = None) -> Findings:
     stage = stages(network)
     programs = len({stage[x.output] for x in network.layers if not isinstance(x, Softmax | Reshape | HostStep)})
     return Findings(network.name, True, dict(sorted(counts.items())), tuple(on_host), own, host_macs, reasons, programs)
+
+
+def _apart(name: str, layers: Sequence[LayerShape]) -> Findings:
+    """Of layers that are a program each."""
+    products = sum(x.outputs * x.terms * x.pixels for x in layers)
+    return Findings(name, True, {"Conv": len(layers)}, (), products, 0, (), len(layers))
 
 
 def supported(operator: str) -> str:

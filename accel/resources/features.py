@@ -251,6 +251,21 @@ def _log(number: int) -> int:
     return number.bit_length()
 
 
+def _stores(dataflow: str) -> dict[str, Features]:
+    """Delays in LUT RAM, each with what is inside of it."""
+    found: dict[str, Features] = {
+        "array/deskew_store": lambda s: (s.deskew_luts,),
+        "array/skew_row_store": lambda s: (s.skew_luts[0],),
+        "array/skew_col_store": lambda s: (s.skew_luts[1],),
+    }
+    if dataflow == "ws":
+        found |= dict.fromkeys(("tags_store", "feeder/tags_store"), lambda s: (s.in_luts,))
+        found["weights/issue_store"] = lambda s: (s.issue_luts,)
+    else:
+        found["columns/tags_store"] = lambda s: (s.in_luts,)
+    return {f"{dataflow} compute/{name}{inside}": luts for name, luts in found.items() for inside in ("", "/cells")}
+
+
 FEATURES: Mapping[str, Features] = {
     "glue": lambda s: (1, _log(s.places), s.decodes),
     "control": lambda s: (1,),
@@ -294,18 +309,7 @@ FEATURES: Mapping[str, Features] = {
     "store/marks/cells": lambda s: (1,),
     "ws compute": lambda s: (1, s.pipeline * s.portable, s.pipeline),
     "ws compute/array": lambda s: (s.skew,),
-    "ws compute/array/deskew_store": lambda s: (s.deskew_luts,),
-    "ws compute/array/deskew_store/cells": lambda s: (s.deskew_luts,),
-    **{
-        f"ws compute/{name}{cells}": luts
-        for cells in ("", "/cells")
-        for name, luts in (
-            ("array/skew_row_store", lambda s: (s.skew_luts[0],)),
-            ("array/skew_col_store", lambda s: (s.skew_luts[1],)),
-            ("tags_store", lambda s: (s.in_luts,)), ("feeder/tags_store", lambda s: (s.in_luts,)),
-            ("weights/issue_store", lambda s: (s.issue_luts,)),
-        )
-    },
+    **_stores("ws"),
     "ws compute/array/row/pe": lambda s: (
         s.places * s.pe, s.places * s.gates, s.places * s.pairs, s.places * s.sum_bits * s.portable,
         s.places * s.sum_bits * s.blocks, s.places * (s.stages > 1),
@@ -328,18 +332,8 @@ FEATURES: Mapping[str, Features] = {
     "os compute/turner": lambda s: (s.word * s.rows, 1, s.word),
     "os compute/columns": lambda s: (1, s.cols, s.rows),
     "os compute/weights": lambda s: (s.codes, 1, s.codes * _log(s.cols)),
-    **{
-        f"os compute/{name}{cells}": luts
-        for cells in ("", "/cells")
-        for name, luts in (
-            ("array/skew_row_store", lambda s: (s.skew_luts[0],)),
-            ("array/skew_col_store", lambda s: (s.skew_luts[1],)),
-            ("columns/tags_store", lambda s: (s.in_luts,)),
-        )
-    },
+    **_stores("os"),
     "os compute/array": lambda s: (s.output_skew, 1, s.rows),
-    "os compute/array/deskew_store": lambda s: (s.deskew_luts,),
-    "os compute/array/deskew_store/cells": lambda s: (s.deskew_luts,),
     "os compute/array/row/pe": lambda s: (
         s.places * s.pe, s.places * s.sum_bits, s.places * s.gates, s.places * (s.stages > 1),
     ),

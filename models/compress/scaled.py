@@ -17,7 +17,7 @@ from accel.models.codebook import is_shared
 from accel.models.compress.cluster import Start, share_per_output, share_weights
 from accel.models.compress.prune import matrix_layers, with_weights
 from accel.models.graph import Conv, Float, Layer, Linear, Network, with_layers
-from accel.models.grid import LARGEST_CODE
+from accel.models.grid import LARGEST_CODE, Grid
 from accel.models.quantisation.biases import INPUTS, MOST_FLOATS, channel_means, means
 from accel.models.quantisation.noise import nearest
 from accel.models.reference import float32
@@ -25,9 +25,7 @@ from accel.models.scaled import scale_above, scaled_of
 from accel.models.training.images import ImageSet, spread
 
 
-def share_scaled(
-    network: Network, bits: Mapping[str, int], start: Start = "linear", seed: int = 0
-) -> Network:  # fmt: skip
+def share_scaled(network: Network, bits: Mapping[str, int], start: Start = "linear", seed: int = 0) -> Network:
     """The layers that `bits` names with one codebook each of at most 2**bits, and one scale or one for each output.
 
     A layer has a scale for each output where that loses less of its weights in int8 (`closer`). A layer that has no
@@ -43,9 +41,7 @@ def share_scaled(
             found = _per_output(before, bits[layer.name], start, seed)
             if found is not None and (not is_shared(layer.weights) or closer(before, found, in_int8(layer.weights))):
                 several[layer.name] = found
-    if not several:
-        return one
-    return with_weights(one, several)
+    return with_weights(one, several) if several else one
 
 
 def nearest_shared(network: Network, data: ImageSet, *ways: Network) -> Network:
@@ -88,7 +84,7 @@ def _per_output(weights: Float, bits: int, start: Start, seed: int) -> Float | N
     if found is None:
         return None
     codes, scale, _ = found
-    shared = (codes * scale.reshape(-1, *[1] * (codes.ndim - 1))).astype(np.float32)
+    shared = Grid(codes, scale.astype(np.float32)).weights  # exact: such a scale has 16 bits
     return None if scaled_of(shared) is None else shared
 
 

@@ -32,7 +32,7 @@ def weights_module(torch: Any, layer: Conv | Linear, keep: Keep) -> Any:
     if keep in ("values", "number"):
         scaled = scaled_of(layer.weights)
         if scaled is not None:
-            return _scaled(torch, scaled) if keep == "values" else _clustered(torch, layer.weights, scaled.steps)
+            return _scaled(torch, scaled) if keep == "values" else _clustered(torch, layer.weights, scaled)
         grid = grid_of(layer.weights)
         if grid is not None:
             return _on_grid(torch, grid)
@@ -85,7 +85,7 @@ def _scaled(torch: Any, scaled: Grid) -> Any:
             self.values = torch.nn.Parameter(torch.from_numpy((codes * self.unit).astype(np.float32)))
             self.register_buffer("members", torch.from_numpy(members.reshape(scaled.codes.shape).astype(np.int64)))
             self.register_buffer("free", torch.from_numpy((codes != 0).astype(np.float32)))
-            self.register_buffer("steps", torch.from_numpy(_along(scaled).copy()))
+            self.register_buffer("steps", torch.from_numpy(scaled.along.copy()))
 
         def forward(self) -> Any:
             return gather.apply(self.values, self.members, self.free, self.steps, self.unit)
@@ -93,8 +93,8 @@ def _scaled(torch: Any, scaled: Grid) -> Any:
     return Scaled()
 
 
-def _clustered(torch: Any, weights: Float, steps: Float | None = None) -> Any:
-    """With `steps`, clusters are of weights over their output's, and their means are whole codes."""
+def _clustered(torch: Any, weights: Float, scaled: Grid | None = None) -> Any:
+    """If they are `scaled`, clusters are of weights over their output's, and their means are whole codes."""
 
     class Clustered(torch.nn.Module):
         def __init__(self) -> None:
@@ -102,15 +102,15 @@ def _clustered(torch: Any, weights: Float, steps: Float | None = None) -> Any:
             self.values = torch.nn.Parameter(torch.from_numpy(weights.copy()))
             self.register_buffer("used", torch.from_numpy(weights != 0))
             relative = weights
-            if steps is not None:
-                along = np.broadcast_to(steps.reshape(-1, *[1] * (weights.ndim - 1)), weights.shape)
+            if scaled is not None:
+                along = np.broadcast_to(scaled.along, weights.shape)
                 relative = weights / along
                 self.register_buffer("steps", torch.from_numpy(along[weights != 0]))
             self.register_buffer("centroids", torch.from_numpy(np.unique(relative[weights != 0])))
 
         def forward(self) -> Any:
             free = self.values.detach()[self.used]
-            if steps is not None:
+            if scaled is not None:
                 free = free / self.steps
             members = torch.bucketize(free, (self.centroids[1:] + self.centroids[:-1]) / 2)
             if self.training:
@@ -118,7 +118,7 @@ def _clustered(torch: Any, weights: Float, steps: Float | None = None) -> Any:
                 means = torch.bincount(members, free, len(self.centroids)) / count.clamp(min=1)
                 self.centroids.copy_(torch.where(count > 0, means.to(free.dtype), self.centroids))
             found = self.centroids[members]
-            if steps is not None:
+            if scaled is not None:
                 found = _whole(found) * self.steps
             seen = torch.zeros_like(self.values)
             seen[self.used] = found
@@ -132,7 +132,7 @@ def _on_grid(torch: Any, grid: Grid) -> Any:
     class OnGrid(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            steps = _along(grid)
+            steps = grid.along
             self.growth = torch.nn.Parameter(torch.from_numpy(np.zeros_like(steps)))  # a step is never 0, nor below
             self.register_buffer("steps", torch.from_numpy(steps.copy()))
             self.register_buffer("codes", torch.from_numpy(grid.codes.astype(np.float32)))
@@ -145,11 +145,6 @@ def _on_grid(torch: Any, grid: Grid) -> Any:
             return self.codes * (steps + (short - steps).detach())
 
     return OnGrid()
-
-
-def _along(grid: Grid) -> Float:
-    """The steps, to be multiplied with the codes."""
-    return grid.steps.reshape(-1, *[1] * (grid.codes.ndim - 1))
 
 
 def _whole(codes: Any) -> Any:
