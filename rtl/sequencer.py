@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.commands import COMMAND_BYTES, OPCODE_BITS, Command, End, ErrorCode, Load, Nop, Opcode, Target
 from accel.design import Design
 from accel.latency import SEQUENCER
-from accel.legal import CONFIGURED_BY, RULES
+from accel.legal import CONFIGURED_BY
 from accel.registers import PROGRAM_COUNT_BITS
 from accel.rtl.layouts import layout
+from accel.rtl.marks import Marks
 from accel.rtl.ports import COMMAND_STREAM
 from accel.rtl.ram import Ram
 from accel.units import UNIT_NAMES, UNITS
@@ -25,7 +26,8 @@ class Sequencer(wiring.Component):
     The stages of a command are `accel.latency.SEQUENCER`. The fetch of the first `program_count` commands at
     `program_offset` is checked in the cycle after `start` and pushed in the next one; then a command written
     (`program_write`) in cycle m is pushed in m + FETCHED_CYCLES, or when its queue has room. A command that is illegal
-    (`accel.legal`) gives `error` and is not pushed. `pushed_<unit>`: pulse, a counted (not configuration) command was
+    (`accel.legal`) gives `error` and is not pushed; what its fields break is found while it is written (`accel.rtl.
+    marks`) and lies beside it. `pushed_<unit>`: pulse, a counted (not configuration) command was
     pushed. `all_complete`: all that were pushed until two cycles ago are complete; END then pulses `finished`.
 
     Reset it before each start: it forgets what was configured. The configuration registers of the units keep what
@@ -55,7 +57,8 @@ class Sequencer(wiring.Component):
         """The hardware."""
         m = Module()
         depth = self.design.buffers.program_commands
-        m.submodules.program = program = Ram(8 * COMMAND_BYTES, depth)
+        marks = Marks(self.design)
+        m.submodules.program = program = Ram(8 * COMMAND_BYTES + marks.bits, depth)
         # Commands that have a place, until they are dispatched, and those of them that were not read.
         level, unread = Signal(range(depth + 1), name="level"), Signal(range(depth + 1), name="unread")
         popped, pushed, overflow = Signal(name="popped"), Signal(name="pushed"), Signal(name="overflow")
@@ -66,7 +69,7 @@ class Sequencer(wiring.Component):
             program.w_en.eq(pushed),
             program.w_addr.eq(write_at),
             program.r_addr.eq(read_at),
-            program.w_data.eq(self.program_data),
+            program.w_data.eq(Cat(self.program_data, marks.of(self.program_data))),
         ]
         own = Signal(name="own")  # the hardware's own fetch has no place there
         m.d.sync += level.eq(level + pushed - (popped & ~own))
@@ -79,6 +82,8 @@ class Sequencer(wiring.Component):
         held, valid, checked, ended = (Signal(name=name) for name in ("held", "valid", "checked", "ended"))
         hold, take, go = Signal(name="hold"), Signal(name="take"), Signal(name="go")
         command = Signal(8 * COMMAND_BYTES, name="command", reset_less=True)
+        marked = Signal(marks.bits, name="marked", reset_less=True)
+        own_load = self._first()
         m.d.comb += [
             hold.eq((unread != 0) & (~held | take) & ~self.halt),
             program.r_en.eq(hold),
@@ -92,7 +97,7 @@ class Sequencer(wiring.Component):
             checked.eq(valid & ~popped & ~take),
         ]
         with m.If(take | self.start):
-            m.d.sync += command.eq(Mux(self.start, self._first(), program.r_data))
+            m.d.sync += Cat(command, marked).eq(Mux(self.start, Cat(own_load, marks.of(own_load)), program.r_data))
         opcode = command[:OPCODE_BITS]
         configured = {config: Signal(name=f"has_{config.OPCODE.name.lower()}") for config in CONFIGURED_BY.values()}
         for config, seen in configured.items():
@@ -105,7 +110,7 @@ class Sequencer(wiring.Component):
             m.d.sync += signal.eq(value)
             return signal
 
-        known, bad = self._check(command, configured)
+        known, bad = self._check(opcode, marks.broken(marked), configured)
         right = {kind: ~bit for kind, bit in bad.items()}
         known, wrong = found(known, "known"), found(Cat(*bad.values()), "bad")
         code = Signal(4, name="code")
@@ -156,19 +161,12 @@ class Sequencer(wiring.Component):
         return Cat(*sized)
 
     def _check(
-        self, command: Value, configured: dict[type[Command], Signal]
+        self, opcode: Value, broken: dict[type[Command], Value], configured: dict[type[Command], Signal]
     ) -> tuple[Value, dict[type[Command], Value]]:
-        """Whether the opcode is one, and for each kind whether it is that one and a field is illegal."""
+        """Whether the opcode is one; and for each kind, whether it is that one and illegal."""
         known, bad = [], {}
-        for cls, rules in RULES.items():
-            view = data.View(layout(cls), command)
-            tests = [rule.broken(view, self.design) for rule in rules]
-            wrong = [test for test in tests if test is not False]  # a rule of another engine
-            if cls in CONFIGURED_BY:
-                wrong.append(~configured[CONFIGURED_BY[cls]])
-            if "unused" in dict(view.shape()):
-                wrong.append(view.unused != 0)
-            is_it = view.opcode == int(cls.OPCODE)
+        for cls, wrong in broken.items():
+            is_it = opcode == int(cls.OPCODE)
             known.append(is_it)
-            bad[cls] = is_it & Cat(wrong).any()
+            bad[cls] = is_it & (wrong | ~configured[CONFIGURED_BY[cls]] if cls in CONFIGURED_BY else wrong)
         return Cat(known).any(), bad
