@@ -197,7 +197,8 @@ def test_the_layer_to_blame() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--epochs", "3"], "--train-labels and --epochs must come with --train DATA"),
+        (["--epochs", "3"], "--train-labels, --epochs, --shift and --mirror must come with --train DATA"),
+        (["--mirror"], "--train-labels, --epochs, --shift and --mirror must come with --train DATA"),
         (["--train", "nothing.npz"], "nothing.npz cannot be read: No such file or directory"),
         (["--train", "x.npz", "--epochs", "0"], "--epochs must be 1..1000, not 0"),
         (["--train", "few.npz"], "there must be 6 inputs or more to hold some out, not 3"),

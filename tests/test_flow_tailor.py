@@ -106,6 +106,9 @@ def test_a_setting_is_its_recipe() -> None:
     assert len(np.unique(np.diff(codebook).round(4))) > 2, "a codebook of its own, not a grid"
     trains = [step for step in full.steps if getattr(step, "epochs", 0)]
     assert [step.kind for step in trains] == ["tucker", "prune", "grid", "share"]
+    assert not any(step.shift or step.mirror for step in trains)
+    moved = setting.recipe("s", Training(shift=2, mirror=True)).steps
+    assert all(step.shift == 2 and step.mirror for step in moved if getattr(step, "epochs", 0))
 
 
 def test_each_notch_can_be_applied() -> None:
@@ -338,6 +341,8 @@ def write_images(folder: Path, train_count: int) -> None:
         (["--for", "edge", "--accuracy", "99", "--trainings", "0"], "--trainings must be 1..20, not 0"),
         (["--for", "edge", "--accuracy", "99", "--test", "mnist"], "--test must be left out with --for"),
         (["--accuracy", "99"], "must come with --for DESIGN"),
+        (["--shift", "1"], "--shift and --mirror must come with --for DESIGN: steps of RECIPE have fields"),
+        (["--for", "edge", "--accuracy", "99", "--shift", "9"], "--shift"),
         ([], "compress must have a recipe: give RECIPE, or --for DESIGN"),
     ],
 )  # fmt: skip

@@ -72,8 +72,18 @@ def test_steps_without_training() -> None:
 
 @pytest.mark.parametrize("path", ZOO, ids=lambda p: p.stem)
 def test_recipes_of_the_zoo(path: Path) -> None:
+    """Those that train say how images move: published figures must not depend on a default."""
     recipe = load(path)
     assert path.stem.endswith(recipe.name)
+    trained = [step for step in recipe.steps if isinstance(step, TrainingStep) and step.epochs]
+    assert all("shift" in step.model_fields_set for step in trained)
+
+
+def test_images_stay_where_they_are_unless_a_recipe_moves_them() -> None:
+    (step,) = parse("name: x\nsteps: [{prune: {epochs: 1}}]").steps
+    assert isinstance(step, TrainingStep)
+    assert not step.shift
+    assert not step.mirror
 
 
 def test_every_field_is_documented() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from accel.models.build import Chain
 from accel.models.compress.grid import put_on_grid
 from accel.models.compress.prune import matrix_layers
 from accel.models.compress.students import convolutional, mlp, shallow
@@ -121,6 +122,24 @@ def test_networks_that_do_not_suit_the_images(network, target, message):
     pytest.importorskip("torch")
     with pytest.raises(InputError, match=message):
         fit(network, data(), Schedule(1), target)
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("views", [{"shift": 1}, {"shift": 0, "mirror": True}])
+def test_only_images_of_one_label_each_move(views):
+    """Labels of places would stay where they are, and other inputs have no places."""
+    pytest.importorskip("torch")
+    random = np.random.default_rng(0)
+    chain = Chain(random, IMAGE)
+    chain.conv("a", 4, Window((1, 1)))
+    maps, flat = chain.network("maps"), mlp((30, 4), random, "flat", (30,))
+    images = random.random((8, *IMAGE)).astype(np.float32)
+    of_places, of_inputs = random.integers(0, 4, (8, 6, 5)), random.integers(0, 4, 8)
+    for network, inputs, labels in ((maps, images, of_places), (flat, images.reshape(8, 30), of_inputs)):
+        learnt = ImageSet(inputs, labels, inputs, labels)
+        fit(network, learnt, Schedule(1, shift=0))
+        with pytest.raises(InputError, match="shift and mirror must be 0 and false unless images have one label each"):
+            fit(network, learnt, Schedule(1, **views))
 
 
 @pytest.mark.train

@@ -104,7 +104,7 @@ def test_compression_chosen_for_edge(results: Path, mnist: Path, capsys: pytest.
     if not dense.exists():
         assert accel(["train", "lenet-5", "--validation", "--data", str(mnist), "-o", str(dense)]) == 0
     if not small.with_suffix(".json").exists():
-        chosen = ["--for", "edge", *AIM, "--trainings", "1", "--data", str(mnist)]
+        chosen = ["--for", "edge", *AIM, "--trainings", "1", "--shift", "2", "--data", str(mnist)]
         assert accel(["compress", str(dense), *chosen, "-o", str(small)]) == 0
     found = json.loads(small.with_suffix(".json").read_text())["for"]
     assert found["accuracy_int8_percent"] >= 99.3

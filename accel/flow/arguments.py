@@ -11,6 +11,7 @@ from accel import design as designs_module
 from accel.board import BOARDS
 from accel.models import zoo
 from accel.models.errors import InputError
+from accel.models.training.images import LARGEST_SHIFT
 
 
 def input_shape(text: str) -> tuple[int, ...] | None:
@@ -99,6 +100,18 @@ Mean = Annotated[
     ),
 ]
 Std = Annotated[str, typer.Option("--std", metavar="S[,S,S]", help="See --mean; 1/255 for pixels of 0..255.")]
+Shift = Annotated[
+    int,
+    typer.Option(
+        "--shift",
+        metavar="N",
+        min=0,
+        max=LARGEST_SHIFT,
+        help="Images that are learnt move by up to N pixels each way: for networks that were trained so. [default: 0]",
+        show_default=False,
+    ),
+]
+Mirror = Annotated[bool, typer.Option("--mirror", help="Half of the images that are learnt are mirrored: see --shift.")]
 Validation = Annotated[
     bool,
     typer.Option("--validation", help="Hold out a sixth of the training images to judge on, instead of the test set."),

@@ -25,12 +25,17 @@ TRAINED = {standard.name: standard for standard in (*map(shared, SHARED_BITS), *
 
 @dataclass(frozen=True)
 class Retraining:
-    """What retraining needs: what is learnt, passes over it, where states are kept, and who hears of progress."""
+    """What retraining needs: what is learnt, passes over it, where states are kept, and who hears of progress.
+
+    `shift`, `mirror`: images are moved by up to so many pixels, half of them mirrored, as of a recipe's steps.
+    """
 
     examples: ImageSet
     epochs: int
     states: Path
     say: Callable[[str], None]
+    shift: int = 0
+    mirror: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.epochs <= 1000:
@@ -76,7 +81,8 @@ def _trained(network: Network, standard: Standard, row: Technique, how: Retraini
         return row
     for slower in SLOWER:
         try:
-            trained, _ = recipe.apply(standard.recipe(how.epochs, slower * RATE), network, context)
+            steps = standard.recipe(how.epochs, slower * RATE, shift=how.shift, mirror=how.mirror)
+            trained, _ = recipe.apply(steps, network, context)
         except Diverged as error:
             if slower == SLOWER[-1]:
                 raise

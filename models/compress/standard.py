@@ -35,12 +35,12 @@ class Standard:
     steps: Callable[[int], tuple[Fields, ...]]
     formats: tuple[str, ...]
 
-    def recipe(self, epochs: int = 0, rate: float = RATE) -> Recipe:
-        """The recipe, with training at the learning `rate`."""
+    def recipe(self, epochs: int = 0, rate: float = RATE, **how: Any) -> Recipe:
+        """The recipe, with training at the learning `rate`; `how`: further fields of steps that train."""
         steps = []
         for step in self.steps(epochs):
             own = rate * CENTROIDS if step["kind"] == "share" else rate
-            steps.append({**step, **({"learning_rate": own} if step["epochs"] else {})})
+            steps.append({**step, **({"learning_rate": own, **how} if step["epochs"] else {})})
         return Recipe.model_validate({"name": self.name, "steps": steps})
 
 

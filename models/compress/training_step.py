@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from accel.models.codebook import is_shared
@@ -20,7 +19,7 @@ from accel.models.graph import Network
 from accel.models.grid import grid_of
 from accel.models.training import fingerprint
 from accel.models.training.fit import Epoch, Schedule, Target, fit
-from accel.models.training.images import ImageSet
+from accel.models.training.images import LARGEST_SHIFT, ImageSet
 from accel.models.training.weight_modules import Keep
 
 __all__ = ["Context"]
@@ -69,7 +68,7 @@ class TrainingStep(Checked):
     epochs: int = Field(default=0, ge=0, le=1000)
     learning_rate: float = Field(default=0.02, gt=0)
     batch: int = Field(default=64, ge=1)
-    shift: int = Field(default=2, ge=0, le=8)
+    shift: int = Field(default=0, ge=0, le=LARGEST_SHIFT)
     mirror: bool = False
     optimiser: Literal["sgd", "adam"] = "sgd"
     weight_decay: float = Field(default=1e-5, ge=0)
@@ -104,7 +103,7 @@ class TrainingStep(Checked):
             teachers = tuple(context.resolve(name) for name in named) or (original,)
             target = Target(self.target, teachers, self.temperature, self.hard_weight)
         schedule = Schedule(
-            epochs, self.learning_rate, self.batch, weight_decay=self.weight_decay, shift=self._shift(context.data),
+            epochs, self.learning_rate, self.batch, weight_decay=self.weight_decay, shift=self.shift,
             mirror=self.mirror, bfloat16=self.bfloat16, optimiser=self.optimiser,
         )  # fmt: skip
         done = None
@@ -126,13 +125,6 @@ class TrainingStep(Checked):
         if done:
             onnx_write.write(trained, done)
         return trained
-
-    def _shift(self, data: ImageSet) -> int:
-        """That of the step; without one, only what is known to be an image of one class is moved."""
-        moves = "shift" in self.model_fields_set or (
-            data.train_images.dtype == np.uint8 and data.train_labels.ndim == 1
-        )
-        return self.shift if moves else 0
 
 
 def form_of(network: Network) -> Keep:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.models.errors import InputError
-from accel.models.graph import Network
+from accel.models.graph import Network, Shape
 from accel.models.training import fingerprint, judge, state
 from accel.models.training.images import ImageSet, count, draw, floats, view
 from accel.models.training.pixels import UNIT, Pixels
@@ -195,6 +195,11 @@ def _check(network: Network, data: ImageSet, schedule: Schedule, target: Target)
     outputs, shape = _outputs(network), network.shapes[network.output]
     for labels in (data.train_labels, data.judged_labels):
         judge.check(network.name, shape, labels)
+    if (schedule.shift or schedule.mirror) and (data.train_images.ndim < 3 or _says_where(data.train_labels, shape)):
+        raise InputError(
+            f"{network.name}: shift and mirror must be 0 and false unless images have one label each: images move, "
+            "and labels of places do not"
+        )
     if target.kind == "soft" and (data.train_labels.ndim != 1 or data.train_labels.dtype.kind == "f"):
         raise InputError(
             f"{network.name}: soft targets must be of one class an input, not of {data.train_labels.shape}"
@@ -206,6 +211,11 @@ def _check(network: Network, data: ImageSet, schedule: Schedule, target: Target)
                 f"teacher {teacher.name} must have input {read} and {outputs} outputs, as what it teaches, "
                 f"not {theirs[0]} and {theirs[1]}"
             )
+
+
+def _says_where(labels: Array, shape: Shape) -> bool:
+    """Whether labels of outputs of `shape` belong to places of the input."""
+    return labels.ndim > 1 and math.prod(judge.classes_and_places(shape)[1]) > 1
 
 
 def _outputs(network: Network) -> int:

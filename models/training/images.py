@@ -20,6 +20,7 @@ from accel.models.training.pixels import UNIT, Pixels
 
 Array = NDArray[Any]
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+LARGEST_SHIFT = 8  # pixels that training may move an image by
 HELD_OUT = 6  # one of so many training images is held out for validation: 10,000 of 60,000
 
 

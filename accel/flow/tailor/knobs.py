@@ -35,7 +35,10 @@ ITERATIONS = 5
 
 @dataclass(frozen=True)
 class Training:
-    """Epochs of a recipe's steps, and what they learn: soft targets of the network that the recipe begins with."""
+    """Epochs of a recipe's steps, and what they learn: soft targets of the network that the recipe begins with.
+
+    Of images that move by up to `shift` pixels and are mirrored as the network has learnt them.
+    """
 
     structure: int = 5
     prune: int = 8
@@ -43,12 +46,15 @@ class Training:
     rounds: int = 2
     share: int = 2
     learning_rate: float = 0.01
+    shift: int = 0
+    mirror: bool = False
 
     def fields(self, epochs: int) -> dict[str, Any]:
         """The fields of a step that trains; none if it does not."""
         if not epochs:
             return {}
-        return {"epochs": epochs, "learning_rate": self.learning_rate, "target": "soft", "bfloat16": True}
+        views = {name: value for name, value in (("shift", self.shift), ("mirror", self.mirror)) if value}
+        return {"epochs": epochs, "learning_rate": self.learning_rate, "target": "soft", "bfloat16": True} | views
 
 
 @dataclass(frozen=True, order=True)

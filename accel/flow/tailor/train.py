@@ -17,7 +17,7 @@ from accel.flow.tailor.formats import settle
 from accel.flow.tailor.knobs import Training
 from accel.flow.tailor.layers import LayerRecord, layer_records
 from accel.flow.tailor.price import AS_COMPILED, GOALS, UNITS, Goal, Price, Pricer, Wanted, limits
-from accel.flow.tailor.walk import SLOWER, Guide, Place, walk
+from accel.flow.tailor.walk import BRIEF, SLOWER, Guide, Place, walk
 from accel.models.compress import recipe
 from accel.models.encode.encoded import check_one_stretch
 from accel.models.errors import InputError
@@ -159,7 +159,8 @@ def tailor(
     pricer = Pricer(request.design, calibration, frozenset(GOALS))
     dense = pricer.of(quantise(network, calibration))
     wanted = Wanted(request.objective, limits(request.limits, dense))
-    guide = Guide(network, replace(pricer, goals=wanted.goals), data, seed)
+    brief = replace(BRIEF, shift=request.training.shift, mirror=request.training.mirror)
+    guide = Guide(network, replace(pricer, goals=wanted.goals), data, seed, brief=brief)
     places = walk(guide, wanted, request.accuracy_percent, progress)
     candidates = [place for place in places[1:] if not wanted.excess(place.price)]
     if not candidates:

@@ -8,6 +8,7 @@ from typing import cast
 from accel import design as designs
 from accel.flow import outputs, report
 from accel.flow.said import say
+from accel.flow.tailor.knobs import Training
 from accel.flow.tailor.price import GOALS, Goal
 from accel.flow.tailor.train import Request, Tailored, files, save, tailor
 from accel.models import zoo
@@ -16,11 +17,12 @@ from accel.models.errors import InputError
 from accel.models.training.pixels import UNIT, Pixels
 
 MOST_TRAININGS = 20
+TRAINING = Training()
 
 
 def tailored(
     network: str, design: str, objective: str, accuracy: float | None, limits: list[str] | None, trainings: int | None,
-    images: Path | None, out: Path | None, seed: int, pixels: Pixels = UNIT,
+    images: Path | None, out: Path | None, seed: int, pixels: Pixels = UNIT, training: Training = TRAINING,
 ) -> Tailored:  # fmt: skip
     """Search, train, write. Raises InputError for options that are wrong; `check` says whether it is good enough."""
     if objective not in ("", *GOALS):
@@ -34,7 +36,7 @@ def tailored(
     if out is None:
         raise InputError("compress must have an output: give --out FILE")
     goal = cast(Goal, objective or "cycles")
-    request = Request(designs.load(design), goal, accuracy, tuple(limits or ()), trainings or 3)
+    request = Request(designs.load(design), goal, accuracy, tuple(limits or ()), trainings or 3, training)
     found, states = zoo.resolve(network), out.with_suffix(".steps")
     outputs.check(out, (*files(out), states), (network, design, *outputs.images(images)))
     report.check_folder(out.parent)

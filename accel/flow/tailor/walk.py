@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -55,6 +55,7 @@ class Guide:
     pricer: Pricer
     images: ImageSet
     seed: int = 0
+    brief: Training = field(default=BRIEF, kw_only=True)
 
     def price(self, setting: Setting, wanted: Wanted, turned: Knob | None = None) -> tuple[Setting, Price]:
         """Of the recipe, untrained; with it the setting whose formats cost least.
@@ -73,11 +74,11 @@ class Guide:
 
     def place(self, setting: Setting, price: Price, turned: Knob | None = None) -> Place:
         """The setting with its price and the proxy. A training that diverges is tried slower; raises Diverged."""
-        *rates, last = (BRIEF.learning_rate * factor for factor in SLOWER)
+        *rates, last = (self.brief.learning_rate * factor for factor in SLOWER)
         for rate in rates:
             with suppress(Diverged):
-                return self._place(setting, price, turned, replace(BRIEF, learning_rate=rate))
-        return self._place(setting, price, turned, replace(BRIEF, learning_rate=last))
+                return self._place(setting, price, turned, replace(self.brief, learning_rate=rate))
+        return self._place(setting, price, turned, replace(self.brief, learning_rate=last))
 
     def _place(self, setting: Setting, price: Price, turned: Knob | None, training: Training) -> Place:
         context = Context(self._few, seed=self.seed)

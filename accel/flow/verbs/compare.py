@@ -16,8 +16,10 @@ from accel.flow.arguments import (
     InputShape,
     Labels,
     Mean,
+    Mirror,
     NetworkArgument,
     Quantisation,
+    Shift,
     Std,
     Test,
     input_shape,
@@ -61,6 +63,8 @@ def compare(
         typer.Option(metavar="FILE", help="Labels of a .npy file of --train; without any the network itself teaches."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="With --train: passes over it. [default: 10]")] = None,
+    shift: Shift = 0,
+    mirror: Mirror = False,
     mean: Mean = "",
     std: Std = "",
     shape: InputShape = "",
@@ -87,8 +91,8 @@ def compare(
     rows = tuple(find(name, network) for name in technique) if technique else techniques_for(network)
     chosen = [designs_module.load(name) for name in design or ["edge"]]
     float_network, from_zoo = read_network(network, shape)
-    if train is None and (train_labels or epochs is not None):
-        raise InputError("--train-labels and --epochs must come with --train DATA")
+    if train is None and (train_labels or epochs is not None or shift or mirror):
+        raise InputError("--train-labels, --epochs, --shift and --mirror must come with --train DATA")
     folder = out or Path("accel-out") / float_network.name
     states = folder / "recipes"
     read: list[str | Path] = [network, *(design or ()), calibration, test, labels, *(recipe or ()), *(also or ())]
@@ -102,7 +106,7 @@ def compare(
         with report.made(states, keep=False):  # it stays if something was trained
             if train:
                 examples = own_data.read(train, float_network, train_labels or "", pixels=how_read)
-                how = retrain.Retraining(examples, 10 if epochs is None else epochs, states, say)
+                how = retrain.Retraining(examples, 10 if epochs is None else epochs, states, say, shift, mirror)
                 data = retrain.with_data(data, examples, printable(train.name), bool(calibration) or from_zoo)
                 rows = retrain.retrained(float_network, rows, how)
             rows += own_rows(float_network, recipe or [], also or [], images or examples, states, say, how_read)

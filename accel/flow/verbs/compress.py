@@ -14,9 +14,11 @@ from accel.flow.arguments import (
     InputShape,
     Labels,
     Mean,
+    Mirror,
     NetworkArgument,
     OneTechnique,
     Quantisation,
+    Shift,
     Std,
     Test,
     Validation,
@@ -109,6 +111,8 @@ def compress(
     trainings: Annotated[
         int | None, typer.Option(help="With --for: how many recipes are trained at most. [default: 3]")
     ] = None,
+    shift: Shift = 0,
+    mirror: Mirror = False,
     as_json: AsJson = False,
 ) -> None:
     """Apply a recipe (prune, share, channels, tucker, distil, encode, huffman); write the ONNX and its encoded weights.
@@ -129,13 +133,14 @@ def compress(
     aim = (objective, accuracy, limit, trainings)
     if design:
         from accel.flow.tailor import layers
+        from accel.flow.tailor.knobs import Training
         from accel.flow.tailor.verb import tailored
 
         wrong = {"RECIPE": recipe, "--test": test, "--labels": labels, "--storage-only": storage_only}
         for name, given in wrong.items():
             if given:
                 raise InputError(f"{name} must be left out with --for, which searches and judges on held-out images")
-        found = tailored(network, design, *aim, images, out, seed, how_read)
+        found = tailored(network, design, *aim, images, out, seed, how_read, Training(shift=shift, mirror=mirror))
         if as_json:
             print_json(job.record(found.outcome) | {"for": found.record()})
         else:
@@ -145,6 +150,8 @@ def compress(
         return
     if any(given is not None and given != "" for given in aim):
         raise InputError("--objective, --accuracy, --limit and --trainings must come with --for DESIGN")
+    if shift or mirror:
+        raise InputError("--shift and --mirror must come with --for DESIGN: steps of RECIPE have fields of that name")
     if recipe is None:
         raise InputError("compress must have a recipe: give RECIPE, or --for DESIGN to search one")
     chosen = load(recipe)
