@@ -14,13 +14,15 @@ from accel.flow import collapse, verdict
 from accel.flow.compare import compare
 from accel.flow.data import Data
 from accel.flow.main import main
-from accel.flow.retrain import Retraining, retrained, with_data
+from accel.flow.retrain import TRAINED, Retraining, retrained, with_data
 from accel.flow.techniques import TECHNIQUES, UNTRAINED, find, given, techniques_for
 from accel.models import zoo
 from accel.models.build import Chain
+from accel.models.compress import recipe
 from accel.models.compress.cluster import share_weights
 from accel.models.compress.prune import matrix_layers
 from accel.models.compress.standard import DENSITY, STANDARD
+from accel.models.compress.training_step import Context
 from accel.models.compress.tucker import Options, decompose
 from accel.models.errors import InputError
 from accel.models.exchange import onnx_write
@@ -29,20 +31,20 @@ from accel.models.quantisation.noise import noise
 from accel.models.quantisation.quantise import quantise
 from accel.models.quantisation.shared import quantise_compressed
 from accel.models.reference import float32, int8
-from accel.models.training.fit import Schedule, fit
+from accel.models.training.fit import Schedule, accuracy_of, fit
 from accel.models.training.images import ImageSet, floats
 from accel.models.window import Window
 
 NAMES = tuple(standard.name for standard in STANDARD)
 
 
-def colours(count: int = 240, brighter: int = 80) -> ImageSet:
+def colours(count: int = 240, brighter: int = 80, judge: int = 60) -> ImageSet:
     """Images of 3 channels of which the brightest is the class."""
     rng = np.random.default_rng(0)
-    labels = rng.integers(0, 3, count + 60)
-    images = rng.integers(0, 150, (count + 60, 3, 8, 8)).astype(np.uint8)
-    images[np.arange(count + 60), labels] += brighter
-    return ImageSet(images[60:], labels[60:], images[:60], labels[:60])
+    labels = rng.integers(0, 3, count + judge)
+    images = rng.integers(0, 150, (count + judge, 3, 8, 8)).astype(np.uint8)
+    images[np.arange(count + judge), labels] += brighter
+    return ImageSet(images[judge:], labels[judge:], images[:judge], labels[:judge])
 
 
 def network() -> Network:
@@ -227,7 +229,7 @@ def test_bad_options(
 @pytest.mark.train
 def test_retrained_rows_keep_the_accuracy_and_are_kept(tmp_path: Path) -> None:
     lines: list[str] = []
-    how = Retraining(colours(960, 30), 3, tmp_path, lines.append)
+    how = Retraining(colours(960, 30, judge=1200), 3, tmp_path, lines.append)
     whole = fit(network(), how.examples, Schedule(6, 0.02, shift=0))
     techniques = (find("dense"), find("shared-2"), *UNTRAINED)
     rows = retrained(whole, techniques, how)
@@ -238,9 +240,13 @@ def test_retrained_rows_keep_the_accuracy_and_are_kept(tmp_path: Path) -> None:
     assert accuracy["tucker"] > untrained["tucker"]
     assert min(accuracy.values()) >= 90, accuracy
     assert sum(accuracy.values()) > sum(untrained.values())
-    count = len(lines)
+    for row in rows[1:]:  # none ends below where it began, on the images that choose
+        begun, _ = recipe.apply(TRAINED[row.name].recipe(), whole, Context(how.examples))
+        assert isinstance(row.given, Network)
+        assert accuracy_of(row.given, *how.examples.choosing) >= accuracy_of(begun, *how.examples.choosing), row.name
+    epochs = [line for line in lines if ": epoch " in line]
     again = retrained(whole, techniques, how)
-    assert len(lines) == count  # nothing was trained twice
+    assert [line for line in lines if ": epoch " in line] == epochs  # nothing was trained twice
     for one, other in zip(rows[1:], again[1:], strict=True):
         assert isinstance(one.given, Network)
         assert isinstance(other.given, Network)

@@ -80,7 +80,8 @@ def run(
     With `validation` a sixth of its training images is held out: it is not learnt, and judges instead of `data`.
     """
     learnt = own_data.read(images, network, validation=validation, pixels=pixels) if images else None
-    context = Context(learnt, state_folder, seed, progress, partial(resolve, seed))
+    spoilt: list[str] = []
+    context = Context(learnt, state_folder, seed, progress, partial(resolve, seed), spoilt.append)
     if learnt and validation:
         test, labels = learnt.floats(learnt.judged_images), learnt.judged_labels
         data = replace(data, test=test, labels=labels, before_tail=True)
@@ -91,7 +92,7 @@ def run(
     return Outcome(
         chosen.name, result.network, result.encoded, account(result.encoded), recipe.as_record(result),
         network.parameters, sum(layer.weights.size for layer in matrix_layers(network)), before, after,
-        (*_step_notes(chosen, result), *_fall(network, chosen, result, data, before, after)),
+        (*_step_notes(chosen, result), *spoilt, *_fall(network, chosen, result, data, before, after)),
     )  # fmt: skip
 
 
@@ -148,7 +149,10 @@ def own_rows(
         data = own_data.read(images, network, pixels=pixels)
     context = Context(data, state_folder, progress=progress, resolve=partial(resolve, 0))
     for chosen in loaded:
-        result = recipe.run(chosen, network, context)
+        told = list[str]()
+        result = recipe.run(chosen, network, replace(context, spoilt=told.append))
+        for line in told:
+            progress(f"accel: warning: {chosen.name}: {line}")
         title = f"recipe {chosen.name}"
         row = given(chosen.name, title, result.network, result.formats, result.method, result.runs_as)
         rows.append(row if chosen.trains else replace(row, retrain=collapse.RECIPE))

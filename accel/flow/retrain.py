@@ -14,12 +14,12 @@ from accel.models.compress.training_step import Context
 from accel.models.errors import InputError
 from accel.models.graph import Network
 from accel.models.quantisation.method import DEFAULT
-from accel.models.training.fit import Diverged
+from accel.models.training.fit import Diverged, accuracy_of
 from accel.models.training.images import ImageSet, spread
 
 CALIBRATION = 512  # inputs that set the ranges where nobody says which, as many as for the zoo's networks
 SHARED_BITS = (6, 4, 3, 2)  # with 8 there is little left to learn
-SLOWER = (1.0, 0.1, 0.01)  # learning rates that are tried, one after the other, until the loss stays finite
+SLOWER = (1.0, 0.1, 0.01)  # learning rates that are tried, one after the other, until a training spoils nothing
 TRAINED = {standard.name: standard for standard in (*map(shared, SHARED_BITS), *STANDARD)}
 
 
@@ -79,14 +79,28 @@ def _trained(network: Network, standard: Standard, row: Technique, how: Retraini
         recipe.apply(standard.recipe(), network, Context())
     except InputError:  # it has nothing to be applied to, which the row itself will say
         return row
+    return given(standard.name, standard.title, _best(network, standard, how, context), standard.formats)
+
+
+def _best(network: Network, standard: Standard, how: Retraining, context: Context) -> Network:
+    """The most accurate of the trainings at the rates of `SLOWER`, which end with the first that spoils no step."""
+    best: tuple[float, Network] | None = None
     for slower in SLOWER:
+        spoilt: list[str] = []
+        steps = standard.recipe(how.epochs, slower * RATE, shift=how.shift, mirror=how.mirror)
         try:
-            steps = standard.recipe(how.epochs, slower * RATE, shift=how.shift, mirror=how.mirror)
-            trained, _ = recipe.apply(steps, network, context)
+            trained, _ = recipe.apply(steps, network, replace(context, spoilt=spoilt.append))
         except Diverged as error:
-            if slower == SLOWER[-1]:
+            if slower == SLOWER[-1] and best is None:
                 raise
-            how.say(f"{standard.title}: {error}; it is tried with a tenth of that")
+            spoilt.append(str(error))
         else:
+            accuracy = accuracy_of(trained, *how.examples.choosing, how.examples.pixels)
+            if best is None or accuracy >= best[0]:
+                best = accuracy, trained
+        if not spoilt:
             break
-    return given(standard.name, standard.title, trained, standard.formats)
+        if slower != SLOWER[-1]:
+            how.say(f"{standard.title}: {'; '.join(spoilt)}; it is tried with a tenth of that rate")
+    assert best is not None
+    return best[1]

@@ -32,7 +32,6 @@ from accel.models.training.images import spread
 from accel.models.training.weight_modules import Keep
 
 T = TypeVar("T")
-SCANNED = 2000  # training images on which a sensitivity scan measures where none are held out
 Share01 = Annotated[float, Field(ge=0, le=1)]
 IndexBits = Annotated[int, Field(ge=1, le=8)]
 Bits = Annotated[int, Field(ge=1, le=8)]
@@ -127,11 +126,8 @@ class Prune(TrainingStep):
         assert not isinstance(self.density, Mapping)
         if context.data is None:
             raise InputError("a scan measures accuracy: give what to learn from (--data)")
-        data = context.data
-        held_out = data.part == "validation"
-        scanned = data.judged_images if held_out else spread(data.train_images, SCANNED)
-        images = data.floats(scanned)
-        labels = data.judged_labels if held_out else spread(data.train_labels, SCANNED)
+        scanned, labels = context.data.choosing
+        images = context.data.floats(scanned)
 
         def quality(pruned: Network) -> float:
             return judge.percent(float32.run(pruned, images), labels)

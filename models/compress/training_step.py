@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from accel.models.codebook import is_shared
@@ -18,7 +19,7 @@ from accel.models.files import PARTS
 from accel.models.graph import Network
 from accel.models.grid import grid_of
 from accel.models.training import fingerprint
-from accel.models.training.fit import Epoch, Schedule, Target, fit
+from accel.models.training.fit import Epoch, Schedule, Target, accuracy_of, fit
 from accel.models.training.images import LARGEST_SHIFT, ImageSet
 from accel.models.training.weight_modules import Keep
 
@@ -26,6 +27,7 @@ __all__ = ["Context"]
 
 Report = dict[str, Any]
 Resolve = Callable[[str], Network]
+SPOILT = "training made the network less accurate, so it stays as it was: try a lower learning_rate"
 
 
 def _unknown(name: str) -> Network:
@@ -36,7 +38,8 @@ def _unknown(name: str) -> Network:
 class Context:
     """What steps may use: images to train on, where states of interrupted trainings lie, who is told of progress.
 
-    `resolve` gives the network of a name or file (teachers, students).
+    `resolve` gives the network of a name or file (teachers, students). What a training makes worse stays as it was
+    (`TrainingStep.train`), of which `spoilt` is told; with `keeps_better` false it is taken as it is.
     """
 
     data: ImageSet | None = None
@@ -44,6 +47,8 @@ class Context:
     seed: int = 0
     progress: Callable[[str], None] = field(default=lambda _: None)
     resolve: Resolve = _unknown
+    spoilt: Callable[[str], None] = field(default=lambda _: None)
+    keeps_better: bool = True
 
 
 class Checked(BaseModel):
@@ -91,6 +96,9 @@ class TrainingStep(Checked):
 
         Without a `teacher`, `original` teaches: the network that the recipe began with. Without `keep`, what earlier
         steps made of the network stays: its zeros, and its shared weights.
+
+        Where the trained network is less accurate than `network` on the images that may choose (`ImageSet.choosing`),
+        `network` is returned.
         """
         if not epochs:
             return network
@@ -111,20 +119,35 @@ class TrainingStep(Checked):
             # What a training begins with names its result: an interrupted recipe finds the trainings that are done.
             begins = fingerprint.of_settings(
                 fingerprint.of_networks(network, *target.teachers), context.data.training_digest,
-                schedule, self.target, self.temperature, self.hard_weight, keep, context.seed,
+                schedule, self.target, self.temperature, self.hard_weight, keep, context.seed, context.keeps_better,
             )  # fmt: skip
             done = context.state_folder / f"{label}-{begins}.onnx"
             if done.exists():
-                return replace(onnx_read.read(done), name=network.name)
+                found = replace(onnx_read.read(done), name=network.name)
+                if _same_weights(found, network):
+                    context.spoilt(f"{label}: {SPOILT}")
+                return found
 
         def show(epoch: Epoch) -> None:
             context.progress(f"{label}: {epoch}")
 
         state = done.with_suffix(".state") if done else None
         trained = fit(network, context.data, schedule, target, keep, context.seed, state, show)
+        if context.keeps_better:
+            images, labels = context.data.choosing
+            before, after = (accuracy_of(one, images, labels, context.data.pixels) for one in (network, trained))
+            if not after >= before:
+                context.progress(f"{label}: accuracy {before:.2f} % before, {after:.2f} % behind: it stays as it was")
+                context.spoilt(f"{label}: {SPOILT}")
+                trained = network
         if done:
             onnx_write.write(trained, done)
         return trained
+
+
+def _same_weights(one: Network, other: Network) -> bool:
+    pairs = zip(matrix_layers(one), matrix_layers(other), strict=True)
+    return all(np.array_equal(a.weights, b.weights) and np.array_equal(a.bias, b.bias) for a, b in pairs)
 
 
 def form_of(network: Network) -> Keep:

@@ -326,6 +326,11 @@ def inputs(images: Array, pixels: Pixels = UNIT) -> Any:
     return torch().from_numpy(floats(images, pixels))
 
 
+def accuracy_of(network: Network, images: Array, labels: Array, pixels: Pixels = UNIT) -> float:
+    """What `judge.percent` says of the network's outputs for images of an `ImageSet`."""
+    return accuracy_percent(module(network), images, labels, pixels)
+
+
 def accuracy_percent(trained: Any, images: Array, labels: Array, pixels: Pixels = UNIT) -> float:
     """What `judge.percent` says of the module's outputs."""
     package = torch()

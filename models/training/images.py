@@ -21,6 +21,7 @@ from accel.models.training.pixels import UNIT, Pixels
 Array = NDArray[Any]
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 LARGEST_SHIFT = 8  # pixels that training may move an image by
+CHOOSING = 2000  # images on which settings are chosen where none are held out
 HELD_OUT = 6  # one of so many training images is held out for validation: 10,000 of 60,000
 
 
@@ -47,6 +48,16 @@ class ImageSet:
         """Sixteen hex digits that tell these training images and labels, as they are read, from others."""
         found = fingerprint.of_images(self.train_images, self.train_labels)
         return found if self.pixels == UNIT else fingerprint.of_settings(found, self.pixels)
+
+    @property
+    def choosing(self) -> tuple[Array, Array]:
+        """Images on which settings may be chosen, and their labels: never those of a test set.
+
+        Those that are held out; where none are, `CHOOSING` of those that are learnt, evenly spaced.
+        """
+        if self.part == "validation":
+            return self.judged_images, self.judged_labels
+        return spread(self.train_images, CHOOSING), spread(self.train_labels, CHOOSING)
 
     def floats(self, images: Array) -> NDArray[np.float32]:
         """Some of the images as a network reads them: (n, *input shape)."""

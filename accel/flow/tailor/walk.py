@@ -81,7 +81,7 @@ class Guide:
         return self._place(setting, price, turned, replace(self.brief, learning_rate=last))
 
     def _place(self, setting: Setting, price: Price, turned: Knob | None, training: Training) -> Place:
-        context = Context(self._few, seed=self.seed)
+        context = Context(self._few, seed=self.seed, keeps_better=False)  # a proxy: what training does to it
         # The prune step is there, with nothing dropped, where no density is turned: every place trains as long.
         steps = setting.steps(training)
         if not any(step["kind"] == "prune" for step in steps):
