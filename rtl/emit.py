@@ -13,8 +13,10 @@ from accel.rtl.core import Core
 from accel.rtl.identifiers import plain_identifiers
 from accel.rtl.modules import convert
 from accel.rtl.multiplier import models
+from accel.rtl.multiplier_models import GUARDED
 from accel.rtl.on_chip import rom_verilog
 from accel.rtl.ram import RAM_VERILOG, STORE_VERILOG
+from accel.rtl.registered_ram import DP16KD, REGISTERED_VERILOG
 from accel.rtl.reset import ActiveLow
 from accel.rtl.top import Accelerator
 
@@ -51,8 +53,11 @@ def text_of(component: wiring.Component, design: Design) -> str:
     """A component of a design's hardware as Verilog, module `TOP`, with the memories that all others are made of."""
     if design.reset == "active-low":
         component = ActiveLow(component)
-    text = "\n".join([*convert(component, TOP).values(), RAM_VERILOG, STORE_VERILOG])
-    return plain_identifiers(text) + models(design)
+    modules = convert(component, TOP).values()
+    blocks = any(" ram_registered " in text for text in modules)
+    text = "\n".join([*modules, RAM_VERILOG, STORE_VERILOG, *([REGISTERED_VERILOG] if blocks else [])])
+    found = plain_identifiers(text) + models(design)
+    return found + (GUARDED.format(DP16KD) if blocks else "")
 
 
 def core_text(program: Program) -> str:

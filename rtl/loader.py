@@ -20,7 +20,7 @@ from accel.rtl.cutter import Cutter
 from accel.rtl.decoder.decoder import Decoder, ListDecoder, Turns
 from accel.rtl.fifo import CommandQueue
 from accel.rtl.layouts import bits_of, field_signal, layout
-from accel.rtl.ports import bank_of, unit_members, waits_hold, word_of, write_port, write_registered
+from accel.rtl.ports import bank_of, unit_members, waits_hold, within, word_of, write_port, write_registered
 from accel.rtl.sparse.ports import loaded_block
 from accel.rtl.window import Window
 
@@ -318,6 +318,7 @@ class Loader(wiring.Component):
                 with m.Case(int(target)):
                     stride = 8 * stride_bytes(word_bytes(design, target), design.beat_bytes)
                     m.d.comb += [rest.eq(hold >> min(stride, bits)), complete.eq(piece == count - 1)]
+        found["plain"] = emit & complete  # of any but a window load
         with m.If(command.window):
             m.d.comb += [rest.eq(hold), write.eq(window.write)]
         with m.Else():
@@ -331,7 +332,7 @@ class Loader(wiring.Component):
     ) -> None:
         """Routes the word to its memory, unless its address is outside: a row lies in the bank in which it begins.
 
-        Only activations are loaded as windows, so that other memories do not wait for a window's address.
+        Only activations are loaded as windows, so that other memories do not wait for a window's word and address.
         """
         design, window = self.design, words["window"]
         act_addr = Mux(command.window, window.addr, addr), Mux(command.window, window.row, row_addr)
@@ -347,7 +348,7 @@ class Loader(wiring.Component):
             ports |= {Target.RUN_TABLE: self.decoder.w_run, Target.VALUE_TABLE: self.decoder.w_value}
         ports = {target: port for target, port in ports.items() if target in self.targets}
         addresses = {kind: act_addr[0] if kind == Target.ACTIVATION else addr for kind in ports}
-        with m.If(words["write"]), m.Switch(command.target):
+        with m.Switch(command.target):
             for kind, port in ports.items():
                 memory, place, crossed = BY_TARGET[kind], addresses[kind], Const(0)
                 if memory.banks > 1:
@@ -355,13 +356,15 @@ class Loader(wiring.Component):
                     place, crossed = word_of(memory, place), bank_of(memory, place) != bank_of(memory, act_addr[1])
                 with m.Case(int(kind)):
                     # Of a sparse engine's weights, only rows of entries have a word: the engine checks them.
-                    fits = Const(1) if kind == Target.WEIGHT and design.is_sparse else place < memory.words(design)
-                    with m.If(fits & ~crossed):
-                        m.d.comb += port.en.eq(~self.halt)
-                    with m.Else():
+                    fits = (
+                        Const(1) if kind == Target.WEIGHT and design.is_sparse else within(place, memory.words(design))
+                    )
+                    comes = words["write" if kind == Target.ACTIVATION else "plain"]
+                    m.d.comb += port.en.eq(comes & fits & ~crossed & ~self.halt)
+                    with m.If(comes & ~(fits & ~crossed)):
                         m.d.comb += error.eq(ErrorCode.BUFFER_RANGE)
             with m.Case(int(Target.PROGRAM)):
-                m.d.comb += self.program_write.eq(~self.halt)
+                m.d.comb += self.program_write.eq(words["plain"] & ~self.halt)
         for kind, port in ports.items():
             m.d.comb += [port.addr.eq(addresses[kind]), port.data.eq(words[kind]), port.mask.eq(-1)]
         if self.decoder:

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from amaranth.hdl import Cat, Const, Value
 from amaranth.lib import data
 
-from accel.commands import COMMAND_BYTES, Command
+from accel.commands import COMMAND_BYTES, Command, used_bits
 from accel.design import Design
 from accel.legal import RULES
 from accel.rtl.layouts import layout
 
-TESTS_OF_A_MARK = 4  # at most: one LUT behind them, in front of a memory
+TESTS_OF_A_MARK = 4  # of rules, at most: one LUT behind them, in front of a memory
+BITS_OF_A_MARK = 64  # above the last field, at most: three LUTs
 
 
 def _tests(kind: type[Command], command: Value, design: Design) -> list[Value]:
-    """What the command breaks if it is of this kind; a constant 0 if nothing can be broken."""
+    """The rules that the command breaks if it is of this kind."""
     view = data.View(layout(kind), command)
     found = [rule.broken(view, design) for rule in RULES[kind]]
-    tests = [Value.cast(test).bool() for test in found if test is not False]  # a rule of another engine
-    if "unused" in dict(view.shape()):
-        tests.append(view.unused != 0)
-    return tests
+    return [Value.cast(test).bool() for test in found if test is not False]  # else a rule of another engine
 
 
 class Marks:
-    """For every kind of command, whether any of up to TESTS_OF_A_MARK tests of its fields fails, whatever it is.
+    """Whether any of a few rules of a kind is broken, whatever the command is, and whether a range of bits is not 0.
 
     Sums and comparisons of the rules (`accel.legal`) begin at the loader's registers and end in the program memory. The
     check is left with the opcode and an OR of these bits.
@@ -34,20 +34,28 @@ class Marks:
         self.design = design
         counts = {kind: len(_tests(kind, Const(0, 8 * COMMAND_BYTES), design)) for kind in RULES}
         self.sizes = {kind: -(-count // TESTS_OF_A_MARK) for kind, count in counts.items()}
-        self.bits = sum(self.sizes.values())
+        ends = sorted({used_bits(kind) for kind in RULES} | {8 * COMMAND_BYTES})
+        parts = [(low, high, -(-(high - low) // BITS_OF_A_MARK)) for low, high in pairwise(ends)]
+        self.ranges = [
+            (low + (high - low) * k // count, low + (high - low) * (k + 1) // count)
+            for low, high, count in parts
+            for k in range(count)
+        ]
+        self.bits = sum(self.sizes.values()) + len(self.ranges)
 
     def of(self, command: Value) -> Value:
         """The marks of a command."""
-        found = []
+        found = [command[low:high].any() for low, high in self.ranges]
         for kind, size in self.sizes.items():
             tests = _tests(kind, command, self.design)
             found += [Cat(tests[k::size]).any() for k in range(size)]
         return Cat(*found)
 
     def broken(self, marks: Value) -> dict[type[Command], Value]:
-        """For each kind, whether a command with these marks breaks a rule of it."""
-        found, at = {}, 0
+        """For each kind, whether a command with these marks breaks a rule of it or has a bit above its last field."""
+        found, at = {}, len(self.ranges)
         for kind, size in self.sizes.items():
-            found[kind] = marks[at : at + size].any()
+            above = [marks[k] for k, (low, _) in enumerate(self.ranges) if low >= used_bits(kind)]
+            found[kind] = Cat(*above, marks[at : at + size]).any()
             at += size
         return found

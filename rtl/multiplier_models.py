@@ -67,8 +67,8 @@ MODELS = {"ecp5": MULT18X18D, "xilinx": DSP48E1}
 """By the design's `multiplier`."""
 
 GUARDED = """\
-// The model of a multiplier block as far as it is used here, for simulators. Tools that synthesise define SYNTHESIS and
-// have the block itself.
+// The model of a block of the FPGA as far as it is used here, for simulators. Tools that synthesise define SYNTHESIS
+// and have the block itself.
 `ifndef SYNTHESIS
 {}`endif
 """

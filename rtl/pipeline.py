@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 
 from accel.design import Design
 from accel.rtl.ram import Store
@@ -45,6 +47,20 @@ def delayed(m: Module, design: Design, value: Value, cycles: int, name: str) -> 
     held = Signal(len(value), name=name, reset_less=True)
     m.d.sync += [place.eq(Mux(place == cycles - 2, 0, place + 1)), held.eq(store.r_data)]
     m.d.comb += [store.w_en.eq(1), store.w_addr.eq(place), store.r_addr.eq(place), store.w_data.eq(value)]
+    return held
+
+
+def delayed_by(m: Module, value: Value, cycles: int, more: Sequence[tuple[Value, int]], name: str) -> Value:
+    """As `delayed` in LUT RAM, and so many cycles `more` of each that holds: they may only change when nothing that is
+    used is under way.
+    """
+    depth = 1 << (cycles + sum(extra for _, extra in more) - 1).bit_length()
+    m.submodules[f"{name}_store"] = store = Store(len(value), depth)
+    place = Signal(range(depth), name=f"{name}_place", reset_less=True)
+    held = Signal(len(value), name=name, reset_less=True)
+    back = sum((Mux(holds, extra, 0) for holds, extra in more), start=Const(cycles - 1))
+    m.d.sync += [place.eq(place + 1), held.eq(store.r_data)]
+    m.d.comb += [store.w_en.eq(1), store.w_addr.eq(place), store.r_addr.eq(place - back), store.w_data.eq(value)]
     return held
 
 

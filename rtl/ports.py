@@ -49,6 +49,11 @@ def word_of(memory: Memory, address: Value) -> Value:
     return address[: memory.word_bits]
 
 
+def within(word: Value, words: int) -> Value:
+    """Whether there is such a word: of a power of two, whether no bit above is set, without a chain of carries."""
+    return ~word[words.bit_length() - 1 :].any() if words & (words - 1) == 0 else word < words
+
+
 def bank_of(memory: Memory, address: Value) -> Value:
     """Which of two banks an address is in: its highest bit."""
     return address[memory.word_bits]

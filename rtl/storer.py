@@ -17,7 +17,7 @@ from accel.rtl.count import Left
 from accel.rtl.cutter import Cutter
 from accel.rtl.layouts import field_signal, layout
 from accel.rtl.pipeline import later
-from accel.rtl.ports import bank_of, read_port, unit_members, waits_hold, word_of
+from accel.rtl.ports import bank_of, read_port, unit_members, waits_hold, within, word_of
 from accel.rtl.ram import Store as Words
 
 SEQUENCE_BITS = 16  # bursts are numbered modulo 2**16
@@ -208,7 +208,7 @@ class Storer(wiring.Component):
         outside = Signal(name="beyond")
         # A row lies in the bank in which it begins.
         crossed = bank_of(ACTIVATION, address) != bank_of(ACTIVATION, row_address)
-        with m.If(reads & ((word_of(ACTIVATION, address) >= self.design.activation_words) | crossed)):
+        with m.If(reads & (~within(word_of(ACTIVATION, address), self.design.activation_words) | crossed)):
             m.d.sync += outside.eq(1)
         with m.If(outside):
             m.d.comb += self.error.eq(ErrorCode.BUFFER_RANGE)

@@ -22,6 +22,7 @@ from accel.events import Event
 from accel.latency import post_cycles
 from accel.memories import ACCUMULATOR, PARAMETER, TABLE_WORDS
 from accel.rtl.buffers import ActivationBanks, Buffer
+from accel.rtl.pipeline import later
 from accel.rtl.ports import read_port
 from accel.rtl.post.unit import PostUnit
 from tests.benches.simulator import from_lanes, read_all, simulate, to_lanes, write_all
@@ -44,7 +45,7 @@ class Sums(wiring.Component):
     """Both accumulator banks, filled from the start."""
 
     def __init__(self, design: Design, words: Sequence[int]) -> None:
-        self.words, bits = words, design.widths.accumulator
+        self.words, bits, self.behind = words, design.widths.accumulator, design.memory_stages - 1
         self.bits = bits * design.cols
         super().__init__({"r": In(read_port(ACCUMULATOR, design))})
 
@@ -52,9 +53,8 @@ class Sums(wiring.Component):
         m = Module()
         m.submodules.cells = cells = memory.Memory(shape=self.bits, depth=128, init=self.words)
         read = cells.read_port()
-        m.d.comb += [
-            read.en.eq(self.r.en), read.addr.eq(Cat(self.r.addr[:6], self.r.addr[14])), self.r.data.eq(read.data)
-        ]  # fmt: skip
+        word = later(m, read.data, self.behind, "word")
+        m.d.comb += [read.en.eq(self.r.en), read.addr.eq(Cat(self.r.addr[:6], self.r.addr[14])), self.r.data.eq(word)]
         return m
 
 

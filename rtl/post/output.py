@@ -13,7 +13,7 @@ from accel.design import Design
 from accel.latency import TABLE_CYCLES, cycles, product_pipeline
 from accel.memories import ACTIVATION, CODE_BITS, TABLE, TABLE_WORD_BYTES
 from accel.rtl.pipeline import later
-from accel.rtl.ports import word_of, write_port, write_registered
+from accel.rtl.ports import within, word_of, write_port, write_registered
 from accel.rtl.ram import Ram
 
 if TYPE_CHECKING:
@@ -64,10 +64,19 @@ class Output(NamedTuple):
     last: Value
 
 
-def write(m: Module, unit: PostUnit, config: data.View, found: Output, outside: Value) -> None:
+def later_codes(design: Design, config: data.View) -> list[tuple[Value, int]]:
+    """Of what configurations codes come later than out of "clip", and by how many cycles."""
+    multiplied = [(config.multiply, cycles(product_pipeline(design)))] if design.operand_products else []
+    return multiplied + ([(config.table, TABLE_CYCLES)] if design.tables else [])
+
+
+def write(
+    m: Module, unit: PostUnit, config: data.View, found: Output, outside: Value, placed: Value | None = None
+) -> None:
     """The masked write of an output, or of its entries in a table a cycle later. `outside`: a read was.
 
-    Codes that were multiplied come later than `found` says what they are: that is delayed here.
+    Codes that were multiplied come later than `found` says what they are: that is delayed here, but for an address that
+    is `placed` so late already, with whether there is such a word above it.
     """
     design = unit.design
 
@@ -85,7 +94,8 @@ def write(m: Module, unit: PostUnit, config: data.View, found: Output, outside: 
 
     if design.operand_products:
         found = found._replace(
-            address=multiplied(found.address, "to"), chunk=multiplied(found.chunk, "to_part"),
+            address=found.address if placed is not None else multiplied(found.address, "to"),
+            chunk=multiplied(found.chunk, "to_part"),
             valid=multiplied(found.valid, "written"), last=multiplied(found.last, "ended"),
         )  # fmt: skip
     codes, looks_up = found.codes, config.table & design.tables
@@ -99,8 +109,12 @@ def write(m: Module, unit: PostUnit, config: data.View, found: Output, outside: 
             unit.event_table_reads.eq(Mux(tables.en, design.lanes, 0)),
         ]
         codes = Mux(looks_up, tables.entries, found.codes)
-    to, chunk = chosen(found.address, "to"), chosen(found.chunk, "to_part")
-    written, fits = chosen(found.valid, "written"), word_of(ACTIVATION, to) < design.activation_words
+    written, chunk = chosen(found.valid, "written"), chosen(found.chunk, "to_part")
+    if placed is not None:
+        to, fits = placed[:-1], placed[-1]
+    else:
+        to = chosen(found.address, "to")
+        fits = within(word_of(ACTIVATION, to), design.activation_words)
     act = write_registered(m, unit.w_act, "act")
     m.d.comb += [
         act.en.eq(written & fits & ~unit.halt),

@@ -14,11 +14,11 @@ from accel.latency import filter_cycles, post_pipeline, until
 from accel.memories import ACCUMULATOR, ACTIVATION, PARAMETER
 from accel.records import BIAS, MULTIPLIER, SHIFT
 from accel.rtl.modules import shared
-from accel.rtl.pipeline import delayed, in_luts, later
-from accel.rtl.ports import bank_of, word_of
+from accel.rtl.pipeline import delayed_by, in_luts, later
+from accel.rtl.ports import bank_of, within, word_of
 from accel.rtl.post.filter import weigh
 from accel.rtl.post.filter_walk import Slots
-from accel.rtl.post.output import Output, write
+from accel.rtl.post.output import Output, later_codes, write
 from accel.rtl.requantise import Requantise
 
 if TYPE_CHECKING:
@@ -90,10 +90,8 @@ def pipeline(
         unit.event_act_reads.eq(unit.r_act.en),
     ]
     # "read": the words are there.
-    sums_read, act_read = (
-        later(m, port.data, design.memory_stages - 1, name, reset_less=True)
-        for port, name in ((unit.r_acc, "sums_word"), (unit.r_act, "act_word"))
-    )
+    sums_read = unit.r_acc.data  # the register behind the sums is the accumulators' own
+    act_read = later(m, unit.r_act.data, design.memory_stages - 1, "act_word", reset_less=True)
     act1, src1 = after("read", from_act, "from_act"), after("read", e["src_chunk"], "src_chunk")
     dst1 = after("read", e["dst_chunk"], "dst_chunk")
     acc_chunk, act_chunk, res_chunk = (Signal(lanes * w, name=n) for w, n in (
@@ -123,7 +121,7 @@ def pipeline(
         (unit.r_param.en, param1, design.parameter_words),
     )
     outside = Signal(name="outside")
-    beyond = [later(m, en & (at >= depth), 1, f"beyond_{k}") for k, (en, at, depth) in enumerate(reads)]
+    beyond = [later(m, en & ~within(at, depth), 1, f"beyond_{k}") for k, (en, at, depth) in enumerate(reads)]
     m.d.sync += outside.eq(Cat(beyond).any())
     # "select": reduction. "reduce": requantisation starts, with the record.
     element2, inside2 = after("select", e["element"], "element"), after("select", e["inside"], "inside")
@@ -181,11 +179,16 @@ def pipeline(
         codes.append(lane_unit.code)
     address = after("address", _moved(command.dst_addr, e["to"]), "to_address")
     behind = until(stages, "clip") - until(stages, "address")
-    to_address = (delayed(m, design, address, behind, "address") if in_luts(design, behind) else
-                  after("clip", address, "address", "address"))  # fmt: skip
+    placed = None
+    if in_luts(design, behind):  # with what comes behind "clip", and whether there is such a word
+        fits = within(word_of(ACTIVATION, address), design.activation_words)
+        placed = delayed_by(m, Cat(address, fits), behind, later_codes(design, config), "address")
+        to_address = placed[:-1]
+    else:
+        to_address = after("clip", address, "address", "address")
     to_chunk = after("clip", e["dst_chunk"], "to_chunk")
     output, finished = after("clip", e["last"], "output"), after("clip", e["finishing"], "finish")
-    write(m, unit, config, Output(Cat(*codes), to_address, to_chunk, output, finished), outside)
+    write(m, unit, config, Output(Cat(*codes), to_address, to_chunk, output, finished), outside, placed)
 
 
 def _difference(m: Module, config: data.View, operand: Value, there: Value, lane: int) -> Signal:

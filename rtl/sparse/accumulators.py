@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from accel.design import Design
 from accel.memories import ACCUMULATOR
+from accel.rtl.pipeline import later
 from accel.rtl.ports import bank_of, read_port, word_of
 from accel.rtl.ram import Ram
 from accel.rtl.sparse.ports import sum_bits
@@ -74,6 +75,7 @@ class Accumulators(wiring.Component):
             word = Signal(width, name=f"post_word_{pe}")
             m.d.comb += word.eq(Mux(post_bank, found[1], found[0]))
             sums.append(word.word_select(post_lane, bits) if lanes else word)
-        m.d.comb += [self.r_post.data.eq(Cat(*sums)), self.event_acc_writes.eq(sum(writes, start=Const(0)))]
+        posted = later(m, Cat(*sums), design.memory_stages - 1, "sums_word", reset_less=True)
+        m.d.comb += [self.r_post.data.eq(posted), self.event_acc_writes.eq(sum(writes, start=Const(0)))]
         m.d.sync += self.outside.eq(Cat(*outside).any())
         return m

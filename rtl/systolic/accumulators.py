@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -11,8 +13,9 @@ from accel.design import Design
 from accel.latency import ACC_READ, ACCUMULATE, Pipeline, cycles
 from accel.memories import ACCUMULATOR
 from accel.rtl.pipeline import later
-from accel.rtl.ports import bank_of, read_port, word_of
+from accel.rtl.ports import bank_of, read_port, within, word_of
 from accel.rtl.ram import Ram
+from accel.rtl.registered_ram import RegisteredRam
 from accel.rtl.systolic.feeder import TAG
 
 
@@ -22,6 +25,9 @@ class Accumulators(wiring.Component):
     A word is written `ACCUMULATE` after its sums came and can be read from the next cycle on, REUSE_CYCLES after its
     tag: MIN_TILE_CYCLES sees to it as long as pixels repeat in the same order. A COMPUTE that accumulates onto words
     which the command before wrote last must not read them first; the compiler does not make such a command.
+
+    With `memory_stages` 2 the register of "select" is one behind each bank, and chooses between the banks behind it;
+    the post-process has its word, as it is then, in the second cycle after `en`.
 
     `done`: the last word of a command is written. `outside`: a write beyond the depth was suppressed.
     """
@@ -56,12 +62,15 @@ class Accumulators(wiring.Component):
         read, adding = after(ACC_READ[:1], "read"), after(ACC_READ, "adding")
         written = after((*ACC_READ, *ACCUMULATE), "written")
         fits = Signal(name="fits")  # of what is added: it is within the depth
-        m.d.comb += fits.eq(word_of(ACCUMULATOR, adding.address) < depth)
+        m.d.comb += fits.eq(within(word_of(ACCUMULATOR, adding.address), depth))
         write_ok = later(m, adding.valid & fits, 1, "write_ok")
-        total, old = (Signal(bits * cols, reset_less=True, name=name) for name in ("total", "old"))
+        total = Signal(bits * cols, reset_less=True, name="total")
+        registered = design.memory_stages > 1
         outputs = []
         for bank in range(ACCUMULATOR.banks):
-            m.submodules[f"bank{bank}"] = cells = Ram(ACCUMULATOR.width_bits(design), depth)
+            width = ACCUMULATOR.width_bits(design)
+            cells: Any = RegisteredRam(design, width, depth) if registered else Ram(width, depth)
+            m.submodules[f"bank{bank}"] = cells
             outputs.append(cells.r_data)
             with m.If(self.r_post.en & (bank_of(ACCUMULATOR, self.r_post.addr) == bank)):
                 m.d.comb += [cells.r_en.eq(1), cells.r_addr.eq(self.r_post.addr)]
@@ -73,7 +82,10 @@ class Accumulators(wiring.Component):
                 cells.w_data.eq(total),
             ]
         # "select": the word in a register, 0 if there is none, which meets the sums.
-        m.d.sync += old.eq(Mux(read.overwrite, 0, Mux(bank_of(ACCUMULATOR, read.address), outputs[1], outputs[0])))
+        of = adding if registered else read
+        found = Mux(of.overwrite, 0, Mux(bank_of(ACCUMULATOR, of.address), outputs[1], outputs[0]))
+        old = Signal(bits * cols, name="old", reset_less=True)
+        m.d["comb" if registered else "sync"] += old.eq(found)
         for c in range(cols):
             fresh = Signal(signed(array_sum_bits(design)), name=f"fresh_{c}")
             before = Signal(signed(bits), name=f"before_{c}")
@@ -85,7 +97,7 @@ class Accumulators(wiring.Component):
         with m.If(self.r_post.en):
             m.d.sync += chosen.eq(bank_of(ACCUMULATOR, self.r_post.addr))
         m.d.comb += [
-            self.r_post.data.eq(Mux(chosen, outputs[1], outputs[0])),
+            self.r_post.data.eq(Mux(later(m, chosen, int(registered), "chosen"), outputs[1], outputs[0])),
             self.done.eq(written.valid & written.last),
             self.outside.eq(written.valid & ~write_ok),
             self.event_acc_reads.eq(reads),

@@ -1,0 +1,90 @@
+"""Memories in block RAMs with their own registers: what a simulator makes of the instances, and what Yosys does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from accel.design import Design, load
+from accel.rtl.emit import TOP
+from accel.rtl.identifiers import plain_identifiers
+from accel.rtl.modules import convert
+from accel.rtl.pipeline import later
+from accel.rtl.ram import RAM_VERILOG
+from accel.rtl.registered_ram import DP16KD, REGISTERED_VERILOG, RegisteredRam
+from accel.synthesis.modules import parse
+from accel.synthesis.tools import run
+from tests.benches.netlist import GATES, differing_cycles
+
+WIDTHS, DEPTH = (36, 50, 72), 512
+ADDRESS = 3  # bits that differ: each stands for several
+
+
+class Memories(wiring.Component):
+    """A memory of each width; what leaves it in other cycles than the second after a read is 0 here, and what was
+    written while it was read.
+    """
+
+    def __init__(self, design: Design) -> None:
+        self.design = design
+        super().__init__(
+            {
+                "write": In(1), "to": In(ADDRESS), "data": In(max(WIDTHS)), "read": In(1), "at": In(ADDRESS),
+                **{f"o_{width}": Out(width) for width in WIDTHS},
+            }
+        )  # fmt: skip
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        known, seen = Signal(1 << ADDRESS), Signal()  # a word that was never written is whatever it is
+        with m.If(self.write):
+            m.d.sync += known.bit_select(self.to, 1).eq(1)
+        m.d.comb += seen.eq(self.read & ~(self.write & (self.to == self.at)) & known.bit_select(self.at, 1))
+        there = later(m, seen, 2, "there")
+        for width in WIDTHS:
+            m.submodules[f"memory_{width}"] = memory = RegisteredRam(self.design, width, DEPTH)
+            m.d.comb += [
+                memory.w_en.eq(self.write), memory.w_addr.eq(self.to.replicate(ADDRESS)), memory.w_data.eq(self.data),
+                memory.r_en.eq(self.read), memory.r_addr.eq(self.at.replicate(ADDRESS)),
+                getattr(self, f"o_{width}").eq(Mux(there, memory.r_data, 0)),
+            ]  # fmt: skip
+        return m
+
+
+def text_of(multiplier: str) -> str:
+    """The memories of a design with such multipliers."""
+    design = Design(**load("nano-ecp5").model_dump() | {"multiplier": multiplier})
+    return plain_identifiers("\n".join([*convert(Memories(design), TOP).values(), RAM_VERILOG, REGISTERED_VERILOG]))
+
+
+def renamed(text: str, suffix: str) -> str:
+    """The same with other names of modules, the top one `GATES`."""
+    mine = re.sub(rf"\b{TOP}", GATES + suffix, text)
+    mine = re.sub(r"\bram(_registered)?\b", rf"ram\1{suffix}", mine)
+    return re.sub(rf"\bmodule {GATES}{suffix}\(", f"module {GATES}(", mine, count=1)
+
+
+@pytest.mark.rtl
+def test_block_rams_hold_their_words_in_registers(tmp_path: Path) -> None:
+    """Against a memory with a register behind it, and the blocks that Yosys makes of that; without the block's register
+    a word comes a cycle too early.
+    """
+    plain, blocks = text_of("portable"), text_of("ecp5")
+    assert "ram_registered #(" in blocks.split("module ram ")[0]
+    (tmp_path / "plain.v").write_text(plain, encoding="utf-8")
+    script = (
+        f"read_verilog plain.v; synth_ecp5 -top {TOP}; rename {TOP} {GATES}; write_verilog -noattr -selected yosys.v"
+    )
+    run("yosys", ["-q", "-p", script], tmp_path)
+    yosys = re.sub(r"\.INITVAL_.*,\n", "", (tmp_path / "yosys.v").read_text(encoding="utf-8"))
+    assert "DP16KD" in yosys
+    early = renamed(blocks, "_early").replace("OUTREG", "NOREG")
+    tree = parse(plain, TOP)
+    found = differing_cycles(plain + DP16KD, [renamed(blocks, "_blocks"), yosys, early], tree, tmp_path, cycles=5000)
+    assert found[:2] == [0, 0]
+    assert found[2] > 1000
