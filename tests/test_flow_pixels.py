@@ -180,3 +180,24 @@ def test_the_verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     np.save("x.npy", single)
     assert accel(["compare", "mine.onnx", "--calibration", "x.npy", *WORDS]) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("accel: --mean and --std must come with images")
+
+
+@pytest.mark.train
+def test_a_search_reads_pixels_as_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`compress --for` of pixels with --mean and --std writes, in bytes, what it writes of floats read so."""
+    pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    onnx_write.write(network(), tmp_path / "mine.onnx")
+    images = RNG.integers(0, 200, (240, 3, 6, 5)).astype(np.uint8)
+    classes = np.arange(240) % 4
+    images[np.arange(240), classes % 3, classes] += 55
+    np.savez("pixels.npz", x=images, y=classes)
+    np.savez("floats.npz", x=Pixels(MEAN, STD).floats(images), y=classes)
+    search = ["--for", "nano", "--objective", "bytes", "--accuracy", "20", "--trainings", "1"]
+    for data, words in (("pixels", WORDS), ("floats", [])):
+        command = ["compress", "mine.onnx", *search, "--data", f"{data}.npz", "--out", f"{data}/x.onnx"]
+        assert accel([*command, *words]) == 0
+    for name in ("x.onnx", "x.yaml", "x.weights"):
+        assert Path("pixels", name).read_bytes() == Path("floats", name).read_bytes()
+    found, same = (json.loads(Path(data, "x.json").read_text())["for"] for data in ("pixels", "floats"))
+    assert found["accuracy_int8_percent"] == same["accuracy_int8_percent"]
