@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -214,11 +215,14 @@ def test_a_row_alone() -> None:
 
 def stacks(panel: Any) -> dict[str, list[tuple[float, float]]]:
     """Left end and length of each bar by its part's name, from the top one down."""
-    containers = [c for c in panel.containers if hasattr(c, "patches") and c.patches]
-    for container in containers:
-        name = container.get_label()
-        assert {to_hex(bar.get_facecolor()).upper() for bar in container} == {style.COLOURS[name].upper()}
-    return {c.get_label(): [(bar.get_x(), bar.get_width()) for bar in c] for c in containers}
+    found = {}
+    for part in (c for c in panel.collections if isinstance(c, PolyCollection)):
+        name = str(part.get_label())
+        assert {to_hex(colour).upper() for colour in part.get_facecolor()} == {style.COLOURS[name].upper()}
+        boxes = [path.get_extents() for path in part.get_paths()]
+        assert [(box.y0 + box.y1) / 2 for box in boxes] == pytest.approx(range(len(boxes)))
+        found[name] = [(box.x0, box.width) for box in boxes]
+    return found
 
 
 def check_stacks(panel: Any, expected: list[dict[str, float]]) -> None:

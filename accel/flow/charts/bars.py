@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 from accel.flow.charts.style import COLOURS, entitle, heading, lines_of_bars, short
@@ -69,11 +70,11 @@ def stacked(title: str, unit: str, panels: Mapping[str, Sequence[Bar]], per_row:
     size = (0.07 * letters * (1 if same else across) + max(2.6 * across, 5.2), (0.25 * count + 0.75) * down + 1.2)
     chart = Figure(figsize=size, layout="constrained")
     entitle(chart, title)
-    grid = chart.subplots(down, across, sharex=True, sharey=same, squeeze=False)
+    grid = chart.subplots(down, across, sharex=True, squeeze=False)
     longest = max(bar.most or sum(bar.parts.values()) for bars in panels.values() for bar in bars)
     order = [part for part in COLOURS if any(bar.parts.get(part) for bars in panels.values() for bar in bars)]
-    for panel, (head, bars) in zip(grid.flat, panels.items(), strict=False):
-        _fill(panel, bars, order)
+    for number, (panel, (head, bars)) in enumerate(zip(grid.flat, panels.items(), strict=False)):
+        _fill(panel, bars, order, not same or number % across == 0)
         panel.set_title(head, fontsize=9, fontweight="normal")
         panel.set_xlim(0, 1.25 * longest)
     for panel in grid.flat[len(panels) :]:
@@ -85,12 +86,14 @@ def stacked(title: str, unit: str, panels: Mapping[str, Sequence[Bar]], per_row:
     return chart
 
 
-def _fill(panel: Any, bars: Sequence[Bar], order: Sequence[str]) -> None:
+def _fill(panel: Any, bars: Sequence[Bar], order: Sequence[str], is_named: bool) -> None:
     left = [0.0] * len(bars)
     for part in order:
-        lengths = [bar.parts.get(part, 0.0) for bar in bars]
-        panel.barh(range(len(bars)), lengths, left=left, color=COLOURS[part], height=0.68, label=part)
-        left = [a + b for a, b in zip(left, lengths, strict=True)]
+        right = [start + bar.parts.get(part, 0.0) for start, bar in zip(left, bars, strict=True)]
+        # One thing to lay out and to draw, where each of `barh`'s rectangles is one.
+        forms = [_bar(*ends, index) for index, ends in enumerate(zip(left, right, strict=True))]
+        panel.add_collection(PolyCollection(forms, facecolor=COLOURS[part], linewidth=0, label=part), autolim=False)
+        left = right
     ends = [end if bar.most is None else bar.most for end, bar in zip(left, bars, strict=True)]
     if any(bar.most is not None for bar in bars):
         below = [end - (end if bar.least is None else bar.least) for end, bar in zip(left, bars, strict=True)]
@@ -99,7 +102,12 @@ def _fill(panel: Any, bars: Sequence[Bar], order: Sequence[str]) -> None:
                        linewidth=1)  # fmt: skip
     for index, (bar, end) in enumerate(zip(bars, ends, strict=True)):
         panel.annotate(bar.text, (end, index), (4, 0), textcoords="offset points", va="center_baseline", fontsize=7.5)
-    lines_of_bars(panel, [bar.name for bar in bars])
+    lines_of_bars(panel, [bar.name for bar in bars], is_named)
+
+
+def _bar(left: float, right: float, index: int) -> tuple[tuple[float, float], ...]:
+    top, bottom = index - 0.34, index + 0.34
+    return (left, top), (right, top), (right, bottom), (left, bottom)
 
 
 def _energy(row: Row) -> Bar:

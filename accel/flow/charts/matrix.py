@@ -103,8 +103,8 @@ def _names(lines: Sequence[Across], width: int) -> list[str]:
 
 def _label(panel: Any, names: Sequence[str], lines: Sequence[Across]) -> None:
     """The rows' names; faint: those that cost too much accuracy."""
-    panel.set_yticks([y + 0.5 for y in range(len(lines))], names or [""] * len(lines), linespacing=0.95)
-    for label, line in zip(panel.get_yticklabels(), lines, strict=True):
+    panel.set_yticks([y + 0.5 for y in range(len(names))], names, linespacing=0.95)
+    for label, line in zip(panel.get_yticklabels(), lines if names else (), strict=True):
         label.set_color(INK if is_sound(line.base, line.rows[0]) else FAINT)
 
 

@@ -42,6 +42,7 @@ KINDS = ("png", "svg")
 DPI = 150  # of a PNG
 STYLE: Any = {
     "svg.hashsalt": "accel",
+    "figure.dpi": DPI,  # whatever measures texts before a PNG is drawn then measures those that it draws
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
     "font.size": 9,
     "text.color": INK,
@@ -68,15 +69,13 @@ def saved(make: Callable[[], Figure | None], kinds: Sequence[str] = KINDS) -> di
         if (chart := make()) is None:
             return {}
         FigureCanvasAgg(chart)
+        if engine := chart.get_layout_engine():  # once, since it takes most of the time; with one, each is drawn twice
+            engine.execute(chart)
+            chart.set_layout_engine(None)
         for kind in kinds:
             file = io.BytesIO()
             options: Any = {"dpi": DPI} if kind == "png" else {"metadata": {"Date": None}}
-            if kind == "png" and (engine := chart.get_layout_engine()):  # with one, it would be drawn twice
-                chart.set_dpi(DPI)
-                engine.execute(chart)
-                chart.set_layout_engine(None)
             chart.savefig(file, format=kind, **options)
-            chart.set_layout_engine(None)  # once is enough, and it takes most of the time; for "none" it draws twice
             found[kind] = file.getvalue()
     return found
 
@@ -98,9 +97,9 @@ def entitle(chart: Figure, title: str) -> None:
     chart.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
 
 
-def lines_of_bars(panel: Any, names: Sequence[str]) -> None:
-    """Names beside bars that lie, the first on top."""
-    panel.set_yticks(range(len(names)), names)
+def lines_of_bars(panel: Any, names: Sequence[str], is_named: bool = True) -> None:
+    """Names beside bars that lie, the first on top, unless a panel to the left has them."""
+    panel.set_yticks(range(len(names)) if is_named else [], names if is_named else [])
     panel.set_ylim(len(names) - 0.4, -0.6)
     panel.tick_params(axis="y", length=0)
     panel.grid(axis="x")
