@@ -11,10 +11,10 @@ SOONER = 4  # times, where numba has been imported for something else
 
 
 class Kept(Protocol):
-    """A compiled form that is kept on disk: whether an earlier process left it there."""
+    """A compiled form that is kept on disk: whether this process or an earlier one has compiled it."""
 
     @property
-    def left_by_others(self) -> bool: ...  # noqa: D102
+    def is_compiled(self) -> bool: ...  # noqa: D102
     def __call__(self, *arguments: Any) -> int: ...  # noqa: D102
 
 

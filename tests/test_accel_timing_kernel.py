@@ -116,7 +116,7 @@ class Fake:
 
     def __init__(self, function: Callable[..., int]) -> None:
         Fake.made += 1
-        self.left_by_others = False
+        self.is_compiled = False
 
     def __call__(self, numbers: Any, doubled: Any) -> int:
         doubled[:] = -1
@@ -147,7 +147,7 @@ def test_numba_is_imported_and_used_when_as_much_was_spent_without(fake: type[Fa
 
 
 def test_what_others_compiled_is_used_sooner(fake: type[Fake], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fake, "left_by_others", True, raising=False)
+    monkeypatch.setattr(fake, "is_compiled", True, raising=False)
     monkeypatch.setattr(fake, "__init__", lambda self, function: None)
     assert _call(kernel.LOAD_AFTER - 1) == [2, 4, 6]
     assert _call(1) == [-1, -1, -1]
@@ -156,7 +156,7 @@ def test_what_others_compiled_is_used_sooner(fake: type[Fake], monkeypatch: pyte
 def test_what_comes_again_and_again_loads_it_as_much_sooner(
     fake: type[Fake], monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(fake, "left_by_others", True, raising=False)
+    monkeypatch.setattr(fake, "is_compiled", True, raising=False)
     monkeypatch.setattr(fake, "__init__", lambda self, function: None)
     with kernel.repeated(50):
         assert _call(kernel.LOAD_AFTER // 50 - 1) == [2, 4, 6]
@@ -184,10 +184,23 @@ def test_without_a_folder_to_write_it_is_compiled_for_this_process(
     monkeypatch.delenv("ACCEL_KERNELS")
     monkeypatch.setenv("ACCEL_CACHE", given)
     compiled = kernel.Compiled(_twice)
+    assert not compiled.is_compiled
     doubled = np.zeros(3, np.int64)
     assert compiled(np.array([1, 2, 3]), doubled) == 3
     assert doubled.tolist() == [2, 4, 6]
-    assert not compiled.left_by_others
+    assert compiled.is_compiled
+    assert not kernel.Compiled(_twice).is_compiled
+
+
+def test_what_was_loaded_once_is_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks before each call is told the same before the second."""
+    monkeypatch.setenv("ACCEL_KERNELS", str(tmp_path))
+    for is_there in (False, True):
+        compiled = kernel.Compiled(_twice)
+        assert compiled.is_compiled == is_there
+        for _ in range(2):
+            assert compiled(np.array([1, 2, 3]), np.zeros(3, np.int64)) == 3
+            assert compiled.is_compiled
 
 
 TWO_FORMS = """

@@ -243,8 +243,8 @@ def test_lenet_5_by_the_compiled_pass(monkeypatch):
 class Left:
     """Instead of what is kept on disk: left there by another process, or not."""
 
-    def __init__(self, left_by_others):
-        self.left_by_others = left_by_others
+    def __init__(self, is_compiled):
+        self.is_compiled = is_compiled
 
 
 @pytest.mark.parametrize("left", [False, True])

@@ -125,7 +125,7 @@ def _form(function: Callable[..., int], commands: int) -> Any:
         if function not in _candidates:
             _candidates[function] = Compiled(function)
         compiled = _candidates[function]
-        if _spent < COMPILE_AFTER and not at_once and not compiled.left_by_others:
+        if _spent < COMPILE_AFTER and not at_once and not compiled.is_compiled:
             return None
         _compiled[function] = compiled
     return _compiled[function]
@@ -159,20 +159,21 @@ class Compiled:
         key = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
         folder = cache_folder(f"kernel-{key}")
         self.note = folder / f"{function.__name__}.compiled" if folder else None
+        self.was_called = False
         self.dispatcher = _kept_in(folder, entry) if folder else numba.njit(**WITHOUT_REFERENCES)(entry)
 
     @property
-    def left_by_others(self) -> bool:
-        """Whether an earlier process has compiled it."""
-        return self.note is not None and self.note.exists()
+    def is_compiled(self) -> bool:
+        """Whether this process or an earlier one has compiled it."""
+        return self.was_called or (self.note is not None and self.note.exists())
 
     def __call__(self, *arguments: Any) -> int:
         """The function's result."""
         result = int(self.dispatcher(*arguments))
-        if self.note:
+        if self.note and not self.was_called:
             with suppress(OSError):
                 self.note.touch()
-            self.note = None
+        self.was_called = True
         return result
 
 

@@ -150,7 +150,7 @@ def _pays(bits: int) -> bool:
     if _spent >= COMPILE_AFTER:
         return True
     keep = compiled_forms.keeper()
-    return keep is not None and _spent >= compiled_forms.sooner(LOAD_AFTER) and _compiled(keep).left_by_others  # type: ignore[attr-defined]
+    return keep is not None and _spent >= compiled_forms.sooner(LOAD_AFTER) and _compiled(keep).is_compiled  # type: ignore[attr-defined]
 
 
 class _Coder:

@@ -70,7 +70,7 @@ def _form(count: int) -> Kept | None:
     _spent += count
     if _spent >= COMPILE_AFTER or compiled.is_wanted("ACCEL_COMPILED"):
         return _compiled(keep)
-    return _compiled(keep) if _spent >= compiled.sooner(LOAD_AFTER) and _compiled(keep).left_by_others else None
+    return _compiled(keep) if _spent >= compiled.sooner(LOAD_AFTER) and _compiled(keep).is_compiled else None
 
 
 def codes(sums: Array, to: Requantise) -> NDArray[np.int8] | None:
