@@ -222,7 +222,10 @@ def run(design: Design, contents: Contents, offers: Sequence[Offer]) -> tuple[Lo
                 entries = contents.codebook[256 * bank : 256 * bank + most]
                 await write_all(ctx, unit.w_codebook, [int(v) & 255 for v in entries], 256 * bank)
         result["log"] = await run_commands(ctx, bench, offers)
-        sums = [await read_all(ctx, unit.r_acc, ACCUMULATOR_WORDS, bank * ACCUMULATOR_BANK) for bank in range(2)]
+        sums = [
+            await read_all(ctx, unit.r_acc, ACCUMULATOR_WORDS, bank * ACCUMULATOR_BANK, design.memory_stages)
+            for bank in range(2)
+        ]
         bits = design.widths.accumulator
         result["sums"] = np.array([[to_lanes(word, design.cols, bits) for word in bank] for bank in sums])
 

@@ -53,16 +53,15 @@ async def write_all(ctx: Any, port: Any, words: Sequence[int], start: int = 0) -
     put(ctx, port, en=0)
 
 
-async def read_all(ctx: Any, port: Any, count: int, start: int = 0) -> list[int]:
-    """Read words from ascending addresses."""
+async def read_all(ctx: Any, port: Any, count: int, start: int = 0, cycles: int = 1) -> list[int]:
+    """Read words from ascending addresses, each `cycles` after it was asked for."""
     words = []
-    put(ctx, port, en=1)
-    for k in range(count):
-        put(ctx, port, addr=start + k)
+    for k in range(count + cycles - 1):
+        put(ctx, port, en=int(k < count), addr=start + min(k, count - 1))
         await ctx.tick()
         words.append(ctx.get(port.data))
     put(ctx, port, en=0)
-    return words
+    return words[cycles - 1 :]
 
 
 def check_sums(array: Any, inputs: Callable[[int], dict[str, int]], expected: Mapping[int, NDArray]) -> None:
