@@ -26,6 +26,7 @@ from accel.models.reference import float32
 from accel.models.scaled import scaled_of
 from accel.models.training.images import ImageSet
 from accel.models.zoo.architectures import lenet5, lenet_300_100
+from tests.benches.halves import halves
 from tests.benches.model_networks import onnxruntime_output
 
 RECIPE = """
@@ -181,13 +182,8 @@ def test_what_a_step_refuses_names_the_step() -> None:
 
 
 def small_images() -> ImageSet:
-    """Two classes: a bright left or right half."""
-    random = np.random.default_rng(0)
-    labels = random.integers(0, 2, 256).astype(np.uint8)
-    images = random.integers(0, 60, (256, 28, 28)).astype(np.uint8)
-    images[labels == 0, :, :14] += 150
-    images[labels == 1, :, 14:] += 150
-    return ImageSet(images, labels, images, labels)
+    examples = halves(np.random.default_rng(0), 256)
+    return ImageSet(*examples, *examples)
 
 
 @pytest.mark.train

@@ -21,6 +21,7 @@ from accel.models.graph import Layer, Linear, Network, build
 from accel.models.training.fit import Diverged, Schedule, accuracy_of, fit
 from accel.models.training.images import CHOOSING, ImageSet
 from accel.models.zoo.architectures import lenet_300_100
+from tests.benches.halves import halves
 
 pytestmark = pytest.mark.train
 
@@ -36,12 +37,7 @@ STEPS = {
 
 @pytest.fixture(scope="module")
 def images() -> ImageSet:
-    """Two classes: a bright left or right half."""
-    random = np.random.default_rng(0)
-    labels = random.integers(0, 2, 256).astype(np.uint8)
-    pixels = random.integers(0, 60, (256, 28, 28)).astype(np.uint8)
-    pixels[labels == 0, :, :14] += 150
-    pixels[labels == 1, :, 14:] += 150
+    pixels, labels = halves(np.random.default_rng(0), 256)
     return ImageSet(pixels, labels, pixels[:8], 1 - labels[:8])  # who is right is wrong on the test set
 
 

@@ -11,17 +11,14 @@ from accel.models.training.idx import write_idx
 from accel.models.training.images import count, draw, read_images, view
 from accel.models.zoo.architectures import lenet5, lenet_300_100
 from accel.models.zoo.train import train
+from tests.benches.halves import halves
 
 
 @pytest.fixture
 def small_mnist(tmp_path):
-    """Two classes that are easy to tell apart: a bright left or right half."""
     random = np.random.default_rng(0)
     for part, size in (("train", 640), ("t10k", 100)):
-        labels = random.integers(0, 2, size).astype(np.uint8)
-        images = random.integers(0, 60, (size, 28, 28)).astype(np.uint8)
-        images[labels == 0, :, :14] += 150
-        images[labels == 1, :, 14:] += 150
+        images, labels = halves(random, size)
         write_idx(tmp_path / f"{part}-images-idx3-ubyte", images)
         write_idx(tmp_path / f"{part}-labels-idx1-ubyte", labels)
     return tmp_path
