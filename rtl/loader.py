@@ -251,6 +251,7 @@ class Loader(wiring.Component):
                 command.eq(following),
                 row_addr.eq(following.dst_addr),
                 addr.eq(following.dst_addr),
+                words["complete"].eq(self._is_one_piece(following.target)),
             ]
         return ~active
 
@@ -296,6 +297,10 @@ class Loader(wiring.Component):
         ]
         return window
 
+    def _is_one_piece(self, target: Value) -> Value:
+        """Whether a word of a target comes with one beat."""
+        return Cat(target == int(known) for known in self.targets if beats_per_word(self.design, known) == 1).any()
+
     def _words(self, m: Module, command: data.View, hold: Signal, emit: Value, row_done: Value, window: Window) -> dict:
         """The word of every target in this cycle, whether it is complete, and what is left of the beat."""
         design = self.design
@@ -303,8 +308,10 @@ class Loader(wiring.Component):
         pieces = {target: beats_per_word(design, target) for target in self.targets}
         gathered = Signal(max(1, (max(pieces.values()) - 1) * bits), reset_less=True, name="gathered")
         piece = Signal(range(max(pieces.values()) + 1), name="piece")
-        rest, write, complete = Signal(bits, name="rest"), Signal(name="write"), Signal(name="complete")
-        found: dict = {"rest": rest, "write": write, "window": window}
+        rest, write = Signal(bits, name="rest"), Signal(name="write")
+        # Whether this piece is a word's last, a register; and whether a word has one, or the next piece is the last.
+        complete, one, two = Signal(name="complete"), Signal(name="one_piece"), Signal(name="two_pieces")
+        found: dict = {"rest": rest, "write": write, "window": window, "complete": complete}
         with m.Switch(command.target):
             for target in self.targets:
                 size = 8 * word_bytes(design, target)
@@ -317,14 +324,18 @@ class Loader(wiring.Component):
                 found[target] = word
                 with m.Case(int(target)):
                     stride = 8 * stride_bytes(word_bytes(design, target), design.beat_bytes)
-                    m.d.comb += [rest.eq(hold >> min(stride, bits)), complete.eq(piece == count - 1)]
+                    m.d.comb += [rest.eq(hold >> min(stride, bits)), one.eq(count == 1), two.eq(piece == count - 2)]
         found["plain"] = emit & complete  # of any but a window load
         with m.If(command.window):
             m.d.comb += [rest.eq(hold), write.eq(window.write)]
         with m.Else():
             m.d.comb += write.eq(emit & complete)
             with m.If(emit):
-                m.d.sync += [piece.eq(Mux(complete | row_done, 0, piece + 1)), gathered.eq(Cat(gathered, hold) >> bits)]
+                m.d.sync += [
+                    piece.eq(Mux(complete | row_done, 0, piece + 1)),
+                    complete.eq(Mux(complete | row_done, one, two)),
+                    gathered.eq(Cat(gathered, hold) >> bits),
+                ]
         return found
 
     def _writes(

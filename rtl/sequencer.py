@@ -80,7 +80,7 @@ class Sequencer(wiring.Component):
                 m.d.sync += address.eq(Mux(address == depth - 1, 0, address + 1))
         assert [stage.name for stage in SEQUENCER] == ["read", "hold", "check", "dispatch"]
         held, valid, checked, ended = (Signal(name=name) for name in ("held", "valid", "checked", "ended"))
-        hold, take, go = Signal(name="hold"), Signal(name="take"), Signal(name="go")
+        hold, take, ready, go = (Signal(name=name) for name in ("hold", "take", "ready", "go"))
         command = Signal(8 * COMMAND_BYTES, name="command", reset_less=True)
         marked = Signal(marks.bits, name="marked", reset_less=True)
         own_load = self._first()
@@ -88,7 +88,8 @@ class Sequencer(wiring.Component):
             hold.eq((unread != 0) & (~held | take) & ~self.halt),
             program.r_en.eq(hold),
             take.eq(held & (~valid | popped) & ~ended),
-            go.eq(valid & checked & ~self.halt),
+            ready.eq(valid & checked),
+            go.eq(ready & ~self.halt),
         ]
         m.d.sync += [
             unread.eq(unread + pushed - hold),
@@ -122,21 +123,25 @@ class Sequencer(wiring.Component):
             """
             return found(Cat((opcode == kind.OPCODE) & right.get(kind, 1) for kind in kinds).any(), name)
 
+        legals = {}
         for unit in UNITS:
             o = getattr(self, f"o_{unit.name}")
+            legals[unit.name] = legal(unit.commands, f"legal_{unit.name}")
             counted = found(opcode == unit.counted.OPCODE, f"is_counted_{unit.name}")
             m.d.comb += [
                 o.payload.eq(command),
-                o.valid.eq(go & legal(unit.commands, f"legal_{unit.name}")),
+                o.valid.eq(go & legals[unit.name]),
                 getattr(self, f"pushed_{unit.name}").eq(o.valid & o.ready & counted),
             ]
-        streams = [getattr(self, f"o_{unit}") for unit in UNIT_NAMES]
-        accepted = Cat(o.valid & o.ready for o in streams).any()
+        # What is dispatched waits for `halt`. What follows it here need not: all of this is reset before it ends.
+        accepted, ends = Signal(name="accepted"), Signal(name="ends")
         m.d.comb += [
-            self.finished.eq(go & legal([End], "legal_end") & self.all_complete),
-            popped.eq(accepted | (go & legal([Nop], "legal_nop")) | self.finished),
+            accepted.eq(Cat(legals[unit] & getattr(self, f"o_{unit}").ready for unit in UNIT_NAMES).any()),
+            ends.eq(legal([End], "legal_end") & self.all_complete),
+            self.finished.eq(go & ends),
+            popped.eq(ready & (accepted | legal([Nop], "legal_nop") | ends)),
             self.error.eq(Mux(overflow, ErrorCode.PROGRAM_OVERFLOW, Mux(go, code, 0))),
-            self.event_commands.eq(accepted),
+            self.event_commands.eq(go & accepted),
         ]
         with m.If(self.finished):
             m.d.sync += ended.eq(1)

@@ -168,15 +168,15 @@ class Accelerator(wiring.Component):
             *([post.event_filter_steps] if design.filter_multipliers else []),
             loader.turn,
         )
-        # A cycle ago: after an error nothing begins anew, and what was begun before that is forgotten before it is on
-        # the bus.
-        quiet = Signal(init=1, name="quiet")
+        # Both a cycle ago: after an error nothing begins anew, and what was begun before that is forgotten before it is
+        # on the bus; and a watchdog may count a cycle more.
+        quiet, moved = Signal(init=1, name="quiet"), Signal(name="moved")
         m.d.comb += [
             control.errors.eq(found),
-            control.active.eq(handshakes.any()),
+            control.active.eq(moved),
             control.quiet.eq(quiet),
         ]
-        m.d.sync += quiet.eq(csr.quiet)
+        m.d.sync += [quiet.eq(csr.quiet), moved.eq(handshakes.any())]
         return m
 
     def _outside(self, m: Module, csr: Csr, loader: Loader, storer: Storer) -> None:
