@@ -336,9 +336,9 @@ class Post(Command):
 
     A sum has no residual (res_zero_point is its pad value) and 32 bits. A maximum over a window that is all outside is
     -2**31. Of v + bias the lowest 17 bits are multiplied by r. What a POST writes in its last post_cycles (with `table`
-    one more, with `multiply` `post_multiplier_stages` more) is not there for the next one, but with a CONFIG_POST
-    between. Outputs may be written over their operands, but no operand may be read in a cycle in which another chunk of
-    its word is written, so many cycles after that one's own operand was read.
+    `memory_stages` more, with `multiply` `post_multiplier_stages` more) is not there for the next one, but with a
+    CONFIG_POST between. Outputs may be written over their operands, but no operand may be read in a cycle in which
+    another chunk of its word is written, so many cycles after that one's own operand was read.
     """
 
     OPCODE: ClassVar[Opcode] = Opcode.POST

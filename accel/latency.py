@@ -53,10 +53,23 @@ ADDRESS: Pipeline = (Stage("begin"), Stage("cut"), Stage("check"))  # from a com
 ADDRESS_CYCLES = cycles(ADDRESS)
 BACK: Pipeline = (Stage("queue"), Stage("wait"))  # from a LOAD's pop to the first cycle in which the back may take it
 BACK_CYCLES = cycles(BACK)
-STORE_READ: Pipeline = (Stage("read"), Stage("queue"))  # from a beat's last slot to the cycle in which it is offered
-STORE_READ_CYCLES = cycles(STORE_READ)
-STORE_FIFO_BEATS = 3  # beats that the storer reads ahead: with fewer, places come back too late for a beat a cycle
 STORE_PENDING = 4  # STORE commands that may wait for write responses
+
+
+def store_pipeline(design: Design) -> Pipeline:
+    """From a beat's last slot to the cycle in which it is offered."""
+    return Stage("read", design.memory_stages), Stage("queue")
+
+
+def store_read_cycles(design: Design) -> int:
+    """From a beat's last slot to the cycle in which it is offered."""
+    return cycles(store_pipeline(design))
+
+
+def store_fifo_beats(design: Design) -> int:
+    """Beats that the storer reads ahead: with fewer, places come back too late for a beat a cycle."""
+    return store_read_cycles(design) + 1
+
 
 ON_CHIP: Pipeline = (Stage("take"), Stage("read"), Stage("select"))  # of a core without DRAM: an address to its beat
 ON_CHIP_CYCLES = cycles(ON_CHIP)
@@ -196,10 +209,16 @@ def product_pipeline(design: Design) -> Pipeline:
     return (Stage("operands", design.post_multiplier_stages),)
 
 
-TABLE_LOOKUP: Pipeline = (Stage("look up"),)  # behind that pipeline, of a configuration with a table
-TABLE_CYCLES = cycles(TABLE_LOOKUP)
+def table_pipeline(design: Design) -> Pipeline:
+    """Behind that pipeline, of a configuration with a table."""
+    return (Stage("look up", design.memory_stages),)
+
+
+def table_cycles(design: Design) -> int:
+    """From a code to its entry in a table."""
+    return cycles(table_pipeline(design))
 
 
 def output_cycles(design: Design, table: int, multiply: int) -> int:
     """From an output's read of its operand to its write, by a configuration with a table or that multiplies (0, 1)."""
-    return post_cycles(design) + TABLE_CYCLES * table + cycles(product_pipeline(design)) * multiply
+    return post_cycles(design) + table_cycles(design) * table + cycles(product_pipeline(design)) * multiply

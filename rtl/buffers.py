@@ -8,8 +8,10 @@ from amaranth.lib.wiring import In, Out
 
 from accel.design import Design
 from accel.memories import ACTIVATION, CODEBOOK, Memory
+from accel.rtl.pipeline import later
 from accel.rtl.ports import bank_of, read_port, write_port
 from accel.rtl.ram import Ram
+from accel.rtl.registered_ram import memory
 from accel.units import readers, writers
 
 READERS = tuple(unit.name for unit in readers(ACTIVATION))
@@ -19,8 +21,8 @@ WRITERS = tuple(unit.name for unit in writers(ACTIVATION))
 class ActivationBanks(wiring.Component):
     """Two banks of R-byte words, each with one read and one write port. The highest bit of an address is the bank.
 
-    Writes need word < depth (the writers check it). A reader's data comes one cycle after `en` and holds for as long as
-    nobody else reads that bank.
+    Writes need word < depth (the writers check it). A reader's data comes `memory_stages` cycles after `en`: with one
+    it holds for as long as nobody else reads that bank, with two it is there in that cycle only.
     """
 
     def __init__(self, design: Design) -> None:
@@ -37,11 +39,16 @@ class ActivationBanks(wiring.Component):
         outputs = []
         for bank in range(ACTIVATION.banks):
             width, words = ACTIVATION.width_bits(self.design), ACTIVATION.words(self.design)
-            m.submodules[f"bank{bank}"] = cells = Ram(width, words, ACTIVATION.lanes(self.design))
+            cells = memory(self.design, width, words, ACTIVATION.lanes(self.design))
+            m.submodules[f"bank{bank}"] = cells
             outputs.append(cells.r_data)
-            for port in reads.values():
+            # The storer knows last that it reads: its address is there while nobody else reads.
+            m.d.comb += cells.r_addr.eq(reads["store"].addr)
+            for name, port in reads.items():
                 with m.If(port.en & (bank_of(ACTIVATION, port.addr) == bank)):
-                    m.d.comb += [cells.r_en.eq(1), cells.r_addr.eq(port.addr)]
+                    m.d.comb += cells.r_en.eq(1)
+                    if name != "store":
+                        m.d.comb += cells.r_addr.eq(port.addr)
             for port in writes.values():
                 with m.If(port.en & (bank_of(ACTIVATION, port.addr) == bank)):
                     m.d.comb += [
@@ -51,6 +58,7 @@ class ActivationBanks(wiring.Component):
             chosen = Signal(name=f"chosen_{name}")
             with m.If(port.en):
                 m.d.sync += chosen.eq(bank_of(ACTIVATION, port.addr))
+            chosen = later(m, chosen, self.design.memory_stages - 1, f"chosen_{name}")
             m.d.comb += port.data.eq(Mux(chosen, outputs[1], outputs[0]))
         return m
 

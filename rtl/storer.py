@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from accel.commands import COMMAND_BYTES, ErrorCode, Store, Target, field_bits
 from accel.design import Design
-from accel.latency import STORE_FIFO_BEATS, STORE_PENDING, STORE_READ, cycles, until
+from accel.latency import STORE_PENDING, store_fifo_beats, store_pipeline, until
 from accel.layout import beats_per_word, stride_bytes, words_per_beat
 from accel.memories import ACTIVATION
 from accel.memory_kinds import OnChip
@@ -27,7 +27,7 @@ class Storer(wiring.Component):
     """Takes a command when the last beat of the one before is sent; its responses may still be out.
 
     Reader: a beat is made in slots of one cycle; a slot reads a word (several words a beat) or passes on a piece of a
-    word (several beats a word). Beats wait in a FIFO of STORE_FIFO_BEATS. Writer: one naturally aligned burst at a
+    word (several beats a word). Beats wait in a FIFO of store_fifo_beats. Writer: one naturally aligned burst at a
     time; its beats follow its address by a cycle, whether that was taken or not (AXI4 allows a slave to wait for WVALID
     with AWREADY), and the next burst begins when address and beats are taken. `done` comes when the command's last
     response is in; STORE_PENDING commands can wait for that. No address is issued that leaves [0, dram_size). After
@@ -279,7 +279,7 @@ class Storer(wiring.Component):
         outside: Signal,
         keep: Signal,
     ) -> tuple[Value, Value, Value]:
-        """A stage of `accel.latency.STORE_READ` after a slot its word is there: makes the beat and queues it.
+        """A stage of `accel.latency.store_pipeline` after a slot its word is there: makes the beat and queues it.
 
         Returns what `_reader` does.
         """
@@ -287,16 +287,28 @@ class Storer(wiring.Component):
         per_beat = words_per_beat(self.design, Target.ACTIVATION)
         per_word = beats_per_word(self.design, Target.ACTIVATION)
         stride = stride_bytes(self.design.word_lanes, self.design.beat_bytes)
-        come = until(STORE_READ, "read")
-        assert cycles(STORE_READ) == come + 1  # and one to be queued
+        come = until(store_pipeline(self.design), "read")  # and one to be queued
         came, came_slot = Signal(name="came"), Signal.like(slot, name="came_slot")
-        came_word, push = Signal(name="came_word"), Signal(name="push")
-        for signal, value in ((came, go), (came_slot, slot), (came_word, reads), (push, go & closes)):
+        came_word, coming = (
+            Signal(name="came_word"),
+            Signal(come, name="coming"),
+        )  # beats, the last one of which is there
+        push = coming[-1]
+        m.d.sync += coming.eq(Cat(go & closes, coming))
+        for signal, value in ((came, go), (came_slot, slot), (came_word, reads)):
             m.d.sync += signal.eq(later(m, value, come - 1, signal.name))
         beat, strobes = Signal(bits, name="made_beat"), Signal(bits // 8, name="made_strobes")
         # The bytes behind a word's lanes are zeros, and written.
         behind = max(per_word * bits // 8, stride) - self.design.word_lanes
-        word, kept = Cat(self.r_act.data, Const(0, 8 * behind)), Cat(keep, Const((1 << behind) - 1, behind))
+        found = self.r_act.data
+        if per_word > 1 and come > 1:  # it is there for a cycle
+            held = Signal(len(found), name="held", reset_less=True)
+            with m.If(came_word):
+                m.d.sync += held.eq(found)
+            found = Mux(came_word, found, held)
+        # What is known of a word when it is read travels with it.
+        keep = later(m, keep, come - 1, "keep", reset_less=True)
+        word, kept = Cat(found, Const(0, 8 * behind)), Cat(keep, Const((1 << behind) - 1, behind))
         if per_word > 1:
             m.d.comb += beat.eq(word.word_select(came_slot, bits))
             m.d.comb += strobes.eq(kept.word_select(came_slot, bits // 8))
@@ -313,7 +325,7 @@ class Storer(wiring.Component):
                 m.d.sync += gathered.eq(Cat(gathered, sized)[8 * stride :])
                 m.d.sync += gathered_kept.eq(Cat(gathered_kept, sized_kept)[stride:])
         taken = axi.wvalid & axi.wready
-        depth = STORE_FIFO_BEATS
+        depth = store_fifo_beats(self.design)
         m.submodules.beats = beats = Words(bits + bits // 8, depth)
         level = Signal(range(depth + 1), name="fifo_level")
         credit = Signal(range(depth + 1), init=depth, name="credit")

@@ -13,7 +13,7 @@ import numpy as np
 
 from accel.commands import Compute, Load, Store, Target
 from accel.events import Event
-from accel.latency import ADDRESS_CYCLES, MIN_TILE_CYCLES, STORE_READ_CYCLES
+from accel.latency import ADDRESS_CYCLES, MIN_TILE_CYCLES
 from accel.program import Program
 from accel.sim.causes import ARRAY, BROADCAST, DECODE, ELEMENTS, FILL, LATENCY, PACK, PROGRAM, READ, UNPACK, WRITE
 from accel.sim.history import History, tail_cycles
@@ -192,7 +192,7 @@ class UnitWalk(History):
         if previous >= 0:
             done = self.timed_at(previous).step
             before = done.complete - tail_cycles(self.machine, command, done)
-            own = timed.step.pop + max(gap + STORE_READ_CYCLES, ADDRESS_CYCLES + 1)
+            own = timed.step.pop + max(gap + self.machine.store_read, ADDRESS_CYCLES + 1)
             if before + interval >= first > own:
                 return self._to(i, first, cause, Moment(previous, "work", before))
         return self._to(i, first, LATENCY, Moment(i, "pop", timed.step.pop))

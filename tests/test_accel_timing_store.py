@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from accel.commands import Store, Target
 from accel.design import Design, load
 from accel.events import Event
-from accel.latency import ADDRESS_CYCLES, STORE_PENDING, STORE_READ_CYCLES
+from accel.latency import ADDRESS_CYCLES, STORE_PENDING, store_read_cycles
 from accel.layout import beats, words_per_beat
 from tests.benches.draw import draw_design, draw_memory, with_memory
 from tests.benches.timing import UnitTiming
@@ -24,7 +24,7 @@ def test_one_beat_by_hand() -> None:
     gap = words_per_beat(NANO, Target.ACTIVATION)
     step = UnitTiming(NANO).step(Store(row_words=1), pushed=10, ready=0)
     assert step.pop == 11
-    assert step.complete == 11 + max(gap + STORE_READ_CYCLES, ADDRESS_CYCLES + 1) + 20 + 1
+    assert step.complete == 11 + max(gap + store_read_cycles(NANO), ADDRESS_CYCLES + 1) + 20 + 1
     row_beats = beats(NANO, Target.ACTIVATION, 1)
     assert step.events == {Event.WRITE_BEATS: row_beats, Event.WRITE_BURSTS: 1, Event.ACT_READS: 1}
 
@@ -50,7 +50,7 @@ def walk(design: Design, offers: Sequence[Offer]) -> list[tuple[int, int]]:
         c = offer.command
         pending = result[-STORE_PENDING][1] + 1 if len(result) >= STORE_PENDING else 0
         pop = max(offer.pushed + 1, offer.ready, last + 1, pending)
-        cycle = max(pop + gap + STORE_READ_CYCLES, pop + ADDRESS_CYCLES + 1, last + memory.beat_interval_cycles)
+        cycle = max(pop + gap + store_read_cycles(design), pop + ADDRESS_CYCLES + 1, last + memory.beat_interval_cycles)
         for row in range(c.rows):
             for k in range(beats(design, Target.ACTIVATION, c.row_words)):
                 at = (c.dram_addr + row * c.dram_pitch) // design.beat_bytes + k

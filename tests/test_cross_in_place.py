@@ -17,7 +17,7 @@ from accel.compile import compile_network
 from accel.compiler import memory_plan
 from accel.compiler.plan import Region
 from accel.compiler.residency import Regions, Residency
-from accel.latency import TABLE_CYCLES, post_cycles
+from accel.latency import post_cycles, table_cycles
 from accel.models.integers.network import IntegerNetwork
 from accel.models.window import Window
 from tests.benches.cross import Trial, check
@@ -58,7 +58,7 @@ def test_an_operand_is_read_while_other_chunks_of_its_word_are_written(tmp_path:
             program = compile_network(network, design)
             *_, post = (command for command in program.commands if isinstance(command, Post))
             assert (post.residual, post.res_addr) == (1, post.dst_addr)
-            behind = post_cycles(design) + TABLE_CYCLES * int(kind == "table")
+            behind = post_cycles(design) + table_cycles(design) * int(kind == "table")
             passing = pixels * (1 + post.from_activation)  # cycles of a chunk
             distances.add(behind // passing if behind % passing == 0 else 0)
             codes = np.random.default_rng(pixels).integers(-128, 128, (7, 1, pixels)).astype(np.int8)

@@ -12,7 +12,7 @@ import pytest
 
 from accel.design import Design
 from accel.entropy.stream import CHUNK_BITS
-from accel.latency import STORE_FIFO_BEATS
+from accel.latency import store_fifo_beats
 from accel.layout import Target, beats_per_word, words_per_beat
 from accel.rtl.decoder.entry_lane import EntryLane
 from accel.rtl.decoder.lane import Lane
@@ -48,31 +48,38 @@ def design_of(rows: int, burst_beats: int, address_bits: int = 32) -> Design:
     )
 
 
-def storer(rows: int, address_bits: int = 32) -> tuple[Storer, dict[str, int]]:
-    design = design_of(rows, 4, address_bits)
+def storer(rows: int, address_bits: int = 32, memory_stages: int = 1) -> tuple[Storer, dict[str, int]]:
+    plain = design_of(rows, 4, address_bits)
+    design = Design.model_validate(plain.model_dump() | {"memory_stages": memory_stages})
     return Storer(design), {
         "ADDRESS": address_bits,
         "BYTES": design.beat_bytes,
         "BURST": design.memory.burst_beats,
         "PER_BEAT": words_per_beat(design, Target.ACTIVATION),
         "PER_WORD": beats_per_word(design, Target.ACTIVATION),
-        "FIFO": STORE_FIFO_BEATS,
+        "FIFO": store_fifo_beats(design),
+        "COME": memory_stages,
         "LANES": rows,
     }
 
 
 @pytest.mark.parametrize(
-    ("rows", "address_bits"),
+    ("rows", "address_bits", "memory_stages"),
     [
-        pytest.param(4, 32, marks=wide),
-        pytest.param(2, 32, marks=pytest.mark.slow),
-        pytest.param(8, 32, marks=pytest.mark.slow),
-        pytest.param(4, 64, marks=pytest.mark.slow),
+        pytest.param(4, 32, 1, marks=wide),
+        pytest.param(4, 32, 2, marks=wide),
+        pytest.param(2, 32, 1, marks=pytest.mark.slow),
+        pytest.param(8, 32, 1, marks=pytest.mark.slow),
+        pytest.param(8, 32, 2, marks=pytest.mark.slow),
+        pytest.param(4, 64, 1, marks=pytest.mark.slow),
     ],
-    ids=["a word a beat", "two words a beat", "two beats a word", "64 bits of address"],
-)
-def test_storer(rows: int, address_bits: int, tmp_path: Path) -> None:
-    unit, parameters = storer(rows, address_bits)
+    ids=[
+        "a word a beat", "a word a beat, two registers", "two words a beat", "two beats a word",
+        "two beats a word, two registers", "64 bits of address",
+    ],
+)  # fmt: skip
+def test_storer(rows: int, address_bits: int, memory_stages: int, tmp_path: Path) -> None:
+    unit, parameters = storer(rows, address_bits, memory_stages)
     assert proved(unit, "storer", parameters, tmp_path)
 
 

@@ -285,7 +285,10 @@ def run(
         await write_all(ctx, unit.w_table, [from_lanes(w) for w in contents.tables.reshape(2 * TABLE_WORDS, 4)])
         result["log"] = await run_commands(ctx, bench, offers, halt_at)
         await ctx.tick()  # nobody reads in the cycle after `done`, in which its last word is written
-        found = [await read_all(ctx, banks.r_store, 2 * HALF, bank * ACTIVATION_BANK) for bank in range(2)]
+        found = [
+            await read_all(ctx, banks.r_store, 2 * HALF, bank * ACTIVATION_BANK, design.memory_stages)
+            for bank in range(2)
+        ]
         result["activations"] = np.array([[to_lanes(word, design.rows) for word in bank] for bank in found], np.int8)
 
     simulate(bench, testbench)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -21,8 +21,9 @@ from accel.synthesis.modules import parse
 from accel.synthesis.tools import run
 from tests.benches.netlist import GATES, differing_cycles
 
-WIDTHS, DEPTH = (36, 50, 72), 512
-ADDRESS = 3  # bits that differ: each stands for several
+# Width, words and lanes: whole blocks of the widest words, and of four bits, whose lanes are written one by one.
+SHAPES = ((36, 512, 1), (50, 512, 1), (72, 512, 1), (16, 4096, 2), (12, 4096, 1))
+ADDRESS, LANES = 3, 2  # bits that differ: each stands for several
 
 
 class Memories(wiring.Component):
@@ -34,23 +35,30 @@ class Memories(wiring.Component):
         self.design = design
         super().__init__(
             {
-                "write": In(1), "to": In(ADDRESS), "data": In(max(WIDTHS)), "read": In(1), "at": In(ADDRESS),
-                **{f"o_{width}": Out(width) for width in WIDTHS},
+                "write": In(LANES), "to": In(ADDRESS), "data": In(72), "read": In(1), "at": In(ADDRESS),
+                **{f"o_{width}": Out(width) for width, _, _ in SHAPES},
             }
         )  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        known, seen = Signal(1 << ADDRESS), Signal()  # a word that was never written is whatever it is
-        with m.If(self.write):
-            m.d.sync += known.bit_select(self.to, 1).eq(1)
-        m.d.comb += seen.eq(self.read & ~(self.write & (self.to == self.at)) & known.bit_select(self.at, 1))
+        known, seen = Signal(LANES << ADDRESS), Signal()  # a word that was never written is whatever it is
+        for lane in range(LANES):
+            with m.If(self.write[lane]):
+                m.d.sync += known.bit_select(Cat(Const(lane, 1), self.to), 1).eq(1)
+        m.d.comb += seen.eq(
+            self.read & ~(self.write.any() & (self.to == self.at)) & known.word_select(self.at, LANES).all()
+        )
         there = later(m, seen, 2, "there")
-        for width in WIDTHS:
-            m.submodules[f"memory_{width}"] = memory = RegisteredRam(self.design, width, DEPTH)
+        for width, depth, lanes in SHAPES:
+            m.submodules[f"memory_{width}"] = memory = RegisteredRam(self.design, width, depth, lanes)
+            assert memory.in_blocks == (self.design.multiplier == "ecp5")
+            bits = (depth - 1).bit_length()
+            to, at = self.to.replicate(4), self.at.replicate(4)
             m.d.comb += [
-                memory.w_en.eq(self.write), memory.w_addr.eq(self.to.replicate(ADDRESS)), memory.w_data.eq(self.data),
-                memory.r_en.eq(self.read), memory.r_addr.eq(self.at.replicate(ADDRESS)),
+                memory.w_en.eq(self.write[0] if lanes == 1 else self.write),
+                memory.w_addr.eq(to[:bits]), memory.w_data.eq(self.data),
+                memory.r_en.eq(self.read), memory.r_addr.eq(at[:bits]),
                 getattr(self, f"o_{width}").eq(Mux(there, memory.r_data, 0)),
             ]  # fmt: skip
         return m

@@ -43,7 +43,7 @@ def _latencies() -> tuple[str, ...]:
         ("array", "from the array's edge to a pixel's sums", latency.array_pipeline(design)),
         ("accumulate", "from sums to the write of the accumulator", latency.ACCUMULATE),
         ("post-process", "from a window's last element to the write of the output", latency.post_pipeline(design)),
-        ("store", "from a beat's last slot to the beat on the bus", latency.STORE_READ),
+        ("store", "from a beat's last slot to the beat on the bus", latency.store_pipeline(design)),
         ("dispatch", "from the write of a command into the program buffer to its dispatch", latency.SEQUENCER),
         ("address", "from a LOAD or STORE that is taken to its first address", latency.ADDRESS),
         ("complete", "from the end of a command to the cycle in which END sees it", latency.COMPLETE),

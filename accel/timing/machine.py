@@ -40,12 +40,13 @@ from accel.latency import (
     MIN_TILE_CYCLES,
     SEQUENCER_INTERVAL,
     STORE_PENDING,
-    STORE_READ_CYCLES,
     compute_cycles,
     cycles,
     filter_cycles,
     post_cycles,
     product_pipeline,
+    store_read_cycles,
+    table_cycles,
     unit_cycles,
 )
 from accel.layout import in_beats
@@ -92,6 +93,7 @@ class Machine(NamedTuple):
     compute_latency: int
     post_cycles: int
     product_cycles: int
+    table_cycles: int
     filter_cycles: int
     filter_line: int
     filter_passes: int  # cycles of a weighted window
@@ -139,10 +141,11 @@ class Machine(NamedTuple):
             compute_latency=compute_cycles(design),
             post_cycles=post_cycles(design),
             product_cycles=cycles(product_pipeline(design)),
+            table_cycles=table_cycles(design),
             filter_cycles=filter_cycles(design),
             filter_line=design.filter_line,
             filter_passes=TAPS // design.filter_multipliers if design.filter_multipliers else 0,
-            store_read=STORE_READ_CYCLES,
+            store_read=store_read_cycles(design),
             store_pending=STORE_PENDING,
             outputs=int(design.output_stationary),
             unit_cycles=unit_cycles(design),

@@ -6,7 +6,8 @@ source both come from the activation banks:
     pop    p = max(pushed + 1, waits, last element of the command before)
            configuration: max(pushed + 1, done of the command before + 1)
     last   l = p + outputs * (window [+ 1])
-    done   e = l + post_cycles [+ 1 if the configuration has a table] [+ post_multiplier_stages if it multiplies]
+    done   e = l + post_cycles [+ memory_stages if the configuration has a table]
+                 [+ post_multiplier_stages if it multiplies]
 
 With `filter` a chunk takes FILTER_WORDS cycles for its parameters and one for each of its pixels H x W that pass, a
 window of several passes as many cycles more less one; the last chunk ends with its last window. With t, l the rows and
@@ -19,7 +20,6 @@ columns of padding before the first pixel (0..2), A x B outputs of strides s, r,
 from __future__ import annotations
 
 from accel.events import COLUMN, Event
-from accel.latency import TABLE_CYCLES
 from accel.records import FILTER_WORDS, TAPS
 from accel.rows import CONFIG_POST as CONFIG
 from accel.rows import POST as ROW
@@ -69,7 +69,7 @@ def post_facts(m: Machine, rows: Ints, r: int, c: int, facts: MutableInts, f: in
     """Facts at `f` of the POST whose row begins at `r`, its configuration's at `c`."""
     own = 1 if rows[r + ROW.residual] and rows[r + ROW.from_activation] else 0
     facts[f + ELEMENTS] = _outputs(rows, r) * (rows[c + CONFIG.win_h] * rows[c + CONFIG.win_w] + own)
-    facts[f + BEHIND] = m.post_cycles + (TABLE_CYCLES if rows[c + CONFIG.table] else 0)
+    facts[f + BEHIND] = m.post_cycles + (m.table_cycles if rows[c + CONFIG.table] else 0)
     facts[f + BEHIND] += m.product_cycles if rows[c + CONFIG.multiply] else 0
     if rows[r + ROW.filter]:
         chunks = rows[r + ROW.chunks]

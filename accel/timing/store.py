@@ -4,7 +4,7 @@ With memory latency L, one beat in B cycles, and g cycles to make a beat (words 
 
     pop        p   = max(pushed + 1, waits, last beat of the command before + 1,
                          done of the command STORE_PENDING before + 1)
-    first beat x_1 = max(p + g + STORE_READ_CYCLES, p + ADDRESS_CYCLES + 1, last beat of the command before + B)
+    first beat x_1 = max(p + g + store_read_cycles, p + ADDRESS_CYCLES + 1, last beat of the command before + B)
     others     x_i = x_{i-1} + max(B, g), or + max(B, g, 2) for the first beat of a burst (its address goes between)
     done       e   = last beat + L + 1
 

@@ -105,9 +105,8 @@ class Feeder(wiring.Component):
             self.event_act_reads.eq(self.r_act.en), self.push.eq(later(m, go, until(pipeline, "pad"), "push")),
         ]  # fmt: skip
         inside, pad = later(m, walk.inside, read, "inside"), later(m, config.pad_value, read, "pad")
-        found = later(m, self.r_act.data, read - walked - 1, "found", reset_less=True)
         word = Signal(len(self.word), reset_less=True, name="padded")
-        m.d.sync += word.eq(Mux(inside, found, Cat(pad for _ in range(self.design.word_lanes))))
+        m.d.sync += word.eq(Mux(inside, self.r_act.data, Cat(pad for _ in range(self.design.word_lanes))))
         m.d.sync += self.outside.eq(step & walk.inside & (walk.address >= self.design.activation_words))
         m.d.comb += self.word.eq(word)
 

@@ -10,18 +10,18 @@ from amaranth.lib.wiring import In, Out
 
 from accel.commands import ErrorCode
 from accel.design import Design
-from accel.latency import TABLE_CYCLES, cycles, product_pipeline
+from accel.latency import cycles, product_pipeline, table_cycles
 from accel.memories import ACTIVATION, CODE_BITS, TABLE, TABLE_WORD_BYTES
 from accel.rtl.pipeline import later
 from accel.rtl.ports import within, word_of, write_port, write_registered
-from accel.rtl.ram import Ram
+from accel.rtl.registered_ram import memory
 
 if TYPE_CHECKING:
     from accel.rtl.post.unit import PostUnit
 
 
 class Tables(wiring.Component):
-    """Two tables of 256 int8 entries for every lane: `codes` at `en`, their entries one cycle later.
+    """Two tables of 256 int8 entries for every lane: `codes` at `en`, their entries `table_cycles` later.
 
     A word has four entries; the code's lowest bits say which. Entry 0 is that of the code -128.
     """
@@ -36,10 +36,11 @@ class Tables(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """The hardware."""
         m = Module()
-        low = (TABLE_WORD_BYTES - 1).bit_length()
+        low, words = (TABLE_WORD_BYTES - 1).bit_length(), TABLE.words(self.design)
         for lane in range(self.design.lanes):
-            m.submodules[f"lane{lane}"] = cells = Ram(TABLE.width_bits(self.design), TABLE.words(self.design))
-            entry, place = Signal(CODE_BITS, name=f"entry_{lane}"), Signal(low, name=f"place_{lane}", reset_less=True)
+            m.submodules[f"lane{lane}"] = cells = memory(self.design, TABLE.width_bits(self.design), words)
+            entry = Signal(CODE_BITS, name=f"entry_{lane}")
+            place = later(m, entry[:low], table_cycles(self.design), f"place_{lane}", reset_less=True)
             code = self.codes.word_select(lane, CODE_BITS)
             m.d.comb += [
                 entry.eq(Cat(code[:-1], ~code[-1])),
@@ -50,7 +51,6 @@ class Tables(wiring.Component):
                 cells.r_addr.eq(Cat(entry[low:], self.bank)),
                 self.entries.word_select(lane, CODE_BITS).eq(cells.r_data.word_select(place, CODE_BITS)),
             ]
-            m.d.sync += place.eq(entry[:low])
         return m
 
 
@@ -67,13 +67,13 @@ class Output(NamedTuple):
 def later_codes(design: Design, config: data.View) -> list[tuple[Value, int]]:
     """Of what configurations codes come later than out of "clip", and by how many cycles."""
     multiplied = [(config.multiply, cycles(product_pipeline(design)))] if design.operand_products else []
-    return multiplied + ([(config.table, TABLE_CYCLES)] if design.tables else [])
+    return multiplied + ([(config.table, table_cycles(design))] if design.tables else [])
 
 
 def write(
     m: Module, unit: PostUnit, config: data.View, found: Output, outside: Value, placed: Value | None = None
 ) -> None:
-    """The masked write of an output, or of its entries in a table a cycle later. `outside`: a read was.
+    """The masked write of an output, or of its entries in a table `table_cycles` later. `outside`: a read was.
 
     Codes that were multiplied come later than `found` says what they are: that is delayed here, but for an address that
     is `placed` so late already, with whether there is such a word above it.
@@ -90,7 +90,7 @@ def write(
         return behind(config.multiply, cycles(product_pipeline(design)), value, f"{name}_made", f"{name}_multiplied")
 
     def chosen(value: Value, name: str) -> Signal:
-        return behind(looks_up, TABLE_CYCLES, value, name, f"{name}_looked_up")
+        return behind(looks_up, table_cycles(design), value, name, f"{name}_looked_up")
 
     if design.operand_products:
         found = found._replace(

@@ -90,8 +90,8 @@ def pipeline(
         unit.event_act_reads.eq(unit.r_act.en),
     ]
     # "read": the words are there.
-    sums_read = unit.r_acc.data  # the register behind the sums is the accumulators' own
-    act_read = later(m, unit.r_act.data, design.memory_stages - 1, "act_word", reset_less=True)
+    sums_read = unit.r_acc.data  # the registers behind memories are their own
+    act_read = unit.r_act.data
     act1, src1 = after("read", from_act, "from_act"), after("read", e["src_chunk"], "src_chunk")
     dst1 = after("read", e["dst_chunk"], "dst_chunk")
     acc_chunk, act_chunk, res_chunk = (Signal(lanes * w, name=n) for w, n in (

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from accel.commands import COMMAND_BYTES, ConfigPost, Opcode, Post
 from accel.design import Design
-from accel.latency import TABLE_CYCLES, cycles, post_cycles, product_pipeline
+from accel.latency import cycles, post_cycles, product_pipeline, table_cycles
 from accel.memories import ACCUMULATOR, ACTIVATION, PARAMETER, TABLE
 from accel.records import TAPS
 from accel.rtl.layouts import layout
@@ -69,7 +69,7 @@ class PostUnit(wiring.Component):
         is_post = head.opcode == Opcode.POST
         active, take = Signal(name="active"), Signal(name="take")
         more = cycles(product_pipeline(self.design))
-        draining = Signal(range(post_cycles(self.design) + more + TABLE_CYCLES + 1), name="draining")
+        draining = Signal(range(post_cycles(self.design) + more + table_cycles(self.design) + 1), name="draining")
         offered, configure = Signal(name="offered"), Signal(name="configure")
         # A command may be taken: none is active, or the last element of one. A register says so, since all that a
         # command begins with asks for it: what will be active, and whether that ends, is known a cycle before.
@@ -85,7 +85,7 @@ class PostUnit(wiring.Component):
         ]
         m.d.sync += [active.eq(next_active), free.eq(~next_active | ends_next)]
         with m.If(active):
-            behind = Mux(config.table, TABLE_CYCLES, 0) + Mux(config.multiply, more, 0)
+            behind = Mux(config.table, table_cycles(self.design), 0) + Mux(config.multiply, more, 0)
             m.d.sync += draining.eq(post_cycles(self.design) + behind)
         with m.Elif(draining != 0):
             m.d.sync += draining.eq(draining - 1)

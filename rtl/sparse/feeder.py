@@ -76,11 +76,10 @@ class Feeder(wiring.Component):
             self.unit.eq(later(m, now.as_value(), read, "unit")),
         ]  # fmt: skip
         inside_then = later(m, walk.inside, read, "inside")
-        word = later(m, self.r_act.data, read - 1, "read_word", reset_less=True)
         for k in range(design.word_lanes):
             code, offset = Signal(signed(CODE_BITS), name=f"code_{k}"), Signal(signed(OFFSET_BITS), name=f"offset_{k}")
             m.d.comb += [
-                code.eq(word.word_select(k, CODE_BITS)),
+                code.eq(self.r_act.data.word_select(k, CODE_BITS)),
                 offset.eq(Mux(inside_then, code - config.pad_value, 0)),
                 self.word.word_select(k, OFFSET_BITS).eq(offset),
             ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -14,8 +12,7 @@ from accel.latency import ACC_READ, ACCUMULATE, Pipeline, cycles
 from accel.memories import ACCUMULATOR
 from accel.rtl.pipeline import later
 from accel.rtl.ports import bank_of, read_port, within, word_of
-from accel.rtl.ram import Ram
-from accel.rtl.registered_ram import RegisteredRam
+from accel.rtl.registered_ram import memory
 from accel.rtl.systolic.feeder import TAG
 
 
@@ -69,8 +66,7 @@ class Accumulators(wiring.Component):
         outputs = []
         for bank in range(ACCUMULATOR.banks):
             width = ACCUMULATOR.width_bits(design)
-            cells: Any = RegisteredRam(design, width, depth) if registered else Ram(width, depth)
-            m.submodules[f"bank{bank}"] = cells
+            m.submodules[f"bank{bank}"] = cells = memory(design, width, depth)
             outputs.append(cells.r_data)
             with m.If(self.r_post.en & (bank_of(ACCUMULATOR, self.r_post.addr) == bank)):
                 m.d.comb += [cells.r_en.eq(1), cells.r_addr.eq(self.r_post.addr)]

@@ -281,9 +281,9 @@ class Feeder(wiring.Component):
             later(m, rows_valid, 1, "rows_counted"),
             later(m, cols_valid, 1, "cols_counted"),
         )
-        macs = Signal(range(rows * cols + 1), name="macs")
-        m.d.comb += macs.eq(products[1] * products[2])
-        with m.If(products[0]):
+        macs = Signal(range(rows * cols + 1), name="macs", reset_less=True)
+        m.d.sync += macs.eq(products[1] * products[2])
+        with m.If(later(m, products[0], 1, "counts")):
             m.d.comb += [self.event_macs.eq(macs), self.event_macs_gated.eq(rows * cols - macs)]
         # Every port is the last of the registers.
         edge = cycles(pipeline) - 1
@@ -303,9 +303,8 @@ class Feeder(wiring.Component):
         ]
         inside_then, pad = later(m, inside, read, "inside"), later(m, config.pad_value, read, "pad")
         last, exist = later(m, word, edge - padded, "word"), later(m, there, edge, "there")
-        read_word = later(m, self.r_act.data, read - walked - 1, "read_word", reset_less=True)
         found = Signal(8 * lanes, name="found")
-        m.d.comb += found.eq(Mux(inside_then, read_word, Cat(pad for _ in range(lanes))))
+        m.d.comb += found.eq(Mux(inside_then, self.r_act.data, Cat(pad for _ in range(lanes))))
         m.d.sync += [
             word.eq(self._beside(m, config, later(m, go, read, "read_then"), found, read)),
             self.exist.eq(later(m, gated, edge, "exist")),

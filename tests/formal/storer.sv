@@ -8,6 +8,7 @@ module spec #(
     parameter PER_BEAT = 1,  // words of a beat
     parameter PER_WORD = 1,  // beats of a word
     parameter FIFO = 3,      // beats that are read ahead
+    parameter COME = 1,      // cycles until a word that is read is there
     parameter ADDRESS = 32,  // bits of an address
     parameter BEAT_BITS = 33 - $clog2(BYTES),
     parameter LOW = $clog2(BURST)  // bits of a beat's place in its block
@@ -32,7 +33,7 @@ module spec #(
     wire [1:0] axi__awburst;
     wire [8*BYTES-1:0] axi__wdata;
     wire [BYTES-1:0] axi__wstrb;
-    wire active, waiting, may_open, reading, push, crowded, addressed_all;
+    wire active, waiting, may_open, reading, crowded, addressed_all;
     wire cutting, cut_valid, cut_last, offered, is_outside, is_last;
     wire [BEAT_BITS-1:0] beat, row_start, cut_beat;
     wire [LOW-1:0] cut_stop;
@@ -47,6 +48,8 @@ module spec #(
     wire [11:0] rows, rows_left;
     wire [15:0] words_left, issued, responded;
     wire [$clog2(FIFO+1)-1:0] fifo_level, credit;
+    wire [COME-1:0] coming;
+    wire [1:0] push = coming[0] + (COME > 1 ? coming[COME-1] : 1'b0);  // beats that are not in the FIFO yet
     wire [$clog2(FIFO)-1:0] fifo_read, fifo_write;
     wire [$clog2(PER_BEAT > 1 ? PER_BEAT : PER_WORD > 1 ? PER_WORD : 2)-1:0] slot;
     wire [255:0] command;
@@ -59,7 +62,7 @@ module spec #(
         .axi__awsize(axi__awsize), .axi__awburst(axi__awburst), .axi__wvalid(axi__wvalid), .axi__wready(axi__wready),
         .axi__wdata(axi__wdata), .axi__wstrb(axi__wstrb), .axi__wlast(axi__wlast), .axi__bvalid(axi__bvalid),
         .axi__bready(axi__bready), .axi__bresp(axi__bresp),
-        .active(active), .waiting(waiting), .may_open(may_open), .reading(reading), .push(push), .in_burst(in_burst),
+        .active(active), .waiting(waiting), .may_open(may_open), .reading(reading), .coming(coming), .in_burst(in_burst),
         .bursting(bursting), .in_burst_one(in_burst_one), .words_some(words_some), .words_left_one(words_left_one),
         .rows_left_one(rows_left_one),
         .crowded(crowded), .addressed_all(addressed_all),
