@@ -1,5 +1,7 @@
 """The three invariants on arrays of the largest and of lopsided sizes, and on the largest design that ships.
 
+And on designs for an ECP5, whose memories are its blocks with their own registers.
+
 The random designs do not reach these.
 
 Field widths, skew registers and word layouts depend on rows and columns: 64 is the limit of both, and 1 the other one.
@@ -51,6 +53,8 @@ def design_of(rows: int, cols: int, **memory: int) -> Design:
         design_of(1, 64, axi_bits=128, burst_beats=1),
         pytest.param(design_of(3, 64, axi_bits=512, outstanding_bursts=1), marks=wide),
         pytest.param(load("large"), marks=wide),
+        load("nano-ecp5"),
+        pytest.param(load("pico"), marks=wide),
     ],
     ids=lambda d: d.name,
 )
