@@ -41,12 +41,13 @@ from accel.units import UNITS
 class Rule(NamedTuple):
     """A field, what it must not be (R, C, P and W are array rows, columns, post lanes, beat bytes), and the test.
 
-    The test gives False for a rule that is none in a design.
+    The test gives False for a rule that is none in a design. `adds`: it asks for a sum of fields, which takes longer.
     """
 
     field: str
     illegal: str
     broken: Callable[[Any, Design], Any]
+    adds: bool = False
 
 
 class IllegalCommandError(Exception):
@@ -115,7 +116,7 @@ RULES: dict[type[Command], list[Rule]] = {
         Rule("window", "1 if target is not 0", lambda c, d: (c.window == 1) & (c.target != Target.ACTIVATION)),
         Rule("run", "0 if window", lambda c, d: (c.window == 1) & (c.run == 0)),
         Rule("step", "0 if window", lambda c, d: (c.window == 1) & (c.step == 0)),
-        Rule("lane", "above R - run if window", lambda c, d: (c.window == 1) & (c.lane + c.run > d.word_lanes)),
+        Rule("lane", "above R - run if window", lambda c, d: (c.window == 1) & (c.lane + c.run > d.word_lanes), True),
         Rule("row_words", "0 if window", lambda c, d: (c.window == 1) & (c.row_words == 0)),
         Rule(
             "zero_code",

@@ -16,11 +16,14 @@ TESTS_OF_A_MARK = 4  # of rules, at most: one LUT behind them, in front of a mem
 BITS_OF_A_MARK = 64  # above the last field, at most: three LUTs
 
 
-def _tests(kind: type[Command], command: Value, design: Design) -> list[Value]:
-    """The rules that the command breaks if it is of this kind."""
+def _tests(kind: type[Command], command: Value, design: Design) -> list[list[Value]]:
+    """The rules that the command breaks if it is of this kind, by mark: one that adds has one to itself."""
     view = data.View(layout(kind), command)
-    found = [rule.broken(view, design) for rule in RULES[kind]]
-    return [Value.cast(test).bool() for test in found if test is not False]  # else a rule of another engine
+    found = [(rule.broken(view, design), rule.adds) for rule in RULES[kind]]
+    tests = [(Value.cast(test).bool(), adds) for test, adds in found if test is not False]  # else of another engine
+    others = [test for test, adds in tests if not adds]
+    size = -(-len(others) // TESTS_OF_A_MARK)
+    return [*([test] for test, adds in tests if adds), *(others[k::size] for k in range(size))]
 
 
 class Marks:
@@ -32,8 +35,7 @@ class Marks:
 
     def __init__(self, design: Design) -> None:
         self.design = design
-        counts = {kind: len(_tests(kind, Const(0, 8 * COMMAND_BYTES), design)) for kind in RULES}
-        self.sizes = {kind: -(-count // TESTS_OF_A_MARK) for kind, count in counts.items()}
+        self.sizes = {kind: len(_tests(kind, Const(0, 8 * COMMAND_BYTES), design)) for kind in RULES}
         ends = sorted({used_bits(kind) for kind in RULES} | {8 * COMMAND_BYTES})
         parts = [(low, high, -(-(high - low) // BITS_OF_A_MARK)) for low, high in pairwise(ends)]
         self.ranges = [
@@ -46,9 +48,8 @@ class Marks:
     def of(self, command: Value) -> Value:
         """The marks of a command."""
         found = [command[low:high].any() for low, high in self.ranges]
-        for kind, size in self.sizes.items():
-            tests = _tests(kind, command, self.design)
-            found += [Cat(tests[k::size]).any() for k in range(size)]
+        for kind in self.sizes:
+            found += [Cat(tests).any() for tests in _tests(kind, command, self.design)]
         return Cat(*found)
 
     def broken(self, marks: Value) -> dict[type[Command], Value]:
