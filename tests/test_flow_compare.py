@@ -130,6 +130,23 @@ def test_accuracy_is_counted_on_the_references(found: Comparison, networks: dict
             assert row_of(found, design, technique).accuracy_percent == pytest.approx(expected)
 
 
+def test_networks_of_the_same_codes_are_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged = list[IntegerNetwork]()
+
+    def accuracy(network: IntegerNetwork, data: Data) -> float:
+        judged.append(network)
+        return float(len(judged))
+
+    monkeypatch.setattr("accel.flow.data.accuracy_percent", accuracy)
+    network, images = zoo.load("lenet-300-100"), zoo.preprocess(zoo.mnist_test()[0][:8])
+    data = Data(calibration(), images, np.zeros(len(images), np.int64), "zeros")
+    names = ("dense", "shared-8", "shared-6")
+    rows = compare(network, data, (load("edge"),), [find(name) for name in names]).rows
+    assert [row.accuracy_percent for row in rows] == [1, 1, 2]
+    dense, six = judged
+    assert dense.layers[0].weights.tobytes() != six.layers[0].weights.tobytes()  # type: ignore[union-attr]
+
+
 def test_every_step_is_announced() -> None:
     words: list[str] = []
     rows = (find("dense"), find("shared-4"))

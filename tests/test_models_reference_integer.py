@@ -290,3 +290,12 @@ def test_codes_that_do_not_fit(codes):
     network = IntegerNetwork("n", "x", "x", {"x": TensorSpec("x", (2, 1, 3), 0.5, -1)}, ())
     with pytest.raises(InputError, match=r"inputs must be int8 of shape \(n, 2, 1, 3\) with n > 0, not"):
         run(network, codes)
+
+
+def test_as_many_images_at_a_time_as_are_fast_do_not_matter() -> None:
+    network = zoo.integer_network("lenet-5")
+    codes = np.random.default_rng(0).integers(-128, 128, (300, 1, 28, 28)).astype(np.int8)
+    whole = run(network, codes)[network.output]
+    assert len(whole) > int8._images_at_a_time(network) > int8.CHUNK
+    with patch.object(int8, "LARGEST_CHUNK", int8.CHUNK):
+        np.testing.assert_array_equal(run(network, codes)[network.output], whole)

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel.models.compress.cluster import cluster, share_weights
+from accel.models import zoo
+from accel.models.compress.cluster import cluster, share_per_output, share_weights
 from accel.models.compress.prune import matrix_layers, to_density
 from accel.models.compress.share import share
 from accel.models.encode import integer_file
@@ -41,6 +42,18 @@ def test_equals_the_textbook(seed, bits, count):
     np.testing.assert_allclose(centroids, expected, atol=1e-9)
     # Centroids may coincide (a single weight): compare what the indices stand for.
     np.testing.assert_allclose(centroids[indices], expected[expected_indices], atol=1e-9)
+
+
+def test_a_codebook_of_all_codes_has_those_of_int8():
+    """To the last: one of these weights over its scale is so near below a half that float32 has the half."""
+    for layer in matrix_layers(zoo.load("lenet-5")):
+        found = share_per_output(layer.weights, 8)
+        if found is None:
+            assert layer.weights.size < 2 * 256
+            continue
+        largest = np.abs(layer.weights.reshape(len(layer.weights), -1)).max(1).astype(np.float64)
+        exact = layer.weights / (largest / 127).reshape(-1, *[1] * (layer.weights.ndim - 1))
+        np.testing.assert_array_equal(found[0], np.rint(exact))
 
 
 @pytest.mark.parametrize("bits", range(1, 9))

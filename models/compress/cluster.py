@@ -86,8 +86,8 @@ def share_per_output(
     if np.count_nonzero(used) < 2 * 2**bits:
         return None
     scale = np.maximum(np.where(largest > 0, largest, 127).astype(np.float64) / 127, smallest)
-    relative = (matrix / scale[:, None]).astype(np.float32)
-    whole = np.rint(relative).astype(np.int8)
+    exact = matrix / scale[:, None]
+    whole, relative = np.rint(exact).astype(np.int8), exact.astype(np.float32)  # a float32 may round up to a half
     values, members = np.unique(whole, return_inverse=True)
     if len(values) <= 2**bits:  # a codebook holds all codes that int8 has
         return whole.reshape(weights.shape), scale, shared_codes(values, members.reshape(weights.shape), bits)

@@ -46,7 +46,9 @@ Array = NDArray[Any]
 Int8 = NDArray[np.int8]
 Change = Callable[[MatrixLayer, Array], Requantise]
 Weights = Callable[[MatrixLayer], Array]
-CHUNK = 64  # images at a time: a layer's tensors mostly stay in the processor's cache
+# Images at a time: of large tensors few, which the processor's cache holds best; of small ones as many as make products
+# wide, since a product of 64 columns leaves half of the BLAS's speed unused.
+CHUNK, LARGEST_CHUNK, CHUNK_CODES = 64, 256, 2**22
 PIECE = 2**15  # sums that are requantised at a time: in float64 they stay in its second level
 LARGEST_KEPT = 2**22  # weights of a layer whose real numbers are kept from one chunk to the next
 
@@ -68,15 +70,20 @@ def run(network: IntegerNetwork, inputs: Int8, all_tensors: bool = False) -> dic
         )
     wanted = list(network.tensors) if all_tensors else list(network.outputs)
     parts: dict[str, list[Int8]] = {name: [] for name in wanted}
-    weights = _kept_weights()
-    for start in range(0, len(inputs), CHUNK):
+    weights, step = _kept_weights(), _images_at_a_time(network)
+    for start in range(0, len(inputs), step):
         # Channels first and batch last, so that the result of one layer's product is the next layer's input.
-        entered = divided(inputs[start : start + CHUNK], shapes)
+        entered = divided(inputs[start : start + step], shapes)
         tensors = {name: batch_last(codes) for name, codes in zip(network.inputs, entered, strict=True)}
         forward(network, tensors, pooled={} if all_tensors else _pooled(network), weights=weights)
         for name in wanted:
             parts[name].append(np.moveaxis(tensors[name], -1, 0))
     return {name: np.concatenate(chunks) for name, chunks in parts.items()}
+
+
+def _images_at_a_time(network: IntegerNetwork) -> int:
+    largest = max(math.prod(spec.shape) for spec in network.tensors.values())
+    return max(CHUNK, min(LARGEST_CHUNK, CHUNK_CODES // largest // CHUNK * CHUNK))
 
 
 def batch_last(codes: Array) -> Array:
