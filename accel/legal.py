@@ -41,13 +41,14 @@ from accel.units import UNITS
 class Rule(NamedTuple):
     """A field, what it must not be (R, C, P and W are array rows, columns, post lanes, beat bytes), and the test.
 
-    The test gives False for a rule that is none in a design. `adds`: it asks for a sum of fields, which takes longer.
+    `adds`: it asks for a sum of fields, which takes longer. `applies`: whether there is this rule in a design.
     """
 
     field: str
     illegal: str
     broken: Callable[[Any, Design], Any]
     adds: bool = False
+    applies: Callable[[Design], bool] = lambda design: True
 
 
 class IllegalCommandError(Exception):
@@ -75,18 +76,20 @@ def _aligned(*names: str) -> list[Rule]:
 def _entries(name: str, illegal: str, broken: Callable[[Any, Design], Any]) -> Rule:
     """A rule for LOADs of a sparse engine's weights."""
     return Rule(
-        name, illegal, lambda c, d: (c.target == Target.WEIGHT) & broken(c, d) if d.is_sparse else False
+        name, illegal, lambda c, d: (c.target == Target.WEIGHT) & broken(c, d), applies=lambda d: d.is_sparse
     )  # fmt: skip
 
 
 def _sparse(name: str, illegal: str, broken: Callable[[Any, Design], Any]) -> Rule:
     """A rule for sparse engines only."""
-    return Rule(name, f"sparse: {illegal}", lambda c, d: broken(c, d) if d.is_sparse else False)
+    return Rule(name, f"sparse: {illegal}", broken, applies=lambda d: d.is_sparse)
 
 
 def _filter(name: str, illegal: str, broken: Callable[[Any, Design], Any]) -> Rule:
     """A rule for POSTs with `filter`, where there are such."""
-    return Rule(name, illegal, lambda c, d: (c.filter != 0) & broken(c, d) if d.filter_multipliers else False)
+    return Rule(
+        name, illegal, lambda c, d: (c.filter != 0) & broken(c, d), applies=lambda d: d.filter_multipliers > 0
+    )  # fmt: skip
 
 
 def _too_wide(c: Any, d: Design) -> Any:
@@ -143,7 +146,8 @@ RULES: dict[type[Command], list[Rule]] = {
         Rule(
             "dst_pitch",
             "0 if coded, but entries",
-            lambda c, d: (c.coded == 1) & (c.dst_pitch == 0) if not d.is_sparse else False,
+            lambda c, d: (c.coded == 1) & (c.dst_pitch == 0),
+            applies=lambda d: not d.is_sparse,
         ),
         Rule(
             "code_bits",
@@ -252,6 +256,8 @@ def check_rows(design: Design, rows: Rows) -> None:
             continue
         fields = _Fields(kind, rows[mine])
         for number, rule in enumerate(rules):
+            if not rule.applies(design):
+                continue
             broken = np.asarray(rule.broken(fields, design))
             if broken.any():
                 message = f"{rule.field} must not be {rule.illegal}"

@@ -47,7 +47,7 @@ class Memory:
     That is how its users see it. A sparse engine has a memory a PE where a systolic one has a word of C lanes: then
     `split` says so, a count of memories that a bank consists of, and bits of their words; `fold` words share one row of
     these. An access that is counted reads one of the copies or parts, but all with `reads_all`, and writes all, but one
-    without `writes_all`.
+    without `writes_all`. `beside_bits`: bits beside a word that no LOAD brings, since the hardware finds them.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Memory:
     fold: Callable[[Design], int] = lambda design: 1
     reads_all: bool = False
     writes_all: Callable[[Design], bool] = lambda design: True
+    beside_bits: Callable[[Design], int] = lambda design: 0
 
     @property
     def word_bits(self) -> int:
@@ -87,7 +88,7 @@ class Memory:
         """The memories that it is made of: how many, words of each, bits of a word."""
         copies, parts = self.copies(design), self.parts(design)
         count, bits = self.split(design) or (copies * parts, self.width_bits(design) // parts)
-        return self.banks * count, self.words(design) // self.fold(design), bits
+        return self.banks * count, self.words(design) // self.fold(design), bits + self.beside_bits(design)
 
     def read_cells(self, design: Design) -> int:
         """How many of these a counted read touches."""
@@ -130,6 +131,13 @@ def _sums(design: Design) -> int:
     """Sums of each column in an accumulator bank: whole rows of a PE's memory, if the engine is sparse."""
     words = design.buffers.accumulator_bytes // 2 // (SUM_BYTES * design.cols)
     return words // design.rows * design.rows if design.is_sparse else words
+
+
+def _mark_bits(design: Design) -> int:
+    """What commands break, beside each."""
+    from accel.marks import mark_bits  # whose rules ask this table
+
+    return mark_bits(design)
 
 
 ACTIVATION = Memory(
@@ -252,6 +260,7 @@ PROGRAM = Memory(
     address_bits=(LARGEST_PROGRAM - 1).bit_length(),
     reads=Event.COMMANDS,
     writes=Event.COMMANDS,
+    beside_bits=_mark_bits,
 )  # fmt: skip
 
 MEMORIES = (ACTIVATION, WEIGHT, ACCUMULATOR, PARAMETER, CODEBOOK, PROGRAM, POINTER, RUN_TABLE, VALUE_TABLE, LINE, TABLE)
