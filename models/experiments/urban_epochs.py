@@ -22,7 +22,7 @@ from accel.models.graph import Network
 from accel.models.training.images import ImageSet
 
 # Convolutions, epochs, and one of how many images is learnt; short runs first, in case the last are cut short.
-STUDENTS = ((0, 3, 1), (1, 3, 1), (0, 10, 1), (0, 30, 1), (0, 30, 10), (1, 30, 10))
+STUDENTS = ((0, 3, 1), (1, 3, 1), (0, 10, 1), (0, 30, 1), (0, 30, 10), (1, 30, 10), (2, 30, 10), (4, 30, 10))
 SEEDS = (1, 2, 3)  # of first weights and batches
 
 
