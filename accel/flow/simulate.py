@@ -38,9 +38,9 @@ class Part:
 
     @property
     def memory_bytes(self) -> dict[str, int]:
-        """By on-chip memory, words accessed times their width."""
+        """By on-chip memory, words accessed times the width of their data."""
         events = self.work.events
-        return {shape.name: shape.accesses(events) * shape.width_bits // 8 for shape in memories(self.work.design)}
+        return {shape.name: shape.accesses(events) * shape.data_bits // 8 for shape in memories(self.work.design)}
 
 
 @dataclass(frozen=True, repr=False)

@@ -236,7 +236,7 @@ def energy_of(plan: Plan, events: Mapping[Event, int], row_activations: int) -> 
     beats = (
         0 if isinstance(design.memory, OnChip) else events.get(Event.READ_BEATS, 0) + events.get(Event.WRITE_BEATS, 0)
     )
-    flat_bits = sum(shape.accesses(events) * shape.width_bits for shape, _ in plan.memories)
+    flat_bits = sum(shape.accesses(events) * shape.data_bits for shape, _ in plan.memories)
     return Energy(
         {name: Range(low[name], nominal[name], high[name]) for name in nominal},
         dram_flat_pj=beats * design.beat_bytes * 8 / 32 * NOMINAL["FLAT_DRAM"],

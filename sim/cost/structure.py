@@ -65,6 +65,12 @@ class MemoryShape:
     writes: Event
     read: int
     written: int
+    beside_bits: int = 0  # of the width, that are no data
+
+    @property
+    def data_bits(self) -> int:
+        """Bits of a word that its users see."""
+        return self.width_bits - self.beside_bits
 
     def accesses(self, events: Mapping[Event, int]) -> int:
         """Words read and written in all of them."""
@@ -74,7 +80,15 @@ class MemoryShape:
 def memories(design: Design) -> tuple[MemoryShape, ...]:
     """The on-chip memories of a design; without DRAM also what holds program, weights and tensors, as one memory."""
     shapes = [
-        MemoryShape(m.name, *m.cells(design), m.reads, m.writes, m.read_cells(design), m.written_cells(design))
+        MemoryShape(
+            m.name,
+            *m.cells(design),
+            m.reads,
+            m.writes,
+            m.read_cells(design),
+            m.written_cells(design),
+            m.beside_bits(design),
+        )
         for m in of(design)
     ]
     if isinstance(design.memory, OnChip):
