@@ -6,6 +6,7 @@ in the memory. Here is how many there are, and of what; the hardware's side is `
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 
 from accel.commands import COMMAND_BYTES, Command, used_bits
@@ -39,6 +40,7 @@ RANGES = _ranges()
 """Each has a mark: whether any of its bits is not 0."""
 
 
+@lru_cache(16)  # area, energy and prediction of a design ask for its memories in turn
 def mark_bits(design: Design) -> int:
     """Bits of all marks of a command."""
     return len(RANGES) + sum(len(marks_of(kind, design)) for kind in RULES)

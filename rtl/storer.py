@@ -289,10 +289,8 @@ class Storer(wiring.Component):
         stride = stride_bytes(self.design.word_lanes, self.design.beat_bytes)
         come = until(store_pipeline(self.design), "read")  # and one to be queued
         came, came_slot = Signal(name="came"), Signal.like(slot, name="came_slot")
-        came_word, coming = (
-            Signal(name="came_word"),
-            Signal(come, name="coming"),
-        )  # beats, the last one of which is there
+        came_word = Signal(name="came_word")
+        coming = Signal(come, name="coming")  # beats, the last one of which is there
         push = coming[-1]
         m.d.sync += coming.eq(Cat(go & closes, coming))
         for signal, value in ((came, go), (came_slot, slot), (came_word, reads)):
