@@ -293,7 +293,7 @@ def test_codes_that_do_not_fit(codes):
 
 
 def test_as_many_images_at_a_time_as_are_fast_do_not_matter() -> None:
-    network = zoo.integer_network("lenet-5")
+    network = zoo.integer_network("lenet-300-100")
     codes = np.random.default_rng(0).integers(-128, 128, (300, 1, 28, 28)).astype(np.int8)
     whole = run(network, codes)[network.output]
     assert len(whole) > int8._images_at_a_time(network) > int8.CHUNK
