@@ -77,6 +77,13 @@ def ours(network: Network, inputs: np.ndarray) -> tuple[np.ndarray, float]:
     return int8.dequantise_output(integer, codes), integer.tensors[integer.output].scale
 
 
+def on_codes(network: Network, inputs: np.ndarray) -> np.ndarray:
+    """Inputs that the file's codes hold: what also reads them in float there, a ReLU say, reads codes here."""
+    integer = quantise(network, np.zeros_like(inputs[:1]))
+    spec, codes = integer.tensors[integer.input], int8.quantise_input(integer, inputs)
+    return ((codes.astype(np.float32) - spec.zero_point) * np.float32(spec.scale)).astype(np.float32)
+
+
 ONE_LAYER = {
     "convolution": ([("Conv", "x,w,b", "c", {"pads": [1, 0, 1, 2]}), ("Relu", "c", "y", {})], {"w": W, "b": floats(5)}),
     "groups": ([("Conv", "x,w", "y", {"group": 4})], {"w": floats(8, 1, 3, 3)}),
@@ -111,8 +118,12 @@ def test_a_layer_is_within_a_code(tmp_path: Path, case: str, form: Any, activati
     assert not without_scale(network)
     if "w" in constants:
         assert network.carried.codes
+    inputs = on_codes(network, inputs)
     found, scale = ours(network, inputs)
-    assert np.abs(found - theirs(path, inputs).reshape(found.shape)).max() < 1.5 * scale
+    apart = np.abs(found - theirs(path, inputs).reshape(found.shape)) / scale
+    assert apart.max() < 1.5
+    if case != "sum":  # whose results are halves of codes often, which are rounded to even there
+        assert (apart > 0.5).sum() <= 2 + 0.02 * apart.size
 
 
 @pytest.mark.parametrize("seed", range(12))
