@@ -17,13 +17,23 @@ def codebook_of(weights: Float) -> Float:
     This is what a codebook can hold, shared on purpose or not: `is_shared` tells the two apart.
     """
     flat = weights.reshape(-1)
-    # Most layers that are not shared show it at once; sorting them all is for the others.
-    if len(np.unique(flat[:: max(len(flat) // SAMPLED, 1)])) > LARGEST_CODEBOOK:
+    if _shows_more(flat, LARGEST_CODEBOOK):
         return np.empty(0, np.float32)
     found = np.unique(flat[flat != 0])
     if np.count_nonzero(flat) < len(flat) or not len(flat):
         found = np.concatenate([np.zeros(1, np.float32), found])
     return found if len(found) <= LARGEST_CODEBOOK else np.empty(0, np.float32)
+
+
+def has_more(weights: Float, count: int) -> bool:
+    """Whether there are more than `count` distinct values."""
+    flat = weights.reshape(-1)
+    return _shows_more(flat, count) or len(np.unique(flat)) > count
+
+
+def _shows_more(flat: Float, count: int) -> bool:
+    """Whether some of them are more already: most layers that are not shared show it at once, without sorting all."""
+    return len(np.unique(flat[:: max(len(flat) // SAMPLED, 1)])) > count
 
 
 def indices_of(values: Float, codebook: Float) -> NDArray[np.uint8]:

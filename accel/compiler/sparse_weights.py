@@ -94,19 +94,24 @@ class SparseWeights(LayerWeights):
     def rows_of(self, tiles: int, groups: int) -> int:
         """Rows of entries of any block of so many tiles and groups, at most."""
         if tiles not in self._sizes:
-            self._sizes[tiles] = self._group_sizes(tiles)
-        sums = np.cumsum(np.pad(self._sizes[tiles], ((0, 0), (1, 0), (0, 0))), axis=1)
+            self._sizes[tiles] = np.cumsum(np.pad(self._group_sizes(tiles), ((0, 0), (1, 0), (0, 0))), axis=1)
+        sums = self._sizes[tiles]
         return int((sums[:, groups:] - sums[:, : sums.shape[1] - groups]).max())
 
     def _group_sizes(self, tiles: int) -> NDArray[np.int64]:
         """(first tile, channel group, C) entries, at most, of each group in a block of so many tiles."""
-        _, present = self._matrix((0, self.tiles), (0, self.groups))
-        there = present.reshape(self.tiles, self.cols, -1)
-        sums = np.cumsum(np.pad(there, ((1, 0), (0, 0), (0, 0))), axis=0, dtype=np.int32)
+        sums = self._present_before
         weights = sums[tiles:] - sums[: len(sums) - tiles]  # (first tile, C, columns)
         entries = np.where(weights == 0, 1, weights + ((tiles - weights) >> self.run_bits))
         ends = np.cumsum(self.columns((0, self.groups))).reshape(self.groups, -1)[:, -1]
-        return np.add.reduceat(entries, np.concatenate([[0], ends[:-1]]), axis=2).transpose(0, 2, 1).astype(np.int64)
+        return np.add.reduceat(entries, np.concatenate([[0], ends[:-1]]), axis=2, dtype=np.int64).transpose(0, 2, 1)
+
+    @cached_property
+    def _present_before(self) -> NDArray[np.unsignedinteger]:
+        """(tiles + 1, C, columns) weights that need an entry in the tiles before each: as many as tiles at most."""
+        _, present = self._matrix((0, self.tiles), (0, self.groups))
+        there = present.reshape(self.tiles, self.cols, -1)
+        return np.cumsum(np.pad(there, ((1, 0), (0, 0), (0, 0))), axis=0, dtype=np.min_scalar_type(self.tiles))
 
     @property
     def stored_bytes(self) -> int:

@@ -70,7 +70,7 @@ def gaps_of(zero: NDArray[np.bool_]) -> Gaps:
     places = np.flatnonzero(~zero)
     # The end of each lane is treated as a value that is never reached.
     ends = np.arange(1, lanes + 1) * (count + 1) - 1
-    items = np.sort(np.concatenate([places + places // count, ends]))
+    items = np.sort(np.concatenate([places + places // count, ends]), kind="stable")  # merges what is in order
     number = np.diff(items, prepend=-1) - 1
     tail = items % (count + 1) == count
     found = np.bincount(2 * number + tail)

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from accel.models.codebook import has_more
 from accel.models.compress.prune import matrix_layers, with_weights
 from accel.models.errors import InputError
 from accel.models.graph import Network
@@ -88,9 +89,10 @@ def share_per_output(
     scale = np.maximum(np.where(largest > 0, largest, 127).astype(np.float64) / 127, smallest)
     exact = matrix / scale[:, None]
     whole, relative = np.rint(exact).astype(np.int8), exact.astype(np.float32)  # a float32 may round up to a half
-    values, members = np.unique(whole, return_inverse=True)
+    values = (np.flatnonzero(np.bincount(whole.ravel().astype(np.int16) + 128)) - 128).astype(np.int8)
     if len(values) <= 2**bits:  # a codebook holds all codes that int8 has
-        return whole.reshape(weights.shape), scale, shared_codes(values, members.reshape(weights.shape), bits)
+        whole = whole.reshape(weights.shape)
+        return whole, scale, shared_codes(values, np.searchsorted(values, whole), bits)
     pruned = not used.all()
     centroids, indices_used = cluster(relative[used], 2**bits - pruned, start, seed)
     rounded = np.clip(np.rint(centroids), -127, 127).astype(np.int8)
@@ -123,8 +125,9 @@ def share_weights(network: Network, bits: int | Mapping[str, int], start: Start 
             continue
         used = layer.weights != 0
         count = 2 ** bits[layer.name] - (not used.all())
-        if len(np.unique(layer.weights[used])) > count:  # else they are shared without any loss
-            centroids, indices = cluster(layer.weights[used], count, start, seed)
+        weights = layer.weights[used]
+        if has_more(weights, count):  # else they are shared without any loss
+            centroids, indices = cluster(weights, count, start, seed)
             changed[layer.name] = np.zeros_like(layer.weights)
             changed[layer.name][used] = centroids.astype(np.float32)[indices]
     return with_weights(network, changed)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.models.codebook import is_shared
+from accel.models.codebook import codebook_of, is_shared
 from accel.models.graph import Network
 from accel.models.grid import Grid, grid_of
 from accel.models.integers.network import IntegerNetwork
@@ -41,10 +41,10 @@ def quantised(weights: NDArray[np.float32], smallest: NDArray[np.float64]) -> Qu
         return _on_grid(grid)
     if not is_shared(weights):
         return per_channel_weights(weights, smallest)
-    values, members = np.unique(weights, return_inverse=True)
+    values = np.sort(codebook_of(weights))
     scale = max(float(np.abs(values).max()) / 127, float(smallest.max())) or 1.0
     codes = np.clip(np.rint(values.astype(np.float64) / scale), -127, 127).astype(np.int8)
-    shared = shared_codes(codes, members.reshape(weights.shape))
+    shared = shared_codes(codes, np.searchsorted(values, weights))
     return codes[shared.indices], np.full(len(weights), scale), shared
 
 
