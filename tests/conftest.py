@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
+import zlib
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
-from tests.benches import BUILDS
+from tests.benches import BUILDS, onnx_models
 from tests.benches.kernels import WORTH, compile_kernels
 from tests.benches.wide import is_wide, set_wide
 
@@ -76,6 +78,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("design_seed", range(first, first + count))
     if "core_seed" in metafunc.fixturenames:
         metafunc.parametrize("core_seed", range(metafunc.config.getoption("--cores")))
+
+
+@pytest.fixture(autouse=True)
+def _draws_of_its_own(request: pytest.FixtureRequest) -> None:
+    """A test draws from its module's generators, and from that of `floats`, what its name says.
+
+    Otherwise the tests that a process ran before would decide, and a failure would not come back alone.
+    """
+    name = request.node.nodeid.partition("::")[2]
+    fresh = np.random.default_rng(zlib.crc32(name.encode())).bit_generator.state
+    for value in (onnx_models.RANDOM, *vars(request.module).values()):
+        if isinstance(value, np.random.Generator):
+            value.bit_generator.state = fresh
 
 
 @pytest.fixture(autouse=True, scope="session")
