@@ -86,7 +86,10 @@ class Buffer(wiring.Component):
 
 
 class Codebook(wiring.Component):
-    """Two banks of 256 int8 entries for every column: `codes` at `en`, the entries one cycle later."""
+    """Two banks of 256 int8 entries for every column: `codes` at `en`, the entries `memory_stages` cycles later.
+
+    With columns `apart`, each with an `en` of its own, they come one cycle later and stay: who has them registers them.
+    """
 
     def __init__(self, design: Design, apart: bool = False) -> None:
         self.design, self.apart = design, apart
@@ -104,7 +107,8 @@ class Codebook(wiring.Component):
         """The hardware."""
         m = Module()
         for col in range(self.design.cols):
-            m.submodules[f"column{col}"] = cells = Ram(CODEBOOK.width_bits(self.design), CODEBOOK.words(self.design))
+            size = CODEBOOK.width_bits(self.design), CODEBOOK.words(self.design)
+            m.submodules[f"column{col}"] = cells = Ram(*size) if self.apart else memory(self.design, *size)
             m.d.comb += [
                 cells.w_en.eq(self.w.en),
                 cells.w_addr.eq(self.w.addr),

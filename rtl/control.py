@@ -49,7 +49,8 @@ class Control(wiring.Component):
         still = Signal(32, name="still")  # cycles without progress
         ending = [Signal(name=stage.name) for stage in DONE]  # finished so many cycles before
         assert len(ending) == DONE_CYCLES
-        expired = (self.watchdog != 0) & (still >= self.watchdog)
+        # Reset by `starting`, at what it would be then: `start` is known late, and these are many registers.
+        expired = (self.watchdog != 0) & (still >= self.watchdog) & ~self.starting
         failed = Signal(name="failed")  # there is an error
         m.d.comb += [
             self.done.eq(self.busy & ((ending[-1] & self.last) | (failed & (self.quiet | expired)))),
@@ -67,6 +68,8 @@ class Control(wiring.Component):
                 m.d.sync += [self.error.eq(ErrorCode.TIMEOUT), failed.eq(1), self.halt.eq(1), still.eq(0)]
         with m.If(self.active):
             m.d.sync += still.eq(0)
+        with m.Elif(self.starting):
+            m.d.sync += still.eq(1)
         with m.If(self.start):
-            m.d.sync += [self.error.eq(0), failed.eq(0), still.eq(0), Cat(ending).eq(0)]
+            m.d.sync += [self.error.eq(0), failed.eq(0), Cat(ending).eq(0)]
         return m

@@ -23,8 +23,9 @@ class Cutter(wiring.Component):
     leaves [0, dram_size) or what an address can name; `good`: there is one that is not. `take`: the next one. `flush`:
     all are forgotten. `idle`: there are none.
 
-    Where a row ends is counted from the first beat of the block that a burst is cut from: whether it ends there is
-    whether that is less than a block, and no sum of addresses is waited for.
+    Where a row ends is counted from the first beat of the block that a burst is cut from: it ends there if that is not
+    more than a block, and no sum of addresses is waited for. Where in its block the next row begins is known a row
+    ahead.
     """
 
     def __init__(self, design: Design, command: Any, row_bits: int) -> None:
@@ -62,26 +63,26 @@ class Cutter(wiring.Component):
         low = (self.design.memory.burst_beats - 1).bit_length()  # bits of a beat's place in its block
         busy, cut, moves = Signal(name="cutting"), Signal(name="cut_valid"), Signal(name="cut_moves")
         row_start, beat = (Signal(self.beat_bits, name=name, reset_less=True) for name in ("row_start", "beat"))
-        # The row's beats, and of its last one how far it is behind the first one of the block that `beat` is in.
+        # The row's beats, and how many there are up to its end from the first one of the block that `beat` is in.
         row_beats = Signal.like(self.row_beats, name="row_beats_reg", reset_less=True)
         reach = Signal(max(len(self.row_beats), low) + 1, name="reach", reset_less=True)
+        # The place in its block of the next row's first beat.
+        next_place = Signal(max(1, low), name="next_place", reset_less=True)
         rows, pitch = Signal.like(self.rows, name="rows_left"), Signal.like(self.pitch, name="pitch_reg")
         row_ends, step = Signal(name="row_ends"), Signal(name="step")
         following = Signal(self.beat_bits, name="next_row")
         m.d.comb += [
-            row_ends.eq(reach[low:] == 0),
+            row_ends.eq(~reach[low + 1 :].any() & ~(reach[low] & reach[:low].any())),
             step.eq(busy & (~cut | moves)),
             self.busy.eq(busy),
             following.eq(row_start + pitch),
         ]
 
-        def reached(beats: Value, first: Value) -> Value:
-            return beats + (first[:low] - 1) if low else beats - 1
-
         with m.If(step):
             m.d.sync += [beat.eq(Cat(Const(0, low), beat[low:] + 1)), reach.eq(Cat(reach[:low], reach[low:] - 1))]
             with m.If(row_ends):
-                m.d.sync += [beat.eq(following), row_start.eq(following), reach.eq(reached(row_beats, following))]
+                m.d.sync += [beat.eq(following), row_start.eq(following), reach.eq(row_beats + next_place)]
+                m.d.sync += next_place.eq(next_place + pitch[:low])
                 m.d.sync += rows.eq(rows - 1)
                 with m.If(rows == 1):
                     m.d.sync += busy.eq(0)
@@ -91,7 +92,8 @@ class Cutter(wiring.Component):
                 row_start.eq(self.start),
                 beat.eq(self.start),
                 row_beats.eq(self.row_beats),
-                reach.eq(reached(self.row_beats, self.start)),
+                reach.eq(self.row_beats + self.start[:low]),
+                next_place.eq(self.start[:low] + self.pitch[:low]),
                 rows.eq(self.rows),
                 pitch.eq(self.pitch),
             ]
@@ -104,7 +106,9 @@ class Cutter(wiring.Component):
             cut_stop = Signal(low, name="cut_stop", reset_less=True)  # the last beat's place in its block
             cut_end = Cat(cut_stop, cut_beat[low:])
             with m.If(step):
-                m.d.sync += cut_stop.eq(Mux(row_ends, reach[:low], -1))
+                # One less, without a chain of carries.
+                stop = Cat(reach[k] ^ ~reach[:k].any() for k in range(low))
+                m.d.sync += cut_stop.eq(Mux(row_ends, stop, -1))
         valid, outside, last = Signal(name="offered"), Signal(name="is_outside"), Signal(name="is_last")
         good, leaves = Signal(name="is_good"), Signal(name="leaves")
         address = Signal.like(self.address, name="address_reg", reset_less=True)

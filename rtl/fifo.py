@@ -26,9 +26,11 @@ class CommandQueue(wiring.Component):
         """The hardware."""
         m = Module()
         level = Signal(range(self.depth + 1), name="level")
-        push, pop = Signal(name="push"), Signal(name="pop")
+        push, pop, room = Signal(name="push"), Signal(name="pop"), Signal(name="room")
+        # What is written while there is room is a command only if it is pushed, which is known late.
         m.d.comb += [
-            self.i.ready.eq(level != self.depth),
+            room.eq(level != self.depth),
+            self.i.ready.eq(room),
             self.o.valid.eq(level != 0),
             push.eq(self.i.valid & self.i.ready),
             pop.eq(self.o.valid & self.o.ready),
@@ -43,13 +45,13 @@ class CommandQueue(wiring.Component):
         if self.depth == 1:
             held = Signal(len(used), name="held", reset_less=True)
             m.d.comb += oldest.eq(held)
-            with m.If(push):
+            with m.If(room):
                 m.d.sync += held.eq(kept)
             return m
         m.submodules.cells = cells = Store(len(used), self.depth)
         read, write = Signal(range(self.depth), name="read"), Signal(range(self.depth), name="write")
         m.d.comb += [
-            cells.w_en.eq(push),
+            cells.w_en.eq(room),
             cells.w_addr.eq(write),
             cells.w_data.eq(kept),
             cells.r_addr.eq(read),

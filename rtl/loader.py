@@ -167,7 +167,8 @@ class Loader(wiring.Component):
         dropping = self.halt
         coded, decoded, wants = self._decoder(m, command, following, take, active, asks, error)
         m.d.comb += axi.rready.eq(dropping | Mux(coded, wants, ready))
-        accept = axi.rvalid & Mux(coded, wants, ready) & ~dropping
+        # A beat may still be taken in the first cycle of `halt`, which `ready` is one behind.
+        accept = axi.rvalid & Mux(coded, wants & ~dropping, ready)
         # Whether a beat can be taken, and whether a command ends, are registers: what they are next is known for both
         # cases before a beat comes, which is the last to be known. One word is left behind a beat, or without one.
         one_behind = (per_beat == 1) & ~(command.window & window.more_behind_beat)
@@ -205,19 +206,31 @@ class Loader(wiring.Component):
         words = self._words(m, command, hold, emit, row_done, window)
         with m.If(emit & ~accept):
             m.d.sync += hold.eq(words["rest"])
+        # Of what memories there is a word at `addr`, in registers; activations have their own addresses.
+        fits = {
+            kind: Signal(name=f"fits_{kind.name.lower()}")
+            for kind in self.targets
+            if kind not in (Target.ACTIVATION, Target.PROGRAM) and not (kind == Target.WEIGHT and design.is_sparse)
+        }
+
+        def go_to(place: Value) -> list:
+            place = place[: len(addr)]
+            return [
+                addr.eq(place),
+                *(fit.eq(within(place, BY_TARGET[kind].words(design))) for kind, fit in fits.items()),
+            ]
+
         with m.If(words["write"]):
-            m.d.sync += addr.eq(addr + 1)
+            m.d.sync += go_to(addr + 1)
         with m.If(beat_done):
             emit_beats.step()
             with m.If(row_done):
                 emit_beats.begin(command.row_beats)
                 emit_rows.step()
-                m.d.sync += [
-                    row_addr.eq(row_addr + command.dst_pitch),
-                    addr.eq(row_addr + command.dst_pitch),
-                ]
+                next_row = row_addr + command.dst_pitch
+                m.d.sync += [row_addr.eq(next_row), *go_to(next_row)]
         m.d.comb += last.eq(closing | decoded)
-        self._writes(m, command, words, addr, row_addr, error)
+        self._writes(m, command, words | {"fits": fits}, addr, row_addr, error)
         # What a window load begins with is computed while its command waits here.
         waited = Signal(name="waited")
         assert [stage.name for stage in BACK] == ["queue", "wait"]
@@ -250,9 +263,12 @@ class Loader(wiring.Component):
                 first.eq(1),
                 command.eq(following),
                 row_addr.eq(following.dst_addr),
-                addr.eq(following.dst_addr),
+                *go_to(following.dst_addr),
                 words["complete"].eq(self._is_one_piece(following.target)),
+                words["goes"].eq(Cat(following.target == int(target) for target in self.targets)),
             ]
+        with m.If(dropping):
+            m.d.sync += ready.eq(0)
         return ~active
 
     def _decoder(
@@ -311,7 +327,8 @@ class Loader(wiring.Component):
         rest, write = Signal(bits, name="rest"), Signal(name="write")
         # Whether this piece is a word's last, a register; and whether a word has one, or the next piece is the last.
         complete, one, two = Signal(name="complete"), Signal(name="one_piece"), Signal(name="two_pieces")
-        found: dict = {"rest": rest, "write": write, "window": window, "complete": complete}
+        goes = Signal(len(self.targets), name="goes")  # to which memory: `command.target`, a bit each
+        found: dict = {"rest": rest, "write": write, "window": window, "complete": complete, "goes": goes}
         with m.Switch(command.target):
             for target in self.targets:
                 size = 8 * word_bytes(design, target)
@@ -359,23 +376,22 @@ class Loader(wiring.Component):
             ports |= {Target.RUN_TABLE: self.decoder.w_run, Target.VALUE_TABLE: self.decoder.w_value}
         ports = {target: port for target, port in ports.items() if target in self.targets}
         addresses = {kind: act_addr[0] if kind == Target.ACTIVATION else addr for kind in ports}
-        with m.Switch(command.target):
-            for kind, port in ports.items():
-                memory, place, crossed = BY_TARGET[kind], addresses[kind], Const(0)
-                if memory.banks > 1:
-                    assert kind == Target.ACTIVATION
-                    place, crossed = word_of(memory, place), bank_of(memory, place) != bank_of(memory, act_addr[1])
-                with m.Case(int(kind)):
-                    # Of a sparse engine's weights, only rows of entries have a word: the engine checks them.
-                    fits = (
-                        Const(1) if kind == Target.WEIGHT and design.is_sparse else within(place, memory.words(design))
-                    )
-                    comes = words["write" if kind == Target.ACTIVATION else "plain"]
-                    m.d.comb += port.en.eq(comes & fits & ~crossed & ~self.halt)
-                    with m.If(comes & ~(fits & ~crossed)):
-                        m.d.comb += error.eq(ErrorCode.BUFFER_RANGE)
-            with m.Case(int(Target.PROGRAM)):
-                m.d.comb += self.program_write.eq(words["plain"] & ~self.halt)
+        goes = dict(zip(self.targets, words["goes"], strict=True))
+        for kind, port in ports.items():
+            memory, place, crossed = BY_TARGET[kind], addresses[kind], Const(0)
+            if memory.banks > 1:
+                assert kind == Target.ACTIVATION
+                place, crossed = word_of(memory, place), bank_of(memory, place) != bank_of(memory, act_addr[1])
+            # Of a sparse engine's weights, only rows of entries have a word: the engine checks them.
+            fits = (
+                within(place, memory.words(design)) if kind == Target.ACTIVATION else words["fits"].get(kind, Const(1))
+            )
+            comes = words["write" if kind == Target.ACTIVATION else "plain"] & goes[kind]
+            # What is left of a beat is written after `halt` too: nobody uses it.
+            m.d.comb += port.en.eq(comes & fits & ~crossed)
+            with m.If(comes & ~(fits & ~crossed)):
+                m.d.comb += error.eq(ErrorCode.BUFFER_RANGE)
+        m.d.comb += self.program_write.eq(words["plain"] & goes[Target.PROGRAM] & ~self.halt)
         for kind, port in ports.items():
             m.d.comb += [port.addr.eq(addresses[kind]), port.data.eq(words[kind]), port.mask.eq(-1)]
         if self.decoder:

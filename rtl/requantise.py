@@ -24,6 +24,7 @@ from accel.rtl.multiplier import post_product
 from accel.rtl.pipeline import later
 
 COARSE = 4  # lowest bit of a shift that the stage "align" does; "scale" does those below
+FOUR = 4  # inputs of a LUT
 
 
 def halves(value: Value) -> Value:
@@ -123,8 +124,13 @@ class Requantise(wiring.Component):
         shift = wait(self.shift, "multiply", "shift_later")
         reach = SCALED_BITS + (1 << COARSE)  # of what the fine shift may bring into the result
         coarse = Cat(Const(0, COARSE), shift[COARSE:])
-        aligned, too_far = shift_right(m, product, coarse, reach, "aligned")
-        aligned, too_far = register(reach, "aligned", aligned), later(m, too_far, 1, "too_far", reset_less=True)
+        aligned = register(reach, "aligned", shift_right(m, product, coarse, reach, "aligned")[0])
+        # Whether that loses bits of a product that is not shifted is known by fours, and put together a stage later.
+        assert len(product) - (1 << COARSE) <= reach  # one that is shifted fits
+        top, apart = product[reach - 1 :], FOUR - 1
+        differing = Cat(differ(top[k : k + FOUR]) for k in range(0, len(top) - 1, apart))
+        stays = later(m, ~shift[COARSE:].any(), 1, "stays", reset_less=True)
+        too_far = stays & later(m, differing, 1, "differing", reset_less=True).any()
         sign = later(m, product[-1], 1, "sign", reset_less=True)
         fine = later(m, shift[:COARSE], 1, "fine", reset_less=True)
         shifted, farther = shift_right(m, aligned, fine, SCALED_BITS + 1, "scaled")

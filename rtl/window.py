@@ -84,7 +84,8 @@ class Window(wiring.Component):
         advance, ahead_then = Signal(SLACK, name="advance"), Signal(SLACK, name="ahead_then")
         m.d.comb += [
             advance.eq(Mux(part_ends, facts["last_step"], c.run)),
-            ahead_then.eq(ahead - advance),
+            # Two differences: which of them it is comes late.
+            ahead_then.eq(Mux(part_ends, ahead - facts["last_step"], ahead - c.run)),
             writing.eq(self.slot & full),
             last.eq(writing & ~again),
             self.more.eq(writing & (again | behind)),

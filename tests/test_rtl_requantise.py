@@ -47,8 +47,11 @@ def test_values(rng: Random) -> None:
         }  # fmt: skip
         term = round_shift(fields["residual"] * scalars["res_multiplier"], scalars["res_shift"])
         if rng.random() < 0.2:  # a sum that takes the largest operands back into the range of codes
-            x = rng.randint(-200, 200) - term
-            shift, fields = 0, fields | {"value": x, "bias": 0, "multiplier": 1, "shift": 0}
+            x, shift, multiplier = rng.randint(-200, 200) - term, rng.choice([0, rng.randint(16, 31)]), 1
+            if shift:
+                x, multiplier = (x << shift) // 65535, 65535
+            x = max(INT32[0], min(INT32[-1], x))
+            fields |= {"value": x, "bias": 0, "multiplier": multiplier, "shift": shift}
         y = round_shift((x + fields["bias"]) * fields["multiplier"], shift) + scalars["zero_point"]
         y += term
         given_.append(fields)

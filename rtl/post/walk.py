@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
@@ -41,14 +43,23 @@ class Countdown:
         m.d.sync += left.eq(after)
 
 
-def moved(m: Module, name: str, moves: Sequence[Move], shape: Signal) -> Signal:
-    """Where the first of `moves` goes that holds; the last one, if none does. One adder for all."""
+def moved(m: Module, name: str, load: Value, first: Value, moves: Sequence[Move], shape: Signal) -> Signal:
+    """Where that one of `moves` goes that holds (at most one); `first` with `load`. One adder for all."""
     base, far = Signal.like(shape, name=f"{name}_from"), Signal.like(shape, name=f"{name}_by")
-    *some, (_, from_, by) = moves
-    m.d.comb += [base.eq(from_), far.eq(by)]
-    for holds, from_, by in reversed(some):
-        with m.If(holds):
-            m.d.comb += [base.eq(from_), far.eq(by)]
+
+    def chosen(values: Sequence[tuple[Value, Value | int]]) -> Value:
+        """The value of what holds; those of what holds together are joined in LUTs two by two, not one by one."""
+        found = []
+        for k, (holds, value) in enumerate(values):
+            sized = Signal.like(shape, name=f"{name}_part_{k}")
+            m.d.comb += sized.eq(value)
+            found.append(Mux(holds, sized.as_unsigned(), 0))
+        return reduce(or_, found)
+
+    m.d.comb += [
+        base.eq(Mux(load, first, chosen([(holds, from_) for holds, from_, _ in moves]))),
+        far.eq(Mux(load, 0, chosen([(holds, by) for holds, _, by in moves if not isinstance(by, int) or by]))),
+    ]
     target = Signal.like(shape, name=f"{name}_to")
     m.d.comb += target.eq(base + far)
     return target
@@ -110,10 +121,17 @@ def walk(
         next_window.eq(~next_extra & wx.next_end & wy.next_end),
     ]  # fmt: skip
     following: Value = Mux(next_own, next_extra, next_window)
+    # And which of these is the outermost that ends, as what moves asks for it: at most one.
+    ends_most = {n: Signal(name=f"ends_{n}_most") for n in ("row", "output", "line")}
+    steps = Signal(name="steps")  # none ends
     m.d.sync += [extra.eq(next_extra), window.eq(next_window), ends["output"].eq(following)]
-    for name, counter in (("line", ox), ("map", oy), ("command", q)):
+    m.d.sync += [ends_most["row"].eq(wx.next_end & ~following), steps.eq(~wx.next_end & ~following)]
+    for inner, name, counter in (("output", "line", ox), ("line", "map", oy), ("map", "command", q)):
+        if inner in ends_most:
+            m.d.sync += ends_most[inner].eq(following & ~counter.next_end)
         following = following & counter.next_end
         m.d.sync += ends[name].eq(following)
+    most_row, most_output, most_line, most_map = *ends_most.values(), ends["map"]
     with m.If(load):
         m.d.sync += first.eq(1)
     with m.Elif(active):
@@ -134,30 +152,27 @@ def walk(
     # Source addresses of the current element and where its window row, window, output row and chunk began.
     at, at_wy, at_ox, at_oy, at_q = (Signal(word_bits, name=n) for n in ("at", "at_wy", "at_ox", "at_oy", "at_q"))
     target = moved(
-        m, "at",
+        m, "at", load, head.src_addr,
         [
-            (load, head.src_addr, 0), (end_map, at_q, Mux(src_wraps, config.src_plane, 0)),
-            (end_line, at_oy, config.src_row_step), (last, at_ox, config.stride_x),
-            (end_row, at_wy, config.src_row_pitch), (active, at, 1),
+            (most_map, at_q, Mux(src_wraps, config.src_plane, 0)), (most_line, at_oy, config.src_row_step),
+            (most_output, at_ox, config.stride_x), (most_row, at_wy, config.src_row_pitch), (steps, at, 1),
         ],
         at,
     )  # fmt: skip
     keep(target, [(active, at), (end_row | last, at_wy), (last, at_ox), (end_line, at_oy), (end_map, at_q)])
     ix, ix_o, iy, iy_o = (Signal(signed(POSITION_BITS), name=n) for n in ("ix", "ix_o", "iy", "iy_o"))
     target = moved(
-        m, "ix",
+        m, "ix", load, head.ix0,
         [
-            (load, head.ix0, 0), (end_line, command.ix0, 0), (last, ix_o, config.stride_x), (end_row, ix_o, 0),
-            (active, ix, 1),
+            (ends["line"], command.ix0, 0), (most_output, ix_o, config.stride_x), (most_row, ix_o, 0), (steps, ix, 1),
         ],
         ix,
     )  # fmt: skip
     keep(target, [(active, ix), (last, ix_o)])
     target = moved(
-        m, "iy",
+        m, "iy", load, head.iy0,
         [
-            (load, head.iy0, 0), (end_map, command.iy0, 0), (end_line, iy_o, config.stride_y), (last, iy_o, 0),
-            (end_row, iy, 1),
+            (most_map, command.iy0, 0), (most_line, iy_o, config.stride_y), (most_output, iy_o, 0), (most_row, iy, 1),
         ],
         iy,
     )  # fmt: skip
@@ -165,10 +180,10 @@ def walk(
     # Offsets of the destination (and of the residual operand) from the command's addresses.
     to, to_oy, to_q = (Signal(word_bits, name=n) for n in ("to", "to_oy", "to_q"))
     target = moved(
-        m, "to",
+        m, "to", load, Const(0),
         [
-            (load, Const(0), 0), (end_map, to_q, Mux(dst_wraps, config.dst_plane, 0)),
-            (end_line, to_oy, config.dst_row_pitch), (last, to, command.dst_step),
+            (most_map, to_q, Mux(dst_wraps, config.dst_plane, 0)), (most_line, to_oy, config.dst_row_pitch),
+            (most_output, to, command.dst_step),
         ],
         to,
     )  # fmt: skip

@@ -114,7 +114,7 @@ class WeightSegment(wiring.Component):
             plain.eq(codes),
             self.capture.eq(later(m, issue.first, cycles(pipeline) - 1, "start")),
         ]
-        decoded: Value = plain
+        weights: Value = later(m, plain, behind, "plain", reset_less=True)
         if self.design.codebooks:
             m.submodules.codebook = codebook = Codebook(self.design)
             wiring.connect(m, wiring.flipped(self.w_codebook), codebook.w)
@@ -123,9 +123,8 @@ class WeightSegment(wiring.Component):
                 codebook.bank.eq(after("unpack", issue.bank, "bank")),
                 codebook.codes.eq(codes),
             ]
-            looked_up = later(m, issue.look_up, until(pipeline, "unpack") + 1, "decoded")
-            decoded = Mux(looked_up, codebook.entries, plain)
-        weights = later(m, decoded, behind, "weights", reset_less=True)
+            # Entries come out of the memory's own registers: far from here, they leave little time but for a choice.
+            weights = Mux(after("decode", issue.look_up, "decoded"), codebook.entries, weights)
         zeros = [~weights.word_select(c, 8).any() for c in range(cols)]
         m.d.comb += self.weights.eq(weights)
         # A cycle behind the edge: what is counted.

@@ -70,9 +70,13 @@ class WeightIssue(wiring.Component):
         half = Signal(name="half")  # of a tile of weights that are not 2:4, on a design that is
         last_half: Value = half | command.structured if self.design.two_of_four else Const(1)
         go, last_row, end = Signal(name="go"), Signal(name="last_row"), Signal(name="end")
-        at_end = last_half & (kx == self.last_kx) & (ky == self.last_ky) & group.end & tile.end
-        if rows > 1:  # the counters stay for so long that a register knows it at the tile's last row
-            at_end = later(m, at_end, 1, "at_end")
+        kx_ends, ky_ends = kx == self.last_kx, ky == self.last_ky
+        at_end = last_half & kx_ends & ky_ends & group.end & tile.end
+        if rows > 1:  # the counters stay for so long that registers know it at the tile's last row
+            at_end, kx_ends, ky_ends = (
+                later(m, value, 1, name)
+                for value, name in ((at_end, "at_end"), (kx_ends, "kx_ends"), (ky_ends, "ky_ends"))
+            )
         m.d.comb += [
             end.eq(busy & last_row & at_end if rows > 1 else go & at_end),
             self.free.eq(~busy | end),
@@ -91,9 +95,9 @@ class WeightIssue(wiring.Component):
                     m.d.sync += half.eq(~last_half)
             with m.If(last_row & last_half):
                 m.d.sync += kx.eq(kx + 1)
-                with m.If(kx == self.last_kx):
+                with m.If(kx_ends):
                     m.d.sync += [kx.eq(0), ky.eq(ky + 1)]
-                    with m.If(ky == self.last_ky):
+                    with m.If(ky_ends):
                         m.d.sync += ky.eq(0)
                         group.step()
                         with m.If(group.end):

@@ -34,7 +34,9 @@ module spec #(
     wire [16:0] reach;
     wire [15:0] row_beats_reg;
     wire is_good;
-    wire [BEAT_BITS-1:0] row_last = {beat[BEAT_BITS-1:LOW], {LOW{1'b0}}} + reach, cut_end = {cut_beat[BEAT_BITS-1:LOW], cut_stop};
+    wire [LOW-1:0] next_place;
+    wire [27-$clog2(BYTES):0] pitch_reg;
+    wire [BEAT_BITS-1:0] row_last = {beat[BEAT_BITS-1:LOW], {LOW{1'b0}}} + reach - 1, cut_end = {cut_beat[BEAT_BITS-1:LOW], cut_stop};
     wire [ADDRESS-1:0] address_reg;
     wire [$clog2(BURST > 1 ? BURST : 2)-1:0] length_reg;
     wire [2:0] ahead_level;
@@ -60,7 +62,7 @@ module spec #(
         .axi__rdata(axi__rdata), .axi__rlast(axi__rlast), .axi__rresp(axi__rresp),
         .waiting(waiting), .back_active(back_active), .in_flight(in_flight),
         .\cutter.cutting (front_active), .\cutter.cut_valid (cut_valid), .\cutter.offered (offered),
-        .\cutter.is_outside (is_outside), .\cutter.beat (beat), .\cutter.row_start (row_start), .\cutter.reach (reach), .\cutter.row_beats_reg (row_beats_reg), .\cutter.is_good (is_good),
+        .\cutter.is_outside (is_outside), .\cutter.beat (beat), .\cutter.row_start (row_start), .\cutter.reach (reach), .\cutter.row_beats_reg (row_beats_reg), .\cutter.is_good (is_good), .\cutter.next_place (next_place), .\cutter.pitch_reg (pitch_reg),
         .\cutter.cut_beat (cut_beat), .\cutter.cut_stop (cut_stop), .\cutter.address_reg (address_reg),
         .\cutter.length_reg (length_reg), .\cutter.rows_left (rows),
         .beats_left(beats_left), .rows_left(rows_left),
@@ -210,11 +212,12 @@ module spec #(
         // What is known a cycle before; with a decoder `ready` is asked for nothing.
         assert (!cutting || (slots == 1 && back_command[195]));
         assert (!(coded && working));
-        assert (coded || ready == (asks && (!working || slots_one) && !more));
+        assert (halted ? !ready : coded || ready == (asks && (!working || slots_one) && !more));
         assert (closing == (working && slots_one && !more && emitted_one && emit_rows_one));
         assert (back_free == (!back_active || closing));
         assert (is_good == (offered && !is_outside));
         if (cut_valid) assert (cut_beat <= cut_end);
+        if (front_active) assert (next_place == row_start[LOW-1:0] + pitch_reg[LOW-1:0]);
         if (front_active) begin
             assert (rows != 0 && left != 0 && left <= whole && whole <= 17'hFFFF && whole == row_beats_reg);
             if (!astray) assert (whole == row_beats && rows <= rows_of(newest));

@@ -40,7 +40,9 @@ module spec #(
     wire [20:0] reach;
     wire [19:0] row_beats_reg;
     wire is_good;
-    wire [BEAT_BITS-1:0] row_last = {beat[BEAT_BITS-1:LOW], {LOW{1'b0}}} + reach, cut_end = {cut_beat[BEAT_BITS-1:LOW], cut_stop};
+    wire [LOW-1:0] next_place;
+    wire [27-$clog2(BYTES):0] pitch_reg;
+    wire [BEAT_BITS-1:0] row_last = {beat[BEAT_BITS-1:LOW], {LOW{1'b0}}} + reach - 1, cut_end = {cut_beat[BEAT_BITS-1:LOW], cut_stop};
     wire [ADDRESS-1:0] address_reg;
     wire [$clog2(BURST > 1 ? BURST : 2)-1:0] length_reg;
     wire [$clog2(BURST+1)-1:0] in_burst;
@@ -68,7 +70,7 @@ module spec #(
         .crowded(crowded), .addressed_all(addressed_all),
         .\cutter.cutting (cutting), .\cutter.cut_valid (cut_valid), .\cutter.cut_last (cut_last),
         .\cutter.offered (offered), .\cutter.is_outside (is_outside), .\cutter.is_last (is_last),
-        .\cutter.beat (beat), .\cutter.row_start (row_start), .\cutter.reach (reach), .\cutter.row_beats_reg (row_beats_reg), .\cutter.is_good (is_good), .\cutter.cut_beat (cut_beat),
+        .\cutter.beat (beat), .\cutter.row_start (row_start), .\cutter.reach (reach), .\cutter.row_beats_reg (row_beats_reg), .\cutter.is_good (is_good), .\cutter.next_place (next_place), .\cutter.pitch_reg (pitch_reg), .\cutter.cut_beat (cut_beat),
         .\cutter.cut_stop (cut_stop), .\cutter.address_reg (address_reg), .\cutter.length_reg (length_reg),
         .\cutter.rows_left (rows), .rows_left(rows_left), .words_left(words_left),
         .issued(issued), .responded(responded), .fifo_level(fifo_level), .fifo_read(fifo_read), .fifo_write(fifo_write), .credit(credit), .slot(slot), .command(command)
@@ -175,6 +177,7 @@ module spec #(
         end
         assert (is_good == (offered && !is_outside));
         if (cut_valid) assert (cut_beat <= cut_end);
+        if (cutting) assert (next_place == row_start[LOW-1:0] + pitch_reg[LOW-1:0]);
         if (active) begin
             assert (row_words != 0 && in_burst <= row);
             if (cut_valid) assert (cut_length <= row);
