@@ -83,6 +83,20 @@ def test_a_plan_says_where_strips_lie(words: int, regions: str) -> None:
     ]  # fmt: skip
 
 
+def test_a_chain_may_begin_with_an_image_whose_words_windows_share() -> None:
+    """Each strip's rows come as its blocks need them, of two planes: words of one row, and of two or three."""
+    first, project = matrix(48, THREE), matrix(8, POINT)
+    network, design = network_of((3, 20, 20), first, matrix(48, THREE, groups=48), project), cramped(400)
+    made = preparing.in_strips(prepare(network, design), compiling.chain_time)
+    assert made
+    assert made.chains == (range(3),)
+    assert made.plan.steps[0].geometry.places
+    assert made.plan.steps[0].in_ring
+    program = compiling._program(*compiling._fastest(made, design))
+    codes = np.random.default_rng(1).integers(-128, 128, (1, 3, 20, 20)).astype(np.int8)
+    np.testing.assert_array_equal(execute(program, codes), run(network, codes)[network.output])
+
+
 @pytest.mark.parametrize("banks", [300, 450])  # words; with one filtered strip on chip, and with two
 def test_what_is_between_the_steps_never_leaves_the_chip(banks: int) -> None:
     """A STORE for nothing but the output; each step's commands stand among those of the others."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import numpy as np
-from hypothesis import given, settings
+import pytest
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from accel.commands import Load, Target
@@ -23,8 +25,10 @@ from accel.models.reference.int8 import run
 from accel.models.window import Window
 from accel.sim.execute import execute
 from tests.benches.counted import accepted, counted
+from tests.benches.cross import Trial, check
 from tests.benches.draw import draw_design
-from tests.benches.layers import matrix, network_of
+from tests.benches.layers import design_of, matrix, max_pool, network_of
+from tests.benches.verilator import Built
 from tests.benches.wide import draws
 
 
@@ -125,13 +129,55 @@ def unfolded(channels: int, kernel: int, stride: int, rows: int, outputs: int = 
 def test_lanes_of_known_networks() -> None:
     assert unfolded(1, 5, 1, 16) == ((2, 1), 15, 1)  # LeNet-5: three rows of five
     assert unfolded(3, 3, 1, 32) == ((1, 1), 27, 1)  # VGG: the whole window
-    assert unfolded(3, 7, 2, 32) == ((2, 3), 28, 1)  # ResNet: thirds of four rows
-    assert unfolded(3, 7, 2, 16) == ((4, 3), 14, 1)  # thirds of two rows
-    assert unfolded(3, 11, 4, 32, 96) == ((3, 5), 28, 1)  # AlexNet: fifths of four rows, 15 words for 363 bytes
+    assert unfolded(8, 3, 1, 16, 16) == ((3, 2), 16, 1)  # two columns of a row; windows share words
+    assert unfolded(3, 7, 2, 32) == ((1, 1), 4 * 32 + 30, 5)  # ResNet: 147 bytes, words of one, two and six rows
+    assert unfolded(3, 7, 2, 16) == ((1, 1), 9 * 16 + 5, 10)
+    assert unfolded(3, 11, 4, 32, 96) == ((1, 1), 11 * 32 + 11, 12)  # AlexNet: 32 bytes of each row, and one of all
     assert unfolded(16, 3, 1, 32, 16) == ((3, 2), 32, 1)  # two columns of a row; windows share words
-    assert unfolded(16, 3, 1, 32, 64) == ((1, 5), 30, 1)  # with more to compute: fifths of three rows
+    assert unfolded(16, 3, 1, 32, 64) == ((1, 1), 4 * 32 + 16, 5)  # 32 bytes of each row, 16 of two rows and of one
     assert unfolded(24, 5, 1, 32, 64) == ((5, 2), 64, 2)  # GoogLeNet's 4b: 120 bytes in four words, of two LOADs
-    assert unfolded(48, 3, 1, 32, 192) == ((3, 1), 144, 5)  # SqueezeNet's fire6: 4.5 words of a row
+    assert unfolded(48, 3, 1, 32, 192) == ((1, 1), 432, 14)  # SqueezeNet's fire6: 4.5 words of a row
+
+
+@pytest.mark.rtl
+def test_words_of_several_rows_and_columns_through_the_verilog(tmp_path: Path) -> None:
+    """Planes of words that windows share, on chip as a whole and strip by strip: bytes, cycles and counters."""
+    for activation_bytes in (1 << 14, 1200):
+        design, rings = design_of(8, 8, 128, activation_bytes=activation_bytes), set[bool]()
+        built = Built(design, tmp_path / str(activation_bytes))
+        for channels, kernel, stride, size, outputs, codebook, pool in (
+            (4, 3, 1, 9, 20, None, []),
+            (3, 7, 2, 17, 40, [0, 5, -70, 9], [max_pool(Window((2, 2), (2, 2)))]),
+            (2, 5, 1, 12, 33, None, [max_pool(Window((2, 2), (2, 2)))]),
+        ):
+            window = Window((kernel, kernel), (stride, stride), (kernel // 2,) * 4)
+            network = network_of((channels, size, size), matrix(outputs, window, codebook), *pool)
+            step = prepare(network, design).plan.steps[0]
+            assert step.geometry.places
+            rings.add(step.in_ring is not None)
+            for tries in (0, 60):
+                codes = np.random.default_rng(size).integers(-128, 128, (channels, size, size)).astype(np.int8)
+                check(built, Trial(design, network, codes, size), compile_network(network, design, tries=tries))
+        assert rings == {activation_bytes == 1200}
+
+
+@settings(max_examples=draws(40), deadline=None)
+@given(st.integers(0, 1 << 32))
+def test_words_of_several_rows_and_columns(seed: int) -> None:
+    """Any kernel, stride, pooling and room: the convolution's sums."""
+    rng = Random(seed)
+    size, kernel = rng.randint(9, 20), rng.randint(2, 7)
+    window = Window((kernel, rng.randint(2, 7)), (rng.randint(1, 3), rng.randint(1, 3)), (rng.randint(0, 1),) * 4)
+    pool = rng.choice([[], [max_pool(Window((3, 3), (2, 2), (1, 1, 1, 1)))], [max_pool(Window((2, 2), (2, 2)))]])
+    maker = matrix(rng.randint(1, 30), window, rng.choice([None, [0, 3, 9, -50], [0, 99], [3, 9]]))
+    network = network_of((rng.randint(1, 7), size, size), maker, *pool)
+    design = design_of(8, 8, rng.choice([32, 64, 256]), activation_bytes=rng.choice([1 << 11, 1 << 12, 1 << 16]))
+    try:
+        program = compile_network(network, design, tries=rng.choice([0, 0, 60]))
+    except InputError:
+        reject()
+    codes = np.random.default_rng(seed).integers(-128, 128, (2, *network.tensors[network.input].shape)).astype(np.int8)
+    np.testing.assert_array_equal(execute(program, codes), run(network, codes)[network.output])
 
 
 def test_each_byte_of_the_input_is_read_once() -> None:
@@ -168,7 +214,7 @@ def test_ways_to_read_the_input() -> None:
     assert ways(None, 5, 1) == ways([0, 9], 5, 1) == [TWO_ROWS, "words"]
     assert ways([3, 9], 5, 1) == [f"{TWO_ROWS}, dense", "5 x 28 x 24 -> 24 x 24, kernel 5 x 1", "words"]
     assert ways([3, 9], 7, 3) == [
-        "14 x 28 x 66 -> 22 x 22, kernel 4 x 3, stride 1 x 3, dilation 2 x 1, dense",
+        "149 x 22 x 22 -> 22 x 22, kernel 1 x 1, dense",
         "7 x 28 x 66 -> 22 x 22, kernel 7 x 3, stride 1 x 3",
         "words",
     ]

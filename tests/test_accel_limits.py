@@ -65,7 +65,7 @@ def test_a_pooling_whose_convolution_does_not_fit_the_accumulators_runs_by_itsel
 
 
 def test_a_first_layer_is_written_dense_only_if_that_fits() -> None:
-    network = network_of((3, 20, 20), matrix(8, Window((3, 3)), [3, 77]))
+    network = network_of((3, 20, 20), matrix(8, Window((3, 3), dilation=(2, 1)), [3, 77]))
     assert [i.weight_format for i in assert_exact(network, design_of(8, 8)).layers] == ["dense (no 0 in its codebook)"]
     small = assert_exact(network, design_of(8, 8, weight_bytes=100))
     assert [i.weight_format for i in small.layers] == ["shared1"]

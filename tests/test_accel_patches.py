@@ -145,7 +145,7 @@ def test_the_verilog_runs_patches(tmp_path: Path) -> None:
         check(built, Trial(design, network, codes, size), program)
     assert {2, 9} <= set(rows)  # tiles of a group, and kernel positions of a last one
     for channels, outputs, padded in ((12, 24, True), (20, 16, False)):
-        network = network_of((channels, 6, 7), matrix(outputs, Window((3, 3), pads=(int(padded),) * 4)))
+        network = network_of((channels, 6, 7), matrix(outputs, Window((3, 3), (1, 1), (int(padded),) * 4, (2, 1))))
         prepared = prepare(network, design)
         (step,) = prepared.plan.steps
         steps = [replace(step, tiling=replace(step.tiling, chunk_tiles=1, chunk_groups=1, by_rows=2, ends_by_rows=3))]

@@ -88,12 +88,12 @@ def test_chunks_are_computed_row_by_row_at_both_ends() -> None:
 
 
 def test_a_first_layer_is_also_read_in_another_way() -> None:
-    """Thirds of four rows of a 7 x 7 kernel: more words to write than taps, and yet sooner than a row a word."""
+    """Five words of a window that the loader writes in nine parts, six that it writes in six, or as words."""
     network = network_of((3, 32, 32), matrix(64, Window((7, 7), (2, 2), (3, 3, 3, 3))))
     design = design_of(32, 32, 128)
     prepared = prepare(network, design)
-    (other,) = other_readings(prepared)
-    assert [p.plan.steps[0].geometry.kernel for p in (prepared, other)] == [(7, 1), (2, 3)]
+    seen = [p.plan.steps[0].geometry for p in (prepared, *other_readings(prepared))]
+    assert [(g.kernel, g.channels) for g in seen] == [((1, 1), 4 * 32 + 30), ((1, 1), 5 * 32 + 15), ((7, 7), 3)]
     assert not other_readings(prepare(network_of((32, 9, 9), matrix(8, Window((1, 1)))), design))
     program = compile_network(network, design, tries=4)
     codes = np.random.default_rng(3).integers(-128, 128, (1, 3, 32, 32)).astype(np.int8)

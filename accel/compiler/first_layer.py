@@ -5,13 +5,13 @@ with its padding, and window loads put a run of bytes, of each of `m` rows under
 R lanes of a word: the array sees more channels and a kernel of ceil(kernel_h / m) rows. Its columns are the words of a
 window: either a word begins at each place that a window's part begins at, whole columns long, and windows share words;
 or the bytes of each window's row are cut into equal parts, a word for each; or, if they are more than two words, into
-whole words, one or two in each channel group, which has a LOAD of its own. A fully connected layer on a map sees the
-bytes of the map in a row.
+whole words, one or two in each channel group, which has a LOAD of its own; or words that are not alike cover all bytes
+of a window (`covered`). A fully connected layer on a map sees the bytes of the map in a row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import gcd
@@ -20,12 +20,14 @@ from typing import NamedTuple
 import numpy as np
 
 from accel.commands import ConfigCompute, Load, Target, most
+from accel.compiler.covered import covered
 from accel.compiler.estimate import Machine
 from accel.compiler.formats import choose
 from accel.compiler.formats.format import Codes
 from accel.compiler.geometry import Geometry
-from accel.compiler.sources import LARGEST_STEP, LARGEST_WINDOW_WORDS, FlatSource, RowSource, Source
+from accel.compiler.sources import LARGEST_STEP, LARGEST_WINDOW_WORDS, FlatSource, RowSource
 from accel.compiler.transfers import LARGEST_LOAD_PITCH, LARGEST_ROW_BEATS, words_of
+from accel.compiler.unfolded import LARGEST_APART, Unfolded, compute_cycles, cost
 from accel.design import Design
 from accel.layout import RowTensor
 from accel.models.integers.network import MatrixLayer
@@ -33,22 +35,8 @@ from accel.models.integers.network import MatrixLayer
 LARGEST_DILATION = most(ConfigCompute, "dilation_y")
 LARGEST_STRIDE = most(ConfigCompute, "stride_x")
 LARGEST_PARTS = most(Load, "parts") + 1
-LARGEST_APART = most(Load, "code_bits")
 REMEMBERED = 1 << 10  # ways to unfold, of all networks and designs of a process
 WAYS = 2  # to unfold a layer, that a search compares
-HIDDEN = 0.25  # what loading and computing cost side by side: the longer one, and so much of both
-
-
-@dataclass(frozen=True)
-class Unfolded:
-    """A first layer as the array sees it. `arrange` turns weights (o, C, kh, kw) into (o, groups * R, kh', kw')."""
-
-    geometry: Geometry
-    layout: RowTensor
-    source: Callable[[int], Source]
-    arrange: Callable[[Codes, int], Codes]
-    cycles: float
-    word_cycles: float  # of loading one word of the unfolded input
 
 
 @dataclass(frozen=True)
@@ -108,7 +96,7 @@ def _cheapest(
     load, compute = _plain(outputs, geometry, machine)
     if geometry.taps == 1 and load <= compute:
         return ()  # as words, its pixels are one row
-    found, words = dict[Geometry, Unfolded](), _cost(load, compute)
+    found, words = dict[Geometry, Unfolded](), cost(load, compute)
     for cut in _cuts(geometry, machine):
         for rows in range(1, min(geometry.kernel[0], machine.word_lanes // cut.run) + 1):
             exact = geometry.kernel[0] % rows == 0 and cut.parts * cut.lanes == geometry.kernel[1] * geometry.channels
@@ -117,6 +105,9 @@ def _cheapest(
             option = _rows(outputs, pads, geometry, machine, pad_value, cut, rows)
             if option and option.cycles < words:
                 found.setdefault(option.geometry, option)
+    for option in covered(outputs, pads, geometry, machine, pad_value) if has_zero else ():
+        if option.cycles < words:
+            found.setdefault(option.geometry, option)
     return tuple(sorted(found.values(), key=lambda option: option.cycles)[:WAYS])
 
 
@@ -169,26 +160,14 @@ def _cuts(geometry: Geometry, machine: Machine) -> Iterator[Cut]:
 
 def plain_cycles(outputs: int, geometry: Geometry, machine: Machine) -> float:
     """The cost of reading the input of a layer with so many outputs as words, on the scale of `Unfolded.cycles`."""
-    return _cost(*_plain(outputs, geometry, machine))
+    return cost(*_plain(outputs, geometry, machine))
 
 
 def _plain(outputs: int, geometry: Geometry, machine: Machine) -> tuple[float, float]:
     """Cycles of loading the input as words, and of computing."""
     tiles, groups = -(-outputs // machine.cols), -(-geometry.channels // machine.word_lanes)
     load = groups * geometry.in_h * geometry.in_w * machine.activation_cycles
-    return load, _compute(machine, geometry, groups, tiles)
-
-
-def _cost(load: float, compute: float) -> float:
-    return max(load, compute) + HIDDEN * (load + compute)
-
-
-def _compute(machine: Machine, geometry: Geometry, groups: int, tiles: int) -> float:
-    pixels = geometry.out_h * geometry.out_w
-    if machine.sparse:  # reading words and broadcasting columns, if the PEs keep up
-        return -(-pixels // machine.rows) * geometry.taps * max(groups * machine.rows, geometry.channels)
-    halves = 1 + machine.contract.two_of_four  # of weights that are not 2:4
-    return tiles * groups * geometry.taps * halves * machine.tile_cycles(pixels)
+    return load, compute_cycles(machine, geometry, groups, tiles)
 
 
 def _rows(
@@ -235,7 +214,7 @@ def _rows(
     return Unfolded(
         seen, layout,
         lambda offset: RowSource(beat, offset, pitch, rows, apart, dilation, cut.run, cut.step, cut.loaded),
-        arrange, _cost(load, _compute(machine, seen, cut.groups, tiles)), load / (cut.groups * height * width),
+        arrange, cost(load, compute_cycles(machine, seen, cut.groups, tiles)), load / (cut.groups * height * width),
     )  # fmt: skip
 
 

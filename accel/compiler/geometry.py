@@ -18,6 +18,8 @@ class Geometry:
     `pads` (top, left); `padded`: some window leaves the input (then coordinates matter, else only addresses do).
     `beside`: 1 if a kernel position stands for two columns, in the halves of the lanes (`lower.pairs`).
     `deep`: the words of a whole map are the groups of one pixel (`lower.deep`).
+    `places`: of each channel group the plane of words on chip that has it, and how many rows lower there (`covering`);
+    none if every group has a plane of its own.
     `pool` is the fused pooling window, `pooled_h` x `pooled_w` its output (the layer's own without pooling).
     """
 
@@ -34,6 +36,7 @@ class Geometry:
     pool: Window | None = None
     beside: int = 0
     deep: bool = False
+    places: tuple[tuple[int, int], ...] = ()
 
     def __str__(self) -> str:
         (kh, kw), (sh, sw), (dh, dw) = self.kernel, self.stride, self.dilation
@@ -42,6 +45,7 @@ class Geometry:
         text += f", dilation {dh} x {dw}" if self.dilation != (1, 1) else ""
         text += ", columns two by two" if self.beside else ""
         text += f", pads {self.pads[0]}, {self.pads[1]}" if self.padded else ""
+        text += f", words in {len(self.lower_rows)} planes" if self.places else ""
         if self.pool:
             (kh, kw), (ph, pw) = self.pool.kernel, self.pooled
             text += f", max {kh} x {kw} -> {ph} x {pw}"
@@ -80,6 +84,12 @@ class Geometry:
         high = (made[1] - 1) * self.stride[axis] - self.pads[axis] + span
         low = min(max(0, low), size - 1)
         return low, max(low + 1, min(size, high))
+
+    @cached_property
+    def lower_rows(self) -> tuple[int, ...]:
+        """Of each plane of `places`, how many rows lower than a pixel's own the lowest row is that it needs."""
+        planes = range(1 + max(plane for plane, _ in self.places))
+        return tuple(max(row for plane, row in self.places if plane == of) for of in planes)
 
     @property
     def skips(self) -> int:

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from accel.compiler.chain_plan import ChainPlan, Rooms, chain_plans
 from accel.compiler.chains import following
 from accel.compiler.estimate import Machine
-from accel.compiler.first_layer import Unfolded
 from accel.compiler.graph import described
 from accel.compiler.lower.filter_tiling import filter_cycles
 from accel.compiler.lower.lowering import Setting, Shortage
@@ -22,6 +21,7 @@ from accel.compiler.ops import ALIGNMENT
 from accel.compiler.plan import Chain, Place, Plan, Region, Span, StepPlan
 from accel.compiler.residency import Regions, Residency
 from accel.compiler.step import Step, one_pixel
+from accel.compiler.unfolded import Unfolded
 from accel.compiler.weights import LayerWeights
 from accel.design import Design
 from accel.layout import stride_bytes

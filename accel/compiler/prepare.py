@@ -102,7 +102,7 @@ def other_readings(prepared: Prepared) -> list[Prepared]:
     zero = network.tensors[network.input].zero_point
     others = ways(step.layer, step.geometry, design, zero, weights.format.has_zero)[1:]
     found = [replace(reading, unfolded=other) for other in others]
-    if reading.unfolded.geometry.taps > 1 and reading.unfolded.geometry.channels > design.word_lanes:
+    if step.geometry.out_h * step.geometry.out_w > 1 and reading.unfolded.geometry.channels > design.word_lanes:
         found.append(Reading())
     return [other for reading in found if (other := _read(prepared, step, reading))]
 

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from accel.commands import Store, most
-from accel.compiler.first_layer import Unfolded
 from accel.compiler.geometry import Range
 from accel.compiler.placement import Spot
 from accel.compiler.plan import Region
 from accel.compiler.step import Step, one_pixel
+from accel.compiler.unfolded import Unfolded
 from accel.design import Design
 from accel.layout import WordTensor
 from accel.models.integers.network import IntegerNetwork
@@ -104,7 +104,8 @@ class Residency:
         channels = self.groups[name] * self.lanes
         if name == self.network.input and self.unfolded:
             g = self.unfolded.geometry
-            return WordTensor(g.channels, g.in_h, g.in_w, g.in_w, g.in_h * g.in_w)
+            channels = len(g.lower_rows) * self.lanes if g.places else g.channels
+            return WordTensor(channels, g.in_h, g.in_w, g.in_w, g.in_h * g.in_w)
         pitch = -(-width // self.align) * self.align
         too_long = name in self.network.outputs and pitch > LARGEST_LINE
         if not spilled and (pitch > width * WASTE or too_long):

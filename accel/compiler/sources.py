@@ -88,8 +88,8 @@ class RowSource:
     """A tensor in byte rows at `offset` of the data segment, unfolded by window loads (see `first_layer`).
 
     Row y of the unfolded tensor has the byte rows `y * apart` and the `tall` - 1 ones `dilation` rows apart below it
-    side by side; its word i the `run` bytes from `i // parts * step + i % parts * run` on, of a channel group behind
-    those of the one before.
+    side by side; its word i the `run` bytes from `first + i // parts * step + i % parts * run` on, of a channel group
+    behind those of the one before.
     """
 
     beat_bytes: int
@@ -102,6 +102,7 @@ class RowSource:
     step: int
     parts: int
     align: int = 1
+    first: int = 0
 
     def columns(self, cols: Range) -> Range:
         """Whole pixels."""
@@ -115,7 +116,7 @@ class RowSource:
         """Of one group: one, or one for each of the rows side by side if none of them is in two windows."""
         (y0, y1), (x0, x1) = piece.rows, piece.cols
         beat, pitch = self.beat_bytes, self.pitch_bytes
-        first = x0 // self.parts * self.step + group * self.parts * self.run
+        first = self.first + x0 // self.parts * self.step + group * self.parts * self.run
         skip = first % beat
         size = skip + ((x1 - x0) // self.parts - 1) * self.step + self.parts * self.run
         together = self.dilation == 1 and self.apart <= self.tall
@@ -146,6 +147,29 @@ class RowSource:
                     )
                 )
         return found
+
+
+@dataclass(frozen=True)
+class PlaneSource:
+    """Planes of words that are cut out of the same byte rows each in its own way, by a source of one group."""
+
+    planes: tuple[RowSource, ...]
+    align: int = 1
+
+    def columns(self, cols: Range) -> Range:
+        """There is a word a pixel."""
+        return cols
+
+    def loads(self, piece: Piece) -> list[Row]:
+        """The LOADs of a piece, plane by plane."""
+        first, last = piece.groups
+        return [
+            load
+            for plane in range(first, last)
+            for load in self.planes[plane].loads(
+                piece._replace(groups=(0, 1), word=piece.word + (plane - first) * piece.plane)
+            )
+        ]
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,8 @@ class Costs:
         self.chunks = -(-task.outputs * machine.chunks // machine.cols)
         self.post = self.chunks * self.height * self.width * self.window
         self.by_groups = task.by_groups(machine)
-        self.whole_input = self.groups * task.geometry.in_h * task.in_pitch * task.in_cycles
+        planes = len(task.geometry.lower_rows) if task.geometry.places else self.groups
+        self.whole_input = planes * task.geometry.in_h * task.in_pitch * task.in_cycles
         self.residual = self.out_words * machine.activation_cycles if task.residual_loads else 0.0
         self._pieces: dict[tuple[Size, int], int] = {}
 

@@ -186,7 +186,9 @@ class Tiling:
 
 def piece_words(machine: Machine, task: Task, strip: Size, groups: int) -> tuple[int, int, int]:
     """Words, rows and row pitch of the input under a strip, for `groups` channel groups."""
-    rows, cols = task.read(0, strip[0]), task.read(1, strip[1])
+    rows, cols, places = task.read(0, strip[0]), task.read(1, strip[1]), task.geometry.places
+    if places:
+        groups, rows = len(task.geometry.lower_rows), rows + max(task.geometry.lower_rows)
     align = task.in_align
     pitch = min(task.in_pitch, (-(-cols // align) + (1 if align > 1 else 0)) * align)
     if strip[1] >= task.geometry.pooled[1]:

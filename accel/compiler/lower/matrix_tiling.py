@@ -207,7 +207,7 @@ def _sparse_chunkings(costs: Costs, block_tiles: int) -> list[Chunking]:
 def _split_chunkings(costs: Costs, strip: Size, block_tiles: int) -> list[Chunking]:
     """Chunks of some channel groups of all tiles of a block; a strip's input comes in the same pieces."""
     task, machine, groups = costs.task, costs.machine, costs.groups
-    if task.in_ring is None or groups == 1:
+    if task.in_ring is None or groups == 1 or task.geometry.places:
         return []
     one = task.words(machine, 1, 1)
     found: dict[int, Chunking] = {}

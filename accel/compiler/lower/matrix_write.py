@@ -184,6 +184,9 @@ class MatrixWriter:
             if by_rows and self._kernel_rows(strip, block, chunk, bank, first_sum):
                 continue
             weight_addr, item = self.constants.chunk(chunk)
+            if self.geometry.places:
+                self._by_planes(strip, block, chunk, weight_addr, item, bank, first_sum)
+                continue
             view, input_item = self._input(strip, block, groups, end)
             self._configure(self.geometry, view)
             act_addr = view.around(groups[0], block.iy0, block.ix0)
@@ -191,6 +194,26 @@ class MatrixWriter:
             # `max` takes longer.
             item = input_item if input_item > item else item
             append(made, codebook_item if codebook_item > item else item, self.finish(made, chunk, block))
+
+    def _by_planes(
+        self, strip: Strip, block: Block, chunk: Chunk, weight_addr: int, item: int, bank: int, first_sum: int
+    ) -> None:
+        """A COMPUTE for each tile and channel group of a chunk: what groups read is not a plane apart."""
+        (n0, n1), (g0, g1) = chunk
+        size, plane = self.weights.words(1, 1), self.machine.plane(block.height * block.width)
+        for g in range(g0, g1):
+            at, row = self.geometry.places[g]
+            view, input_item = self._input(strip, block, (at, at + 1), self._end(block, row))
+            self._configure(self.geometry, view)
+            act_addr = view.around(at, block.iy0 + row, block.ix0)
+            for n in range(n0, n1):
+                one = (n, n + 1), (g, g + 1)
+                if one not in self.templates:
+                    self.templates[one] = compute_template(self.weights, one, self.constants.codebook)
+                weights_at = weight_addr + ((n - n0) * (g1 - g0) + g - g0) * size
+                sums_at = first_sum + (n - n0) * plane
+                made = compute(self.templates[one], block, False, act_addr, weights_at, bank, sums_at)
+                self.stream.op(made, (item, input_item, self.constants.codebook_item))
 
     def _configure(self, g: Geometry, view: View) -> None:
         """For COMPUTEs that read an input that lies as `view` says."""
@@ -224,11 +247,11 @@ class MatrixWriter:
         """What else an engine says in a COMPUTE, and what its time depends on besides."""
         return None
 
-    def _end(self, block: Block) -> int:
-        """Words of each plane that must have been loaded for a block; 0 if none are loaded that way."""
+    def _end(self, block: Block, lower: int = 0) -> int:
+        """Words of each plane that must have been loaded for a block, `lower` rows more; 0: none are loaded so."""
         if self.loader is None or self.input_view is None or self.geometry.deep:
             return 0
-        last_row = self.geometry.read(0, block.made_rows)[1]
+        last_row = self.geometry.read(0, block.made_rows)[1] + lower
         last_col = self.geometry.read(1, block.made_cols)[1]
         return last_col if self.plan.flat else last_row * self.input_view.pitch
 
@@ -263,12 +286,28 @@ class MatrixWriter:
             item = self.loaded[1] if rows[1] <= rows[0] else self.stream.item_count
         if rows[0] < rows[1] and item == self.stream.item_count:
             at = view.at(taken[0], rows[0], cols[0])
-            self.stream.item(self.source.loads(Piece(taken, rows, cols, at, view.plane, pitch)), True)
+            if g.places:
+                self.stream.item(self._planes(view, taken, rows, cols, self.loaded[0] > view.row), True)
+            else:
+                self.stream.item(self.source.loads(Piece(taken, rows, cols, at, view.plane, pitch)), True)
             self.loaded = rows[1], item
         return view, item
 
+    def _planes(self, view: View, planes: Range, rows: Range, cols: Range, more: bool) -> list[Row]:
+        """The LOADs of rows of planes; `more`: of those that this piece has already, the lower rows are there too."""
+        assert self.source
+        found = []
+        for plane in range(*planes):
+            lower = self.geometry.lower_rows[plane]
+            first, last = rows[0] + (lower if more else 0), rows[1] + lower
+            at = view.at(plane, first, cols[0])
+            found += self.source.loads(Piece((plane, plane + 1), (first, last), cols, at, view.plane, view.pitch))
+        return found
+
     def _strip_groups(self, groups: Range) -> Range:
         """All channel groups that a strip's input has; only those of a tile that reads `groups` in a grouped layer."""
+        if self.geometry.places:
+            return 0, len(self.geometry.lower_rows)
         if not self.task.grouped:
             return 0, self.weights.groups
         return next((low, high) for low, high in self.weights.reach if low <= groups[0] and groups[1] <= high)
