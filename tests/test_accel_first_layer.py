@@ -131,12 +131,12 @@ def test_lanes_of_known_networks() -> None:
     assert unfolded(3, 3, 1, 32) == ((1, 1), 27, 1)  # VGG: the whole window
     assert unfolded(8, 3, 1, 16, 16) == ((3, 2), 16, 1)  # two columns of a row; windows share words
     assert unfolded(3, 7, 2, 32) == ((1, 1), 4 * 32 + 30, 5)  # ResNet: 147 bytes, words of one, two and six rows
-    assert unfolded(3, 7, 2, 16) == ((1, 1), 9 * 16 + 5, 10)
-    assert unfolded(3, 11, 4, 32, 96) == ((1, 1), 11 * 32 + 11, 12)  # AlexNet: 32 bytes of each row, and one of all
+    assert unfolded(3, 7, 2, 16) == ((4, 3), 14, 1)  # thirds of two rows
+    assert unfolded(3, 11, 4, 32, 96) == ((3, 5), 28, 1)  # AlexNet: fifths of four rows, 15 words for 363 bytes
     assert unfolded(16, 3, 1, 32, 16) == ((3, 2), 32, 1)  # two columns of a row; windows share words
     assert unfolded(16, 3, 1, 32, 64) == ((1, 1), 4 * 32 + 16, 5)  # 32 bytes of each row, 16 of two rows and of one
     assert unfolded(24, 5, 1, 32, 64) == ((5, 2), 64, 2)  # GoogLeNet's 4b: 120 bytes in four words, of two LOADs
-    assert unfolded(48, 3, 1, 32, 192) == ((1, 1), 432, 14)  # SqueezeNet's fire6: 4.5 words of a row
+    assert unfolded(48, 3, 1, 32, 192) == ((3, 1), 144, 5)  # SqueezeNet's fire6: 4.5 words of a row
 
 
 @pytest.mark.rtl
@@ -147,7 +147,7 @@ def test_words_of_several_rows_and_columns_through_the_verilog(tmp_path: Path) -
         built = Built(design, tmp_path / str(activation_bytes))
         for channels, kernel, stride, size, outputs, codebook, pool in (
             (4, 3, 1, 9, 20, None, []),
-            (3, 7, 2, 17, 40, [0, 5, -70, 9], [max_pool(Window((2, 2), (2, 2)))]),
+            (4, 3, 1, 12, 40, [0, 5, -70, 9], [max_pool(Window((2, 2), (2, 2)))]),
             (2, 5, 1, 12, 33, None, [max_pool(Window((2, 2), (2, 2)))]),
         ):
             window = Window((kernel, kernel), (stride, stride), (kernel // 2,) * 4)
@@ -214,7 +214,7 @@ def test_ways_to_read_the_input() -> None:
     assert ways(None, 5, 1) == ways([0, 9], 5, 1) == [TWO_ROWS, "words"]
     assert ways([3, 9], 5, 1) == [f"{TWO_ROWS}, dense", "5 x 28 x 24 -> 24 x 24, kernel 5 x 1", "words"]
     assert ways([3, 9], 7, 3) == [
-        "149 x 22 x 22 -> 22 x 22, kernel 1 x 1, dense",
+        "14 x 28 x 66 -> 22 x 22, kernel 4 x 3, stride 1 x 3, dilation 2 x 1, dense",
         "7 x 28 x 66 -> 22 x 22, kernel 7 x 3, stride 1 x 3",
         "words",
     ]

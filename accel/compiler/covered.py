@@ -20,17 +20,17 @@ from accel.layout import RowTensor
 
 
 def covered(
-    outputs: int, pads: tuple[int, int, int, int], geometry: Geometry, machine: Machine, pad_value: int
-) -> Iterator[Unfolded]:
-    """The bytes under a window covered by words, a channel group for each (`accel.compiler.covering`)."""
+    outputs: int, pads: tuple[int, int, int, int], geometry: Geometry, machine: Machine, pad_value: int,
+    most_planes: int,
+) -> Iterator[Unfolded]:  # fmt: skip
+    """The bytes under a window covered by words, a channel group for each, in `most_planes` planes at most."""
     row, rows = geometry.kernel[1] * geometry.channels, geometry.kernel[0]
     whole = geometry.taps == 1 or geometry.channels % machine.word_lanes == 0 or row * rows <= machine.word_lanes
     if whole or geometry.dilation != (1, 1) or machine.sparse or machine.contract.two_of_four:
         return  # no way takes fewer words, or what a word costs is another matter
     shared = machine.word_lanes // machine.contract.weight_rows % 8 == 0  # weights of a group are whole words
     for planes in coverings(row, rows, machine.word_lanes, geometry.stride[0], shared):
-        made = _planes(outputs, pads, geometry, machine, pad_value, planes)
-        if made:
+        if len(planes) <= most_planes and (made := _planes(outputs, pads, geometry, machine, pad_value, planes)):
             yield made
 
 

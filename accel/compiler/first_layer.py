@@ -37,6 +37,7 @@ LARGEST_STRIDE = most(ConfigCompute, "stride_x")
 LARGEST_PARTS = most(Load, "parts") + 1
 REMEMBERED = 1 << 10  # ways to unfold, of all networks and designs of a process
 WAYS = 2  # to unfold a layer, that a search compares
+FEW_PLANES = 4  # that a covering has without a search: each is a LOAD a strip, and programs take longer to make
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,12 @@ def unfold(layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: in
 
 
 def ways(
-    layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: int, has_zero: bool
+    layer: MatrixLayer, geometry: Geometry, design: Design, pad_value: int, has_zero: bool, search: bool = False
 ) -> tuple[Unfolded, ...]:
-    """The WAYS cheapest to unfold the layer, as far as they cost less than reading it as words; see `unfold`."""
+    """The WAYS cheapest to unfold the layer, as far as they cost less than reading it as words; see `unfold`.
+
+    `search`: whatever their number of planes.
+    """
     if layer.groups > 1 or not design.windows:
         return ()
     if (geometry.out_h, geometry.out_w) == (1, 1) and not geometry.padded:
@@ -85,13 +89,15 @@ def ways(
     machine = Machine.of(design)
     contract = machine.contract._replace(latency=0, burst=0, outstanding=0)
     machine = replace(machine, contract=contract, accumulators=0, weights=0, parameters=0, weight_cycles=0.0, latency=0)
-    return _cheapest(len(layer.weights), layer.window.pads, geometry, machine, pad_value, has_zero)
+    most = 1 << 20 if search else FEW_PLANES
+    return _cheapest(len(layer.weights), layer.window.pads, geometry, machine, pad_value, has_zero, most)
 
 
 @lru_cache(REMEMBERED)
 def _cheapest(
-    outputs: int, pads: tuple[int, int, int, int], geometry: Geometry, machine: Machine, pad_value: int, has_zero: bool
-) -> tuple[Unfolded, ...]:
+    outputs: int, pads: tuple[int, int, int, int], geometry: Geometry, machine: Machine, pad_value: int, has_zero: bool,
+    most_planes: int,
+) -> tuple[Unfolded, ...]:  # fmt: skip
     """The cheapest ways to unfold a convolution to `outputs` channels; see `ways`."""
     load, compute = _plain(outputs, geometry, machine)
     if geometry.taps == 1 and load <= compute:
@@ -105,7 +111,7 @@ def _cheapest(
             option = _rows(outputs, pads, geometry, machine, pad_value, cut, rows)
             if option and option.cycles < words:
                 found.setdefault(option.geometry, option)
-    for option in covered(outputs, pads, geometry, machine, pad_value) if has_zero else ():
+    for option in covered(outputs, pads, geometry, machine, pad_value, most_planes) if has_zero else ():
         if option.cycles < words:
             found.setdefault(option.geometry, option)
     return tuple(sorted(found.values(), key=lambda option: option.cycles)[:WAYS])

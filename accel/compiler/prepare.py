@@ -97,11 +97,15 @@ def other_readings(prepared: Prepared) -> list[Prepared]:
     network, design, reading = prepared.network, prepared.design, prepared.reading
     step = next((step for step in prepared.steps if step.input == network.input), None)
     weights = prepared.weights[step.name] if step else None
-    if step is None or weights is None or not reading.unfolded or not isinstance(step.layer, MatrixLayer):
+    alone = _only_reader(network, prepared.steps) is not None
+    if step is None or weights is None or not alone or not isinstance(step.layer, MatrixLayer):
         return []
     zero = network.tensors[network.input].zero_point
-    others = ways(step.layer, step.geometry, design, zero, weights.format.has_zero)[1:]
-    found = [replace(reading, unfolded=other) for other in others]
+    others = ways(step.layer, step.geometry, design, zero, weights.format.has_zero, search=True)
+    now = reading.unfolded and reading.unfolded.geometry
+    found = [replace(reading, unfolded=other) for other in others if other.geometry != now]
+    if not reading.unfolded:
+        return [other for reading in found if (other := _read(prepared, step, reading))]
     if step.geometry.out_h * step.geometry.out_w > 1 and reading.unfolded.geometry.channels > design.word_lanes:
         found.append(Reading())
     return [other for reading in found if (other := _read(prepared, step, reading))]
@@ -199,10 +203,17 @@ def _seen(step: Step, reading: Reading) -> tuple[object, ...]:
 
 def _readings(network: IntegerNetwork, design: Design, made: list[Step]) -> list[Reading]:
     """Ways to read the network's input; only as words if several steps read it, or one adds it."""
+    reader = _only_reader(network, made)
+    if reader is None:
+        return [Reading()]
+    zero_point = network.tensors[network.input].zero_point
+    return lowering(reader.layer, design).readings(reader, design, zero_point)
+
+
+def _only_reader(network: IntegerNetwork, made: list[Step]) -> Step | None:
+    """The one step that reads the network's input, all of it, and does not add it; None if there are others."""
     readers = [
         step for step in made if network.input in {step.source.storage, step.added.storage if step.added else ""}
     ]
-    if len(readers) != 1 or readers[0].input != network.input or readers[0].residual == network.input:
-        return [Reading()]
-    zero_point = network.tensors[network.input].zero_point
-    return lowering(readers[0].layer, design).readings(readers[0], design, zero_point)
+    alone = len(readers) == 1 and readers[0].input == network.input and readers[0].residual != network.input
+    return readers[0] if alone else None
