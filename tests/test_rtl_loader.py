@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from itertools import accumulate
 from random import Random
@@ -296,6 +297,9 @@ def test_no_word_is_written_outside_its_memory(target: Target, depth: int) -> No
     assert run_one(inside).error == 0
     run = run_one(Load(target=target, dst_addr=bank + depth - 2 * step + 1, row_beats=2 * per_word))
     assert run.error == ErrorCode.BUFFER_RANGE
+    rows = replace(inside, row_beats=per_word, rows=2, dst_pitch=step)
+    assert run_one(rows).error == 0
+    assert run_one(replace(rows, dst_pitch=2 * step)).error == ErrorCode.BUFFER_RANGE
     assert len(run.writes) == 2 * step - 1
 
 
