@@ -292,8 +292,10 @@ def test_codes_that_do_not_fit(codes):
         run(network, codes)
 
 
-def test_as_many_images_at_a_time_as_are_fast_do_not_matter() -> None:
-    network = zoo.integer_network("lenet-300-100")
+@pytest.mark.parametrize("name", ["lenet-300-100", "lenet-5"])
+def test_as_many_images_at_a_time_as_are_fast_do_not_matter(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = zoo.integer_network(name)
+    monkeypatch.setattr(int8, "CHUNK_CODES", 2**22)  # of convolutions as of small tensors
     codes = np.random.default_rng(0).integers(-128, 128, (300, 1, 28, 28)).astype(np.int8)
     whole = run(network, codes)[network.output]
     assert len(whole) > int8._images_at_a_time(network) > int8.CHUNK
