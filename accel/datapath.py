@@ -98,6 +98,7 @@ def pe_registers(design: Design) -> dict[str, int]:
 # Of the filter: registers and 4-input LUTs of its walk, and LUTs of a lane without those of its multipliers
 # (`synth_ecp5` of the post-process unit of 2 and 4 lanes, with it less without).
 FILTER_REGISTERS, FILTER_LUTS, FILTER_LANE_LUTS = 590, 1630, 380
+FILTER_PRODUCT_LUTS = 197  # of a multiplier that is no block, its carry chains' 16 included (`accel synth`)
 
 
 def filter_registers(design: Design) -> dict[str, int]:
@@ -106,7 +107,8 @@ def filter_registers(design: Design) -> dict[str, int]:
     if not multipliers:
         return {}
     operands = 2 * CODE_BITS if stages > 1 else 0
-    each = operands + PRODUCT_BITS * max(1, stages - 1) if design.multiplier == "portable" else 0
+    own = design.multiplier == "portable" or not design.filter_blocks  # else the block's
+    each = operands + PRODUCT_BITS * max(1, stages - 1) if own else 0
     return {
         "filter_pixel": CODE_BITS, "window": TAPS * CODE_BITS, "taps": TAPS * CODE_BITS, "filter_records": TAP.first,
         "product": multipliers * each,

@@ -199,6 +199,10 @@ class Design(Section):
         default=0,
         description="multipliers a post-process lane for depthwise 3 x 3: a row (3) or window (9) a cycle; 0: none",
     )
+    filter_blocks: Literal[0, 1] = Field(
+        default=1,
+        description="1: these multipliers are what `multiplier` says; 0: adders of LUTs, if no block is left",
+    )
     filter_line: int = Field(
         default=128, ge=8, le=1 << 11, description="columns of the line buffer of that, 2P bytes each"
     )

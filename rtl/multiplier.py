@@ -104,6 +104,19 @@ def post_product(m: Module, design: Design, left: Value, right: Value, shape: Sh
     return block_product(m, design.multiplier, left, right, shape, stages, name)
 
 
+def filter_product(m: Module, design: Design, left: Value, right: Value, shape: Shape, name: str) -> Value:
+    """As `post_product`, for the filter of the post-process, whose multipliers may be adders (`filter_blocks` 0)."""
+    if design.filter_blocks:
+        return post_product(m, design, left, right, shape, name)
+    return multiplier(m, left, right, shape, design.post_multiplier_stages, name, times=_added)
+
+
+def _added(left: Value, right: Value) -> Value:
+    """left * right (`right` signed) as a sum of shifted ones, of which no synthesiser makes a multiplier block."""
+    *low, sign = (Mux(bit, left, 0) << k for k, bit in enumerate(right))
+    return sum(low, start=Const(0)) - sign
+
+
 def block_product(m: Module, make: str, left: Value, right: Value, shape: Shape, stages: int, name: str) -> Signal:
     """left * right in a `Block` of that make."""
     left_bits, right_bits = (len(value) + (not value.shape().signed) for value in (left, right))

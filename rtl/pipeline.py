@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import mul
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 
@@ -65,9 +66,12 @@ def delayed_by(m: Module, value: Value, cycles: int, more: Sequence[tuple[Value,
 
 
 def multiplier(
-    m: Module, left: Value, right: Value, shape: Shape, stages: int, name: str, enable: Value | None = None
-) -> Signal:
+    m: Module, left: Value, right: Value, shape: Shape, stages: int, name: str, enable: Value | None = None,
+    times: Callable[[Value, Value], Value] = mul,
+) -> Signal:  # fmt: skip
     """left * right, `stages` registers later (1 or more); 0 for operands that come without `enable`.
+
+    `times` multiplies.
 
     One register holds the product; with two the operands are registered as well, with more the product again. That is
     how multiplier blocks of FPGAs are built, and where a synthesiser may move registers from. Operands without `enable`
@@ -88,11 +92,11 @@ def multiplier(
             enable = used
     product = Signal(shape, reset_less=True, name=name)
     if enable is None:
-        m.d.sync += product.eq(left * right)
+        m.d.sync += product.eq(times(left, right))
     else:
         m.d.sync += product.eq(0)
         with m.If(enable):
-            m.d.sync += product.eq(left * right)
+            m.d.sync += product.eq(times(left, right))
     for k in range(stages - 2):
         again = Signal(shape, reset_less=True, name=f"{name}_{k + 1}")
         m.d.sync += again.eq(product)

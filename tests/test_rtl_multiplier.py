@@ -12,16 +12,19 @@ from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from accel.datapath import OFFSET_BITS
+from accel.datapath import FILTER_PRODUCT_LUTS, OFFSET_BITS, PRODUCT_BITS
+from accel.design import Design
 from accel.memories import CODE_BITS
 from accel.rtl.emit import TOP
 from accel.rtl.identifiers import plain_identifiers
 from accel.rtl.modules import convert
-from accel.rtl.multiplier import Block
+from accel.rtl.multiplier import Block, filter_product
 from accel.rtl.multiplier_models import MODELS
 from accel.rtl.pipeline import later
 from accel.synthesis.modules import parse
 from tests.benches.netlist import GATES, differing_cycles
+from tests.benches.synthesis import synthesise
+from tests.benches.unit_designs import post_design
 
 KINDS = tuple(product(MODELS, (1, 2, 3)))
 
@@ -71,3 +74,31 @@ def test_models_multiply(tmp_path: Path) -> None:
     equal = differing_cycles(text + models, tops, parse(text, TOP), tmp_path, cycles=5000)
     assert equal[:2] == [0, 0]
     assert equal[2] > 0
+
+
+class FilterProduct(wiring.Component):
+    """A multiplier of the filter."""
+
+    def __init__(self, design: Design) -> None:
+        self.design = design
+        super().__init__(
+            {"left": In(signed(CODE_BITS)), "right": In(signed(CODE_BITS)), "o": Out(signed(PRODUCT_BITS))}
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += self.o.eq(filter_product(m, self.design, self.left, self.right, self.o.shape(), "product"))
+        return m
+
+
+@pytest.mark.parametrize("multiplier", ["portable", "ecp5"])
+def test_a_filter_without_blocks_multiplies_in_luts(multiplier: str, tmp_path: Path) -> None:
+    """As many as are predicted, while a block multiplies with few; the products are tested in `test_rtl_post.py`."""
+    for blocks in (0, 1):
+        design = post_design(1, 1, 1, multiplier_stages=2, multiplier=multiplier, filter_blocks=blocks)
+        text = "\n".join(convert(FilterProduct(design), TOP).values())
+        found, _ = synthesise(text, TOP, tmp_path)
+        assert found.dsp == blocks
+        assert abs(found.lut - (1 - blocks) * FILTER_PRODUCT_LUTS) <= 0.1 * FILTER_PRODUCT_LUTS
+        held = 2 * CODE_BITS + PRODUCT_BITS  # where Yosys moves no registers into a block, a portable one has them too
+        assert found.ff == (0 if blocks and multiplier == "ecp5" else held)

@@ -313,7 +313,7 @@ def timed(design: Design, offers: Sequence[Offer]) -> Log:
 def test_values_cycles_and_events(rng: Random) -> None:
     design = post_design(
         rng.randint(1, 3), rng.randint(1, 3), rng.randint(1, 3), rng.choice([20, 32, 32]), rng.randint(1, 3),
-        rng.choice([0, 3, 9, 9]), rng.randint(0, 1), draw_multiplier(rng), rng.randint(1, 2),
+        rng.choice([0, 3, 9, 9]), rng.randint(0, 1), draw_multiplier(rng), rng.randint(1, 2), rng.randint(0, 1),
     )  # fmt: skip
     contents = draw_contents(rng, design)
     offers = draw_offers(rng, draw_commands(rng, design))

@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from operator import mul
 
 from accel.commands import Target
-from accel.datapath import FILTER_LANE_LUTS, FILTER_LUTS, FILTER_REGISTERS, filter_registers
+from accel.datapath import FILTER_LANE_LUTS, FILTER_LUTS, FILTER_PRODUCT_LUTS, FILTER_REGISTERS, filter_registers
 from accel.design import Design, OnChip
 from accel.layout import beats_per_word
 from accel.resources.coefficients import fit
@@ -46,7 +46,8 @@ def predict(design: Design) -> Resources:
         row[0] += sum(map(mul, lut, values))
         row[1] += sum(map(mul, ff, values))
     if design.filter_multipliers:
-        luts = FILTER_LUTS + design.lanes * FILTER_LANE_LUTS
+        each = 0 if design.filter_blocks else design.filter_multipliers * FILTER_PRODUCT_LUTS
+        luts = FILTER_LUTS + design.lanes * (FILTER_LANE_LUTS + each)
         found["filter"] = [luts, FILTER_REGISTERS + design.lanes * sum(filter_registers(design).values())]
     memories = _memories(design, fit()["ram"])
     clock = fmax_mhz(design)
@@ -64,7 +65,7 @@ def predict(design: Design) -> Resources:
 def dsps(design: Design) -> dict[str, int]:
     """Multipliers by component: products of one bit, and by a power of two, need none."""
     found = {"array": design.rows * design.cols, "post": REQUANTISE_DSP * design.lanes}
-    if design.filter_multipliers:
+    if design.filter_multipliers and design.filter_blocks:
         found["filter"] = design.filter_multipliers * design.lanes
     engine, counts = engine_of(design), int(design.rows > 1 and design.cols > 1)
     if engine == "ws":

@@ -10,7 +10,7 @@ from amaranth.lib import data
 from accel.latency import filter_cycles, post_pipeline, until
 from accel.memories import CODE_BITS, LINE, RECORD_BYTES
 from accel.records import TAP, TAPS
-from accel.rtl.multiplier import post_product
+from accel.rtl.multiplier import filter_product
 from accel.rtl.pipeline import later
 from accel.rtl.post.filter_walk import REACH, Slots
 from accel.rtl.ram import Ram
@@ -71,7 +71,7 @@ def weigh(m: Module, unit: PostUnit, config: data.View, slots: Slots, pixel: Val
     sums = []
     for lane in range(lanes):
         products = [
-            post_product(
+            filter_product(
                 m, design,
                 Mux(inside, values.word_select(lane, CODE_BITS).as_signed(), config.res_zero_point),
                 weights.word_select(lane, CODE_BITS).as_signed(),

@@ -75,6 +75,7 @@ def draw_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
             "operand_products": rng.choice([0, 1, 1, 1]),
             "filter_multipliers": rng.choice([0, 3, 9, 9]),
             "filter_line": rng.choice([8, 9, 12, 128]),
+            "filter_blocks": rng.choice([0, 1]),
             "reset": rng.choice(["active-high", "active-high", "active-low"]),
         }
     )

@@ -91,6 +91,7 @@ def sparse_design(
 def post_design(
     chunks_in: int, chunks_out: int, lanes: int, bits: int = 32, multiplier_stages: int = 1,
     filter_multipliers: int = 0, operand_products: int = 1, multiplier: str = "portable", memory_stages: int = 1,
+    filter_blocks: int = 1,
 ) -> Design:  # fmt: skip
     """A design with C = chunks_in * lanes and R = chunks_out * lanes."""
     rows, cols = chunks_out * lanes, chunks_in * lanes
@@ -109,6 +110,7 @@ def post_design(
             "memory_stages": memory_stages,
             "post_multiplier_stages": multiplier_stages,
             "filter_multipliers": filter_multipliers,
+            "filter_blocks": filter_blocks,
             "filter_line": LINE,
             "operand_products": operand_products,
             "multiplier": multiplier,
