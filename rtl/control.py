@@ -46,30 +46,34 @@ class Control(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """The hardware."""
         m = Module()
-        still = Signal(32, name="still")  # cycles without progress
+        # One more than the cycles without progress, so that whether these are too many is known in a register: it ends
+        # an image, which much hangs on.
+        ahead, too_long = Signal(33, init=1, name="still"), Signal(name="too_long")
         ending = [Signal(name=stage.name) for stage in DONE]  # finished so many cycles before
         assert len(ending) == DONE_CYCLES
         # Reset by `starting`, at what it would be then: `start` is known late, and these are many registers.
-        expired = (self.watchdog != 0) & (still >= self.watchdog) & ~self.starting
+        expired = too_long & ~self.starting
         failed = Signal(name="failed")  # there is an error
         m.d.comb += [
             self.done.eq(self.busy & ((ending[-1] & self.last) | (failed & (self.quiet | expired)))),
             self.next.eq(self.busy & ending[-1] & ~self.last & ~failed),
         ]
-        m.d.sync += [Cat(ending).eq(Cat(self.finished, ending)), still.eq(still + 1)]
+        m.d.sync += [Cat(ending).eq(Cat(self.finished, ending)), ahead.eq(ahead + 1)]
+        m.d.sync += too_long.eq((self.watchdog != 0) & (ahead >= self.watchdog))
+        none = [ahead.eq(1), too_long.eq(0)]
         with m.If(self.starting):
             m.d.sync += self.halt.eq(0)
         with m.If(self.busy & ~failed & ~(self.last & Cat(self.finished, ending).any())):
             with m.If(self.errors != 0):
-                m.d.sync += [self.error.eq(self.errors), failed.eq(1), self.halt.eq(1), still.eq(0)]
+                m.d.sync += [self.error.eq(self.errors), failed.eq(1), self.halt.eq(1), *none]
             with m.Elif(self.abort):
-                m.d.sync += [self.error.eq(ErrorCode.ABORTED), failed.eq(1), self.halt.eq(1), still.eq(0)]
+                m.d.sync += [self.error.eq(ErrorCode.ABORTED), failed.eq(1), self.halt.eq(1), *none]
             with m.Elif(expired):
-                m.d.sync += [self.error.eq(ErrorCode.TIMEOUT), failed.eq(1), self.halt.eq(1), still.eq(0)]
+                m.d.sync += [self.error.eq(ErrorCode.TIMEOUT), failed.eq(1), self.halt.eq(1), *none]
         with m.If(self.active):
-            m.d.sync += still.eq(0)
+            m.d.sync += none
         with m.Elif(self.starting):
-            m.d.sync += still.eq(1)
+            m.d.sync += [ahead.eq(2), too_long.eq(self.watchdog == 1)]
         with m.If(self.start):
             m.d.sync += [self.error.eq(0), failed.eq(0), Cat(ending).eq(0)]
         return m
