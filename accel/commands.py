@@ -327,12 +327,14 @@ class Post(Command):
                                 clip(y, low, high), d = dst_chunk + q
                                 (with `table` entry clip(y, low, high) + 128 of bank `table_bank`)
 
-    With `filter` (activation source, sums) v is weighted, and a window is 3 x 3 whatever win_h and win_w say:
+    With `filter` (activation source, sums) v is weighted, and a window is 3 x 3 (1) or 5 x 5 (2) whatever win_h and
+    win_w say:
         v = sum over wy, wx of tap[q, wy, wx] * (the element, or res_zero_point outside)
-    Records and taps of chunk q are the two words from param_addr + 2 q on ("Parameter words" in docs/formats.md). The
-    `stream_h` x `stream_w` pixels from max(iy0, 0), max(ix0, 0) on, the first of which is at src_addr, pass a line
-    buffer, each once a chunk, those outside unread. All that windows have inside in_h x in_w must be among them, and
-    stream_w at least (out_w - 1) * stride_x + 1, stream_h likewise: else outputs are missing or mean nothing.
+    Records and taps of chunk q are the n words from param_addr + n q on, n = 2 or 4 ("Parameter words" in
+    docs/formats.md). The `stream_h` x `stream_w` pixels from max(iy0, 0), max(ix0, 0) on, the first of which is at
+    src_addr, pass a line buffer, each once a chunk, those outside unread. All that windows have inside in_h x in_w
+    must be among them, and stream_w at least (out_w - 1) * stride_x + 1, stream_h likewise: else outputs are missing
+    or mean nothing.
 
     A sum has no residual (res_zero_point is its pad value) and 32 bits. A maximum over a window that is all outside is
     -2**31. Of v + bias the lowest 17 bits are multiplied by r. What a POST writes in its last post_cycles (with `table`
@@ -361,7 +363,7 @@ class Post(Command):
     param_addr: int = _bits(14, "word of the first chunk's records")
     res_addr: int = _bits(20, "word of the first residual operand, which has the output's pitches")
     dst_step: int = _bits(6, "words from one output column to the next", default=1)
-    filter: int = _bits(2, "1: weighted sums over 3 x 3 windows, by the line buffer")
+    filter: int = _bits(2, "1, 2: weighted sums over 3 x 3, 5 x 5 windows, by the line buffer")
     stream_h: int = _bits(12, "filter: rows of the source that pass a chunk")
     stream_w: int = _bits(12, "filter: columns of a row that pass")
     res_plane: int = _bits(7, "not 0: the residual operand is one pixel, in words this far apart")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from accel.commands import ConfigPost, field_bits
 from accel.design import Design
 from accel.memories import CODE_BITS
-from accel.records import TAP, TAPS
+from accel.records import TAP
 from accel.structured import INDEX_BITS, QUAD
 
 PRODUCT_BITS = 2 * CODE_BITS
@@ -99,6 +99,8 @@ def pe_registers(design: Design) -> dict[str, int]:
 # (`synth_ecp5` of the post-process unit of 2 and 4 lanes, with it less without).
 FILTER_REGISTERS, FILTER_LUTS, FILTER_LANE_LUTS = 590, 1630, 380
 FILTER_PRODUCT_LUTS = 197  # of a multiplier that is no block, its carry chains' 16 included (`accel synth`)
+# What windows of 5 x 5 add: to the walk, and LUTs to a lane by its multipliers, in front of which elements are chosen.
+LARGE_REGISTERS, LARGE_LUTS, LARGE_LANE_LUTS = 36, 230, {3: 200, 9: 257}
 
 
 def filter_registers(design: Design) -> dict[str, int]:
@@ -106,10 +108,21 @@ def filter_registers(design: Design) -> dict[str, int]:
     multipliers, stages = design.filter_multipliers, design.post_multiplier_stages
     if not multipliers:
         return {}
-    operands = 2 * CODE_BITS if stages > 1 else 0
+    operands, taps = 2 * CODE_BITS if stages > 1 else 0, design.filter_side**2
     own = design.multiplier == "portable" or not design.filter_blocks  # else the block's
     each = operands + PRODUCT_BITS * max(1, stages - 1) if own else 0
     return {
-        "filter_pixel": CODE_BITS, "window": TAPS * CODE_BITS, "taps": TAPS * CODE_BITS, "filter_records": TAP.first,
+        "filter_pixel": CODE_BITS, "window": taps * CODE_BITS, "taps": taps * CODE_BITS, "filter_records": TAP.first,
         "product": multipliers * each,
     }  # fmt: skip
+
+
+def filter_area(design: Design) -> tuple[int, int]:
+    """LUTs, without those of multipliers, and registers of the filter; nothing without one."""
+    multipliers, lanes = design.filter_multipliers, design.lanes
+    if not multipliers:
+        return 0, 0
+    luts, registers = FILTER_LUTS + lanes * FILTER_LANE_LUTS, FILTER_REGISTERS
+    if design.filter_side > 3:
+        luts, registers = luts + LARGE_LUTS + lanes * LARGE_LANE_LUTS[multipliers], registers + LARGE_REGISTERS
+    return luts, registers + lanes * sum(filter_registers(design).values())

@@ -203,8 +203,11 @@ class Design(Section):
         default=1,
         description="1: these multipliers are what `multiplier` says; 0: adders of LUTs, if no block is left",
     )
+    filter_side: Literal[3, 5] = Field(
+        default=3, description="largest kernel of that; above 3 x 3 a window takes three times the cycles"
+    )
     filter_line: int = Field(
-        default=128, ge=8, le=1 << 11, description="columns of the line buffer of that, 2P bytes each"
+        default=128, ge=8, le=1 << 11, description="columns of the line buffer of that, (filter_side - 1) P bytes each"
     )
     memory: Annotated[Annotated[Memory, Tag("axi")] | Annotated[OnChip, Tag("on-chip")], by_kind("axi")]
     reset: Literal["active-high", "active-low"] = Field(
@@ -240,6 +243,8 @@ class Design(Section):
             raise ValueError(
                 f"array.weight_rows must divide array.rows {self.array.rows}, not {self.array.weight_rows}"
             )
+        if self.filter_side > 3 and not self.filter_multipliers:
+            raise ValueError("filter_multipliers must be 3 or 9 where filter_side is 5, not 0")
         codes = self.weight_codes
         if self.decoder_lanes and codes % self.decoder_lanes:
             raise ValueError(

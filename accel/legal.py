@@ -92,6 +92,11 @@ def _filter(name: str, illegal: str, broken: Callable[[Any, Design], Any]) -> Ru
     )  # fmt: skip
 
 
+def _reach(c: Any, d: Design) -> Any:
+    """Pixels of a window of a filter before its last."""
+    return 2 if d.filter_side == 3 else c.filter << 1
+
+
 def _too_wide(c: Any, d: Design) -> Any:
     """Whether the words of a pixel have more bytes than the loader holds; without a multiplication."""
     parts = range(most(Load, "parts") + 1)
@@ -195,14 +200,14 @@ RULES: dict[type[Command], list[Rule]] = {
         Rule("dst_chunk", "R/P or above", lambda c, d: c.dst_chunk >= d.word_lanes // d.lanes),
         Rule(
             "filter",
-            "above 1; above 0 without multipliers for it",
-            lambda c, d: c.filter > min(1, d.filter_multipliers),
+            "above 2; above 1 if filter_side is 3; above 0 without multipliers for it",
+            lambda c, d: c.filter > (d.filter_side // 2 if d.filter_multipliers else 0),
         ),
         _filter("from_activation", "0 if filter", lambda c, d: c.from_activation == 0),
         _filter("reduce_sum", "0 if filter", lambda c, d: c.reduce_sum == 0),
         _filter("residual", "1 if filter", lambda c, d: c.residual == 1),
-        _filter("iy0", "below -2 if filter", lambda c, d: c.iy0 < -2),
-        _filter("ix0", "below -2 if filter", lambda c, d: c.ix0 < -2),
+        _filter("iy0", "below -2 if filter, -4 if that is 2", lambda c, d: c.iy0 < -_reach(c, d)),
+        _filter("ix0", "below -2 if filter, -4 if that is 2", lambda c, d: c.ix0 < -_reach(c, d)),
         _filter("stream_h", "0 if filter", lambda c, d: c.stream_h == 0),
         _filter(
             "stream_w",

@@ -231,10 +231,10 @@ VALUE_TABLE = Memory(
     copies=lambda d: d.decoder_lanes,
     exists=lambda d: d.decoder_lanes > 0,
 )  # fmt: skip
-LINE = Memory(  # of the filter: the two rows above the one that passes
+LINE = Memory(  # of the filter: the rows above the one that passes, two or four
     "line", None, None,
     words=lambda d: d.filter_line,
-    lanes=lambda d: 2 * d.lanes,
+    lanes=lambda d: (d.filter_side - 1) * d.lanes,
     lane_bits=lambda d: CODE_BITS,
     address_bits=field_bits(Post, "stream_w"),
     reads=Event.FILTER_STEPS,

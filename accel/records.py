@@ -5,6 +5,7 @@ A word of the parameter buffer holds P of them, `RECORD_BYTES` each, little-endi
 
 from __future__ import annotations
 
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -32,8 +33,32 @@ MULTIPLIER = Bits(BIAS.end, field_bits(ConfigPost, "uniform_multiplier"))
 SHIFT = Bits(MULTIPLIER.end, field_bits(ConfigPost, "uniform_shift"))
 TAP = Bits(SHIFT.end, CODE_BITS)  # signed: the last of a filter's taps, whose others are a word of their own
 assert TAP.end <= 8 * RECORD_BYTES
-TAPS = 9  # of a filter's window, 3 x 3
-FILTER_WORDS = 2  # parameter words of a chunk with a filter: records, then taps
+TAPS = 9  # of a filter's window of 3 x 3
+
+
+# A filter is a number, the field of `Post`: 1 of 3 x 3, 2 of 5 x 5. (Compiled as well: `accel.timing.post`.)
+
+
+def filter_side(number: int) -> int:
+    """Rows and columns of a window."""
+    return 2 * number + 1
+
+
+def filter_words(number: int) -> int:
+    """Parameter words of a chunk: records, then taps."""
+    return 2 * number
+
+
+def filter_parts(number: int) -> int:
+    """How many times nine elements a window takes of its multipliers: 3 x 3 one, 5 x 5 (16 more) two more."""
+    return 2 * number - 1
+
+
+def filter_places(side: int) -> list[tuple[int, int]]:
+    """(row, column) of the taps of a window in their order: its lower right 3 x 3, then the others, row by row."""
+    places = list(product(range(side), range(side)))
+    inner = [(y, x) for y, x in places if min(y, x) >= side - 3]
+    return inner + [place for place in places if place not in inner]
 
 
 def pack_records(bias: NDArray, multiplier: NDArray, shift: NDArray) -> NDArray[np.uint8]:
@@ -58,19 +83,27 @@ def unpack_records(words: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray
 
 
 def pack_filters(records: NDArray[np.uint8], taps: NDArray[np.int8]) -> NDArray[np.uint8]:
-    """(n, P, RECORD_BYTES) records of n chunks and their (n, P, 9) taps to parameter words (FILTER_WORDS n, bytes)."""
-    chunks, lanes, _ = records.shape
-    words = np.zeros((chunks, FILTER_WORDS, lanes, RECORD_BYTES), np.uint8)
-    last = taps[:, :, TAPS - 1].astype(np.uint8).astype(np.uint64) << np.uint64(TAP.first)
+    """(n, P, RECORD_BYTES) records of n chunks and their (n, P, side, side) taps to parameter words (words, bytes)."""
+    (chunks, lanes, _), side = records.shape, taps.shape[-1]
+    words = np.zeros((chunks, filter_words(side // 2), lanes, RECORD_BYTES), np.uint8)
+    rows, cols = zip(*filter_places(side), strict=True)
+    ordered = np.ascontiguousarray(taps[:, :, rows, cols]).view(np.uint8)
+    last = ordered[:, :, TAPS - 1].astype(np.uint64) << np.uint64(TAP.first)
     first = np.ascontiguousarray(records).view("<u8")[..., 0] | last
     words[:, 0] = first.astype("<u8").view(np.uint8).reshape(chunks, lanes, RECORD_BYTES)
-    words[:, 1] = taps[:, :, : TAPS - 1].view(np.uint8)
-    return words.reshape(chunks * FILTER_WORDS, lanes * RECORD_BYTES)
+    others = np.delete(ordered, TAPS - 1, axis=2).reshape(chunks, lanes, -1, RECORD_BYTES)
+    words[:, 1:] = others.transpose(0, 2, 1, 3)
+    return words.reshape(-1, lanes * RECORD_BYTES)
 
 
-def unpack_taps(words: NDArray[np.uint8], lanes: int) -> NDArray[np.int64]:
-    """Parameter words (FILTER_WORDS n, bytes) to the (n, P, 9) taps of n chunks."""
-    shaped = np.ascontiguousarray(words).reshape(-1, FILTER_WORDS, lanes, RECORD_BYTES)
-    last = np.ascontiguousarray(shaped[:, 0]).view("<u8") >> np.uint64(TAP.first)
-    first = shaped[:, 1].view(np.int8)
-    return np.concatenate([first, last.astype(np.uint8).view(np.int8)], axis=2).astype(np.int64)
+def unpack_taps(words: NDArray[np.uint8], lanes: int, number: int) -> NDArray[np.int64]:
+    """Parameter words of filters of this number to the (n, P, side, side) taps of n chunks."""
+    shaped = np.ascontiguousarray(words).reshape(-1, filter_words(number), lanes, RECORD_BYTES)
+    last = (np.ascontiguousarray(shaped[:, 0]).view("<u8") >> np.uint64(TAP.first)).astype(np.uint8)
+    others = shaped[:, 1:].transpose(0, 2, 1, 3).reshape(len(shaped), lanes, -1)
+    ordered = np.insert(others, [TAPS - 1], last, axis=2).view(np.int8)
+    side = filter_side(number)
+    taps = np.zeros((len(shaped), lanes, side, side), np.int64)
+    rows, cols = zip(*filter_places(side), strict=True)
+    taps[:, :, rows, cols] = ordered
+    return taps

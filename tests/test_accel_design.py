@@ -103,6 +103,12 @@ def test_derived() -> None:
         ("clock_mhz: 400.0", "clock_mhz: 0", r"clock_mhz must be 0\.001\.\.5000.*, not 0"),
         ("clock_mhz: 400.0", "clock_mhz: 1.0e-320", r"clock_mhz must be 0\.001\.\.5000.*, not 1e-320"),
         ("weight: 8", "weight: 4", r"widths\.weight must be 8, not 4"),
+        ("filter_side: 3", "filter_side: 7", r"filter_side must be 3 or 5, not 7"),
+        (
+            "filter_multipliers: 9\nfilter_blocks: 1\nfilter_side: 3",
+            "filter_multipliers: 0\nfilter_blocks: 1\nfilter_side: 5",
+            r"filter_multipliers must be 3 or 9 where filter_side is 5, not 0 \(x\.yaml:\d+\)",
+        ),
     ],
 )
 def test_bad(old: str, new: str, message: str) -> None:

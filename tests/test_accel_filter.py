@@ -65,6 +65,51 @@ def test_what_is_filtered_and_that_all_of_it_is_right(window: Window, more: int,
         assert agrees(program, network)
 
 
+@pytest.mark.parametrize("multipliers", [3, 9])
+@pytest.mark.parametrize(
+    ("window", "number"),
+    [
+        (Window((5, 5), (1, 1), (2, 2, 2, 2)), 2),
+        (Window((5, 5), (2, 2), (1, 1, 2, 2)), 2),
+        (Window((5, 5), (3, 2), (4, 4, 4, 4)), 2),
+        (Window((4, 4)), 2),
+        (Window((5, 3), (1, 1), (2, 1, 2, 1)), 2),
+        (Window((1, 5), (1, 1), (0, 3, 0, 1)), 2),
+        (Window((4, 2), (2, 1), (0, 1, 3, 0)), 2),
+        (Window((3, 3), (1, 1), PADDED), 1),
+        (Window((1, 2)), 1),
+        (Window((6, 1)), 0),
+    ],
+    ids=str,
+)
+def test_windows_above_3_x_3(window: Window, number: int, multipliers: int) -> None:
+    """Chunks of 4 of the 16 lanes, lines of 8 columns; maps smaller than the kernel, and so large that they are cut."""
+    design = EDGE.model_copy(
+        update={"filter_side": 5, "filter_multipliers": multipliers, "filter_line": 8, "post_lanes": 4}
+    )
+    for shape in ((40, 13, 21), (3, 2, 3), (20, 1, 9)):
+        if min(window.output_size(*shape[1:])) < 1:
+            continue
+        network = depthwise(*shape, window)
+        for kib in (512, 8):
+            buffers = EDGE.buffers.model_copy(update={"activation_bytes": kib << 10})
+            program = compile_network(network, design.model_copy(update={"buffers": buffers}))
+            found = {c.filter for c in program.commands if isinstance(c, Post)}
+            assert found == {number}
+            assert agrees(program, network)
+
+
+def test_a_window_of_5_x_5_takes_three_times_the_cycles_of_its_multipliers() -> None:
+    """64 channels are four chunks of 16. A layer of 3 x 3 takes as many cycles as where there are no larger ones."""
+    wide = EDGE.model_copy(update={"filter_side": 5})
+    small, large = (depthwise(64, 20, 20, Window((k, k), (1, 1), (k // 2,) * 4)) for k in (3, 5))
+    assert time_program(compile_network(small, wide)).cycles == time_program(compile_network(small, EDGE)).cycles
+    program = compile_network(large, wide)
+    cycles, pieces = time_program(program).cycles, [c for c in program.commands if isinstance(c, Post)]
+    assert 3 * 4 * 400 <= cycles <= 3 * 4 * 400 + len(pieces) * 4 * 100 + 1200
+    assert time_program(compile_network(large, EDGE)).cycles > 2 * cycles
+
+
 def test_a_residual_operand_or_no_multipliers_keep_a_layer_on_the_array() -> None:
     network = depthwise(16, 5, 5, Window((3, 3), (1, 1), PADDED))
     layer = network.layers[0]

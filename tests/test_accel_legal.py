@@ -15,7 +15,7 @@ from accel.legal import IllegalCommandError, check
 from accel.program import Placement, Program
 from accel.sim.execute import execute, execute_memory
 from accel.timing.recurrence import time_commands
-from tests.benches.legal import BAD, CODED, CONFIGURATION, WINDOW, draw_legal
+from tests.benches.legal import BAD, BAD_WIDE, CODED, CONFIGURATION, WINDOW, draw_legal
 from tests.benches.unit_designs import sequencer_design
 
 ORDER = [
@@ -51,6 +51,14 @@ def test_illegal_fields(good: Command, change: dict[str, int]) -> None:
     check(sequencer_design(), [*CONFIGURATION, good])
     with pytest.raises(IllegalCommandError, match=r"command 2: \w+ must not be"):
         check(sequencer_design(), [*CONFIGURATION, replace(good, **change)])
+
+
+@pytest.mark.parametrize(("good", "change"), BAD_WIDE, ids=str)
+def test_illegal_fields_of_larger_windows(good: Command, change: dict[str, int]) -> None:
+    design = sequencer_design(filter_side=5)
+    check(design, [*CONFIGURATION, good])
+    with pytest.raises(IllegalCommandError, match=r"command 2: \w+ must not be"):
+        check(design, [*CONFIGURATION, replace(good, **change)])
 
 
 def test_no_window_loads_without_windows() -> None:

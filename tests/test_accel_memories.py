@@ -48,6 +48,7 @@ DESIGNS = [
     with_sums(load("nano"), 21),
     load("edge"),
     load("nano").model_copy(update={"filter_multipliers": 9}),
+    load("nano").model_copy(update={"filter_multipliers": 3, "filter_side": 5}),
     *(draw_sparse_design(Random(7200 + k), f"sparse{k}") for k in range(3)),
     *(with_sums(draw_design(Random(7100 + k), f"random{k}"), 20 + 3 * k) for k in range(4)),
 ]

@@ -18,28 +18,30 @@ from tests.benches.timing import UnitTiming
 from tests.benches.unit import Offer, draw_offers
 from tests.benches.unit_designs import post_design
 
-PASSES = 3  # of a window
+PASSES = 3  # of a window of 3 x 3; one of 5 x 5 takes three times as many
 FILTER_EVENTS = [Event.FILTER_STEPS, Event.FILTER_MACS]
 
 
 def walk_filter(c: Post, config: ConfigPost, cycle: int, stages: int, events: dict[Event, int]) -> int:
     """The cycle of the last element: pixels pass in order, and a window is complete with its last one."""
     height, width, (y0, x0) = c.stream_h, c.stream_w, (max(0, c.iy0), max(0, c.ix0))
+    side, words, passes = (3, 2, PASSES) if c.filter == 1 else (5, 4, 3 * PASSES)
+    down, right = side - 1 - y0 + c.iy0, side - 1 - x0 + c.ix0
     ends = {
-        q * height * width + (oy * config.stride_y + 2 - y0 + c.iy0) * width + ox * config.stride_x + 2 - x0 + c.ix0
+        q * height * width + (oy * config.stride_y + down) * width + ox * config.stride_x + right
         for q, oy, ox in np.ndindex(c.chunks, c.out_h, c.out_w)
     }
     for at in range(max(ends) + 1):
         q, pixel = divmod(at, height * width)
         iy, ix = y0 + pixel // width, x0 + pixel % width
         events[Event.ACT_READS] += q < c.chunks and iy < config.in_h and ix < config.in_w
-        cycle += PASSES if at in ends else 1
-    events[Event.PARAM_READS] += 2 * c.chunks
+        cycle += passes if at in ends else 1
+    events[Event.PARAM_READS] += words * c.chunks
     events[Event.FILTER_STEPS] += max(ends) + 1
-    events[Event.FILTER_MACS] += 9 * 2 * len(ends)
+    events[Event.FILTER_MACS] += side * side * 2 * len(ends)
     for event in (Event.ACT_WRITES, Event.POST_OUTPUTS):
         events[event] += len(ends)
-    return cycle + 2 * c.chunks + 2 + stages - 1
+    return cycle + words * c.chunks + 2 + stages - 1
 
 
 def walk(offers: Sequence[Offer], stages: int) -> tuple[list[tuple[int, int]], dict[Event, int]]:
@@ -87,8 +89,10 @@ def _draw_filter(rng: Random, commands: Sequence[Post | ConfigPost]) -> Post:
     out_h, out_w, chunks = rng.randint(1, 6), rng.randint(1, 6), rng.randint(1, 4)
     height = (out_h - 1) * config.stride_y + rng.randint(1, 4)
     width = (out_w - 1) * config.stride_x + rng.randint(5, 9)
+    number = rng.randint(1, 2)
+    iy0, ix0 = rng.randint(-2 * number, 9), rng.randint(-2 * number, 9)
     return Post(
-        filter=1, from_activation=1, reduce_sum=1, iy0=rng.randint(-2, 9), ix0=rng.randint(-2, 9), out_h=out_h,
+        filter=number, from_activation=1, reduce_sum=1, iy0=iy0, ix0=ix0, out_h=out_h,
         out_w=out_w, chunks=chunks, stream_h=height, stream_w=width,
     )  # fmt: skip
 
@@ -117,7 +121,7 @@ def test_closed_form_is_the_walk_over_elements(rng: Random) -> None:
         )  # fmt: skip
     offers = draw_offers(rng, commands)
     stages = rng.randint(1, 3)
-    timing = UnitTiming(post_design(4, 2, 2, multiplier_stages=stages, filter_multipliers=9 // PASSES))
+    timing = UnitTiming(post_design(4, 2, 2, multiplier_stages=stages, filter_multipliers=9 // PASSES, filter_side=5))
     steps = [timing.step(offer.command, offer.pushed, offer.ready) for offer in offers]
     found, events = walk(offers, stages)
     assert [(step.pop, step.complete) for step in steps] == found

@@ -30,7 +30,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 @pytest.mark.slow
 @pytest.mark.rtl
-@pytest.mark.parametrize("name", ["squeezenet-1.1", "mobilenet-v2", "resnet-18"])
+@pytest.mark.parametrize("name", ["squeezenet-1.1", "mobilenet-v2", "resnet-18", "efficientnet-lite0"])
 def test_an_image_through_the_whole_network(name: str, built: Built) -> None:
     network = zoo.resolve(name)
     assert network.shapes[network.input] == (3, 224, 224)

@@ -27,7 +27,7 @@ from accel.design import Design
 from accel.latency import least_line
 from accel.layout import WordTensor, beats_per_word, target_depth
 from accel.program import Placement, Program
-from accel.records import FILTER_WORDS
+from accel.records import filter_side, filter_words
 from accel.sim.execute import ExecutionError, execute_memory
 from accel.timing.recurrence import time_commands
 from tests.benches.draw_windows import draw_window
@@ -55,6 +55,7 @@ def design_of(rows: int, cols: int, activations: int, weights: int, accumulators
             },
             "post_lanes": 1,
             "filter_multipliers": 9,
+            "filter_side": 5,
             "filter_line": LINE,
             "memory": {"axi_bits": 64, "latency_cycles": 9, "burst_beats": 4},
             "clock_mhz": 100,
@@ -126,21 +127,25 @@ def draw_post(rng: Random, design: Design) -> list[Command]:
     )
     by_line: dict[str, int] = {}
     if activation and rng.random() < 0.5:
+        number = rng.randint(1, 2)
+        side = filter_side(number)
         lines = [
-            max(first + (count - 1) * stride + 3, 1) for first, count in ((min(iy0, 0), out_h), (min(ix0, 0), out_w))
+            max(first + (count - 1) * stride + side, 1) for first, count in ((min(iy0, 0), out_h), (min(ix0, 0), out_w))
         ]
         lines = [max(size, (count - 1) * stride + 1) for size, count in zip(lines, (out_h, out_w), strict=True)]
-        by_line = {"filter": 1, "reduce_sum": 1, "stream_h": lines[0], "stream_w": max(lines[1], least_line(design))}
+        width = min(LINE, max(lines[1], least_line(design)))  # of which those inside are fewer
+        by_line = {"filter": number, "reduce_sum": 1, "stream_h": lines[0], "stream_w": width}
     y0, x0 = (max(iy0, 0), max(ix0, 0)) if by_line else (iy0, ix0)
     first = near(rng, depth, (height - 1) * pitch + width, depth) + y0 * pitch + x0
     step = rng.choice([1, 1, 2, 63])
     extent = (out_h - 1) * 3 + (out_w - 1) * step + 1
     safe = {"src_addr": (y0 * pitch + x0) % bank, "dst_addr": ACTIVATION_BANK, "res_addr": 20, "param_addr": 0}
+    words = filter_words(by_line.get("filter", 0)) or 1
     ends = {
         "src_addr": first % bank + bank * rng.randint(0, 1),
         "dst_addr": near(rng, design.activation_words, extent, ACTIVATION_BANK) + ACTIVATION_BANK * rng.randint(0, 1),
         "res_addr": near(rng, design.activation_words, extent, ACTIVATION_BANK) + ACTIVATION_BANK * rng.randint(0, 1),
-        "param_addr": near(rng, design.parameter_words, chunks * (FILTER_WORDS if by_line else 1), 1 << 14),
+        "param_addr": near(rng, design.parameter_words, chunks * words, 1 << 14),
     }
     name = rng.choice([*ends, "param_addr"])  # the only address that does not wrap around
     command = Post(

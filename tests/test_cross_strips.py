@@ -33,11 +33,13 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.rtl
 @pytest.mark.usefixtures("always")
 def test_bytes_cycles_and_events_of_strips(tmp_path: Path) -> None:
-    """Banks of 150 words, lines of 12 columns, so that maps of 16 are cut; some weights are coded."""
+    """Banks of 150 words, lines of 12 columns, so that maps of 16 are cut; windows of 3 x 3 and of 5 x 5; some weights
+    are coded.
+    """
     design = design_of(
         8, 8, axi_bits=64, lanes=4, activation_bytes=2 * 8 * 150, weight_bytes=4096, accumulator_bytes=8 * 8 * 50,
         parameter_bytes=1024,
-    ).model_copy(update={"filter_multipliers": 9, "decoder_lanes": 2, "filter_line": 12})  # fmt: skip
+    ).model_copy(update={"filter_multipliers": 9, "filter_side": 5, "decoder_lanes": 2, "filter_line": 12})  # fmt: skip
     built, done = Built(design, tmp_path), 0
     for seed in range(100):
         rng = Random(seed)

@@ -79,15 +79,21 @@ class Contents:
             for word in zip(self.records.tolist(), self.taps.tolist(), strict=True)
         ]
 
-    def window(self, word: int, lane: int) -> np.ndarray:
-        """(3, 3) the filter of a chunk whose parameters begin at `word`."""
-        eight = np.array([self.words[word + 1][lane]], "<u8").view(np.int8).astype(int)
-        return np.append(eight, self.taps[word, lane]).reshape(3, 3)
+    def window(self, word: int, lane: int, side: int) -> np.ndarray:
+        """(side, side) the filter of a chunk whose parameters begin at `word`: the lower right 3 x 3, then the rest."""
+        others = [each[lane] for each in self.words[word + 1 : word + side - 1]]
+        behind = np.array(others, "<u8").view(np.int8).tolist()
+        found = np.zeros((side, side), int)
+        found[-3:, -3:] = np.reshape([*behind[:8], self.taps[word, lane]], (3, 3))
+        if side == 5:
+            found[:2] = np.reshape(behind[8:18], (2, 5))
+            found[2:, :2] = np.reshape(behind[18:], (3, 2))
+        return found
 
 
 def draw_contents(rng: Random, design: Design) -> Contents:
     generator = np.random.default_rng(rng.getrandbits(32))
-    bits = rng.choice([9, 16, design.widths.accumulator])
+    bits = rng.choice([9, 16, 16 if design.filter_side == 5 else design.widths.accumulator])  # 16: weighed sums
     limit = 1 << bits - 1
     records = np.zeros((RECORDS, design.lanes, 3), np.int64)
     records[..., 0] = generator.integers(-limit, limit, records.shape[:2])
@@ -115,7 +121,8 @@ def expected(design: Design, contents: Contents, commands: Sequence[Post | Confi
             continue
         for q, oy, ox in np.ndindex(c.chunks, c.out_h, c.out_w):
             values = []
-            for wy, wx in np.ndindex(*((3, 3) if c.filter else (config.win_h, config.win_w))):
+            side = (0, 3, 5)[c.filter]
+            for wy, wx in np.ndindex(*((side, side) if c.filter else (config.win_h, config.win_w))):
                 iy, ix = c.iy0 + oy * config.stride_y + wy, c.ix0 + ox * config.stride_x + wx
                 y0, x0 = (max(0, c.iy0), max(0, c.ix0)) if c.filter else (c.iy0, c.ix0)
                 offset = (iy - y0) * config.src_row_pitch + ix - x0
@@ -129,9 +136,9 @@ def expected(design: Design, contents: Contents, commands: Sequence[Post | Confi
                     group, chunk = divmod(c.src_chunk + q, per_source)
                     word = (c.src_addr + group * config.src_plane + offset) % ACCUMULATOR_BANK
                     values.append(sums[c.src_addr // ACCUMULATOR_BANK, word, chunk * lanes : (chunk + 1) * lanes])
-            param = c.param_addr + q * (2 if c.filter else 1)
+            param = c.param_addr + q * (1, 2, 4)[c.filter]
             if c.filter:
-                window = np.array([contents.window(param, lane).ravel() for lane in range(lanes)])
+                window = np.array([contents.window(param, lane, side).ravel() for lane in range(lanes)])
                 values = [value * window[:, k] for k, value in enumerate(values)]
             reduced = np.sum(values, axis=0) if c.reduce_sum else np.max(values, axis=0)
             group, chunk = divmod(c.dst_chunk + q, per_word)
@@ -229,18 +236,20 @@ def _draw_command(rng: Random, design: Design, config: ConfigPost, half: int) ->
 def _draw_filter(rng: Random, design: Design, config: ConfigPost, half: int) -> Post:
     """As `_draw_command`, by the line buffer: any pads, and windows that it can bring."""
     per_word, least = design.rows // design.lanes, 2 + design.post_multiplier_stages
-    iy0, ix0 = rng.randint(-2, config.in_h - 1), rng.randint(-2, config.in_w - 1)
+    number = rng.choice([1, 2, 2]) if design.filter_side == 5 else 1
+    reach, words = (2, 2) if number == 1 else (4, 4)
+    iy0, ix0 = rng.randint(-reach, config.in_h - 1), rng.randint(-reach, config.in_w - 1)
     y0, x0 = max(0, iy0), max(0, ix0)
     out_h, out_w = rng.randint(1, 4), rng.randint(1, max(1, min(4, (LINE - 1) // config.stride_x)))
     sizes = []
     for first, at, count, stride, size in (
         (iy0, y0, out_h, config.stride_y, config.in_h), (ix0, x0, out_w, config.stride_x, config.in_w)
     ):  # fmt: skip
-        inside = min(size, first + (count - 1) * stride + 3) - at  # may end before the windows begin
+        inside = min(size, first + (count - 1) * stride + reach + 1) - at  # may end before the windows begin
         sizes.append(max(inside, (count - 1) * stride + 1, 1) + rng.choice([0, 0, 1]))
     stream_h, stream_w = sizes[0], min(LINE, max(least, sizes[1]))
     span = (config.in_h - 1) * config.src_row_pitch + config.in_w
-    src_chunk, dst_chunk, chunks = rng.randrange(per_word), rng.randrange(per_word), rng.randint(1, 4)
+    src_chunk, dst_chunk, chunks = rng.randrange(per_word), rng.randrange(per_word), rng.randint(1, RECORDS // words)
     dst_step = rng.choice([1, 1, 2, 3])
     while True:
         groups = (src_chunk + chunks - 1) // per_word + 1
@@ -255,8 +264,8 @@ def _draw_filter(rng: Random, design: Design, config: ConfigPost, half: int) -> 
         from_activation=1, src_addr=rng.randint(0, 1) * ACTIVATION_BANK + base, src_chunk=src_chunk, reduce_sum=1,
         uniform=rng.randint(0, 1), iy0=iy0, ix0=ix0, out_h=out_h, out_w=out_w, chunks=chunks, dst_chunk=dst_chunk,
         dst_addr=rng.randint(0, 1) * ACTIVATION_BANK + HALF * (1 - half) + rng.randint(0, HALF - reach),
-        param_addr=rng.randint(0, RECORDS - 2 * chunks), dst_step=dst_step,
-        filter=1, stream_h=stream_h, stream_w=stream_w,
+        param_addr=rng.randint(0, RECORDS - words * chunks), dst_step=dst_step,
+        filter=number, stream_h=stream_h, stream_w=stream_w,
     )  # fmt: skip
 
 
@@ -314,6 +323,7 @@ def test_values_cycles_and_events(rng: Random) -> None:
     design = post_design(
         rng.randint(1, 3), rng.randint(1, 3), rng.randint(1, 3), rng.choice([20, 32, 32]), rng.randint(1, 3),
         rng.choice([0, 3, 9, 9]), rng.randint(0, 1), draw_multiplier(rng), rng.randint(1, 2), rng.randint(0, 1),
+        rng.choice([3, 5, 5]),
     )  # fmt: skip
     contents = draw_contents(rng, design)
     offers = draw_offers(rng, draw_commands(rng, design))

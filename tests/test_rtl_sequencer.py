@@ -31,7 +31,7 @@ from accel.latency import FETCHED_CYCLES, FIRST_PUSH_CYCLE, SEQUENCER_INTERVAL
 from accel.layout import beats
 from accel.rtl.sequencer import Sequencer
 from accel.units import UNIT_NAMES, UNIT_OF
-from tests.benches.legal import BAD, CONFIGURATION, draw_legal
+from tests.benches.legal import BAD, BAD_WIDE, CONFIGURATION, draw_legal
 from tests.benches.simulator import Bench
 from tests.benches.unit_designs import sequencer_design
 
@@ -39,8 +39,8 @@ FIRST = 6  # commands of the first fetch in these tests
 
 
 @cache
-def bench_of(bits: int = 64) -> Bench:
-    return Bench(Sequencer(sequencer_design(bits)))
+def bench_of(bits: int = 64, filter_side: int = 3) -> Bench:
+    return Bench(Sequencer(sequencer_design(bits, filter_side)))
 
 
 class Run:
@@ -56,9 +56,10 @@ class Run:
         offset: int = 4096,
         count: int = FIRST,
         cycles: int = 400,
+        filter_side: int = 3,
     ) -> None:
         self.words, self.written, self.ready, self.complete_from = words, written, ready, complete_from
-        self.bench, self.offset, self.count, self.cycles = bench_of(bits), offset, count, cycles
+        self.bench, self.offset, self.count, self.cycles = bench_of(bits, filter_side), offset, count, cycles
         self.pushes: list[tuple[int, str, Command]] = []
         self.counted: list[tuple[int, str]] = []
         self.events = self.error = 0
@@ -145,10 +146,10 @@ def test_a_first_fetch_of_nothing_or_not_aligned_is_an_error(offset: int, count:
     assert (run.error, run.pushes) == (ErrorCode.FIELD, [])
 
 
-def error_of(word: bytes, before: Sequence[Command] = CONFIGURATION) -> int:
+def error_of(word: bytes, before: Sequence[Command] = CONFIGURATION, filter_side: int = 3) -> int:
     """The error of a command behind others that are legal."""
     words = [*(command.encode() for command in before), word]
-    run = Run(words, list(range(3, 3 + len(words))), cycles=14 + 2 * len(words))
+    run = Run(words, list(range(3, 3 + len(words))), cycles=14 + 2 * len(words), filter_side=filter_side)
     assert len(run.pushes) == 1 + len(before) + (run.error == 0 and word[0] & 15 not in (End.OPCODE, Nop.OPCODE))
     return run.error
 
@@ -171,6 +172,12 @@ def test_a_bit_above_the_last_field_is_an_error(kind: type[Command]) -> None:
 def test_illegal_fields(good: Command, change: dict[str, int]) -> None:
     assert error_of(good.encode()) == 0
     assert error_of(replace(good, **change).encode()) == ErrorCode.FIELD
+
+
+@pytest.mark.parametrize(("good", "change"), BAD_WIDE, ids=str)
+def test_illegal_fields_of_larger_windows(good: Command, change: dict[str, int]) -> None:
+    assert error_of(good.encode(), filter_side=5) == 0
+    assert error_of(replace(good, **change).encode(), filter_side=5) == ErrorCode.FIELD
 
 
 @pytest.mark.parametrize(("command", "needs"), [(Compute(), ConfigCompute()), (Post(), ConfigPost())], ids=["c", "p"])

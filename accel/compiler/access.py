@@ -25,7 +25,7 @@ from accel.memories import (
     WEIGHT,
 )
 from accel.memories import TABLE as TABLE_MEMORY
-from accel.records import FILTER_WORDS
+from accel.records import filter_words
 from accel.rows import COMPUTE, CONFIG_COMPUTE, CONFIG_POST, LOAD, OPCODE, POST, STORE
 from accel.timing.compute import code_bits, tiles_of
 from accel.timing.kernel import Ints, MutableInts, part
@@ -208,7 +208,8 @@ def _post(m: Machine, rows: Ints, r: int, c: int, table: MutableInts, t: int) ->
             a = put(table, a, ACT + bank, write, word + low * plane, length, high - low + 1, plane)
         ports |= 1 << (ACT_WRITE if write else ACT_READ) + bank
     if rows[r + POST.filter]:
-        a = put(table, a, PARAMETERS, 0, rows[r + POST.param_addr], FILTER_WORDS * chunks, 1, 0)
+        words = filter_words(rows[r + POST.filter])
+        a = put(table, a, PARAMETERS, 0, rows[r + POST.param_addr], words * chunks, 1, 0)
     elif not rows[r + POST.uniform]:
         a = put(table, a, PARAMETERS, 0, rows[r + POST.param_addr], chunks, 1, 0)
     if rows[c + CONFIG_POST.table]:

@@ -35,7 +35,7 @@ from accel.entropy.encode import Encoded
 from accel.memories import RECORD_BYTES, TABLE_ENTRIES
 from accel.models.integers.network import IntegerNetwork, MatrixLayer
 from accel.program import Compulsory
-from accel.records import FILTER_WORDS
+from accel.records import filter_words
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ def compulsory(prepared: Prepared, encoded: Mapping[int, Encoded]) -> list[Compu
             met = step.part is None or step.part.taps
             filtered = macs = channels * y.pairs * x.pairs if met else 0
             taps = y.taps * x.taps if met else 0
-            read = channels * min(taps + RECORD_BYTES, FILTER_WORDS * RECORD_BYTES)  # the ninth tap lies in the record
+            words = filter_words(step.geometry.kernel[0] // 2)
+            read = channels * min(taps + RECORD_BYTES, words * RECORD_BYTES)  # the ninth tap lies in the record
         table = None if step.requantise.table is None else step.requantise.table.tobytes()
         if table is not None and table not in tables:  # one that is there need not come again
             tables.add(table)

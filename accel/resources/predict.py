@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from operator import mul
 
 from accel.commands import Target
-from accel.datapath import FILTER_LANE_LUTS, FILTER_LUTS, FILTER_PRODUCT_LUTS, FILTER_REGISTERS, filter_registers
+from accel.datapath import FILTER_PRODUCT_LUTS, filter_area
 from accel.design import Design, OnChip
 from accel.layout import beats_per_word
 from accel.resources.coefficients import fit
@@ -46,9 +46,9 @@ def predict(design: Design) -> Resources:
         row[0] += sum(map(mul, lut, values))
         row[1] += sum(map(mul, ff, values))
     if design.filter_multipliers:
-        each = 0 if design.filter_blocks else design.filter_multipliers * FILTER_PRODUCT_LUTS
-        luts = FILTER_LUTS + design.lanes * (FILTER_LANE_LUTS + each)
-        found["filter"] = [luts, FILTER_REGISTERS + design.lanes * sum(filter_registers(design).values())]
+        luts, registers = filter_area(design)
+        products = 0 if design.filter_blocks else design.filter_multipliers * FILTER_PRODUCT_LUTS
+        found["filter"] = [luts + design.lanes * products, registers]
     memories = _memories(design, fit()["ram"])
     clock = fmax_mhz(design)
     components = {name: Resources(round(lut), round(ff), 0, 0, clock) for name, (lut, ff) in found.items()}

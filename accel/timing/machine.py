@@ -96,7 +96,7 @@ class Machine(NamedTuple):
     table_cycles: int
     filter_cycles: int
     filter_line: int
-    filter_passes: int  # cycles of a weighted window
+    filter_passes: int  # cycles of a weighted window of 3 x 3
     store_read: int
     store_pending: int
     outputs: int  # 1 if they are what stays in the array

@@ -9,18 +9,19 @@ source both come from the activation banks:
     done   e = l + post_cycles [+ memory_stages if the configuration has a table]
                  [+ post_multiplier_stages if it multiplies]
 
-With `filter` a chunk takes FILTER_WORDS cycles for its parameters and one for each of its pixels H x W that pass, a
-window of several passes as many cycles more less one; the last chunk ends with its last window. With t, l the rows and
-columns of padding before the first pixel (0..2), A x B outputs of strides s, r, and F `filter_cycles`:
+With `filter` a chunk takes a cycle for each of its parameter words and one for each of its pixels H x W that pass, a
+window of several passes as many cycles more less one; the last chunk ends with its last window. With k x k windows, t,
+l the rows and columns of padding before the first pixel (0..k - 1), A x B outputs of strides s, r, and F
+`filter_cycles`:
 
-    last   l = p + chunks * FILTER_WORDS + (chunks - 1) * H * W + ((A - 1) * s + 2 - t) * W + (B - 1) * r + 3 - l
+    last   l = p + chunks * words + (chunks - 1) * H * W + ((A - 1) * s + k - 1 - t) * W + (B - 1) * r + k - l
                  + outputs * (passes - 1) + F
 """
 
 from __future__ import annotations
 
 from accel.events import COLUMN, Event
-from accel.records import FILTER_WORDS, TAPS
+from accel.records import filter_parts, filter_side, filter_words
 from accel.rows import CONFIG_POST as CONFIG
 from accel.rows import POST as ROW
 from accel.timing.compute import inside_pairs
@@ -32,6 +33,11 @@ FILTER_STEPS, FILTER_MACS = COLUMN[Event.FILTER_STEPS], COLUMN[Event.FILTER_MACS
 ACC_READS, ACT_READS, ACT_WRITES = COLUMN[Event.ACC_READS], COLUMN[Event.ACT_READS], COLUMN[Event.ACT_WRITES]
 PARAM_READS, POST_OUTPUTS = COLUMN[Event.PARAM_READS], COLUMN[Event.POST_OUTPUTS]
 TABLE_READS = COLUMN[Event.TABLE_READS]
+
+
+part(filter_parts)
+part(filter_side)
+part(filter_words)
 
 
 @part
@@ -59,7 +65,8 @@ def filter_steps(rows: Ints, r: int, c: int) -> int:
     height, width = rows[r + ROW.stream_h], rows[r + ROW.stream_w]
     down, right = rows[r + ROW.out_h] - 1, rows[r + ROW.out_w] - 1
     down, right = down * rows[c + CONFIG.stride_y], right * rows[c + CONFIG.stride_x]
-    first = (2 + min(0, rows[r + ROW.iy0])) * width + 2 + min(0, rows[r + ROW.ix0])
+    reach = filter_side(rows[r + ROW.filter]) - 1
+    first = (reach + min(0, rows[r + ROW.iy0])) * width + reach + min(0, rows[r + ROW.ix0])
     last = down * width + right + 1 if down < height and right < width else height * width
     return first + (rows[r + ROW.chunks] - 1) * height * width + last
 
@@ -72,9 +79,9 @@ def post_facts(m: Machine, rows: Ints, r: int, c: int, facts: MutableInts, f: in
     facts[f + BEHIND] = m.post_cycles + (m.table_cycles if rows[c + CONFIG.table] else 0)
     facts[f + BEHIND] += m.product_cycles if rows[c + CONFIG.multiply] else 0
     if rows[r + ROW.filter]:
-        chunks = rows[r + ROW.chunks]
-        passes = chunks * filtered(rows, r, c) * (m.filter_passes - 1)
-        facts[f + ELEMENTS] = chunks * FILTER_WORDS + filter_steps(rows, r, c) + passes + m.filter_cycles
+        chunks, number = rows[r + ROW.chunks], rows[r + ROW.filter]
+        again = chunks * filtered(rows, r, c) * (m.filter_passes * filter_parts(number) - 1)
+        facts[f + ELEMENTS] = chunks * filter_words(number) + filter_steps(rows, r, c) + again + m.filter_cycles
     return 0
 
 
@@ -114,6 +121,7 @@ def post_events(m: Machine, rows: Ints, r: int, c: int, events: MutableInts, e: 
 def filter_events(m: Machine, rows: Ints, r: int, c: int, events: MutableInts, e: int) -> int:
     """As `post_events`, of a POST with `filter`."""
     chunks, height, width = rows[r + ROW.chunks], rows[r + ROW.stream_h], rows[r + ROW.stream_w]
+    number = rows[r + ROW.filter]
     outputs, steps = chunks * filtered(rows, r, c), filter_steps(rows, r, c)
     rows_inside = min(height, max(0, rows[c + CONFIG.in_h] - max(0, rows[r + ROW.iy0])))
     cols_inside = min(width, max(0, rows[c + CONFIG.in_w] - max(0, rows[r + ROW.ix0])))
@@ -123,9 +131,9 @@ def filter_events(m: Machine, rows: Ints, r: int, c: int, events: MutableInts, e
     inside += min(rest // width, rows_inside) * cols_inside
     inside += min(rest % width, cols_inside) if rest // width < rows_inside else 0
     events[e + ACT_READS] += inside
-    events[e + PARAM_READS] += FILTER_WORDS * chunks
+    events[e + PARAM_READS] += filter_words(number) * chunks
     events[e + FILTER_STEPS] += steps
-    events[e + FILTER_MACS] += outputs * TAPS * m.lanes
+    events[e + FILTER_MACS] += outputs * filter_side(number) ** 2 * m.lanes
     if rows[c + CONFIG.table]:
         events[e + TABLE_READS] += outputs * m.lanes
     events[e + ACT_WRITES] += outputs

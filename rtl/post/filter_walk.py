@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 
 from accel.commands import ConfigPost, Post, field_bits
 from accel.design import Design
 from accel.memories import ACTIVATION, PARAMETER
-from accel.records import FILTER_WORDS, TAPS
+from accel.records import TAPS, filter_parts, filter_side, filter_words
 from accel.rtl.layouts import field_signal
 from accel.rtl.post.walk import POSITION_BITS
 
-REACH = 2  # pixels of a window before its last, down and to the right
+NUMBERS = {3: 1, 5: 2}  # of the largest filter, by `filter_side`
 
 
 class Slots(NamedTuple):
-    """What a cycle of the walk is. `taps`, `record`: a parameter word is read, at `param`. `step`: a pixel passes.
+    """What a cycle of the walk is. `taps`: of each parameter word behind the records, whether it is read, and `record`:
+    whether those are; at `param`. `step`: a pixel passes.
 
     The pixel is in `column` of the line, and read at word `at`, `src_chunk`, if `reads`. `window`: a part of a weighted
-    window, number `row` of them, `first` or `last`; of its elements those in rows `rows` and columns `cols` are inside.
-    The output goes `to` words behind the command's address, to `dst_chunk`. `end`: of the command.
+    window, number `part`, `first` or `last`; of the window's elements those in rows `rows` and columns `cols` are
+    inside. The output goes `to` words behind the command's address, to `dst_chunk`. `end`: of the command.
     """
 
-    taps: Value
+    taps: list[Value]
     record: Value
     param: Value
     step: Value
@@ -36,7 +38,7 @@ class Slots(NamedTuple):
     window: Value
     first: Value
     last: Value
-    row: Value
+    part: Value
     rows: Value
     cols: Value
     to: Value
@@ -47,16 +49,25 @@ class Slots(NamedTuple):
 def filter_walk(
     m: Module, design: Design, config: data.View, command: data.View, head: data.View, load: Value, begin: Value
 ) -> Slots:
-    """Two walks in step: pixels that pass, and windows, which are complete two rows and two columns later.
+    """Two walks in step: pixels that pass, and windows, which are complete two rows and columns later (5 x 5: four).
 
     The second has the same rows and columns, so windows that reach behind the tensor are complete while the first
     pixels of the next row, or chunk, pass. Before each chunk's windows both stand still while its parameters are read.
     """
-    word_bits, passes = ACTIVATION.word_bits, TAPS // design.filter_multipliers
+    word_bits, largest = ACTIVATION.word_bits, NUMBERS[design.filter_side]
+
+    def by_number(command: data.View, of: Callable[[int], int]) -> Value | int:
+        """What `of` says of the filter of a command."""
+        return Mux(command.filter[1], of(2), of(1)) if largest > 1 else of(1)
+
+    def passes(number: int) -> int:
+        return TAPS // design.filter_multipliers * filter_parts(number)
+
     walking = Signal(name="filter_walking")
     setting = Signal(name="filter_setting")
-    number = Signal(name="filter_word")  # of the chunk's parameter words
-    assert FILTER_WORDS == 2
+    number = Signal(range(filter_words(largest)), name="filter_word")  # of the chunk's parameter words, from the last
+    words, last_word = by_number(command, filter_words), by_number(command, lambda n: filter_words(n) - 1)
+    last_part = by_number(command, lambda n: passes(n) - 1)
     # Pixels that pass.
     column, line = field_signal(Post, "stream_w", "filter_column"), field_signal(Post, "stream_h", "filter_line")
     ix, iy = (Signal(POSITION_BITS, name=n) for n in ("filter_ix", "filter_iy"))
@@ -73,7 +84,7 @@ def filter_walk(
     chunk = field_signal(Post, "chunks", "filter_chunk")
     to, to_oy, to_q = (Signal(word_bits, name=n) for n in ("filter_to", "filter_to_oy", "filter_to_q"))
     param = Signal(PARAMETER.address_bits + 1, name="filter_param")
-    part = Signal(range(max(2, passes)), name="filter_part")
+    part = Signal(range(max(2, passes(largest))), name="filter_part")
 
     moving, window, through = Signal(name="filter_moving"), Signal(name="filter_window"), Signal(name="filter_through")
     row_end, chunk_end, end = (Signal(name=f"filter_{n}_end") for n in ("row", "chunk", "command"))
@@ -81,7 +92,7 @@ def filter_walk(
     m.d.comb += [
         moving.eq(walking & ~setting),
         window.eq(moving & in_row & (col == next_col) & (ox < command.out_w)),
-        through.eq(moving & (~window | (part == passes - 1))),
+        through.eq(moving & (~window | (part == last_part))),
         row_end.eq(col == (command.stream_w - 1).as_signed()),
         chunk_end.eq(row_end & (row == (command.stream_h - 1).as_signed())),
         end.eq(
@@ -100,7 +111,7 @@ def filter_walk(
         next_to.eq(to_q + Mux(dst_wraps, config.dst_plane, 0)),
     ]
     with m.If(walking & setting):
-        m.d.sync += [number.eq(1), setting.eq(~number)]
+        m.d.sync += [number.eq(number + 1), setting.eq(number != last_word)]
     with m.If(moving):
         m.d.sync += part.eq(Mux(through, 0, part + 1))
     with m.If(through):
@@ -124,7 +135,7 @@ def filter_walk(
                 m.d.sync += [next_row.eq(next_row + config.stride_y), oy.eq(oy + 1)]
                 m.d.sync += [to.eq(to_oy + config.dst_row_pitch), to_oy.eq(to_oy + config.dst_row_pitch)]
         with m.If(chunk_end):
-            m.d.sync += [row.eq(0), next_row.eq(0), oy.eq(0), chunk.eq(chunk + 1), param.eq(param + FILTER_WORDS)]
+            m.d.sync += [row.eq(0), next_row.eq(0), oy.eq(0), chunk.eq(chunk + 1), param.eq(param + words)]
             m.d.sync += [
                 to.eq(next_to),
                 to_oy.eq(next_to),
@@ -143,12 +154,16 @@ def filter_walk(
         ]
         m.d.sync += [signal.eq(head.src_addr) for signal in (at, at_row, at_q)]
         m.d.sync += [ix.eq(_inside(head.ix0)), iy.eq(_inside(head.iy0)), param.eq(head.param_addr)]
-        m.d.sync += [col.eq(_before(head.ix0)), row.eq(_before(head.iy0))]
+        reach = by_number(head, _reach)
+        m.d.sync += [col.eq(_before(head.ix0, reach)), row.eq(_before(head.iy0, reach))]
         m.d.sync += [src_chunk.eq(head.src_chunk), dst_chunk.eq(head.dst_chunk)]
+    behind = number ^ last_word  # the word, counted from the records
+    # A window of 3 x 3 is the lower right part of a larger one.
+    above, side = by_number(command, lambda n: _reach(largest) - _reach(n)), filter_side(largest)
     return Slots(
-        taps=walking & setting & ~number,
-        record=walking & setting & number,
-        param=Mux(number, param, param + 1)[: PARAMETER.address_bits + 1],
+        taps=[walking & setting & (behind == k) for k in range(1, filter_words(largest))],
+        record=walking & setting & (behind == 0),
+        param=(param + behind)[: PARAMETER.address_bits + 1],
         step=moving & (part == 0),
         column=column,
         reads=moving & (part == 0) & (passed < command.chunks) & (ix < config.in_w) & (iy < config.in_h),
@@ -156,14 +171,19 @@ def filter_walk(
         src_chunk=src_chunk,
         window=window,
         first=window & (part == 0),
-        last=window & (part == passes - 1),
-        row=part,
-        rows=_reached(command.iy0 + row, config.in_h),
-        cols=_reached(command.ix0 + col, config.in_w),
+        last=window & (part == last_part),
+        part=part,
+        rows=_reached(command.iy0 + row, config.in_h, above, side),
+        cols=_reached(command.ix0 + col, config.in_w, above, side),
         to=to,
         dst_chunk=dst_chunk,
         end=end,
     )  # fmt: skip
+
+
+def _reach(number: int) -> int:
+    """Pixels of a window before its last, down and to the right."""
+    return filter_side(number) - 1
 
 
 def _inside(first: Value) -> Value:
@@ -171,11 +191,12 @@ def _inside(first: Value) -> Value:
     return Mux(first < 0, 0, first).as_unsigned()
 
 
-def _before(first: Value) -> Value:
+def _before(first: Value, reach: Value | int) -> Value:
     """Where windows are counted from: so many places before the first is complete, less its padding."""
-    return Mux(first < 0, -REACH - first, Const(-REACH))
+    return Mux(first < 0, -reach - first, -reach)
 
 
-def _reached(first: Value, size: Value) -> Value:
-    """A bit for each of the positions of a window from `first` on: whether it is inside."""
-    return Cat(((first + k) >= 0) & ((first + k) < size) for k in range(REACH + 1))
+def _reached(first: Value, size: Value, before: Value | int, side: int) -> Value:
+    """A bit for each of `side` positions, from `before` places before `first` on: whether it is inside."""
+    places = [first + (k - before) for k in range(side)]
+    return Cat((place >= 0) & (place < size) for place in places)

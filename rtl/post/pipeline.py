@@ -106,7 +106,7 @@ def pipeline(
     param1, record1 = after("read", e["param"], "param"), after("read", e["record"], "record") & ~uniform1
     filtered = None
     if slots:
-        asked = after("read", slots.taps | slots.record, "filter_asks")
+        asked = after("read", Cat(*slots.taps, slots.record).any(), "filter_asks")
         record1, param1 = record1 | asked, Mux(asked, after("read", slots.param, "filter_param"), param1)
         filtered = weigh(m, unit, config, slots, act_chunk)
     m.d.comb += [

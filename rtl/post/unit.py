@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -105,7 +105,15 @@ class PostUnit(wiring.Component):
             m.d.comb += [
                 ends_next.eq(Mux(Mux(free, filters, filtering), filtered, walks_out)),
                 self.event_filter_steps.eq(slots.step),
-                self.event_filter_macs.eq(Mux(slots.window, self.design.filter_multipliers * self.design.lanes, 0)),
+                self.event_filter_macs.eq(Mux(slots.window, self._weighed(slots.last, command), 0)),
             ]
         pipeline(m, self, config, command, element, slots)
         return m
+
+    def _weighed(self, last: Value, command: data.View) -> Value:
+        """Products of a part of a window: as there are multipliers, but fewer in the last part of a larger window."""
+        each, elements = self.design.filter_multipliers, self.design.filter_side**2
+        products = each * self.design.lanes
+        if elements == TAPS:
+            return Const(products)
+        return Mux(last & command.filter[1], elements % each * self.design.lanes, products)

@@ -15,15 +15,12 @@ from operator import mul
 from typing import NamedTuple
 
 from accel.datapath import (
-    FILTER_LANE_LUTS,
-    FILTER_LUTS,
-    FILTER_REGISTERS,
     OFFSET_BITS,
     REQUANTISE_ADDERS,
     REQUANTISE_MULTIPLIERS,
     RESIDUAL_ADDERS,
     RESIDUAL_MULTIPLIER,
-    filter_registers,
+    filter_area,
     pe_registers,
 )
 from accel.design import Design, OnChip
@@ -136,9 +133,8 @@ def blocks(design: Design) -> tuple[Block, ...]:
         Block("control", 0, SHELL_LUTS, SHELL_REGISTERS + SHELL_LANE_REGISTERS * lanes),
     ]
     if design.filter_multipliers:
-        registers = FILTER_REGISTERS + lanes * sum(filter_registers(design).values())
         products = lanes * design.filter_multipliers * CODE_BITS * CODE_BITS
-        found.append(Block("filter", products, FILTER_LUTS + lanes * FILTER_LANE_LUTS, registers))
+        found.append(Block("filter", products, *filter_area(design)))
     if design.decoder_lanes:
         decoders = design.decoder_lanes
         found.append(Block("decoder", 0, decoders * DECODER_LANE_LUTS, decoders * DECODER_LANE_REGISTERS))

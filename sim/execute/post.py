@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from accel.commands import ConfigPost, Post
 from accel.datapath import FACTOR_BITS
 from accel.memories import ACCUMULATOR, ACTIVATION, CODE_BITS, PARAMETER, TABLE, TABLE_ENTRIES, Memory
-from accel.records import FILTER_WORDS, unpack_records, unpack_taps
+from accel.records import filter_words, unpack_records, unpack_taps
 from accel.sim.execute.machine import Machine, check
 
 LEAST_SUM = np.iinfo(np.int32).min
@@ -86,7 +86,7 @@ def _reduced(machine: Machine, c: Post, config: ConfigPost) -> NDArray[np.int64]
 
 
 def _filtered(machine: Machine, c: Post, config: ConfigPost) -> NDArray[np.int64]:
-    """(batch, chunks, out_h, out_w, P) weighted sums over 3 x 3 windows."""
+    """(batch, chunks, out_h, out_w, P) weighted sums over windows."""
     source = _chunks(machine, ACTIVATION, c.src_addr)
     per, (y0, x0) = source.shape[2], (max(0, c.iy0), max(0, c.ix0))
     part = (c.src_chunk + np.arange(c.chunks))[:, None, None]
@@ -100,20 +100,20 @@ def _filtered(machine: Machine, c: Post, config: ConfigPost) -> NDArray[np.int64
         np.arange(x0, max(x0, min(config.in_w, x0 + c.stream_w))),
     )
     check(bool((passing < source.shape[1]).all()), "source range", c)
-    taps = _parameters(machine, c, unpack_taps, machine.program.design.lanes)
+    taps = _parameters(machine, c, unpack_taps, machine.program.design.lanes, c.filter)
     value = np.zeros((len(source), c.chunks, c.out_h, c.out_w, source.shape[3]), np.int64)
-    for wy, wx in np.ndindex(3, 3):
+    for wy, wx in np.ndindex(taps.shape[2:]):
         iy = c.iy0 + np.arange(c.out_h)[:, None] * config.stride_y + wy
         ix = c.ix0 + np.arange(c.out_w) * config.stride_x + wx
         inside = (iy >= 0) & (iy < config.in_h) & (ix >= 0) & (ix < config.in_w)
         element = source[:, np.where(inside, word(iy, ix), 0), part % per].astype(np.int64)
-        value += np.where(inside[..., None], element, config.res_zero_point) * taps[:, None, None, :, 3 * wy + wx]
+        value += np.where(inside[..., None], element, config.res_zero_point) * taps[:, None, None, :, wy, wx]
     return value
 
 
 def _parameters(machine: Machine, c: Post, unpack: Callable[..., Any], *arguments: int) -> Any:
     """What `unpack` makes of the parameter words of all chunks."""
-    memory, count = machine.constants[PARAMETER], c.chunks * (FILTER_WORDS if c.filter else 1)
+    memory, count = machine.constants[PARAMETER], c.chunks * (filter_words(c.filter) or 1)
     check(c.param_addr + count <= len(memory), "parameter range", c)
     return unpack(memory[c.param_addr : c.param_addr + count], *arguments)
 
@@ -123,7 +123,7 @@ def _records(machine: Machine, c: Post, config: ConfigPost) -> tuple[NDArray[np.
     if c.uniform:
         values = (config.uniform_bias, config.uniform_multiplier, config.uniform_shift)
         return tuple(np.array(v, np.int64).reshape(1, 1, 1, 1) for v in values)
-    lanes, step = machine.program.design.lanes, FILTER_WORDS if c.filter else 1
+    lanes, step = machine.program.design.lanes, filter_words(c.filter) or 1
     return tuple(values[::step].reshape(c.chunks, 1, 1, lanes) for values in _parameters(machine, c, unpack_records))
 
 

@@ -73,7 +73,8 @@ def draw_design(rng: Random, name: str = "random", largest: int = 8) -> Design:
             "memory_stages": rng.choice([1, 1, 2]),
             "multiplier": rng.choice(["portable", "portable", "ecp5", "xilinx"]),
             "operand_products": rng.choice([0, 1, 1, 1]),
-            "filter_multipliers": rng.choice([0, 3, 9, 9]),
+            "filter_multipliers": (multipliers := rng.choice([0, 3, 9, 9])),
+            "filter_side": rng.choice([3, 5]) if multipliers else 3,
             "filter_line": rng.choice([8, 9, 12, 128]),
             "filter_blocks": rng.choice([0, 1]),
             "reset": rng.choice(["active-high", "active-high", "active-low"]),
@@ -252,7 +253,7 @@ def _matrix(
     elif rng.random() < 0.25:  # fully connected on whatever comes
         window, out = Window((height, width)), rng.randint(1, 40)
     else:
-        window, out = _window(rng, height, width, rng.choice([3, 3, 3, 7]), conv=True), rng.randint(1, 20)
+        window, out = _window(rng, height, width, rng.choice([3, 3, 5, 7]), conv=True), rng.randint(1, 20)
         if rng.random() < 0.2 and height * width <= 60:
             window = draw_spread(rng, height, width)
         if rng.random() < 0.3 and channels > 1:
@@ -425,10 +426,10 @@ def draw_inverted(rng: Random) -> IntegerNetwork:
     tensors, made = {"x": spec}, list[AnyLayer]()
     for block in range(rng.randint(1, 2)):
         source, wide = spec, rng.choice([8, 16, 24, rng.randint(5, 30)])
-        side, stride = rng.choice([1, 1, 1, 3]), rng.choice([1, 1, 2])
+        side, own, stride = rng.choice([1, 1, 1, 3]), rng.choice([3, 3, 5]), rng.choice([1, 1, 2])
         parts = [
             (Window((side, side), (1, 1), (side // 2,) * 4), wide, 1),
-            (Window((3, 3), (stride, stride), (1, 1, 1, 1)), wide, wide),
+            (Window((own, own), (stride, stride), (own // 2,) * 4), wide, wide),
             (Window((1, 1)), rng.choice([source.shape[0], rng.randint(1, 12)]), 1),
         ]
         for part, (window, outputs, groups) in enumerate(parts[: 2 if rng.random() < 0.1 else 3]):
@@ -439,6 +440,29 @@ def draw_inverted(rng: Random) -> IntegerNetwork:
             made.append(layer)
             tensors[spec.name] = spec
     return IntegerNetwork("inverted", "x", spec.name, tensors, tuple(made))
+
+
+def draw_depthwise(rng: Random) -> IntegerNetwork:
+    """Depthwise layers of kernels up to 5 x 5, any pads below them, behind a layer of 1 x 1 or not."""
+    spec = TensorSpec("x", (rng.randint(2, 20), rng.randint(1, 16), rng.randint(1, 16)), 1.0, rng.randint(-9, 9))
+    tensors, made = {"x": spec}, list[AnyLayer]()
+    for index in range(rng.randint(1, 3)):
+        channels, *size = spec.shape
+        if rng.random() < 0.3:
+            window, groups = Window((1, 1)), 1
+        else:
+            pads = [(rng.randint(0, 4), rng.randint(0, 4)) for _ in size]
+            kernel = [
+                rng.randint(max(1, 1 + max(pad)), max(min(5, s + sum(pad)), 1 + max(pad)))
+                for s, pad in zip(size, pads, strict=True)
+            ]
+            (top, bottom), (left, right) = pads
+            stride = rng.randint(1, 2), rng.randint(1, 2)
+            window, groups = Window((kernel[0], kernel[1]), stride, (top, left, bottom, right)), channels
+        layer, spec = _matrix(rng, f"layer{index}", spec, rng.randint(-30, 30), window, channels, groups)
+        made.append(layer)
+        tensors[spec.name] = spec
+    return IntegerNetwork("depthwise", "x", spec.name, tensors, tuple(made))
 
 
 def draw_ends(rng: Random, network: IntegerNetwork) -> IntegerNetwork:

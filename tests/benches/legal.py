@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from random import Random
 
 from accel.commands import Command, Compute, ConfigCompute, ConfigPost, Load, Post, Store
@@ -58,6 +58,15 @@ BAD = [
     *((Store(), {"unused_lanes": value}) for value in (12, 63)),
     (Store(), {"gap_words": 1}),
     (Store(line_words=9), {"gap_words": 3, "line_at": 9}),
+]
+
+
+# On `sequencer_design` with windows of 5 x 5.
+WIDE = replace(FILTER, filter=2, iy0=-4, ix0=-4)
+BAD_WIDE = [
+    (FILTER, {"filter": 3}),
+    *((FILTER, {name: -3}) for name in ("iy0", "ix0")),
+    *((WIDE, {name: -5}) for name in ("iy0", "ix0")),
 ]
 
 

@@ -91,7 +91,7 @@ def sparse_design(
 def post_design(
     chunks_in: int, chunks_out: int, lanes: int, bits: int = 32, multiplier_stages: int = 1,
     filter_multipliers: int = 0, operand_products: int = 1, multiplier: str = "portable", memory_stages: int = 1,
-    filter_blocks: int = 1,
+    filter_blocks: int = 1, filter_side: int = 3,
 ) -> Design:  # fmt: skip
     """A design with C = chunks_in * lanes and R = chunks_out * lanes."""
     rows, cols = chunks_out * lanes, chunks_in * lanes
@@ -111,6 +111,7 @@ def post_design(
             "post_multiplier_stages": multiplier_stages,
             "filter_multipliers": filter_multipliers,
             "filter_blocks": filter_blocks,
+            "filter_side": filter_side if filter_multipliers else 3,
             "filter_line": LINE,
             "operand_products": operand_products,
             "multiplier": multiplier,
@@ -131,7 +132,7 @@ def divisor(rng: Random, number: int) -> int:
 
 
 @cache
-def sequencer_design(bits: int = 64) -> Design:
+def sequencer_design(bits: int = 64, filter_side: int = 3) -> Design:
     return Design.model_validate(
         {
             "name": "sequencer",
@@ -149,6 +150,7 @@ def sequencer_design(bits: int = 64) -> Design:
             "codebooks": 0,
             "tables": 0,
             "filter_multipliers": 3,
+            "filter_side": filter_side,
             "filter_line": LINE,
             "memory": {"axi_bits": bits, "latency_cycles": 20},
             "clock_mhz": 100,

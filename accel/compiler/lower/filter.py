@@ -1,7 +1,8 @@
 """Depthwise convolutions on the post-process unit: a pixel of P channels a cycle passes its line buffer.
 
-A kernel below 3 x 3 stands in the lower right corner of a window of zeros. Everything else runs on the array: kernels
-above, dilation, several outputs of an input channel, residual operands, designs without the multipliers.
+A window is 3 x 3, or 5 x 5 where the design has such and the kernel is larger; a smaller kernel stands in its lower
+right corner, beside zeros. Everything else runs on the array: kernels above, dilation, several outputs of an input
+channel, residual operands, designs without the multipliers.
 """
 
 from __future__ import annotations
@@ -24,9 +25,7 @@ from accel.memories import RECORD_BYTES, TABLE_ENTRIES
 from accel.models.integers.network import AnyLayer, IntegerNetwork, MatrixLayer, VectorLayer
 from accel.models.window import Window
 from accel.program import Compulsory, LayerInfo
-from accel.records import FILTER_WORDS
-
-SIDE = 3  # of a window
+from accel.records import filter_words
 
 
 def is_filter(layer: AnyLayer, design: Design) -> TypeGuard[MatrixLayer]:
@@ -34,22 +33,28 @@ def is_filter(layer: AnyLayer, design: Design) -> TypeGuard[MatrixLayer]:
     if type(layer) is not MatrixLayer or not design.filter_multipliers or layer.residual:
         return False
     window, (outputs, inputs) = layer.window, layer.weights.shape[:2]
+    side = _side(window)
     return (
         1 < layer.groups == outputs
         and not window.spread
         and inputs == 1
-        and max(window.kernel) <= SIDE
+        and side <= design.filter_side
         and all(d == 1 or k == 1 for d, k in zip(window.dilation, window.kernel, strict=True))
         and max(window.stride) <= most(ConfigPost, "stride_y")
         and all(pad < k for pad, k in zip(window.pads, window.kernel * 2, strict=True))
-        and FILTER_WORDS * (design.word_lanes // design.lanes) <= design.parameter_words
+        and filter_words(side // 2) * (design.word_lanes // design.lanes) <= design.parameter_words
         # Columns may have to be cut where beats begin: as many pixels as a beat has words must fit the line.
-        and (words_per_beat(design, Target.ACTIVATION) - 1) * window.stride[1] + SIDE <= design.filter_line
+        and (words_per_beat(design, Target.ACTIVATION) - 1) * window.stride[1] + side <= design.filter_line
     )
 
 
+def _side(window: Window) -> int:
+    """Of the window of a filter that a kernel fits into: 3 or more, and odd."""
+    return max(3, max(window.kernel) | 1)
+
+
 def check(layer: MatrixLayer, network: IntegerNetwork, design: Design) -> None:
-    """Nothing: pieces have coordinates of their own, and a sum of nine products fits."""
+    """Nothing: pieces have coordinates of their own, and a sum of some products fits."""
 
 
 def fused(layer: MatrixLayer, readers: list[AnyLayer], network: IntegerNetwork, design: Design) -> VectorLayer | None:
@@ -58,14 +63,14 @@ def fused(layer: MatrixLayer, readers: list[AnyLayer], network: IntegerNetwork, 
 
 
 def filter_geometry(layer: MatrixLayer, shape: tuple[int, int, int], pool: Window | None) -> Geometry:
-    """The layer with the kernel filled up to 3 x 3."""
+    """The layer with the kernel filled up to 3 x 3, or 5 x 5."""
     assert pool is None
-    window = layer.window
+    window, side = layer.window, _side(layer.window)
     channels, height, width = shape
     out_h, out_w = window.output_size(height, width)
-    pads = (window.pads[0] + SIDE - window.kernel[0], window.pads[1] + SIDE - window.kernel[1])
+    pads = (window.pads[0] + side - window.kernel[0], window.pads[1] + side - window.kernel[1])
     return Geometry(
-        channels, (SIDE, SIDE), window.stride, (1, 1), pads, any(window.pads) or any(pads), height, width, out_h, out_w
+        channels, (side, side), window.stride, (1, 1), pads, any(window.pads) or any(pads), height, width, out_h, out_w
     )
 
 
@@ -88,9 +93,9 @@ def task(s: Setting) -> FilterTask:
 
 
 def info(step: Step, weights: LayerWeights | None, encoded: Encoded | None, must: Compulsory) -> LayerInfo:
-    """Parameter words: nine taps a channel, zeros of smaller kernels included, and its record."""
+    """Parameter words: the taps of a window a channel, zeros of smaller kernels included, and its record."""
     assert isinstance(step.layer, MatrixLayer)
-    stored = FILTER_WORDS * RECORD_BYTES * len(step.layer.weights)
+    stored = filter_words(step.geometry.kernel[0] // 2) * RECORD_BYTES * len(step.layer.weights)
     stored += 0 if step.requantise.table is None else TABLE_ENTRIES
     return LayerInfo(step.name, "depthwise", must, stored, "parameters")
 

@@ -18,7 +18,7 @@ from accel.compiler.weights import parameter_words
 from accel.latency import least_line
 from accel.memories import RECORD_BYTES
 from accel.models.integers.network import MatrixLayer, Requantise
-from accel.records import FILTER_WORDS, TAPS, pack_filters
+from accel.records import filter_words, pack_filters
 from accel.rows import row_of
 
 
@@ -27,15 +27,15 @@ def write(w: Writing) -> None:
     FilterWriter(w).write()
 
 
-def filter_words(layer: MatrixLayer, requantise: Requantise, channels: Range, lanes: int) -> NDArray[np.uint8]:
-    """Parameter words of the chunks of P channels that `channels` are, FILTER_WORDS each: (words, bytes)."""
+def _packed(layer: MatrixLayer, requantise: Requantise, channels: Range, lanes: int, side: int) -> NDArray[np.uint8]:
+    """Parameter words of the chunks of P channels that `channels` are, windows of side x side: (words, bytes)."""
     (first, last), count = channels, len(layer.weights)
     whole = with_biases(requantise, np.broadcast_to(requantise.bias, count))
     records = parameter_words(whole, channels, lanes).reshape(-1, lanes, RECORD_BYTES)
     height, width = layer.window.kernel
-    taps = np.zeros((records.shape[0] * lanes, 3, 3), np.int8)
-    taps[: min(last, count) - first, 3 - height :, 3 - width :] = layer.weights[first:last, 0]
-    return pack_filters(records, taps.reshape(-1, lanes, TAPS))
+    taps = np.zeros((records.shape[0] * lanes, side, side), np.int8)
+    taps[: min(last, count) - first, side - height :, side - width :] = layer.weights[first:last, 0]
+    return pack_filters(records, taps.reshape(-1, lanes, side, side))
 
 
 class FilterWriter(VectorWriter):
@@ -46,7 +46,9 @@ class FilterWriter(VectorWriter):
     def __init__(self, w: Writing) -> None:
         super().__init__(w)
         self.parameter_words = w.stream.parameter_words
-        self.whole = FILTER_WORDS * -(-self.channels // self.machine.lanes)
+        self.number = self.geometry.kernel[0] // 2  # of the filter
+        self.per_chunk = filter_words(self.number)
+        self.whole = self.per_chunk * -(-self.channels // self.machine.lanes)
         self.offsets: dict[Range, int] = {}
         self.by_groups = False
         self.columns_align = self.task.align if self.task.cut_columns else 1
@@ -76,7 +78,7 @@ class FilterWriter(VectorWriter):
     def piece(self, groups: Range, rows: Range, cols: Range) -> None:
         """One POST, or several if the parameters of all groups do not fit at once."""
         machine = self.machine
-        most = max(1, machine.parameters // (FILTER_WORDS * machine.row_chunks))
+        most = max(1, machine.parameters // (self.per_chunk * machine.row_chunks))
         for first in range(groups[0], groups[1], most):
             self._piece((first, min(groups[1], first + most)), rows, cols)
 
@@ -88,14 +90,14 @@ class FilterWriter(VectorWriter):
         found = self.stream.parameters.find(key)
         if not found:
             channels = (taken[0] * machine.word_lanes, min(self.channels, taken[1] * machine.word_lanes))
-            count = FILTER_WORDS * -(-(channels[1] - channels[0]) // machine.lanes)
+            count = self.per_chunk * -(-(channels[1] - channels[0]) // machine.lanes)
             if taken not in self.offsets:
-                make = partial(filter_words, self.layer, self.requantise, channels, machine.lanes)
+                make = partial(_packed, self.layer, self.requantise, channels, machine.lanes, self.geometry.kernel[0])
                 self.offsets[taken] = self.stream.words(self.parameter_words, count, make)
             address = self.stream.parameters.take(count, key, self.stream.item_count)
             item = self.stream.item(load_words(self.parameter_words, self.offsets[taken], address, count), False)
             found = address, item
-        return found[0] + (groups[0] - taken[0]) * machine.row_chunks * FILTER_WORDS, found[1]
+        return found[0] + (groups[0] - taken[0]) * machine.row_chunks * self.per_chunk, found[1]
 
     def _piece(self, groups: Range, rows: Range, cols: Range) -> None:
         """One POST. Its coordinates count from the first pixel that passes."""
@@ -122,7 +124,7 @@ class FilterWriter(VectorWriter):
                 chunks=-(-lanes // machine.lanes),
                 param_addr=param_addr,
                 dst_step=target.step,
-                filter=1,
+                filter=self.number,
                 stream_h=max(size[0], (out_h - 1) * g.stride[0] + 1),
                 stream_w=max(size[1], (out_w - 1) * g.stride[1] + 1, least_line(self.stream.design)),
             ),

@@ -12,7 +12,7 @@ from itertools import groupby
 from accel.compiler.geometry import Range, split
 from accel.compiler.lower.filter_write import FilterWriter
 
-LEAST_ROWS = 16  # of a piece: two rows above it pass again
+LEAST_ROWS = 16  # of a piece: two rows above it, or four, pass again
 
 
 class Follower:
