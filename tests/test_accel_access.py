@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel.compiler.access import ACCESSES, DRAM, END, SIZE, START, TABLE, overlap, put
+from accel.commands import ConfigPost, Post
+from accel.compiler.access import (
+    ACCESSES,
+    DRAM,
+    END,
+    PARAMETERS,
+    PLACE,
+    SIZE,
+    START,
+    TABLE,
+    accesses_of,
+    overlap,
+    put,
+)
 from accel.compiler.hazards import BOX, LARGEST, Logs, newest
+from accel.rows import rows_of
+from accel.timing.machine import Machine
+from tests.benches.unit_designs import post_design
 
 rectangles = st.tuples(st.integers(0, 60), st.integers(1, 9), st.integers(1, 6), st.integers(0, 14))
 
@@ -25,6 +42,17 @@ def test_overlap_is_a_common_word(one: tuple[int, int, int, int], other: tuple[i
     assert (table[START], table[END]) == (min(words(*one)), max(words(*one)) + 1)
     shared = bool(words(*one) & words(*other))
     assert overlap(table, 0, SIZE) == overlap(table, SIZE, 0) == shared
+
+
+@pytest.mark.parametrize(("number", "uniform", "count"), [(0, 0, 3), (0, 1, 0), (1, 0, 6), (1, 1, 6), (2, 0, 12)])
+def test_parameter_words_of_a_post(number: int, uniform: int, count: int) -> None:
+    """Of three chunks: their records; with a filter also their taps, of which a record of all channels saves none."""
+    design = post_design(1, 1, 1, filter_multipliers=9, filter_side=5)
+    command = Post(from_activation=1, reduce_sum=1, filter=number, uniform=uniform, chunks=3, param_addr=5, stream_h=1)
+    rows, table = rows_of([command, ConfigPost()]).ravel().tolist(), [0] * TABLE
+    accesses_of(Machine.of(design), rows, 0, len(rows) // 2, 0, table, 0)
+    found = [table[a + START : a + END + 1] for a in range(0, ACCESSES * SIZE, SIZE) if table[a + PLACE] == PARAMETERS]
+    assert found == ([[5, 5 + count]] if count else [])
 
 
 @settings(max_examples=300, deadline=None)

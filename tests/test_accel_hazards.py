@@ -30,7 +30,8 @@ from accel.layout import beats_per_word, words_per_beat
 from accel.models.errors import InputError
 from accel.program import Program
 from tests.benches.counted import accepted, counted
-from tests.benches.draw import draw_design, draw_network
+from tests.benches.draw import draw_depthwise, draw_design, draw_network
+from tests.benches.layers import design_of
 from tests.benches.unit_designs import ACCUMULATOR_BANK, ACTIVATION_BANK
 from tests.benches.wide import draws
 
@@ -124,7 +125,8 @@ def touched_by_post(design: Design, c: Post, cfg: ConfigPost) -> tuple[Words, Wo
                 word += (iy - max(0, c.iy0)) * cfg.src_row_pitch + ix - max(0, c.ix0)
                 reads.add((f"act{bank}", word % ACTIVATION_BANK))
         if c.filter:
-            reads |= {("PARAMETER", c.param_addr + 2 * q + k) for k in range(2)}
+            count = (0, 2, 4)[c.filter]
+            reads |= {("PARAMETER", c.param_addr + count * q + k) for k in range(count)}
         elif not c.uniform:
             reads.add(("PARAMETER", c.param_addr + q))
     ports = {f"{act(c.dst_addr)[0]} write"}
@@ -180,6 +182,16 @@ def test_everything_shared_is_ordered(seed: int) -> None:
     design = draw_design(rng, largest=8)
     network = draw_network(rng, layers=4, size=6, channels=10)
     program = accepted(compile_network, network, design)
+    assert unordered(program) == []
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_parameters_of_filters_are_ordered(seed: int) -> None:
+    """Eight words of parameters: two chunks of 5 x 5, so that all others are loaded where some were read."""
+    design = design_of(8, 8, axi_bits=64, lanes=4, activation_bytes=16 * 512, parameter_bytes=8 * 32).model_copy(
+        update={"filter_multipliers": 9, "filter_side": 5}
+    )
+    program = compile_network(draw_depthwise(Random(seed)), design)
     assert unordered(program) == []
 
 

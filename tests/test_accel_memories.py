@@ -104,6 +104,8 @@ def test_sizes_by_hand() -> None:
         "codebook": (1, 512, 8), "program": (1, 64, 256), "pointer": (1, 0, 80),
         "run table": (1, 16, 32), "value table": (1, 80, 32), "line": (1, 128, 128), "table": (1, 128, 32),
     }  # fmt: skip
+    large = nano.model_copy(update={"filter_multipliers": 9, "filter_side": 5})  # a line of four rows
+    assert (memories.LINE.words(large), memories.LINE.width_bits(large)) == (128, 4 * 64)
     sums = with_sums(nano, 21)  # a bank has as many words, and each is narrower
     assert (memories.ACCUMULATOR.words(sums), memories.ACCUMULATOR.width_bits(sums)) == (256, 8 * 21)
     assert {t: (target_depth(nano, t), word_bytes(nano, t)) for t in Target} == {
