@@ -9,6 +9,7 @@ import pytest
 
 from accel.commands import Post
 from accel.compile import compile_network
+from accel.compiler.lower import filter as filters
 from accel.models.errors import InputError
 from tests.benches.cross import Trial, check
 from tests.benches.draw import draw_depthwise, draw_dram, draw_input, draw_memory, with_memory
@@ -20,8 +21,13 @@ NETWORKS = 12
 
 @pytest.mark.rtl
 @pytest.mark.parametrize(("multipliers", "stages"), [(9, 1), (3, 2)])
-def test_bytes_cycles_and_events_of_windows_up_to_5_x_5(multipliers: int, stages: int, tmp_path: Path) -> None:
-    """Two chunks a word, lines of 9 columns and banks of 60 words, so that layers come in pieces."""
+def test_bytes_cycles_and_events_of_windows_up_to_5_x_5(
+    multipliers: int, stages: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two chunks a word, lines of 9 columns and banks of 60 words, so that layers come in pieces; and none of them on
+    the array because it is faster.
+    """
+    monkeypatch.setattr(filters, "_is_faster", lambda layer, design: True)
     design = design_of(
         8, 8, axi_bits=64, lanes=4, activation_bytes=2 * 8 * 60, weight_bytes=4096, accumulator_bytes=8 * 8 * 50,
         parameter_bytes=1024,

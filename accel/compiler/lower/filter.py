@@ -1,12 +1,13 @@
 """Depthwise convolutions on the post-process unit: a pixel of P channels a cycle passes its line buffer.
 
 A window is 3 x 3, or 5 x 5 where the design has such and the kernel is larger; a smaller kernel stands in its lower
-right corner, beside zeros. Everything else runs on the array: kernels above, dilation, several outputs of an input
-channel, residual operands, designs without the multipliers.
+right corner, beside zeros. Everything else runs on the array: kernels above, those above 3 x 3 that it is faster with,
+dilation, several outputs of an input channel, residual operands, designs without the multipliers.
 """
 
 from __future__ import annotations
 
+from math import prod
 from typing import TypeGuard
 
 from accel.commands import ConfigPost, Target, most
@@ -25,7 +26,7 @@ from accel.memories import RECORD_BYTES, TABLE_ENTRIES
 from accel.models.integers.network import AnyLayer, IntegerNetwork, MatrixLayer, VectorLayer
 from accel.models.window import Window
 from accel.program import Compulsory, LayerInfo
-from accel.records import filter_words
+from accel.records import TAPS, filter_parts, filter_words
 
 
 def is_filter(layer: AnyLayer, design: Design) -> TypeGuard[MatrixLayer]:
@@ -38,7 +39,7 @@ def is_filter(layer: AnyLayer, design: Design) -> TypeGuard[MatrixLayer]:
         1 < layer.groups == outputs
         and not window.spread
         and inputs == 1
-        and side <= design.filter_side
+        and (side == 3 or (side <= design.filter_side and _is_faster(layer, design)))
         and all(d == 1 or k == 1 for d, k in zip(window.dilation, window.kernel, strict=True))
         and max(window.stride) <= most(ConfigPost, "stride_y")
         and all(pad < k for pad, k in zip(window.pads, window.kernel * 2, strict=True))
@@ -46,6 +47,13 @@ def is_filter(layer: AnyLayer, design: Design) -> TypeGuard[MatrixLayer]:
         # Columns may have to be cut where beats begin: as many pixels as a beat has words must fit the line.
         and (words_per_beat(design, Target.ACTIVATION) - 1) * window.stride[1] + side <= design.filter_line
     )
+
+
+def _is_faster(layer: MatrixLayer, design: Design) -> bool:
+    """Whether a pixel's 5 x 5 windows, chunk by chunk, take no more cycles than its kernel's positions on the array."""
+    channels, passes = len(layer.weights), TAPS // design.filter_multipliers * filter_parts(2)
+    tiles = -(-channels // min(design.word_lanes, design.cols))
+    return passes * -(-channels // design.lanes) <= tiles * prod(layer.window.kernel)
 
 
 def _side(window: Window) -> int:
