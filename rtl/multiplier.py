@@ -16,6 +16,8 @@ from accel.rtl.modules import is_collecting
 from accel.rtl.multiplier_models import GUARDED, MODELS
 from accel.rtl.pipeline import later, multiplier
 
+OPERAND_BITS = 18  # of the narrower block, signed
+
 
 def models(design: Design) -> str:
     """What a simulator needs to run the design's multipliers; no text if they are portable."""
@@ -44,11 +46,13 @@ class Block(wiring.Component):
             product = Signal(self.o.shape(), name="product")
             m.d.comb += [product.eq(left * right), self.o.eq(later(m, product, self.stages - operands, "product"))]
             return m
-        a, b = Signal(signed(18), name="a"), Signal(signed(18), name="b")
-        m.d.comb += [a.eq(self.left), b.eq(self.right)]
+        a, b = Signal(signed(OPERAND_BITS), name="a"), Signal(signed(OPERAND_BITS), name="b")
         make = {"ecp5": self._ecp5, "xilinx": self._xilinx}[self.make]
         m.submodules.block, found = make(a, b)
-        m.d.comb += self.o.eq(found)
+        # Operands of an ECP5's block stand at its upper ends: zeros below cost nothing there, while ten copies of each
+        # factor's sign above it are 20 wires more into a block, of some 40, around which wires are scarce.
+        up = [OPERAND_BITS - len(value) if self.make == "ecp5" else 0 for value in (self.left, self.right)]
+        m.d.comb += [a.eq(self.left << up[0]), b.eq(self.right << up[1]), self.o.eq(found >> sum(up))]
         return m
 
     def _ecp5(self, a: Value, b: Value) -> tuple[Instance, Value]:
