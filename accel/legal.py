@@ -34,6 +34,7 @@ from accel.design import Design
 from accel.latency import least_line
 from accel.layout import window_bytes
 from accel.memories import CODE_BITS, run_bits
+from accel.records import filter_number
 from accel.rows import COLUMNS, OPCODE, Rows, command_of, in_force, rows_of
 from accel.units import UNITS
 
@@ -201,7 +202,7 @@ RULES: dict[type[Command], list[Rule]] = {
         Rule(
             "filter",
             "above 2; above 1 if filter_side is 3; above 0 without multipliers for it",
-            lambda c, d: c.filter > (d.filter_side // 2 if d.filter_multipliers else 0),
+            lambda c, d: c.filter > (filter_number(d.filter_side) if d.filter_multipliers else 0),
         ),
         _filter("from_activation", "0 if filter", lambda c, d: c.from_activation == 0),
         _filter("reduce_sum", "0 if filter", lambda c, d: c.reduce_sum == 0),

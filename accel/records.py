@@ -44,6 +44,11 @@ def filter_side(number: int) -> int:
     return 2 * number + 1
 
 
+def filter_number(side: int) -> int:
+    """The filter whose windows have so many rows and columns."""
+    return side // 2
+
+
 def filter_words(number: int) -> int:
     """Parameter words of a chunk: records, then taps."""
     return 2 * number
@@ -52,6 +57,11 @@ def filter_words(number: int) -> int:
 def filter_parts(number: int) -> int:
     """How many times nine elements a window takes of its multipliers: 3 x 3 one, 5 x 5 (16 more) two more."""
     return 2 * number - 1
+
+
+def filter_passes(multipliers: int, number: int) -> int:
+    """Cycles in which so many multipliers weigh a window."""
+    return TAPS // multipliers * filter_parts(number)
 
 
 def filter_places(side: int) -> list[tuple[int, int]]:
@@ -85,7 +95,7 @@ def unpack_records(words: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray
 def pack_filters(records: NDArray[np.uint8], taps: NDArray[np.int8]) -> NDArray[np.uint8]:
     """(n, P, RECORD_BYTES) records of n chunks and their (n, P, side, side) taps to parameter words (words, bytes)."""
     (chunks, lanes, _), side = records.shape, taps.shape[-1]
-    words = np.zeros((chunks, filter_words(side // 2), lanes, RECORD_BYTES), np.uint8)
+    words = np.zeros((chunks, filter_words(filter_number(side)), lanes, RECORD_BYTES), np.uint8)
     rows, cols = zip(*filter_places(side), strict=True)
     ordered = np.ascontiguousarray(taps[:, :, rows, cols]).view(np.uint8)
     last = ordered[:, :, TAPS - 1].astype(np.uint64) << np.uint64(TAP.first)

@@ -48,7 +48,7 @@ class Control(wiring.Component):
         m = Module()
         # One more than the cycles without progress, so that whether these are too many is known in a register: it ends
         # an image, which much hangs on.
-        ahead, too_long = Signal(33, init=1, name="still"), Signal(name="too_long")
+        ahead, too_long = Signal(33, init=1, name="ahead"), Signal(name="too_long")
         ending = [Signal(name=stage.name) for stage in DONE]  # finished so many cycles before
         assert len(ending) == DONE_CYCLES
         # Reset by `starting`, at what it would be then: `start` is known late, and these are many registers.

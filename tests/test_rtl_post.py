@@ -237,15 +237,15 @@ def _draw_filter(rng: Random, design: Design, config: ConfigPost, half: int) -> 
     """As `_draw_command`, by the line buffer: any pads, and windows that it can bring."""
     per_word, least = design.rows // design.lanes, 2 + design.post_multiplier_stages
     number = rng.choice([1, 2, 2]) if design.filter_side == 5 else 1
-    reach, words = (2, 2) if number == 1 else (4, 4)
-    iy0, ix0 = rng.randint(-reach, config.in_h - 1), rng.randint(-reach, config.in_w - 1)
+    before, words = (2, 2) if number == 1 else (4, 4)
+    iy0, ix0 = rng.randint(-before, config.in_h - 1), rng.randint(-before, config.in_w - 1)
     y0, x0 = max(0, iy0), max(0, ix0)
     out_h, out_w = rng.randint(1, 4), rng.randint(1, max(1, min(4, (LINE - 1) // config.stride_x)))
     sizes = []
     for first, at, count, stride, size in (
         (iy0, y0, out_h, config.stride_y, config.in_h), (ix0, x0, out_w, config.stride_x, config.in_w)
     ):  # fmt: skip
-        inside = min(size, first + (count - 1) * stride + reach + 1) - at  # may end before the windows begin
+        inside = min(size, first + (count - 1) * stride + before + 1) - at  # may end before the windows begin
         sizes.append(max(inside, (count - 1) * stride + 1, 1) + rng.choice([0, 0, 1]))
     stream_h, stream_w = sizes[0], min(LINE, max(least, sizes[1]))
     span = (config.in_h - 1) * config.src_row_pitch + config.in_w

@@ -35,7 +35,7 @@ from accel.entropy.encode import Encoded
 from accel.memories import RECORD_BYTES, TABLE_ENTRIES
 from accel.models.integers.network import IntegerNetwork, MatrixLayer
 from accel.program import Compulsory
-from accel.records import filter_words
+from accel.records import filter_number, filter_words
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def compulsory(prepared: Prepared, encoded: Mapping[int, Encoded]) -> list[Compu
             met = step.part is None or step.part.taps
             filtered = macs = channels * y.pairs * x.pairs if met else 0
             taps = y.taps * x.taps if met else 0
-            words = filter_words(step.geometry.kernel[0] // 2)
+            words = filter_words(filter_number(step.geometry.kernel[0]))
             read = channels * min(taps + RECORD_BYTES, words * RECORD_BYTES)  # the ninth tap lies in the record
         table = None if step.requantise.table is None else step.requantise.table.tobytes()
         if table is not None and table not in tables:  # one that is there need not come again

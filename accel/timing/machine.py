@@ -51,7 +51,7 @@ from accel.latency import (
 )
 from accel.layout import in_beats
 from accel.memories import WEIGHT
-from accel.records import TAPS
+from accel.records import filter_passes
 
 FACTS = 18
 FIRST_BEAT, ROW_BEATS, ROWS, PITCH_BEATS, GAP, FETCH_BEATS, GAPS, RUNS, VALUES, LISTED = range(1, 11)
@@ -144,7 +144,7 @@ class Machine(NamedTuple):
             table_cycles=table_cycles(design),
             filter_cycles=filter_cycles(design),
             filter_line=design.filter_line,
-            filter_passes=TAPS // design.filter_multipliers if design.filter_multipliers else 0,
+            filter_passes=filter_passes(design.filter_multipliers, 1) if design.filter_multipliers else 0,
             store_read=store_read_cycles(design),
             store_pending=STORE_PENDING,
             outputs=int(design.output_stationary),

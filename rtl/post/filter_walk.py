@@ -11,11 +11,9 @@ from amaranth.lib import data
 from accel.commands import ConfigPost, Post, field_bits
 from accel.design import Design
 from accel.memories import ACTIVATION, PARAMETER
-from accel.records import TAPS, filter_parts, filter_side, filter_words
+from accel.records import filter_number, filter_passes, filter_side, filter_words
 from accel.rtl.layouts import field_signal
 from accel.rtl.post.walk import POSITION_BITS
-
-NUMBERS = {3: 1, 5: 2}  # of the largest filter, by `filter_side`
 
 
 class Slots(NamedTuple):
@@ -54,14 +52,14 @@ def filter_walk(
     The second has the same rows and columns, so windows that reach behind the tensor are complete while the first
     pixels of the next row, or chunk, pass. Before each chunk's windows both stand still while its parameters are read.
     """
-    word_bits, largest = ACTIVATION.word_bits, NUMBERS[design.filter_side]
+    word_bits, largest = ACTIVATION.word_bits, filter_number(design.filter_side)
 
     def by_number(command: data.View, of: Callable[[int], int]) -> Value | int:
         """What `of` says of the filter of a command."""
         return Mux(command.filter[1], of(2), of(1)) if largest > 1 else of(1)
 
     def passes(number: int) -> int:
-        return TAPS // design.filter_multipliers * filter_parts(number)
+        return filter_passes(design.filter_multipliers, number)
 
     walking = Signal(name="filter_walking")
     setting = Signal(name="filter_setting")

@@ -26,7 +26,7 @@ from accel.memories import RECORD_BYTES, TABLE_ENTRIES
 from accel.models.integers.network import AnyLayer, IntegerNetwork, MatrixLayer, VectorLayer
 from accel.models.window import Window
 from accel.program import Compulsory, LayerInfo
-from accel.records import TAPS, filter_parts, filter_words
+from accel.records import filter_number, filter_passes, filter_words
 
 
 def is_filter(layer: AnyLayer, design: Design) -> TypeGuard[MatrixLayer]:
@@ -43,7 +43,7 @@ def is_filter(layer: AnyLayer, design: Design) -> TypeGuard[MatrixLayer]:
         and all(d == 1 or k == 1 for d, k in zip(window.dilation, window.kernel, strict=True))
         and max(window.stride) <= most(ConfigPost, "stride_y")
         and all(pad < k for pad, k in zip(window.pads, window.kernel * 2, strict=True))
-        and filter_words(side // 2) * (design.word_lanes // design.lanes) <= design.parameter_words
+        and filter_words(filter_number(side)) * (design.word_lanes // design.lanes) <= design.parameter_words
         # Columns may have to be cut where beats begin: as many pixels as a beat has words must fit the line.
         and (words_per_beat(design, Target.ACTIVATION) - 1) * window.stride[1] + side <= design.filter_line
     )
@@ -51,7 +51,7 @@ def is_filter(layer: AnyLayer, design: Design) -> TypeGuard[MatrixLayer]:
 
 def _is_faster(layer: MatrixLayer, design: Design) -> bool:
     """Whether a pixel's 5 x 5 windows, chunk by chunk, take no more cycles than its kernel's positions on the array."""
-    channels, passes = len(layer.weights), TAPS // design.filter_multipliers * filter_parts(2)
+    channels, passes = len(layer.weights), filter_passes(design.filter_multipliers, filter_number(5))
     tiles = -(-channels // min(design.word_lanes, design.cols))
     return passes * -(-channels // design.lanes) <= tiles * prod(layer.window.kernel)
 
@@ -103,7 +103,7 @@ def task(s: Setting) -> FilterTask:
 def info(step: Step, weights: LayerWeights | None, encoded: Encoded | None, must: Compulsory) -> LayerInfo:
     """Parameter words: the taps of a window a channel, zeros of smaller kernels included, and its record."""
     assert isinstance(step.layer, MatrixLayer)
-    stored = filter_words(step.geometry.kernel[0] // 2) * RECORD_BYTES * len(step.layer.weights)
+    stored = filter_words(filter_number(step.geometry.kernel[0])) * RECORD_BYTES * len(step.layer.weights)
     stored += 0 if step.requantise.table is None else TABLE_ENTRIES
     return LayerInfo(step.name, "depthwise", must, stored, "parameters")
 

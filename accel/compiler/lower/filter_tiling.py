@@ -18,7 +18,7 @@ from accel.compiler.lower.vector_tiling import (
     choose_vector,
     vector_piece,
 )
-from accel.records import filter_parts, filter_words
+from accel.records import filter_number, filter_parts, filter_words
 
 MOST_PARTS = 24  # that groups or rows are cut into
 
@@ -48,7 +48,7 @@ def filter_cycles(machine: Machine, g: Geometry, groups: int, strip: tuple[int, 
     contract, chunks = machine.contract, groups * machine.row_chunks
     rows, cols = (_passing(g, axis, strip[axis]) for axis in (0, 1))
     count = pieces(g.out_h, strip[0]) * pieces(g.out_w, strip[1])
-    number = g.kernel[0] // 2
+    number = filter_number(g.kernel[0])
     again = chunks * (contract.filter_passes * filter_parts(number) - 1) * g.out_h * g.out_w
     last = (g.kernel[0] - 1) * cols
     return count * (chunks * (filter_words(number) + rows * cols) + last + contract.filter_cycles) + again

@@ -18,7 +18,7 @@ from accel.compiler.weights import parameter_words
 from accel.latency import least_line
 from accel.memories import RECORD_BYTES
 from accel.models.integers.network import MatrixLayer, Requantise
-from accel.records import filter_words, pack_filters
+from accel.records import filter_number, filter_words, pack_filters
 from accel.rows import row_of
 
 
@@ -46,7 +46,7 @@ class FilterWriter(VectorWriter):
     def __init__(self, w: Writing) -> None:
         super().__init__(w)
         self.parameter_words = w.stream.parameter_words
-        self.number = self.geometry.kernel[0] // 2  # of the filter
+        self.number = filter_number(self.geometry.kernel[0])
         self.per_chunk = filter_words(self.number)
         self.whole = self.per_chunk * -(-self.channels // self.machine.lanes)
         self.offsets: dict[Range, int] = {}
