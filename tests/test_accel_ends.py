@@ -6,7 +6,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from accel import design as designs
@@ -30,7 +30,7 @@ def several(rng: Random) -> IntegerNetwork:
 
 
 @counted(draws(25))
-@settings(max_examples=draws(40), deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=draws(40), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_every_output_is_the_references(rng: Random) -> None:
     network, design = several(rng), draw_design(rng, largest=rng.choice([4, 8]))
@@ -60,7 +60,7 @@ def test_what_is_removed_can_be_given(rng: Random) -> None:
 
 
 @counted(draws(20))
-@settings(max_examples=draws(30), deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=draws(30), deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_files_keep_all_ends(rng: Random) -> None:
     network = several(rng)

@@ -14,7 +14,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, event, given, note, reject, settings
+from hypothesis import Phase, event, given, note, reject, settings
 from hypothesis import strategies as st
 
 from accel.compile import compile_network
@@ -52,7 +52,6 @@ def test_images_in_a_row(core_seed: int, tmp_path: Path, request: pytest.Fixture
         deadline=None,
         database=None,
         phases=[Phase.generate],  # shrinking takes minutes: each case is five jobs on the hardware
-        suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(st.randoms(use_true_random=False))
     def cases(drawn: Random) -> None:

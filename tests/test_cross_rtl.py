@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, note, reject, settings
+from hypothesis import given, note, reject, settings
 from hypothesis import strategies as st
 
 from accel.compile import compile_network, compile_series
@@ -46,7 +46,6 @@ def test_bytes_cycles_and_events(design_seed: int, tmp_path: Path, request: pyte
         max_examples=wanted,
         deadline=None,
         database=None,
-        suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(st.randoms(use_true_random=False))
     def cases(drawn: Random) -> None:

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel.models.errors import InputError
@@ -312,7 +312,7 @@ def copied(value, name, part):
 
 
 @counted(draws(20))
-@settings(deadline=None, max_examples=draws(200), suppress_health_check=[HealthCheck.filter_too_much])
+@settings(deadline=None, max_examples=draws(200))
 @given(st.randoms(use_true_random=False))
 def test_odd_parts_are_refused_or_run(rng):
     """No other exception than InputError, and what is accepted computes."""
