@@ -39,9 +39,11 @@ def readable(given: Mapping[str, Word], has_decoder: bool) -> dict[str, Word]:
 
 
 def without_codebooks(network: IntegerNetwork, names: Collection[str]) -> IntegerNetwork:
-    """The same weights, in none of the layers named by a codebook."""
-    layers = (
+    """The same weights, in none of the layers named by a codebook: the network itself if none of them has one."""
+    layers = tuple(
         replace(each, shared=None) if isinstance(each, MatrixLayer) and each.shared and each.name in names else each
         for each in network.layers
     )
-    return replace(network, layers=tuple(layers))
+    if all(each is before for each, before in zip(layers, network.layers, strict=True)):
+        return network  # a copy would be checked again
+    return replace(network, layers=layers)
