@@ -127,17 +127,20 @@ class WeightSegment(wiring.Component):
             weights = Mux(after("decode", issue.look_up, "decoded"), codebook.entries, weights)
         zeros = [~weights.word_select(c, 8).any() for c in range(cols)]
         m.d.comb += self.weights.eq(weights)
-        # A cycle behind the edge: what is counted.
-        exist = after("decode", issue.cols, "exist")
-        others = [~zero & (exist > c) for c, zero in enumerate(zeros)]
-        m.d.sync += self.row.eq(after("decode", issue.go, "row"))
+        # A cycle behind the edge: what is counted, in front of the counting, since entries come late.
+        exist, others = after("decode", issue.cols, "exist"), Signal(cols, name="other", reset_less=True)
+        m.d.sync += [
+            self.row.eq(after("decode", issue.go, "row")),
+            others.eq(Cat(~zero & (exist > c) for c, zero in enumerate(zeros))),
+        ]
         if indices is None:
-            m.d.comb += self.flags.eq(Cat(*zeros))
-            m.d.sync += self.others[0].eq(sum(others))
+            m.d.comb += [self.flags.eq(Cat(*zeros)), self.others[0].eq(sum(others))]
         else:
             index = later(m, indices, behind + 1, "index", reset_less=True)
             places = [index.word_select(c, INDEX_BITS) for c in range(cols)]
             m.d.comb += self.flags.eq(Cat(Cat(zero, place) for zero, place in zip(zeros, places, strict=True)))
+            behind_edge = later(m, index, 1, "behind_edge", reset_less=True)
             for k, count in enumerate(self.others):
-                m.d.sync += count.eq(sum(other & (place == k) for other, place in zip(others, places, strict=True)))
+                ours = (other & (behind_edge.word_select(c, INDEX_BITS) == k) for c, other in enumerate(others))
+                m.d.comb += count.eq(sum(ours))
         return m
