@@ -60,20 +60,25 @@ class Csr(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """The hardware."""
         m = Module()
-        ended = Signal(name="ended")
+        # A start is known late and reaches far: what a run ended with goes a cycle behind it, in which nobody sees it.
+        ended, begun, over = Signal(name="ended"), Signal(name="begun"), Signal(name="over")
+        m.d.sync += begun.eq(self.start)
+        m.d.comb += over.eq(ended & ~begun)
+        with m.If(begun):
+            m.d.sync += ended.eq(0)
         with m.If(self.done):
             m.d.sync += [self.busy.eq(0), ended.eq(1)]
         readable: dict[int, Value] = {
-            OFFSETS["STATUS"]: Cat(self.busy, ended, self.error != 0, ~self.busy & ~self.quiet),
+            OFFSETS["STATUS"]: Cat(self.busy, over, self.error != 0, ~self.busy & ~self.quiet),
             OFFSETS["ERROR"]: self.error,
             **{OFFSETS[name]: Const(self.registers[name].reset, 32) for name in ("VERSION", "ARRAY")},
             **self._writes(m, ended),
             **({} if self.inside else {OFFSETS["IMAGES_DONE"]: self._images(m)}),
         }
-        self._reads(m, readable, self._counters(m))
+        self._reads(m, readable, self._counters(m, begun))
         with m.If(self.start):
-            m.d.sync += [self.busy.eq(1), ended.eq(0)]
-        m.d.comb += self.irq.eq(ended & self.irq_enable[0])
+            m.d.sync += self.busy.eq(1)
+        m.d.comb += self.irq.eq(over & self.irq_enable[0])
         return m
 
     def _writes(self, m: Module, ended: Signal) -> dict[int, Value]:
@@ -169,11 +174,13 @@ class Csr(wiring.Component):
         with m.If(counters.answered):
             m.d.sync += [asking.eq(0), lite.rvalid.eq(1), lite.rdata.eq(counters.value)]
 
-    def _counters(self, m: Module) -> Counters:
-        """What counts the events, a cycle after they were: sums over the whole design end in registers."""
+    def _counters(self, m: Module, begun: Value) -> Counters:
+        """What counts the events, a cycle after they were: sums over the whole design end in registers. `begun`: a
+        start was in the cycle before.
+        """
         m.submodules.counters = counters = Counters(self.widths)
-        counting, begun = Signal(name="counting"), Signal(name="begun")
-        m.d.sync += [counting.eq(self.busy), begun.eq(self.start)]
+        counting = Signal(name="counting")
+        m.d.sync += counting.eq(self.busy)
         m.d.comb += [counters.counting.eq(counting), counters.clear.eq(self.start)]
         for event, width in self.widths.items():
             name = f"event_{event.name.lower()}"

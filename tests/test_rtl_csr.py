@@ -275,6 +275,29 @@ def test_start_busy_done_and_interrupt() -> None:
     hosted(test)
 
 
+def test_what_a_run_ended_with_is_gone_in_the_cycle_after_the_next_start() -> None:
+    async def test(ctx, host: Host) -> None:
+        unit, lite = bench().unit, bench().unit.lite
+        ctx.set(unit.error, 0)
+        await host.write(OFFSETS["IRQ_ENABLE"], 1)
+        await host.write(OFFSETS["CONTROL"], 1)
+        ctx.set(unit.done, 1)
+        await ctx.tick()
+        ctx.set(unit.done, 0)
+        assert (ctx.get(unit.irq), await host.read(OFFSETS["STATUS"])) == (1, 2)
+        await offer(ctx, 1, strobe=1)
+        assert (ctx.get(unit.start), ctx.get(unit.irq)) == (1, 1)
+        await taken(ctx)
+        assert (ctx.get(unit.busy), ctx.get(unit.irq)) == (1, 0)
+        ctx.set(lite.araddr, OFFSETS["STATUS"])
+        ctx.set(lite.arvalid, 1)
+        await ctx.tick()
+        ctx.set(lite.arvalid, 0)
+        assert ctx.get(lite.rdata) == 1
+
+    hosted(test)
+
+
 def test_abort_is_a_pulse_while_busy() -> None:
     async def test(ctx, host: Host) -> None:
         unit = bench().unit
