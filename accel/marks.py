@@ -1,7 +1,7 @@
 """What stands beside a command in the program buffer: bits that say which of its rules it breaks, whatever it is.
 
 The loader's side finds them while the command is written, so that sums and comparisons of the rules (`accel.legal`) end
-in the memory. Here is how many there are, and of what; the hardware's side is `accel.rtl.marks`.
+in the memory. Here is how many there are, of what, and where; the hardware's side is `accel.rtl.marks`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from accel.legal import RULES, Rule
 
 TESTS_OF_A_MARK = 4  # of rules, at most: one LUT behind them, in front of a memory
 BITS_OF_A_MARK = 64  # above the last field, at most: three LUTs
+IN_LUTS = 128  # commands of a program buffer whose marks may lie in LUT RAM
 
 
 def marks_of(kind: type[Command], design: Design) -> list[list[Rule]]:
@@ -44,3 +45,10 @@ RANGES = _ranges()
 def mark_bits(design: Design) -> int:
     """Bits of all marks of a command."""
     return len(RANGES) + sum(len(marks_of(kind, design)) for kind in RULES)
+
+
+def in_luts(design: Design) -> bool:
+    """Whether marks are LUT RAM, into which they go a cycle behind their command: an ECP5 has it, and there loader,
+    rules and program buffer were too far from each other for one cycle.
+    """
+    return design.multiplier == "ecp5" and design.buffers.program_commands <= IN_LUTS

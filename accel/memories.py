@@ -135,9 +135,9 @@ def _sums(design: Design) -> int:
 
 def _mark_bits(design: Design) -> int:
     """What commands break, beside each."""
-    from accel.marks import mark_bits  # whose rules ask this table
+    from accel.marks import in_luts, mark_bits  # whose rules ask this table
 
-    return mark_bits(design)
+    return 0 if in_luts(design) else mark_bits(design)
 
 
 ACTIVATION = Memory(

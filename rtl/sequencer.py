@@ -12,11 +12,12 @@ from accel.commands import COMMAND_BYTES, OPCODE_BITS, Command, End, ErrorCode, 
 from accel.design import Design
 from accel.latency import SEQUENCER
 from accel.legal import CONFIGURED_BY
+from accel.marks import in_luts
 from accel.registers import PROGRAM_COUNT_BITS
 from accel.rtl.layouts import layout
 from accel.rtl.marks import Marks
 from accel.rtl.ports import COMMAND_STREAM
-from accel.rtl.ram import Ram
+from accel.rtl.ram import Ram, Store
 from accel.units import UNIT_NAMES, UNITS
 
 
@@ -58,7 +59,8 @@ class Sequencer(wiring.Component):
         m = Module()
         depth = self.design.buffers.program_commands
         marks = Marks(self.design)
-        m.submodules.program = program = Ram(8 * COMMAND_BYTES + marks.bits, depth)
+        apart = in_luts(self.design)  # marks, from their command
+        m.submodules.program = program = Ram(8 * COMMAND_BYTES + (0 if apart else marks.bits), depth)
         # Commands that have a place, until they are dispatched, and those of them that were not read.
         level, unread = Signal(range(depth + 1), name="level"), Signal(range(depth + 1), name="unread")
         popped, pushed, overflow = Signal(name="popped"), Signal(name="pushed"), Signal(name="overflow")
@@ -69,7 +71,7 @@ class Sequencer(wiring.Component):
             program.w_en.eq(pushed),
             program.w_addr.eq(write_at),
             program.r_addr.eq(read_at),
-            program.w_data.eq(Cat(self.program_data, marks.of(self.program_data))),
+            program.w_data.eq(Cat(self.program_data, () if apart else marks.of(self.program_data))),
         ]
         own = Signal(name="own")  # the hardware's own fetch has no place there
         m.d.sync += level.eq(level + pushed - (popped & ~own))
@@ -84,6 +86,9 @@ class Sequencer(wiring.Component):
         command = Signal(8 * COMMAND_BYTES, name="command", reset_less=True)
         marked = Signal(marks.bits, name="marked", reset_less=True)
         own_load = self._first()
+        read = program.r_data
+        if apart:
+            read = Cat(read, self._marks_apart(m, marks.of(self.program_data), pushed, write_at, program.r_en, read_at))
         m.d.comb += [
             hold.eq((unread != 0) & (~held | take) & ~self.halt),
             program.r_en.eq(hold),
@@ -98,7 +103,7 @@ class Sequencer(wiring.Component):
             checked.eq(valid & ~popped & ~take),
         ]
         with m.If(take | self.start):
-            m.d.sync += Cat(command, marked).eq(Mux(self.start, Cat(own_load, marks.of(own_load)), program.r_data))
+            m.d.sync += Cat(command, marked).eq(Mux(self.start, Cat(own_load, marks.of(own_load)), read))
         opcode = command[:OPCODE_BITS]
         configured = {config: Signal(name=f"has_{config.OPCODE.name.lower()}") for config in CONFIGURED_BY.values()}
         for config, seen in configured.items():
@@ -146,6 +151,21 @@ class Sequencer(wiring.Component):
         with m.If(self.finished):
             m.d.sync += ended.eq(1)
         return m
+
+    def _marks_apart(
+        self, m: Module, marks: Value, written: Value, write_at: Value, asked: Value, read_at: Value
+    ) -> Value:
+        """The marks of the command that the program buffer gives, from a memory of their own that is read at once: so
+        they may be written a cycle behind it.
+        """
+        m.submodules.marks = store = Store(len(marks), self.design.buffers.program_commands)
+        found, given = (Signal(len(value), name=name, reset_less=True) for value, name in
+                        ((marks, "marks_found"), (read_at, "given_at")))  # fmt: skip
+        with m.If(asked):
+            m.d.sync += given.eq(read_at)
+        m.d.sync += [found.eq(marks), store.w_en.eq(written), store.w_addr.eq(write_at)]
+        m.d.comb += [store.w_data.eq(found), store.r_addr.eq(given)]
+        return store.r_data
 
     def _first(self) -> Value:
         """The hardware's own LOAD of the first commands."""

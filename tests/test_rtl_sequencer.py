@@ -29,6 +29,7 @@ from accel.commands import (
 )
 from accel.latency import FETCHED_CYCLES, FIRST_PUSH_CYCLE, SEQUENCER_INTERVAL
 from accel.layout import beats
+from accel.marks import in_luts
 from accel.rtl.sequencer import Sequencer
 from accel.units import UNIT_NAMES, UNIT_OF
 from tests.benches.legal import BAD, BAD_WIDE, CONFIGURATION, draw_legal
@@ -38,9 +39,24 @@ from tests.benches.unit_designs import sequencer_design
 FIRST = 6  # commands of the first fetch in these tests
 
 
-@cache
+_make = ["portable"]  # of the multipliers: with blocks of an ECP5 marks lie in LUT RAM
+
+
+@pytest.fixture(params=["portable", "ecp5"], scope="module", autouse=True)
+def make(request: pytest.FixtureRequest) -> None:
+    """All tests with marks beside their commands, and in a memory of their own."""
+    _make[0] = request.param
+
+
 def bench_of(bits: int = 64, filter_side: int = 3) -> Bench:
-    return Bench(Sequencer(sequencer_design(bits, filter_side)))
+    return _bench_of(bits, filter_side, _make[0])
+
+
+@cache
+def _bench_of(bits: int, filter_side: int, make: str) -> Bench:
+    design = sequencer_design(bits, filter_side).model_copy(update={"multiplier": make})
+    assert in_luts(design) == (make == "ecp5")
+    return Bench(Sequencer(design))
 
 
 class Run:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from accel import marks
 from accel.commands import COMMAND_BYTES
 from accel.datapath import array_sum_bits, beside_weight_bits, pe_lanes, pe_registers
 from accel.design import Design
@@ -273,6 +274,8 @@ FEATURES: Mapping[str, Features] = {
     "csr/counters": lambda s: (1, s.counters, _log(s.places), s.decodes),
     "queue": lambda s: (s.deep, 1 - s.deep),
     "sequencer": lambda s: (1, _log(s.design.buffers.program_commands), s.decodes),
+    "sequencer/marks": lambda s: (marks.in_luts(s.design),),
+    "sequencer/marks/cells": lambda s: (marks.in_luts(s.design),),
     "load": lambda s: (
         1, s.gathered, s.beat, s.decodes, 1 - s.deep, s.word * _log(s.beat), 8 * s.codes, s.codebooks, s.wide,
     ),
