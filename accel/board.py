@@ -30,19 +30,18 @@ IDLE_BITS = 1 << 15
 
 @dataclass(frozen=True)
 class Board:
-    """`part`: as `accel.resources` calls it. `design`: that fits it, with `design_mhz` for a clock that place and route
-    reaches (docs/synthesis.md). `clock_mhz`: of the oscillator. `baud`: of the serial port.
+    """`part`: as `accel.resources` calls it. `design`: that fits it, at a clock that place and route reaches
+    (docs/synthesis.md). `clock_mhz`: of the oscillator. `baud`: of the serial port.
     """
 
     name: str
     part: str
     design: str
-    design_mhz: float
     clock_mhz: int
     baud: int
 
 
-BOARDS = {board.name: board for board in (Board("ulx3s", "ecp5-85f", "nano", 40, 25, 1_000_000),)}
+BOARDS = {board.name: board for board in (Board("ulx3s", "ecp5-85f", "ulx3s", 25, 1_000_000),)}
 """Boards by name. ULX3S: github.com/emard/ulx3s, with an LFE5U-85F, and an FT231X (3 Mbaud at most) at the port."""
 
 
@@ -91,7 +90,7 @@ def pll(on: Board, wanted_mhz: float) -> Pll:
 
 def default_design(on: Board) -> Design:
     """What a board is made with if nobody says otherwise."""
-    return load(on.design).model_copy(update={"clock_mhz": on.design_mhz})
+    return load(on.design)
 
 
 def design_on(on: Board, design: Design) -> Design:

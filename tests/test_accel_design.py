@@ -159,7 +159,7 @@ def test_not_a_design(text: str) -> None:
 def test_unknown_name(tmp_path: Path) -> None:
     known = (
         "core, edge, edge-2of4, edge-coded, edge-os, edge-sparse, edge-sparse-coded, edge-xc7, large, nano, "
-        "nano-ecp5, pico"
+        "nano-ecp5, pico, ulx3s"
     )
     with pytest.raises(InputError, match=f"must be one of {known} or a YAML file"):
         load("enormous")

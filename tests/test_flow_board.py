@@ -21,6 +21,7 @@ from accel.design import load
 from accel.flow import emit_board
 from accel.flow.cli import run as accel
 from accel.models.errors import InputError
+from accel.resources import predict
 from tests.benches.draw import draw_network
 from tests.benches.wide import wide
 
@@ -89,6 +90,25 @@ def test_digits_through_the_serial_pins(emitted: Path) -> None:
     assert (other.returncode, other.stderr[:40]) == (2, "host.py: the board holds other hardware: ARRAY is"[:40])
 
 
+@pytest.mark.slow
+@pytest.mark.rtl
+@pytest.mark.parametrize("network", ["lenet-5 tucker-deep", "resnet-8", "ds-cnn"])
+def test_networks_on_the_board_s_own_design(network: str, tmp_path: Path) -> None:
+    """Whole, by the host script at the serial port: bytes, cycles and counters. Some minutes for each."""
+    name, *technique = network.split()
+    options = ["--technique", *technique] if technique else []
+    assert accel(["emit", name, *options, "--board", "ulx3s", "-o", str(tmp_path / "out")]) == 0
+    folder = tmp_path / "out" / "board"
+    subprocess.run([sys.executable, "build_simulation.py"], cwd=folder, check=True, capture_output=True)
+    command = [sys.executable, "host.py", "--simulation", "simulation/top", "--count", "2"]
+    found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=3600)
+    assert found.returncode == 0, (found.stdout, found.stderr)
+    cycles = json.loads((tmp_path / "out" / "expected.json").read_text())["events"]["CYCLES"]
+    lines = found.stdout.splitlines()[1:]
+    assert len(lines) == 2
+    assert all(line.endswith(f"({cycles:,} cycles): as expected") for line in lines)
+
+
 def test_files(emitted: Path) -> None:
     """The folder is complete, says the board's clock, and the design beside it is the board's."""
     folder = emitted / "board"
@@ -136,8 +156,9 @@ def test_what_a_board_cannot_do_is_said(
 
 def test_the_boards_own_design_has_a_clock_that_it_reaches() -> None:
     own = default_design(BOARDS["ulx3s"])
-    assert own == load("nano").model_copy(update={"clock_mhz": 40})
-    assert design_on(BOARDS["ulx3s"], own).clock_mhz == 40
+    assert own == load("ulx3s")
+    assert design_on(BOARDS["ulx3s"], own).clock_mhz == own.clock_mhz == 62.5
+    assert predict(own).fmax_mhz > own.clock_mhz
 
 
 def test_networks_that_need_the_host_in_between_are_refused() -> None:

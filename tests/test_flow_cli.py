@@ -204,7 +204,8 @@ def process(*arguments: str, **variables: str) -> subprocess.CompletedProcess[st
         ("accel simulate lenet-3", "lenet-300-100"),
         (
             "accel compare --design ",
-            "core edge edge-2of4 edge-coded edge-os edge-sparse edge-sparse-coded edge-xc7 large nano nano-ecp5 pico",
+            "core edge edge-2of4 edge-coded edge-os edge-sparse edge-sparse-coded edge-xc7 large nano nano-ecp5 pico "
+            "ulx3s",
         ),
         ("accel simulate lenet-5 --technique shared-", "shared-8 shared-6 shared-4 shared-3 shared-2"),
         ("accel emit mine", ""),  # the shell itself goes on with files

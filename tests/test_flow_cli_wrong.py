@@ -50,7 +50,7 @@ WRONG: list[tuple[list[str], str]] = [
     (
         ["lenet-5", "--design", "huge"],
         "huge: design must be one of core, edge, edge-2of4, edge-coded, edge-os, edge-sparse, edge-sparse-coded, "
-        "edge-xc7, large, nano, nano-ecp5, pico or a YAML file: No such file",
+        "edge-xc7, large, nano, nano-ecp5, pico, ulx3s or a YAML file: No such file",
     ),
     (["lenet-5", "--design", "wrong.yaml"], "array.rows must be an integer in 1..64, not 0 (wrong.yaml:"),
     (["lenet-5", "--design", "text.onnx"], "text.onnx: a design must be a YAML mapping, not str"),

@@ -10,7 +10,7 @@ from accel.flow.progress import silent
 
 pytestmark = pytest.mark.synth
 
-DESIGNS = {"pico": "ecp5-25f", "nano-ecp5": "ecp5-85f", "edge-xc7": "xc7"}
+DESIGNS = {"pico": "ecp5-25f", "nano-ecp5": "ecp5-85f", "ulx3s": "ecp5-85f", "edge-xc7": "xc7"}
 
 
 @pytest.mark.parametrize("name", DESIGNS)

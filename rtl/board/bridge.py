@@ -15,7 +15,7 @@ WORDS = Signature(
     }
 )  # fmt: skip
 """Words of 32 bits one at a time: `addr` counts words; taken in the cycle in which `ready` is 1. What is read is at
-`r_data` in the cycle after that, and stays until the next one is taken."""
+`r_data` in the second cycle after that, and stays until the next one is taken."""
 
 
 class Bridge(wiring.Component):
@@ -114,7 +114,9 @@ class Bridge(wiring.Component):
                     m.next = "check out"
                 with m.Elif(served):
                     m.d.sync += next_place
-                    m.next = "came"
+                    m.next = "wait"
+            with m.State("wait"):
+                m.next = "came"
             with m.State("came"):
                 m.d.sync += word.eq(read)
                 m.next = "bytes out"

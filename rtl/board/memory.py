@@ -59,8 +59,11 @@ class BoardMemory(wiring.Component):
             ram.w_addr.eq(Mux(writer.w.en, writer.w.beat, beat)),
             ram.w_data.eq(Mux(writer.w.en, writer.w.data, host.w_data.replicate(words))),
             host.ready.eq(Mux(host.write, writes, reads)),
-            host.r_data.eq(ram.r_data.word_select(chosen, WORD_BITS)),
         ]
+        came = Signal(name="came")
+        m.d.sync += came.eq(reads)
         with m.If(reads):
             m.d.sync += chosen.eq(lane)
+        with m.If(came):  # a register, since the blocks of a large memory are slow and far from each other
+            m.d.sync += host.r_data.eq(ram.r_data.word_select(chosen, WORD_BITS))
         return m
