@@ -41,7 +41,7 @@ class Board:
     baud: int
 
 
-BOARDS = {board.name: board for board in (Board("ulx3s", "ecp5-85f", "ulx3s", 25, 1_000_000),)}
+BOARDS = {board.name: board for board in (Board("ulx3s", "ecp5-85f", "nano-ecp5", 25, 1_000_000),)}
 """Boards by name. ULX3S: github.com/emard/ulx3s, with an LFE5U-85F, and an FT231X (3 Mbaud at most) at the port."""
 
 

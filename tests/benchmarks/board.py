@@ -5,8 +5,9 @@ Cycles are the simulator's, which `host.py` of an emitted board compares with th
 
 from __future__ import annotations
 
-from accel.board import BOARDS, default_design, design_on, memory_brams
+from accel.board import BOARDS, Board, default_design, design_on, memory_brams
 from accel.compile import compile_network
+from accel.design import Design, load
 from accel.flow import int8
 from accel.models.errors import InputError
 from accel.sim.result import simulate
@@ -14,10 +15,15 @@ from accel.sim.result import simulate
 NETWORKS = (("lenet-5", "dense"), ("lenet-5", "tucker-deep"), ("resnet-8", ""), ("ds-cnn", ""))
 
 
+def designs(board: Board) -> tuple[Design, ...]:
+    """What the board is made with if nobody says otherwise, and the design that has the board's name."""
+    return default_design(board), load(board.name)
+
+
 def main() -> None:
     """A line a network."""
-    for board in BOARDS.values():
-        design = design_on(board, default_design(board))
+    for board, made in ((each, made) for each in BOARDS.values() for made in designs(each)):
+        design = design_on(board, made)
         print(f"{'on ' + board.name + ', ' + design.name:26}{'bytes':>9}{'blocks':>8}{'cycles':>9}", end="")
         print(f"{f'ms at {design.clock_mhz:g} MHz':>17}")
         for name, technique in NETWORKS:
