@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from accel import board as boards
 from accel.board import Board, Pll
-from accel.flow import emit_places
 from accel.flow.emit_stretches import place_of
 from accel.flow.emit_text import template
 from accel.models.errors import InputError
@@ -30,8 +29,9 @@ COPIED = {
     "host.py": "board_host.py", "tensors.py": "tensors.py", "build_simulation.py": "build_simulation.py",
     "board_sim.cpp": "board_sim.cpp", "ehxplll.v": "ehxplll.v", "ulx3s.lpf": "ulx3s.lpf",
 }  # fmt: skip
-MADE = ("top.v", "board.v", "board.json", "inputs.npy", "places.ys", "Makefile", "README.md")
-FILES = tuple(f"{FOLDER}/{name}" for name in (*COPIED, *MADE))
+FILES = tuple(
+    f"{FOLDER}/{name}" for name in (*COPIED, "top.v", "board.v", "board.json", "inputs.npy", "Makefile", "README.md")
+)
 
 
 def check(network: IntegerNetwork) -> None:
@@ -70,7 +70,6 @@ def contents(on: Board, network: IntegerNetwork, program: Program, inputs: NDArr
         "board.v": system_text(design, memory_bytes).encode(),
         "board.json": (json.dumps(_plan(on, pll, network, program, inputs), indent=1) + "\n").encode(),
         "inputs.npy": _npy(inputs),
-        "places.ys": emit_places.script(design).encode(),
         "Makefile": Template(template("board_makefile")).substitute(words).encode(),
         "README.md": Template(template("board.md")).substitute(words).encode(),
         **{name: template(source).encode() for name, source in COPIED.items()},
