@@ -192,7 +192,11 @@ RULES: dict[type[Command], list[Rule]] = {
     ],
     Post: [
         *_not_zero("out_h", "out_w", "chunks", "dst_step"),
-        Rule("src_chunk", "R/P or above", lambda c, d: c.src_chunk >= d.word_lanes // d.lanes),
+        Rule(
+            "src_chunk",
+            "R/P or above, of activations",
+            lambda c, d: (c.from_activation == 1) & (c.src_chunk >= d.word_lanes // d.lanes),
+        ),
         Rule(
             "src_chunk",
             "C/P or above, of sums",

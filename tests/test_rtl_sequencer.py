@@ -48,13 +48,13 @@ def make(request: pytest.FixtureRequest) -> None:
     _make[0] = request.param
 
 
-def bench_of(bits: int = 64, filter_side: int = 3) -> Bench:
-    return _bench_of(bits, filter_side, _make[0])
+def bench_of(bits: int = 64, filter_side: int = 3, cols: int = 6) -> Bench:
+    return _bench_of(bits, filter_side, cols, _make[0])
 
 
 @cache
-def _bench_of(bits: int, filter_side: int, make: str) -> Bench:
-    design = sequencer_design(bits, filter_side).model_copy(update={"multiplier": make})
+def _bench_of(bits: int, filter_side: int, cols: int, make: str) -> Bench:
+    design = sequencer_design(bits, filter_side, cols).model_copy(update={"multiplier": make})
     assert in_luts(design) == (make == "ecp5")
     return Bench(Sequencer(design))
 
@@ -73,9 +73,10 @@ class Run:
         count: int = FIRST,
         cycles: int = 400,
         filter_side: int = 3,
+        cols: int = 6,
     ) -> None:
         self.words, self.written, self.ready, self.complete_from = words, written, ready, complete_from
-        self.bench, self.offset, self.count, self.cycles = bench_of(bits, filter_side), offset, count, cycles
+        self.bench, self.offset, self.count, self.cycles = bench_of(bits, filter_side, cols), offset, count, cycles
         self.pushes: list[tuple[int, str, Command]] = []
         self.counted: list[tuple[int, str]] = []
         self.events = self.error = 0
@@ -162,10 +163,10 @@ def test_a_first_fetch_of_nothing_or_not_aligned_is_an_error(offset: int, count:
     assert (run.error, run.pushes) == (ErrorCode.FIELD, [])
 
 
-def error_of(word: bytes, before: Sequence[Command] = CONFIGURATION, filter_side: int = 3) -> int:
+def error_of(word: bytes, before: Sequence[Command] = CONFIGURATION, filter_side: int = 3, cols: int = 6) -> int:
     """The error of a command behind others that are legal."""
     words = [*(command.encode() for command in before), word]
-    run = Run(words, list(range(3, 3 + len(words))), cycles=14 + 2 * len(words), filter_side=filter_side)
+    run = Run(words, list(range(3, 3 + len(words))), cycles=14 + 2 * len(words), filter_side=filter_side, cols=cols)
     assert len(run.pushes) == 1 + len(before) + (run.error == 0 and word[0] & 15 not in (End.OPCODE, Nop.OPCODE))
     return run.error
 
@@ -194,6 +195,14 @@ def test_illegal_fields(good: Command, change: dict[str, int]) -> None:
 def test_illegal_fields_of_larger_windows(good: Command, change: dict[str, int]) -> None:
     assert error_of(good.encode(), filter_side=5) == 0
     assert error_of(replace(good, **change).encode(), filter_side=5) == ErrorCode.FIELD
+
+
+@pytest.mark.parametrize("chunk", range(12))
+def test_sums_have_the_chunks_of_all_columns(chunk: int) -> None:
+    """More of them than a word of activations has, 8 and 4 here, where the array has more columns than rows."""
+    for from_activation, chunks in ((0, 8), (1, 4)):
+        error = error_of(Post(src_chunk=chunk, from_activation=from_activation).encode(), cols=24)
+        assert error == (0 if chunk < chunks else ErrorCode.FIELD)
 
 
 @pytest.mark.parametrize(("command", "needs"), [(Compute(), ConfigCompute()), (Post(), ConfigPost())], ids=["c", "p"])

@@ -132,11 +132,11 @@ def divisor(rng: Random, number: int) -> int:
 
 
 @cache
-def sequencer_design(bits: int = 64, filter_side: int = 3) -> Design:
+def sequencer_design(bits: int = 64, filter_side: int = 3, cols: int = 6) -> Design:
     return Design.model_validate(
         {
             "name": "sequencer",
-            "array": {"rows": 12, "cols": 6},
+            "array": {"rows": 12, "cols": cols},
             "buffers": {
                 "activation_bytes": 4096,
                 "weight_bytes": 4096,

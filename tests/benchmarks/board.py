@@ -22,8 +22,7 @@ def designs(board: Board) -> tuple[Design, ...]:
 
 def main() -> None:
     """A line a network."""
-    for board, made in ((each, made) for each in BOARDS.values() for made in designs(each)):
-        design = design_on(board, made)
+    for board, design in [(each, design_on(each, made)) for each in BOARDS.values() for made in designs(each)]:
         print(f"{'on ' + board.name + ', ' + design.name:26}{'bytes':>9}{'blocks':>8}{'cycles':>9}", end="")
         print(f"{f'ms at {design.clock_mhz:g} MHz':>17}")
         for name, technique in NETWORKS:
